@@ -1,0 +1,1 @@
+"""Where spans go: provider and processors, lines, store, worker log, redaction."""

@@ -1,0 +1,133 @@
+"""Nothing secret gets into a span in the first place.
+
+Every value passes `scrub` before it is set. What counts as secret: values that the process holds
+under a secret-looking name, credentials that the wrappers saw (`remember`), and whatever looks
+like a key, a token or a signature. URLs lose their query, fragment and userinfo.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+REDACTED: Final = "[redacted]"
+
+MIN_SECRET_LENGTH: Final = 8
+MAX_REMEMBERED: Final = 4096
+MAX_TEXT: Final = 8192
+MAX_ENTRIES: Final = 1000
+CACHED_LENGTH: Final = 256
+
+_SECRET_NAME: Final = re.compile(
+    r"key|token|secret|passw|credential|signature|auth(?!or)", re.IGNORECASE
+)
+
+# Each row: what to look for, and what stands in its place. The order matters: URLs go first, so
+# that a presigned URL's query goes as a whole.
+_PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    (
+        re.compile(
+            r"\b([a-z][a-z0-9+.-]{1,30}://)(?:[^\s/@'\"<>]*@)?([^\s?#'\"<>]*)(?:[?#][^\s'\"<>]*)?",
+            re.IGNORECASE,
+        ),
+        r"\1\2",
+    ),
+    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {REDACTED}"),
+    (re.compile(r"\brpa_[A-Za-z0-9]{6,}"), REDACTED),
+    (re.compile(r"\beyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*"), REDACTED),
+    (
+        re.compile(
+            r"((?:x-amz-(?:signature|credential|security-token)|[\w-]{0,32}(?:api[_-]?key|aikey|secret"
+            r"|token|passw(?:or)?d|signature|credential|authorization))[\"']?\s*[=:]\s*[\"']?)"
+            r"(?!\s)(?!\[redacted\])[^\s\"'&,;})\]]+",
+            re.IGNORECASE,
+        ),
+        rf"\1{REDACTED}",
+    ),
+)
+
+# A text without any of these holds nothing that a pattern could match.
+_SUSPECT: Final = re.compile(r"://|[=:]|bearer|basic|rpa_|eyJ", re.IGNORECASE)
+
+
+class _Known:
+    """The secrets that this process is known to hold, longest first."""
+
+    def __init__(self) -> None:
+        self.values: set[str] = set()
+        self.ordered: tuple[str, ...] = ()
+
+    def add(self, values: Iterable[str]) -> None:
+        new = {value for value in values if len(value) >= MIN_SECRET_LENGTH} - self.values
+        if not new or len(self.values) >= MAX_REMEMBERED:
+            return
+        self.values |= new
+        self.ordered = tuple(sorted(self.values, key=len, reverse=True))
+        _scrub_short.cache_clear()
+
+    def clear(self) -> None:
+        self.values = set()
+        self.ordered = ()
+        _scrub_short.cache_clear()
+
+
+_known: Final = _Known()
+
+
+def remember(*values: str | None) -> None:
+    """Treat these values as secret from now on (shorter than 8 characters: ignored)."""
+    _known.add(value for value in values if value)
+
+
+def remember_environment(environ: Mapping[str, str] | None = None) -> None:
+    """Remember the values that the environment holds under a secret-looking name."""
+    found = os.environ if environ is None else environ
+    _known.add(value for name, value in found.items() if _SECRET_NAME.search(name))
+
+
+def forget() -> None:
+    """Forget every remembered secret (a test starts from here)."""
+    _known.clear()
+
+
+def scrub(text: str) -> str:
+    """Return the text without anything secret; at most `MAX_TEXT` characters of it."""
+    if len(text) <= CACHED_LENGTH:
+        return _scrub_short(text)
+    # What is cut away before the search is four times what is kept of it.
+    scrubbed = _scrub(text[: 4 * MAX_TEXT])
+    return scrubbed if len(scrubbed) <= MAX_TEXT else scrubbed[: MAX_TEXT - 1] + "…"
+
+
+def scrub_value(value: object) -> str | bool | int | float | tuple[object, ...] | None:
+    """Scrub one attribute value.
+
+    Returns:
+        The scrubbed value; None for what is no attribute value. A list is cut at `MAX_ENTRIES`.
+    """
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, Sequence):
+        return tuple(scrub(item) if isinstance(item, str) else item for item in value[:MAX_ENTRIES])
+    return None
+
+
+def _scrub(text: str) -> str:
+    for secret in _known.ordered:
+        if secret in text:
+            text = text.replace(secret, REDACTED)
+    if _SUSPECT.search(text) is None:
+        return text
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+@lru_cache(maxsize=2048)
+def _scrub_short(text: str) -> str:
+    return _scrub(text)

@@ -1,0 +1,87 @@
+"""Who made the spans: the command line, or a deployed worker.
+
+`OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` win over what is found here. Flash's version is
+read from its package metadata and, where that is missing (a worker's bundle has no dist-info),
+from `runpod_flash.__version__` (1.4.2 and later) if it is imported already.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from importlib import metadata
+from typing import Final
+
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource, ResourceDetector
+
+from flash_otel import semconv
+from flash_otel._version import __version__
+from flash_otel.pipeline.options import in_worker
+
+SERVICE: Final = "flash-cli"
+WORKER_SERVICE: Final = "flash-worker"
+
+# Each row: the attribute, and the variable that tells it in a worker.
+_WORKER: Final = (
+    (semconv.FAAS_NAME, "FLASH_RESOURCE_NAME"),
+    (semconv.FAAS_VERSION, "_FLASH_SOURCE_FINGERPRINT"),
+    (semconv.FAAS_INSTANCE, "RUNPOD_POD_ID"),
+)
+
+_instance_id = str(uuid.uuid4())
+
+
+def _renew_instance_id() -> None:
+    global _instance_id
+    _instance_id = str(uuid.uuid4())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_instance_id)
+
+
+def flash_version() -> str | None:
+    """Return the version of the installed runpod-flash, or None where nothing tells it."""
+    try:
+        return metadata.version("runpod-flash")
+    except Exception:  # a broken dist-info is as good as none
+        found = getattr(sys.modules.get("runpod_flash"), "__version__", None)
+        return found if isinstance(found, str) else None
+
+
+def detected() -> dict[str, str]:
+    """Collect the attributes of this process."""
+    attributes = {
+        semconv.SERVICE_NAME: _service_name(),
+        semconv.SERVICE_INSTANCE_ID: _instance_id,
+    }
+    version = flash_version()
+    if version:
+        attributes[semconv.SERVICE_VERSION] = version
+        attributes[semconv.FLASH_VERSION] = version
+    if in_worker():
+        found = ((name, os.environ.get(variable)) for name, variable in _WORKER)
+        attributes.update({name: value for name, value in found if value})
+    return attributes
+
+
+def _service_name() -> str:
+    if not in_worker():
+        return SERVICE
+    return os.environ.get("FLASH_RESOURCE_NAME") or WORKER_SERVICE
+
+
+class FlashResourceDetector(ResourceDetector):
+    """Finds the attributes of a Flash process, for `OTEL_EXPERIMENTAL_RESOURCE_DETECTORS`."""
+
+    def detect(self) -> Resource:
+        """Return the attributes of this process as a resource without schema URL."""
+        return Resource(detected())
+
+
+def create() -> Resource:
+    """Build the resource of flash_otel's own provider: ours, under what OTEL_* variables say."""
+    telemetry = Resource.create({"telemetry.distro.name": "flash-otel", "telemetry.distro.version": __version__})
+    said = OTELResourceDetector().detect()
+    return telemetry.merge(FlashResourceDetector().detect()).merge(said)

@@ -1,0 +1,282 @@
+"""Which provider, resource, processors and exporters; and their bounded end.
+
+The provider is resolved anew for each root span: the one given to `instrument()`, else the one
+that the application has set by then, else a private one. The global provider is never set.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import trace as trace_api
+
+from flash_otel import semconv
+from flash_otel._guard import guarded
+from flash_otel._version import __version__
+from flash_otel.pipeline import options as opts
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.sdk.trace import TracerProvider as SdkProvider
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
+    from opentelemetry.trace import Tracer, TracerProvider
+
+    from flash_otel.pipeline.options import Options
+    from flash_otel.pipeline.switch import Switch
+
+_NOT_SET: Final = (trace_api.ProxyTracerProvider, trace_api.NoOpTracerProvider)
+
+id_generator: IdGenerator | None = None
+"""Ids of the private provider (`flash_otel.testing` sets it)."""
+
+
+class Pipeline:
+    """The processors of one `instrument()`, and the providers that they were given to."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._lock = threading.Lock()
+        self._own: SdkProvider | None = None
+        self._shared: list[SpanProcessor] | None = None
+        self._exporting: list[SpanProcessor] = []
+        self._joined: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._last: tuple[TracerProvider, Tracer] | None = None
+
+    def tracer(self) -> Tracer:
+        """Return the tracer for a new root span."""
+        provider = self._provider()
+        last = self._last
+        if last is None or last[0] is not provider:
+            last = self._last = (provider, _tracer_of(provider))
+        return last[1]
+
+    def _provider(self) -> TracerProvider:
+        found = self.options.tracer_provider or _application_provider()
+        if found is None:
+            return self._own or self._make_own()
+        if found not in self._joined:
+            self._join(found)
+        return found
+
+    def _join(self, provider: Any) -> None:
+        """Give our processors to the application's provider, once."""
+        from flash_otel.pipeline.switch import Switch
+
+        with self._lock:
+            if provider in self._joined:
+                return
+            self._joined.add(provider)
+            if not hasattr(provider, "add_span_processor"):
+                return
+            if provider not in _switches:
+                _switches[provider] = Switch()
+                provider.add_span_processor(_switches[provider])
+            _switches[provider].processors = tuple(self._processors())
+
+    def _make_own(self) -> SdkProvider:
+        from opentelemetry.sdk.trace import TracerProvider, sampling
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        from flash_otel.pipeline import exporters, resource
+        from flash_otel.pipeline.sampling import AlwaysRecord
+
+        with self._lock:
+            if self._own is not None:
+                return self._own
+            provider = TracerProvider(
+                sampler=AlwaysRecord(sampling._get_from_env_or_default()),  # noqa: SLF001 - the only reader of OTEL_TRACES_SAMPLER
+                resource=resource.create(),
+                shutdown_on_exit=False,
+                id_generator=id_generator,
+            )
+            for processor in self._processors():
+                provider.add_span_processor(processor)
+            for exporter in exporters.create():
+                batch = BatchSpanProcessor(exporter)
+                self._exporting.append(batch)
+                provider.add_span_processor(batch)
+            self._own = provider
+            return provider
+
+    def _processors(self) -> list[SpanProcessor]:
+        """Make, once, what every provider of ours gets: lines, and store or worker log."""
+        if self._shared is None:
+            self._shared = [*_lines(self.options), *_recording(self.options)]
+        return self._shared
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until what has ended is stored and sent, or the time is over."""
+        deadline = time.monotonic() + seconds
+        stored = all([one.force_flush(_millis(deadline)) for one in self._shared or ()])
+        sent = all([_bounded(one.force_flush, deadline) for one in self._exporting])
+        return stored and sent
+
+    def close(self, seconds: float) -> None:
+        """End our processors and exporters within the time; switch off what was joined."""
+        deadline = time.monotonic() + seconds
+        for provider in self._joined:
+            if provider in _switches:
+                _switches[provider].processors = ()
+        for processor in self._shared or ():
+            processor.force_flush(_millis(deadline))
+            processor.shutdown()
+        for processor in self._exporting:
+            _bounded(processor.shutdown, deadline)
+
+
+_switches: weakref.WeakKeyDictionary[Any, Switch] = weakref.WeakKeyDictionary()
+_pipeline: Pipeline | None = None
+_endings: list[Callable[[], None]] = []
+_by_hand: tuple[TracerProvider, Tracer] | None = None
+_disabled: bool | None = None
+
+
+def configure(options: Options) -> None:
+    """Make the pipeline of an `instrument()`; nothing is started before the first root span."""
+    global _pipeline, _disabled
+    _disabled = None
+    _pipeline = Pipeline(options)
+
+
+def deconfigure() -> None:
+    """End the pipeline; what it holds is stored first."""
+    global _pipeline
+    ended, _pipeline = _pipeline, None
+    if ended is not None:
+        ended.close(opts.exit_budget())
+
+
+def current_options() -> Options | None:
+    """Return the settings of the active `instrument()`, or None."""
+    return None if _pipeline is None else _pipeline.options
+
+
+def tracer() -> Tracer | None:
+    """Return the tracer for a new root span; None where tracing is off.
+
+    Without `instrument()`, a decorated function is traced only on a provider that the
+    application has set.
+    """
+    if _is_disabled():
+        return None
+    if _pipeline is not None:
+        return _pipeline.tracer()
+    provider = _application_provider()
+    if provider is None:
+        return None
+    global _by_hand
+    if _by_hand is None or _by_hand[0] is not provider:
+        _by_hand = (provider, _tracer_of(provider))
+    return _by_hand[1]
+
+
+def is_off() -> bool:
+    """Tell cheaply whether nothing can be traced now."""
+    if _pipeline is not None:
+        return _is_disabled()
+    return _is_disabled() or _application_provider() is None
+
+
+def propagation() -> str:
+    """Return how a worker's first read relates to its deployment (auto, link or parent)."""
+    return "auto" if _pipeline is None else _pipeline.options.propagation
+
+
+def before_exit(ending: Callable[[], None]) -> None:
+    """Call `ending` at exit, before the pipeline ends (for spans that nobody ends)."""
+    _endings.append(ending)
+
+
+def flush(seconds: float | None = None) -> bool:
+    """Wait until what has ended is stored and sent.
+
+    Args:
+        seconds: How long at most; the exit budget where it is None.
+
+    Returns:
+        Whether everything got out in time.
+    """
+    if _pipeline is None:
+        return True
+    return _pipeline.flush(opts.exit_budget() if seconds is None else seconds)
+
+
+@atexit.register
+def _at_exit() -> None:
+    for ending in _endings:
+        with guarded("an ending at exit"):
+            ending()
+    with guarded("the pipeline's end"):
+        deconfigure()
+
+
+def _is_disabled() -> bool:
+    global _disabled
+    if _disabled is None:
+        _disabled = opts.is_disabled()
+    return _disabled
+
+
+def _application_provider() -> TracerProvider | None:
+    provider = trace_api.get_tracer_provider()
+    return None if isinstance(provider, _NOT_SET) else provider
+
+
+def _tracer_of(provider: TracerProvider) -> Tracer:
+    return provider.get_tracer(semconv.SCOPE_NAME, __version__, semconv.SCHEMA_URL)
+
+
+def _lines(options: Options) -> list[SpanProcessor]:
+    if options.legacy_logs is False:
+        return []
+    from flash_otel.pipeline.legacy import LegacyLogSpanProcessor
+
+    return [LegacyLogSpanProcessor(options.legacy_logs)]
+
+
+def _recording(options: Options) -> list[SpanProcessor]:
+    """Choose where spans are kept: in the store, or (in a worker) in its own log."""
+    if opts.in_worker() and options.store is None:
+        return _worker_log()
+    if options.store is False:
+        return []
+    from flash_otel.pipeline.store import default_path
+    from flash_otel.pipeline.store_writer import StoreSpanProcessor
+
+    return [StoreSpanProcessor(options.store or default_path())]
+
+
+def _worker_log() -> list[SpanProcessor]:
+    from flash_otel.pipeline import exporters
+    from flash_otel.pipeline.worker_log import WorkerLogSpanProcessor
+
+    return [] if exporters.configured() else [WorkerLogSpanProcessor()]
+
+
+def _millis(deadline: float) -> int:
+    return max(0, int((deadline - time.monotonic()) * 1000))
+
+
+def _bounded(action: Callable[[], object], deadline: float) -> bool:
+    """Run an ending in a thread of its own, and wait for it no longer than until the deadline.
+
+    A batch processor's shutdown joins its worker whatever timeout it is given (SDK 1.45), so the
+    only sure bound is not to wait.
+    """
+    done = threading.Event()
+
+    def run() -> None:
+        with guarded("a bounded ending"):
+            action()
+        done.set()
+
+    try:
+        threading.Thread(target=run, name="flash_otel-ending", daemon=True).start()
+    except RuntimeError:  # 3.12.0 and 3.12.1 start no thread while the interpreter exits
+        run()
+    return done.wait(max(0.0, deadline - time.monotonic()))

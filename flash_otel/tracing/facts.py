@@ -1,0 +1,151 @@
+"""What a span says: facts of a call, rendered as attributes.
+
+A fact is one thing that a call can tell (a build id, a manifest, an endpoint mapping). It has
+default sources and a renderer that turns what was found into attributes. Renderers are pure and
+take whatever they are given: a null stays a null, a wrong type gives no attribute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from flash_otel import manifest as manifests
+from flash_otel import semconv
+from flash_otel.tracing.sources import Extractor, Source, compile_source
+
+Rendered: TypeAlias = Mapping[str, Any]
+Renderer: TypeAlias = Callable[[Any], Rendered]
+
+NOTHING: Final[Rendered] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact of a span: how it is rendered, and where it is found unless the user says."""
+
+    render: Renderer
+    sources: tuple[Extractor, ...]
+
+
+def fact(render: Renderer, *sources: Source) -> Fact:
+    """Make a fact with its default sources, tried in order."""
+    return Fact(render, tuple(one for source in sources for one in compile_source(source)))
+
+
+def text(*names: str) -> Renderer:
+    """Render a string (or a number, as text) under each of the names; nothing when empty."""
+
+    def render(value: Any) -> Rendered:
+        if value is None or value == "" or isinstance(value, (Mapping, list, tuple)):
+            return NOTHING
+        shown = str(value)
+        return dict.fromkeys(names, shown)
+
+    return render
+
+
+def number(name: str) -> Renderer:
+    """Render a whole number."""
+
+    def render(value: Any) -> Rendered:
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return {name: value} if is_number else NOTHING
+
+    return render
+
+
+def endpoint_total(value: Any) -> Rendered:
+    """Render an endpoint mapping as its count alone."""
+    return {semconv.ENDPOINT_COUNT: len(value)} if isinstance(value, Mapping) else NOTHING
+
+
+def endpoints_deployed(value: Any) -> Rendered:
+    """Render the mapping that provisioning returned: count, names and URLs."""
+    held = manifests.endpoints({manifests.ENDPOINTS_KEY: value})
+    if held is None:
+        return NOTHING
+    return {**_names(held), semconv.ENDPOINT_URLS: list(held.values())}
+
+
+def endpoints_written(value: Any) -> Rendered:
+    """Render the mapping that is written: count, names, URLs and digest."""
+    held = manifests.endpoints({manifests.ENDPOINTS_KEY: value})
+    if held is None:
+        return NOTHING
+    return {
+        **_names(held),
+        semconv.ENDPOINT_URLS: list(held.values()),
+        semconv.ENDPOINTS_DIGEST: manifests.digest(held),
+    }
+
+
+def endpoints_read(value: Any) -> Rendered:
+    """Render the mapping that was read: count, names and digest."""
+    held = manifests.endpoints({manifests.ENDPOINTS_KEY: value})
+    if held is None:
+        return NOTHING
+    return {**_names(held), semconv.ENDPOINTS_DIGEST: manifests.digest(held)}
+
+
+def manifest_written(value: Any) -> Rendered:
+    """Render the manifest that is written to the State Manager."""
+    measured = manifests.size(value)
+    return {
+        **endpoints_written(_mapping_of(value)),
+        semconv.MANIFEST_KEYS: manifests.keys(value),
+        **({} if measured is None else {semconv.MANIFEST_SIZE: measured}),
+    }
+
+
+def manifest_read(value: Any) -> Rendered:
+    """Render the manifest that the State Manager answered with, null included."""
+    keys = {semconv.MANIFEST_KEYS: manifests.keys(value)} if isinstance(value, Mapping) else {}
+    return {
+        semconv.MANIFEST_STATE: manifests.state(value),
+        **keys,
+        **endpoints_read(_mapping_of(value)),
+    }
+
+
+def persisted(value: Any) -> Rendered:
+    """Render the manifest that the server answered the upload with."""
+    held = manifests.endpoints(value) or {}
+    return {
+        semconv.PERSISTED_ENDPOINT_COUNT: len(held),
+        semconv.PERSISTED_DIGEST: manifests.digest(held),
+    }
+
+
+def environment_answer(value: Any) -> Rendered:
+    """Render what the State Manager said of the environment."""
+    if not isinstance(value, Mapping):
+        return {semconv.ENVIRONMENT_STATE: semconv.ENVIRONMENT_NULL}
+    build_id = value.get("activeBuildId")
+    if not build_id:
+        return {semconv.ENVIRONMENT_STATE: semconv.ENVIRONMENT_NO_ACTIVE_BUILD}
+    return {
+        semconv.ENVIRONMENT_STATE: semconv.ENVIRONMENT_ACTIVE,
+        semconv.BUILD_ID: str(build_id),
+    }
+
+
+def endpoint_url(value: Any) -> Rendered:
+    """Render the URL of a called endpoint, and its host."""
+    if not isinstance(value, str) or not value:
+        return NOTHING
+    try:
+        host = urlsplit(value).hostname
+    except ValueError:
+        host = None
+    return {semconv.ENDPOINT_URL: value, **({semconv.SERVER_ADDRESS: host} if host else {})}
+
+
+def _names(held: Mapping[str, str]) -> dict[str, Any]:
+    return {semconv.ENDPOINT_COUNT: len(held), semconv.ENDPOINT_NAMES: list(held)}
+
+
+def _mapping_of(value: Any) -> Any:
+    return value.get(manifests.ENDPOINTS_KEY) if isinstance(value, Mapping) else None

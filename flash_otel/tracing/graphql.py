@@ -1,0 +1,123 @@
+"""What Flash's GraphQL client says inside a traced call: answers, requests, retries.
+
+Flash's methods drop what a span needs (`update_build_manifest` returns nothing of the server's
+answer) and retry where nobody sees it (`_execute_graphql`, 1.6.1 and later): both are noted on the
+enclosing span. With `capture_graphql` each request becomes a span of its own, without variables.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from flash_otel import semconv
+from flash_otel._guard import swallowed
+from flash_otel.pipeline import setup
+from flash_otel.pipeline.redaction import remember
+from flash_otel.tracing import outcome
+from flash_otel.tracing import scope as scopes
+from flash_otel.tracing.facts import fact
+from flash_otel.tracing.scope import Scope
+from flash_otel.tracing.sources import Call
+from flash_otel.tracing.spec import GRAPHQL
+from flash_otel.tracing.wrapper import Traced
+
+_OPERATION: Final = re.compile(r"\s*(query|mutation|subscription)\s+(\w+)")
+
+Method = Callable[..., Awaitable[Any]]
+
+
+async def note_answer(
+    wrapped: Method, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Keep a request's variables and its answer for the enclosing span's facts."""
+    scope = None if setup.is_off() else scopes.current()
+    if scope is None:
+        return await wrapped(*args, **kwargs)
+    try:
+        _note_request(scope, instance, args, kwargs)
+    except Exception:
+        swallowed("a GraphQL request")
+    answer = await wrapped(*args, **kwargs)
+    if isinstance(answer, Mapping):
+        scope.call.answers.update(answer)
+    return answer
+
+
+def _note_request(scope: Scope, instance: Any, args: tuple[Any, ...], kwargs: Any) -> None:
+    remember(getattr(instance, "api_key", None))
+    scope.attempt, scope.retry_reason = 0, ""
+    query = args[0] if args else kwargs.get("query", "")
+    variables = args[1] if len(args) > 1 else kwargs.get("variables")
+    match = _OPERATION.match(query)
+    if match is not None:
+        scope.call.requests[match[2]] = variables
+
+
+async def note_attempt(
+    wrapped: Method, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Record a request that is sent again as an event of the enclosing span."""
+    scope = None if setup.is_off() else scopes.current()
+    if scope is None:
+        return await wrapped(*args, **kwargs)
+    scope.attempt += 1
+    if scope.attempt > 1:
+        scope.event(
+            semconv.RETRY,
+            {
+                semconv.HTTP_RESEND_COUNT: scope.attempt - 1,
+                semconv.RETRY_REASON: scope.retry_reason,
+            },
+        )
+    try:
+        return await wrapped(*args, **kwargs)
+    except Exception as error:
+        scope.retry_reason = outcome.describe(error)
+        raise
+
+
+def _operation(group: int) -> Callable[[Call], str | None]:
+    def find(call: Call) -> str | None:
+        match = _OPERATION.match(call.argument("query"))
+        return match[group] if match else None
+
+    return find
+
+
+def _size_of(find: Callable[[Call], Any]) -> Callable[[Call], int]:
+    def measure(call: Call) -> int:
+        return len(json.dumps(find(call)).encode())
+
+    return measure
+
+
+def _request(call: Call) -> dict[str, Any]:
+    return {"query": call.argument("query"), "variables": call.argument("variables") or {}}
+
+
+def _answer(call: Call) -> dict[str, Any]:
+    return {"data": call.result}
+
+
+def _status(call: Call) -> int:
+    """Flash raises on 400 and above (`_execute_graphql_once`, 1.6.1 and later)."""
+    return 200 if call.returned else 0
+
+
+def captured(function: Any) -> Traced:
+    """Make the wrapper that turns each request into a span (for `capture_graphql`)."""
+    from flash_otel.tracing.facts import number, text
+
+    start = {
+        "name": fact(text(semconv.GRAPHQL_OPERATION_NAME), _operation(2)),
+        "type": fact(text(semconv.GRAPHQL_OPERATION_TYPE), _operation(1)),
+        "request": fact(number(semconv.HTTP_REQUEST_BODY_SIZE), _size_of(_request)),
+    }
+    end = {
+        "answer": fact(number(semconv.HTTP_RESPONSE_BODY_SIZE), _size_of(_answer)),
+        "status": fact(number(semconv.HTTP_STATUS_CODE), _status),
+    }
+    return Traced(function, GRAPHQL, (start, end))

@@ -1,0 +1,136 @@
+"""Parent or link: how a worker's span relates to the deployment whose code runs.
+
+Only a worker process's first fetch may continue the deployment's trace, and only while the
+deployment is fresh: a worker lives for days, and a trace must not. Everything else is a trace of
+its own with a link, mirrored as attributes because Jaeger shows links one way only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from opentelemetry import context as context_api
+from opentelemetry import trace as trace_api
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from flash_otel import semconv
+from flash_otel.tracing import carriers, clock
+from flash_otel.tracing.carriers import Carrier
+from flash_otel.tracing.spec import LOCAL, READ
+
+FRESH_NS: Final = 15 * 60 * 1_000_000_000
+
+AUTO: Final = "auto"
+LINK: Final = "link"
+PARENT: Final = "parent"
+MODES: Final = (AUTO, LINK, PARENT)
+
+_PROPAGATOR: Final[TextMapPropagator] = TraceContextTextMapPropagator()
+
+
+@dataclass(slots=True)
+class _Process:
+    """What is read once per process: its code's carrier, its parent, whether it has fetched."""
+
+    carrier: Carrier | None = None
+    carrier_read: bool = False
+    fetched: bool = False
+    parent: Context | None = None
+
+
+_process = _Process()
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Where a span begins: its parent context (None: the current one), links and attributes."""
+
+    context: Context | None = None
+    links: tuple[Link, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def reset() -> None:
+    """Begin as a fresh process does (after a fork, and in tests)."""
+    global _process
+    _process = _Process()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=reset)
+
+
+def read_process_parent() -> None:
+    """Read TRACEPARENT and TRACESTATE from the environment, as it is now."""
+    names = ("traceparent", "tracestate")
+    carrier = {name: os.environ[name.upper()] for name in names if name.upper() in os.environ}
+    context = _PROPAGATOR.extract(carrier, Context()) if carrier else None
+    valid = context and trace_api.get_current_span(context).get_span_context().is_valid
+    _process.parent = context if valid else None
+
+
+def relate(relation: str, mode: str, *, is_root: bool) -> Relation:
+    """Decide how a span that is about to start relates to what came before it."""
+    if relation == LOCAL:
+        return _of_process() if is_root else Relation()
+    carrier = _code_carrier()
+    first, _process.fetched = not _process.fetched, _process.fetched or relation == READ
+    if carrier is None:
+        return Relation()
+    told = {
+        semconv.CODE_DEPLOYMENT_ID: carrier.deployment_id,
+        semconv.DEPLOY_TRACE_ID: f"{carrier.context.trace_id:032x}",
+        semconv.DEPLOY_SPAN_ID: f"{carrier.context.span_id:016x}",
+    }
+    if relation == READ and _continues(carrier, mode, first=first):
+        return _child_of(carrier.context, told)
+    return Relation(links=(Link(carrier.context),), attributes=told)
+
+
+def active_attributes(carrier: Carrier) -> dict[str, Any]:
+    """Render what the State Manager's carrier says of the active manifest."""
+    said = {
+        semconv.ACTIVE_DEPLOYMENT_ID: carrier.deployment_id,
+        semconv.ACTIVE_PHASE: carrier.phase,
+        semconv.ACTIVE_ENDPOINT_COUNT: carrier.endpoint_count,
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _of_process() -> Relation:
+    """Return the pipeline that started this process, unless a span is current here already."""
+    if trace_api.get_current_span().get_span_context().is_valid:
+        return Relation()
+    return Relation(context=_process.parent)
+
+
+def _code_carrier() -> Carrier | None:
+    if not _process.carrier_read:
+        _process.carrier_read = True
+        _process.carrier = carriers.code_carrier()
+    return _process.carrier
+
+
+def _continues(carrier: Carrier, mode: str, *, first: bool) -> bool:
+    if mode != AUTO:
+        return mode == PARENT
+    age = clock.now() - carrier.time_ns
+    return first and carrier.context.trace_flags.sampled and 0 <= age < FRESH_NS
+
+
+def _child_of(deployment: SpanContext, told: Mapping[str, Any]) -> Relation:
+    """Continue the deployment's trace; the span that is current here becomes a link."""
+    here = trace_api.get_current_span().get_span_context()
+    context = trace_api.set_span_in_context(NonRecordingSpan(deployment), context_api.get_current())
+    return Relation(context, (Link(here),) if here.is_valid else (), told)
+
+
+def has_fetched() -> bool:
+    """Tell whether this process has asked the State Manager already."""
+    return _process.fetched
