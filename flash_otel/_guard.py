@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+import sys
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 logger = logging.getLogger("flash_otel")
 logger.addHandler(logging.NullHandler())
@@ -23,7 +27,8 @@ def swallowed(place: str) -> None:
         raise  # noqa: PLE0704 - called from an except block, by contract
     if place not in _reported:
         _reported.add(place)
-        logger.debug("flash_otel: internal error in %s (ignored)", place, exc_info=True)
+        error = sys.exc_info()
+        logger.debug("flash_otel: internal error in %s (ignored)", place, exc_info=error)
 
 
 @contextmanager

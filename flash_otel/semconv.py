@@ -67,6 +67,7 @@ FUNCTION_NAME: Final = "flash.function_name"
 CALL_ROUTE: Final = "flash.call.route"
 OUTCOME: Final = "flash.outcome"
 FAULT: Final = "flash.fault"
+FAULT_EXPLANATION: Final = "flash.fault.explanation"
 CODE_DEPLOYMENT_ID: Final = "flash.code.deployment_id"
 ACTIVE_DEPLOYMENT_ID: Final = "flash.active.deployment_id"
 ACTIVE_PHASE: Final = "flash.active.phase"
@@ -108,6 +109,7 @@ ATTRIBUTES: Final[dict[str, str]] = {
     FUNCTION_NAME: "Name of the function that is called.",
     CALL_ROUTE: "local, remote or missing.",
     OUTCOME: "returned, failed, cancelled or unknown (it may have taken effect).",
+    FAULT_EXPLANATION: "What the fault means and how to look further (on the event).",
     FAULT: "Code of the fault that is visible on this span by itself.",
     CODE_DEPLOYMENT_ID: "Deployment whose code this worker runs, from the artifact's manifest.",
     ACTIVE_DEPLOYMENT_ID: "Deployment whose manifest the State Manager calls active.",

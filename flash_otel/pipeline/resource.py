@@ -82,6 +82,8 @@ class FlashResourceDetector(ResourceDetector):
 
 def create() -> Resource:
     """Build the resource of flash_otel's own provider: ours, under what OTEL_* variables say."""
-    telemetry = Resource.create({"telemetry.distro.name": "flash-otel", "telemetry.distro.version": __version__})
+    telemetry = Resource.create(
+        {"telemetry.distro.name": "flash-otel", "telemetry.distro.version": __version__}
+    )
     said = OTELResourceDetector().detect()
     return telemetry.merge(FlashResourceDetector().detect()).merge(said)

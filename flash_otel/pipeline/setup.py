@@ -10,7 +10,6 @@ import atexit
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace as trace_api
@@ -21,6 +20,8 @@ from flash_otel._version import __version__
 from flash_otel.pipeline import options as opts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace import TracerProvider as SdkProvider
     from opentelemetry.sdk.trace.id_generator import IdGenerator
@@ -112,8 +113,8 @@ class Pipeline:
     def flush(self, seconds: float) -> bool:
         """Wait until what has ended is stored and sent, or the time is over."""
         deadline = time.monotonic() + seconds
-        stored = all([one.force_flush(_millis(deadline)) for one in self._shared or ()])
-        sent = all([_bounded(one.force_flush, deadline) for one in self._exporting])
+        stored = _each(one.force_flush(_millis(deadline)) for one in self._shared or ())
+        sent = _each(_bounded(one.force_flush, deadline) for one in self._exporting)
         return stored and sent
 
     def close(self, seconds: float) -> None:
@@ -256,6 +257,11 @@ def _worker_log() -> list[SpanProcessor]:
     from flash_otel.pipeline.worker_log import WorkerLogSpanProcessor
 
     return [] if exporters.configured() else [WorkerLogSpanProcessor()]
+
+
+def _each(done: Iterable[bool]) -> bool:
+    """Tell whether all were done, after every one of them was tried."""
+    return all(tuple(done))
 
 
 def _millis(deadline: float) -> int:

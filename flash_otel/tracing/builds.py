@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv
 from flash_otel._guard import swallowed
@@ -19,6 +19,9 @@ from flash_otel.tracing import scope as scopes
 from flash_otel.tracing.scope import Scope
 from flash_otel.tracing.sources import ENDED
 from flash_otel.tracing.spec import DEPLOY
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 DEPLOY_MODULE: Final = "runpod_flash.cli.commands.deploy"
 DEPLOY_FUNCTION: Final = "deploy_command"
@@ -62,12 +65,12 @@ def _late_root() -> Scope | None:
 
 def _deploy_is_running() -> bool:
     """Look for Flash's command among the callers: `flash build` alone is no deployment."""
-    frame = sys._getframe()  # noqa: SLF001 - the documented way to look at one's callers
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the documented way to see callers
     while frame is not None:
         if (
             frame.f_code.co_name == DEPLOY_FUNCTION
             and frame.f_globals.get("__name__") == DEPLOY_MODULE
         ):
             return True
-        frame = frame.f_back  # type: ignore[assignment]  # the loop ends at None
+        frame = frame.f_back
     return False

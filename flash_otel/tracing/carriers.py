@@ -24,6 +24,7 @@ from flash_otel._guard import logger
 VERSION: Final = 1
 MAX_FILE: Final = 8 * 1024 * 1024
 MAX_COUNT: Final = 1_000_000_000
+MAX_TRACEPARENT: Final = 512
 NANOSECONDS: Final = 1_000_000
 
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
@@ -124,13 +125,16 @@ def _parse(found: Mapping[str, Any]) -> Carrier | None:
 
 def _context(traceparent: object) -> SpanContext | None:
     """Parse a W3C traceparent (Trace Context, section 3.2); version ff is forbidden."""
-    if not isinstance(traceparent, str) or len(traceparent) > 512:
+    if not isinstance(traceparent, str) or len(traceparent) > MAX_TRACEPARENT:
         return None
     match = _TRACEPARENT.fullmatch(traceparent)
     if match is None or match[1] == "ff":
         return None
     context = SpanContext(
-        int(match[2], 16), int(match[3], 16), is_remote=True, trace_flags=TraceFlags(int(match[4], 16))
+        int(match[2], 16),
+        int(match[3], 16),
+        is_remote=True,
+        trace_flags=TraceFlags(int(match[4], 16)),
     )
     return context if context.is_valid else None
 
@@ -140,8 +144,9 @@ def _matched(pattern: re.Pattern[str], value: object) -> str | None:
 
 
 def _whole(value: object, limit: int) -> int | None:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_whole and 0 <= value < limit else None  # type: ignore[operator, return-value]  # narrowed by is_whole
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value < limit else None
 
 
 def code_carrier() -> Carrier | None:

@@ -16,16 +16,19 @@ their usual names. A fact that is found nowhere is left out; nothing here raises
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from flash_otel.tracing import spec as specs
-from flash_otel.tracing.facts import Fact
 from flash_otel.tracing.hooks import HOOKS, NO_HOOKS, Hooks, carry
 from flash_otel.tracing.sources import Source, compile_source
-from flash_otel.tracing.spec import SpanSpec
 from flash_otel.tracing.wrapper import Facts, Traced, wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flash_otel.tracing.facts import Fact
+    from flash_otel.tracing.spec import SpanSpec
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -73,13 +76,20 @@ class SpanDecorator:
             TypeError: A fact is not one of this span's, or a source is neither path nor callable.
             ValueError: A path has an empty segment.
         """
+        decorate = self.with_sources(where, carrier=carrier)
+        return decorate if function is None else decorate(function)
+
+    def with_sources(
+        self, where: Mapping[str, Source], *, carrier: bool | str = False
+    ) -> Callable[[Any], Any]:
+        """Return the decorator with these sources (raises as a call of this one does)."""
         facts = self._facts(where)
         hooks = self._hooks(carrier)
 
         def decorate(target: Any) -> Any:
             return wrap(target, Traced(target, self.spec, facts, hooks))
 
-        return decorate if function is None else decorate(function)
+        return decorate
 
     def __repr__(self) -> str:
         return f"<flash_otel.{self.__name__}: {self.spec.name}>"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv
 from flash_otel._guard import swallowed
@@ -19,10 +19,12 @@ from flash_otel.pipeline.redaction import remember
 from flash_otel.tracing import outcome
 from flash_otel.tracing import scope as scopes
 from flash_otel.tracing.facts import fact
-from flash_otel.tracing.scope import Scope
-from flash_otel.tracing.sources import Call
 from flash_otel.tracing.spec import GRAPHQL
 from flash_otel.tracing.wrapper import Traced
+
+if TYPE_CHECKING:
+    from flash_otel.tracing.scope import Scope
+    from flash_otel.tracing.sources import Call
 
 _OPERATION: Final = re.compile(r"\s*(query|mutation|subscription)\s+(\w+)")
 

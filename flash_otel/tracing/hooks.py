@@ -72,17 +72,21 @@ def _hide_http(context: Context) -> Context:
     runs as it is.
     """
     key = getattr(instrumentation, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", None)
-    return context if key is None else context_api.set_value(key, True, context)
+    return context if key is None else context_api.set_value(key, value=True, context=context)
 
 
 def _read_carrier(scope: Scope, call: Call) -> None:
     """Read what the State Manager's manifest carries: attributes, and a link to its writer."""
-    manifest = find(scope.facts[1]["manifest"].sources, call) if "manifest" in scope.facts[1] else None
+    manifest = (
+        find(scope.facts[1]["manifest"].sources, call) if "manifest" in scope.facts[1] else None
+    )
     remember(*manifests.secrets(manifest))
     carrier = carriers.read(manifest)
     if carrier is None:
         return
     scope.set(relation.active_attributes(carrier))
+    if relation.is_older_than_code(carrier):
+        scope.fault = semconv.STALE_BUILD
     scope.link(carrier.context)
 
 

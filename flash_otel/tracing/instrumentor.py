@@ -6,11 +6,10 @@ or after `instrument()`. What is put back on removal is the very entry that was 
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Collection
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
@@ -22,6 +21,10 @@ from flash_otel.tracing import graphql, relation
 from flash_otel.tracing.package import _instruments
 from flash_otel.tracing.targets import COMMANDS, TARGETS, Command, Target, tapped
 from flash_otel.tracing.wrapper import Traced, wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from types import ModuleType
 
 _INHERITED: Final = object()
 
@@ -119,11 +122,9 @@ class FlashInstrumentor(BaseInstrumentor):
             else:
                 # wrapt's hooks cannot be taken back: they ask whether they are still wanted.
                 wrapt.register_post_import_hook(self._apply, module)
-        type(self)._hooked = True
+        self._hooked = True
 
     def _apply_if_imported(self, name: str) -> None:
-        import sys
-
         module = sys.modules.get(name)
         if module is not None:
             self._apply(module)

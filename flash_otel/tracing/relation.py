@@ -8,21 +8,25 @@ its own with a link, mirrored as attributes because Jaeger shows links one way o
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
-from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from flash_otel import semconv
 from flash_otel.tracing import carriers, clock
-from flash_otel.tracing.carriers import Carrier
 from flash_otel.tracing.spec import LOCAL, READ
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.propagators.textmap import TextMapPropagator
+
+    from flash_otel.tracing.carriers import Carrier
 
 FRESH_NS: Final = 15 * 60 * 1_000_000_000
 
@@ -101,6 +105,18 @@ def active_attributes(carrier: Carrier) -> dict[str, Any]:
         semconv.ACTIVE_ENDPOINT_COUNT: carrier.endpoint_count,
     }
     return {name: value for name, value in said.items() if value is not None}
+
+
+def is_older_than_code(active: Carrier) -> bool:
+    """Tell whether the active manifest was made before the code that runs here.
+
+    It proves a stale build: the code's deployment is the newer one, and its environment still
+    holds another's. The other way round, this worker has just not been rolled yet.
+    """
+    code = _code_carrier()
+    if code is None or code.deployment_id == active.deployment_id:
+        return False
+    return active.time_ns < code.time_ns
 
 
 def _of_process() -> Relation:

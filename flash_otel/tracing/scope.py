@@ -6,7 +6,6 @@ know what its parent knows. Nothing here raises into the host: `Traced` guards e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
@@ -15,10 +14,12 @@ from opentelemetry.trace import Status, StatusCode
 
 from flash_otel import semconv
 from flash_otel.pipeline.redaction import MAX_ENTRIES, scrub_value
-from flash_otel.tracing import clock, outcome
+from flash_otel.tracing import clock, live, outcome
 from flash_otel.tracing.sources import ENDED, MISSING, Call, find
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from opentelemetry.context import Context
     from opentelemetry.trace import Link, Span, SpanContext, Tracer
 
@@ -39,6 +40,7 @@ class Scope:
         known: Attributes that the whole trace knows, shared by all of its scopes.
         root: The outermost scope of this trace in this process.
         attributes: What has been set on the span.
+        fault: The fault that a hook has proved, or None.
         attempt: Which attempt at a GraphQL request is running (retries are events here).
     """
 
@@ -47,6 +49,7 @@ class Scope:
         "attributes",
         "call",
         "facts",
+        "fault",
         "known",
         "parent",
         "pending",
@@ -70,12 +73,13 @@ class Scope:
         self.call = call
         self.facts = facts
         self.parent = parent
-        self.root = self if parent is None else parent.root
+        self.root: Scope = self if parent is None else parent.root
         self.known: dict[str, Any] = {} if parent is None else parent.known
         self.attributes: dict[str, Any] = {}
         self.pending: list[Fact] = []
         self.attempt = 0
         self.retry_reason = ""
+        self.fault: str | None = None
         self.span: Span = trace_api.INVALID_SPAN
 
     def open(
@@ -114,8 +118,9 @@ class Scope:
 
     def event(self, name: str, attributes: Mapping[str, Any]) -> None:
         """Add an event with scrubbed attributes."""
-        clean = {key: scrub_value(value) for key, value in attributes.items()}
-        self.span.add_event(name, {k: v for k, v in clean.items() if v is not None}, clock.now())
+        scrubbed = ((key, scrub_value(value)) for key, value in attributes.items())
+        clean: dict[str, Any] = {key: value for key, value in scrubbed if value is not None}
+        self.span.add_event(name, clean, clock.now())
 
     def link(self, context: SpanContext) -> None:
         """Link to another span, unless it is this trace's parent or this span itself."""
@@ -154,25 +159,39 @@ class Scope:
         self._teach()
 
     def end(self, error: BaseException | None) -> None:
-        """Record the outcome and end the span."""
-        failure = None if error is None or outcome.is_clean_exit(error) else error
-        if failure is None:
-            ending: dict[str, Any] = {semconv.OUTCOME: semconv.RETURNED}
-        else:
-            failure = outcome.root_cause(failure)
-            ending = {
-                semconv.OUTCOME: outcome.classify(failure, writes=self.spec.writes),
-                semconv.ERROR_TYPE: outcome.error_type(failure),
-            }
-            self.span.add_event(
-                semconv.EXCEPTION, outcome.exception_attributes(failure), clock.now()
-            )
-            self.span.set_status(Status(StatusCode.ERROR, outcome.describe(failure)))
+        """Record the outcome, name the fault that is visible by itself, and end the span."""
+        failed = error is not None and not outcome.is_clean_exit(error)
+        failure = outcome.root_cause(error) if failed and error is not None else None
+        ending = self._outcome(failure)
+        fault = self.fault or live.visible(self.spec.name, self.attributes, failure)
+        if fault is not None:
+            self._name_fault(fault, ending, failure)
         if self.spec.name == semconv.DEPLOY:
             ending[semconv.DEPLOYMENT_STATUS] = "succeeded" if failure is None else "failed"
         self.attributes.update(ending)
         self.span.set_attributes(ending)
         self._close()
+
+    def _outcome(self, failure: BaseException | None) -> dict[str, Any]:
+        if failure is None:
+            return {semconv.OUTCOME: semconv.RETURNED}
+        self.span.add_event(semconv.EXCEPTION, outcome.exception_attributes(failure), clock.now())
+        self.span.set_status(Status(StatusCode.ERROR, outcome.describe(failure)))
+        return {
+            semconv.OUTCOME: outcome.classify(failure, writes=self.spec.writes),
+            semconv.ERROR_TYPE: outcome.error_type(failure),
+        }
+
+    def _name_fault(self, code: str, ending: dict[str, Any], failure: BaseException | None) -> None:
+        ending[semconv.FAULT] = ending[semconv.ERROR_TYPE] = code
+        words = semconv.FAULTS[code] if failure is None else outcome.describe(failure)
+        self.span.set_status(Status(StatusCode.ERROR, f"{code}: {words}"))
+        if live.first_time(code):
+            explanation = f"{semconv.FAULTS[code]} Look further with: flash-otel diagnose"
+            self.event(
+                semconv.FAULT_EVENT,
+                {semconv.FAULT: code, semconv.FAULT_EXPLANATION: explanation},
+            )
 
     def abandon(self) -> None:
         """End a span whose call nobody saw ending."""

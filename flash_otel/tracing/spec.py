@@ -6,15 +6,17 @@ own is likely to call its parameters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.trace import SpanKind
 
 from flash_otel import semconv
 from flash_otel.tracing import facts
 from flash_otel.tracing.facts import Fact, fact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LOCAL: Final = "local"
 """The parent is whatever span is current."""

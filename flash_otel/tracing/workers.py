@@ -97,6 +97,7 @@ def _record_unset() -> None:
         RUNTIME_FETCH.relation, setup.propagation(), is_root=enclosing is None
     )
     scope.open(related.context, related.links, {**related.attributes, **worker_identity()})
+    scope.fault = semconv.ENVIRONMENT_UNSET
     scope.end(None)
 
 
@@ -107,5 +108,3 @@ def worker_identity() -> dict[str, str]:
         semconv.WORKER_ENVIRONMENT_ID: os.environ.get(ENVIRONMENT_VARIABLE),
     }
     return {name: value for name, value in found.items() if value}
-
-

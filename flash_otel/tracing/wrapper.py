@@ -129,7 +129,7 @@ class Traced:
             return
         wrapped(*args, **kwargs).close()
 
-    def _named(self, coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
+    def _named(self, coroutine: Any) -> Any:
         """Report a coroutine that is never awaited under the user's name, as it is untraced."""
         coroutine.__name__, coroutine.__qualname__ = self._name, self._qualname
         return coroutine

@@ -7,13 +7,17 @@ preferred, because nothing binds them by from-import.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv
 from flash_otel.tracing import builds, decorators, graphql, workers
-from flash_otel.tracing.sources import Call
 from flash_otel.tracing.targets.target import Command, Target, spanned, tapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flash_otel.tracing.sources import Call
 
 _DEPLOY: Final = "runpod_flash.cli.commands.deploy"
 _BUILD: Final = "runpod_flash.cli.commands.build"
@@ -27,7 +31,7 @@ _SENTINEL: Final = "runpod_flash.flash_sentinel"
 
 def _size_of_file(find: Callable[[Call], Any]) -> Callable[[Call], int]:
     def measure(call: Call) -> int:
-        return os.stat(find(call)).st_size
+        return Path(find(call)).stat().st_size
 
     return measure
 
@@ -107,9 +111,7 @@ TARGETS: Final = (
             environment_id="input_data.flashEnvironmentId",
         ),
     ),
-    Target(
-        _DEPLOYMENT, "reconcile_and_provision_resources", spanned(decorators.trace_provision)
-    ),
+    Target(_DEPLOYMENT, "reconcile_and_provision_resources", spanned(decorators.trace_provision)),
     Target(
         "runpod_flash.core.resources.resource_manager",
         "ResourceManager.get_or_deploy_resource",
@@ -143,9 +145,7 @@ TARGETS: Final = (
     Target(_REGISTRY, "ServiceRegistry._ensure_manifest_loaded", tapped(workers.note_unset)),
     Target(_REGISTRY, "ServiceRegistry.get_routing_info", tapped(workers.note_route)),
     Target(_REGISTRY, "ServiceRegistry.get_resource_for_function", tapped(workers.note_route)),
-    Target(
-        _WRAPPER, "ProductionWrapper.wrap_function_execution", spanned(decorators.trace_call)
-    ),
+    Target(_WRAPPER, "ProductionWrapper.wrap_function_execution", spanned(decorators.trace_call)),
     Target(
         _WRAPPER,
         "ProductionWrapper.wrap_class_method_execution",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import wrapt
 
-from flash_otel.tracing.decorators import SpanDecorator
-from flash_otel.tracing.sources import Source
+if TYPE_CHECKING:
+    from flash_otel.tracing.decorators import SpanDecorator
+    from flash_otel.tracing.sources import Source
 
 Wrapper: TypeAlias = Callable[[Any], Any]
 """Takes a function and returns what stands in its place."""
@@ -50,7 +51,7 @@ class Command:
 
 def spanned(decorator: SpanDecorator, *, carrier: bool = False, **where: Source) -> Wrapper:
     """Make the wrapper that a public decorator would put around the function."""
-    return decorator(carrier=carrier, **where) if carrier else decorator(**where)
+    return decorator.with_sources(where, carrier=carrier)
 
 
 def tapped(wrapper: Callable[..., Any]) -> Wrapper:

@@ -1,0 +1,115 @@
+"""Faults that one span shows by itself, named while the process still runs.
+
+A span names a fault only where nothing else could explain what it holds: the server's answer to
+the upload, the object key that became active, the carrier of the active manifest, or the refusal
+that the read met. Whatever needs both phases is left to the diagnosis of the recording.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from flash_otel import semconv
+
+Attributes = Mapping[str, Any]
+Rule = Callable[[Attributes, "BaseException | None"], "str | None"]
+
+# `_execute_graphql` (1.0.0-1.21.0) says "GraphQL request failed: STATUS - BODY"; a bare number may
+# be a part of an id.
+_REFUSED: Final = re.compile(r"failed: 40[13]\b|unauthori[sz]ed|forbidden", re.IGNORECASE)
+_NO_ANSWER: Final = re.compile(
+    r"failed: 5\d\d\b|timed? ?out|cannot connect|HTTP request failed", re.IGNORECASE
+)
+_KEY_ERROR: Final = "RunpodAPIKeyError"
+
+_explained: set[str] = set()
+
+
+def visible(name: str, attributes: Attributes, error: BaseException | None) -> str | None:
+    """Return the code of the fault that a span shows, or None.
+
+    Args:
+        name: The span's name.
+        attributes: Everything that is set on it.
+        error: What its call raised, or None.
+    """
+    for rule in RULES.get(name, ()):
+        code = rule(attributes, error)
+        if code is not None:
+            return code
+    return None
+
+
+def first_time(code: str) -> bool:
+    """Tell whether this process names the fault for the first time (its event comes once)."""
+    if code in _explained:
+        return False
+    _explained.add(code)
+    return True
+
+
+def forget() -> None:
+    """Begin as a fresh process does (a test starts from here)."""
+    _explained.clear()
+
+
+def _not_persisted(attributes: Attributes, error: BaseException | None) -> str | None:
+    """The answer to the upload holds what is stored, unless the server merely echoes."""
+    persisted = attributes.get(semconv.PERSISTED_ENDPOINT_COUNT)
+    written = attributes.get(semconv.ENDPOINT_COUNT)
+    if error is not None or persisted is None or not written:
+        return None
+    if attributes.get(semconv.PERSISTED_DIGEST) == attributes.get(semconv.ENDPOINTS_DIGEST):
+        return None
+    if persisted == 0:
+        return semconv.MANIFEST_NOT_PERSISTED
+    return semconv.ENDPOINTS_MISSING if persisted < written else semconv.ENDPOINTS_DIFFER
+
+
+def _wrong_artifact(attributes: Attributes, error: BaseException | None) -> str | None:
+    """A key that differs proves a wrong build; one that is the same proves nothing."""
+    uploaded = attributes.get(semconv.ARTIFACT_OBJECT_KEY)
+    active = attributes.get(semconv.ACTIVE_OBJECT_KEY)
+    known = error is None and uploaded and active
+    return semconv.STALE_BUILD if known and uploaded != active else None
+
+
+def _no_environment(attributes: Attributes, _error: BaseException | None) -> str | None:
+    if attributes.get(semconv.ENVIRONMENT_STATE) == semconv.ENVIRONMENT_NULL:
+        return semconv.ENVIRONMENT_UNKNOWN
+    return None
+
+
+def _refused(_attributes: Attributes, error: BaseException | None) -> str | None:
+    if error is None:
+        return None
+    refused = type(error).__name__ == _KEY_ERROR or _REFUSED.search(str(error))
+    return semconv.UNAUTHORIZED if refused else None
+
+
+def _unanswered(attributes: Attributes, error: BaseException | None) -> str | None:
+    """Only where the State Manager said nothing of environment or manifest is it to blame."""
+    if not isinstance(error, Exception) or semconv.ENVIRONMENT_STATE in attributes:
+        return None
+    return semconv.STATE_MANAGER_UNAVAILABLE if _NO_ANSWER.search(str(error)) else None
+
+
+def _incomplete(attributes: Attributes, error: BaseException | None) -> str | None:
+    """The active manifest's carrier says how many endpoints were written with it."""
+    written = attributes.get(semconv.ACTIVE_ENDPOINT_COUNT)
+    is_write = attributes.get(semconv.ACTIVE_PHASE) == semconv.PHASE_WRITE
+    if error is not None or not is_write or written is None:
+        return None
+    return semconv.READ_INCOMPLETE if attributes.get(semconv.ENDPOINT_COUNT, 0) < written else None
+
+
+_READ: Final[tuple[Rule, ...]] = (_no_environment, _refused, _unanswered, _incomplete)
+
+RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
+    semconv.MANIFEST_UPLOAD: (_not_persisted,),
+    semconv.ACTIVATE: (_wrong_artifact,),
+    semconv.RUNTIME_FETCH: _READ,
+    semconv.MANIFEST_FETCH: _READ,
+}
