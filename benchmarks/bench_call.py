@@ -42,7 +42,9 @@ def _activate(build_id: str, environment_id: str, environment_name: str, key: st
     pass
 
 
-async def _activate_async(build_id: str, environment_id: str, environment_name: str, key: str) -> None:
+async def _activate_async(
+    build_id: str, environment_id: str, environment_name: str, key: str
+) -> None:
     pass
 
 
@@ -69,7 +71,9 @@ def _paired(ours: Callable[[], None], peer: Callable[[], None]) -> tuple[float, 
 def _report(what: str, goal: float, measured: tuple[float, float, float]) -> None:
     ratio, ours, peer = measured
     verdict = "within" if ratio <= goal else "ABOVE"
-    print(f"{what:<44} {ours:7.2f} us  peer {peer:7.2f} us  ratio {ratio:5.2f}  goal {goal:.2f}  {verdict}")
+    print(
+        f"{what:<44} {ours:7.2f} us  peer {peer:7.2f} us  ratio {ratio:5.2f}  goal {goal:.2f}  {verdict}"
+    )
 
 
 def _loop(call: Callable[..., Any]) -> Callable[[], None]:

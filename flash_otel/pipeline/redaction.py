@@ -109,7 +109,7 @@ def scrub_value(value: object) -> str | bool | int | float | tuple[object, ...] 
         The scrubbed value; None for what is no attribute value. A list is cut at `MAX_ENTRIES`.
     """
     if isinstance(value, str):
-        return scrub(value)
+        return _scrub_short(value) if len(value) <= CACHED_LENGTH else scrub(value)
     if isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, Sequence):

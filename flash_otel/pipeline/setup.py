@@ -225,7 +225,7 @@ def _is_disabled() -> bool:
 
 def _application_provider() -> TracerProvider | None:
     provider = trace_api.get_tracer_provider()
-    return None if isinstance(provider, _NOT_SET) else provider
+    return None if type(provider) in _NOT_SET else provider
 
 
 def _tracer_of(provider: TracerProvider) -> Tracer:

@@ -39,10 +39,11 @@ def text(*names: str) -> Renderer:
     """Render a string (or a number, as text) under each of the names; nothing when empty."""
 
     def render(value: Any) -> Rendered:
-        if value is None or value == "" or isinstance(value, (Mapping, list, tuple)):
+        if type(value) is str:  # nearly always; the abstract checks below cost more than a span
+            return dict.fromkeys(names, value) if value else NOTHING
+        if value is None or isinstance(value, (Mapping, list, tuple)):
             return NOTHING
-        shown = str(value)
-        return dict.fromkeys(names, shown)
+        return dict.fromkeys(names, str(value))
 
     return render
 

@@ -85,8 +85,6 @@ def _read_carrier(scope: Scope, call: Call) -> None:
     if carrier is None:
         return
     scope.set(relation.active_attributes(carrier))
-    if relation.is_older_than_code(carrier):
-        scope.fault = semconv.STALE_BUILD
     scope.link(carrier.context)
 
 

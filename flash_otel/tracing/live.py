@@ -1,8 +1,10 @@
 """Faults that one span shows by itself, named while the process still runs.
 
 A span names a fault only where nothing else could explain what it holds: the server's answer to
-the upload, the object key that became active, the carrier of the active manifest, or the refusal
-that the read met. Whatever needs both phases is left to the diagnosis of the recording.
+the upload, the object key that became active, the refusal that the read met. A worker's carriers
+are not among them: an active manifest that is older than the worker's code is a stale build or
+another environment's, and endpoints that are missing from a written manifest were dropped by the
+write or by the read. Whatever needs both phases is left to the diagnosis of the recording.
 """
 
 from __future__ import annotations
@@ -96,16 +98,7 @@ def _unanswered(attributes: Attributes, error: BaseException | None) -> str | No
     return semconv.STATE_MANAGER_UNAVAILABLE if _NO_ANSWER.search(str(error)) else None
 
 
-def _incomplete(attributes: Attributes, error: BaseException | None) -> str | None:
-    """The active manifest's carrier says how many endpoints were written with it."""
-    written = attributes.get(semconv.ACTIVE_ENDPOINT_COUNT)
-    is_write = attributes.get(semconv.ACTIVE_PHASE) == semconv.PHASE_WRITE
-    if error is not None or not is_write or written is None:
-        return None
-    return semconv.READ_INCOMPLETE if attributes.get(semconv.ENDPOINT_COUNT, 0) < written else None
-
-
-_READ: Final[tuple[Rule, ...]] = (_no_environment, _refused, _unanswered, _incomplete)
+_READ: Final[tuple[Rule, ...]] = (_no_environment, _refused, _unanswered)
 
 RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
     semconv.MANIFEST_UPLOAD: (_not_persisted,),

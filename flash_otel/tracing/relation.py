@@ -60,6 +60,10 @@ class Relation:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
+HERE: Final = Relation()
+"""The span begins where its caller is."""
+
+
 def reset() -> None:
     """Begin as a fresh process does (after a fork, and in tests)."""
     global _process
@@ -82,11 +86,11 @@ def read_process_parent() -> None:
 def relate(relation: str, mode: str, *, is_root: bool) -> Relation:
     """Decide how a span that is about to start relates to what came before it."""
     if relation == LOCAL:
-        return _of_process() if is_root else Relation()
+        return _of_process() if is_root else HERE
     carrier = _code_carrier()
     first, _process.fetched = not _process.fetched, _process.fetched or relation == READ
     if carrier is None:
-        return Relation()
+        return HERE
     told = {
         semconv.CODE_DEPLOYMENT_ID: carrier.deployment_id,
         semconv.DEPLOY_TRACE_ID: f"{carrier.context.trace_id:032x}",
@@ -107,23 +111,12 @@ def active_attributes(carrier: Carrier) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def is_older_than_code(active: Carrier) -> bool:
-    """Tell whether the active manifest was made before the code that runs here.
-
-    It proves a stale build: the code's deployment is the newer one, and its environment still
-    holds another's. The other way round, this worker has just not been rolled yet.
-    """
-    code = _code_carrier()
-    if code is None or code.deployment_id == active.deployment_id:
-        return False
-    return active.time_ns < code.time_ns
-
-
 def _of_process() -> Relation:
     """Return the pipeline that started this process, unless a span is current here already."""
-    if trace_api.get_current_span().get_span_context().is_valid:
-        return Relation()
-    return Relation(context=_process.parent)
+    parent = _process.parent
+    if parent is None or trace_api.get_current_span().get_span_context().is_valid:
+        return HERE
+    return Relation(context=parent)
 
 
 def _code_carrier() -> Carrier | None:

@@ -123,12 +123,9 @@ class Scope:
         self.span.add_event(name, clean, clock.now())
 
     def link(self, context: SpanContext) -> None:
-        """Link to another span, unless it is this trace's parent or this span itself."""
-        parent = getattr(self.span, "parent", None)
-        own = (self.span.get_span_context(), parent)
-        if any(one and one.span_id == context.span_id for one in own):
-            return
-        self.span.add_link(context)
+        """Link to another trace's span; within one trace, parents tell more than links."""
+        if self.span.get_span_context().trace_id != context.trace_id:
+            self.span.add_link(context)
 
     def enclosing(self, name: str) -> Scope | None:
         """Find the innermost open scope of this name, this one included."""
@@ -150,6 +147,8 @@ class Scope:
     def learn_at_end(self) -> None:
         """Read what only the ended call can say, whether it returned or raised."""
         _, end = self.facts
+        if not (end or self.pending or self.spec.recalls):
+            return
         before = dict(self.attributes)
         self._read((*self.pending, *end.values()), keep=False)
         self._learn(self.spec.recalls)

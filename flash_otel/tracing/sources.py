@@ -182,7 +182,7 @@ _START: Final[Mapping[str, Callable[[Any], Any]]] = {
 def _step(value: Any, segment: str) -> Any:
     if value is MISSING or value is None:
         return MISSING
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):
         return value.get(segment, MISSING)
     if segment.isdigit() and isinstance(value, Sequence):
         index = int(segment)

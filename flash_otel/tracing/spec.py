@@ -187,6 +187,7 @@ RUNTIME_FETCH: Final = SpanSpec(
         "endpoints": fact(facts.endpoints_read, "endpoints"),
     },
     recalls=(semconv.BUILD_ID, semconv.ENVIRONMENT_STATE, semconv.MANIFEST_STATE),
+    teaches=(semconv.ENVIRONMENT_ID,),
     relation=READ,
     carries=True,
 )

@@ -6,9 +6,13 @@ its cancellation. Whatever fails on our side is swallowed, and the call goes on 
 
 from __future__ import annotations
 
-import asyncio
+import copy
+import functools
 import inspect
+import pickle
+import pkgutil
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +20,7 @@ import wrapt
 from opentelemetry import context as context_api
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
-from flash_otel._guard import swallowed
+from flash_otel._guard import guarded, swallowed
 from flash_otel.pipeline import setup
 from flash_otel.tracing import pending, relation
 from flash_otel.tracing import scope as scopes
@@ -53,10 +57,11 @@ class Traced:
         self.spec = spec
         self.facts = facts
         self.hooks = HOOKS.get(spec.name, NO_HOOKS) if hooks is None else hooks
-        plain = inspect.unwrap(getattr(function, "__func__", function))
-        self._is_async = inspect.iscoroutinefunction(plain)
-        self._name = getattr(function, "__name__", type(function).__name__)
-        self._qualname = getattr(function, "__qualname__", self._name)
+        plain = getattr(function, "__func__", function)
+        run = _run_by(plain)
+        # What the call itself does counts, not what a `functools.wraps` inside it points to.
+        self._is_async = inspect.iscoroutinefunction(run)
+        self._name, self._qualname = run.__name__, run.__qualname__
         self._free = Parameters(plain, bound=False)
         self._bound = Parameters(plain, bound=True)
 
@@ -73,7 +78,8 @@ class Traced:
         if not self._is_async:
             return self._run(wrapped, instance, args, kwargs)
         self._check(wrapped, instance, args, kwargs)
-        return self._named(self._run_async(wrapped, instance, args, kwargs))
+        coroutine = self._run_async(wrapped, instance, args, kwargs)
+        return _named(coroutine, self._name, self._qualname)
 
     def _run(
         self, wrapped: Callable[..., Any], instance: object, args: tuple[Any, ...], kwargs: Any
@@ -86,9 +92,11 @@ class Traced:
         except BaseException as error:
             self._leave(entry, error)
             raise
-        if asyncio.iscoroutine(result):
+        # Nothing else that can be awaited: a context manager must stay one (`aiohttp`'s request).
+        if inspect.iscoroutine(result):
             context_api.detach(entry.token)
-            return self._named(self._adopt(entry, result))
+            adopted = self._adopt(entry, _Adopted(result, entry.scope))
+            return _named(adopted, result.__name__, result.__qualname__)
         entry.call.result = result
         self._leave(entry, None)
         return result
@@ -108,11 +116,11 @@ class Traced:
         self._leave(entry, None)
         return result
 
-    async def _adopt(self, entry: _Entry, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    async def _adopt(self, entry: _Entry, adopted: _Adopted) -> Any:
         """Keep the span of a plain function open until the coroutine that it returned has run."""
         entry.token = context_api.attach(entry.context)
         try:
-            result = await coroutine
+            result = await adopted.run()
         except BaseException as error:
             self._leave(entry, error)
             raise
@@ -128,11 +136,6 @@ class Traced:
         if parameters.certainly_accept(args, kwargs) or parameters.accept(args, kwargs):
             return
         wrapped(*args, **kwargs).close()
-
-    def _named(self, coroutine: Any) -> Any:
-        """Report a coroutine that is never awaited under the user's name, as it is untraced."""
-        coroutine.__name__, coroutine.__qualname__ = self._name, self._qualname
-        return coroutine
 
     def _enter(
         self, instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -196,9 +199,7 @@ class Traced:
 
     def _leave(self, entry: _Entry, error: BaseException | None) -> None:
         try:
-            # A generator that is closed by the collector may be in another context by now.
-            if not isinstance(error, GeneratorExit):
-                context_api.detach(entry.token)
+            _detach(entry.token, error)
             if not entry.owns:
                 entry.scope.join(entry.call, self.facts)
                 return
@@ -215,6 +216,87 @@ class Traced:
             swallowed(f"the facts of {self.spec.name}")
 
 
+class _Adopted:
+    """A coroutine that a plain function returned; closed silently where nobody awaits it.
+
+    The coroutine around it warns of that already, under the same name.
+    """
+
+    __slots__ = ("coroutine", "scope", "started")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], scope: Scope) -> None:
+        self.coroutine = coroutine
+        self.scope = scope
+        self.started = False
+
+    def run(self) -> Coroutine[Any, Any, Any]:
+        self.started = True
+        return self.coroutine
+
+    def __del__(self) -> None:
+        if self.started:
+            return
+        self.coroutine.close()
+        with guarded("a coroutine that was never awaited"):
+            self.scope.abandon()
+
+
+class _Method(wrapt.BoundFunctionWrapper):  # type: ignore[misc]  # wrapt has no types
+    """A traced function as found on an instance or a class; it pickles as an untraced one."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if getattr(self.__wrapped__, "__self__", None) is not None:
+            return self.__wrapped__.__reduce_ex__(protocol)
+        if "<locals>" in self.__qualname__:
+            raise pickle.PicklingError(f"Can't pickle local object {self.__qualname__!r}")
+        return pkgutil.resolve_name, (f"{self.__module__}:{self.__qualname__}",)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        owner = getattr(self.__wrapped__, "__self__", None)
+        return self if owner is None else getattr(copy.deepcopy(owner, memo), self.__name__)
+
+
+class _Function(wrapt.FunctionWrapper):  # type: ignore[misc]  # wrapt has no types
+    """A traced function; it pickles and copies as an untraced one: by reference."""
+
+    __bound_function_wrapper__ = _Method
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        named = getattr(self.__wrapped__, "__qualname__", None)
+        return named or (_Function, (self.__wrapped__, self._self_wrapper))
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Any:
+        return self
+
+
 def wrap(function: Any, traced: Traced) -> Any:
     """Put a span around a function, method, classmethod or staticmethod."""
-    return wrapt.FunctionWrapper(function, traced)
+    return _Function(function, traced)
+
+
+def _run_by(function: Any) -> Any:
+    """Find the function that a call runs: a partial's own, or the `__call__` of an object."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function if hasattr(function, "__qualname__") else type(function).__call__
+
+
+def _named(coroutine: Any, name: str, qualname: str) -> Any:
+    """Report a coroutine that is never awaited under the user's name, as it is untraced."""
+    coroutine.__name__, coroutine.__qualname__ = name, qualname
+    return coroutine
+
+
+def _detach(token: Any, error: BaseException | None) -> None:
+    """Leave the span's context; silently where the collector closed a coroutine in another one."""
+    if not isinstance(error, GeneratorExit):
+        context_api.detach(token)
+        return
+    with suppress(ValueError):
+        token.var.reset(token)
