@@ -1,0 +1,58 @@
+# Three verbs that do everything on a fresh machine with Python 3.10 or newer and make:
+#
+#   make demo    run a real deployment against a stand-in control plane, and show its trace
+#   make test    run the tests
+#   make check   run linter, formatter and type checker
+#
+# PYTHON=/path/to/python chooses the interpreter, VENV=folder where the environment lives.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(STAMPS)/demo
+	$(BIN)/flash-otel demo healthy
+
+test: $(STAMPS)/dev
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+check: $(STAMPS)/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV)
+
+# An environment that exists is kept, whoever made it; the stamp only says that it does.
+$(STAMPS)/venv:
+	@python=$$(for candidate in "$(PYTHON)" python3 python3.13 python3.12 python3.11 python3.10 python; do \
+	  [ -n "$$candidate" ] && "$$candidate" -c '$(NEW_ENOUGH)' 2>/dev/null && echo "$$candidate" && break; \
+	  [ -z "$$candidate" ] || [ "$$candidate" != "$(PYTHON)" ] || break; \
+	done); \
+	if [ -z "$$python" ]; then \
+	  echo "make: no Python 3.10 or newer $(if $(PYTHON),at PYTHON=$(PYTHON),on PATH; name one: make PYTHON=/path/to/python)." >&2; \
+	  exit 2; \
+	fi; \
+	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV) || { \
+	  echo "make: $$python could not make a virtual environment (Debian and Ubuntu: apt install python3-venv)." >&2; \
+	  rm -rf $(VENV); exit 2; \
+	}
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
+	$(INSTALL) --editable '.[demo]'
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/venv pyproject.toml requirements/dev.txt
+	$(INSTALL) --requirement requirements/dev.txt --editable .
+	@touch $@

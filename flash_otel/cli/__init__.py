@@ -1,0 +1,5 @@
+"""The `flash-otel` command: thin commands over the recording, each imported when it is called."""
+
+from flash_otel.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,170 @@
+"""The entry point of `flash-otel`: parse, run one command, turn every ending into a status.
+
+Typer only parses: it hands back the chosen command with its arguments bound, and the command runs
+outside of it. So exceptions and interrupts reach `status_of` as they are, in every version of
+Typer, and a flash that `run` starts is not nested in another command line's machinery.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from flash_otel.cli.errors import (
+    BAD_USAGE,
+    CLEAN,
+    COULD_NOT_TELL,
+    INTERRUPTED,
+    PIPE_CLOSED,
+    CommandError,
+)
+from flash_otel.cli.table import COMMANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import typer
+
+PROGRAM: Final = "flash-otel"
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run `flash-otel` and exit.
+
+    Args:
+        arguments: What follows the program's name; by default, those of this process.
+
+    Raises:
+        SystemExit: With 0 (clean), 1 (a fault was found), 2 (bad usage) or 3 (could not tell);
+            with flash's own status after `run`.
+    """
+    sys.exit(status_of(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def status_of(arguments: list[str]) -> int:
+    """Run a command line and return its exit status; no user's mistake becomes a traceback."""
+    try:
+        status = _dispatch(arguments)
+        sys.stdout.flush()
+    except CommandError as error:
+        return _complain(error)
+    except BrokenPipeError:
+        return _hang_up()
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        return _confess(error)
+    return status
+
+
+def _dispatch(arguments: list[str]) -> int:
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    result = _parse(_application(chosen), arguments or ["--help"])
+    if callable(result):
+        result = result()
+    return int(result or CLEAN) if arguments else BAD_USAGE
+
+
+def _application(chosen: str | None) -> typer.Typer:
+    """Declare all commands by name and line, and only the chosen one in full."""
+    import typer
+
+    application = typer.Typer(
+        name=PROGRAM,
+        help="Follow a Runpod Flash deployment from `flash deploy` to the worker's read.",
+        epilog="Exit status: 0 clean, 1 a fault was found, 2 bad usage, 3 could not tell.",
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    application.callback(invoke_without_command=True)(_overview())
+    for name, command in COMMANDS.items():
+        declare = application.command(
+            name,
+            help=None if name == chosen else command.help,
+            short_help=command.help,
+            context_settings=dict(command.settings),
+        )
+        declare(_bound(command.load()) if name == chosen else _unchosen)
+    return application
+
+
+def _overview() -> Callable[..., None]:
+    import typer
+
+    def overview(
+        version: bool = typer.Option(False, "--version", help="Show the version and exit."),  # noqa: FBT003 - Typer's form
+    ) -> None:
+        if version:
+            from flash_otel._version import __version__
+
+            print(f"{PROGRAM} {__version__}")
+            raise typer.Exit
+
+    return overview
+
+
+def _unchosen() -> None:
+    """Stand in for a command whose module was not imported, because only its line is shown."""
+
+
+def _bound(function: Callable[..., int | None]) -> Callable[..., Any]:
+    """Return a function of the same signature that binds its arguments instead of running."""
+
+    @functools.wraps(function)
+    def bind(*args: Any, **kwargs: Any) -> Callable[[], int | None]:
+        return functools.partial(function, *args, **kwargs)
+
+    return bind
+
+
+def _parse(application: typer.Typer, arguments: list[str]) -> Any:
+    """Return the bound command; or the status where parsing is all there was to do."""
+    from typer.main import get_command
+
+    try:
+        return get_command(application).main(arguments, PROGRAM, standalone_mode=False)
+    except Exception as error:
+        # The parser's errors come from click or, since Typer 0.26, from its private copy of it:
+        # what they have in common is the method.
+        if not hasattr(error, "format_message"):
+            raise
+        raise CommandError(_sentence(error.format_message()), _usage(error)) from error
+
+
+def _sentence(message: str) -> str:
+    return " ".join(message.split())
+
+
+def _usage(error: Exception) -> str:
+    path = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
+    return f"See: {path} --help"
+
+
+def _complain(error: CommandError) -> int:
+    print(f"{PROGRAM}: {error.message}", file=sys.stderr)
+    if error.next_step:
+        print(error.next_step, file=sys.stderr)
+    return error.status
+
+
+def _hang_up() -> int:
+    """Give standard output an end that takes everything: its reader is gone, without a word."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - a device, no path
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return PIPE_CLOSED
+
+
+def _confess(error: Exception) -> int:
+    if os.environ.get("FLASH_OTEL_RAISE"):
+        raise error
+    return _complain(
+        CommandError(
+            f"internal error: {type(error).__name__}: {_sentence(str(error))}",
+            "This is a bug of flash-otel. FLASH_OTEL_RAISE=1 shows where it comes from.",
+            COULD_NOT_TELL,
+        ),
+    )

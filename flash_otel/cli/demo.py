@@ -1,0 +1,37 @@
+"""`flash-otel demo`: the real flash against a stand-in control plane on this machine."""
+
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    scenario: Annotated[
+        str,
+        typer.Argument(metavar="SCENARIO", help="What to run; --list names all."),
+    ] = "healthy",
+    list_all: Annotated[bool, typer.Option("--list", help="List the scenarios and exit.")] = False,
+    version: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="Version of runpod-flash.", show_default=False),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the logs and the store.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> int:
+    """Run a real deployment and a worker against a stand-in control plane, and show the trace.
+
+    Everything happens on this machine, in environments of its own. The first run installs
+    runpod-flash there, which takes a while.
+    """
+    from flash_otel.cli.errors import CLEAN, CommandError
+    from flash_otel.demo.command import run_demo, scenario_names
+    from flash_otel.demo.scenarios import DEFAULT_VERSION
+
+    names = scenario_names()
+    if list_all:
+        print("\n".join(names))
+        return CLEAN
+    if scenario not in names:
+        raise CommandError(f"there is no scenario {scenario!r}.", f"Choose one: {', '.join(names)}")
+    version = version or DEFAULT_VERSION
+    return run_demo(scenario, version=version, keep=keep, json_output=as_json)

@@ -1,0 +1,89 @@
+"""`flash-otel run`: a flash command in this process, traced, with a report at its end."""
+
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+
+from flash_otel._guard import guarded
+from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
+
+_LINES_HELP = "Bracketed lines on standard error: auto, true, false, or the name of a logger."
+
+
+def run(
+    command: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FLASH_COMMAND", help="The flash command to run.", show_default=False
+        ),
+    ],
+    fail_on_fault: Annotated[
+        bool,
+        typer.Option("--fail-on-fault", help="Exit with 1 if a fault is visible in the trace."),
+    ] = False,
+    legacy_logs: Annotated[
+        str | None,
+        typer.Option(metavar="MODE", help=_LINES_HELP, show_default=False),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="PATH|off", help="Where to record.", show_default=False),
+    ] = None,
+) -> None:
+    """Run a flash command, traced: flash-otel run -- flash deploy --env prod.
+
+    Standard output and exit status are flash's own. A failed deployment ends with a report on
+    standard error; a good one, on a terminal, with one line.
+    """
+    from flash_otel.cli.launcher import launch, prepare
+
+    if fail_on_fault and not _is_recorded(store):
+        raise CommandError(
+            "--fail-on-fault judges by the recording, but the store is off.",
+            "Name a file: --store PATH",
+        )
+    flash = prepare(command)
+    started = time.time_ns()
+    with guarded("cli.run.instrument"):
+        _instrument(legacy_logs, store)
+    status = launch(flash)
+    fault = _end(status, started, store)
+    if fail_on_fault and status == CLEAN:
+        status = fault
+    raise SystemExit(status)
+
+
+def _is_recorded(store: str | None) -> bool:
+    from flash_otel.pipeline import options
+
+    return options.resolve(store=store).store is not False
+
+
+def _instrument(legacy_logs: str | None, store: str | None) -> None:
+    import flash_otel
+
+    # What was not said is left to the environment's variables.
+    said: dict[str, Any] = {"legacy_logs": _mode(legacy_logs), "store": store}
+    flash_otel.instrument(**{name: value for name, value in said.items() if value is not None})
+
+
+def _mode(said: str | None) -> bool | str | None:
+    return {"true": True, "false": False}.get(said.lower(), said) if said else None
+
+
+def _end(status: int, started_ns: int, store: str | None) -> int:
+    """Report on what was recorded; return the status that the recording alone deserves."""
+    fault = COULD_NOT_TELL
+    with guarded("cli.run.end"):
+        from flash_otel.cli.recorded import recorded_since, visible_faults
+
+        records = recorded_since(started_ns, store)
+        fault = FAULT_FOUND if visible_faults(records) else CLEAN
+        if records and (status or fault or sys.stderr.isatty()):
+            from flash_otel.cli.consoles import CommandConsole
+            from flash_otel.report.ending import render_ending
+
+            render_ending(records, CommandConsole(stderr=True), status)
+    return fault

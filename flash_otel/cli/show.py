@@ -1,0 +1,86 @@
+"""`flash-otel show`: one trace as a tree of spans, or as OTLP JSON."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flash_otel.cli.errors import CommandError
+from flash_otel.cli.stored import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading
+
+if TYPE_CHECKING:
+    from flash_otel.pipeline.store import SpanStore
+    from flash_otel.records import SpanRecord
+
+LAST = "last"
+HOW_TO_LIST = "List what is recorded: flash-otel traces"
+_WHOLE = 10  # linked traces that are shown with all of their spans
+
+
+def show(
+    trace: Annotated[
+        str,
+        typer.Argument(metavar="TRACE|last", help="Trace id, or its first digits."),
+    ] = LAST,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print OTLP JSON, as the collector's file exporter writes."),
+    ] = False,
+    store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
+) -> None:
+    """Show one trace as a tree of spans, by default the last one.
+
+    Failures are open, repeats are folded. Traces that point to this one, such as later reads of
+    its workers, follow below.
+    """
+    with reading(store) as opened:
+        if opened is None:
+            raise CommandError(NOTHING_RECORDED, HOW_TO_RECORD)
+        records = _records(opened, trace)
+    if as_json:
+        _print_json(records)
+    else:
+        _print_tree(records)
+
+
+def _records(store: "SpanStore", asked: str) -> "list[SpanRecord]":
+    trace_id = store.latest_trace_id() if asked == LAST else asked
+    if trace_id is None:
+        raise CommandError(NOTHING_RECORDED, HOW_TO_RECORD)
+    records = _trace(store, trace_id)
+    if not records:
+        raise CommandError(f"no recorded trace begins with {asked!r}.", HOW_TO_LIST)
+    return records + _linked(store, records[0].trace_id)
+
+
+def _trace(store: "SpanStore", prefix: str) -> "list[SpanRecord]":
+    from flash_otel.pipeline.store import StoreError
+
+    try:
+        return store.trace(prefix)
+    except StoreError as error:
+        if error.__cause__ is not None:  # trouble with the file, which `reading` tells
+            raise
+        raise CommandError(str(error), HOW_TO_LIST) from error
+
+
+def _linked(store: "SpanStore", trace_id: str) -> "list[SpanRecord]":
+    """Return the traces that point to this one: the first in full, of the rest what points."""
+    pointing = store.linked(trace_id)
+    whole = list(dict.fromkeys(record.trace_id for record in pointing))[:_WHOLE]
+    inside = [record for linked_id in whole for record in store.trace(linked_id)]
+    return inside + [record for record in pointing if record.trace_id not in whole]
+
+
+def _print_json(records: "list[SpanRecord]") -> None:
+    import json
+
+    from flash_otel.pipeline.otlp_json import encode
+
+    print(json.dumps(encode(records), indent=2))
+
+
+def _print_tree(records: "list[SpanRecord]") -> None:
+    from flash_otel.cli.consoles import CommandConsole
+    from flash_otel.report.terminal import render_trace
+
+    render_trace(records, CommandConsole())

@@ -1,0 +1,59 @@
+"""Reading the local store for a command; what is wrong with it becomes a clear error."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from flash_otel.cli.errors import COULD_NOT_TELL, CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flash_otel.pipeline.store import SpanStore
+
+STORE_HELP: Final = "The store's file; by default FLASH_OTEL_STORE or the user's state folder."
+NOTHING_RECORDED: Final = "No traces are recorded yet."
+HOW_TO_RECORD: Final = "Record one: flash-otel run -- flash deploy   (or try: flash-otel demo)"
+
+
+@contextmanager
+def reading(named: str | None) -> Iterator[SpanStore | None]:
+    """Open the store that a command reads; None where nothing was recorded yet.
+
+    Args:
+        named: The path that the user gave, or None for the default one.
+
+    Raises:
+        CommandError: The named file does not exist, or the store cannot be read.
+    """
+    from flash_otel.pipeline.store import SpanStore, StoreError
+
+    file = _file(named)
+    try:
+        if file is None:
+            yield None
+        else:
+            with SpanStore(file) as store:
+                yield store
+    except StoreError as error:
+        raise CommandError(str(error), status=COULD_NOT_TELL) from error
+
+
+def _file(named: str | None) -> Path | None:
+    """Return the newest readable file of the store; reading never creates one."""
+    from flash_otel.pipeline.store import default_path, newest
+    from flash_otel.pipeline.store_paths import numbers
+
+    path = default_path() if named is None else Path(named).expanduser()
+    found = newest(path)
+    if found is None and numbers(path):
+        raise CommandError(
+            f"{path} is no store of flash-otel, or it is damaged.",
+            "Name another file with --store, or move this one away and record again.",
+            COULD_NOT_TELL,
+        )
+    if found is None and named is not None:
+        raise CommandError(f"there is no store at {path}.", HOW_TO_RECORD)
+    return found

@@ -1,0 +1,72 @@
+"""Runs `python -m flash_otel` as a user would, with a store of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from flash_otel.pipeline.store import SpanStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from flash_otel.records import SpanRecord
+
+TIMEOUT = 60
+_LEFT_OUT = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "PYTHONIOENCODING", "TERM", "TRACEPARENT")
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """Return an environment in which everything of the user's lies in `folder`."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _LEFT_OUT and not name.startswith(("FLASH_", "OTEL_", "RUNPOD_"))
+    }
+    own = {
+        "HOME": str(folder),
+        "XDG_STATE_HOME": str(folder / "state"),
+        "FLASH_OTEL_STORE": str(folder / "spans.db"),
+        "FLASH_OTEL_RAISE": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
+    return {**kept, **own, **more}
+
+
+def flash_otel(
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `flash-otel` with these arguments to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "flash_otel", *arguments],
+        cwd=folder,
+        env=environment(folder, **(env or {})),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
+def python(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run a piece of Python in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
+def keep(folder: Path, records: Iterable[SpanRecord]) -> None:
+    """Write records into the store that `flash_otel` reads in this folder."""
+    with SpanStore(folder / "spans.db") as store:
+        store.write(records)

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from cli.processes import TIMEOUT, environment, flash_otel, keep, python
+from report.samples import healthy_deployment
+
+from flash_otel import __version__
+from flash_otel.cli.table import COMMANDS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_overview_names_every_command_and_status(tmp_path: Path) -> None:
+    """`--help` lists each command of the table with its line, and the exit statuses."""
+    found = flash_otel(tmp_path, "--help")
+    text = " ".join(found.stdout.split())
+    assert found.returncode == 0
+    assert found.stderr == ""
+    for name, command in COMMANDS.items():
+        assert f"{name} {command.help}" in text
+    assert "0 clean, 1 a fault was found, 2 bad usage, 3 could not tell" in text
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_explains_itself(tmp_path: Path, name: str) -> None:
+    """Each row of the table leads to a function that the parser can declare."""
+    found = flash_otel(tmp_path, name, "--help")
+    assert found.returncode == 0
+    assert found.stdout.startswith(f"Usage: flash-otel {name} ")
+    assert "\x1b" not in found.stdout
+
+
+def test_the_version(tmp_path: Path) -> None:
+    """`--version` is one line with the package's version."""
+    assert flash_otel(tmp_path, "--version").stdout == f"flash-otel {__version__}\n"
+
+
+def test_nothing_asked_is_bad_usage(tmp_path: Path) -> None:
+    """Without a command the overview is shown, but a script that lost its argument notices."""
+    found = flash_otel(tmp_path)
+    assert found.returncode == 2
+    assert "Commands:" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "next_step"),
+    [
+        (["nope"], "nope", "See: flash-otel --help"),
+        (["--nope"], "--nope", "See: flash-otel --help"),
+        (["show", "--nope"], "--nope", "See: flash-otel show --help"),
+        (["show", "a", "b"], "b", "See: flash-otel show --help"),
+        (["traces", "--limit", "0"], "--limit", "See: flash-otel traces --help"),
+        (["traces", "--since", "soon"], "'soon' is no age", "--since 2h"),
+        (["run"], "FLASH_COMMAND", "See: flash-otel run --help"),
+        (["run", "--", "ls"], "'ls'", "flash-otel run -- flash deploy"),
+        (["demo", "nope"], "nope", "healthy"),
+        (["show"], "No traces are recorded yet", "flash-otel run -- flash deploy"),
+        (["traces", "--store", "no/such.db"], "there is no store at no/such.db", "flash-otel run"),
+        (
+            ["run", "--fail-on-fault", "--store", "off", "--", "flash", "deploy"],
+            "the store is off",
+            "--store PATH",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_and_a_next_step(
+    tmp_path: Path, arguments: list[str], message: str, next_step: str
+) -> None:
+    """A user's mistake ends with status 2, says what and what to do, and never a traceback."""
+    found = flash_otel(tmp_path, *arguments)
+    first, second = found.stderr.splitlines()
+    assert found.returncode == 2
+    assert first.startswith("flash-otel: ")
+    assert message in first
+    assert next_step in second
+    assert found.stdout == ""
+
+
+def test_the_script_and_the_module_are_the_same(tmp_path: Path) -> None:
+    """The console script of the package runs what `python -m flash_otel` runs."""
+    code = (
+        "import sys; from importlib.metadata import entry_points; "
+        "[script] = entry_points(group='console_scripts', name='flash-otel'); "
+        "sys.argv = ['flash-otel', '--version']; script.load()()"
+    )
+    assert python(tmp_path, code).stdout == f"flash-otel {__version__}\n"
+
+
+def test_only_the_chosen_command_is_imported(tmp_path: Path) -> None:
+    """The overview imports no command, and none what only another one needs."""
+    code = (
+        "import sys; from flash_otel.cli.app import status_of; status_of([{arguments}]); "
+        "print(*sorted(sys.modules), sep='\\n')"
+    )
+    overview = python(tmp_path, code.format(arguments="'--help'")).stdout.splitlines()
+    listed = python(tmp_path, code.format(arguments="'traces', '--json'")).stdout.splitlines()
+    heavy = {"rich.console", "grpc", "opentelemetry.sdk.trace", "aiohttp", "runpod_flash"}
+    commands = {command.target.partition(":")[0] for command in COMMANDS.values()}
+    assert not (heavy | commands | {"sqlite3"}).intersection(overview)
+    assert (commands | heavy).intersection(listed) == {"flash_otel.cli.traces"}
+
+
+ROW = (
+    "from flash_otel.cli import table\n"
+    "from flash_otel.cli.app import main\n"
+    "table.COMMANDS['extra'] = table.Command('__main__:extra', 'An extra one.')\n"
+)
+
+
+def test_an_interrupt_is_one_line_and_130(tmp_path: Path) -> None:
+    """Ctrl-C in the middle of any command ends it without a traceback."""
+    code = ROW + (
+        "def extra():\n"
+        "    import os, signal, time\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(60)\n"
+        "main(['extra'])\n"
+    )
+    found = python(tmp_path, code)
+    assert (found.returncode, found.stderr) == (130, "flash-otel: interrupted\n")
+
+
+@pytest.mark.parametrize(("returned", "status"), [("None", 0), ("0", 0), ("1", 1), ("3", 3)])
+def test_a_row_in_the_table_is_a_command(tmp_path: Path, returned: str, status: int) -> None:
+    """A command's options are its signature, and its exit status what it returns."""
+    code = ROW + (
+        f"def extra(word: str, times: int = 1):\n    print(word * times)\n    return {returned}\n"
+        "main(['extra', 'ab', '--times', '2'])\n"
+    )
+    found = python(tmp_path, code)
+    assert (found.returncode, found.stdout, found.stderr) == (status, "abab\n", "")
+
+
+def test_an_internal_error_is_no_verdict(tmp_path: Path) -> None:
+    """A bug of ours ends with 3 (could not tell) and one line, not with 1 (a fault was found)."""
+    code = "import os\ndel os.environ['FLASH_OTEL_RAISE']\n" + ROW
+    code += "def extra(): raise ZeroDivisionError('oh\\nno')\nmain(['extra'])\n"
+    found = python(tmp_path, code)
+    assert found.returncode == 3
+    assert found.stderr.startswith("flash-otel: internal error: ZeroDivisionError: oh no\n")
+    assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize("arguments", [["show"], ["traces"], ["traces", "--json"]])
+def test_a_closed_pipe_is_quiet(tmp_path: Path, arguments: list[str]) -> None:
+    """`flash-otel ... | head -1` prints no complaint when head has gone."""
+    keep(tmp_path, healthy_deployment())
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        found = subprocess.run(
+            [sys.executable, "-m", "flash_otel", *arguments],
+            env=environment(tmp_path),
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    finally:
+        os.close(write_end)
+    assert (found.returncode, found.stderr) == (141, b"")

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from cli.processes import flash_otel
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flash_otel.cli.elsewhere import adding_command, interpreter_of, is_ours
+
+BODY = "import sys\nfrom runpod_flash.cli.main import app\nsys.exit(app())\n"
+
+
+def console_script(environment: Path, head: str | None = None) -> Path:
+    """Write flash's console script as an installer does, and return its path."""
+    folder = environment / "bin"
+    folder.mkdir(parents=True)
+    script = folder / "flash"
+    script.write_text((head or f"#!{folder / 'python'}") + "\n" + BODY, encoding="utf-8")
+    script.chmod(0o755)
+    return script
+
+
+@pytest.mark.parametrize(
+    ("head", "python"),
+    [
+        ("#!/tools/flash/bin/python3.12", "/tools/flash/bin/python3.12"),
+        ("#!/tools/flash/bin/python -E", "/tools/flash/bin/python"),
+        ("#! /tools/flash/bin/python", "/tools/flash/bin/python"),
+        ("#!/usr/bin/env no-such-python", "no-such-python"),
+        (
+            "#!/bin/sh\n'''exec' \"/with a space/bin/python\" \"$0\" \"$@\"\n' '''",
+            "/with a space/bin/python",
+        ),
+        ("#!/bin/sh\n'''exec' /long/bin/python \"$0\" \"$@\"\n' '''", "/long/bin/python"),
+    ],
+)
+def test_the_interpreter_of_a_console_script(tmp_path: Path, head: str, python: str) -> None:
+    """Every form in which installers write a console script tells its interpreter."""
+    assert interpreter_of(console_script(tmp_path, head)) == Path(python)
+
+
+def test_what_is_no_script_of_flash_tells_no_interpreter(tmp_path: Path) -> None:
+    """Another program named flash, a binary, a missing file: none is taken for Runpod's."""
+    other = tmp_path / "flash"
+    other.write_text("#!/usr/bin/python3\nprint('a player of old films')\n", encoding="utf-8")
+    assert interpreter_of(other) is None
+    other.write_bytes(b"\x7fELF runpod_flash")
+    assert interpreter_of(other) is None
+    assert interpreter_of(tmp_path / "missing") is None
+    assert interpreter_of(tmp_path) is None
+
+
+def test_a_windows_launcher_runs_the_interpreter_beside_it(tmp_path: Path) -> None:
+    """An .exe is no text, but it lies in the folder of its interpreter."""
+    launcher = tmp_path / "flash.exe"
+    launcher.write_bytes(b"MZ\x90\x00")
+    assert interpreter_of(launcher) is None
+    (tmp_path / "python.exe").write_bytes(b"MZ")
+    assert interpreter_of(launcher) == tmp_path / "python.exe"
+
+
+@given(content=st.binary())
+def test_any_file_is_read_without_an_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    """A damaged console script tells an interpreter or none, and never raises."""
+    script = tmp_path_factory.getbasetemp() / "damaged-flash"
+    script.write_bytes(b"#!" + content + b"\nrunpod_flash")
+    interpreter_of(script)
+
+
+@pytest.mark.parametrize(
+    ("note", "command"),
+    [
+        ("uv-receipt.toml", "uv tool install runpod-flash --with flash-otel"),
+        ("pipx_metadata.json", "pipx inject runpod-flash flash-otel"),
+    ],
+)
+def test_tools_are_told_by_the_note_in_their_environment(
+    tmp_path: Path, note: str, command: str
+) -> None:
+    """What uv and pipx installed gets flash-otel by uv and pipx."""
+    environment = tmp_path / "runpod-flash"
+    script = console_script(environment)
+    (environment / note).touch()
+    python = interpreter_of(script)
+    assert python is not None
+    assert adding_command(python) == command
+
+
+def test_any_other_environment_gets_it_by_pip(tmp_path: Path) -> None:
+    """Without a note of a tool it is pip, of that interpreter, quoted for a shell."""
+    python = tmp_path / "my env" / "bin" / "python"
+    assert adding_command(python) == f"'{python}' -m pip install flash-otel"
+
+
+def test_this_environment_is_ours(tmp_path: Path) -> None:
+    """A script that this interpreter's environment holds is run; any other is not."""
+    assert is_ours(console_script(tmp_path / "a", f"#!{Path(sys.prefix, 'bin', 'python')}"))
+    assert not is_ours(console_script(tmp_path / "b"))
+
+
+def test_run_prints_the_exact_commands_for_a_tool_elsewhere(tmp_path: Path) -> None:
+    """Flash on PATH in uv's environment: status 2, where it is, how to add it, how to run then."""
+    environment = tmp_path / "uv" / "tools" / "runpod-flash"
+    script = console_script(environment)
+    (environment / "uv-receipt.toml").touch()
+    shim = tmp_path / "shims"
+    shim.mkdir()
+    (shim / "flash").symlink_to(script)
+    found = flash_otel(
+        tmp_path, "run", "--", "flash", "deploy", "--env", "a b", env={"PATH": str(shim)}
+    )
+    python = environment / "bin" / "python"
+    assert found.returncode == 2
+    assert found.stdout == ""
+    assert found.stderr.splitlines() == [
+        f"flash-otel: flash lives in another interpreter ({python}).",
+        "Add flash-otel there:  uv tool install runpod-flash --with flash-otel",
+        f"Then run:              {python} -m flash_otel run -- flash deploy --env 'a b'",
+    ]
+
+
+def test_run_without_any_flash_says_how_to_install_it(tmp_path: Path) -> None:
+    """No flash here and none on PATH: the command that installs it beside flash-otel."""
+    found = flash_otel(tmp_path, "run", "--", "flash", "deploy", env={"PATH": str(tmp_path)})
+    assert found.returncode == 2
+    assert found.stderr.splitlines() == [
+        "flash-otel: flash is neither installed beside flash-otel nor on PATH.",
+        f"Install it here: {sys.executable} -m pip install runpod-flash",
+    ]

@@ -1,0 +1,233 @@
+"""How `run` starts a console script and ends with it, on a small package of the same shape.
+
+Its entry point is named like Flash's; what its functions do (exit, raise, wait, record spans) is
+what the launcher has to pass on. The real Flash is run by the tests of the whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from cli.processes import TIMEOUT, environment
+
+from flash_otel.pipeline.store import SpanStore
+
+MAIN = """
+    import json, sys, __main__
+    import flash_otel
+
+    @flash_otel.trace_deploy(app_name="app")
+    def deploy(app):
+        upload()
+        return "deployed"
+
+    @flash_otel.trace_upload
+    def upload():
+        if "fail" in sys.argv:
+            raise ConnectionError("the State Manager hung up")
+
+    def app():
+        print("flash speaks")
+        print("flash complains", file=sys.stderr)
+        word = sys.argv[1]
+        if word == "face":
+            print(json.dumps([sys.argv, __main__.__file__, __main__.__name__, sys.path[0]]))
+        elif word == "exit":
+            sys.exit(eval(sys.argv[2]))
+        elif word == "return":
+            return eval(sys.argv[2])
+        elif word == "raise":
+            raise LookupError("not there")
+        elif word == "wait":
+            print("waiting", flush=True)
+            sys.stdin.read()
+        elif word == "deploy":
+            deploy("shop")
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder of packages that holds one with the entry point `flash`."""
+    folder = tmp_path / "site"
+    for package in ("runpod_flash", "runpod_flash/cli", "runpod_flash-1.14.0.dist-info"):
+        (folder / package).mkdir(parents=True)
+    (folder / "runpod_flash" / "__init__.py").touch()
+    (folder / "runpod_flash" / "cli" / "__init__.py").touch()
+    (folder / "runpod_flash" / "cli" / "main.py").write_text(dedent(MAIN), encoding="utf-8")
+    info = folder / "runpod_flash-1.14.0.dist-info"
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: runpod-flash\nVersion: 1.14.0\n", encoding="utf-8"
+    )
+    (info / "entry_points.txt").write_text(
+        "[console_scripts]\nflash = runpod_flash.cli.main:app\n", encoding="utf-8"
+    )
+    return folder
+
+
+SCRIPT = "import sys; from runpod_flash.cli.main import app; sys.argv[0] = 'flash'; sys.exit(app())"
+
+
+def command(*words: str, traced: bool = True, options: tuple[str, ...] = ()) -> list[str]:
+    """Return the command line of flash, traced or as its console script runs it."""
+    if traced:
+        return [sys.executable, "-m", "flash_otel", "run", *options, "--", "flash", *words]
+    return [sys.executable, "-c", SCRIPT, *words]
+
+
+def ended(
+    site: Path, *words: str, traced: bool = True, options: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run flash to its end."""
+    return subprocess.run(
+        command(*words, traced=traced, options=options),
+        cwd=site.parent,
+        env=environment(site.parent, PYTHONPATH=str(site)),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("exit", "0"),
+        ("exit", "7"),
+        ("exit", "None"),
+        ("exit", "'flash is sorry'"),
+        ("return", "None"),
+        ("return", "5"),
+        ("deploy",),
+    ],
+)
+def test_output_and_status_are_flashs_own(site: Path, words: tuple[str, ...]) -> None:
+    """However flash ends: standard output, standard error and status are the untraced run's."""
+    traced, untraced = (ended(site, *words, traced=how) for how in (True, False))
+    own = "".join(
+        line for line in traced.stderr.splitlines(keepends=True) if not line.startswith("[")
+    )
+    assert traced.stdout == untraced.stdout
+    assert own == untraced.stderr
+    assert traced.returncode == untraced.returncode
+
+
+def test_an_exception_is_printed_as_python_prints_it(site: Path) -> None:
+    """A traceback is the untraced one but for the first frame, and the status is 1."""
+    traced, untraced = (ended(site, "raise", traced=how) for how in (True, False))
+    assert (traced.stdout, traced.returncode) == (untraced.stdout, untraced.returncode)
+    assert traced.stderr.splitlines()[-1] == "LookupError: not there"
+    assert "launcher.py" not in traced.stderr
+
+
+def test_flash_sees_its_own_face(site: Path) -> None:
+    """Arguments, main module and path are the console script's, not flash-otel's."""
+    argv, file, name, path = json.loads(
+        ended(site, "face", "--env", "a b", "--", "-x").stdout.splitlines()[1]
+    )
+    assert argv[1:] == ["face", "--env", "a b", "--", "-x"]
+    assert Path(argv[0]).name == "flash"
+    assert (file, name, path) == (argv[0], "__main__", str(Path(argv[0]).parent))
+
+
+def test_the_dashes_can_be_left_out(site: Path) -> None:
+    """From the first word on everything is flash's, its options too."""
+    words = [word for word in command("face", "--json", "--help") if word != "--"]
+    found = subprocess.run(
+        words,
+        env=environment(site.parent, PYTHONPATH=str(site)),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert json.loads(found.stdout.splitlines()[1])[0][1:] == ["face", "--json", "--help"]
+
+
+def test_a_good_deployment_is_recorded_without_a_word(site: Path) -> None:
+    """Not on a terminal, a deployment that went well adds nothing but the bracketed lines."""
+    found = ended(site, "deploy", options=("--legacy-logs", "false"))
+    assert (found.returncode, found.stderr) == (0, "flash complains\n")
+    with SpanStore(site.parent / "spans.db") as store:
+        [summary] = store.traces()
+    assert (summary.root_name, summary.app_name, summary.error_count) == ("flash.deploy", "shop", 0)
+
+
+def test_a_failed_deployment_ends_with_the_report(site: Path) -> None:
+    """Below flash's own traceback: the step that failed, why, and the command for more."""
+    found = ended(site, "deploy", "fail", options=("--legacy-logs", "false"))
+    _, _, report = found.stderr.partition("ConnectionError: the State Manager hung up\n\n")
+    assert found.returncode == 1
+    assert report.splitlines()[0] == (
+        "flash-otel: the manifest upload failed: ConnectionError: the State Manager hung up"
+    )
+    assert "└─ flash.manifest.upload" in report
+    assert "\x1b" not in report
+    assert report.splitlines()[-1].startswith("More:       flash-otel show ")
+
+
+def test_nothing_is_said_where_nothing_was_traced(site: Path) -> None:
+    """A command that deploys nothing, or a store that is off, has no report."""
+    assert ended(site, "exit", "1").stderr == "flash complains\n"
+    found = ended(site, "deploy", options=("--legacy-logs", "false", "--store", "off"))
+    assert found.stderr == "flash complains\n"
+    assert not (site.parent / "spans.db").exists()
+
+
+def test_a_terminal_gets_one_line_after_success(site: Path) -> None:
+    """On a terminal the trace id stands there, ready to be shown."""
+    main_end, terminal = os.openpty()
+    try:
+        with subprocess.Popen(
+            command("deploy"),
+            env=environment(site.parent, PYTHONPATH=str(site), TERM="dumb", COLUMNS="200"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=terminal,
+        ) as process:
+            process.wait(TIMEOUT)
+        said = os.read(main_end, 65_536).decode()
+    finally:
+        os.close(terminal)
+        os.close(main_end)
+    with SpanStore(site.parent / "spans.db") as store:
+        trace_id = store.latest_trace_id()
+    assert trace_id is not None
+    assert said.splitlines()[-1] == (
+        f"flash-otel: trace {trace_id} recorded; to see it: flash-otel show {trace_id[:12]}"
+    )
+
+
+def test_an_interrupt_reaches_flash(site: Path) -> None:
+    """Ctrl-C that flash does not handle ends as Python ends: a traceback, no hanging, 130."""
+    with subprocess.Popen(
+        command("wait"),
+        env=environment(site.parent, PYTHONPATH=str(site)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != "waiting\n":
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1].startswith("KeyboardInterrupt")
+
+
+@pytest.mark.parametrize(("words", "status"), [(("deploy",), 0), (("deploy", "fail"), 1)])
+def test_fail_on_fault_keeps_flashs_own_failure(
+    site: Path, words: tuple[str, ...], status: int
+) -> None:
+    """Without a visible fault, `--fail-on-fault` changes nothing."""
+    assert ended(site, *words, options=("--fail-on-fault",)).returncode == status

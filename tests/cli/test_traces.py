@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cli.processes import flash_otel, keep
+from report.samples import OTHER, TRACE, failed_deployment, healthy_deployment, span
+
+from flash_otel.report.words import moment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KILLED = "ab" * 16
+
+
+def record(folder: Path) -> None:
+    """Keep a healthy deployment, a later failed one and a still later killed one."""
+    other = [replace(one, trace_id=OTHER, start_ns=one.start_ns + 9) for one in failed_deployment()]
+    staging = {"flash.environment_name": "staging", "flash.environment_id": "env789"}
+    keep(folder, healthy_deployment())
+    keep(folder, other)
+    keep(folder, [span(1, None, "flash.deploy", 90_000, None, trace_id=KILLED, attributes=staging)])
+
+
+def test_the_newest_trace_comes_first_with_how_it_ended(tmp_path: Path) -> None:
+    """The table lists the killed deployment as unfinished, the failed as failed; piped, plainly."""
+    record(tmp_path)
+    found = flash_otel(tmp_path, "traces")
+    head, *lines = found.stdout.splitlines()
+    assert head.split() == [
+        "TRACE",
+        "STARTED",
+        "TOOK",
+        "RESULT",
+        "SPANS",
+        "NAME",
+        "APP",
+        "ENVIRONMENT",
+        "BUILD",
+    ]
+    assert [(line.split()[0], line.split()[3:6]) for line in lines] == [
+        (KILLED, ["?", "unfinished", "1"]),
+        (OTHER, ["3.99", "s", "failed"]),
+        (TRACE, ["4.00", "s", "returned"]),
+    ]
+    assert lines[0].endswith("flash.deploy        staging (env789)")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "\x1b" not in found.stdout
+
+
+def test_filters(tmp_path: Path) -> None:
+    """By environment (id or name), age and number; nothing left is said, and is no error."""
+    record(tmp_path)
+    by_name = flash_otel(tmp_path, "traces", "--env", "staging")
+    by_id = flash_otel(tmp_path, "traces", "--env", "env456", "--limit", "1")
+    recent = flash_otel(tmp_path, "traces", "--since", "1h")
+    assert [line.split()[0] for line in by_name.stdout.splitlines()[1:]] == [KILLED]
+    assert [line.split()[0] for line in by_id.stdout.splitlines()[1:]] == [OTHER]
+    assert (recent.returncode, recent.stdout) == (
+        0,
+        "No recorded trace matches.\nList all: flash-otel traces\n",
+    )
+
+
+def test_json_is_one_object_for_each_trace(tmp_path: Path) -> None:
+    """Machines get what the store knows: whole ids, nanoseconds, null for what is not known."""
+    record(tmp_path)
+    killed, _, healthy = json.loads(flash_otel(tmp_path, "traces", "--json").stdout)
+    assert healthy == {
+        "trace_id": TRACE,
+        "root_name": "flash.deploy",
+        "start_ns": 1_000_000_000_000_000_000,
+        "end_ns": 1_000_000_004_000_000_000,
+        "span_count": 8,
+        "error_count": 0,
+        "status": "unset",
+        "app_name": "shop",
+        "environment_id": "env456",
+        "environment_name": "prod",
+        "build_id": "abc123",
+        "unfinished": False,
+    }
+    assert (killed["end_ns"], killed["unfinished"]) == (None, True)
+
+
+def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
+    """Before the first recording the list is empty, not an error; and no file is made by it."""
+    found = flash_otel(tmp_path, "traces")
+    assert found.returncode == 0
+    assert found.stdout.splitlines()[0] == "No traces are recorded yet."
+    assert "flash-otel run -- flash deploy" in found.stdout
+    assert flash_otel(tmp_path, "traces", "--json").stdout == "[]\n"
+    assert not (tmp_path / "spans.db").exists()
+
+
+def test_a_file_that_is_no_store_could_not_tell(tmp_path: Path) -> None:
+    """A damaged or foreign file is named in one line with status 3, and is left as it is."""
+    path = tmp_path / "spans.db"
+    path.write_bytes(b"not a database, but long enough to be looked at" * 100)
+    before = path.read_bytes()
+    found = flash_otel(tmp_path, "traces")
+    assert found.returncode == 3
+    assert str(path) in found.stderr
+    assert "Traceback" not in found.stderr
+    assert path.read_bytes() == before
+
+
+def test_another_store_can_be_named(tmp_path: Path) -> None:
+    """`--store` reads another file than the user's own."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    keep(elsewhere, [span(1, None, "flash.build", 0, 5)])
+    found = flash_otel(tmp_path, "traces", "--store", str(elsewhere / "spans.db"))
+    started = moment(span(1, None, "x", 0, 5).start_ns)
+    assert found.stdout.splitlines()[1].split() == [
+        TRACE,
+        *started.split(),
+        "5.00",
+        "ms",
+        "returned",
+        "1",
+        "flash.build",
+    ]

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+from report.samples import TRACE, failed_deployment, healthy_deployment, span
+
+from flash_otel.report.ending import ending_lines
+from flash_otel.report.glyphs import UNICODE
+from flash_otel.report.layout import Page
+
+if TYPE_CHECKING:
+    from flash_otel.records import SpanRecord
+
+PAGE = Page(None, 12, UNICODE)
+
+
+def text(records: list[SpanRecord], status: int) -> str:
+    """Return the report as plain text."""
+    lines = ending_lines(records, status, PAGE)
+    return "".join("".join(part.text for part in line).rstrip() + "\n" for line in lines)
+
+
+def test_a_failure_says_step_cause_durations_remedy_and_where_there_is_more() -> None:
+    """Everything that the first thirty seconds need stands there with nothing typed."""
+    assert text(failed_deployment(), 1) == dedent("""\
+
+        flash-otel: the manifest upload failed: ClientError: HTTP 500
+
+        flash.deploy                           4.00 s  ━━━━━━━━━━━━  failed
+        │  environment_id=env456 build_id=abc123 endpoint_count=2
+        ├─ flash.build                         1.00 s  ━━━
+        ├─ flash.artifact.upload               500 ms     ━
+        │     retried once: ConnectionError
+        ├─ flash.activate                      100 ms      ━
+        │     environment_id=env456 build_id=abc123 endpoint_count=2
+        └─ flash.provision                     2.40 s       ━━━━━━━  failed
+           ├─ flash.provision.endpoint cpu     801 ms       ━━━
+           ├─ flash.provision.endpoint gpu     802 ms       ━━━
+           └─ flash.manifest.upload            900 ms           ━━━  failed
+                 environment_id=env456 build_id=abc123 endpoint_count=2
+                 ClientError: HTTP 500
+
+        What to do: The new build is active, but workers may not find its endpoints. Deploy again.
+        More:       flash-otel show 0af7651916cd
+        """)
+
+
+def test_success_is_one_line_with_the_trace() -> None:
+    """A good deployment leaves its trace id and the command that shows it, and no more."""
+    said = text(healthy_deployment(), 0)
+    assert said == f"flash-otel: trace {TRACE} recorded; to see it: flash-otel show {TRACE[:12]}\n"
+
+
+def test_a_failure_outside_of_every_step_is_not_blamed_on_one() -> None:
+    """Where all recorded steps returned and flash failed all the same, that is what is said."""
+    said = text(healthy_deployment(), 3)
+    assert said.startswith(
+        "flash-otel: every recorded step returned, but flash ended with status 3\n"
+    )
+    assert "What to do" not in said
+
+
+def test_an_interrupt_names_the_step_that_it_met() -> None:
+    """After Ctrl-C the report says during which step, not that it failed."""
+    cancelled = {"flash.outcome": "cancelled"}
+    records = [
+        span(1, None, "flash.deploy", 0, 9, error="KeyboardInterrupt", attributes=cancelled),
+        span(2, 1, "flash.build", 1, 9, error="KeyboardInterrupt", attributes=cancelled),
+    ]
+    said = text(records, 1)
+    assert "flash-otel: interrupted during the build\n" in said
+    assert "Nothing was activated: the environment runs what it ran before. Deploy again." in said
+
+
+def test_a_lost_answer_is_unknown_and_not_failed() -> None:
+    """An upload whose answer was lost may have taken effect: the report does not say otherwise."""
+    unknown = {"flash.outcome": "unknown"}
+    records = [span(1, None, "flash.manifest.upload", 0, 9, error="timeout", attributes=unknown)]
+    assert "the outcome of the manifest upload is unknown: timeout\n" in text(records, 1)
+
+
+def test_what_a_failure_left_behind_depends_on_the_activation() -> None:
+    """A deployment that failed by itself says whether the environment was touched."""
+    failed = span(1, None, "flash.deploy", 0, 9, error="no such app")
+    activated = span(2, 1, "flash.activate", 1, 2)
+    refused = span(2, 1, "flash.activate", 1, 2, error="HTTP 401")
+    assert "Nothing was activated" in text([failed], 1)
+    assert "The new build is active." in text([failed, activated], 1)
+    assert "still runs its previous build" in text([failed, refused], 1)

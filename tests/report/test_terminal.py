@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report.samples import (
+    EPOCH_NS,
+    IDS,
+    OTHER,
+    TRACE,
+    failed_deployment,
+    healthy_deployment,
+    raised,
+    span,
+)
+from rich.console import Console
+
+from flash_otel.records import Link, SpanRecord
+from flash_otel.report import words
+from flash_otel.report.terminal import render_trace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STARTED = words.moment(EPOCH_NS)
+TO_DEPLOYMENT = (Link(TRACE, f"{1:016x}"),)
+
+
+def rendered(
+    records: Sequence[SpanRecord],
+    *,
+    width: int = 100,
+    encoding: str = "utf-8",
+    terminal: bool = False,
+    color: str | None = None,
+) -> str:
+    """Return what a console of this width and encoding would get."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding, newline="")
+    console = Console(
+        file=stream,
+        width=width,
+        force_terminal=terminal,
+        color_system=color,  # type: ignore[arg-type]  # one of Rich's literals
+        legacy_windows=False,
+    )
+    render_trace(records, console)
+    stream.flush()
+    return raw.getvalue().decode(encoding)
+
+
+def test_a_healthy_deployment() -> None:
+    """The whole deployment, to the letter: tree, durations, bars on one axis, ids, retries."""
+    assert rendered(healthy_deployment()) == dedent(f"""\
+        trace 0af7651916cd43dd8448eb211c80319c  returned
+        {STARTED}  app shop  environment prod
+
+        flash.deploy                           4.00 s  ━━━━━━━━━━━━━━━━━━━━━━━━
+        │  environment_id=env456 build_id=abc123 endpoint_count=2
+        ├─ flash.build                         1.00 s  ━━━━━━
+        ├─ flash.artifact.upload               500 ms        ━━━
+        │     retried once: ConnectionError
+        ├─ flash.activate                      100 ms           ━
+        │     environment_id=env456 build_id=abc123 endpoint_count=2
+        └─ flash.provision                     2.40 s            ━━━━━━━━━━━━━━
+           ├─ flash.provision.endpoint cpu     801 ms            ━━━━━
+           ├─ flash.provision.endpoint gpu     802 ms            ━━━━━
+           └─ flash.manifest.upload            900 ms                    ━━━━━
+                 environment_id=env456 build_id=abc123 endpoint_count=2
+        """)
+
+
+def test_a_failed_deployment_with_a_linked_read() -> None:
+    """A failure says its cause once, where it happened; a worker's own trace follows below."""
+    read = span(
+        1,
+        None,
+        "flash.runtime.fetch",
+        9000,
+        9010,
+        trace_id=OTHER,
+        attributes={**IDS, "flash.deploy.trace_id": TRACE},
+        links=TO_DEPLOYMENT,
+    )
+    assert rendered([*failed_deployment(), read]) == dedent(f"""\
+        trace 0af7651916cd43dd8448eb211c80319c  failed
+        {STARTED}  app shop  environment prod
+
+        flash.deploy                           4.00 s  ━━━━━━━━━━━━━━━━━━━━━━━━  failed
+        │  environment_id=env456 build_id=abc123 endpoint_count=2
+        ├─ flash.build                         1.00 s  ━━━━━━
+        ├─ flash.artifact.upload               500 ms        ━━━
+        │     retried once: ConnectionError
+        ├─ flash.activate                      100 ms           ━
+        │     environment_id=env456 build_id=abc123 endpoint_count=2
+        └─ flash.provision                     2.40 s            ━━━━━━━━━━━━━━  failed
+           ├─ flash.provision.endpoint cpu     801 ms            ━━━━━
+           ├─ flash.provision.endpoint gpu     802 ms            ━━━━━
+           └─ flash.manifest.upload            900 ms                    ━━━━━   failed
+                 environment_id=env456 build_id=abc123 endpoint_count=2
+                 ClientError: HTTP 500
+
+        Traces linked to this one: 1
+        flash.runtime.fetch      10 ms  ━━━━━━━━━━━━━━━━━━━━━━━━
+           trace {OTHER}  {words.moment(read.start_ns)}
+           environment_id=env456 build_id=abc123 endpoint_count=2
+           → deployment trace 0af7651916cd43dd8448eb211c80319c
+        """)
+
+
+def test_many_reads_are_folded_but_not_one_of_another_environment() -> None:
+    """Of nine reads eight are one row; the one that asked for another environment stands alone."""
+    reads = [
+        span(
+            n,
+            None,
+            "flash.runtime.fetch",
+            9000,
+            9010 + n,
+            trace_id=f"{n:032x}",
+            attributes={**IDS, **({"flash.environment_id": "xyz789"} if n == 5 else {})},
+        )
+        for n in range(1, 10)
+    ]
+    found = rendered([*healthy_deployment(), *reads])
+    assert "flash.runtime.fetch \N{MULTIPLICATION SIGN}8      19 ms" in found
+    assert "(each 11 ms to 19 ms)" in found
+    assert "trace 00000000000000000000000000000005" in found
+    assert found.count("environment_id=xyz789 build_id=abc123 endpoint_count=2") == 1
+
+
+def test_a_killed_deployment_is_unfinished() -> None:
+    """A root without an end has an open bar, no duration, and the words that say why."""
+    records = [span(1, None, "flash.deploy", 0, None), span(2, 1, "flash.build", 0, 500)]
+    assert rendered(records) == dedent(f"""\
+        trace 0af7651916cd43dd8448eb211c80319c  unfinished (still running, or killed)
+        {STARTED}
+
+        flash.deploy            ?  ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  unfinished
+        └─ flash.build     500 ms  ━━━━━━━━━━━━━━━━━━━━━━━━
+        """)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_streams_without_box_characters_get_plain_ones(encoding: str) -> None:
+    """On a stream that cannot hold the drawing, ASCII draws it, and foreign text is spelled out."""
+    records = [
+        span(1, None, "flash.deploy", 0, None, attributes={"flash.app_name": "模型"}),
+        *(span(n, 1, "flash.call", 0, 500, attributes={}) for n in range(2, 6)),
+        span(9, 1, "flash.build", 0, 500, links=(Link(OTHER, "ab" * 8),)),
+    ]
+    assert rendered(records, encoding=encoding) == dedent(f"""\
+        trace 0af7651916cd43dd8448eb211c80319c  unfinished (still running, or killed)
+        {STARTED}  app \\u6a21\\u578b
+
+        flash.deploy              ?  ------------------------  unfinished
+        |- flash.call x4     500 ms  ========================  (each 500 ms to 500 ms)
+        `- flash.build       500 ms  ========================
+              -> linked trace {OTHER}
+        """)
+
+
+def test_what_is_piped_holds_no_escape_sequences_and_is_not_cut() -> None:
+    """For a search through a pipe, a long cause stays on its one line, whatever the width."""
+    cause = "word " * 60
+    records = [span(1, None, "flash.deploy", 0, 1, error=cause)]
+    found = rendered(records, width=40, color="auto")
+    assert "\x1b" not in found
+    assert cause.strip() in found
+
+
+@pytest.mark.parametrize("width", [20, 40, 66, 100, 200])
+def test_a_terminal_gets_lines_that_fit(width: int) -> None:
+    """On a terminal labels are cut and sentences wrapped: no line is wider than it."""
+    records = [
+        *failed_deployment(),
+        span(20, 5, "flash.call", 0, 1, error="a long sentence " * 30),
+    ]
+    lines = rendered(records, width=max(width, 60), terminal=True).splitlines()[3:]
+    assert all(len(line) <= max(width, 60) for line in lines)
+    assert rendered(records, width=width, terminal=True)
+
+
+def test_failures_are_coloured_on_a_terminal() -> None:
+    """A terminal with colours shows the failed step in red."""
+    found = rendered(failed_deployment(), terminal=True, color="standard")
+    assert re.search(r"\x1b\[1;31m +━+ *\x1b\[0m\x1b\[1;31m  failed", found)
+
+
+HOSTILE = "\x1b[2J\x1b]0;title\x07[bold red]x[/bold red][/nope]\r\n\u202egnp.exe\x9b31m"
+
+
+def test_hostile_text_is_shown_and_has_no_effect() -> None:
+    """Names, ids and messages of a span cannot move the cursor, set colours or break lines."""
+    names = ("flash.app_name", "flash.environment_name", "flash.build_id", "flash.fault")
+    attributes = dict.fromkeys(names, HOSTILE)
+    record = span(
+        1, None, HOSTILE, 0, 1, attributes=attributes, events=(raised(HOSTILE, HOSTILE),), error="x"
+    )
+    records = [
+        replace(record, trace_id=HOSTILE, links=(Link(HOSTILE, HOSTILE),)),
+        replace(record, trace_id=OTHER, span_id=HOSTILE, parent_span_id=HOSTILE),
+    ]
+    for terminal in (False, True):
+        found = rendered(records, terminal=terminal, width=400)
+        assert not set(found) & {"\x1b", "\x07", "\r", "\u202e", "\x9b"}
+        assert r"\x1b[2J\x1b]0;title\x07[bold red]x[/bold red][/nope]\r\n\u202egnp.exe" in found
+
+
+def test_a_recording_without_spans_says_so() -> None:
+    """An empty sequence is no error."""
+    assert rendered([]) == "No spans.\n"
+
+
+@given(
+    st.lists(
+        st.builds(
+            SpanRecord,
+            trace_id=st.sampled_from(["a" * 32, "b" * 32]) | st.text(),
+            span_id=st.sampled_from(["1", "2", "3"]) | st.text(),
+            parent_span_id=st.none() | st.sampled_from(["1", "2", "3"]),
+            name=st.text(),
+            kind=st.just("internal"),
+            start_ns=st.integers(-(2**63), 2**63),
+            end_ns=st.none() | st.integers(-(2**63), 2**63),
+            status=st.sampled_from(["unset", "ok", "error"]),
+            status_message=st.text(),
+            attributes=st.dictionaries(
+                st.sampled_from(["flash.build_id", "flash.outcome", "flash.fault"]),
+                st.text() | st.integers() | st.lists(st.text()),
+            ),
+        ),
+        max_size=12,
+    ),
+    st.integers(1, 150),
+    st.booleans(),
+)
+def test_nothing_that_can_be_recorded_breaks_the_page(
+    records: list[SpanRecord], width: int, terminal: bool
+) -> None:
+    """Any spans render at any width, without a control character but the newline."""
+    for encoding in ("utf-8", "ascii"):
+        found = rendered(records, width=width, terminal=terminal, encoding=encoding)
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", found)

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+from report.samples import OTHER, failed_deployment, healthy_deployment, raised, span
+
+from flash_otel.report.tree import Node, Row, build_forest, culprit, rows, walk
+
+if TYPE_CHECKING:
+    from flash_otel.records import SpanRecord
+
+
+def outline(forest: list[Node]) -> list[str]:
+    """Return the rows of a forest as indented names, with what is folded."""
+    return [_line(row) for row in rows(forest)]
+
+
+def _line(row: Row) -> str:
+    count = f" x{len(row.nodes)}" if len(row.nodes) > 1 or row.more else ""
+    hidden = f" +{row.hidden}" if row.hidden else ""
+    return f"{'  ' * (len(row.lasts) - 1)}{row.node.record.name}{count}{hidden}"
+
+
+def test_children_follow_their_parent_in_order_of_their_start() -> None:
+    """Records come in any order; the tree is that of parents, sorted by time."""
+    assert outline(build_forest(reversed(healthy_deployment()))) == [
+        "flash.deploy",
+        "  flash.build",
+        "  flash.artifact.upload",
+        "  flash.activate",
+        "  flash.provision",
+        "    flash.provision.endpoint",
+        "    flash.provision.endpoint",
+        "    flash.manifest.upload",
+    ]
+
+
+def test_a_span_without_its_parent_is_a_root_that_says_so() -> None:
+    """A parent that was not recorded, or is of another trace, does not hide its children."""
+    forest = build_forest(
+        [span(2, 1, "lost", 0, 1), span(1, None, "elsewhere", 5, 6, trace_id=OTHER)]
+    )
+    assert [(node.record.name, node.orphan) for node in forest] == [
+        ("lost", True),
+        ("elsewhere", False),
+    ]
+
+
+def test_spans_that_are_their_own_ancestors_are_shown_once() -> None:
+    """A damaged file with parents in a circle neither hangs nor loses a span."""
+    circle = [span(1, 2, "a", 0, 9), span(2, 1, "b", 1, 8), span(3, 3, "self", 2, 3)]
+    assert outline(build_forest(circle)) == ["a", "  b", "self"]
+
+
+def test_a_finished_record_replaces_the_started_one() -> None:
+    """The row of a running span and that of the same span's end are one span."""
+    started, ended = span(1, None, "flash.deploy", 0, None), span(1, None, "flash.deploy", 0, 9)
+    for records in ([started, ended], [ended, started]):
+        assert [node.record for node in build_forest(records)] == [ended]
+
+
+def test_a_trace_deeper_than_the_stack_is_walked() -> None:
+    """Depth is bounded by memory, not by the interpreter's recursion limit."""
+    chain = [span(n, n - 1 or None, "step", n, 10_000) for n in range(1, 5001)]
+    forest = build_forest(chain)
+    assert forest[0].size == 5000
+    assert len(list(rows(forest))) == 2  # the long healthy branch below the root is folded
+    assert culprit(forest) is None
+
+
+def test_more_than_three_alike_are_folded_into_one() -> None:
+    """Three siblings are shown one by one, four are one row that tells how many."""
+    root = span(1, None, "flash.provision", 0, 100)
+    siblings = [span(n, 1, "flash.provision.endpoint", n, 50) for n in range(2, 6)]
+    assert outline(build_forest([root, *siblings[:3]])) == [
+        "flash.provision",
+        *["  flash.provision.endpoint"] * 3,
+    ]
+    assert outline(build_forest([root, *siblings])) == [
+        "flash.provision",
+        "  flash.provision.endpoint x4",
+    ]
+
+
+def test_failures_among_repeats_stay_open() -> None:
+    """One failed sibling is not folded away with the healthy ones, nor with other failures."""
+    root = span(1, None, "flash.provision", 0, 100, error="x")
+    siblings = [
+        span(n, 1, "flash.provision.endpoint", n, 50, error={7: "quota", 8: "timeout"}.get(n))
+        for n in range(2, 10)
+    ]
+    assert outline(build_forest([root, *siblings])) == [
+        "flash.provision",
+        "  flash.provision.endpoint x6",
+        "  flash.provision.endpoint",
+        "  flash.provision.endpoint",
+    ]
+
+
+def test_equal_failures_beyond_three_are_counted() -> None:
+    """Of many failures for one cause three are shown, with the number of the rest."""
+    root = span(1, None, "flash.provision", 0, 100, error="x")
+    siblings = [span(n, 1, "flash.provision.endpoint", n, 50, error="quota") for n in range(2, 12)]
+    assert outline(build_forest([root, *siblings])) == [
+        "flash.provision",
+        *["  flash.provision.endpoint"] * 3,
+        "  flash.provision.endpoint x7",
+    ]
+
+
+def test_a_single_failure_beyond_three_is_still_marked_as_more() -> None:
+    """The fourth of four equal failures is one row that belongs to those above it."""
+    root = span(1, None, "flash.provision", 0, 100, error="x")
+    siblings = [span(n, 1, "e", n, 50, error="quota") for n in range(2, 6)]
+    assert outline(build_forest([root, *siblings])) == ["flash.provision", *["  e"] * 3, "  e x1"]
+
+
+def test_long_healthy_branches_are_folded_and_failed_ones_are_not() -> None:
+    """A healthy branch of more than eight spans is one row; with a failure in it, it is open."""
+    names = [span(n, 2, f"step {n}", n, n + 1) for n in range(3, 12)]
+    records = [span(1, None, "root", 0, 99), span(2, 1, "branch", 1, 90), *names]
+    assert outline(build_forest(records)) == ["root", "  branch +9"]
+    failing = [*records[:-1], span(11, 2, "step 11", 11, 12, error="x")]
+    assert len(outline(build_forest(failing))) == 11
+
+
+def test_the_innermost_failure_is_the_culprit() -> None:
+    """Parents that failed because of their child are not the cause."""
+    found = culprit(build_forest(failed_deployment()))
+    assert found is not None
+    assert found.record.name == "flash.manifest.upload"
+
+
+def test_cancelled_siblings_are_not_the_culprit() -> None:
+    """Of gathered tasks the one that failed is the cause, though a cancelled one ended before."""
+    cancelled = {"flash.outcome": "cancelled"}
+    records = [
+        span(1, None, "flash.provision", 0, 9, error="x"),
+        span(2, 1, "flash.provision.endpoint", 1, 2, error="cancelled", attributes=cancelled),
+        span(3, 1, "flash.provision.endpoint", 1, 5, error="quota"),
+    ]
+    found = culprit(build_forest(records))
+    assert found is not None
+    assert found.record.status_message == "quota"
+
+
+def test_an_interrupt_is_the_culprit_where_nothing_failed() -> None:
+    """After Ctrl-C the innermost interrupted step is named; a killed one where nothing ended."""
+    cancelled = {"flash.outcome": "cancelled"}
+    records = [
+        span(1, None, "flash.deploy", 0, 9, error="x", attributes=cancelled),
+        span(2, 1, "flash.build", 1, 9, error="x", attributes=cancelled),
+    ]
+    interrupted = culprit(build_forest(records))
+    killed = culprit(build_forest([span(1, None, "flash.deploy", 0, None)]))
+    assert interrupted is not None
+    assert interrupted.record.name == "flash.build"
+    assert killed is not None
+    assert killed.record.name == "flash.deploy"
+
+
+def _records(draw: st.DrawFn) -> list[SpanRecord]:
+    ids = st.integers(0, 12)
+    number = draw(st.integers(0, 25))
+    return [
+        span(
+            draw(ids),
+            draw(st.none() | ids),
+            draw(st.sampled_from(["flash.deploy", "flash.call", "x"])),
+            draw(st.integers(-10, 10)),
+            draw(st.none() | st.integers(-10, 10)),
+            trace_id=draw(st.sampled_from(["a" * 32, "b" * 32])),
+            error=draw(st.none() | st.sampled_from(["quota", "timeout"])),
+            events=tuple(draw(st.lists(st.just(raised("E", "x")), max_size=1))),
+        )
+        for _ in range(number)
+    ]
+
+
+@given(st.composite(_records)())
+def test_every_span_is_accounted_for_exactly_once(records: list[SpanRecord]) -> None:
+    """Whatever the recording, each span is shown, counted in a fold, or hidden beneath one."""
+    forest = build_forest(records)
+    keys = {record.key for record in records}
+    assert sorted(node.record.key for node in walk(forest)) == sorted(keys)
+    assert sum(node.size for node in forest) == len(keys)
+    shown = [node.record.key for row in rows(forest) for node in row.nodes]
+    hidden = sum(row.hidden for row in rows(forest))
+    assert len(shown) == len(set(shown))
+    assert len(shown) + hidden == len(keys)
+    unhealthy = any(not node.healthy for node in forest)
+    assert (culprit(forest) is not None) == unhealthy

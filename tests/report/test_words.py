@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report.samples import raised, retried, span
+
+from flash_otel import semconv
+from flash_otel.records import Link
+from flash_otel.report import words
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "said"),
+    [
+        (None, "?"),
+        (0, "0.00 ms"),
+        (850_000, "0.85 ms"),
+        (9_999_999, "9.99 ms"),
+        (12_999_999, "12 ms"),
+        (999_999_999, "999 ms"),
+        (1_000_000_000, "1.00 s"),
+        (59_999_999_999, "59.99 s"),
+        (60_000_000_000, "1 min 00 s"),
+        (3_599_999_999_999, "59 min 59 s"),
+        (3_720_000_000_000, "1 h 02 min"),
+        (-2_500_000_000, "-2.50 s"),
+    ],
+)
+def test_durations_are_said_in_the_unit_a_person_would_use(
+    nanoseconds: int | None, said: str
+) -> None:
+    """A duration never rounds up into the next unit, and a negative one keeps its sign."""
+    assert words.duration(nanoseconds) == said
+
+
+@given(st.integers())
+def test_any_number_is_a_duration_and_a_moment(nanoseconds: int) -> None:
+    """No time that a damaged recording may hold raises."""
+    assert words.duration(nanoseconds)
+    assert words.moment(nanoseconds)
+
+
+@given(st.text())
+def test_clean_text_is_one_line_without_control_characters(text: str) -> None:
+    """Whatever a span holds, nothing of it can move a cursor, colour, reorder or break a line."""
+    cleaned = words.clean(text)
+    assert len(cleaned.splitlines()) <= 1
+    assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in cleaned)
+    assert not set(cleaned) & {"\u202e", "\u2066", "\u200b", "\u2028", "\ufeff"}
+
+
+def test_clean_spells_out_what_it_takes_away() -> None:
+    """An escape sequence, a newline and a reversal stay visible; ordinary text is unchanged."""
+    assert words.clean("a\x1b[2Jb\nc\u202ed\x9be") == r"a\x1b[2Jb\nc\u202ed\x9be"
+    assert words.clean("gpu_info → größe 模型") == "gpu_info → größe 模型"
+
+
+@given(
+    st.text(st.characters(exclude_categories=[])),
+    st.sampled_from(["ascii", "cp1252", "utf-8", "no-such"]),
+)
+def test_encodable_text_can_be_written_to_its_stream(text: str, encoding: str) -> None:
+    """No character of a span, not even half a surrogate pair, breaks a stream of any encoding."""
+    shown = words.encodable(text, encoding)
+    assert shown.encode("ascii" if encoding == "no-such" else encoding) is not None
+
+
+@pytest.mark.parametrize(
+    ("end", "error", "said", "outcome"),
+    [
+        (1, None, None, "returned"),
+        (1, "boom", None, "failed"),
+        (1, "boom", "cancelled", "cancelled"),
+        (1, "boom", "unknown", "unknown"),
+        (1, "boom", "returned", "failed"),
+        (1, None, 7, "returned"),
+        (None, None, "returned", "unfinished"),
+    ],
+)
+def test_outcome(end: float | None, error: str | None, said: object, outcome: str) -> None:
+    """An open span is unfinished, a failed one fails even if Flash's call returned."""
+    attributes = {} if said is None else {"flash.outcome": said}
+    record = span(1, None, "flash.deploy", 0, end, error=error, attributes=attributes)  # type: ignore[arg-type]  # a recording may hold anything
+    assert words.outcome(record) == outcome
+
+
+def test_cause_prefers_the_fault_then_the_exception_then_the_status() -> None:
+    """The most telling account of a failure that a span holds is the one that is shown."""
+    record = span(1, None, "flash.deploy", 0, 1, error="the status")
+    exception = replace(record, events=(raised("a.b.First", "1"), raised("a.b.Last", "two\nlines")))
+    fault = replace(exception, attributes={"flash.fault": "stale_build"})
+    assert words.cause(record) == "the status"
+    assert words.cause(exception) == r"Last: two\nlines"
+    assert words.cause(fault) == f"stale_build: {semconv.FAULTS['stale_build']}"
+    assert words.cause(replace(record, status_message="")) == "no cause was recorded"
+    assert words.cause(replace(record, attributes={"flash.fault": "invented"})) == "the status"
+
+
+def test_cause_falls_back_to_the_type_of_the_error() -> None:
+    """Where only `error.type` is known, that is what is said."""
+    record = span(1, None, "flash.deploy", 0, 1, attributes={"error.type": "TimeoutError"})
+    assert words.cause(replace(record, status="error")) == "TimeoutError"
+
+
+def test_retries_are_counted_by_reason() -> None:
+    """Equal reasons are said once with their number; other events are no retries."""
+    events = (*[retried("TimeoutError")] * 2, retried("HTTP 502"), raised("E", "x"))
+    record = span(1, None, "flash.artifact.upload", 0, 1, events=events)
+    assert words.retries(record) == ["retried twice: TimeoutError", "retried once: HTTP 502"]
+
+
+def test_links_say_what_they_point_to() -> None:
+    """A read points to a deployment and perhaps to its caller; a deployment to its build."""
+    links = (Link("ab" * 16, "cd" * 8), Link("ef" * 16, "cd" * 8))
+    told = {"flash.deploy.trace_id": "ab" * 16}
+    read = span(1, None, "flash.runtime.fetch", 0, 1, links=links, attributes=told)
+    assert words.links(read) == [f"deployment trace {'ab' * 16}", f"linked trace {'ef' * 16}"]
+    deploy = span(1, None, "flash.deploy", 0, 1, links=links[:1])
+    assert words.links(deploy) == [f"build trace {'ab' * 16}"]
+
+
+@pytest.mark.parametrize("name", sorted(semconv.SPANS))
+def test_every_span_has_a_step_and_a_remedy(name: str) -> None:
+    """A new span cannot be added without saying what it is and what to do when it fails."""
+    record = span(1, None, name, 0, 1)
+    assert name in words.STEPS
+    assert name in words.REMEDIES
+    assert words.remedy(record, activated=True).endswith(".")
