@@ -1,0 +1,28 @@
+"""What the documents print for a reader to run: commands, and Python to paste."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SPAN = re.compile(r"`((?:flash-otel|make|opentelemetry-instrument) [^`]+)`")
+_TOOLS = ("flash-otel ", "make ", "opentelemetry-instrument ")
+
+
+def commands(document: Path) -> list[str]:
+    """List the document's commands of ours: in code blocks and in backquotes."""
+    text = document.read_text(encoding="utf-8")
+    blocks = "\n".join(body for language, body in _FENCE.findall(text) if language != "python")
+    lines = [line.strip().removeprefix("$ ") for line in blocks.splitlines()]
+    printed = [line for line in lines if line.startswith(_TOOLS)]
+    return list(dict.fromkeys([*printed, *_SPAN.findall(_FENCE.sub("", text))]))
+
+
+def python_blocks(document: Path) -> list[str]:
+    """List the document's Python blocks."""
+    text = document.read_text(encoding="utf-8")
+    return [body for language, body in _FENCE.findall(text) if language == "python"]

@@ -1,0 +1,39 @@
+"""Writes docs/reference.md from the names in `flash_otel.semconv`: python tests/docs/reference.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from flash_otel import semconv
+
+PATH: Final = Path(__file__).parents[2] / "docs" / "reference.md"
+
+TABLES: Final = (
+    ("Spans", semconv.SPANS),
+    ("Attributes", semconv.ATTRIBUTES),
+    ("Attributes taken over from OpenTelemetry's conventions", semconv.STANDARD_ATTRIBUTES),
+    ("Events", semconv.EVENTS),
+    ("Faults (values of `flash.fault`)", semconv.FAULTS),
+)
+
+HEAD: Final = f"""# Every name that flash_otel emits
+
+Scope name `{semconv.SCOPE_NAME}`, schema URL {semconv.SCHEMA_URL}. A span's status is unset on
+success; on failure it is ERROR with a description, beside `error.type`. An attribute that is not
+known is absent, never null; a list is cut at 1,000 entries.
+"""
+
+
+def render() -> str:
+    """Return the document's text."""
+    return HEAD + "".join(_table(title, names) for title, names in TABLES)
+
+
+def _table(title: str, names: dict[str, str]) -> str:
+    rows = "".join(f"| `{name}` | {meaning} |\n" for name, meaning in names.items())
+    return f"\n## {title}\n\n| name | meaning |\n|---|---|\n{rows}"
+
+
+if __name__ == "__main__":
+    PATH.write_text(render(), encoding="utf-8")
