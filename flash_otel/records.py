@@ -9,11 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-AttributeValue = str | bool | int | float | Sequence[str] | Sequence[bool] | Sequence[int] | Sequence[float]
+AttributeValue = (
+    str | bool | int | float | Sequence[str] | Sequence[bool] | Sequence[int] | Sequence[float]
+)
 Attributes = Mapping[str, AttributeValue]
 
 KINDS = ("internal", "server", "client", "producer", "consumer")
 STATUSES = ("unset", "ok", "error")
+
+# Scope of records that were rebuilt from bracketed lines: they hold only what lines hold, their
+# ids are made up, and without timestamps in the log their times are 0.
+LINES_SCOPE = "flash_otel.lines"
+# Attributes of such a record's resource: which worker of its log it came from, as far as the log
+# says so, and whether its times name their offset from UTC ("zoned") or not ("naive").
+LINES_STREAM = "flash_otel.lines.stream"
+LINES_CLOCK = "flash_otel.lines.clock"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,11 +28,12 @@ def configured() -> tuple[str, ...]:
     """Name the exporters that the environment asks for, as entry points."""
     named = [one.strip() for one in os.environ.get("OTEL_TRACES_EXPORTER", "").split(",")]
     asked = [one for one in named if one]
-    if "none" in asked:
+    if any(one.lower() == "none" for one in asked):
         return ()
     if not asked and any(os.environ.get(name, "").strip() for name in ENDPOINTS):
         asked = ["otlp"]
-    return tuple(_otlp() if one == "otlp" else one for one in asked)
+    # Named twice is exported once.
+    return tuple(dict.fromkeys(_otlp() if one == "otlp" else one for one in asked))
 
 
 def create() -> list[SpanExporter]:

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 REDACTED: Final = "[redacted]"
@@ -21,6 +22,8 @@ MAX_TEXT: Final = 8192
 MAX_ENTRIES: Final = 1000
 CACHED_LENGTH: Final = 256
 
+_SCALARS: Final = (str, bool, int, float)
+
 _SECRET_NAME: Final = re.compile(
     r"key|token|secret|passw|credential|signature|auth(?!or)", re.IGNORECASE
 )
@@ -30,22 +33,31 @@ _SECRET_NAME: Final = re.compile(
 _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (
         re.compile(
-            r"\b([a-z][a-z0-9+.-]{1,30}://)(?:[^\s/@'\"<>]*@)?([^\s?#'\"<>]*)(?:[?#][^\s'\"<>]*)?",
+            r"\b([a-z][a-z0-9+.-]{1,30}://)(?:[^\s/?#'\"<>]*@)?([^\s?#'\"<>]*)(?:[?#][^\s'\"<>]*)?",
             re.IGNORECASE,
         ),
         r"\1\2",
     ),
-    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {REDACTED}"),
-    (re.compile(r"\brpa_[A-Za-z0-9]{6,}"), REDACTED),
-    (re.compile(r"\beyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*"), REDACTED),
     (
         re.compile(
-            r"((?:x-amz-(?:signature|credential|security-token)|[\w-]{0,32}(?:api[_-]?key|aikey|secret"
-            r"|token|passw(?:or)?d|signature|credential|authorization))[\"']?\s*[=:]\s*[\"']?)"
-            r"(?!\s)(?!\[redacted\])[^\s\"'&,;})\]]+",
+            r"(authorization[\\\"']*\s*[=:]\s*[\\\"']*)(?!\[redacted\])[^\"'\r\n,;})\]\\]+",
             re.IGNORECASE,
         ),
         rf"\1{REDACTED}",
+    ),
+    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {REDACTED}"),
+    (re.compile(r"\brpa_[A-Za-z0-9]{6,}"), REDACTED),
+    # Begins where a run begins: at every eyJ within one, the search would be quadratic.
+    (re.compile(r"(?<![\w-])eyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*"), REDACTED),
+    (
+        re.compile(
+            # Quotes may be escaped: JSON inside a JSON text, or inside a repr.
+            r"((?:api[_-]?key|access[_-]?key(?:[_-]?id)?|aikey|secret|token|passw(?:or)?d|signature"
+            r"|credentials?)[\\\"']*\s*[=:]\s*\\*)(?:([\"'])(?!\[redacted\])"
+            r"(?:(?!\2)[^\r\n\\]|\\(?!\2)[^\r\n])+|(?!\[redacted\])[^\s\"'&,;})\]\\]+)",
+            re.IGNORECASE,
+        ),
+        rf"\1\2{REDACTED}",
     ),
 )
 
@@ -62,7 +74,8 @@ class _Known:
 
     def add(self, values: Iterable[str]) -> None:
         new = {value for value in values if len(value) >= MIN_SECRET_LENGTH} - self.values
-        if not new or len(self.values) >= MAX_REMEMBERED:
+        new = set(islice(new, MAX_REMEMBERED - len(self.values)))
+        if not new:
             return
         self.values |= new
         self.ordered = tuple(sorted(self.values, key=len, reverse=True))
@@ -99,6 +112,9 @@ def scrub(text: str) -> str:
         return _scrub_short(text)
     # What is cut away before the search is four times what is kept of it.
     scrubbed = _scrub(text[: 4 * MAX_TEXT])
+    if len(text) > 4 * MAX_TEXT and _known.ordered:
+        # The cut may go through a secret, of which the search then missed the first half.
+        scrubbed = scrubbed[: 1 - len(_known.ordered[0])]
     return scrubbed if len(scrubbed) <= MAX_TEXT else scrubbed[: MAX_TEXT - 1] + "…"
 
 
@@ -112,12 +128,16 @@ def scrub_value(value: object) -> str | bool | int | float | tuple[object, ...] 
         return _scrub_short(value) if len(value) <= CACHED_LENGTH else scrub(value)
     if isinstance(value, (bool, int, float)):
         return value
-    if isinstance(value, Sequence):
-        return tuple(scrub(item) if isinstance(item, str) else item for item in value[:MAX_ENTRIES])
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+        scalars = (item for item in value[:MAX_ENTRIES] if isinstance(item, _SCALARS))
+        return tuple(scrub(item) if isinstance(item, str) else item for item in scalars)
     return None
 
 
 def _scrub(text: str) -> str:
+    if not text.isascii():
+        # A lone surrogate (JSON can spell one) would fail a whole batch in an exporter.
+        text = text.encode("utf-8", "replace").decode()
     for secret in _known.ordered:
         if secret in text:
             text = text.replace(secret, REDACTED)

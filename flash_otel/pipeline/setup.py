@@ -9,15 +9,16 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-import weakref
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace as trace_api
 
 from flash_otel import semconv
-from flash_otel._guard import guarded
+from flash_otel._guard import guarded, swallowed
 from flash_otel._version import __version__
 from flash_otel.pipeline import options as opts
+from flash_otel.pipeline.redaction import remember_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider
 
     from flash_otel.pipeline.options import Options
-    from flash_otel.pipeline.switch import Switch
+    from flash_otel.pipeline.switch import Switch, Switches
 
 _NOT_SET: Final = (trace_api.ProxyTracerProvider, trace_api.NoOpTracerProvider)
 
@@ -45,7 +46,7 @@ class Pipeline:
         self._own: SdkProvider | None = None
         self._shared: list[SpanProcessor] | None = None
         self._exporting: list[SpanProcessor] = []
-        self._joined: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._joined: list[Switch] = []
         self._last: tuple[TracerProvider, Tracer] | None = None
 
     def tracer(self) -> Tracer:
@@ -53,31 +54,24 @@ class Pipeline:
         provider = self._provider()
         last = self._last
         if last is None or last[0] is not provider:
+            if provider is not self._own:
+                self._join(provider)
             last = self._last = (provider, _tracer_of(provider))
         return last[1]
 
     def _provider(self) -> TracerProvider:
         found = self.options.tracer_provider or _application_provider()
-        if found is None:
-            return self._own or self._make_own()
-        if found not in self._joined:
-            self._join(found)
-        return found
+        return found or self._own or self._make_own()
 
     def _join(self, provider: Any) -> None:
         """Give our processors to the application's provider, once."""
-        from flash_otel.pipeline.switch import Switch
-
+        if not hasattr(provider, "add_span_processor"):
+            return
         with self._lock:
-            if provider in self._joined:
-                return
-            self._joined.add(provider)
-            if not hasattr(provider, "add_span_processor"):
-                return
-            if provider not in _switches:
-                _switches[provider] = Switch()
-                provider.add_span_processor(_switches[provider])
-            _switches[provider].processors = tuple(self._processors())
+            switch = _switches_of_providers().of(provider)
+            switch.processors = tuple(self._processors())
+            if switch not in self._joined:
+                self._joined.append(switch)
 
     def _make_own(self) -> SdkProvider:
         from opentelemetry.sdk.trace import TracerProvider, sampling
@@ -107,7 +101,8 @@ class Pipeline:
     def _processors(self) -> list[SpanProcessor]:
         """Make, once, what every provider of ours gets: lines, and store or worker log."""
         if self._shared is None:
-            self._shared = [*_lines(self.options), *_recording(self.options)]
+            makers = (_lines, _recording)
+            self._shared = [one for make in makers for one in _made(make, self.options)]
         return self._shared
 
     def flush(self, seconds: float) -> bool:
@@ -120,9 +115,8 @@ class Pipeline:
     def close(self, seconds: float) -> None:
         """End our processors and exporters within the time; switch off what was joined."""
         deadline = time.monotonic() + seconds
-        for provider in self._joined:
-            if provider in _switches:
-                _switches[provider].processors = ()
+        for switch in self._joined:
+            switch.processors = ()
         for processor in self._shared or ():
             processor.force_flush(_millis(deadline))
             processor.shutdown()
@@ -130,7 +124,6 @@ class Pipeline:
             _bounded(processor.shutdown, deadline)
 
 
-_switches: weakref.WeakKeyDictionary[Any, Switch] = weakref.WeakKeyDictionary()
 _pipeline: Pipeline | None = None
 _endings: list[Callable[[], None]] = []
 _by_hand: tuple[TracerProvider, Tracer] | None = None
@@ -228,8 +221,26 @@ def _application_provider() -> TracerProvider | None:
     return None if type(provider) in _NOT_SET else provider
 
 
+@cache
+def _switches_of_providers() -> Switches:
+    """Make, once per process, the register of joined providers (its module needs the SDK)."""
+    from flash_otel.pipeline.switch import Switches
+
+    return Switches()
+
+
 def _tracer_of(provider: TracerProvider) -> Tracer:
+    remember_environment()
     return provider.get_tracer(semconv.SCOPE_NAME, __version__, semconv.SCHEMA_URL)
+
+
+def _made(make: Callable[[Options], list[SpanProcessor]], options: Options) -> list[SpanProcessor]:
+    """Make processors; one that cannot be made is reported and left out."""
+    try:
+        return make(options)
+    except Exception:
+        swallowed(f"the set-up of {make.__name__.strip('_')}")
+        return []
 
 
 def _lines(options: Options) -> list[SpanProcessor]:
@@ -246,7 +257,7 @@ def _recording(options: Options) -> list[SpanProcessor]:
         return _worker_log()
     if options.store is False:
         return []
-    from flash_otel.pipeline.store import default_path
+    from flash_otel.pipeline.store_paths import default_path
     from flash_otel.pipeline.store_writer import StoreSpanProcessor
 
     return [StoreSpanProcessor(options.store or default_path())]

@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import SpanProcessor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
+
+
+class Switches:
+    """The one switch of each provider, found by identity: a provider need not be hashable."""
+
+    def __init__(self) -> None:
+        self._held: list[tuple[Callable[[], object], Switch]] = []
+
+    def of(self, provider: Any) -> Switch:
+        """Return the provider's switch; the first time, give it one."""
+        self._held = [one for one in self._held if one[0]() is not None]
+        for known, switch in self._held:
+            if known() is provider:
+                return switch
+        switch = Switch()
+        provider.add_span_processor(switch)
+        self._held.append((_reference(provider), switch))
+        return switch
+
+
+def _reference(provider: object) -> Callable[[], object]:
+    """Refer to a provider weakly; one with slots may not allow that, and lives on."""
+    try:
+        return weakref.ref(provider)
+    except TypeError:
+        return lambda: provider
 
 
 class Switch(SpanProcessor):

@@ -1,0 +1,254 @@
+"""What the embedded store takes and gives, beside the SDK's own pipeline.
+
+Each figure is a ratio of two peers measured in turn (A B A B ...) in this very run; the goals are
+printed beside them. Run it on an otherwise idle machine: `python benchmarks/bench_store.py`.
+
+The SDK's peer is a batch processor with the OTLP/HTTP exporter and a sink on loopback in a process
+of its own; its queue is made large enough to lose nothing. Both sides get the same finished spans.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from flash_otel.pipeline.convert import to_record
+from flash_otel.pipeline.store import SpanStore
+from flash_otel.pipeline.store_writer import StoreSpanProcessor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flash_otel.records import SpanRecord
+
+ROUNDS = 5
+SPANS = 7 * 2_857  # deployments of seven spans
+MILLION = 1_000_000
+ENVIRONMENTS = 50_000
+
+SINK = """
+import http.server
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+received = []
+class Sink(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        received.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.answer(b"")
+    def do_GET(self):
+        found = map(ExportTraceServiceRequest.FromString, received)
+        count = sum(len(s.spans) for m in found for r in m.resource_spans for s in r.scope_spans)
+        received.clear()
+        self.answer(b"%d" % count)
+    def answer(self, body):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+@contextmanager
+def sink() -> Iterator[str]:
+    """Run a collector that keeps what it gets until it is asked how much; give its endpoint."""
+    with subprocess.Popen([sys.executable, "-c", SINK], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1/traces"
+        finally:
+            process.kill()
+
+
+def make(provider: TracerProvider) -> None:
+    """Make deployments of seven spans, each with the attributes that ours have."""
+    tracer = provider.get_tracer("flash_otel", "0.1")
+    for number in range(SPANS // 7):
+        attributes: dict[str, str | int] = {
+            "flash.app_name": "demo",
+            "flash.build_id": f"b-{number:08x}",
+            "flash.environment_id": f"e-{number % 100:08x}",
+            "flash.environment_name": "production",
+            "flash.endpoint_count": 2,
+            "flash.outcome": "returned",
+        }
+        with tracer.start_as_current_span("flash.deploy", attributes=attributes):
+            for _ in range(6):
+                tracer.start_span("flash.activate", attributes=attributes).end()
+
+
+def make_spans() -> list[ReadableSpan]:
+    """Return finished spans of an SDK."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    make(provider)
+    return list(exporter.get_finished_spans())
+
+
+FINISHED = make_spans()
+Feed = Callable[[SpanProcessor], None]
+
+
+def delivered(endpoint: str) -> int:
+    """Return how many spans the collector has got since the last question."""
+    with urllib.request.urlopen(endpoint) as answer:  # noqa: S310 - our own sink on loopback
+        return int(answer.read())
+
+
+def replay(processor: SpanProcessor) -> None:
+    """Hand over finished spans, as if they had ended now."""
+    for span in FINISHED:
+        processor.on_end(span)
+
+
+def create(processor: SpanProcessor) -> None:
+    """Make the spans, too: what a program that is traced really does."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    make(provider)
+
+
+def through_sdk(feed: Feed, endpoint: str) -> float:
+    """Return the seconds from the first span to the last answer of the collector."""
+    processor = BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint), max_queue_size=2 * SPANS)
+    started = time.perf_counter()
+    feed(processor)
+    processor.force_flush(60_000)
+    took = time.perf_counter() - started
+    processor.shutdown()
+    # A peer that lost spans would be no peer.
+    assert delivered(endpoint) == SPANS
+    return took
+
+
+def through_store(feed: Feed, path: Path) -> float:
+    """Return the seconds from the first span to the last commit."""
+    processor = StoreSpanProcessor(path)
+    started = time.perf_counter()
+    feed(processor)
+    assert processor.force_flush(60_000)
+    took = time.perf_counter() - started
+    processor.shutdown()
+    with SpanStore(path) as store:
+        assert sum(1 for _ in store.spans()) == SPANS
+    return took
+
+
+def pipeline(folder: Path) -> None:
+    """Compare how many spans a second each side brings to its end, losing none."""
+    feeds: dict[str, Feed] = {"handing over finished spans": replay, "making them, too": create}
+    with sink() as endpoint:
+        for name, feed in feeds.items():
+            rates = []
+            for number in range(ROUNDS):
+                theirs = SPANS / through_sdk(feed, endpoint)
+                ours = SPANS / through_store(feed, folder / f"{feed.__name__}{number}.db")
+                rates.append((ours / theirs, ours, theirs))
+            ratio, ours, theirs = (statistics.median(side) for side in zip(*rates, strict=True))
+            report(f"spans/s, store over SDK pipeline, {name}", ratio, ">=", 2.0)
+            print(f"     {ours:,.0f} against {theirs:,.0f} spans/s")
+    print(f"     {(folder / 'replay0.db').stat().st_size / SPANS:.0f} B a span")
+
+
+def fill(path: Path, sample: SpanRecord) -> None:
+    """Write a million spans, twenty of each environment."""
+
+    def records() -> Iterator[SpanRecord]:
+        for number in range(MILLION):
+            environment = f"e-{number % ENVIRONMENTS:08x}"
+            yield replace(
+                sample,
+                trace_id=f"{number // 7 + 1:032x}",
+                span_id=f"{number + 1:016x}",
+                start_ns=sample.start_ns + number,
+                end_ns=sample.start_ns + number + 1_000,
+                attributes={**sample.attributes, "flash.environment_id": environment},
+            )
+
+    with SpanStore(path) as store:
+        store.write(records())
+
+
+def lookups(folder: Path) -> None:
+    """Time what a person asks of a store with a million spans."""
+    path = folder / "million.db"
+    fill(path, to_record(FINISHED[0]))
+    with SpanStore(path) as store:
+        questions: dict[str, Callable[[int], object]] = {
+            "spans of one environment": lambda n: list(store.spans(environment=f"e-{n:08x}")),
+            "one trace": lambda n: store.trace(f"{n + 1:032x}"),
+            "traces of one environment": lambda n: store.traces(environment=f"e-{n:08x}"),
+            "the newest 20 traces": lambda _: store.traces(),
+        }
+        for name, ask in questions.items():
+            times = []
+            for number in range(200):
+                started = time.perf_counter()
+                assert ask(number * 17)
+                times.append((time.perf_counter() - started) * 1000)
+            report(f"ms, {name} among a million", statistics.median(times), "<=", 2.0)
+
+
+def on_caller(folder: Path) -> None:
+    """Compare what a span's end costs on the caller's thread."""
+    spans = FINISHED
+    batch = BatchSpanProcessor(InMemorySpanExporter(), max_queue_size=2 * SPANS)
+    store = StoreSpanProcessor(folder / "caller.db")
+    ratios = []
+    for number in range(2 * ROUNDS):
+        some = spans[number * 100 : number * 100 + 100]
+        ratios.append(timed(store, some) / timed(batch, some))
+        store.force_flush()
+        batch.force_flush()
+    store.shutdown()
+    batch.shutdown()
+    ratio = statistics.median(ratios)
+    print(f"     {ratio:8.3f} (no goal)  on_end on the caller's thread, store over batch processor")
+
+
+def timed(processor: BatchSpanProcessor | StoreSpanProcessor, spans: list[ReadableSpan]) -> float:
+    """Return the seconds that a processor's on_end takes for some spans."""
+    started = time.perf_counter()
+    for span in spans:
+        processor.on_end(span)
+    return time.perf_counter() - started
+
+
+def report(what: str, found: float, relation: str, goal: float) -> None:
+    """Print a figure beside its goal."""
+    met = found >= goal if relation == ">=" else found <= goal
+    print(
+        f"{'ok  ' if met else 'MISS'} {found:8.3f} (goal {relation} {goal:g})  {what}", flush=True
+    )
+
+
+def main() -> None:
+    """Run all comparisons."""
+    os.environ.pop("OTEL_EXPORTER_OTLP_ENDPOINT", None)
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline(Path(folder))
+        on_caller(Path(folder))
+        lookups(Path(folder))
+
+
+if __name__ == "__main__":
+    main()

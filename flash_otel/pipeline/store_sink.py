@@ -1,0 +1,163 @@
+"""What the store's writer does with records when the store itself has trouble.
+
+The host goes on whatever happens, and hears of it in one line:
+
+- a damaged file stays as it is, and a fresh one beside it is used;
+- a locked database or a full disk: the records are kept in memory and tried again;
+- anything else (no right to write, a file of a newer version): nothing is stored.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from flash_otel._guard import swallowed
+from flash_otel.pipeline.store_paths import files_to_write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flash_otel.pipeline.store import SpanStore
+    from flash_otel.pipeline.store_errors import StoreError
+    from flash_otel.records import SpanRecord
+
+# One attempt must end well within the exit budget; what is locked longer is tried again.
+BUSY_MS: Final = 250
+# Other writers' transactions are short: a lock that lasts is worth a line, one in passing is not.
+_PATIENCE_S: Final = 2.0
+_PRUNE_EVERY: Final = 10_000
+
+Warn = Callable[[str], None]
+
+
+class StoreSink:
+    """Writes records to the store, opening it when the first come.
+
+    One thread at a time may use it; it raises nothing.
+
+    Attributes:
+        pending: Records that are not in the store yet.
+        dead: Whether this store cannot be used at all.
+    """
+
+    def __init__(self, path: Path, warn: Warn | None = None) -> None:
+        self.pending: list[SpanRecord] = []
+        self.dead = False
+        self._path = path
+        self._say = warn or to_stderr
+        self._warned = False
+        self._store: SpanStore | None = None
+        self._troubled_since: float | None = None
+        self._until_prune = 0
+
+    def commit(self, records: list[SpanRecord]) -> bool:
+        """Add records to the pending ones and write all of them.
+
+        Returns:
+            Whether nothing is pending any more.
+        """
+        if self.dead:
+            return False
+        self.pending += records
+        if not self.pending:
+            return True
+        from flash_otel.pipeline.store_errors import StoreCorruptError, StoreError
+
+        try:
+            self._write()
+        except StoreCorruptError:
+            self._replace()
+        except StoreError as error:
+            self._suffer(error)
+        except Exception as error:
+            self._give_up(error)
+            swallowed("store write")
+        return not self.pending and not self.dead
+
+    def prune(self) -> None:
+        """Delete what is old or too much, if enough was written since the last time."""
+        if self._until_prune > 0 or self._store is None:
+            return
+        from flash_otel.pipeline.store_errors import StoreError
+
+        self._until_prune = _PRUNE_EVERY
+        try:
+            self._store.prune()
+        except StoreError:
+            # Retention is a courtesy; a trouble that matters shows when something is written.
+            return
+
+    def close(self) -> None:
+        """Close the file; the next `commit` opens it again."""
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
+
+    def warn(self, message: str) -> None:
+        """Tell the user, once in the life of this sink."""
+        if self._warned:
+            return
+        self._warned = True
+        try:
+            self._say(f"flash_otel: {message}")
+        except Exception:
+            swallowed("store warning")
+
+    def _write(self) -> None:
+        if self._store is None:
+            self._store = self._open()
+        self._store.write(self.pending)
+        self._until_prune -= len(self.pending)
+        self.pending = []
+        self._troubled_since = None
+
+    def _open(self, damaged: Path | None = None) -> SpanStore:
+        from flash_otel.pipeline.store import open_for_writing
+
+        first = next(files_to_write(self._path))
+        store = open_for_writing(self._path, busy_ms=BUSY_MS, damaged=damaged)
+        if store.path != first:
+            self.warn(f"{first} is damaged and stays as it is; spans are now kept in {store.path}")
+        return store
+
+    def _replace(self) -> None:
+        """Go on in a fresh file: the one in use turned out to be damaged."""
+        damaged = None if self._store is None else self._store.path
+        try:
+            self.close()
+            self._store = self._open(damaged)
+            self._write()
+        except Exception as error:
+            self._give_up(error)
+
+    def _suffer(self, error: StoreError) -> None:
+        if not error.transient:
+            self._give_up(error)
+            return
+        from flash_otel.pipeline.store_errors import StoreBusyError
+
+        now = time.monotonic()
+        self._troubled_since = self._troubled_since or now
+        if not isinstance(error, StoreBusyError) or now - self._troubled_since > _PATIENCE_S:
+            self.warn(f"spans wait to be stored: {error}")
+
+    def _give_up(self, error: Exception) -> None:
+        self.dead = True
+        self.pending = []
+        try:
+            self.close()
+        except Exception:
+            swallowed("store close")
+        self.warn(f"spans are not stored: {error}")
+
+
+def to_stderr(message: str) -> None:
+    """Write a line to standard error in one piece, if there is one."""
+    stream = sys.stderr
+    if stream is not None:
+        line = f"{message}\n".encode(stream.encoding or "ascii", "backslashreplace")
+        stream.write(line.decode(stream.encoding or "ascii"))
+        stream.flush()

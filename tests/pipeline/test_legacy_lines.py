@@ -1,0 +1,323 @@
+"""The table of bracketed lines, written and read back."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flash_otel import semconv as sc
+from flash_otel.pipeline.legacy_lines import ParsedLine, due, format_line, format_lines, parse
+from flash_otel.pipeline.legacy_table import ATTRIBUTES, END, LINES, START
+from flash_otel.pipeline.legacy_values import MARK
+
+ANY_TEXT = st.text(st.characters(), min_size=1, max_size=20)
+# Texts that try to be something else: marks, null words, arrows, escapes.
+TRAPS = st.sampled_from(
+    [
+        "(null)", "None", "NONE", "EMPTY", "...", "a...", "[DEPLOY] x", "STATE MANAGER: y", "a, b",
+        "\x1b[31mred", "a\nb", "\\x41", "\\", "→", "->", "x activated with build_id=y", "]", "}",
+        "📤 DEPLOY:", "flash_otel {", "\ud800", "\u202e", " ", "' \"", "prod", "my env",
+    ]
+)  # fmt: skip
+TEXTS = st.one_of(ANY_TEXT, TRAPS, st.tuples(TRAPS, ANY_TEXT, TRAPS).map("".join))
+LISTS = st.lists(TEXTS, max_size=5).map(tuple)
+FIELD_VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "endpoint_count": st.integers(0, 10**8),
+    "endpoint_names": LISTS,
+    "manifest_keys": LISTS,
+    "endpoints": st.dictionaries(TEXTS, st.one_of(st.none(), TEXTS), max_size=4),
+}
+FIELD_NAMES = {line.key: [n for n in ATTRIBUTES if f"{{{n}" in line.template] for line in LINES}
+
+
+@st.composite
+def parsed_lines(draw: st.DrawFn) -> ParsedLine:
+    key = draw(st.sampled_from([line.key for line in LINES]))
+    fields = {
+        name: draw(FIELD_VALUES.get(name, st.one_of(st.none(), TEXTS))) for name in FIELD_NAMES[key]
+    }
+    listed = [name for name, value in fields.items() if isinstance(value, (tuple, dict)) and value]
+    cut = draw(st.sets(st.sampled_from(listed))) if listed else set()
+    return ParsedLine(key, fields, frozenset(cut))
+
+
+@given(parsed_lines())
+def test_what_is_written_is_read_back(parsed: ParsedLine) -> None:
+    """Every field of every line comes back as it was, whatever its value, and so does the text."""
+    text = format_line(parsed)
+    assert parse(text) == parsed
+    read = parse(text)
+    assert read is not None
+    assert format_line(read) == text
+
+
+@given(parsed_lines())
+def test_no_value_leaves_its_line(parsed: ParsedLine) -> None:
+    """No control character gets out, only a mapping has several lines, and each has one mark."""
+    text = format_line(parsed)
+    parts = text.split("\n") if "endpoints" in parsed.fields else [text]
+    assert all(part.isprintable() for part in parts)
+    assert len(MARK.findall(text)) == 1
+    assert text.startswith("[")
+
+
+@given(parsed_lines(), st.sampled_from(["ascii", "cp1252", "latin-1", "utf-8"]))
+def test_a_narrow_stream_loses_nothing(parsed: ParsedLine, encoding: str) -> None:
+    """What an encoding lacks is written as an escape, from which the same values are read."""
+    text = format_line(parsed).encode(encoding, "backslashreplace").decode(encoding)
+    assert parse(text) == parsed
+
+
+@given(parsed_lines(), st.integers(0, 200))
+def test_half_a_line_says_nothing_else(parsed: ParsedLine, length: int) -> None:
+    """A line that is cut anywhere says what the whole says, or less, or that a value was cut."""
+    text = format_line(parsed)
+    half = parse(text[:length])
+    if half is None or length >= len(text):
+        return
+    assert half.key == parsed.key
+    doubtful = half.cut | {half.last}
+    for name, value in half.fields.items():
+        assert value == parsed.fields[name] or name in doubtful
+
+
+@given(st.text(st.characters(), max_size=80), st.text(st.characters(), max_size=80))
+def test_any_text_is_read_without_an_error(before: str, after: str) -> None:
+    """Reading never raises, with any text before or after a mark."""
+    parse(before)
+    for line in LINES:
+        parse(before + line.template.split("{", maxsplit=1)[0] + after)
+
+
+UPLOAD = {
+    sc.BUILD_ID: "abc-123",
+    sc.ENVIRONMENT_ID: "env-456",
+    sc.ENDPOINT_COUNT: 2,
+    sc.ENDPOINT_NAMES: ("gpu", "cpu"),
+    sc.ENDPOINT_URLS: ("https://a", "https://b"),
+    sc.MANIFEST_KEYS: ("resources_endpoints", "functions"),
+}
+READ = {
+    sc.BUILD_ID: "abc-123",
+    sc.ENVIRONMENT_ID: "env-456",
+    sc.MANIFEST_STATE: sc.MANIFEST_COMPLETE,
+    sc.MANIFEST_KEYS: ("resources_endpoints", "functions"),
+    sc.ENDPOINT_COUNT: 2,
+    sc.ENDPOINT_NAMES: ("gpu", "cpu"),
+}
+KEYS = "['resources_endpoints', 'functions']"
+MAPPING = json.dumps({"gpu": "https://a", "cpu": "https://b"}, indent=2)
+UPLOADING = (
+    "[DEPLOY SYNC] Uploading manifest to State Manager - build_id=abc-123, environment_id=env-456"
+)
+MISSING = "[STATE MANAGER] Manifest MISSING resources_endpoints! Full manifest keys: ['functions']"
+ACTIVE = "[STATE MANAGER] environment_id=env-456 → activeBuildId=abc-123"
+LACKING = {
+    name: value
+    for name, value in READ.items()
+    if name not in {sc.ENDPOINT_COUNT, sc.ENDPOINT_NAMES}
+} | {sc.MANIFEST_KEYS: ("functions",), sc.MANIFEST_STATE: sc.MANIFEST_INCOMPLETE}
+
+
+@pytest.mark.parametrize(
+    ("span", "moment", "attributes", "expected"),
+    [
+        (
+            sc.ACTIVATE,
+            END,
+            {sc.ENVIRONMENT_NAME: "prod", sc.BUILD_ID: "abc-123", sc.OUTCOME: sc.RETURNED},
+            ["[DEPLOY] Environment prod activated with build_id=abc-123"],
+        ),
+        (
+            sc.MANIFEST_UPLOAD,
+            START,
+            UPLOAD,
+            [
+                f"[DEPLOY SYNC] resources_endpoints mapping: {MAPPING}",
+                UPLOADING,
+                f"[DEPLOY SYNC] Manifest contains resources_endpoints: {MAPPING}",
+            ],
+        ),
+        (
+            sc.MANIFEST_UPLOAD,
+            END,
+            UPLOAD | {sc.OUTCOME: sc.RETURNED, sc.FAULT: sc.MANIFEST_NOT_PERSISTED},
+            [
+                "[STATE MANAGER] GraphQL mutation succeeded for build_id=abc-123",
+                f"[STATE MANAGER] Uploaded manifest with keys: {KEYS}",
+                "[STATE MANAGER] Uploaded 2 endpoints: ['gpu', 'cpu']",
+            ],
+        ),
+        (
+            sc.RUNTIME_FETCH,
+            START,
+            {sc.ENVIRONMENT_ID: "env-456", sc.WORKER_ENVIRONMENT_ID: "env-456"},
+            [
+                "[RUNTIME SYNC] Querying State Manager with environment_id=env-456",
+                "[RUNTIME SYNC] FLASH_ENVIRONMENT_ID=env-456, RUNPOD_ENDPOINT_ID=(null)",
+            ],
+        ),
+        (
+            sc.MANIFEST_FETCH,
+            END,
+            READ,
+            [
+                ACTIVE,
+                f"[STATE MANAGER] Retrieved build abc-123, manifest keys: {KEYS}",
+                "[STATE MANAGER] Manifest has 2 endpoints: ['gpu', 'cpu']",
+            ],
+        ),
+        (
+            sc.MANIFEST_FETCH,
+            END,
+            LACKING,
+            [
+                ACTIVE,
+                "[STATE MANAGER] Retrieved build abc-123, manifest keys: ['functions']",
+                MISSING,
+            ],
+        ),
+        (
+            sc.RUNTIME_FETCH,
+            END,
+            READ,
+            [
+                f"[RUNTIME SYNC] Received manifest with keys: {KEYS}",
+                "[RUNTIME SYNC] resources_endpoints contains 2 entries: ['gpu', 'cpu']",
+            ],
+        ),
+        (
+            sc.RUNTIME_FETCH,
+            END,
+            LACKING,
+            [
+                "[RUNTIME SYNC] Received manifest with keys: ['functions']",
+                "[RUNTIME SYNC] resources_endpoints contains 0 entries: EMPTY",
+            ],
+        ),
+    ],
+)
+def test_the_lines_of_each_span(
+    span: str, moment: str, attributes: dict[str, Any], expected: list[str]
+) -> None:
+    """Each span writes exactly the guide's lines, in the order in which things happened."""
+    assert format_lines(span, moment, attributes) == expected
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({sc.ENVIRONMENT_ID: "env-456", sc.OUTCOME: sc.FAILED}, []),
+        (
+            {sc.ENVIRONMENT_ID: "env-456", sc.ENVIRONMENT_STATE: sc.ENVIRONMENT_NO_ACTIVE_BUILD},
+            ["[STATE MANAGER] environment_id=env-456 → activeBuildId=(null)"],
+        ),
+        ({sc.ENVIRONMENT_ID: "env-456", sc.ENVIRONMENT_STATE: sc.ENVIRONMENT_NULL}, []),
+        ({sc.ENVIRONMENT_ID: "env-456", sc.BUILD_ID: "abc-123"}, [ACTIVE]),
+        (
+            {
+                sc.ENVIRONMENT_ID: "env-456",
+                sc.BUILD_ID: "abc-123",
+                sc.MANIFEST_STATE: sc.MANIFEST_NULL,
+            },
+            [ACTIVE, "[STATE MANAGER] Retrieved build abc-123, manifest keys: NONE"],
+        ),
+    ],
+)
+def test_a_read_that_got_only_part_of_the_way(
+    attributes: dict[str, Any], expected: list[str]
+) -> None:
+    """A line that the read got far enough to know is written, one that it did not is not."""
+    assert format_lines(sc.MANIFEST_FETCH, END, attributes) == expected
+
+
+@pytest.mark.parametrize("outcome", [sc.FAILED, sc.CANCELLED, sc.UNKNOWN])
+@pytest.mark.parametrize("span", [sc.ACTIVATE, sc.MANIFEST_UPLOAD])
+def test_a_write_that_did_not_return_claims_nothing(span: str, outcome: str) -> None:
+    """A failed, interrupted or lost call writes no line of success."""
+    assert format_lines(span, END, UPLOAD | {sc.OUTCOME: outcome}) == []
+
+
+def test_an_unset_environment_is_said_to_be_unset() -> None:
+    """A worker without FLASH_ENVIRONMENT_ID prints `(null)` for it."""
+    assert format_lines(sc.RUNTIME_FETCH, START, {})[1] == (
+        "[RUNTIME SYNC] FLASH_ENVIRONMENT_ID=(null), RUNPOD_ENDPOINT_ID=(null)"
+    )
+
+
+def test_a_cut_list_says_so_and_its_count_stays_true() -> None:
+    """Names that were cut end in the guide's `...]`, beside the count of all."""
+    cut = READ | {sc.ENDPOINT_COUNT: 5000, sc.TRUNCATED: (sc.ENDPOINT_NAMES,)}
+    line = format_lines(sc.RUNTIME_FETCH, END, cut)[1]
+    assert line == "[RUNTIME SYNC] resources_endpoints contains 5000 entries: ['gpu', 'cpu', ...]"
+    read = parse(line)
+    assert read is not None
+    assert read.cut == {"endpoint_names"}
+
+
+def test_only_the_missing_mapping_is_a_warning() -> None:
+    """The level of every line but the one about missing endpoints is INFO."""
+    levels = {line.key: line.level for line in LINES}
+    assert levels.pop("missing_endpoints") == logging.WARNING
+    assert set(levels.values()) == {logging.INFO}
+
+
+def test_other_spans_have_no_lines() -> None:
+    """A span that the guide knows nothing of writes nothing."""
+    assert list(due(sc.CALL, START, UPLOAD)) == []
+
+
+MOJIBAKE = "→".encode().decode("cp1252")
+
+
+@pytest.mark.parametrize("arrow", ["→", MOJIBAKE, "?", "->", "-->", "=>", "\\u2192", "\ufffd"])
+def test_any_arrow_will_do(arrow: str) -> None:
+    """Whatever an encoding has made of the arrow, both of its ids are read."""
+    for space in (" ", ""):
+        if arrow in {"?", "\\u2192"} and not space:
+            continue
+        read = parse(f"[STATE MANAGER] environment_id=e-1{space}{arrow}{space}activeBuildId=b-2")
+        assert read is not None
+        assert read.fields == {"environment_id": "e-1", "build_id": "b-2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "fields"),
+    [
+        (
+            "12:00:01 | INFO | [RUNTIME SYNC]: Querying State Manager with environment_id=e",
+            "querying",
+            {"environment_id": "e"},
+        ),
+        (
+            "📤 DEPLOY SYNC: Uploading manifest to State Manager - build_id=b, environment_id=e",
+            "uploading",
+            {"build_id": "b", "environment_id": "e"},
+        ),
+        ("[DEPLOY] Environment activated with build_id=b", "activated", {"build_id": "b"}),
+        ("[STATE MANAGER] Uploaded X endpoints", "uploaded_endpoints", {}),
+        ("[DEPLOY SYNC] Uploading manifest to State Manager...", "uploading", {}),
+        (
+            "[RUNTIME SYNC] FLASH_ENVIRONMENT_ID=None, RUNPOD_ENDPOINT_ID=None",
+            "worker",
+            {"worker_environment_id": None, "worker_endpoint_id": None},
+        ),
+        ("[STATE MANAGER] Manifest MISSING resources_endpoints!", "missing_endpoints", {}),
+    ],
+)
+def test_the_forms_of_old_logs(text: str, key: str, fields: dict[str, Any]) -> None:
+    """Prefixes, colons, emoji and the guide's own samples are read for what they hold."""
+    read = parse(text)
+    assert read is not None
+    assert (read.key, read.fields) == (key, fields)
+
+
+def test_other_texts_are_no_lines() -> None:
+    """A mark before a text that no row knows makes no line, nor does a text without a mark."""
+    assert parse("[DEPLOY] Environment prod is being created") is None
+    assert parse("build_id=abc") is None

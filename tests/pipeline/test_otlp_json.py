@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import (  # type: ignore[import-untyped]  # no types in protobuf
+    MessageToDict,
+    ParseDict,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
+from pipeline.any_records import JSON, RECORDS
+
+from flash_otel import semconv
+from flash_otel.pipeline.convert import to_record
+from flash_otel.pipeline.otlp_json import decode, encode
+from flash_otel.records import SpanRecord
+
+SPAN = SpanRecord("ab" * 16, "cd" * 8, None, "flash.deploy", "internal", 1, 2)
+
+
+def _with_base64_ids(node: Any) -> Any:
+    """Do to OTLP/JSON what protobuf's own JSON parser expects: bytes as base64."""
+    if isinstance(node, list):
+        return [_with_base64_ids(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: base64.b64encode(bytes.fromhex(value)).decode()
+        if key in {"traceId", "spanId", "parentSpanId"}
+        else _with_base64_ids(value)
+        for key, value in node.items()
+    }
+
+
+def _parsed(records: list[SpanRecord]) -> ExportTraceServiceRequest:
+    through_text = json.loads(json.dumps(encode(records)))
+    request = ExportTraceServiceRequest()
+    ParseDict(_with_base64_ids(through_text), request)
+    return request
+
+
+@given(st.lists(RECORDS, max_size=5))
+def test_what_is_written_is_read_back(records: list[SpanRecord]) -> None:
+    """Any records survive the way through JSON text, whole and once."""
+    read = list(decode(json.loads(json.dumps(encode(records)))))
+    assert sorted(map(repr, read)) == sorted(map(repr, records))
+
+
+@given(st.lists(RECORDS, max_size=5))
+def test_the_official_protobuf_accepts_it(records: list[SpanRecord]) -> None:
+    """Protobuf's own strict parser reads every message, and finds as many spans in it."""
+    request = _parsed(records)
+    found = [span for r in request.resource_spans for s in r.scope_spans for span in s.spans]
+    assert sorted(span.name for span in found) == sorted(record.name for record in records)
+
+
+def test_it_says_what_the_official_exporter_says() -> None:
+    """For real SDK spans our message equals the official encoder's, but for the sampled bit."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(
+        resource=Resource({"service.name": "flash-cli", "pid": 7}), shutdown_on_exit=False
+    )
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    for scope in (semconv.SCOPE_NAME, "users.own"):
+        schema = semconv.SCHEMA_URL if scope == semconv.SCOPE_NAME else None
+        tracer = provider.get_tracer(scope, "1.0", schema)
+        with tracer.start_as_current_span("root", kind=SpanKind.SERVER):
+            link = Link(SpanContext(1, 2, is_remote=True), {"k": "v"})
+            span = tracer.start_span("child", kind=SpanKind.CLIENT, links=[link])
+            span.set_attributes({"s": "ü", "b": True, "i": -5, "f": 1.5, "l": ["a", "b"], "e": []})
+            span.add_event("retry", {"n": 1})
+            span.set_status(Status(StatusCode.ERROR, "no"))
+            span.end()
+    spans = exporter.get_finished_spans()
+
+    theirs = MessageToDict(encode_spans(spans))
+    ours = MessageToDict(_parsed([to_record(span) for span in spans]))
+
+    for message in (theirs, ours):
+        for group in message["resourceSpans"]:
+            for scoped in group["scopeSpans"]:
+                for each in scoped["spans"]:
+                    each.pop("flags")
+                    for linked in each.get("links", ()):
+                        linked.pop("flags", None)
+    assert ours == theirs
+
+
+def test_flags_hold_the_sampled_bit() -> None:
+    """A sampled span has flags 1, another one an explicit 0, and both are read back."""
+    sampled, unsampled = SPAN, replace(SPAN, sampled=False)
+    for record, flags in ((sampled, 1), (unsampled, 0)):
+        message = encode([record])
+        assert message["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["flags"] == flags
+        assert list(decode(message)) == [record]
+
+
+@pytest.mark.parametrize("flags", [0x100, 0x300, "256", None, "x", [1]])
+def test_flags_of_the_sdk_mean_sampled(flags: object) -> None:
+    """The SDK's exporters leave the sampled bit out: their spans count as sampled."""
+    (record,) = decode(_message(flags=flags))
+    assert record.sampled is True
+
+
+def test_spans_are_grouped_by_resource_and_scope() -> None:
+    """Equal resources and scopes stand once, whatever the order in which spans came."""
+    records = [
+        replace(SPAN, span_id=f"{number:016x}", resource={"p": number % 2}, scope_name=scope)
+        for number, scope in enumerate(["a", "a", "b", "a", "a"], start=1)
+    ]
+    groups = encode(records)["resourceSpans"]
+    counts = [[len(scope["spans"]) for scope in group["scopeSpans"]] for group in groups]
+    assert counts == [[2, 1], [2]]
+
+
+def test_numbers_that_json_does_not_know_have_names() -> None:
+    """NaN and the infinities are written as protobuf names them, so the text stays JSON."""
+    attributes = {"n": math.nan, "p": math.inf, "m": -math.inf}
+    message = encode([replace(SPAN, attributes=attributes)])
+    json.dumps(message, allow_nan=False)
+    (read,) = decode(message)
+    assert repr(read.attributes) == repr(attributes)
+
+
+def test_what_would_make_the_message_unreadable_is_changed() -> None:
+    """A lone surrogate and an integer beyond 64 bits become texts that every reader accepts."""
+    record = replace(SPAN, name="a\ud800", attributes={"k\udfff": "\ud800", "big": 2**64})
+    request = _parsed([record])
+    span = request.resource_spans[0].scope_spans[0].spans[0]
+    assert span.name == "a?"
+    assert [(one.key, one.value.string_value) for one in span.attributes] == [
+        ("k?", "?"),
+        ("big", str(2**64)),
+    ]
+
+
+def _message(**changed: object) -> dict[str, Any]:
+    span = {"traceId": "ab" * 16, "spanId": "cd" * 8, "startTimeUnixNano": "1", **changed}
+    return {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+
+
+def _attribute(value: object) -> dict[str, object]:
+    return {"key": "a", "value": value}
+
+
+LENIENT: list[tuple[dict[str, object], str, object]] = [
+    ({"traceId": "AB" * 16}, "trace_id", "ab" * 16),
+    ({"traceId": base64.b64encode(b"\xab" * 16).decode()}, "trace_id", "ab" * 16),
+    ({"traceId": base64.b64encode(b"\xab" * 16).decode().rstrip("=")}, "trace_id", "ab" * 16),
+    ({"spanId": base64.b64encode(b"\xef" * 8).decode()}, "span_id", "ef" * 8),
+    ({"parentSpanId": ""}, "parent_span_id", None),
+    ({"parentSpanId": "0" * 16}, "parent_span_id", None),
+    ({"parentSpanId": "zz"}, "parent_span_id", None),
+    ({"parent_span_id": "ef" * 8}, "parent_span_id", "ef" * 8),
+    ({"kind": "SPAN_KIND_CLIENT"}, "kind", "client"),
+    ({"kind": 3}, "kind", "client"),
+    ({"kind": 99}, "kind", "internal"),
+    ({"kind": ["x"]}, "kind", "internal"),
+    ({"status": {"code": "STATUS_CODE_ERROR", "message": "m"}}, "status", "error"),
+    ({"status": {"code": 1}}, "status", "ok"),
+    ({"status": 7}, "status", "unset"),
+    ({"startTimeUnixNano": 5}, "start_ns", 5),
+    ({"startTimeUnixNano": 5.0}, "start_ns", 5),
+    ({"endTimeUnixNano": "9"}, "end_ns", 9),
+    ({"end_time_unix_nano": 9}, "end_ns", 9),
+    ({"endTimeUnixNano": "0"}, "end_ns", None),
+    ({"endTimeUnixNano": "-1"}, "end_ns", None),
+    ({"endTimeUnixNano": True}, "end_ns", None),
+    ({"name": 5}, "name", ""),
+    ({"attributes": "x"}, "attributes", {}),
+    ({"attributes": [{"key": "a"}, 1, _attribute({"int_value": 3})]}, "attributes", {"a": 3}),
+    ({"attributes": [_attribute({"intValue": "x"})]}, "attributes", {}),
+    ({"attributes": [_attribute({"intValue": str(2**63)})]}, "attributes", {}),
+    ({"attributes": [_attribute({"doubleValue": 2})]}, "attributes", {"a": 2.0}),
+    ({"attributes": [_attribute({"doubleValue": "x"})]}, "attributes", {}),
+    ({"attributes": [_attribute({"doubleValue": 10**400})]}, "attributes", {}),
+    ({"attributes": [_attribute({"bytesValue": "AAE="})]}, "attributes", {"a": "AAE="}),
+    ({"attributes": [_attribute({"arrayValue": {}})]}, "attributes", {"a": ()}),
+    ({"attributes": [_attribute({"arrayValue": 3})]}, "attributes", {"a": ()}),
+    (
+        {"attributes": [_attribute({"kvlistValue": {"values": [_attribute({"intValue": 1})]}})]},
+        "attributes",
+        {"a": '{"a": 1}'},
+    ),
+    ({"events": [{"name": "no time"}, {"name": "e", "timeUnixNano": "3"}, 5]}, "events", None),
+    ({"links": [{"traceId": "x"}, {"traceId": "ab" * 16, "spanId": "cd" * 8}]}, "links", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changed", "name", "expected"), LENIENT)
+def test_other_writers_forms_are_read(
+    changed: dict[str, object], name: str, expected: object
+) -> None:
+    """Each form that another writer may use is understood; a malformed part is left out alone."""
+    (record,) = decode(_message(**changed))
+    found = getattr(record, name)
+    assert (len(found) == 1) if name in {"events", "links"} else (found == expected)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"traceId": None},
+        {"traceId": "00" * 16},
+        {"traceId": "ab" * 15},
+        {"spanId": "xy" * 8},
+        {"spanId": 7},
+        {"startTimeUnixNano": None},
+        {"startTimeUnixNano": "soon"},
+        {"startTimeUnixNano": str(2**63)},
+        {"startTimeUnixNano": "9" * 5000},
+        {"startTimeUnixNano": "٣"},
+    ],
+)
+def test_a_span_without_identity_or_start_is_left_out(changed: dict[str, object]) -> None:
+    """What a record cannot do without is not invented, and the span beside it is still read."""
+    message = _message(**changed)
+    message["resourceSpans"][0]["scopeSpans"][0]["spans"].append(
+        {"trace_id": "ab" * 16, "span_id": "cd" * 8, "start_time_unix_nano": 1}
+    )
+    assert len(list(decode(message))) == 1
+
+
+@pytest.mark.parametrize("value", [None, [], {}, "x", 5, {"resourceSpans": {}}, {"spans": []}])
+def test_what_holds_no_traces_is_an_error(value: object) -> None:
+    """Something else than OTLP traces is told apart from an empty message, at once."""
+    with pytest.raises(ValueError, match="no OTLP traces"):
+        decode(value)
+    assert list(decode({"resource_spans": []})) == []
+
+
+def test_depth_without_end_is_cut() -> None:
+    """A value nested ten thousand deep costs neither an error nor the other attributes."""
+    value: dict[str, Any] = {"intValue": "1"}
+    for _ in range(10_000):
+        value = {"arrayValue": {"values": [value]}}
+    attributes = [{"key": "deep", "value": value}, {"key": "a", "value": {"stringValue": "b"}}]
+    (record,) = decode(_message(attributes=attributes))
+    assert record.attributes["a"] == "b"
+
+
+def _places(node: Any) -> list[tuple[Any, Any]]:
+    """List every (container, key) of a JSON value."""
+    pairs = node.items() if isinstance(node, dict) else enumerate(node)
+    found = []
+    for key, value in list(pairs):
+        found.append((node, key))
+        if isinstance(value, dict | list):
+            found += _places(value)
+    return found
+
+
+@given(st.lists(RECORDS, min_size=1, max_size=2), st.data())
+def test_no_damage_raises(records: list[SpanRecord], data: st.DataObject) -> None:
+    """A message in which any part was replaced by anything is read without an error."""
+    message = copy.deepcopy(encode(records))
+    place = data.draw(st.sampled_from(range(1, len(_places(message)))))
+    container, key = _places(message)[place]
+    container[key] = data.draw(JSON)
+    for record in decode(message):
+        assert (len(record.trace_id), len(record.span_id)) == (32, 16)
+        list(decode(encode([record])))
+
+
+@given(JSON)
+def test_any_json_is_traces_or_a_value_error(value: Any) -> None:
+    """Whatever JSON comes in, there is either an iterator of records or the one ValueError."""
+    try:
+        list(decode(value))
+    except ValueError:
+        assert not (isinstance(value, dict) and isinstance(value.get("resourceSpans"), list))

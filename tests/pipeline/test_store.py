@@ -1,0 +1,484 @@
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import stat
+import time
+from contextlib import closing
+from dataclasses import replace
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pipeline.any_records import RECORDS
+
+from flash_otel.pipeline import store_schema
+from flash_otel.pipeline.store import SpanStore, StoreCorruptError, StoreError, default_path, newest
+from flash_otel.records import Event, Link, SpanRecord
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEPLOY = "a" * 32
+READ = "b" * 32
+
+ROOT = SpanRecord(
+    DEPLOY,
+    "1" * 16,
+    None,
+    "flash.deploy",
+    "internal",
+    1_000,
+    9_000,
+    attributes={"flash.app_name": "demo", "flash.environment_name": "prod"},
+    resource={"service.name": "flash-cli"},
+    scope_name="flash_otel",
+    scope_version="0.1",
+)
+ACTIVATE = replace(
+    ROOT,
+    span_id="2" * 16,
+    parent_span_id="1" * 16,
+    name="flash.activate",
+    kind="client",
+    start_ns=2_000,
+    end_ns=3_000,
+    status="error",
+    status_message="no",
+    attributes={"flash.environment_id": "env1", "flash.build_id": "b1"},
+    events=(Event("flash.retry", 2_500, {"n": (1, 2)}),),
+)
+FETCH = SpanRecord(
+    READ,
+    "3" * 16,
+    None,
+    "flash.runtime.fetch",
+    "internal",
+    20_000,
+    30_000,
+    attributes={"flash.environment_id": "env2"},
+    links=(Link(DEPLOY, "1" * 16, {}),),
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "spans.db"
+
+
+def test_what_is_written_is_read_back(path: Path) -> None:
+    """A trace comes back whole, in the order of the spans' start."""
+    with SpanStore(path) as store:
+        store.write([ACTIVATE, FETCH, ROOT])
+        assert store.trace(DEPLOY) == [ROOT, ACTIVATE]
+        assert store.trace("f" * 32) == []
+        assert list(store.spans()) == [ROOT, ACTIVATE, FETCH]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(records=st.lists(RECORDS, max_size=4, unique_by=lambda one: one.key))
+def test_any_record_survives(tmp_path: Path, records: list[SpanRecord]) -> None:
+    """Whatever a span may hold, the store gives it back unchanged."""
+    with SpanStore(tmp_path / f"{time.monotonic_ns()}.db") as store:
+        store.write(records)
+        assert sorted(map(repr, store.spans())) == sorted(map(repr, records))
+
+
+def test_a_finished_row_wins_in_any_order(path: Path) -> None:
+    """Started, finished and repeated rows of one span leave the finished one, once."""
+    started = replace(ROOT, end_ns=None, attributes={})
+    other = replace(ROOT, end_ns=9_999, attributes={"late": True})
+    for number, order in enumerate(permutations([started, ROOT, started])):
+        with SpanStore(path.with_name(f"{number}.db")) as store:
+            for one in order:
+                store.write([one])
+            store.write([other])
+            assert list(store.spans()) == [ROOT]
+
+
+def test_a_trace_is_found_by_the_first_digits_of_its_id(path: Path) -> None:
+    """A unique prefix is enough, in any case; an ambiguous one names two candidates."""
+    near = replace(ROOT, trace_id="a" * 31 + "b")
+    with SpanStore(path) as store:
+        store.write([ROOT, FETCH, near])
+        assert store.trace("BBB") == [FETCH]
+        assert store.trace(DEPLOY) == [ROOT]
+        assert store.trace("") == store.trace("nothex") == store.trace("%") == []
+        with pytest.raises(StoreError, match="give more digits") as caught:
+            store.trace("aa")
+        assert near.trace_id in str(caught.value)
+
+
+def test_traces_are_summed_up_newest_first(path: Path) -> None:
+    """A summary holds the root's facts, or a child's where the root has none, and the counts."""
+    running = replace(FETCH, trace_id="c" * 32, start_ns=40_000, end_ns=None, links=())
+    with SpanStore(path) as store:
+        store.write([ROOT, ACTIVATE, FETCH, running])
+        newest_trace, read, deploy = store.traces()
+        assert store.latest_trace_id() == newest_trace.trace_id == "c" * 32
+        assert (newest_trace.unfinished, newest_trace.end_ns) == (True, None)
+        assert (read.root_name, read.error_count, read.unfinished) == (FETCH.name, 0, False)
+        assert (deploy.root_name, deploy.start_ns, deploy.end_ns) == ("flash.deploy", 1_000, 9_000)
+        assert (deploy.span_count, deploy.error_count, deploy.status) == (2, 1, "unset")
+        assert (deploy.app_name, deploy.environment_name) == ("demo", "prod")
+        assert (deploy.environment_id, deploy.build_id) == ("env1", "b1")
+        assert [one.trace_id for one in store.traces(limit=1)] == ["c" * 32]
+        assert store.traces(limit=0) == []
+        assert [one.trace_id for one in store.traces(environment="env1")] == [DEPLOY]
+        assert [one.trace_id for one in store.traces(environment="prod")] == [DEPLOY]
+        assert [one.trace_id for one in store.traces(since_ns=20_000)] == ["c" * 32, READ]
+
+
+def test_an_empty_store_has_no_traces(path: Path) -> None:
+    """Nothing recorded yet is an answer, not an error."""
+    with SpanStore(path) as store:
+        assert store.latest_trace_id() is None
+        assert store.traces() == []
+        assert list(store.spans()) == []
+
+
+def test_a_trace_without_a_root_has_a_name(path: Path) -> None:
+    """Of spans that are each other's parents, the earliest stands for the trace."""
+    one = replace(ROOT, parent_span_id="2" * 16)
+    with SpanStore(path) as store:
+        store.write([one, ACTIVATE])
+        assert store.traces()[0].root_name == "flash.deploy"
+
+
+def test_spans_are_found_by_environment_build_and_time(path: Path) -> None:
+    """Each condition narrows down, an environment by its id or its name."""
+    with SpanStore(path) as store:
+        store.write([ROOT, ACTIVATE, FETCH])
+        assert list(store.spans(environment="env1")) == [ACTIVATE]
+        assert list(store.spans(environment="prod")) == [ROOT]
+        assert list(store.spans(build_id="b1", environment="env2")) == []
+        assert list(store.spans(build_id="b1")) == [ACTIVATE]
+        assert list(store.spans(since_ns=2_000, until_ns=20_000)) == [ACTIVATE]
+
+
+def test_one_environment_is_found_by_index(path: Path) -> None:
+    """Neither a search by environment nor one by trace scans the table."""
+    with SpanStore(path) as store, closing(sqlite3.connect(path)) as plain:
+        del store
+        for where in ("environment_id = ? OR environment_name = ?", "trace_id = ?", "build_id = ?"):
+            query = f"EXPLAIN QUERY PLAN SELECT * FROM spans WHERE {where}"  # noqa: S608 - constants
+            plan = plain.execute(query, ["x"] * where.count("?")).fetchall()
+            assert not [step for step in plan if "SCAN" in step[3]]
+
+
+def test_who_points_to_a_trace_is_found(path: Path) -> None:
+    """Links and the attributes that mirror them lead from a deployment to its reads."""
+    mirrored = replace(
+        FETCH,
+        span_id="4" * 16,
+        trace_id="d" * 32,
+        links=(),
+        attributes={"flash.deploy.trace_id": DEPLOY},
+    )
+    inside = replace(ACTIVATE, attributes={"flash.deploy.trace_id": DEPLOY})
+    with SpanStore(path) as store:
+        store.write([ROOT, inside, FETCH, mirrored])
+        store.write([FETCH])
+        assert store.linked(DEPLOY) == [FETCH, mirrored]
+        assert store.linked(READ) == []
+
+
+def test_a_value_that_cannot_be_stored_costs_nobody_else(path: Path) -> None:
+    """Lone surrogates are replaced; a span that no column can hold is left out alone."""
+    odd = replace(ROOT, name="a\ud800", attributes={"k": "\udfff"}, resource={"r": "\ud800"})
+    bad = replace(ROOT, span_id="7" * 16, start_ns=2**70)
+    with SpanStore(path) as store:
+        store.write([odd, bad, ACTIVATE])
+        assert [(one.name, one.attributes) for one in store.spans()] == [
+            ("a?", {"k": "?"}),
+            (ACTIVATE.name, ACTIVATE.attributes),
+        ]
+
+
+def test_numbers_that_json_does_not_know_leave_the_file_readable(path: Path) -> None:
+    """NaN becomes its name, since one bad row would break SQLite's JSON functions for all."""
+    record = replace(ROOT, attributes={"n": float("nan"), "l": (1.0, float("inf"))})
+    with SpanStore(path) as store:
+        store.write([record])
+        assert next(store.spans()).attributes == {"n": "nan", "l": (1.0, "inf")}
+    with closing(sqlite3.connect(path)) as plain:
+        query = "SELECT json_extract(attributes, '$.n') FROM spans"
+        assert plain.execute(query).fetchall() == [("nan",)]
+
+
+def test_a_person_can_read_it(path: Path) -> None:
+    """One view shows ISO times, durations, names, ids and JSON, the resource included."""
+    at = 1_790_000_000_123_000_000
+    with SpanStore(path) as store:
+        store.write([replace(ROOT, start_ns=at, end_ns=at + 1_500_000)])
+    with closing(sqlite3.connect(path)) as plain:
+        plain.row_factory = sqlite3.Row
+        (row,) = plain.execute("SELECT * FROM readable").fetchall()
+    assert row["started"] == "2026-09-21T14:13:20.123Z"
+    assert row["duration_ms"] == 1.5
+    assert (row["trace_id"], row["app_name"]) == (DEPLOY, "demo")
+    assert json.loads(row["resource"]) == {"service.name": "flash-cli"}
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("attributes", "not json"),
+        ("attributes", "[1]"),
+        ("attributes", '{"a": {"b": 1}}'),
+        ("events", '[{"name": 1}, 5]'),
+        ("links", '{"a": 1}'),
+        ("resource_id", 99),
+    ],
+)
+def test_an_edited_row_is_still_read(path: Path, column: str, value: object) -> None:
+    """A row that a person has broken loses that part, not the trace."""
+    with SpanStore(path) as store:
+        store.write([ROOT])
+        with closing(sqlite3.connect(path)) as plain, plain:
+            plain.execute(f"UPDATE spans SET {column} = ?", (value,))  # noqa: S608 - names of the test
+        (read,) = store.trace(DEPLOY)
+    assert (read.name, read.start_ns) == ("flash.deploy", 1_000)
+
+
+def test_only_the_owner_can_read_it(path: Path) -> None:
+    """Folder and files are private from the first moment, and are made so again."""
+    umask = os.umask(0)
+    try:
+        with SpanStore(path) as store:
+            store.write([ROOT])
+            modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()}
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert set(modes.values()) == {0o600}
+    assert len(modes) == 3
+    path.chmod(0o644)
+    SpanStore(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_default_folder_is_made_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own folder is closed to others even if it was open; a folder of the user's is not."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("FLASH_OTEL_STORE", raising=False)
+    default_path().parent.mkdir(parents=True)
+    default_path().parent.chmod(0o755)
+    SpanStore(default_path()).close()
+    assert stat.S_IMODE(default_path().parent.stat().st_mode) == 0o700
+    tmp_path.chmod(0o755)
+    SpanStore(tmp_path / "x.db").close()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("named", ["", "off", "None", "0"])
+def test_the_default_place_is_the_state_folder(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FLASH_OTEL_STORE names another file; switched off, the old recording can still be read."""
+    monkeypatch.setenv("FLASH_OTEL_STORE", named)
+    assert default_path().parts[-2:] == ("flash-otel", "spans.db")
+    monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "own.db"))
+    assert default_path() == tmp_path / "own.db"
+
+
+def test_a_symbolic_link_is_refused(path: Path) -> None:
+    """A planted link is not followed, and what it points to is untouched."""
+    path.parent.mkdir()
+    target = path.with_name("target")
+    target.write_bytes(b"")
+    path.symlink_to(target)
+    with pytest.raises(StoreError, match="symbolic link"):
+        SpanStore(path)
+    assert target.read_bytes() == b""
+    target.unlink()
+    with pytest.raises(StoreError, match="symbolic link"):
+        SpanStore(path)
+    assert not target.exists()
+
+
+def test_something_else_in_its_place_is_refused(path: Path) -> None:
+    """A folder where the file should be is a clear error."""
+    path.mkdir(parents=True)
+    with pytest.raises(StoreError, match="no regular file"):
+        SpanStore(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can chown")
+@pytest.mark.parametrize("foreign", ["file", "folder"])
+def test_what_belongs_to_somebody_else_is_refused(path: Path, foreign: str) -> None:
+    """A file or a folder of another user is not trusted."""
+    path.parent.mkdir()
+    path.write_bytes(b"")
+    os.chown(path if foreign == "file" else path.parent, 12_345, -1)
+    with pytest.raises(StoreError, match="another user"):
+        SpanStore(path)
+
+
+def test_a_file_below_a_file_is_an_error(tmp_path: Path) -> None:
+    """A folder that cannot be made is reported as the store's error, with the path."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"spans\.db"):
+        SpanStore(tmp_path / "file" / "spans.db")
+
+
+def test_a_newer_version_is_left_alone(path: Path) -> None:
+    """A database that a later flash_otel made is not touched, and the error says what to do."""
+    SpanStore(path).close()
+    with closing(sqlite3.connect(path)) as plain:
+        plain.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"version 99.*upgrade flash-otel"):
+        SpanStore(path)
+    assert path.read_bytes() == before
+    assert newest(path) is None
+
+
+def test_a_database_of_another_program_is_left_alone(path: Path) -> None:
+    """FLASH_OTEL_STORE pointing at somebody's database does not put our tables into it."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as plain:
+        plain.execute("CREATE TABLE theirs (x)")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="another program"):
+        SpanStore(path)
+    assert path.read_bytes() == before
+
+
+V1 = """
+CREATE TABLE resources (
+    id INTEGER PRIMARY KEY, attributes TEXT NOT NULL UNIQUE, last_start_ns INTEGER NOT NULL
+);
+CREATE TABLE spans (
+    id INTEGER PRIMARY KEY, trace_id TEXT NOT NULL, span_id TEXT NOT NULL, parent_span_id TEXT,
+    name TEXT NOT NULL, kind TEXT NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER,
+    status TEXT NOT NULL, status_message TEXT NOT NULL, app_name TEXT, environment_id TEXT,
+    environment_name TEXT, build_id TEXT, attributes TEXT NOT NULL, events TEXT NOT NULL,
+    links TEXT NOT NULL, trace_state TEXT NOT NULL, sampled INTEGER NOT NULL,
+    scope_name TEXT NOT NULL, scope_version TEXT NOT NULL,
+    resource_id INTEGER NOT NULL REFERENCES resources (id)
+);
+CREATE UNIQUE INDEX spans_key ON spans (trace_id, span_id);
+PRAGMA application_id = 1179604037;
+PRAGMA user_version = 1;
+INSERT INTO resources VALUES (1, '{"service.name":"flash-cli"}', 5);
+INSERT INTO spans VALUES (1, 'cccccccccccccccccccccccccccccccc', '5555555555555555', NULL,
+    'flash.runtime.fetch', 'internal', 5, 6, 'unset', '', NULL, 'env2', NULL, NULL,
+    '{"flash.deploy.trace_id":"dddddddddddddddddddddddddddddddd"}', '[]',
+    '[{"trace_id":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","span_id":"1111111111111111",
+       "attributes":{}}]', '', 1, 'flash_otel', '0.1', 1);
+INSERT INTO spans VALUES (2, 'cccccccccccccccccccccccccccccccc', '6666666666666666', NULL,
+    'edited', 'internal', 7, 8, 'unset', '', NULL, 'env2', NULL, NULL,
+    'broken', '[]', '[]', '', 1, 'flash_otel', '0.1', 1);
+"""
+
+
+def _make_v1(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as plain:
+        plain.executescript(V1)
+
+
+def test_a_file_of_version_1_is_brought_up_to_date(path: Path) -> None:
+    """What version 1 recorded stays, and what version 2 added knows of it."""
+    _make_v1(path)
+    with SpanStore(path) as store:
+        assert [one.span_id for one in store.linked(DEPLOY)] == ["5" * 16]
+        assert [one.span_id for one in store.linked("d" * 32)] == ["5" * 16]
+        assert [one.name for one in store.trace("c")] == ["flash.runtime.fetch", "edited"]
+        store.write([FETCH])
+        assert len(store.linked(DEPLOY)) == 2
+    with closing(sqlite3.connect(path)) as plain:
+        assert plain.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+def test_a_migration_that_fails_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update is whole or not at all: the old file still opens afterwards."""
+    _make_v1(path)
+    broken = (store_schema.MIGRATIONS[0], (*store_schema.MIGRATIONS[1], "SELECT nothing FROM it"))
+    with monkeypatch.context() as patched:
+        patched.setattr(store_schema, "MIGRATIONS", broken)
+        with pytest.raises(StoreError):
+            SpanStore(path)
+    with closing(sqlite3.connect(path)) as plain:
+        assert plain.execute("PRAGMA user_version").fetchone() == (1,)
+        assert not plain.execute("SELECT 1 FROM sqlite_master WHERE name = 'span_links'").fetchall()
+    with SpanStore(path) as store:
+        assert len(store.trace("c")) == 2
+
+
+def test_what_is_old_goes(path: Path) -> None:
+    """Spans beyond the age are deleted with their links and their resource, others stay."""
+    young = replace(
+        FETCH, span_id="9" * 16, start_ns=time.time_ns(), end_ns=time.time_ns(), links=()
+    )
+    with SpanStore(path) as store:
+        store.write([ROOT, FETCH, young])
+        assert store.prune(max_age_s=3600) == 2
+        assert store.prune(max_age_s=3600) == 0
+        assert [one.span_id for one in store.spans()] == ["9" * 16]
+        assert store.linked(DEPLOY) == []
+    with closing(sqlite3.connect(path)) as plain:
+        assert plain.execute("SELECT count(*) FROM resources").fetchone() == (1,)
+        assert plain.execute("SELECT count(*) FROM span_links").fetchone() == (0,)
+
+
+def test_a_wrong_clock_does_not_make_everything_old(path: Path) -> None:
+    """A span from the future deletes nothing; the last recording stays however old it is."""
+    future = replace(FETCH, start_ns=2**62, end_ns=2**62, links=())
+    now = replace(ROOT, start_ns=time.time_ns(), end_ns=time.time_ns())
+    with SpanStore(path) as store:
+        store.write([ROOT])
+        assert store.prune(max_age_s=3600) == 0
+        store.write([replace(now, span_id="8" * 16), future])
+        assert store.prune(max_age_s=3600) == 1
+        assert len(list(store.spans())) == 2
+
+
+def test_what_is_too_much_goes_oldest_first(path: Path) -> None:
+    """A store over its size loses its oldest spans, gets below the limit, and the file shrinks."""
+    filler = {"x": "y" * 400}
+    now = time.time_ns()
+    many = [
+        replace(ROOT, span_id=f"{number:016x}", start_ns=now + number, attributes=filler)
+        for number in range(1, 8_001)
+    ]
+    limit = 3 * 2**20
+    with SpanStore(path) as store:
+        store.write(many)
+        assert store.prune(max_bytes=limit) > 0
+        assert next(store.spans()).start_ns > now + 1
+        left = [one.start_ns for one in store.spans()]
+        assert 0 < len(left) < len(many)
+        assert left[-1] == now + 8_000
+    assert path.stat().st_size < limit
+    with SpanStore(path) as store:
+        assert store.prune(max_bytes=limit) == 0
+
+
+def test_a_damaged_file_is_told_from_other_troubles(path: Path) -> None:
+    """What is no database has an error of its own; `newest` passes it over."""
+    path.parent.mkdir()
+    path.write_bytes(b"this is no database at all" * 100)
+    with pytest.raises(StoreCorruptError):
+        SpanStore(path)
+    assert newest(path) is None
+    with SpanStore(path.with_name("spans.2.db")) as store:
+        store.write([ROOT])
+    path.with_name("spans.10.db").write_bytes(b"damaged as well" * 100)
+    path.with_name("spans.x.db").write_bytes(b"")
+    assert newest(path) == path.with_name("spans.2.db")
+
+
+def test_there_may_be_no_store_at_all(path: Path) -> None:
+    """Looking for a store creates none."""
+    assert newest(path) is None
+    assert not path.parent.exists()

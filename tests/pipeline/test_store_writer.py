@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
+from flash_otel import semconv
+from flash_otel.pipeline import store_sink
+from flash_otel.pipeline.store import SpanStore, newest
+from flash_otel.pipeline.store_writer import StoreSpanProcessor
+from flash_otel.records import SpanRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from opentelemetry.trace import Tracer
+
+
+SAMPLE = SpanRecord("ab" * 16, "cd" * 8, None, "sample", "internal", 1, 2)
+
+
+class Recording:
+    """A provider with a store processor, what it warned of, and what it stored."""
+
+    def __init__(self, path: Path, max_queued: int = 100_000) -> None:
+        self.path = path
+        self.warnings: list[str] = []
+        self.processor = StoreSpanProcessor(path, warn=self.warnings.append, max_queued=max_queued)
+        self.provider = TracerProvider(shutdown_on_exit=False)
+        self.provider.add_span_processor(self.processor)
+
+    @property
+    def tracer(self) -> Tracer:
+        """The tracer of our own scope."""
+        return self.provider.get_tracer(semconv.SCOPE_NAME, "0.1")
+
+    def span(self, name: str) -> None:
+        """Start and end a root span."""
+        self.tracer.start_span(name).end()
+
+    def stored(self) -> list[SpanRecord]:
+        """Read what is in the newest file."""
+        found = newest(self.path)
+        if found is None:
+            return []
+        with SpanStore(found) as store:
+            return list(store.spans())
+
+
+@pytest.fixture(autouse=True)
+def _raise_internal_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "spans.db"
+
+
+@pytest.fixture
+def recording(path: Path) -> Iterator[Recording]:
+    made = Recording(path)
+    yield made
+    made.provider.shutdown()
+
+
+def test_a_root_is_stored_while_it_runs_and_when_it_has_ended(recording: Recording) -> None:
+    """A started root is there at once with what it knows, and is replaced by the finished one."""
+    root = recording.tracer.start_span("flash.deploy", attributes={"a": 1})
+    assert recording.processor.force_flush()
+    (started,) = recording.stored()
+    assert (started.end_ns, started.attributes) == (None, {"a": 1})
+
+    root.set_attribute("b", 2)
+    root.end()
+    assert recording.processor.force_flush()
+    (ended,) = recording.stored()
+    assert ended.end_ns is not None
+    assert ended.attributes == {"a": 1, "b": 2}
+
+
+def test_a_child_is_stored_when_it_has_ended(recording: Recording) -> None:
+    """A local child has no row while it runs; one of a remote parent has."""
+    remote = NonRecordingSpan(SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1)))
+    root = recording.tracer.start_span("flash.deploy", context=set_span_in_context(remote))
+    child = recording.tracer.start_span("flash.build", context=set_span_in_context(root))
+    recording.processor.force_flush()
+    assert [one.name for one in recording.stored()] == ["flash.deploy"]
+    child.end()
+    root.end()
+
+
+def test_spans_of_others_are_not_stored(recording: Recording) -> None:
+    """On a joined provider the user's own spans are not ours to keep."""
+    recording.provider.get_tracer("users.own").start_span("theirs").end()
+    recording.span("flash.call")
+    recording.processor.force_flush()
+    assert [one.name for one in recording.stored()] == ["flash.call"]
+
+
+def test_a_burst_loses_nothing(path: Path) -> None:
+    """20,000 root spans as fast as they can be made, by two threads, are all in the store."""
+    recording = Recording(path, max_queued=32_768)
+
+    def burst() -> None:
+        for _ in range(10_000):
+            recording.span("flash.call")
+
+    threads = [threading.Thread(target=burst) for _ in range(2)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    recording.processor.shutdown(60_000)
+    with closing(sqlite3.connect(path)) as plain:
+        query = "SELECT count(*), count(end_ns) FROM spans"
+        assert plain.execute(query).fetchone() == (20_000, 20_000)
+    assert recording.warnings == []
+
+
+def test_what_exceeds_the_bound_is_counted_and_told(path: Path) -> None:
+    """A queue that is full loses the newest, tells how many, and notes the gap on the next span."""
+    recording = Recording(path, max_queued=10)
+    recording.span("first")
+    recording.processor.force_flush()
+    with recording.processor._in_store:
+        # The writer waits for the lock with at most one batch in hand.
+        for _ in range(1_100):
+            recording.span("flash.call")
+    recording.processor.force_flush()
+    recording.span("last")
+    recording.processor.shutdown()
+
+    stored = recording.stored()
+    lost = 1_102 - len(stored)
+    assert lost > 0
+    noted = [one.attributes.get(semconv.DROPPED_SPANS) for one in stored]
+    assert sum(one for one in noted if isinstance(one, int)) == lost
+    (said,) = recording.warnings
+    assert "lost" in said
+
+
+def test_an_ended_processor_takes_nothing(path: Path) -> None:
+    """After shutdown, which may come twice, spans are ignored and a flush has nothing to do."""
+    recording = Recording(path)
+    recording.span("flash.deploy")
+    recording.processor.shutdown()
+    recording.span("late")
+    assert recording.processor.force_flush()
+    recording.processor.shutdown()
+    assert [one.name for one in recording.stored()] == ["flash.deploy"]
+    assert sorted(one.name for one in path.parent.iterdir()) == ["spans.db"]
+
+
+def test_without_a_thread_the_flush_writes(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no thread can be started (an exiting interpreter), flushing stores on the spot."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        recording.span("flash.deploy")
+        assert recording.processor.force_flush()
+        assert [one.name for one in recording.stored()] == ["flash.deploy"]
+        recording.span("flash.call")
+        recording.processor.shutdown()
+    assert len(recording.stored()) == 2
+
+
+def test_a_flush_that_takes_too_long_says_so(recording: Recording) -> None:
+    """A flush returns False when its time is over, and the spans are stored later."""
+    recording.span("flash.deploy")
+    with recording.processor._in_store:
+        assert recording.processor.force_flush(1) is False
+    assert recording.processor.force_flush() is True
+
+
+@pytest.mark.parametrize("planted", ["folder is a file", "file is a folder", "link", "newer"])
+def test_a_store_that_cannot_be_used_costs_one_line(path: Path, planted: str) -> None:
+    """The host goes on without a store, and is told once why."""
+    state = path.parent
+    if planted == "folder is a file":
+        state.write_text("")
+    elif planted == "file is a folder":
+        path.mkdir(parents=True)
+    elif planted == "link":
+        state.mkdir()
+        path.symlink_to(state / "elsewhere")
+    else:
+        SpanStore(path).close()
+        with closing(sqlite3.connect(path)) as plain:
+            plain.execute("PRAGMA user_version = 99")
+    recording = Recording(path)
+    for _ in range(3):
+        recording.span("flash.deploy")
+        assert recording.processor.force_flush() is False
+    recording.processor.shutdown()
+    (said,) = recording.warnings
+    assert said.startswith("flash_otel: spans are not stored: ")
+    assert str(path) in said or str(state) in said
+
+
+def test_the_line_goes_to_standard_error_by_default(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a `warn`, trouble is one line on standard error."""
+    path.parent.write_text("")
+    processor = StoreSpanProcessor(path)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    for _ in range(2):
+        provider.get_tracer("flash_otel").start_span("x").end()
+        processor.force_flush()
+    processor.shutdown()
+    said = capsys.readouterr().err
+    assert said.startswith("flash_otel: ")
+    assert said.count("\n") == 1
+
+
+def test_a_warn_that_fails_breaks_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error in the user's own `warn` stays there."""
+    monkeypatch.delenv("FLASH_OTEL_RAISE")
+    path.parent.write_text("")
+    calls: list[str] = []
+
+    def broken(message: str) -> None:
+        calls.append(message)
+        raise OSError("no terminal")
+
+    processor = StoreSpanProcessor(path, warn=broken)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    for _ in range(2):
+        provider.get_tracer("flash_otel").start_span("x").end()
+        assert processor.force_flush() is False
+    processor.shutdown()
+    assert len(calls) == 1
+
+
+def test_a_damaged_file_stays_and_a_fresh_one_is_used(path: Path) -> None:
+    """The bad file is untouched, a fresh one lies beside it, and only the first run says so."""
+    path.parent.mkdir()
+    damaged = b"once a database, now" * 500
+    path.write_bytes(damaged)
+    first = Recording(path)
+    first.span("flash.deploy")
+    assert first.processor.force_flush()
+    first.processor.shutdown()
+    second = Recording(path)
+    second.span("flash.call")
+    second.processor.shutdown()
+
+    assert path.read_bytes() == damaged
+    assert newest(path) == path.with_name("spans.1.db")
+    assert {one.name for one in second.stored()} == {"flash.deploy", "flash.call"}
+    (said,) = first.warnings
+    assert said.startswith("flash_otel: ")
+    assert "spans.1.db" in said
+    assert second.warnings == []
+
+
+def test_damage_while_it_is_used_loses_no_new_span(path: Path) -> None:
+    """A page that goes bad under way makes the writer go on in a fresh file, with all it has."""
+    with SpanStore(path):
+        pass
+    with closing(sqlite3.connect(path)) as plain:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'spans_key'"
+        page, size = plain.execute(query).fetchone()[0], 4096
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+
+    recording = Recording(path)
+    for name in ("one", "two"):
+        recording.span(name)
+        assert recording.processor.force_flush()
+    recording.processor.shutdown()
+    assert len(recording.warnings) == 1
+    with SpanStore(path.with_name("spans.1.db")) as store:
+        assert {one.name for one in store.spans()} == {"one", "two"}
+
+
+def test_two_writers_that_meet_the_same_damage_share_the_fresh_file(path: Path) -> None:
+    """The second one to notice uses the first one's file instead of making a third."""
+    test_damage_while_it_is_used_loses_no_new_span(path)
+    late = store_sink.StoreSink(path, print)
+    late._store = SpanStore(path)
+    late.commit([replace(SAMPLE, name="three")])
+    late.close()
+    with SpanStore(path.with_name("spans.1.db")) as store:
+        assert {one.name for one in store.spans()} == {"one", "two", "three"}
+    assert newest(path) == path.with_name("spans.1.db")
+
+
+def test_an_internal_error_ends_recording_and_not_the_host(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug in writing is one line; every later span is ignored."""
+    monkeypatch.delenv("FLASH_OTEL_RAISE")
+    monkeypatch.setattr(SpanStore, "write", lambda *_: 1 / 0)
+    recording = Recording(path)
+    recording.span("one")
+    assert recording.processor.force_flush() is False
+    recording.span("two")
+    recording.processor.shutdown()
+    assert recording.warnings == ["flash_otel: spans are not stored: division by zero"]
+
+
+def test_a_span_that_cannot_be_converted_costs_nobody_else(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One impossible span is left out; those before and after it are stored."""
+    monkeypatch.delenv("FLASH_OTEL_RAISE")
+    recording.span("before")
+    recording.processor._queue.put(object())  # type: ignore[arg-type]  # planted: no span at all
+    recording.span("after")
+    assert recording.processor.force_flush()
+    assert [one.name for one in recording.stored()] == ["before", "after"]
+
+
+def test_old_spans_go_while_new_ones_are_written(path: Path) -> None:
+    """Retention runs in the writer: a recording of long ago is gone after the next one."""
+    with SpanStore(path) as store:
+        store.write([SAMPLE])
+    recording = Recording(path)
+    recording.span("new")
+    recording.processor.force_flush()
+    recording.processor.shutdown()
+    assert [one.name for one in recording.stored()] == ["new"]
