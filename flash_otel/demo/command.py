@@ -1,0 +1,188 @@
+"""What `flash-otel demo` does: runs a scenario and shows its lines and its joined trace."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from flash_otel.demo.lines import bracketed_lines
+from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS, Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flash_otel.demo.result import ScenarioResult
+    from flash_otel.records import SpanRecord
+
+RAN: Final = 0
+BAD_USAGE: Final = 2
+COULD_NOT_TELL: Final = 3
+
+_EXTRA: Final = "The demo needs its extra: pip install 'flash-otel[demo]'"
+
+
+def scenario_names() -> list[str]:
+    """Return the names that `run_demo` takes."""
+    return list(SCENARIOS)
+
+
+def run_demo(
+    scenario: str,
+    *,
+    version: str = DEFAULT_VERSION,
+    keep: bool = False,
+    json_output: bool = False,
+    on_progress: Callable[[str], None] | None = None,
+) -> int:
+    """Run a scenario with the real Flash and print what came of it.
+
+    Progress goes to standard error; the bracketed lines of both sides and the joined trace go
+    to standard output, with `json_output` as one JSON object.
+
+    Args:
+        scenario: One of `scenario_names()`.
+        version: Version of runpod-flash, installed once into the user's cache.
+        keep: Keep the logs and the store, and say where they are.
+        json_output: Print JSON instead of text.
+        on_progress: Where progress goes instead of standard error.
+
+    Returns:
+        The exit status: 0 if the scenario came out as it should, whatever its fault; 2 for an
+        unknown scenario; 3 if it could not be run or came out otherwise.
+    """
+    progress = on_progress or _Progress()
+    chosen = SCENARIOS.get(scenario)
+    if chosen is None:
+        progress(f"There is no scenario {scenario!r}. Choose one of: {', '.join(SCENARIOS)}.")
+        return BAD_USAGE
+    with _workdir(keep) as workdir:
+        result = _run(chosen, version, workdir, progress)
+        if result is None:
+            return COULD_NOT_TELL
+        show = _print_json if json_output else _print_text
+        show(chosen, result, _joined_trace(result))
+        if keep:
+            progress(f"Kept in {workdir}: flash-otel show --store {result.store}")
+    return RAN if _came_out(chosen, result, progress) else COULD_NOT_TELL
+
+
+def _run(
+    scenario: Scenario, version: str, workdir: Path, progress: Callable[[str], None]
+) -> ScenarioResult | None:
+    try:
+        from flash_otel.demo.environment import EnvironmentSetupError
+        from flash_otel.demo.runner import run_scenario
+    except ModuleNotFoundError as error:
+        if error.name != "aiohttp":
+            raise
+        progress(_EXTRA)
+        return None
+    try:
+        return run_scenario(scenario.name, workdir=workdir, version=version, on_progress=progress)
+    except (EnvironmentSetupError, RuntimeError, TimeoutError) as error:
+        progress(str(error))
+        return None
+
+
+def _joined_trace(result: ScenarioResult) -> list[SpanRecord]:
+    """Return the deployment's trace with the worker's spans, and the traces that point to it."""
+    from flash_otel.demo.joining import join_worker_log
+    from flash_otel.pipeline.store import SpanStore
+
+    join_worker_log(result.store, result.worker_log)
+    with SpanStore(result.store) as store:
+        trace_id = result.trace_id or store.latest_trace_id()
+        if trace_id is None:
+            return []
+        pointing = {record.trace_id: None for record in store.linked(trace_id)}
+        return [record for one in (trace_id, *pointing) for record in store.trace(one)]
+
+
+def _came_out(scenario: Scenario, result: ScenarioResult, progress: Callable[[str], None]) -> bool:
+    answered = result.worker_exit == 0
+    if any(result.deploy_exits):
+        progress("A deployment failed, which it does not in this scenario.")
+    elif answered != scenario.answered:
+        expected = "answered" if scenario.answered else "refused"
+        progress(f"The worker's call should have been {expected}, and was not.")
+    else:
+        return True
+    return False
+
+
+def _print_text(scenario: Scenario, result: ScenarioResult, records: list[SpanRecord]) -> None:
+    from rich.console import Console
+
+    from flash_otel.report.terminal import render_trace
+
+    console = Console()
+    _heading(console, f"{scenario.name}, runpod-flash {result.version}", scenario.title)
+    console.print(f"Injected: {scenario.injected}", markup=False, highlight=False)
+    _heading(console, "flash deploy")
+    _print_lines(bracketed_lines(result.deploy_log))
+    _heading(console, "the worker")
+    _print_lines(bracketed_lines(result.worker_log))
+    outcome = "answered" if result.worker_exit == 0 else "failed"
+    _print_lines([f"(the remote call {outcome})"])
+    _heading(console, "the joined trace")
+    render_trace(records, console)
+
+
+def _heading(console: Any, title: str, text: str = "") -> None:
+    console.print(f"\n== {title} ==", style="bold", markup=False, highlight=False)
+    if text:
+        console.print(text, markup=False, highlight=False)
+
+
+def _print_lines(lines: list[str]) -> None:
+    # Whole lines, never wrapped: they are there to be searched with grep.
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def _print_json(scenario: Scenario, result: ScenarioResult, records: list[SpanRecord]) -> None:
+    from flash_otel.pipeline.otlp_json import encode
+
+    answer = {
+        "scenario": scenario.name,
+        "title": scenario.title,
+        "injected": scenario.injected,
+        "version": result.version,
+        "trace_id": result.trace_id,
+        "build_id": result.build_id,
+        "environment_id": result.environment_id,
+        "deploy_exits": result.deploy_exits,
+        "worker_exit": result.worker_exit,
+        "deploy_lines": bracketed_lines(result.deploy_log),
+        "worker_lines": bracketed_lines(result.worker_log),
+        "trace": encode(records),
+    }
+    sys.stdout.write(json.dumps(answer, indent=2) + "\n")
+
+
+class _Progress:
+    """Prints sentences to standard error with the seconds since its making."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def __call__(self, sentence: str) -> None:
+        seconds = time.monotonic() - self._started
+        sys.stderr.write(f"[{seconds:5.1f} s] {sentence}\n")
+        sys.stderr.flush()
+
+
+@contextmanager
+def _workdir(keep: bool) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="flash-otel-demo-"))
+    try:
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,87 @@
+"""Child processes that write a log, and that never outlive the block that started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+_GRACE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to start, where, and with which variables."""
+
+    arguments: Sequence[str]
+    cwd: Path
+    variables: Mapping[str, str]
+
+
+@contextmanager
+def running(command: Command, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process with standard output and error in `log`; end it when the block ends."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            list(command.arguments),
+            cwd=command.cwd,
+            env=dict(command.variables),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            # Children of the child (pip, cpuinfo) are ended with it.
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def run(command: Command, log: Path, timeout: float) -> int:
+    """Run a process to its end and return its exit code.
+
+    Raises:
+        TimeoutError: It took longer than `timeout` seconds; it has been ended.
+    """
+    with running(command, log) as process:
+        return wait(process, timeout)
+
+
+def wait(process: subprocess.Popen[bytes], timeout: float) -> int:
+    """Wait for a process's end and return its exit code.
+
+    Raises:
+        TimeoutError: It took longer than `timeout` seconds.
+    """
+    try:
+        return process.wait(timeout)
+    except subprocess.TimeoutExpired as error:
+        name = " ".join(str(part) for part in list(error.cmd)[:4])
+        raise TimeoutError(f"{name} ... did not end within {timeout:.0f} seconds.") from None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    _signal(process, signal.SIGTERM)
+    try:
+        process.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    if os.name == "nt":
+        process.terminate()
+        return
+    with suppress(ProcessLookupError):  # it may end by itself in between
+        os.killpg(process.pid, number)

@@ -1,0 +1,121 @@
+"""A deployed worker: this file, run with a mode as its argument in the unpacked artifact.
+
+It imports the user's modules from the artifact, as the real worker does, and calls the remote
+function that its endpoint's code calls. Standard output and error are the container's log.
+
+Modes:
+    wrapper: One call through Flash's `ProductionWrapper` and `ServiceRegistry`.
+    function: The user's own function, which makes the call inside.
+    route: One HTTP request to the load balancer's generated handler, in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+TRACED_VARIABLE: Final = "FLASH_OTEL_DEMO_TRACED"
+
+Manifest = dict[str, Any]
+
+
+def main(mode: str) -> int:
+    """Run one worker and return its exit status: 0 if the remote call was answered, else 1."""
+    if os.environ.get(TRACED_VARIABLE) == "1":
+        import flash_otel
+
+        flash_otel.instrument()
+    manifest = json.loads(Path(os.environ["FLASH_MANIFEST_PATH"]).read_text(encoding="utf-8"))
+    try:
+        answer = asyncio.run(MODES[mode](manifest))
+    except Exception:
+        traceback.print_exc()
+        return 1
+    sys.stdout.write(f"answer: {json.dumps(answer)}\n")
+    return 0
+
+
+async def call_through_wrapper(manifest: Manifest) -> Any:
+    """Call the remote function through the wrapper that Flash's stubs use in a worker."""
+    from runpod_flash.runtime.production_wrapper import create_production_wrapper
+
+    function = _function(manifest, _called(manifest))
+    wrapper = create_production_wrapper()
+    accelerate_downloads = True
+    return await wrapper.wrap_function_execution(
+        _locally, function, None, None, accelerate_downloads, verbose=True
+    )
+
+
+async def call_function(manifest: Manifest) -> Any:
+    """Call the function of this worker's endpoint; the remote call is inside it."""
+    return await _function(manifest, _own(manifest))()
+
+
+async def request_route(manifest: Manifest) -> Any:
+    """Ask the generated load-balancer handler over HTTP, without a socket."""
+    import httpx
+
+    resource = os.environ["FLASH_RESOURCE_NAME"]
+    handler = _load(Path.cwd() / f"handler_{resource}.py")
+    method, path = next(iter(manifest["routes"][resource])).split(" ", 1)
+    transport = httpx.ASGITransport(app=handler.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://worker") as client:
+        response = await client.request(method, path)
+    response.raise_for_status()
+    return response.json()
+
+
+MODES: Final[dict[str, Callable[[Manifest], Coroutine[Any, Any, Any]]]] = {
+    "wrapper": call_through_wrapper,
+    "function": call_function,
+    "route": request_route,
+}
+
+
+async def _locally(function: Any, *_: Any, **arguments: Any) -> Any:
+    return await function(**arguments)
+
+
+def _own(manifest: Manifest) -> str:
+    own = os.environ["FLASH_RESOURCE_NAME"]
+    return next(name for name, resource in _registry(manifest) if resource == own)
+
+
+def _called(manifest: Manifest) -> str:
+    own = os.environ["FLASH_RESOURCE_NAME"]
+    return next(name for name, resource in _registry(manifest) if resource != own)
+
+
+def _registry(manifest: Manifest) -> list[tuple[str, str]]:
+    return list(manifest["function_registry"].items())
+
+
+def _function(manifest: Manifest, name: str) -> Any:
+    resource = manifest["resources"][manifest["function_registry"][name]]
+    module = next(one["module"] for one in resource["functions"] if one["name"] == name)
+    return getattr(importlib.import_module(module), name)
+
+
+def _load(path: Path) -> Any:
+    # A generated handler's name may hold a hyphen, which an import statement cannot say.
+    spec = importlib.util.spec_from_file_location("worker_handler", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

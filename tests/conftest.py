@@ -1,0 +1,26 @@
+"""Fixtures for all tests: environments with a real Flash, and a stand-in control plane."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.flash import FlashEnvironments
+
+from flash_otel.demo.control_plane import ControlPlane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def flash_env() -> FlashEnvironments:
+    """Call it with a version of runpod-flash to get a Python that has it (made once, then kept)."""
+    return FlashEnvironments()
+
+
+@pytest.fixture
+def control_plane() -> Iterator[ControlPlane]:
+    """A running stand-in control plane whose ids are the same in every run."""
+    with ControlPlane(seed=1) as plane:
+        yield plane

@@ -1,0 +1,125 @@
+"""The stand-in serves the real, unmodified `flash deploy`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from support.flash import MAIN_VERSIONS, FlashEnvironments, FlashRun, run_flash
+
+from flash_otel.demo.control_plane import CANARY_API_KEY, ControlPlane
+from flash_otel.demo.faults import FAULTS, FaultPlan
+from flash_otel.demo.project import write_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.flash
+
+FIRST = [
+    "getFlashAppByName",
+    "getFlashAppByName",
+    "createFlashApp",
+    "getFlashAppByName",
+    "createFlashEnvironment",
+    "PrepareArtifactUpload",
+    "PUT artifact",
+    "FinalizeArtifactUpload",
+    "getFlashEnvironmentByName",
+    "getFlashEnvironmentByName",
+    "deployBuildToEnvironment",
+    "getFlashBuild",
+    "saveEndpoint",
+    "saveEndpoint",
+    "updateFlashBuildManifest",
+]
+AGAIN = [
+    "getFlashAppByName",
+    "getFlashAppByName",
+    "listFlashEnvironments",
+    *FIRST[5:12],
+]
+# Provisioning is concurrent: only how often each operation comes is certain.
+CHANGED = Counter(
+    {"health": 1, "getEndpoint": 1, "saveEndpoint": 2, "getTemplate": 2, "saveTemplate": 2}
+)
+UNCHANGED = Counter({"health": 1, "getEndpoint": 1})
+
+
+def deploy(
+    flash_env: FlashEnvironments, plane: ControlPlane, tmp_path: Path, version: str, note: str = ""
+) -> FlashRun:
+    """Write the project, with a note in its source, and deploy it untraced."""
+    project = write_project(tmp_path / "gpu_app", version)
+    (project / "notes.py").write_text(f"# {note}\n", encoding="utf-8")
+    return run_flash(flash_env(version), plane, project, "deploy", "--no-deps")
+
+
+@pytest.mark.parametrize("version", MAIN_VERSIONS)
+def test_first_deployment_and_redeployments(
+    version: str, flash_env: FlashEnvironments, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    """A first deployment, an unchanged and a changed one succeed and ask what Flash asks."""
+    first = deploy(flash_env, control_plane, tmp_path, version)
+    assert (first.exit_code, first.stderr) == (0, "")
+    assert "deployed to production" in first.stdout.lower()
+    assert first.operations == FIRST
+    unchanged = deploy(flash_env, control_plane, tmp_path, version)
+    changed = deploy(flash_env, control_plane, tmp_path, version, note="other")
+    for run, provisioning in ((unchanged, UNCHANGED), (changed, CHANGED)):
+        assert run.exit_code == 0
+        assert run.operations[: len(AGAIN)] == AGAIN
+        assert Counter(run.operations[len(AGAIN) : -1]) == provisioning
+        assert run.operations[-1] == "updateFlashBuildManifest"
+    requests = [*first.requests, *unchanged.requests, *changed.requests]
+    assert {entry.status for entry in requests} == {200}
+    assert [e.operation for e in requests if not e.bearer] == ["PUT artifact"] * 3
+    assert CANARY_API_KEY not in str(requests)
+    assert len(control_plane.state.endpoints) == 2
+    assert len(control_plane.state.builds) == 3
+
+
+@pytest.mark.parametrize("version", MAIN_VERSIONS)
+def test_equal_runs_are_equal(version: str, flash_env: FlashEnvironments, tmp_path: Path) -> None:
+    """With one seed, two untraced runs agree in wire, output and left files, once stabilized."""
+    runs = []
+    for name in ("one", "other"):
+        folder = tmp_path / name
+        folder.mkdir()
+        with ControlPlane(seed=3) as plane:
+            runs.append(deploy(flash_env, plane, folder, version))
+    one, other = runs
+    assert sorted(one.wire(), key=str) == sorted(other.wire(), key=str)
+    assert one.stable(one.stdout) == other.stable(other.stdout)
+    assert one.files.keys() == other.files.keys()
+
+
+@pytest.mark.parametrize("version", MAIN_VERSIONS)
+def test_one_failing_endpoint_fails_the_deployment_after_its_activation(
+    version: str, flash_env: FlashEnvironments, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    """Flash itself stops before the manifest write: the build is active without endpoints."""
+    control_plane.faults = FaultPlan(FAULTS["one endpoint refused"])
+    run = deploy(flash_env, control_plane, tmp_path, version)
+    assert run.exit_code == 1
+    assert "deployBuildToEnvironment" in run.operations
+    assert "updateFlashBuildManifest" not in run.operations
+    assert "No capacity for this GPU" in run.stdout.replace("\n", " ")
+
+
+def test_terminal_run_sees_a_terminal(
+    flash_env: FlashEnvironments, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    """The helper gives a child a terminal as standard error, and returns what it wrote there."""
+    environment = flash_env("1.14.0")
+    project = write_project(tmp_path / "gpu_app", "1.14.0")
+    code = "import sys; sys.stderr.write(str(sys.stderr.isatty())); print(sys.stdout.isatty())"
+    run = run_flash(
+        environment,
+        control_plane,
+        project,
+        launcher=[str(environment.python), "-c", code],
+        terminal=True,
+    )
+    assert (run.exit_code, run.stdout, run.stderr) == (0, "False\n", "True")

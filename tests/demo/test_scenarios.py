@@ -1,0 +1,205 @@
+"""The scenarios, run through the real Flash."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
+
+import pytest
+from support.flash import CACHE, MAIN_VERSIONS, FlashEnvironments
+
+from flash_otel import semconv
+from flash_otel.demo.command import BAD_USAGE, RAN, run_demo, scenario_names
+from flash_otel.demo.control_plane import CANARY_API_KEY
+from flash_otel.demo.environment import CACHE_VARIABLE
+from flash_otel.demo.joining import worker_spans
+from flash_otel.demo.lines import bracketed_lines
+from flash_otel.demo.runner import run_scenario
+from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS
+from flash_otel.demo.worker import MODES
+
+GUIDE = ["environment_mismatch", "stale_build", "manifest_not_persisted", "read_before_write"]
+READ = ["getFlashEnvironment", "getFlashBuild"]
+
+
+def test_table_holds_the_guides_scenarios() -> None:
+    """The four scenarios of the guide and the healthy one are there, each with its own fault."""
+    assert scenario_names() == ["healthy", *GUIDE]
+    codes = [scenario.fault for scenario in SCENARIOS.values()]
+    assert len(set(codes)) == len(codes)
+    assert set(codes) <= semconv.FAULTS.keys()
+    for name, scenario in SCENARIOS.items():
+        assert scenario.name == name
+        assert DEFAULT_VERSION in scenario.versions
+        assert scenario.title.endswith(".")
+        assert scenario.injected.endswith(".")
+        assert scenario.worker.mode in MODES
+
+
+@pytest.mark.flash
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario_does_what_it_says(name: str, tmp_path: Path) -> None:
+    """Untraced, each scenario ends as the guide describes it, told by the plane's own facts."""
+    result = run_scenario(name, workdir=tmp_path, traced=False, cache=CACHE)
+    assert set(result.deploy_exits) == {0}
+    assert (result.worker_exit == 0) == (name == "healthy")
+    assert (result.worker_environment_id == result.environment_id) == (
+        name != "environment_mismatch"
+    )
+    assert (result.active_build_id == result.build_id) == (name != "stale_build")
+    operations = result.journal.operations
+    written = len(operations) - operations[::-1].index("updateFlashBuildManifest")
+    read = len(operations) - operations[::-1].index("getFlashBuild")
+    assert read > written
+    assert operations[read - 2 : read] == READ
+    log = result.worker_log.read_text(encoding="utf-8")
+    assert ("No endpoint URL for resource 'gpu_info'" in log) == (name != "healthy")
+    assert result.trace_id is None
+    assert not result.store.exists()
+    assert bracketed_lines(result.deploy_log) == bracketed_lines(result.worker_log) == []
+
+
+@pytest.mark.flash
+@pytest.mark.parametrize("version", MAIN_VERSIONS)
+@pytest.mark.parametrize("mode", MODES)
+def test_worker_modes(version: str, mode: str, tmp_path: Path) -> None:
+    """A worker's call is answered in every mode: by registry up to 1.14, by sentinel from 1.15."""
+    result = run_scenario(
+        "healthy", workdir=tmp_path, version=version, traced=False, worker_mode=mode, cache=CACHE
+    )
+    assert result.worker_exit == 0, result.worker_log.read_text(encoding="utf-8")
+    operations = result.journal.operations
+    asked = operations[operations.index("updateFlashBuildManifest") + 1 :]
+    expected = {
+        ("1.14.0", "wrapper"): [*READ, "runsync"],
+        ("1.14.0", "function"): [*READ, *READ, "runsync"],
+        ("1.14.0", "route"): [*READ, *READ, "runsync"],
+        ("1.21.0", "wrapper"): [*READ, "runsync"],
+        ("1.21.0", "function"): ["sentinel runsync"],
+        ("1.21.0", "route"): ["sentinel runsync"],
+    }[version, mode]
+    assert asked == expected
+
+
+@pytest.mark.flash
+def test_worker_variables_can_be_changed_and_taken_away(tmp_path: Path) -> None:
+    """Without FLASH_ENVIRONMENT_ID the worker never asks the State Manager."""
+    result = run_scenario(
+        "healthy",
+        workdir=tmp_path,
+        traced=False,
+        cache=CACHE,
+        worker_changes={"FLASH_ENVIRONMENT_ID": None},
+    )
+    assert result.worker_environment_id is None
+    assert result.worker_exit == 1
+    assert result.journal.operations[-1] == "updateFlashBuildManifest"
+
+
+@pytest.mark.flash
+def test_paths_and_logs_do_not_name_the_scenario(tmp_path: Path) -> None:
+    """Nothing that a diagnosis may look at says what was injected."""
+    name = "manifest_not_persisted"
+    result = run_scenario(name, workdir=tmp_path, cache=CACHE)
+    seen = [path.name for path in tmp_path.rglob("*")]
+    seen += [log.read_text(encoding="utf-8") for log in (result.deploy_log, result.worker_log)]
+    for said in (name, "dropped", "echo"):
+        assert not [text for text in seen if said in text and "site-packages" not in text]
+
+
+@pytest.mark.flash
+@pytest.mark.parametrize("version", MAIN_VERSIONS)
+def test_traced_run_comes_back_whole(version: str, tmp_path: Path) -> None:
+    """The store has the deployment, the worker's log its read, and both name one trace."""
+    from flash_otel.pipeline.store import SpanStore
+
+    result = run_scenario("healthy", workdir=tmp_path, version=version, cache=CACHE)
+    assert result.trace_id is not None
+    with SpanStore(result.store) as store:
+        deployed = {record.name for record in store.trace(result.trace_id)}
+    assert {semconv.DEPLOY, semconv.ACTIVATE, semconv.MANIFEST_UPLOAD} <= deployed
+    fetches = [one for one in worker_spans(result.worker_log) if one.name == semconv.RUNTIME_FETCH]
+    assert [one.trace_id for one in fetches] == [result.trace_id]
+    assert bracketed_lines(result.deploy_log)[0].startswith("[DEPLOY] Environment production")
+    assert bracketed_lines(result.worker_log)[0].startswith("[RUNTIME SYNC] Querying")
+    home = tmp_path / "worker-home"
+    assert not list(home.rglob("*.db"))
+
+
+@pytest.mark.flash
+def test_demo_command_prints_lines_and_joined_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command prints both sides' lines and one trace that holds both, and no secret."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(CACHE))
+    progress: list[str] = []
+    printed = io.StringIO()
+    with redirect_stdout(printed), redirect_stderr(io.StringIO()):
+        status = run_demo("healthy", on_progress=progress.append)
+    text = printed.getvalue()
+    assert status == RAN
+    order = ["[DEPLOY]", "[STATE MANAGER] Uploaded 2", "[RUNTIME SYNC]", "flash.deploy"]
+    assert [text.index(one) for one in order] == sorted(text.index(one) for one in order)
+    assert semconv.RUNTIME_FETCH in text[text.index("flash.deploy") :]
+    assert CANARY_API_KEY not in text
+    assert len(progress) >= 2
+
+
+@pytest.mark.flash
+def test_demo_command_prints_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With JSON output, standard output is one object and progress goes to standard error."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(CACHE))
+    assert run_demo("read_before_write", json_output=True) == RAN
+    out, err = capsys.readouterr()
+    answer = json.loads(out)
+    assert answer["worker_exit"] == 1
+    assert answer["trace"]["resourceSpans"]
+    assert "Deploying" in err
+
+
+def test_demo_command_names_the_scenarios_for_a_wrong_one() -> None:
+    """An unknown scenario is bad usage, and the message lists the known ones."""
+    said: list[str] = []
+    assert run_demo("nope", on_progress=said.append) == BAD_USAGE
+    assert "read_before_write" in said[0]
+
+
+@pytest.mark.flash
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
+def test_interrupted_demo_leaves_nothing_behind(
+    tmp_path: Path, flash_env: FlashEnvironments
+) -> None:
+    """Ctrl-C in mid-deployment ends every process and removes the working folder."""
+    flash_env(DEFAULT_VERSION)
+    code = "import sys; from flash_otel.demo.command import run_demo; sys.exit(run_demo('healthy'))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, CACHE_VARIABLE: str(CACHE), "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while "Deploying" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode not in (0, None)
+    assert working_in(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def working_in(folder: Path) -> list[str]:
+    """Return the processes whose working folder is (or was) inside a folder."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):  # it has ended, or is another user's
+            if str(link.readlink()).startswith(str(folder)):
+                found.append(link.parent.name)
+    return found
