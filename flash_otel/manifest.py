@@ -90,13 +90,16 @@ def _is_small(value: object) -> bool:
     while pending:
         current = pending.pop()
         values += 1
-        if isinstance(current, str):
+        if isinstance(current, (str, bytes, bytearray)):
             text += len(current)
-        elif isinstance(current, Mapping):
-            pending.extend(current.values())
-            text += sum(len(key) for key in current if isinstance(key, str))
-        elif isinstance(current, Sequence):
-            pending.extend(current)
-        if values + len(pending) > MEASURED_VALUES or text > MEASURED_BYTES:
+        elif isinstance(current, (Mapping, Sequence)):
+            if values + len(pending) + len(current) > MEASURED_VALUES:
+                return False
+            if isinstance(current, Mapping):
+                text += sum(len(key) for key in current if isinstance(key, str))
+                pending.extend(current.values())
+            else:
+                pending.extend(current)
+        if text > MEASURED_BYTES:
             return False
     return True

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from flash_otel.tracing import spec as specs
 from flash_otel.tracing.hooks import HOOKS, NO_HOOKS, Hooks, carry
+from flash_otel.tracing.proxy import wrap
 from flash_otel.tracing.sources import Source, compile_source
-from flash_otel.tracing.wrapper import Facts, Traced, wrap
+from flash_otel.tracing.wrapper import Facts, Traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from flash_otel.tracing.spec import SpanSpec
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+# Not callable by themselves, yet functions once they are looked up.
+_METHODS: Final = (classmethod, staticmethod)
 
 # A mapping of endpoints that is named stands for the manifest that is not.
 _STANDS_FOR: Final = {"endpoints": "manifest"}
@@ -73,7 +77,8 @@ class SpanDecorator:
             **where: Fact -> source.
 
         Raises:
-            TypeError: A fact is not one of this span's, or a source is neither path nor callable.
+            TypeError: A fact is not one of this span's, a source is neither path nor callable, or
+                what is decorated is no function.
             ValueError: A path has an empty segment.
         """
         decorate = self.with_sources(where, carrier=carrier)
@@ -87,6 +92,11 @@ class SpanDecorator:
         hooks = self._hooks(carrier)
 
         def decorate(target: Any) -> Any:
+            if not (callable(target) or isinstance(target, _METHODS)):
+                raise TypeError(
+                    f"{self.__name__}() decorates a function, not {type(target).__name__}; name "
+                    "where its facts are found by keyword: fact=source"
+                )
             return wrap(target, Traced(target, self.spec, facts, hooks))
 
         return decorate

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from flash_otel import manifest as manifests
 from flash_otel import semconv
@@ -20,6 +22,7 @@ Rendered: TypeAlias = Mapping[str, Any]
 Renderer: TypeAlias = Callable[[Any], Rendered]
 
 NOTHING: Final[Rendered] = {}
+MAX_NUMBER: Final = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +39,25 @@ def fact(render: Renderer, *sources: Source) -> Fact:
 
 
 def text(*names: str) -> Renderer:
-    """Render a string (or a number, as text) under each of the names; nothing when empty."""
+    """Render a string (or a number or UUID, as text) under each name; nothing when empty."""
 
     def render(value: Any) -> Rendered:
         if type(value) is str:  # nearly always; the abstract checks below cost more than a span
             return dict.fromkeys(names, value) if value else NOTHING
-        if value is None or isinstance(value, (Mapping, list, tuple)):
+        plain = value.value if isinstance(value, Enum) else value
+        if not isinstance(plain, (str, int, float, UUID)) or isinstance(plain, bool):
             return NOTHING
-        return dict.fromkeys(names, str(value))
+        return dict.fromkeys(names, str(plain)) if plain != "" else NOTHING
 
     return render
 
 
 def number(name: str) -> Renderer:
-    """Render a whole number."""
+    """Render a whole number, if it is one that exporters can carry."""
 
     def render(value: Any) -> Rendered:
         is_number = isinstance(value, int) and not isinstance(value, bool)
-        return {name: value} if is_number else NOTHING
+        return {name: value} if is_number and abs(value) < MAX_NUMBER else NOTHING
 
     return render
 

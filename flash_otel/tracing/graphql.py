@@ -19,6 +19,7 @@ from flash_otel.pipeline.redaction import remember
 from flash_otel.tracing import outcome
 from flash_otel.tracing import scope as scopes
 from flash_otel.tracing.facts import fact
+from flash_otel.tracing.sources import ENDED
 from flash_otel.tracing.spec import GRAPHQL
 from flash_otel.tracing.wrapper import Traced
 
@@ -35,17 +36,24 @@ async def note_answer(
     wrapped: Method, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Keep a request's variables and its answer for the enclosing span's facts."""
-    scope = None if setup.is_off() else scopes.current()
+    scope = _listening()
     if scope is None:
         return await wrapped(*args, **kwargs)
+    call = scope.call
     try:
         _note_request(scope, instance, args, kwargs)
     except Exception:
         swallowed("a GraphQL request")
     answer = await wrapped(*args, **kwargs)
     if isinstance(answer, Mapping):
-        scope.call.answers.update(answer)
+        call.answers.update(answer)
     return answer
+
+
+def _listening() -> Scope | None:
+    """Return the enclosing scope while its call runs: a task may outlive it."""
+    scope = None if setup.is_off() else scopes.current()
+    return None if scope is None or scope.call is ENDED else scope
 
 
 def _note_request(scope: Scope, instance: Any, args: tuple[Any, ...], kwargs: Any) -> None:
@@ -62,7 +70,7 @@ async def note_attempt(
     wrapped: Method, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Record a request that is sent again as an event of the enclosing span."""
-    scope = None if setup.is_off() else scopes.current()
+    scope = _listening()
     if scope is None:
         return await wrapped(*args, **kwargs)
     scope.attempt += 1

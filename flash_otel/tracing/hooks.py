@@ -23,12 +23,13 @@ from flash_otel.tracing.sources import Call, find
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
+    from flash_otel.tracing.facts import Fact
     from flash_otel.tracing.scope import Scope
 
 Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-def _nothing(_call: Call) -> None:
+def _nothing(_scope: Scope) -> None:
     pass
 
 
@@ -55,14 +56,19 @@ class Hooks:
         conclude: When the call has ended, before its facts are read.
     """
 
-    prepare: Callable[[Call], None] = _nothing
+    prepare: Callable[[Scope], None] = _nothing
     surround: Callable[[Context], Context] = _same_context
     rewrite: Callable[[Scope, Call], Arguments] = _same_arguments
     conclude: Callable[[Scope, Call], None] = _conclude_nothing
 
 
-def _remember_manifest(call: Call) -> None:
-    remember(*manifests.secrets(call.argument("manifest")))
+def _manifest_of(facts: Mapping[str, Fact], call: Call) -> Any:
+    """Find the manifest where the decorator's user says that it is."""
+    return find(facts["manifest"].sources, call) if "manifest" in facts else None
+
+
+def _remember_manifest(scope: Scope) -> None:
+    remember(*manifests.secrets(_manifest_of(scope.facts[0], scope.call)))
 
 
 def _hide_http(context: Context) -> Context:
@@ -77,15 +83,14 @@ def _hide_http(context: Context) -> Context:
 
 def _read_carrier(scope: Scope, call: Call) -> None:
     """Read what the State Manager's manifest carries: attributes, and a link to its writer."""
-    manifest = (
-        find(scope.facts[1]["manifest"].sources, call) if "manifest" in scope.facts[1] else None
-    )
+    manifest = _manifest_of(scope.facts[1], call)
     remember(*manifests.secrets(manifest))
     carrier = carriers.read(manifest)
     if carrier is None:
         return
     scope.set(relation.active_attributes(carrier))
-    scope.link(carrier.context)
+    if scope.link(carrier.context) and semconv.DEPLOY_TRACE_ID not in scope.attributes:
+        scope.set(relation.mirrored(carrier.context))
 
 
 def carry(parameter: str) -> Callable[[Scope, Call], Arguments]:

@@ -19,8 +19,9 @@ from flash_otel.pipeline import options as opts
 from flash_otel.pipeline import setup
 from flash_otel.tracing import graphql, relation
 from flash_otel.tracing.package import _instruments
+from flash_otel.tracing.proxy import wrap
 from flash_otel.tracing.targets import COMMANDS, TARGETS, Command, Target, tapped
-from flash_otel.tracing.wrapper import Traced, wrap
+from flash_otel.tracing.wrapper import Traced
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -87,7 +87,7 @@ def error_type(error: BaseException) -> str:
 
 def describe(error: BaseException) -> str:
     """Return a scrubbed, one-line description of the exception."""
-    message = scrub(_message(error)).strip()
+    message = " ".join(scrub(_message(error)).split())
     name = type(error).__name__
     return f"{name}: {message}" if message else name
 

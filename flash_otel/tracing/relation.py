@@ -93,12 +93,19 @@ def relate(relation: str, mode: str, *, is_root: bool) -> Relation:
         return HERE
     told = {
         semconv.CODE_DEPLOYMENT_ID: carrier.deployment_id,
-        semconv.DEPLOY_TRACE_ID: f"{carrier.context.trace_id:032x}",
-        semconv.DEPLOY_SPAN_ID: f"{carrier.context.span_id:016x}",
+        **mirrored(carrier.context),
     }
     if relation == READ and _continues(carrier, mode, first=first):
         return _child_of(carrier.context, told)
     return Relation(links=(Link(carrier.context),), attributes=told)
+
+
+def mirrored(deployment: SpanContext) -> dict[str, str]:
+    """Render a link to a deployment as attributes."""
+    return {
+        semconv.DEPLOY_TRACE_ID: f"{deployment.trace_id:032x}",
+        semconv.DEPLOY_SPAN_ID: f"{deployment.span_id:016x}",
+    }
 
 
 def active_attributes(carrier: Carrier) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from opentelemetry import trace as trace_api
 from opentelemetry.trace import Status, StatusCode
 
 from flash_otel import semconv
+from flash_otel._guard import swallowed
 from flash_otel.pipeline.redaction import MAX_ENTRIES, scrub_value
 from flash_otel.tracing import clock, live, outcome
 from flash_otel.tracing.sources import ENDED, MISSING, Call, find
@@ -113,19 +114,32 @@ class Scope:
     def set(self, attributes: Mapping[str, Any]) -> None:
         """Scrub attributes and set them on the open span."""
         changed = self._take(attributes)
-        if changed:
+        # A task may outlive the span that it was made in, and the SDK warns of late attributes.
+        if changed and self.span.is_recording():
             self.span.set_attributes({name: self.attributes[name] for name in changed})
 
     def event(self, name: str, attributes: Mapping[str, Any]) -> None:
-        """Add an event with scrubbed attributes."""
+        """Add an event with scrubbed attributes, unless the span has ended."""
+        if not self.span.is_recording():
+            return
         scrubbed = ((key, scrub_value(value)) for key, value in attributes.items())
         clean: dict[str, Any] = {key: value for key, value in scrubbed if value is not None}
         self.span.add_event(name, clean, clock.now())
 
-    def link(self, context: SpanContext) -> None:
-        """Link to another trace's span; within one trace, parents tell more than links."""
-        if self.span.get_span_context().trace_id != context.trace_id:
-            self.span.add_link(context)
+    def link(self, context: SpanContext) -> bool:
+        """Link to another trace's span, once; within one trace, parents tell more than links.
+
+        Returns:
+            Whether the link was added.
+        """
+        there = (context.trace_id, context.span_id)
+        links = getattr(self.span, "links", ())
+        if self.span.get_span_context().trace_id == context.trace_id or any(
+            (one.context.trace_id, one.context.span_id) == there for one in links
+        ):
+            return False
+        self.span.add_link(context)
+        return True
 
     def enclosing(self, name: str) -> Scope | None:
         """Find the innermost open scope of this name, this one included."""
@@ -139,8 +153,10 @@ class Scope:
         found: dict[str, Any] = {}
         for fact in (*facts[0].values(), *facts[1].values()):
             value = find(fact.sources, call)
-            if value is not MISSING:
-                found.update(fact.render(value))
+            try:
+                found.update({} if value is MISSING else fact.render(value))
+            except Exception:
+                swallowed(f"a fact of {self.spec.name}")
         self.set(found)
         self._teach()
 
@@ -159,6 +175,12 @@ class Scope:
 
     def end(self, error: BaseException | None) -> None:
         """Record the outcome, name the fault that is visible by itself, and end the span."""
+        try:
+            self._conclude(error)
+        finally:
+            self._close()
+
+    def _conclude(self, error: BaseException | None) -> None:
         failed = error is not None and not outcome.is_clean_exit(error)
         failure = outcome.root_cause(error) if failed and error is not None else None
         ending = self._outcome(failure)
@@ -169,7 +191,6 @@ class Scope:
             ending[semconv.DEPLOYMENT_STATUS] = "succeeded" if failure is None else "failed"
         self.attributes.update(ending)
         self.span.set_attributes(ending)
-        self._close()
 
     def _outcome(self, failure: BaseException | None) -> dict[str, Any]:
         if failure is None:
@@ -214,7 +235,10 @@ class Scope:
             if keep and (value is MISSING or value is None):
                 self.pending.append(fact)
             elif value is not MISSING:
-                self._take(fact.render(value))
+                try:
+                    self._take(fact.render(value))
+                except Exception:  # costs its own attributes only
+                    swallowed(f"a fact of {self.spec.name}")
 
     def _learn(self, names: tuple[str, ...]) -> None:
         for name in names:

@@ -79,9 +79,11 @@ class Call:
 
     def replaced(self, name: str, value: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments with one of them replaced, passed in the way it was passed."""
-        index = self._parameters.positions.get(name)
-        if name in self.kwargs or index is None or index >= len(self.args):
+        if name in self.kwargs:
             return self.args, {**self.kwargs, name: value}
+        index = self._parameters.positions.get(name)
+        if index is None or index >= len(self.args):
+            return self.args, self.kwargs
         return (*self.args[:index], value, *self.args[index + 1 :]), self.kwargs
 
 
@@ -197,8 +199,9 @@ def compile_source(source: Source) -> tuple[Extractor, ...]:
         ValueError: A path has an empty segment.
         TypeError: Something is neither a path nor a callable.
     """
-    listed = [source] if isinstance(source, str) or callable(source) else source
-    return tuple(_compile_one(one) for one in listed)
+    if isinstance(source, Sequence) and not isinstance(source, (str, bytes)):
+        return tuple(_compile_one(one) for one in source)
+    return (_compile_one(source),)
 
 
 def _compile_one(source: object) -> Extractor:
@@ -206,7 +209,9 @@ def _compile_one(source: object) -> Extractor:
         return _Path(source)
     if callable(source):
         return source
-    raise TypeError(f"a source is a dotted path or a callable, not {type(source).__name__}")
+    raise TypeError(
+        f"a source is a dotted path, a callable or a list of these, not {type(source).__name__}"
+    )
 
 
 def find(extractors: tuple[Extractor, ...], call: Call) -> Any:

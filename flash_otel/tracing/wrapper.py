@@ -6,17 +6,13 @@ its cancellation. Whatever fails on our side is swallowed, and the call goes on 
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
-import pickle
-import pkgutil
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import wrapt
 from opentelemetry import context as context_api
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
@@ -95,7 +91,7 @@ class Traced:
         # Nothing else that can be awaited: a context manager must stay one (`aiohttp`'s request).
         if inspect.iscoroutine(result):
             context_api.detach(entry.token)
-            adopted = self._adopt(entry, _Adopted(result, entry.scope))
+            adopted = self._adopt(entry, _Adopted(result, entry))
             return _named(adopted, result.__name__, result.__qualname__)
         entry.call.result = result
         self._leave(entry, None)
@@ -164,8 +160,9 @@ class Traced:
         tracer = setup.tracer() if enclosing is None else enclosing.tracer
         if tracer is None:
             return None
-        self.hooks.prepare(call)
-        return self._open(Scope(self.spec, tracer, call, self.facts, enclosing))
+        opened = Scope(self.spec, tracer, call, self.facts, enclosing)
+        self.hooks.prepare(opened)
+        return self._open(opened)
 
     def _open(self, opened: Scope) -> _Entry:
         related = relation.relate(
@@ -222,11 +219,11 @@ class _Adopted:
     The coroutine around it warns of that already, under the same name.
     """
 
-    __slots__ = ("coroutine", "scope", "started")
+    __slots__ = ("coroutine", "entry", "started")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], scope: Scope) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], entry: _Entry) -> None:
         self.coroutine = coroutine
-        self.scope = scope
+        self.entry = entry
         self.started = False
 
     def run(self) -> Coroutine[Any, Any, Any]:
@@ -238,46 +235,8 @@ class _Adopted:
             return
         self.coroutine.close()
         with guarded("a coroutine that was never awaited"):
-            self.scope.abandon()
-
-
-class _Method(wrapt.BoundFunctionWrapper):  # type: ignore[misc]  # wrapt has no types
-    """A traced function as found on an instance or a class; it pickles as an untraced one."""
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        if getattr(self.__wrapped__, "__self__", None) is not None:
-            return self.__wrapped__.__reduce_ex__(protocol)
-        if "<locals>" in self.__qualname__:
-            raise pickle.PicklingError(f"Can't pickle local object {self.__qualname__!r}")
-        return pkgutil.resolve_name, (f"{self.__module__}:{self.__qualname__}",)
-
-    def __copy__(self) -> Any:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        owner = getattr(self.__wrapped__, "__self__", None)
-        return self if owner is None else getattr(copy.deepcopy(owner, memo), self.__name__)
-
-
-class _Function(wrapt.FunctionWrapper):  # type: ignore[misc]  # wrapt has no types
-    """A traced function; it pickles and copies as an untraced one: by reference."""
-
-    __bound_function_wrapper__ = _Method
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        named = getattr(self.__wrapped__, "__qualname__", None)
-        return named or (_Function, (self.__wrapped__, self._self_wrapper))
-
-    def __copy__(self) -> Any:
-        return self
-
-    def __deepcopy__(self, _memo: dict[int, Any]) -> Any:
-        return self
-
-
-def wrap(function: Any, traced: Traced) -> Any:
-    """Put a span around a function, method, classmethod or staticmethod."""
-    return _Function(function, traced)
+            if self.entry.owns:
+                self.entry.scope.abandon()
 
 
 def _run_by(function: Any) -> Any:
