@@ -1,0 +1,67 @@
+"""What stands in a traced function's place: a transparent proxy that pickles and copies like it.
+
+wrapt's own proxies refuse both, and a decorated function that a process pool or cloudpickle takes
+today must be taken tomorrow.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+import wrapt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # wrapt 2 is generic for type checkers only; wrapt 1 is not generic at all.
+    _Function = wrapt.FunctionWrapper[..., Any]
+    _Bound = wrapt.BoundFunctionWrapper[..., Any]
+else:
+    _Function = wrapt.FunctionWrapper
+    _Bound = wrapt.BoundFunctionWrapper
+
+
+class TracedMethod(_Bound):
+    """A traced function as it is found on an instance or on a class."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if _owner(self) is not None:
+            return self.__wrapped__.__reduce_ex__(protocol)
+        if "<locals>" in self.__qualname__:
+            raise pickle.PicklingError(f"Can't pickle local object {self.__qualname__!r}")
+        return pkgutil.resolve_name, (f"{self.__module__}:{self.__qualname__}",)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        owner = _owner(self)
+        return self if owner is None else getattr(copy.deepcopy(owner, memo), self.__name__)
+
+
+class TracedFunction(_Function):
+    """A traced function, as a decorator returns it."""
+
+    __bound_function_wrapper__ = TracedMethod
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        name = getattr(self.__wrapped__, "__qualname__", None)
+        return self.__wrapped__.__reduce_ex__(protocol) if name is None else name
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Any:
+        return self
+
+
+def wrap(function: Any, wrapper: Callable[..., Any]) -> Any:
+    """Put a wrapper (of wrapt's kind) around a function, method, classmethod or staticmethod."""
+    return TracedFunction(function, wrapper)
+
+
+def _owner(method: Any) -> Any:
+    return getattr(method.__wrapped__, "__self__", None)
