@@ -18,8 +18,15 @@ from flash_otel.pipeline.legacy_lines import due
 from flash_otel.pipeline.legacy_table import END, START
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
+
+    from flash_otel.pipeline.legacy_table import Line
+
+    _Lines = Sequence[tuple[Line, str]]
+    _Writer = Callable[[_Lines], None]
 
 AUTO: Final = "auto"
 LOGGER_PREFIX: Final = "logger:"
@@ -39,10 +46,6 @@ class Writable(Protocol):
 
 
 Mode = str | bool | Writable
-
-
-class _Writer(Protocol):
-    def __call__(self, text: str, level: int, /) -> None: ...
 
 
 class LegacyLogSpanProcessor(SpanProcessor):
@@ -70,8 +73,9 @@ class LegacyLogSpanProcessor(SpanProcessor):
             scope = span.instrumentation_scope
             if self._write is None or scope is None or scope.name != sc.SCOPE_NAME:
                 return
-            for line, text in due(span.name, moment, span.attributes or {}):
-                self._write(text, line.level)
+            lines = due(span.name, moment, span.attributes or {})
+            if lines:
+                self._write(lines)
         except Exception:
             swallowed("bracketed lines")
 
@@ -108,8 +112,9 @@ class _ToLogger:
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
 
-    def __call__(self, text: str, level: int) -> None:
-        self._logger.log(level, "%s", text)
+    def __call__(self, lines: _Lines) -> None:
+        for line, text in lines:
+            self._logger.log(line.level, "%s", text)
 
 
 class _ToStream:
@@ -118,8 +123,8 @@ class _ToStream:
     def __init__(self, stream: Writable) -> None:
         self._stream = stream
 
-    def __call__(self, text: str, level: int) -> None:  # noqa: ARG002 - a bare line has none
-        write_line(self._stream, text)
+    def __call__(self, lines: _Lines) -> None:
+        _write(self._stream, lines)
 
 
 class _ToStandardError:
@@ -130,13 +135,13 @@ class _ToStandardError:
         self._judged: TextIO | None = None
         self._wanted = False
 
-    def __call__(self, text: str, level: int) -> None:  # noqa: ARG002 - a bare line has none
+    def __call__(self, lines: _Lines) -> None:
         stream = sys.stderr
         if stream is not self._judged:
             self._judged = stream
             self._wanted = stream is not None and (self._even_on_terminal or not _isatty(stream))
         if self._wanted:
-            write_line(stream, text)
+            _write(stream, lines)
 
 
 def _isatty(stream: TextIO) -> bool:
@@ -146,19 +151,21 @@ def _isatty(stream: TextIO) -> bool:
         return False
 
 
-def write_line(stream: Any, text: str) -> None:
-    """Write a line, with its end, in one call; a stream that is gone is no error.
-
-    What the stream's encoding lacks is written as a backslash escape, which the parser reads.
-    """
-    line = text + "\n"
+def _write(stream: Any, lines: _Lines) -> None:
+    """Write each line, with its end, in one call; a stream that is gone is no error."""
     try:
-        try:
-            stream.write(line)
-        except UnicodeEncodeError as error:
-            stream.write(line.encode(error.encoding, "backslashreplace").decode(error.encoding))
+        for _, text in lines:
+            _write_line(stream, text + "\n")
         # What a killed process has not flushed, nobody reads.
         if hasattr(stream, "flush"):
             stream.flush()
     except (OSError, ValueError):
         return  # a broken pipe, a full disk, a closed stream
+
+
+def _write_line(stream: Any, line: str) -> None:
+    try:
+        stream.write(line)
+    except UnicodeEncodeError as error:
+        # The parser reads the escapes.
+        stream.write(line.encode(error.encoding, "backslashreplace").decode(error.encoding))

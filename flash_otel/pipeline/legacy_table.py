@@ -84,7 +84,7 @@ def _build_read(attributes: Mapping[str, Any]) -> bool:
 
 
 def _has_manifest(attributes: Mapping[str, Any]) -> bool:
-    return attributes.get(sc.MANIFEST_STATE, sc.MANIFEST_NULL) != sc.MANIFEST_NULL
+    return bool(attributes.get(sc.MANIFEST_STATE, sc.MANIFEST_NULL) != sc.MANIFEST_NULL)
 
 
 def _has_endpoints(attributes: Mapping[str, Any]) -> bool:

@@ -1,0 +1,395 @@
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from diagnosis.recordings import (
+    EPOCH_NS,
+    GPU,
+    NOW_NS,
+    TWO,
+    call,
+    changed,
+    deployment,
+    failed_read,
+    moved,
+    nanoseconds,
+    read,
+    records,
+    stopped,
+    unsound,
+)
+from diagnosis.scenes import SCENES, killed
+
+from flash_otel import semconv as sc
+from flash_otel.diagnosis import collect
+from flash_otel.diagnosis.belonging import id_in, looks_like_id
+from flash_otel.diagnosis.evidence import UNFINISHED, Endpoints, Failure, Origin
+from flash_otel.diagnosis.failures import (
+    NOT_FOUND,
+    OTHER,
+    REJECTED,
+    UNAUTHORIZED,
+    UNAVAILABLE,
+    kind_of,
+)
+from flash_otel.diagnosis.lacking import HOLDS, LACKS_ALL, LACKS_SOME, OTHER_URLS, UNSAID, lack
+from flash_otel.diagnosis.order import CERTAIN, LIKELY, NO, Offset, offset
+from flash_otel.diagnosis.steps import culprit
+from flash_otel.records import LINES_SCOPE, SpanRecord
+
+
+def line(name: str, at: int, file: str = "deploy.log", **said: object) -> SpanRecord:
+    """Make a record as it is rebuilt from bracketed lines without a clock."""
+    return SpanRecord(
+        trace_id=f"{abs(hash((file, at))):032x}"[-32:],
+        span_id=f"{at:016x}",
+        parent_span_id=None,
+        name=name,
+        kind="client",
+        start_ns=0,
+        end_ns=0,
+        attributes={f"flash.{key}": value for key, value in said.items()},  # type: ignore[misc]  # literals of the tests
+        scope_name=LINES_SCOPE,
+        origin=f"{file}:{at}",
+    )
+
+
+def test_a_deployment_is_put_together() -> None:
+    """Spans of one deployment id become one deployment with its steps and facts."""
+    (found,) = collect(records(deployment())).deployments
+    assert found.id == "000000000000d100"
+    assert (found.build_id, found.environment_id) == ("build-1", "env-prod")
+    assert (found.app_name, found.environment_name) == ("shop", "production")
+    assert (found.outcome, found.activated) == (sc.RETURNED, True)
+    assert found.start_ns == EPOCH_NS
+    assert found.end_ns == nanoseconds(6.2)
+    assert found.process.flash_version == (1, 14, 0)
+    assert [one.endpoint_id for one in found.endpoints] == ["gpu0000001", "web0000001"]
+    assert found.upload is not None
+    assert found.upload.endpoints.by_name == TWO
+    assert found.upload.origin.span_id == "000000000000d105"
+
+
+def test_a_read_knows_what_its_last_attempt_knew() -> None:
+    """A refresh that failed tells the environment and the manifest that its attempt was told."""
+    refresh, attempt = read(10, state=sc.MANIFEST_NULL)
+    silent = changed(refresh, build_id=None, manifest__state=None, environment__state=None)
+    (found,) = collect([unsound(silent, "E", "no manifest"), attempt]).reads
+    assert (found.build_id, found.manifest_state, found.held) == ("build-1", sc.MANIFEST_NULL, 0)
+    assert len(found.attempts) == 1
+    assert not found.bare
+
+
+def test_an_attempt_on_its_own_is_a_read() -> None:
+    """An attempt that nothing surrounds is kept as a bare read."""
+    _, attempt = read(10, held=TWO)
+    (found,) = collect([attempt]).reads
+    assert found.bare
+    assert found.held == 2
+
+
+def test_a_finished_record_replaces_an_unfinished_one() -> None:
+    """Of two records of one span the finished one counts, in either order."""
+    whole = records(deployment())
+    started = killed()["deploy"]
+    for order in ([started, *whole], [*whole, started]):
+        (found,) = collect(order).deployments
+        assert found.outcome == sc.RETURNED
+
+
+def test_a_killed_deployment_is_unfinished() -> None:
+    """A root that never ended is told apart from one that failed."""
+    (found,) = collect(records(killed("activate"))).deployments
+    assert found.outcome == UNFINISHED
+    assert found.end_ns is None
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_evidence_does_not_depend_on_order_or_repetition(name: str) -> None:
+    """The same records in another order, and some of them twice, are the same evidence."""
+    made = SCENES[name].make()
+    shuffled = [*made, *made[::2]]
+    random.Random(name).shuffle(shuffled)
+    assert collect(shuffled) == collect(made)
+
+
+def test_spans_without_ids_are_told_apart_by_trace() -> None:
+    """Functions decorated by hand, without a root, make one deployment for each trace."""
+    steps = deployment()
+    bare = [changed(steps[one], deployment_id=None) for one in ("activate", "upload")]
+    (found,) = collect(bare).deployments
+    assert found.id == f"trace {'d1'.rjust(32, '0')}"
+    assert found.build_id == "build-1"
+    assert found.outcome == sc.RETURNED
+
+
+def test_a_build_of_its_own_is_an_alias() -> None:
+    """Where building is a command of its own, carriers name the build: the root's link tells."""
+    made = collect(SCENES["an artifact of a command of its own"].make())
+    assert [one.aliases >= {"000000000000d101"} for one in made.deployments] == [True]
+
+
+def test_a_packaging_alone_is_no_deployment() -> None:
+    """`flash build`, and endpoints of a local run, deploy nothing."""
+    steps = deployment()
+    build = changed(steps["build"], deployment_id=None)
+    local = changed(steps["gpu"], deployment_id=None)
+    alone = [replace(one, parent_span_id=None) for one in (build, local)]
+    assert collect(alone).empty
+
+
+def test_a_workers_upload_is_no_deployment() -> None:
+    """Load balancers of Flash 1.0 to 1.2 write manifests: those belong to no deployment."""
+    mine, _ = read(10, held=TWO)
+    upload = changed(deployment()["upload"], deployment_id=None)
+    own = replace(upload, resource=mine.resource, trace_id="e" * 32, parent_span_id=None)
+    found = collect([mine, own])
+    assert found.deployments == ()
+    assert [one.build_id for one in found.worker_uploads] == ["build-1"]
+
+
+def test_parents_in_a_circle_end() -> None:
+    """Records whose parents form a circle are read like any other."""
+    one = deployment()["activate"]
+    first = replace(changed(one, deployment_id=None), parent_span_id="b" * 16)
+    second = replace(first, span_id="b" * 16, parent_span_id=first.span_id)
+    assert len(collect([first, second]).deployments) == 1
+
+
+def test_lines_of_a_build_become_a_deployment() -> None:
+    """Lines are put together by build id, those without by their place in the file."""
+    found = collect(
+        [
+            line(sc.ACTIVATE, 3, build_id="b1", environment_name="production", outcome="returned"),
+            line(sc.MANIFEST_UPLOAD, 1, environment_id="e1", endpoint_count=2),
+            line(sc.ACTIVATE, 9, build_id="b2", environment_name="production", outcome="returned"),
+        ]
+    )
+    assert [(one.build_id, one.environment_id) for one in found.deployments] == [
+        ("b1", "e1"),
+        ("b2", None),
+    ]
+    first = found.deployments[0]
+    assert first.by_lines
+    assert first.start_ns is None
+    assert first.upload is not None
+    assert first.upload.outcome == sc.UNKNOWN
+    assert str(first.upload.origin) == "deploy.log:1"
+
+
+def test_lines_do_not_repeat_what_spans_tell() -> None:
+    """The same deployment, and the same read, told twice is there once, at full length."""
+    told = [
+        line(sc.ACTIVATE, 1, build_id="build-1", environment_name="production"),
+        line(
+            sc.RUNTIME_FETCH, 2, "worker.log", environment_id="env-prod", build_id="build-1",
+            endpoint_count=2,
+        ),
+    ]  # fmt: skip
+    found = collect([*records(deployment(), read(10, held=TWO)), *told])
+    assert [one.by_lines for one in found.deployments] == [False]
+    assert [one.by_lines for one in found.reads] == [False]
+
+
+def test_lines_fill_what_spans_lack() -> None:
+    """A deployment whose spans were lost at its end is completed by its log."""
+    told = line(sc.MANIFEST_UPLOAD, 4, build_id="build-1", endpoint_count=2, outcome="returned")
+    (found,) = collect([*records(killed("activate")), told]).deployments
+    assert found.upload is not None
+    assert found.upload.by_lines
+
+
+def test_a_process_that_asks_with_an_endpoint_id_is_a_worker() -> None:
+    """What one span of a process shows of it holds for all of them."""
+    mine = read(10, held=TWO)
+    plain = {sc.SERVICE_NAME: "flash-cli", sc.SERVICE_INSTANCE_ID: "one"}
+    spans = [replace(one, resource=plain) for one in (*mine, call(11))]
+    assert [one.process.worker for one in collect(spans).calls] == [True]
+
+
+@pytest.mark.parametrize(
+    ("step", "others", "error", "outcome"),
+    [
+        ("gpu", ("provision",), ("RuntimeError", "no capacity"), sc.FAILED),
+        ("upload", ("provision",), ("ServerDisconnectedError", "gone"), sc.UNKNOWN),
+        ("activate", (), ("TimeoutError", ""), sc.FAILED),
+    ],
+)
+def test_the_innermost_failed_step_is_the_cause(
+    step: str, others: tuple[str, ...], error: tuple[str, str], outcome: str
+) -> None:
+    """Neither its parents nor its cancelled siblings are blamed."""
+    steps = stopped(deployment(), step, *others, error=error, outcome=outcome)
+    if "web" in steps:
+        cancelled = ("asyncio.exceptions.CancelledError", "")
+        steps["web"] = unsound(deployment()["web"], *cancelled, outcome=sc.UNKNOWN)
+    (found,) = collect(records(steps)).deployments
+    cause = culprit(found)
+    assert cause is not None
+    assert cause.origin.span_id == deployment()[step].span_id
+
+
+def test_a_timeout_of_the_whole_is_not_its_parts_fault() -> None:
+    """Where the provisioning gave up, its cancelled endpoints are not the cause."""
+    steps = stopped(deployment(), "provision", error=("RuntimeError", "timed out"))
+    for name in ("gpu", "web"):
+        steps[name] = unsound(steps[name], "asyncio.exceptions.CancelledError", "", sc.UNKNOWN)
+    (found,) = collect(records(steps)).deployments
+    cause = culprit(found)
+    assert cause is not None
+    assert cause.name == sc.PROVISION
+
+
+@pytest.mark.parametrize(
+    ("error_type", "message", "kind"),
+    [
+        ("x.RunpodAPIKeyError", "set it", UNAUTHORIZED),
+        ("x._GraphQLHTTPStatusError", "GraphQL request failed: 401 - {}", UNAUTHORIZED),
+        ("x._GraphQLHTTPStatusError", "GraphQL request failed: 403 - {}", UNAUTHORIZED),
+        ("x._GraphQLHTTPStatusError", "GraphQL request failed: 500 - {}", UNAVAILABLE),
+        ("x._GraphQLHTTPStatusError", "GraphQL request failed: 429 - {}", UNAVAILABLE),
+        ("httpx.HTTPStatusError", "Client error '404 Not Found' for url 'x'", NOT_FOUND),
+        ("requests.HTTPError", "404 Client Error: Not Found for url: x", NOT_FOUND),
+        ("RuntimeError", "401 Unauthorized | Make sure Runpod API key is set", UNAUTHORIZED),
+        ("x._GraphQLNetworkError", "HTTP request failed: gone", UNAVAILABLE),
+        ("TimeoutError", "", UNAVAILABLE),
+        ("Exception", "GraphQL errors: Something went wrong", REJECTED),
+        ("Exception", "GraphQL errors: Unauthorized", UNAUTHORIZED),
+        ("x.RemoteExecutionError", "Remote execution on 'gpu' failed: 401 Unauthorized", OTHER),
+        ("x.RemoteExecutionError", "Remote LB call to f (POST u) returned 404: no", OTHER),
+        ("RuntimeError", "remote execution failed: timed out", OTHER),
+        ("ValueError", "build 404a5 has port 8500", OTHER),
+        ("ValueError", "", OTHER),
+    ],
+)
+def test_failures_are_told_by_class_and_text(error_type: str, message: str, kind: str) -> None:
+    """What Flash and its HTTP clients raise is told apart; what a function raised is its own."""
+    assert kind_of(error_type, message) == kind
+
+
+def test_a_failure_reads_well() -> None:
+    """A cause names its class once."""
+    assert str(Failure(OTHER, "a.ValueError", "bad")) == "ValueError: bad"
+    assert str(Failure(OTHER, "a.ValueError", "ValueError: bad")) == "ValueError: bad"
+    assert str(Failure(OTHER)) == "no cause was recorded"
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint_id"),
+    [
+        (GPU, "gpu0000001"),
+        ("https://web0000001.api.runpod.ai", "web0000001"),
+        ("http://127.0.0.1:8000/v2/abc", "abc"),
+        ("http://127.0.0.1:8000", ""),
+        ("http://[broken", ""),
+        ("", ""),
+    ],
+)
+def test_an_endpoints_id_is_in_its_url(url: str, endpoint_id: str) -> None:
+    """Queue-based endpoints have it in the path, load-balanced ones in the host."""
+    assert id_in(url) == endpoint_id
+
+
+@pytest.mark.parametrize(
+    ("label", "asked", "is_id"),
+    [
+        ("env456", "xyz789", True),
+        ("{env_name}", "xyz789", True),
+        ("production", "xyz789", False),
+        ("staging2", "cm4x8f2kz0001", False),
+        ("", "xyz789", False),
+    ],
+)
+def test_a_label_may_be_an_id(label: str, asked: str, is_id: bool) -> None:  # noqa: FBT001 - a parameter
+    """The guide prints ids, or a placeholder, where Flash prints names."""
+    assert looks_like_id(label, asked) is is_id
+
+
+def test_origins_say_where() -> None:
+    """A fact is found again by file and line, by span, or by both."""
+    assert str(Origin("a.log", 3, "t", "s", rebuilt=True)) == "a.log:3"
+    assert str(Origin("a.log", 3, "t", "s")) == "a.log:3 span s"
+    assert str(Origin("", 0, "t", "s")) == "span s"
+    assert str(Origin()) == "unknown place"
+
+
+@pytest.mark.parametrize(
+    ("held", "found"),
+    [
+        (Endpoints(2, ("gpu", "web"), digest="d"), HOLDS),
+        (Endpoints(2, ("gpu", "web"), digest="e"), OTHER_URLS),
+        (Endpoints(2, ("gpu", "cpu"), digest="e"), LACKS_SOME),
+        (Endpoints(1, ("gpu",)), LACKS_SOME),
+        (Endpoints(3, ("gpu", "web", "cpu")), HOLDS),
+        (Endpoints(2, ("gpu",)), HOLDS),
+        (Endpoints(0, ()), LACKS_ALL),
+        (Endpoints(), UNSAID),
+    ],
+)
+def test_answers_are_compared_with_the_write(held: Endpoints, found: str) -> None:
+    """Count, names and digest tell what an answer lacks; a list that was cut accuses nobody."""
+    written = Endpoints(2, ("gpu", "web"), digest="d")
+    assert lack(written, held, held.count) == found
+
+
+def test_nothing_is_lacking_of_nothing() -> None:
+    """A deployment without endpoints is read as what it is."""
+    assert lack(Endpoints(0, ()), Endpoints(0, ()), 0) == HOLDS
+
+
+def _offset(*reads: list[SpanRecord], skew: float = 5.0) -> Offset:
+    found = collect(records(deployment(), *reads))
+    return offset(found.reads[-1].process, found.deployments[0], found.reads, skew)
+
+
+def test_one_host_has_one_clock() -> None:
+    """Times of one machine are compared to the nanosecond."""
+    same = _offset(read(10, host="laptop"))
+    assert same.after(nanoseconds(6.0), nanoseconds(6.0)) == CERTAIN
+    assert same.before(nanoseconds(5.9), nanoseconds(6.0)) == CERTAIN
+    assert same.after(nanoseconds(5.9), nanoseconds(6.0)) == NO
+
+
+def test_other_clocks_are_compared_outside_the_skew() -> None:
+    """Within the assumed skew nothing is said; outside it, only that it is likely."""
+    other = _offset(read(10))
+    assert other.after(nanoseconds(10.9), nanoseconds(6.0)) == NO
+    assert other.after(nanoseconds(11.1), nanoseconds(6.0)) == LIKELY
+    assert other.before(nanoseconds(1.1), nanoseconds(6.0)) == NO
+    assert other.before(nanoseconds(0.9), nanoseconds(6.0)) == LIKELY
+
+
+def test_an_unknown_clock_says_nothing() -> None:
+    """A line without time, and a step without end, order nothing."""
+    other = _offset(read(10, host="laptop"))
+    assert other.after(None, nanoseconds(1)) == NO
+    assert other.before(nanoseconds(1), None) == NO
+
+
+def test_causality_measures_a_clock_that_is_behind() -> None:
+    """A worker that knows of a deployment before it began has a clock that is off.
+
+    Then the assumption is given up, and the worker's own clock tells what came after.
+    """
+    behind = _offset([moved(one, -600) for one in read(10)])
+    assert behind.before(nanoseconds(-100), nanoseconds(6)) == NO
+    assert behind.after(nanoseconds(-580), nanoseconds(6)) == CERTAIN
+
+
+def test_a_host_that_contradicts_causality_is_not_believed() -> None:
+    """Two machines of one name, or a clock that was set back, are not one clock."""
+    assert not _offset([moved(one, -600) for one in read(10, host="laptop")]).exact
+
+
+def test_a_read_that_failed_keeps_its_reason() -> None:
+    """Why a worker got no answer is known from its refresh."""
+    (found,) = collect(failed_read(10, "TimeoutError", "")).reads
+    assert found.failure == Failure(UNAVAILABLE, "TimeoutError", "")
+    assert found.held is None
+
+
+def test_the_present_is_after_every_recording() -> None:
+    """The tests' present is fixed, so that no test depends on the day it runs."""
+    assert NOW_NS > EPOCH_NS

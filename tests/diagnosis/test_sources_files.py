@@ -1,0 +1,334 @@
+"""Files and standard input, opened as what they are."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import sqlite3
+import sys
+import tarfile
+import threading
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from google.protobuf.json_format import (  # type: ignore[import-untyped]  # ships no types
+    ParseDict,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from flash_otel import semconv as sc
+from flash_otel.diagnosis.sources import NothingFoundError, SourceError, open_source, sniff
+from flash_otel.diagnosis.sources.inputs import Input
+from flash_otel.diagnosis.sources.protobuf import looks_like_otlp, requests
+from flash_otel.pipeline.otlp_json import encode
+from flash_otel.records import Event, Link, SpanRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flash_otel.diagnosis.sources import Source
+
+LOG_LINE = b"[STATE MANAGER] environment_id=e-1 -> activeBuildId=b-1\n"
+
+
+def span(number: int) -> SpanRecord:
+    return SpanRecord(
+        trace_id=f"{number + 1:032x}",
+        span_id=f"{number + 1:016x}",
+        parent_span_id=None if number % 2 else "ab" * 8,
+        name=sc.MANIFEST_FETCH,
+        kind="client",
+        start_ns=1_700_000_000_000_000_000 + number,
+        end_ns=1_700_000_000_000_000_009 + number,
+        status="error" if number % 2 else "unset",
+        status_message="no" if number % 2 else "",
+        attributes={sc.ENDPOINT_COUNT: number, sc.ENDPOINT_NAMES: ("gpu", "cpü"), "x": 1.5},
+        events=(Event("flash.retry", 1_700_000_000_000_000_001, {"a": "b"}),),
+        links=(Link("cd" * 16, "ef" * 8, {}),),
+        resource={"service.name": "worker"},
+        scope_name=sc.SCOPE_NAME,
+        scope_version="1",
+    )
+
+
+SPANS = [span(number) for number in range(6)]
+BATCHES = [SPANS[:3], SPANS[3:]]
+
+
+def as_json(batch: list[SpanRecord], indent: int | None = None) -> bytes:
+    return json.dumps(encode(batch), indent=indent).encode()
+
+
+def as_protobuf(batch: list[SpanRecord]) -> bytes:
+    # Official protobuf JSON has ids in base64, OTLP's in hex: build from fields.
+    request = ExportTraceServiceRequest()
+    for record in batch:
+        plain: dict[str, Any] = encode([record])
+        (one,) = plain["resourceSpans"][0]["scopeSpans"][0]["spans"]
+        ids = {"traceId", "spanId", "parentSpanId"}
+        raw = {name: one.pop(name) for name in ids & one.keys()}
+        links = [(link.pop("traceId"), link.pop("spanId")) for link in one["links"]]
+        ParseDict(plain, part := ExportTraceServiceRequest())
+        made = part.resource_spans[0].scope_spans[0].spans[0]
+        made.trace_id = bytes.fromhex(raw["traceId"])
+        made.span_id = bytes.fromhex(raw["spanId"])
+        made.parent_span_id = bytes.fromhex(raw.get("parentSpanId", ""))
+        for link, (trace_id, span_id) in zip(made.links, links, strict=True):
+            link.trace_id, link.span_id = bytes.fromhex(trace_id), bytes.fromhex(span_id)
+        request.resource_spans.extend(part.resource_spans)
+    return bytes(request.SerializeToString())
+
+
+def varint(number: int) -> bytes:
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
+
+
+def json_lines() -> bytes:
+    return b"".join(as_json(batch) + b"\n" for batch in BATCHES)
+
+
+def prefixed_protobuf() -> bytes:
+    frames = [as_protobuf(batch) for batch in BATCHES]
+    return b"".join(len(frame).to_bytes(4, "big") + frame for frame in frames)
+
+
+def delimited_protobuf() -> bytes:
+    frames = [as_protobuf(batch) for batch in BATCHES]
+    return b"".join(varint(len(frame)) + frame for frame in frames)
+
+
+FORMATS: dict[str, Callable[[], bytes]] = {
+    "json lines": json_lines,
+    "json lines, no end": lambda: json_lines().rstrip(),
+    "json lines, windows": lambda: b"\xef\xbb\xbf" + json_lines().replace(b"\n", b"\r\n"),
+    "json lines, logs between": lambda: b'{"resourceMetrics":[]}\n' + json_lines(),
+    "json document": lambda: as_json(SPANS),
+    "json document, indented": lambda: as_json(SPANS, indent=2),
+    "json document, unindented lines": lambda: as_json(SPANS, indent=0),
+    "json documents, indented": lambda: b"\n".join(as_json(one, indent=1) for one in BATCHES),
+    "json array": lambda: b"[" + b",".join(map(as_json, BATCHES)) + b"]",
+    "protobuf": lambda: as_protobuf(SPANS),
+    "protobuf, collector": prefixed_protobuf,
+    "protobuf, delimited": delimited_protobuf,
+}
+
+
+def read(path: Path, chunk: int = 1 << 20) -> list[SpanRecord]:
+    return [plain(one) for one in open_source(path, chunk).records()]
+
+
+def plain(record: SpanRecord) -> SpanRecord:
+    return replace(record, origin="")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("chunk", [7, 1 << 20])
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_every_form_of_otlp_gives_the_spans(
+    tmp_path: Path, name: str, chunk: int, packed: bool
+) -> None:
+    """JSON lines, documents and protobuf, gzipped or not, in chunks of any size: all alike."""
+    data = FORMATS[name]()
+    path = tmp_path / "trace"
+    path.write_bytes(gzip.compress(data) if packed else data)
+    assert read(path, chunk) == SPANS
+
+
+def test_an_otlp_span_tells_its_place(tmp_path: Path) -> None:
+    """A record of a JSON file names the file and the line that it came from."""
+    path = tmp_path / "trace.jsonl"
+    path.write_bytes(json_lines())
+    assert {one.origin for one in open_source(path).records()} == {f"{path}:1", f"{path}:2"}
+
+
+@pytest.mark.parametrize(
+    "name", ["json lines", "protobuf, collector", "protobuf", "json documents, indented"]
+)
+def test_a_damaged_end_costs_no_more_than_itself(tmp_path: Path, name: str) -> None:
+    """A file that was cut in half, compressed or not, gives what came before."""
+    data = FORMATS[name]()
+    for number, cut in enumerate((data[:-20], gzip.compress(data, mtime=0)[:-9])):
+        path = tmp_path / f"trace{number}"
+        path.write_bytes(cut)
+        found = read(path)
+        assert found == SPANS[: len(found)]
+        assert len(found) >= 3
+
+
+def test_a_broken_line_costs_no_more_than_itself(tmp_path: Path) -> None:
+    """A line that was cut in the middle of a file leaves the others readable."""
+    path = tmp_path / "trace.jsonl"
+    first, second, _ = json_lines().split(b"\n")
+    path.write_bytes(first + b"\n" + second[:50] + b"\n" + second + b"\n")
+    assert read(path) == SPANS
+
+
+@given(st.binary(max_size=200), st.integers(0, 400))
+def test_damaged_protobuf_never_raises(junk: bytes, at: int) -> None:
+    """Any bytes, and real ones that are broken anywhere, are read or left."""
+    data = as_protobuf(SPANS[:2])
+    for broken in (junk, data[:at] + junk + data[at:], data[:at]):
+        looks_like_otlp(broken)
+        list(requests(broken[:65536], iter([broken])))
+
+
+@given(st.binary(max_size=300))
+def test_any_first_bytes_are_judged(head: bytes) -> None:
+    """Whatever a file begins with, it is one of the known kinds or has a description."""
+    assert sniff.kind_of(head) is not None or sniff.description_of(head)
+
+
+def archive() -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("a"))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"", "an empty file"),
+        (gzip.compress(b""), "an empty file"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x00", "a PNG image"),
+        (b"PK\x03\x04\x14\x00\x00\x00\x08\x00", "a zip archive"),
+        (b"\x28\xb5\x2f\xfd\x04\x00\x01\x02\x03\x04", "zstd"),
+        (b"\x7fELF\x02\x01\x01\x00\x00\x00\x00", "program"),
+        (bytes(range(256)) * 4, "binary data"),
+        (archive(), "a tar archive"),
+        (b"\x1f\x8b\x08\x00" + b"\xff" * 40, "damaged"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path: Path, data: bytes, what: str) -> None:
+    """The error names the file and what was found in it."""
+    path = tmp_path / "given"
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match=what) as raised:
+        open_source(path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_database_is_sent_to_the_store(tmp_path: Path) -> None:
+    """An SQLite file is told how it is read."""
+    path = tmp_path / "store.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table t (a)")
+        connection.commit()
+    with pytest.raises(SourceError, match=r"SQLite database.*--from store"):
+        open_source(path)
+
+
+def test_a_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
+    """A directory, a missing file and an impossible name are errors that say so."""
+    with pytest.raises(SourceError, match="is a directory"):
+        open_source(tmp_path)
+    with pytest.raises(SourceError, match="does not exist"):
+        open_source(tmp_path / "missing")
+    with pytest.raises(SourceError, match="cannot be read"):
+        open_source("a\x00b")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs rights that can be taken")
+def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
+    """A file that may not be read is an error that says why."""
+    path = tmp_path / "secret"
+    path.write_bytes(LOG_LINE)
+    path.chmod(0)
+    with pytest.raises(SourceError, match="Permission denied"):
+        open_source(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs Linux")
+def test_a_failing_read_is_named() -> None:
+    """A file that opens and then cannot be read (a bad disk) is an error that says why."""
+    with pytest.raises(SourceError, match="/proc/self/mem cannot be read: Input/output error"):
+        open_source("/proc/self/mem")
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"just text\n", "text without a bracketed line"),
+        (b'{"resourceSpans":[]}\n', "without a single span"),
+    ],
+)
+def test_a_file_that_holds_nothing_says_so(tmp_path: Path, data: bytes, what: str) -> None:
+    """A readable file without evidence raises its own kind of error, after the last record."""
+    path = tmp_path / "given"
+    path.write_bytes(data)
+    with pytest.raises(NothingFoundError, match=what):
+        list(open_source(path).records())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        LOG_LINE,
+        gzip.compress(LOG_LINE),
+        LOG_LINE.decode().encode("utf-16"),
+        b"\x00" * 5000 + LOG_LINE,
+        b"\n\n\n" + LOG_LINE,
+        b'{"resourceLogs":[{"body":{"stringValue":"' + LOG_LINE.strip() + b'"}}]}\n',
+        b"\xff\xfe\xfd caf\xe9\n" + LOG_LINE,
+    ],
+)
+@pytest.mark.parametrize("chunk", [3, 1 << 20])
+def test_logs_are_known_whatever_they_are_packed_in(
+    tmp_path: Path, data: bytes, chunk: int
+) -> None:
+    """Gzip, UTF-16, a hole of zeros, other encodings and collected logs are all logs."""
+    path = tmp_path / "given.log"
+    path.write_bytes(data)
+    (found,) = open_source(path, chunk).records()
+    assert found.attributes[sc.BUILD_ID] == "b-1"
+
+
+class Standard:
+    """A stand-in for `sys.stdin`."""
+
+    def __init__(self, data: bytes) -> None:
+        self.buffer = io.BytesIO(data)
+
+
+@pytest.mark.parametrize("data", [LOG_LINE, gzip.compress(LOG_LINE)])
+def test_standard_input(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    """`-` reads standard input, compressed or not, once, and leaves it open."""
+    stream = Standard(data)
+    monkeypatch.setattr(sys, "stdin", stream)
+    source: Source = open_source("-")
+    (found,) = source.records()
+    assert found.origin == "standard input:1"
+    assert not stream.buffer.closed
+    with pytest.raises(SourceError, match="read already"):
+        list(source.records())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    """What a shell's `<(docker logs ...)` gives is read whole, without seeking."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(b"x\n" * 100_000 + LOG_LINE,))
+    writer.start()
+    (found,) = open_source(path).records()
+    writer.join()
+    assert found.origin == f"{path}:100001"
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    """Progress counts the bytes of the file, also of a compressed one."""
+    path = tmp_path / "given.log.gz"
+    path.write_bytes(gzip.compress(LOG_LINE * 50_000))
+    told: list[tuple[int, int]] = []
+    for _ in Input(path, chunk=1 << 16).chunks(lambda *progress: told.append(progress)):
+        pass
+    assert told == sorted(told)
+    assert told[-1] == (path.stat().st_size, path.stat().st_size)

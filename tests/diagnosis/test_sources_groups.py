@@ -1,0 +1,314 @@
+"""Bracketed lines rebuilt into the records of the spans that they were written from."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.sdk.trace import TracerProvider
+
+from flash_otel import manifest
+from flash_otel import semconv as sc
+from flash_otel.diagnosis.sources import open_source
+from flash_otel.diagnosis.sources.log_groups import Grouper
+from flash_otel.diagnosis.sources.log_lines import Found, LogLines
+from flash_otel.diagnosis.sources.log_records import WINDOW
+from flash_otel.pipeline.legacy import LegacyLogSpanProcessor
+from flash_otel.pipeline.worker_log import WorkerLogSpanProcessor
+from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LINES_STREAM
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from flash_otel.records import SpanRecord
+
+WORKER = {
+    sc.ENVIRONMENT_ID: "e-1",
+    sc.WORKER_ENVIRONMENT_ID: "e-1",
+    sc.WORKER_ENDPOINT_ID: "w-1",
+}
+HELD: dict[str, Any] = {
+    sc.BUILD_ID: "b-1",
+    sc.MANIFEST_STATE: sc.MANIFEST_COMPLETE,
+    sc.MANIFEST_KEYS: ("functions", "resources_endpoints"),
+    sc.ENDPOINT_COUNT: 2,
+    sc.ENDPOINT_NAMES: ("gpu", "cpu"),
+}
+WRITTEN: dict[str, Any] = {
+    sc.BUILD_ID: "b-1",
+    sc.ENVIRONMENT_ID: "e-1",
+    sc.ENDPOINT_COUNT: 2,
+    sc.ENDPOINT_NAMES: ("gpu", "cpu"),
+    sc.ENDPOINT_URLS: ("https://gpu", "https://cpu"),
+    sc.MANIFEST_KEYS: ("functions", "resources_endpoints"),
+}
+EMPTY = {sc.ENDPOINT_COUNT: 0, sc.ENDPOINT_NAMES: ()}
+WITHOUT = {sc.ENDPOINT_COUNT: None, sc.ENDPOINT_NAMES: None}
+ENDPOINTS = {"gpu": "https://gpu", "cpu": "https://cpu"}
+
+
+class Log:
+    """Writes what real spans write: bracketed lines and, in a worker, its OTLP lines."""
+
+    def __init__(self, *, spans: bool = False) -> None:
+        self.stream = io.StringIO()
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(LegacyLogSpanProcessor(self.stream))
+        if spans:
+            provider.add_span_processor(WorkerLogSpanProcessor(self.stream))
+        self.tracer = provider.get_tracer(sc.SCOPE_NAME)
+
+    def deploy(self) -> Log:
+        """Activate and upload, as a deployment does."""
+        returned = {sc.OUTCOME: sc.RETURNED}
+        activated = {sc.BUILD_ID: "b-1", sc.ENVIRONMENT_NAME: "prod", sc.ENVIRONMENT_ID: "e-1"}
+        for name, attributes in ((sc.ACTIVATE, activated), (sc.MANIFEST_UPLOAD, WRITTEN)):
+            with self.tracer.start_as_current_span(name, attributes=attributes) as span:
+                span.set_attributes(returned)
+        return self
+
+    def read(self, held: dict[str, Any] | None = None, attempts: int = 1) -> Log:
+        """Make a worker's read; `held` overrides what its last attempt gets (None: nothing)."""
+        got = {**HELD, **(held or {})}
+        got = {name: value for name, value in got.items() if value is not None}
+        with self.tracer.start_as_current_span(sc.RUNTIME_FETCH, attributes=WORKER) as fetch:
+            for attempt in range(attempts):
+                is_last = attempt + 1 == attempts
+                asking = {sc.ENVIRONMENT_ID: "e-1"}
+                with self.tracer.start_as_current_span(sc.MANIFEST_FETCH, attributes=asking) as one:
+                    one.set_attributes(got if is_last else {sc.BUILD_ID: "b-1"})
+            fetch.set_attributes(got)
+        return self
+
+    def text(self) -> str:
+        """Return what was written."""
+        return self.stream.getvalue()
+
+
+def records(tmp_path: Path, text: str, name: str = "a.log") -> list[SpanRecord]:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return list(open_source(path).records())
+
+
+def test_a_deployment_and_a_read_come_back(tmp_path: Path) -> None:
+    """Lines give back the spans' names, ids, endpoints and parents, each with its place."""
+    path = tmp_path / "a.log"
+    found = records(tmp_path, Log().deploy().read().text())
+    activate, upload, fetch, attempt = found
+    assert [one.origin for one in found] == [f"{path}:{line}" for line in (1, 2, 14, 16)]
+    assert {one.scope_name for one in found} == {LINES_SCOPE}
+    assert activate.name == sc.ACTIVATE
+    assert activate.attributes == {
+        sc.ENVIRONMENT_NAME: "prod",
+        sc.BUILD_ID: "b-1",
+        sc.OUTCOME: sc.RETURNED,
+    }
+    assert upload.name == sc.MANIFEST_UPLOAD
+    assert upload.attributes == {
+        **WRITTEN,
+        sc.OUTCOME: sc.RETURNED,
+        sc.ENDPOINTS_DIGEST: manifest.digest(ENDPOINTS),
+    }
+    assert upload.trace_id == activate.trace_id
+    assert fetch.name == sc.RUNTIME_FETCH
+    assert fetch.attributes == {**WORKER, **HELD, sc.OUTCOME: sc.RETURNED}
+    assert attempt.name == sc.MANIFEST_FETCH
+    assert attempt.attributes == {
+        sc.ENVIRONMENT_ID: "e-1",
+        sc.ENVIRONMENT_STATE: sc.ENVIRONMENT_ACTIVE,
+        sc.OUTCOME: sc.RETURNED,
+        **HELD,
+    }
+    assert (attempt.trace_id, attempt.parent_span_id) == (fetch.trace_id, fetch.span_id)
+    assert fetch.trace_id != upload.trace_id
+    assert {(one.start_ns, one.end_ns) for one in found} == {(0, 0)}
+
+
+def test_ids_are_the_same_every_time_and_differ_between_files(tmp_path: Path) -> None:
+    """The made-up ids depend on nothing but the file's name and the line's place."""
+    text = Log().deploy().read().text()
+    first, again = records(tmp_path, text), records(tmp_path, text)
+    other = records(tmp_path, text, "b.log")
+    assert [one.key for one in first] == [one.key for one in again]
+    assert not {one.key for one in first} & {one.key for one in other}
+
+
+def test_a_read_that_found_nothing(tmp_path: Path) -> None:
+    """An empty mapping, a missing one and a null manifest are three different things."""
+    empty = Log().read(EMPTY).text()
+    missing = Log().read({**WITHOUT, sc.MANIFEST_KEYS: ("functions",)}).text()
+    null = Log().read({**WITHOUT, sc.MANIFEST_KEYS: None, sc.MANIFEST_STATE: sc.MANIFEST_NULL})
+    states = []
+    for text in (empty, missing, null.text()):
+        fetch, attempt = records(tmp_path, text)
+        states.append(
+            (
+                attempt.attributes.get(sc.MANIFEST_STATE),
+                attempt.attributes.get(sc.ENDPOINT_COUNT),
+                fetch.attributes.get(sc.MANIFEST_STATE),
+                fetch.attributes.get(sc.ENDPOINT_COUNT),
+            )
+        )
+    assert states == [
+        (sc.MANIFEST_INCOMPLETE, 0, sc.MANIFEST_INCOMPLETE, 0),
+        (sc.MANIFEST_INCOMPLETE, None, sc.MANIFEST_INCOMPLETE, None),
+        (sc.MANIFEST_NULL, None, None, None),
+    ]
+
+
+def test_attempts_belong_to_their_read(tmp_path: Path) -> None:
+    """Each attempt is a record of its own under the same read."""
+    fetch, *attempts = records(tmp_path, Log().read(attempts=3).text())
+    assert [one.parent_span_id for one in attempts] == [fetch.span_id] * 3
+    assert [one.attributes.get(sc.ENDPOINT_COUNT) for one in attempts] == [None, None, 2]
+
+
+def test_reads_one_after_the_other_stay_apart(tmp_path: Path) -> None:
+    """A read that failed does not take the lines of the next one of the same worker."""
+    failed = "\n".join(Log().read().text().splitlines()[:3]) + "\n"
+    first, broken, second, whole = records(tmp_path, failed + Log().read().text())
+    assert (first.end_ns, broken.end_ns, second.end_ns) == (None, 0, 0)
+    assert sc.ENDPOINT_COUNT not in first.attributes
+    assert (broken.parent_span_id, whole.parent_span_id) == (first.span_id, second.span_id)
+    assert second.attributes[sc.ENDPOINT_COUNT] == 2
+
+
+def prefixed(text: str, worker: str) -> list[str]:
+    return [f"{worker}  | {line}" for line in text.splitlines()]
+
+
+@given(st.lists(st.sampled_from(["w-1", "w-2"]), min_size=14, max_size=14))
+def test_interleaved_workers_are_told_apart_by_their_prefixes(order: list[str]) -> None:
+    """However two workers' lines mix, each read gets its own, as long as prefixes name them."""
+    builds = {"w-1": "b-1", "w-2": "b-2"}
+    left = {
+        name: prefixed(Log().read({sc.BUILD_ID: build}).text(), name)
+        for name, build in builds.items()
+    }
+    mixed = [left[name].pop(0) for name in order if left[name]]
+    data = "\n".join([*mixed, *left["w-1"], *left["w-2"], ""]).encode()
+    grouper = Grouper()
+    found = [grouper.add(one) for one in LogLines().read([data]) if isinstance(one, Found)]
+    drafts = [one for one in found if one is not None]
+    assert len(drafts) == 4
+    for draft in drafts:
+        if draft.parent is not None:
+            assert draft.stream == draft.parent.stream
+            assert draft.said[sc.BUILD_ID] == builds[draft.stream]
+
+
+def test_lines_that_fit_two_workers_are_not_guessed(tmp_path: Path) -> None:
+    """Without prefixes, what could be of either of two workers becomes a record of its own."""
+    first, second = (Log().read().text().replace("w-1", worker) for worker in ("w-1", "w-2"))
+    mixed = [
+        line for pair in zip(first.splitlines(), second.splitlines(), strict=True) for line in pair
+    ]
+    found = records(tmp_path, "\n".join(mixed) + "\n")
+    fetches = [one for one in found if sc.WORKER_ENDPOINT_ID in one.attributes]
+    assert {one.attributes[sc.WORKER_ENDPOINT_ID] for one in fetches} == {"w-1", "w-2"}
+    assert all(sc.ENDPOINT_COUNT not in one.attributes for one in fetches)
+    attempts = [one for one in found if one.name == sc.MANIFEST_FETCH]
+    assert [one.parent_span_id for one in attempts] == [None] * len(attempts)
+    assert any(one.attributes.get(sc.ENDPOINT_COUNT) == 2 for one in attempts)
+
+
+def test_the_span_wins_over_its_lines(tmp_path: Path) -> None:
+    """Where a log holds a fetch as a span and as lines, it is counted once, at full fidelity."""
+    found = records(tmp_path, Log(spans=True).read().read(attempts=2).text())
+    assert [one.name for one in found] == [
+        sc.MANIFEST_FETCH,
+        sc.RUNTIME_FETCH,
+        *[sc.MANIFEST_FETCH] * 2,
+        sc.RUNTIME_FETCH,
+    ]
+    assert {one.scope_name for one in found} == {sc.SCOPE_NAME}
+    assert all(one.origin.startswith(str(tmp_path)) for one in found)
+
+
+def test_lines_of_a_worker_without_spans_stay(tmp_path: Path) -> None:
+    """A span covers its own lines only, not those of another read that got something else."""
+    other = Log().read(EMPTY).text()
+    found = records(tmp_path, Log(spans=True).read().text() + other)
+    lines = [one for one in found if one.scope_name == LINES_SCOPE]
+    assert [one.name for one in lines] == [sc.RUNTIME_FETCH, sc.MANIFEST_FETCH]
+    assert lines[0].attributes[sc.ENDPOINT_COUNT] == 0
+
+
+def test_times_come_from_prefixes(tmp_path: Path) -> None:
+    """A time before a line is the record's time; whether it named its offset is told."""
+    lines = Log().read().text().splitlines()
+    stamped = [f"2026-01-01T10:00:0{at}Z {line}" for at, line in enumerate(lines)]
+    fetch, attempt = records(tmp_path, "\n".join(stamped) + "\n")
+    base = 1767261600 * 10**9
+    assert (fetch.start_ns, fetch.end_ns) == (base, base + 6 * 10**9)
+    assert (attempt.start_ns, attempt.end_ns) == (base + 2 * 10**9, base + 4 * 10**9)
+    assert fetch.resource == {LINES_CLOCK: "zoned"}
+    stamped = [f"w-1  | 2026-01-01 10:00:0{at},0 {line}" for at, line in enumerate(lines)]
+    fetch, _ = records(tmp_path, "\n".join(stamped) + "\n")
+    assert fetch.resource == {LINES_CLOCK: "naive", LINES_STREAM: "w-1"}
+
+
+def test_an_unset_environment_is_a_fault_that_lines_show(tmp_path: Path) -> None:
+    """A worker that asks for nothing, because nothing is set, is recorded as such."""
+    log = Log()
+    log.tracer.start_span(sc.RUNTIME_FETCH).end()
+    (fetch,) = records(tmp_path, log.text())
+    assert fetch.attributes == {sc.FAULT: sc.ENVIRONMENT_UNSET}
+
+
+def test_a_cut_id_is_named_as_cut(tmp_path: Path) -> None:
+    """An id at the end of a log that breaks off is listed among the truncated attributes."""
+    (fetch,) = records(tmp_path, "[STATE MANAGER] environment_id=e-1 → activeBuildId=b-1")
+    assert fetch.attributes[sc.BUILD_ID] == "b-1"
+    assert fetch.attributes[sc.TRUNCATED] == (sc.BUILD_ID,)
+
+
+def test_the_guides_samples(tmp_path: Path) -> None:
+    """The guide's own sample lines, elisions included, are read for what they hold."""
+    text = """\
+[DEPLOY] Environment env456 activated with build_id=abc123
+[DEPLOY SYNC] Uploading manifest to State Manager...
+[STATE MANAGER] Uploaded X endpoints
+[STATE MANAGER] environment_id=env456 → activeBuildId=old789
+[STATE MANAGER] Manifest MISSING resources_endpoints!
+"""
+    activate, upload, fetch = records(tmp_path, text)
+    assert activate.attributes[sc.ENVIRONMENT_NAME] == "env456"
+    assert upload.attributes == {sc.OUTCOME: sc.RETURNED}
+    assert fetch.attributes == {
+        sc.ENVIRONMENT_ID: "env456",
+        sc.BUILD_ID: "old789",
+        sc.ENVIRONMENT_STATE: sc.ENVIRONMENT_ACTIVE,
+        sc.MANIFEST_STATE: sc.MANIFEST_INCOMPLETE,
+        sc.OUTCOME: sc.RETURNED,
+    }
+
+
+def test_long_logs_are_yielded_as_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records leave long before the end, in the order of their lines: memory stays flat."""
+    monkeypatch.setattr("flash_otel.diagnosis.sources.log_records.WINDOW", 10)
+    path = tmp_path / "long.log"
+    read = Log().read().text()
+    path.write_text(read * 200, encoding="utf-8")
+    size = path.stat().st_size
+    seen: list[int] = []
+    source = open_source(path, chunk=4096)
+    early = 0
+    found = []
+    for record in source.records(lambda done, total: seen.append(done * 100 // total)):
+        found.append(record)
+        early += bool(not seen or seen[-1] < 50)
+    assert WINDOW > 10
+    assert early > 100
+    assert seen[-1] == 100
+    assert size > 4096 * 10
+    lines = [int(one.origin.rpartition(":")[2]) for one in found]
+    assert lines == sorted(lines)
+    assert len(found) == 400
