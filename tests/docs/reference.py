@@ -1,4 +1,7 @@
-"""Writes docs/reference.md from the names in `flash_otel.semconv`: python tests/docs/reference.py."""
+"""Writes docs/reference.md from the names in `flash_otel.semconv`.
+
+Run it after a name has changed: `python tests/docs/reference.py`.
+"""
 
 from __future__ import annotations
 

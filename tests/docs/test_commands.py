@@ -3,15 +3,18 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from docs.commands import DOCUMENTS, ROOT, commands
 from support.flash import CACHE
 
-from docs.commands import DOCUMENTS, ROOT, commands
 from flash_otel import trace_activate, trace_deploy
 from flash_otel.pipeline.store import SpanStore
 from flash_otel.testing import recording
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PRINTED = list(dict.fromkeys(command for one in DOCUMENTS for command in commands(one)))
 
@@ -20,6 +23,7 @@ ELSEWHERE = {
     "flash-otel run -- flash deploy --env production": "tests/flash/test_launchers.py",
     "opentelemetry-instrument flash deploy": "tests/flash/test_launchers.py",
 }
+PLACEHOLDERS = {"...", "PYTHON=/path/to/python"}
 DEMOS = [command for command in PRINTED if command.startswith("flash-otel demo")]
 MAKES = [command for command in PRINTED if command.startswith("make ")]
 STORED = [
@@ -31,12 +35,12 @@ STORED = [
 
 @trace_deploy
 def _deploy(app_name: str, env_name: str) -> None:
-    _activate("b-1", "e-1")
+    _activate(f"build of {app_name}", f"environment {env_name}")
 
 
 @trace_activate
 def _activate(build_id: str, environment_id: str) -> None:
-    pass
+    assert build_id != environment_id
 
 
 @pytest.fixture
@@ -83,7 +87,7 @@ def test_a_printed_demo_runs(command: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", MAKES)
 def test_a_printed_make_target_exists(command: str) -> None:
     """Every make command names targets that the Makefile has (`.ci/run` runs them for real)."""
-    words = [word for word in shlex.split(command)[1:] if word not in {"...", "PYTHON=/path/to/python"}]
+    words = [word for word in shlex.split(command)[1:] if word not in PLACEHOLDERS]
     done = subprocess.run(
         ["make", "--dry-run", *words], capture_output=True, text=True, check=False, cwd=ROOT
     )

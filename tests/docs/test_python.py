@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from docs.commands import DOCUMENTS, python_blocks
 
 BLOCKS = [
