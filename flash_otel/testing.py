@@ -41,11 +41,11 @@ TICK_NS: Final = 1_000_000
 
 
 class FixedIds(IdGenerator):
-    """Counts: the first trace is 1, the first span is 1."""
+    """Counts: the first trace is `after` + 1, and so is the first span."""
 
-    def __init__(self) -> None:
-        self._traces = itertools.count(1)
-        self._spans = itertools.count(1)
+    def __init__(self, after: int = 0) -> None:
+        self._traces = itertools.count(after + 1)
+        self._spans = itertools.count(after + 1)
 
     def generate_trace_id(self) -> int:
         """Return the next trace id."""
@@ -57,10 +57,10 @@ class FixedIds(IdGenerator):
 
 
 class FixedClock:
-    """Begins at `EPOCH_NS` and moves by `TICK_NS` with every look."""
+    """Begins `after` ticks past `EPOCH_NS` and moves by `TICK_NS` with every look."""
 
-    def __init__(self) -> None:
-        self._ticks = itertools.count()
+    def __init__(self, after: int = 0) -> None:
+        self._ticks = itertools.count(after)
 
     def __call__(self) -> int:
         """Return the next time, nanoseconds since the epoch."""
@@ -96,10 +96,14 @@ class Recorded(SpanProcessor):
 
 
 @contextmanager
-def fixed() -> Iterator[None]:
-    """Give flash_otel's own provider fixed ids, and every span the fixed clock."""
-    setup.id_generator = FixedIds()
-    clock.use(FixedClock())
+def fixed(after: int = 0) -> Iterator[None]:
+    """Give flash_otel's own provider fixed ids, and every span the fixed clock.
+
+    Args:
+        after: How many ids and ticks are taken already: a second process goes on after the first.
+    """
+    setup.id_generator = FixedIds(after)
+    clock.use(FixedClock(after))
     try:
         yield
     finally:
@@ -108,13 +112,14 @@ def fixed() -> Iterator[None]:
 
 
 @contextmanager
-def recording(**options: Any) -> Iterator[Recorded]:
+def recording(*, after: int = 0, **options: Any) -> Iterator[Recorded]:
     """Record what decorated functions and an instrumented Flash do inside.
 
     Tracing begins as in a fresh process: no fetch has been made, no secret is remembered. Nothing
     is stored; bracketed lines are written where `legacy_logs` asks for them.
 
     Args:
+        after: How many ids and ticks are taken already (see `fixed`).
         **options: For `flash_otel.instrument` (`legacy_logs` is False unless given).
 
     Raises:
@@ -129,7 +134,7 @@ def recording(**options: Any) -> Iterator[Recorded]:
     relation.reset()
     redaction.forget()
     live.forget()
-    with fixed():
+    with fixed(after):
         provider = TracerProvider(
             sampler=ALWAYS_ON, id_generator=setup.id_generator, shutdown_on_exit=False
         )

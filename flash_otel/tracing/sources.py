@@ -41,7 +41,7 @@ class Call:
         kwargs: dict[str, Any],
     ) -> None:
         self._parameters = parameters
-        self.instance = instance
+        self.instance: Any = instance
         self.args = args
         self.kwargs = kwargs
         self.answers: dict[str, Any] = {}

@@ -395,7 +395,7 @@ def test_a_file_of_version_1_is_brought_up_to_date(path: Path) -> None:
         store.write([FETCH])
         assert len(store.linked(DEPLOY)) == 2
     with closing(sqlite3.connect(path)) as plain:
-        assert plain.execute("PRAGMA user_version").fetchone() == (2,)
+        assert plain.execute("PRAGMA user_version").fetchone() == (store_schema.VERSION,)
 
 
 def test_a_migration_that_fails_changes_nothing(

@@ -87,6 +87,7 @@ def run_flash(
     variables: Mapping[str, str] | None = None,
     launcher: Sequence[str] | None = None,
     terminal: bool = False,
+    whole_terminal: bool = False,
 ) -> FlashRun:
     """Run `flash` in a project's folder against a control plane.
 
@@ -99,6 +100,7 @@ def run_flash(
         variables: Further environment variables.
         launcher: A command line to put before `arguments` instead of the usual ones.
         terminal: Make standard error a pseudo-terminal (not on Windows).
+        whole_terminal: Make standard output that terminal, too: both are in `stderr` then.
     """
     home = project.parent / "home"
     home.mkdir(exist_ok=True)
@@ -112,8 +114,10 @@ def run_flash(
         "FLASH_OTEL_STORE": str(home / "spans.db"),
         **(variables or {}),
     }
-    run = _on_terminal if terminal else _piped
-    code, stdout, stderr = run(command, project, environ)
+    if terminal or whole_terminal:
+        code, stdout, stderr = _on_terminal(command, project, environ, whole=whole_terminal)
+    else:
+        code, stdout, stderr = _piped(command, project, environ)
     return FlashRun(
         exit_code=code,
         stdout=stdout,
@@ -140,7 +144,9 @@ def _piped(command: list[str], cwd: Path, environ: dict[str, str]) -> tuple[int,
     return ended.returncode, ended.stdout.decode(), ended.stderr.decode()
 
 
-def _on_terminal(command: list[str], cwd: Path, environ: dict[str, str]) -> tuple[int, str, str]:
+def _on_terminal(
+    command: list[str], cwd: Path, environ: dict[str, str], *, whole: bool
+) -> tuple[int, str, str]:
     ours, theirs = os.openpty()
     seen: list[bytes] = []
     reader = threading.Thread(target=_read_all, args=(ours, seen))
@@ -150,7 +156,7 @@ def _on_terminal(command: list[str], cwd: Path, environ: dict[str, str]) -> tupl
             cwd=cwd,
             env={**environ, "TERM": "xterm", "COLUMNS": "100"},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=theirs if whole else subprocess.PIPE,
             stderr=theirs,
         )
     finally:
@@ -165,7 +171,7 @@ def _on_terminal(command: list[str], cwd: Path, environ: dict[str, str]) -> tupl
         finally:
             reader.join()
             os.close(ours)
-    return process.returncode, stdout.decode(), b"".join(seen).decode()
+    return process.returncode, (stdout or b"").decode(), b"".join(seen).decode()
 
 
 def _read_all(descriptor: int, seen: list[bytes]) -> None:

@@ -1,0 +1,101 @@
+"""Exporters are made where the environment asks for them, and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import entry_points
+
+import pytest
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+
+from flash_otel.pipeline import exporters
+
+VARIABLES = (
+    "OTEL_TRACES_EXPORTER",
+    *(
+        f"OTEL_EXPORTER_OTLP_{signal}{name}"
+        for signal in ("", "TRACES_")
+        for name in ("ENDPOINT", "PROTOCOL")
+    ),
+)
+ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No exporter is configured."""
+    monkeypatch.delenv("FLASH_OTEL_RAISE", raising=False)
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, ()),
+        ({"OTEL_TRACES_EXPORTER": ""}, ()),
+        ({"OTEL_TRACES_EXPORTER": " , "}, ()),
+        ({"OTEL_TRACES_EXPORTER": "none"}, ()),
+        ({"OTEL_TRACES_EXPORTER": "None", **ENDPOINT}, ()),
+        ({"OTEL_TRACES_EXPORTER": "otlp,none"}, ()),
+        ({"OTEL_TRACES_EXPORTER": "console"}, ("console",)),
+        ({"OTEL_TRACES_EXPORTER": "console", **ENDPOINT}, ("console",)),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, ("otlp",)),
+        ({"OTEL_TRACES_EXPORTER": "otlp, otlp"}, ("otlp",)),
+        ({"OTEL_TRACES_EXPORTER": "console, otlp"}, ("console", "otlp")),
+        ({"OTEL_TRACES_EXPORTER": "otlp_proto_grpc"}, ("otlp_proto_grpc",)),
+        (ENDPOINT, ("otlp",)),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "  "}, ()),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://h/v1/traces"}, ("otlp",)),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, ()),
+    ],
+)
+def test_what_is_configured(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: tuple[str, ...]
+) -> None:
+    """An exporter's name or an endpoint asks for one; a protocol alone does not; none is none."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert exporters.configured() == expected
+
+
+def test_what_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exporter of the specification is made from its entry point; OTLP is forwarded."""
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console,otlp")
+    (made,) = exporters.create()
+    assert isinstance(made, ConsoleSpanExporter)
+    assert [one.name for one in exporters.forwarded()] == [
+        "http/protobuf http://localhost:4318/v1/traces"
+    ]
+
+
+def test_an_exporter_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A name that nobody serves is reported and left out; the others are made."""
+    caplog.set_level(logging.DEBUG, logger="flash_otel")
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "nowhere,console")
+    (made,) = exporters.create()
+    assert isinstance(made, ConsoleSpanExporter)
+    assert "no exporter named 'nowhere' is installed" in caplog.text
+
+
+def test_an_exporter_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exporter that cannot be made does not stop the others."""
+
+    class Broken:
+        """An entry point whose import fails."""
+
+        def load(self) -> object:
+            raise ImportError
+
+    monkeypatch.setattr(
+        exporters,
+        "entry_points",
+        lambda *, group, name: (
+            [Broken()] if name == "broken" else entry_points(group=group, name=name)
+        ),
+    )
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "broken,console")
+    (made,) = exporters.create()
+    assert isinstance(made, ConsoleSpanExporter)

@@ -1,0 +1,138 @@
+"""Arguments win over variables; a variable that cannot be understood does no harm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flash_otel.pipeline import options
+from flash_otel.pipeline.options import Options, exit_budget, in_worker, is_disabled, resolve
+
+OURS = (
+    "FLASH_OTEL_LEGACY_LOGS",
+    "FLASH_OTEL_STORE",
+    "FLASH_OTEL_PROPAGATION",
+    "FLASH_OTEL_EXIT_BUDGET",
+    "FLASH_OTEL_DISABLED",
+    "OTEL_SDK_DISABLED",
+    "RUNPOD_ENDPOINT_ID",
+    "RUNPOD_POD_ID",
+)
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of ours is set."""
+    for name in OURS:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_defaults() -> None:
+    """Nothing said: automatic lines, automatic propagation, the default store, no capture."""
+    assert resolve() == Options()
+    assert Options() == Options(None, "auto", "auto", None, capture_graphql=False)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "argument", "field", "said"),
+    [
+        ("FLASH_OTEL_LEGACY_LOGS", "false", True, "legacy_logs", "false"),
+        ("FLASH_OTEL_LEGACY_LOGS", " my.logger ", False, "legacy_logs", "my.logger"),
+        ("FLASH_OTEL_PROPAGATION", "link", "parent", "propagation", "link"),
+        ("FLASH_OTEL_STORE", "/tmp/a.db", "b.db", "store", "/tmp/a.db"),
+        ("FLASH_OTEL_STORE", "OFF", Path("b.db"), "store", False),
+        ("FLASH_OTEL_STORE", "0", "b.db", "store", False),
+    ],
+)
+def test_arguments_win(
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    argument: Any,
+    field: str,
+    said: object,
+) -> None:
+    """A variable is used where no argument is given, and only there."""
+    monkeypatch.setenv(variable, value)
+    assert getattr(resolve(), field) == said
+    given_argument: dict[str, Any] = {field: argument}
+    assert getattr(resolve(**given_argument), field) == argument
+
+
+@pytest.mark.parametrize(
+    ("store", "expected"), [(True, None), (None, None), (False, False), ("no", False), ("x", "x")]
+)
+def test_stores(store: Any, expected: object) -> None:
+    """True is the default store, False none, everything else a path."""
+    assert resolve(store=store).store == expected
+
+
+def test_true_beats_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`store=True` asks for the default store though the variable says off."""
+    monkeypatch.setenv("FLASH_OTEL_STORE", "off")
+    assert resolve(store=True).store is None
+
+
+@pytest.mark.parametrize("value", ["", "auto ", "child", "AUTO?", "\n"])
+def test_a_propagation_that_is_not_understood(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """A typo in the variable is the default; in the argument it is an error."""
+    monkeypatch.setenv("FLASH_OTEL_PROPAGATION", value)
+    assert resolve().propagation == "auto"
+    with pytest.raises(ValueError, match="it takes auto, link, parent"):
+        resolve(propagation="child")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2", 2.0),
+        ("0", 0.0),
+        ("60", 60.0),
+        ("0.25", 0.25),
+        ("-1", 0.5),
+        ("61", 0.5),
+        ("nan", 0.5),
+        ("inf", 0.5),
+        ("half", 0.5),
+        ("", 0.5),
+    ],
+)
+def test_exit_budgets(monkeypatch: pytest.MonkeyPatch, value: str, expected: float) -> None:
+    """Seconds from none to a minute; anything else is the default."""
+    monkeypatch.setenv("FLASH_OTEL_EXIT_BUDGET", value)
+    assert exit_budget() == expected
+
+
+@given(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0")))
+def test_any_variable(value: str) -> None:
+    """No value of a variable raises."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in OURS:
+            patched.setenv(name, value)
+        resolve()
+        assert 0 <= exit_budget() <= 60
+        is_disabled()
+
+
+@pytest.mark.parametrize("name", ["FLASH_OTEL_DISABLED", "OTEL_SDK_DISABLED"])
+@pytest.mark.parametrize(
+    ("value", "off"), [("1", True), ("True", True), ("", False), ("0", False), ("false", False)]
+)
+def test_switches(monkeypatch: pytest.MonkeyPatch, name: str, value: str, *, off: bool) -> None:
+    """Either variable switches off, if it says so."""
+    monkeypatch.setenv(name, value)
+    assert is_disabled() is off
+
+
+def test_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint id or a pod id makes a worker; an empty one does not."""
+    assert not in_worker()
+    monkeypatch.setenv("RUNPOD_POD_ID", "")
+    assert not in_worker()
+    monkeypatch.setenv("RUNPOD_POD_ID", "pod1")
+    assert in_worker()
+    assert options.in_worker()

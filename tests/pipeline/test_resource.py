@@ -1,0 +1,138 @@
+"""Who made the spans: the command line or a worker; OTEL_* variables win."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import metadata
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+from opentelemetry.sdk.resources import Resource
+from tracing.interpreter import run_python
+
+from flash_otel._version import __version__
+from flash_otel.pipeline import resource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VARIABLES = (
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SERVICE_NAME",
+    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS",
+    "RUNPOD_ENDPOINT_ID",
+    "RUNPOD_POD_ID",
+    "FLASH_RESOURCE_NAME",
+    "_FLASH_SOURCE_FINGERPRINT",
+)
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is nobody's yet, without Flash."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(metadata, "version", _not_installed)
+    monkeypatch.delitem(sys.modules, "runpod_flash", raising=False)
+
+
+def _not_installed(name: str) -> str:
+    raise metadata.PackageNotFoundError(name)
+
+
+def test_the_command_line() -> None:
+    """Outside a worker the service is flash-cli, with a random instance id of this process."""
+    found = dict(resource.create().attributes)
+    assert found["service.name"] == "flash-cli"
+    assert found["service.instance.id"] == resource._instance_id
+    assert found["telemetry.distro.name"] == "flash-otel"
+    assert found["telemetry.distro.version"] == __version__
+    assert found["telemetry.sdk.name"] == "opentelemetry"
+    assert "service.version" not in found
+    assert not [name for name in found if name.startswith("faas.")]
+
+
+def test_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker is named after its resource; faas.* tell resource, code and pod."""
+    monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "ep1")
+    assert resource.create().attributes["service.name"] == "flash-worker"
+    monkeypatch.setenv("RUNPOD_POD_ID", "pod1")
+    monkeypatch.setenv("FLASH_RESOURCE_NAME", "gpu_info")
+    monkeypatch.setenv("_FLASH_SOURCE_FINGERPRINT", "abc")
+    found = resource.create().attributes
+    assert found["service.name"] == found["faas.name"] == "gpu_info"
+    assert (found["faas.version"], found["faas.instance"]) == ("abc", "pod1")
+
+
+def test_variables_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OTEL_RESOURCE_ATTRIBUTES wins over what is found, OTEL_SERVICE_NAME over both."""
+    monkeypatch.setenv(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "service.name=theirs,service.version=9,service.instance.id=i,team=flash",
+    )
+    found = resource.create().attributes
+    assert (found["service.name"], found["service.version"]) == ("theirs", "9")
+    assert (found["service.instance.id"], found["team"]) == ("i", "flash")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "named")
+    assert resource.create().attributes["service.name"] == "named"
+
+
+def test_the_version_of_flash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Package metadata tell it; without them the imported module does, if it can."""
+    module = ModuleType("runpod_flash")
+    monkeypatch.setitem(sys.modules, "runpod_flash", module)
+    assert resource.flash_version() is None
+    module.__dict__["__version__"] = ("1", "4")
+    assert resource.flash_version() is None
+    module.__dict__["__version__"] = "1.4.2"
+    assert resource.flash_version() == "1.4.2"
+    monkeypatch.setattr(metadata, "version", lambda _name: "1.14.0")
+    found = resource.create().attributes
+    assert found["service.version"] == found["flash.version"] == "1.14.0"
+
+
+def test_a_broken_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metadata that cannot be read are as good as none."""
+
+    def broken(_name: str) -> str:
+        raise KeyError("Version")
+
+    monkeypatch.setattr(metadata, "version", broken)
+    assert resource.flash_version() is None
+
+
+def test_the_detector() -> None:
+    """As a detector it brings no schema URL, for a differing one would lose its attributes."""
+    found = resource.FlashResourceDetector().detect()
+    assert found.schema_url == ""
+    assert found.attributes["service.name"] == "flash-cli"
+    merged = Resource({"a": 1}, "https://opentelemetry.io/schemas/1.0.0").merge(found)
+    assert merged.attributes["service.name"] == "flash-cli"
+
+
+def test_detected_by_name(tmp_path: Path) -> None:
+    """OTEL_EXPERIMENTAL_RESOURCE_DETECTORS finds it by its entry point."""
+    code = """
+        from opentelemetry.sdk.resources import Resource
+        assert Resource.create().attributes["service.name"] == "flash-cli"
+    """
+    run_python(code, tmp_path, {"OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "runpod_flash"})
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_fork_is_another_instance(tmp_path: Path) -> None:
+    """A forked child has an instance id of its own."""
+    code = """
+        import os
+        from flash_otel.pipeline import resource
+
+        before = resource._instance_id
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if resource._instance_id != before else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert resource._instance_id == before
+    """
+    run_python(code, tmp_path)

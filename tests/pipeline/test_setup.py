@@ -1,0 +1,463 @@
+"""Which provider gets the spans, what runs for it, and how it ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import io
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import trace as trace_api
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.util._once import Once
+from tracing.interpreter import run_python
+
+import flash_otel
+from flash_otel.pipeline import setup
+from flash_otel.pipeline.convert import to_record
+from flash_otel.pipeline.switch import Switch, Switches
+from flash_otel.testing import Recorded
+from flash_otel.tracing.instrumentor import FlashInstrumentor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Begin without a global provider, and end uninstrumented."""
+    for name in ("FLASH_OTEL_DISABLED", "OTEL_SDK_DISABLED", "TRACEPARENT", "RUNPOD_POD_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
+    monkeypatch.setattr(trace_api, "_TRACER_PROVIDER", None)
+    monkeypatch.setattr(trace_api, "_TRACER_PROVIDER_SET_ONCE", Once())
+    monkeypatch.setattr(setup, "_disabled", None)
+    monkeypatch.setattr(setup, "_by_hand", None)
+    yield
+    FlashInstrumentor().uninstrument()
+
+
+@pytest.fixture
+def lines() -> io.StringIO:
+    """A stream for the bracketed lines: written by one of our own processors."""
+    return io.StringIO()
+
+
+def new_provider(**how: Any) -> tuple[Any, Recorded]:
+    """Make an application's provider, and see what ends on it."""
+    recorded = Recorded()
+    provider = TracerProvider(shutdown_on_exit=False, **how)
+    provider.add_span_processor(recorded)
+    return provider, recorded
+
+
+@flash_otel.trace_activate
+def activate(build_id: str, environment_name: str = "production") -> None:
+    """Activate: its end writes one bracketed line."""
+    assert build_id
+    assert environment_name
+
+
+LINE = "[DEPLOY] Environment production activated with build_id="
+
+
+def test_a_provider_that_is_set_later_is_joined(lines: io.StringIO) -> None:
+    """The global provider may come after `instrument()`, and even after the first span."""
+    flash_otel.instrument(legacy_logs=lines, store=False)
+    activate("b-own")
+    provider, recorded = new_provider()
+    trace_api.set_tracer_provider(provider)
+    activate("b-1")
+    activate("b-2")
+    assert [one.attributes["flash.build_id"] for one in recorded.records] == ["b-1", "b-2"]
+    assert lines.getvalue().splitlines() == [f"{LINE}{one}" for one in ("b-own", "b-1", "b-2")]
+
+
+def test_a_given_provider_wins(lines: io.StringIO) -> None:
+    """`tracer_provider` gets the spans, whatever is set globally."""
+    other, unused = new_provider()
+    trace_api.set_tracer_provider(other)
+    provider, recorded = new_provider()
+    flash_otel.instrument(tracer_provider=provider, legacy_logs=lines, store=False)
+    activate("b-1")
+    assert len(recorded.records) == 1
+    assert unused.records == []
+    assert lines.getvalue() == f"{LINE}b-1\n"
+
+
+def test_the_global_provider_is_never_set(lines: io.StringIO) -> None:
+    """Without one of the application's, ours stays private and the global one a proxy."""
+    flash_otel.instrument(legacy_logs=lines, store=False)
+    activate("b-1")
+    assert isinstance(trace_api.get_tracer_provider(), trace_api.ProxyTracerProvider)
+    assert trace_api._TRACER_PROVIDER is None
+    assert lines.getvalue() == f"{LINE}b-1\n"
+
+
+def test_processors_join_once(lines: io.StringIO) -> None:
+    """Instrumenting again and again does not double what an application's provider does."""
+    provider, recorded = new_provider()
+    for number in range(3):
+        flash_otel.instrument(tracer_provider=provider, legacy_logs=lines, store=False)
+        flash_otel.instrument(tracer_provider=provider, legacy_logs=lines, store=False)
+        activate(f"b-{number}")
+        flash_otel.uninstrument()
+        flash_otel.uninstrument()
+    assert len(recorded.records) == 3
+    assert lines.getvalue().splitlines() == [f"{LINE}b-{number}" for number in range(3)]
+    switches = [
+        one for one in provider._active_span_processor._span_processors if isinstance(one, Switch)
+    ]
+    assert len(switches) == 1
+    assert switches[0].processors == ()
+
+
+def test_two_providers_in_turn(lines: io.StringIO) -> None:
+    """A provider given and a global one: each is switched off when tracing ends."""
+    first, recorded = new_provider()
+    flash_otel.instrument(tracer_provider=first, legacy_logs=lines, store=False)
+    activate("b-1")
+    flash_otel.uninstrument()
+    activate("b-2")
+    trace_api.set_tracer_provider(first)
+    activate("b-3")
+    assert [one.attributes["flash.build_id"] for one in recorded.records] == ["b-1", "b-3"]
+    assert lines.getvalue() == f"{LINE}b-1\n"
+
+
+def test_a_trace_stays_with_its_provider(lines: io.StringIO) -> None:
+    """A trace goes on where its root began, though a provider is set meanwhile."""
+    provider, recorded = new_provider()
+
+    @flash_otel.trace_deploy
+    def deploy(app_name: str) -> None:
+        assert app_name
+        trace_api.set_tracer_provider(provider)
+        activate("b-1")
+
+    flash_otel.instrument(legacy_logs=lines, store=False)
+    deploy("shop")
+    assert recorded.records == []
+    activate("b-2")
+    assert len(recorded.records) == 1
+
+
+@dataclasses.dataclass
+class Unhashable(trace_api.TracerProvider):
+    """As logfire's: a dataclass around a provider, which compares and so has no hash."""
+
+    inner: Any
+
+    def get_tracer(self, *args: Any, **kwargs: Any) -> trace_api.Tracer:
+        tracer: trace_api.Tracer = self.inner.get_tracer(*args, **kwargs)
+        return tracer
+
+    def add_span_processor(self, processor: SpanProcessor) -> None:
+        self.inner.add_span_processor(processor)
+
+
+class Slotted(trace_api.TracerProvider):
+    """One that cannot be referred to weakly, and takes no processors."""
+
+    __slots__ = ("inner",)
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def get_tracer(self, *args: Any, **kwargs: Any) -> trace_api.Tracer:
+        tracer: trace_api.Tracer = self.inner.get_tracer(*args, **kwargs)
+        return tracer
+
+
+@pytest.mark.parametrize(("kind", "written"), [(Unhashable, True), (Slotted, False)])
+def test_providers_of_other_kinds(kind: Any, lines: io.StringIO, *, written: bool) -> None:
+    """Wrapped, unhashable and minimal providers get the spans; lines where processors fit."""
+    inner, recorded = new_provider()
+    flash_otel.instrument(tracer_provider=kind(inner), legacy_logs=lines, store=False)
+    activate("b-1")
+    activate("b-2")
+    assert len(recorded.records) == 2
+    assert lines.getvalue().count(LINE) == (2 if written else 0)
+
+
+def test_switches_do_not_keep_providers() -> None:
+    """A provider that the application drops is gone, its switch with it."""
+    switches = Switches()
+    provider = TracerProvider(shutdown_on_exit=False)
+    gone = weakref.ref(provider)
+    first = switches.of(provider)
+    assert switches.of(provider) is first
+    del provider
+    gc.collect()
+    assert gone() is None
+    other = TracerProvider(shutdown_on_exit=False)
+    assert switches.of(other) is not first
+    assert len(switches._held) == 1
+
+
+def test_an_unsampled_trace_on_our_own(monkeypatch: pytest.MonkeyPatch, lines: io.StringIO) -> None:
+    """On our own provider an unsampled parent is recorded, without the sampled bit."""
+    ended: list[ReadableSpan] = []
+
+    class Kept(SpanProcessor):
+        """Keeps what ends."""
+
+        def on_end(self, span: ReadableSpan) -> None:
+            ended.append(span)
+
+    monkeypatch.setattr(setup, "_recording", lambda _options: [Kept()])
+    monkeypatch.setenv("TRACEPARENT", f"00-{'a' * 32}-{'b' * 16}-00")
+    flash_otel.instrument(legacy_logs=lines, store=False)
+    flash_otel.trace_deploy(activate)("b-1")
+    records = [to_record(span) for span in ended]
+    assert [one.name for one in records] == ["flash.activate", "flash.deploy"]
+    assert {one.trace_id for one in records} == {"a" * 32}
+    assert [one.sampled for one in records] == [False, False]
+    assert lines.getvalue() == f"{LINE}b-1\n"
+
+
+def test_an_unsampled_trace_on_a_joined_provider(
+    monkeypatch: pytest.MonkeyPatch, lines: io.StringIO
+) -> None:
+    """On an application's provider, what its sampler drops is dropped, lines included."""
+    monkeypatch.setenv("TRACEPARENT", f"00-{'a' * 32}-{'b' * 16}-00")
+    provider, recorded = new_provider()
+    flash_otel.instrument(tracer_provider=provider, legacy_logs=lines, store=False)
+    flash_otel.trace_deploy(activate)("b-1")
+    assert recorded.records == []
+    assert lines.getvalue() == ""
+
+
+def test_a_sampler_that_drops_everything(lines: io.StringIO) -> None:
+    """A dropping provider of the application's changes nothing for the call."""
+    provider, recorded = new_provider(sampler=ALWAYS_OFF)
+    flash_otel.instrument(tracer_provider=provider, legacy_logs=lines, store=False)
+    activate("b-1")
+    assert recorded.records == []
+
+
+@pytest.mark.parametrize("sampler", ["always_off", "traceidratio", "parentbased_always_off"])
+def test_samplers_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, lines: io.StringIO, sampler: str
+) -> None:
+    """OTEL_TRACES_SAMPLER decides what our exporters get; lines are written all the same."""
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0")
+    flash_otel.instrument(legacy_logs=lines, store=False)
+    activate("b-1")
+    assert lines.getvalue() == f"{LINE}b-1\n"
+
+
+@pytest.mark.parametrize("variable", ["FLASH_OTEL_DISABLED", "OTEL_SDK_DISABLED"])
+@pytest.mark.parametrize("value", ["1", "true", "YES", " on "])
+def test_disabled(
+    monkeypatch: pytest.MonkeyPatch, lines: io.StringIO, variable: str, value: str
+) -> None:
+    """Both switches leave everything as it is, decorators included."""
+    monkeypatch.setenv(variable, value)
+    provider, recorded = new_provider()
+    trace_api.set_tracer_provider(provider)
+    flash_otel.instrument(legacy_logs=lines, store=False)
+    activate("b-1")
+    assert recorded.records == []
+    assert lines.getvalue() == ""
+    assert setup.current_options() is None
+
+
+def test_a_wrong_propagation() -> None:
+    """An argument that is none of the three is refused, and nothing is active then."""
+    with pytest.raises(ValueError, match="propagation is 'child'; it takes auto, link, parent"):
+        flash_otel.instrument(propagation="child")  # type: ignore[arg-type]  # the mistake is the test
+    assert not FlashInstrumentor().is_instrumented_by_opentelemetry
+
+
+def test_flush_without_anything() -> None:
+    """There is nothing to wait for before `instrument()`, nor after `uninstrument()`."""
+    assert flash_otel.flush()
+    flash_otel.instrument(legacy_logs=False, store=False)
+    assert flash_otel.flush(0.1)
+    flash_otel.uninstrument()
+    assert flash_otel.flush(0)
+
+
+def test_flush_waits_for_the_store(tmp_path: Path) -> None:
+    """What has ended when `flush` returns True is in the store."""
+    import sqlite3
+    from contextlib import closing
+
+    path = tmp_path / "spans.db"
+    flash_otel.instrument(legacy_logs=False, store=path)
+    activate("b-1")
+    assert flash_otel.flush(30)
+    with closing(sqlite3.connect(path)) as database:
+        (count,) = database.execute("SELECT count(*) FROM spans").fetchone()
+    assert count == 1
+
+
+def test_processors_that_cannot_be_made(
+    monkeypatch: pytest.MonkeyPatch, lines: io.StringIO
+) -> None:
+    """A store that cannot be set up costs the store only."""
+
+    def broken(_options: Any) -> Any:
+        raise OSError
+
+    monkeypatch.delenv("FLASH_OTEL_RAISE")
+    monkeypatch.setattr(setup, "_recording", broken)
+    flash_otel.instrument(legacy_logs=lines, store=False)
+    activate("b-1")
+    assert lines.getvalue() == f"{LINE}b-1\n"
+
+
+def test_the_first_span_from_many_threads(lines: io.StringIO) -> None:
+    """Roots that start at the same time in many threads share one set of processors."""
+    provider, recorded = new_provider()
+    flash_otel.instrument(tracer_provider=provider, legacy_logs=lines, store=False)
+    barrier = threading.Barrier(16)
+
+    def work() -> None:
+        barrier.wait(60)
+        activate("b-1")
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(recorded.records) == 16
+    assert lines.getvalue().count(LINE) == 16
+
+
+def test_waiting_roots_end_with_tracing() -> None:
+    """A root that no deployment claimed ends with an unknown outcome."""
+    from flash_otel.testing import recording
+    from flash_otel.tracing import pending
+    from flash_otel.tracing.scope import Scope
+    from flash_otel.tracing.sources import ENDED
+    from flash_otel.tracing.spec import DEPLOY
+
+    with recording() as spans:
+        tracer = setup.tracer()
+        assert tracer is not None
+        for _ in range(2):
+            root = Scope(DEPLOY, tracer, ENDED, ({}, {}), None)
+            pending.hold(root, root.open())
+        pending.abandon()
+        pending.abandon()
+    assert [one.attributes["flash.outcome"] for one in spans.records] == ["unknown", "unknown"]
+
+
+def test_a_waiting_root_is_claimed() -> None:
+    """The deployment that follows takes over the waiting root: one span, its facts, its end."""
+    from flash_otel.testing import recording
+    from flash_otel.tracing import pending
+    from flash_otel.tracing.scope import Scope
+    from flash_otel.tracing.sources import ENDED
+    from flash_otel.tracing.spec import DEPLOY
+
+    with recording() as spans:
+        tracer = setup.tracer()
+        assert tracer is not None
+        root = Scope(DEPLOY, tracer, ENDED, ({}, {}), None)
+        pending.hold(root, root.open())
+
+        @flash_otel.trace_deploy
+        def deploy(app_name: str) -> None:
+            activate(f"b-{app_name}")
+
+        deploy("shop")
+        assert pending.claim("flash.deploy") is None
+    assert spans.tree() == ["flash.deploy", "  flash.activate"]
+    assert spans.records[0].attributes["flash.app_name"] == "shop"
+    assert spans.records[0].attributes["flash.outcome"] == "returned"
+
+
+# --- whole processes -----------------------------------------------------------------------------
+
+SILENT = """
+    import socket, sys, threading
+
+    def refuse(*args):
+        raise AssertionError("a socket was made")
+
+    socket.socket.connect = refuse
+    socket.getaddrinfo = refuse
+
+    import flash_otel
+
+    flash_otel.instrument(store=False, legacy_logs=False)
+
+    @flash_otel.trace_activate
+    def activate(build_id):
+        return build_id
+
+    assert activate("b-1") == "b-1"
+    assert [one.name for one in threading.enumerate()] == ["MainThread"], threading.enumerate()
+    exporters = [one for one in sys.modules if one.startswith("opentelemetry.exporter")]
+    assert exporters == [], exporters
+    assert "grpc" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{}, {"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}],
+)
+def test_nothing_configured_nothing_started(tmp_path: Path, variables: dict[str, str]) -> None:
+    """Without an exporter there is no exporter object, no socket and no thread."""
+    done = run_python(SILENT, tmp_path, variables)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_the_store_is_the_only_thread(tmp_path: Path) -> None:
+    """With the store on, one thread is added: its writer's."""
+    code = """
+        import threading, flash_otel
+
+        flash_otel.instrument(legacy_logs=False)
+        flash_otel.trace_activate(lambda: None)()
+        others = [one for one in threading.enumerate() if one is not threading.main_thread()]
+        assert len(others) == 1, others
+        assert others[0].daemon
+    """
+    done = run_python(code, tmp_path)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_the_console_exporter(tmp_path: Path) -> None:
+    """An exporter that is asked for gets the spans before the process ends."""
+    code = """
+        import flash_otel
+
+        flash_otel.instrument(store=False, legacy_logs=False)
+        flash_otel.trace_activate(lambda build_id: build_id)("b-1")
+    """
+    done = run_python(
+        code, tmp_path, {"OTEL_TRACES_EXPORTER": "console", "FLASH_OTEL_EXIT_BUDGET": "20"}
+    )
+    assert '"flash.build_id": "b-1"' in done.stdout
+    assert done.stderr == ""
+
+
+def test_an_exporter_that_nobody_answers(tmp_path: Path) -> None:
+    """A collector that refuses connections changes neither exit status nor standard output."""
+    code = """
+        import flash_otel
+
+        flash_otel.instrument(store=False, legacy_logs=False)
+        flash_otel.trace_activate(lambda build_id: build_id)("b-1")
+        print("done")
+    """
+    done = run_python(
+        code,
+        tmp_path,
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "FLASH_OTEL_EXIT_BUDGET": "0.1"},
+    )
+    assert done.stdout == "done\n"

@@ -1,0 +1,160 @@
+"""The public face: what is exported, what it shows of itself, what its import costs."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from tracing.interpreter import run_python
+
+import flash_otel
+from flash_otel import testing
+
+PACKAGE = Path(flash_otel.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# What `import flash_otel` must not load: each costs, and none is needed before it is used.
+LATE = (
+    "opentelemetry.sdk",
+    "opentelemetry.exporter",
+    "grpc",
+    "rich",
+    "typer",
+    "click",
+    "sqlite3",
+    "httpx",
+    "aiohttp",
+    "requests",
+    "platformdirs",
+    "google.protobuf",
+    "runpod_flash",
+    "flash_otel.diagnosis",
+    "flash_otel.report",
+    "flash_otel.cli",
+    "flash_otel.demo",
+)
+
+
+def test_all_is_what_is_exported() -> None:
+    """`__all__` is sorted, and holds every public name that is no module."""
+    public = [
+        name
+        for name, value in vars(flash_otel).items()
+        if (not name.startswith("_") or name == "__version__") and not isinstance(value, ModuleType)
+    ]
+    assert flash_otel.__all__ == sorted(public)
+
+
+@pytest.mark.parametrize("name", [one for one in flash_otel.__all__ if one != "__version__"])
+def test_public_objects(name: str) -> None:
+    """Each public object shows the public module, its own name, and documentation."""
+    found = getattr(flash_otel, name)
+    assert found.__module__ == "flash_otel"
+    assert found.__name__ == name
+    assert found.__doc__
+
+
+def test_public_testing_helpers() -> None:
+    """What `flash_otel.testing` defines in public is documented, and shows that module."""
+    public = [
+        one
+        for name, one in vars(testing).items()
+        if not name.startswith("_") and getattr(one, "__module__", "") == testing.__name__
+    ]
+    assert {one.__name__ for one in public} >= {"recording", "fixed", "FixedIds", "FixedClock"}
+    assert all(inspect.getdoc(one) for one in public)
+
+
+def test_decorators_name_their_facts() -> None:
+    """A decorator's documentation names its span and every fact that it takes a source for."""
+    for name in flash_otel.__all__:
+        found = getattr(flash_otel, name)
+        if name.startswith("trace_"):
+            assert f"`{found.spec.name}`" in found.__doc__
+            for fact in found.spec.facts:
+                assert fact in found.__doc__
+            assert repr(found) == f"<flash_otel.{name}: {found.spec.name}>"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "",
+        "flash_otel.instrument()",
+        "flash_otel.instrument(); flash_otel.uninstrument()",
+        "flash_otel.trace_activate(lambda: 1)()",
+    ],
+)
+def test_what_an_import_loads(tmp_path: Path, use: str) -> None:
+    """Importing and switching on load the API alone: the rest comes with the first span."""
+    code = f"""
+import sys
+import flash_otel
+{use}
+late = {LATE!r}
+loaded = [one for one in sys.modules if one.startswith(late)]
+loaded = [one for one in loaded if any(one == name or one.startswith(name + ".") for name in late)]
+assert loaded == [], loaded
+"""
+    run_python(code, tmp_path)
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return what a module imports, whenever it does."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+# Each row: a part of the package, and what of ours it must not import.
+LAYERS = [
+    ("tracing", ("diagnosis", "report", "cli", "demo")),
+    ("pipeline", ("diagnosis", "report", "cli", "demo")),
+    ("diagnosis", ("tracing", "cli", "demo", "report")),
+    ("report", ("tracing", "cli", "demo")),
+    ("cli", ()),
+    ("semconv.py", ("",)),
+    ("manifest.py", ("tracing", "pipeline", "diagnosis", "report", "cli", "demo", "records", "_")),
+    ("records.py", ("",)),
+    ("_guard.py", ("",)),
+]
+
+
+@pytest.mark.parametrize(("part", "forbidden"), LAYERS, ids=[part for part, _ in LAYERS])
+def test_layers(part: str, forbidden: tuple[str, ...]) -> None:
+    """Each part imports only what lies below it."""
+    members = [one for one in MODULES if one.relative_to(PACKAGE).as_posix().startswith(part)]
+    for path in members:
+        for name in imports_of(path):
+            for other in forbidden:
+                assert not name.startswith(f"flash_otel.{other}"), f"{path} imports {name}"
+
+
+def test_plain_modules_need_no_opentelemetry() -> None:
+    """Names, manifests and records need nothing but Python."""
+    for name in ("semconv.py", "manifest.py", "records.py"):
+        for imported in imports_of(PACKAGE / name):
+            top = imported.partition(".")[0]
+            assert top == "flash_otel" or top in sys.stdlib_module_names, f"{name}: {imported}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_every_module_says_what_it_is(path: Path) -> None:
+    """Every module begins with a docstring whose first line is a sentence of its own."""
+    doc = ast.get_docstring(ast.parse(path.read_text("utf-8")))
+    assert doc
+    assert doc.split("\n\n", maxsplit=1)[0].rstrip().endswith((".", ":", "."))
+
+
+def test_the_package_is_typed() -> None:
+    """The marker that tells type checkers so is there."""
+    assert (PACKAGE / "py.typed").is_file()

@@ -1,0 +1,49 @@
+"""Every test here begins as a fresh process does: no variable, no provider, nothing remembered."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from opentelemetry import trace as trace_api
+from opentelemetry.util._once import Once
+
+from flash_otel.pipeline import redaction, setup
+from flash_otel.testing import recording
+from flash_otel.tracing import relation
+from flash_otel.tracing.instrumentor import FlashInstrumentor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from flash_otel.testing import Recorded
+
+OURS = ("OTEL_", "FLASH_", "RUNPOD_", "TRACEPARENT", "TRACESTATE")
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Clear the variables, the global provider and what the process has remembered."""
+    for name in [one for one in os.environ if one.startswith(OURS)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trace_api, "_TRACER_PROVIDER", None)
+    monkeypatch.setattr(trace_api, "_TRACER_PROVIDER_SET_ONCE", Once())
+    monkeypatch.setattr(setup, "_disabled", None)
+    monkeypatch.setattr(setup, "_by_hand", None)
+    relation.reset()
+    redaction.forget()
+    yield
+    FlashInstrumentor().uninstrument()
+    relation.reset()
+    redaction.forget()
+
+
+@pytest.fixture
+def spans() -> Iterator[Recorded]:
+    """Record with fixed ids and the fixed clock."""
+    with recording() as recorded:
+        yield recorded

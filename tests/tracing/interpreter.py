@@ -1,0 +1,37 @@
+"""A Python process of its own, for what holds for a whole process only."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+KEPT = ("PATH", "HOME", "LANG", "SYSTEMROOT", "TMPDIR", "VIRTUAL_ENV")
+
+
+def run_python(
+    code: str, folder: Path, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a script in `folder`, with no variable of ours but the named ones.
+
+    Raises:
+        AssertionError: It did not exit with status 0; its output is in the message.
+    """
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(code)],
+        cwd=folder,
+        env={**kept, "XDG_STATE_HOME": str(folder), "FLASH_OTEL_RAISE": "1", **(variables or {})},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done

@@ -1,0 +1,231 @@
+"""What is huge, empty, null or of the wrong type is recorded as what it is, or left out."""
+
+from __future__ import annotations
+
+import asyncio
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import flash_otel
+from flash_otel.manifest import digest
+from flash_otel.testing import recording
+from flash_otel.tracing import facts
+
+if TYPE_CHECKING:
+    from flash_otel.testing import Recorded
+
+
+@flash_otel.trace_upload
+def upload(manifest: Any = None, **_more: Any) -> None:
+    """Write a manifest."""
+
+
+@flash_otel.trace_upload(persisted="return")
+def upload_answered(manifest: Any, answer: Any) -> Any:
+    """Write a manifest, and hand out what the server answered."""
+    assert manifest is not None
+    return answer
+
+
+@flash_otel.trace_runtime_fetch
+def fetch(answer: Any) -> Any:
+    """Read a manifest."""
+    return answer
+
+
+@flash_otel.trace_manifest_fetch(environment="return.0", build_id="nowhere", manifest="return.1")
+async def attempt(environment: Any, manifest: Any) -> tuple[Any, Any]:
+    """Read environment and manifest."""
+    return environment, manifest
+
+
+def attributes_of(spans: Recorded) -> dict[str, Any]:
+    """Return the attributes of the only span."""
+    (span,) = spans.records
+    return dict(span.attributes)
+
+
+def test_a_mapping_beyond_all_bounds(spans: Recorded) -> None:
+    """Of 10,000 endpoints 1,000 are named; the count and the digest are of all, the cut is told."""
+    endpoints = {f"resource_{number}": f"https://h/{number}" for number in range(10_000)}
+    upload({"version": "1.0", "resources_endpoints": endpoints})
+    attributes = attributes_of(spans)
+    assert attributes["flash.endpoint_count"] == 10_000
+    assert attributes["flash.endpoint_names"] == tuple(endpoints)[:1000]
+    assert attributes["flash.endpoint_urls"] == tuple(endpoints.values())[:1000]
+    assert attributes["flash.endpoints_digest"] == digest(endpoints)
+    assert set(attributes["flash.truncated"]) == {"flash.endpoint_names", "flash.endpoint_urls"}
+    assert attributes["flash.manifest_keys"] == ("version", "resources_endpoints")
+
+
+def test_exactly_a_thousand(spans: Recorded) -> None:
+    """A list of 1,000 is whole, and so not marked."""
+    upload({"resources_endpoints": {str(number): "u" for number in range(1000)}})
+    attributes = attributes_of(spans)
+    assert len(attributes["flash.endpoint_names"]) == 1000
+    assert "flash.truncated" not in attributes
+
+
+def test_a_manifest_of_fifty_megabytes(spans: Recorded) -> None:
+    """A manifest that is too large to measure has no size; everything else is told."""
+    upload({"source": "x" * 50_000_000, "resources_endpoints": {"gpu": "https://h/1"}})
+    attributes = attributes_of(spans)
+    assert "flash.manifest.size" not in attributes
+    assert attributes["flash.endpoint_count"] == 1
+
+
+def test_nothing_is_a_null_manifest(spans: Recorded) -> None:
+    """None given as a manifest is no attribute of value None."""
+    upload(None)
+    upload()
+    for span in spans.records:
+        assert None not in span.attributes.values()
+        assert span.attributes["flash.manifest_keys"] == ()
+        assert "flash.endpoint_count" not in span.attributes
+
+
+def test_an_empty_mapping(spans: Recorded) -> None:
+    """An empty mapping is a mapping of none: count 0, no names, its own digest."""
+    fetch({"version": "1.0", "resources_endpoints": {}})
+    assert attributes_of(spans) == {
+        "flash.manifest.state": "incomplete",
+        "flash.manifest_keys": ("version", "resources_endpoints"),
+        "flash.endpoint_count": 0,
+        "flash.endpoint_names": (),
+        "flash.endpoints_digest": digest({}),
+        "flash.outcome": "returned",
+    }
+
+
+@pytest.mark.parametrize("wrong", [None, [], ["gpu"], "gpu", 5, True])
+def test_endpoints_of_the_wrong_type(wrong: object) -> None:
+    """What is no mapping gives no count; the key is seen to be there."""
+    with recording() as spans:
+        fetch({"resources_endpoints": wrong})
+        upload({"resources_endpoints": wrong})
+    for span in spans.records:
+        assert "flash.endpoint_count" not in span.attributes
+        assert span.attributes["flash.manifest_keys"] == ("resources_endpoints",)
+    assert spans.records[0].attributes["flash.manifest.state"] == "incomplete"
+
+
+@pytest.mark.parametrize("null", [None, [], "text", 5])
+def test_a_null_manifest(null: object) -> None:
+    """A read that answers without a manifest says so."""
+    with recording() as spans:
+        fetch(null)
+    attributes = attributes_of(spans)
+    assert attributes["flash.manifest.state"] == "null"
+    assert "flash.manifest_keys" not in attributes
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        (None, {"flash.environment.state": "null"}),
+        ([], {"flash.environment.state": "null"}),
+        ({}, {"flash.environment.state": "no_active_build"}),
+        ({"activeBuildId": None}, {"flash.environment.state": "no_active_build"}),
+        ({"activeBuildId": ""}, {"flash.environment.state": "no_active_build"}),
+        (
+            {"activeBuildId": "b-1"},
+            {"flash.environment.state": "active", "flash.build_id": "b-1"},
+        ),
+    ],
+)
+def test_what_is_said_of_the_environment(environment: Any, expected: dict[str, str]) -> None:
+    """A null environment, one without an active build and one with it are told apart."""
+    with recording() as spans:
+        asyncio.run(attempt(environment, {"resources_endpoints": {"gpu": "u"}}))
+    attributes = attributes_of(spans)
+    told = {name: attributes.get(name) for name in ("flash.environment.state", "flash.build_id")}
+    assert {name: value for name, value in told.items() if value is not None} == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "count", "fault"),
+    [
+        ({"resources_endpoints": {"gpu": "https://h/1"}}, 1, None),
+        ({"resources_endpoints": {}}, 0, "manifest_not_persisted"),
+        ({}, 0, "manifest_not_persisted"),
+        ({"resources_endpoints": {"gpu": "https://h/2"}}, 1, "endpoints_differ"),
+    ],
+)
+def test_what_the_server_answered(answer: Any, count: int, fault: str | None) -> None:
+    """The endpoints that the server says it stored are counted, and compared with the written."""
+    written = {"resources_endpoints": {"gpu": "https://h/1"}}
+    with recording() as spans:
+        assert upload_answered(written, answer) is answer
+    attributes = attributes_of(spans)
+    assert attributes["flash.persisted_endpoint_count"] == count
+    assert attributes.get("flash.fault") == fault
+    assert attributes["flash.outcome"] == "returned"
+
+
+def test_mappings_that_are_no_dicts(spans: Recorded) -> None:
+    """Read-only mappings are read, and not changed."""
+    upload(MappingProxyType({"resources_endpoints": MappingProxyType({"gpu": "https://h/1"})}))
+    assert attributes_of(spans)["flash.endpoint_names"] == ("gpu",)
+
+
+def test_names_that_no_exporter_can_encode(spans: Recorded) -> None:
+    """A lone surrogate, which JSON can spell, does not reach exporters that would fail on it."""
+    fetch({"resources_endpoints": {"gpu\ud800": "https://h/\udfff"}, "\ud800": 1})
+    for value in attributes_of(spans).values():
+        repr(value).encode("utf-8")
+        for text in value if isinstance(value, tuple) else (value,):
+            assert not isinstance(text, str) or text.encode("utf-8")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+    max_leaves=12,
+)
+RENDERERS = [
+    facts.text("a", "b"),
+    facts.number("a"),
+    facts.endpoint_total,
+    facts.endpoints_deployed,
+    facts.endpoints_written,
+    facts.endpoints_read,
+    facts.manifest_written,
+    facts.manifest_read,
+    facts.persisted,
+    facts.environment_answer,
+    facts.endpoint_url,
+]
+
+
+@given(st.sampled_from(RENDERERS), VALUES | st.just({"resources_endpoints": {1: 2, "a": None}}))
+def test_renderers_take_anything(render: Any, value: Any) -> None:
+    """Whatever a source finds is rendered without raising, and never as None."""
+    for rendered in render(value).values():
+        assert isinstance(rendered, str | int | list)
+        assert not isinstance(rendered, list) or all(isinstance(one, str) for one in rendered)
+
+
+@given(st.dictionaries(st.text(), VALUES), VALUES)
+def test_any_manifest_can_be_uploaded_and_read(manifest: dict[str, Any], endpoints: Any) -> None:
+    """No manifest breaks the call that is traced."""
+    whole = {**manifest, "resources_endpoints": endpoints}
+    with recording() as spans:
+        upload(whole)
+        assert fetch(whole) is whole
+    assert [span.status for span in spans.records] == ["unset", "unset"]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[::1", "http://h:99999999/x", "::", "nothing", "", None, 5]
+)
+def test_urls_that_are_none(url: object) -> None:
+    """A URL that cannot be parsed is told as it is, without a host."""
+    with recording() as spans:
+        flash_otel.trace_call(endpoint_url="url")(lambda url: url)(url)
+    (span,) = spans.records
+    expected = url if isinstance(url, str) and url else None
+    assert span.attributes.get("flash.endpoint_url") == expected

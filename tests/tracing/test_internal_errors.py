@@ -1,0 +1,216 @@
+"""Whatever fails inside flash_otel, the traced call goes on as if it were untraced."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+import flash_otel
+from flash_otel import _guard, manifest
+from flash_otel.pipeline import setup
+from flash_otel.testing import recording
+from flash_otel.tracing import carriers, clock, live, outcome, relation, scope
+
+
+class Broken(RuntimeError):  # noqa: N818 - what it is
+    """An error of ours."""
+
+
+def breaks(*_args: Any, **_kwargs: Any) -> Any:
+    """Fail, whatever is asked."""
+    raise Broken
+
+
+class BreaksAtStart(SpanProcessor):
+    """A processor that fails on every span that starts."""
+
+    on_start = breaks
+
+
+class BreaksAtEnd(SpanProcessor):
+    """A processor that fails on every span that ends."""
+
+    on_end = breaks
+
+
+@flash_otel.trace_upload(carrier=True)
+def upload(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the very manifest that came in, or fail as the user's code does."""
+    if "fail" in manifest:
+        raise LookupError
+    return manifest
+
+
+@flash_otel.trace_upload(carrier=True)
+async def upload_async(manifest: dict[str, Any]) -> dict[str, Any]:
+    """As `upload`, later."""
+    await asyncio.sleep(0)
+    if "fail" in manifest:
+        raise LookupError
+    return manifest
+
+
+@pytest.fixture(autouse=True)
+def in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Swallow, as outside of flash_otel's own tests."""
+    monkeypatch.delenv("FLASH_OTEL_RAISE")
+    monkeypatch.setattr(_guard, "_reported", set())
+
+
+def calls_work() -> None:
+    """Check that calls return and raise what they do untraced."""
+    mine = {"version": "1.0"}
+    untyped: Any = upload_async
+
+    @flash_otel.trace_deploy
+    def deploy() -> dict[str, Any]:
+        return upload(mine)
+
+    for _ in range(2):
+        assert deploy()["version"] == "1.0"
+        assert asyncio.run(upload_async(mine))["version"] == "1.0"
+        with pytest.raises(LookupError):
+            upload({"fail": 1})
+        with pytest.raises(LookupError):
+            asyncio.run(upload_async({"fail": 1}))
+        with pytest.raises(TypeError, match="missing 1 required positional argument"):
+            untyped()
+    assert mine == {"version": "1.0"}
+
+
+FAULTS: list[tuple[Any, str]] = [
+    (setup, "tracer"),
+    (relation, "relate"),
+    (carriers, "write"),
+    (clock, "now"),
+    (live, "visible"),
+    (manifest, "secrets"),
+    (outcome, "classify"),
+    (outcome, "exception_attributes"),
+    (scope, "scrub_value"),
+    (scope, "find"),
+    (scope.Scope, "open"),
+    (scope.Scope, "join"),
+    (scope.Scope, "end"),
+    (scope.Scope, "learn_at_end"),
+]
+
+
+@pytest.mark.parametrize(("owner", "name"), FAULTS, ids=[name for _, name in FAULTS])
+def test_faults_inside(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+    """A fault in any step of ours does not reach the call, nor the next one."""
+    with recording():
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, name, breaks)
+            calls_work()
+        calls_work()
+
+
+@pytest.mark.parametrize("processor", [BreaksAtStart(), BreaksAtEnd()])
+def test_processors_that_fail(processor: SpanProcessor) -> None:
+    """A processor of the application's own that fails does not reach the call."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    flash_otel.instrument(tracer_provider=provider, legacy_logs=False, store=False)
+    calls_work()
+
+
+def test_a_provider_that_fails() -> None:
+    """A provider that makes no tracer leaves the call untraced."""
+
+    class NoTracers(TracerProvider):
+        """Makes none."""
+
+        get_tracer = breaks
+
+    provider = NoTracers(shutdown_on_exit=False)
+    flash_otel.instrument(tracer_provider=provider, legacy_logs=False, store=False)
+    calls_work()
+
+
+def test_sources_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An extractor or a property that fails has found nothing, also under our own tests."""
+    monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
+
+    class Hostile:
+        """Fails wherever it is looked at."""
+
+        @property
+        def id(self) -> str:
+            raise Broken
+
+        def __getattr__(self, name: str) -> Any:
+            raise Broken(name)
+
+    @flash_otel.trace_activate(build_id="build.id", environment_id=breaks)
+    def activate(build: Hostile) -> Hostile:
+        return build
+
+    hostile = Hostile()
+    with recording() as spans:
+        assert activate(hostile) is hostile
+    (span,) = spans.records
+    assert span.attributes == {"flash.outcome": "returned"}
+
+
+def test_a_value_that_cannot_be_rendered() -> None:
+    """A value that fails when it is rendered costs its own attribute, not the span."""
+
+    class Liar(str):
+        """A string that cannot say what it is."""
+
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            raise Broken
+
+    with recording() as spans:
+        flash_otel.trace_activate(lambda build_id, environment_id: (build_id, environment_id))(
+            Liar("x"), "e-1"
+        )
+    (span,) = spans.records
+    assert span.attributes == {"flash.environment_id": "e-1", "flash.outcome": "returned"}
+
+
+def test_a_span_ends_although_its_end_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails while the outcome is told does not leave the span open."""
+    monkeypatch.setattr(live, "visible", breaks)
+    with recording() as spans:
+        upload({})
+    assert len(spans.records) == 1
+
+
+def test_reported_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An internal error is logged once per place, at debug level, with its traceback."""
+    caplog.set_level(logging.DEBUG, logger="flash_otel")
+    monkeypatch.setattr(relation, "relate", breaks)
+    with recording():
+        for _ in range(3):
+            upload({})
+    (record,) = [one for one in caplog.records if "internal error" in one.message]
+    assert record.levelno == logging.DEBUG
+    assert "the start of flash.manifest.upload" in record.message
+    assert record.exc_info is not None
+    assert record.exc_info[0] is Broken
+
+
+def test_raised_in_our_own_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With FLASH_OTEL_RAISE an internal error is raised."""
+    monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
+    monkeypatch.setattr(relation, "relate", breaks)
+    with recording(), pytest.raises(Broken):
+        upload({})
+
+
+def test_suppressed_instrumentation() -> None:
+    """Where the application suppresses instrumentation, the call is not traced."""
+    from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+    with recording() as spans:
+        with suppress_instrumentation():
+            assert upload({"version": 1}) == {"version": 1}
+        assert spans.records == []

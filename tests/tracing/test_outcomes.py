@@ -1,0 +1,297 @@
+"""How calls end: the user's exception stays the user's, and the span tells what it was."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer
+
+import flash_otel
+from flash_otel.tracing import outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from flash_otel.records import SpanRecord
+    from flash_otel.testing import Recorded
+
+
+class ServerDisconnectedError(Exception):
+    """Named as aiohttp's: the request went out, the answer did not come."""
+
+
+class ClientConnectorError(ServerDisconnectedError):
+    """Named as aiohttp's: the request did not go out, though it derives from those that did."""
+
+
+def only(spans: Recorded) -> SpanRecord:
+    """Return the only span."""
+    (span,) = spans.records
+    return span
+
+
+def run(function: Callable[[], Any], *, is_async: bool, decorator: Any) -> None:
+    """Call a function, or a coroutine function that calls it, decorated."""
+
+    async def later() -> None:
+        await asyncio.sleep(0)
+        function()
+
+    if not is_async:
+        decorator(function)()
+        return
+    # Not asyncio.run, which turns a KeyboardInterrupt into one of its own.
+    coroutine = decorator(later)()
+    try:
+        coroutine.send(None)
+        coroutine.send(None)
+    finally:
+        coroutine.close()
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    """Make a function that raises."""
+
+    def user_code() -> None:
+        raise error
+
+    return user_code
+
+
+FAILURES: list[tuple[BaseException, str, str, str]] = [
+    (ValueError("no"), "ValueError", "failed", "failed"),
+    (KeyboardInterrupt(), "KeyboardInterrupt", "cancelled", "unknown"),
+    (asyncio.CancelledError(), "asyncio.exceptions.CancelledError", "cancelled", "unknown"),
+    (GeneratorExit(), "GeneratorExit", "cancelled", "unknown"),
+    (SystemExit(1), "SystemExit", "failed", "failed"),
+    (SystemExit("broken"), "SystemExit", "failed", "failed"),
+    (typer.Exit(1), "Exit", "failed", "failed"),
+    (TimeoutError(), "TimeoutError", "failed", "unknown"),
+    (ConnectionResetError(), "ConnectionResetError", "failed", "unknown"),
+    (BrokenPipeError(), "BrokenPipeError", "failed", "unknown"),
+    (ConnectionRefusedError(), "ConnectionRefusedError", "failed", "failed"),
+    (socket.gaierror(), "socket.gaierror", "failed", "failed"),
+    (ServerDisconnectedError(), "ServerDisconnectedError", "failed", "unknown"),
+    (ClientConnectorError(), "ClientConnectorError", "failed", "failed"),
+]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(("error", "kind", "reading", "writing"), FAILURES)
+def test_failures(
+    spans: Recorded, error: BaseException, kind: str, reading: str, writing: str, *, is_async: bool
+) -> None:
+    """The exception itself comes out; a write says unknown if it may have taken effect."""
+    for decorator in (flash_otel.trace_provision, flash_otel.trace_activate):
+        with pytest.raises(type(error)) as raised:
+            run(raising(error), is_async=is_async, decorator=decorator)
+        assert raised.value is error
+        frames = [frame.name for frame in traceback.extract_tb(raised.value.__traceback__)]
+        assert frames[-1] == "user_code"
+    reader, writer = spans.records
+    assert reader.attributes["flash.outcome"] == reading
+    assert writer.attributes["flash.outcome"] == writing
+    for span in (reader, writer):
+        assert str(span.attributes["error.type"]).endswith(kind)
+        assert span.status == "error"
+        assert span.status_message.startswith(kind.rsplit(".", maxsplit=1)[-1])
+        (event,) = span.events
+        assert event.name == "exception"
+        assert event.attributes["exception.type"] == span.attributes["error.type"]
+        assert "user_code" in str(event.attributes["exception.stacktrace"])
+        assert event.attributes["exception.escaped"] == "True"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("error", [SystemExit(0), SystemExit(None), SystemExit(), typer.Exit(0)])
+def test_clean_exits(spans: Recorded, error: BaseException, *, is_async: bool) -> None:
+    """An exit with status 0 passes through, and is no failure."""
+    with pytest.raises(type(error)) as raised:
+        run(raising(error), is_async=is_async, decorator=flash_otel.trace_deploy)
+    assert raised.value is error
+    span = only(spans)
+    assert (span.status, span.events) == ("unset", ())
+    assert span.attributes["flash.outcome"] == "returned"
+    assert span.attributes["deployment.status"] == "succeeded"
+    assert "error.type" not in span.attributes
+
+
+@pytest.mark.parametrize("exiting", [typer.Exit(1), SystemExit(1)])
+@pytest.mark.parametrize("way", ["context", "cause", "suppressed"])
+def test_what_an_exit_stands_for(spans: Recorded, exiting: BaseException, way: str) -> None:
+    """An exit out of an except block stands for what failed: that is the span's error."""
+    look_up = raising(LookupError("no such app"))
+
+    @flash_otel.trace_deploy
+    def deploy() -> None:
+        try:
+            look_up()
+        except LookupError as error:
+            if way == "context":
+                raise exiting  # noqa: B904 - as Flash's commands do it
+            raise exiting from (error if way == "cause" else None)
+
+    with pytest.raises(type(exiting)) as raised:
+        deploy()
+    assert raised.value is exiting
+    span = only(spans)
+    assert span.attributes["error.type"] == "LookupError"
+    assert span.status_message == "LookupError: no such app"
+    assert span.attributes["deployment.status"] == "failed"
+
+
+def test_an_interrupt_behind_an_exit(spans: Recorded) -> None:
+    """Ctrl-C that a command turns into exit status 1 is told as cancelled."""
+
+    @flash_otel.trace_deploy
+    def deploy() -> None:
+        try:
+            raising(KeyboardInterrupt())()
+        except KeyboardInterrupt:
+            raise typer.Exit(1)  # noqa: B904 - as Flash's commands do it
+
+    with pytest.raises(typer.Exit):
+        deploy()
+    assert only(spans).attributes["flash.outcome"] == "cancelled"
+
+
+def test_a_lost_answer_inside_a_failure(spans: Recorded) -> None:
+    """Flash wraps the client's error in its own: the cause decides whether an answer was lost."""
+
+    @flash_otel.trace_upload
+    def upload(*, sent: bool) -> None:
+        try:
+            raise ServerDisconnectedError if sent else ClientConnectorError
+        except ServerDisconnectedError as error:
+            raise RuntimeError("HTTP request failed") from error
+
+    for sent in (True, False):
+        with pytest.raises(RuntimeError):
+            upload(sent=sent)
+    assert [span.attributes["flash.outcome"] for span in spans.records] == ["unknown", "failed"]
+
+
+def test_endless_causes() -> None:
+    """Exceptions that are each other's cause are given up on."""
+    first, second = ValueError(), KeyError()
+    first.__cause__, second.__cause__ = second, first
+    assert outcome.classify(first, writes=True) == "failed"
+    exits = [typer.Exit(1), typer.Exit(1)]
+    exits[0].__cause__, exits[1].__cause__ = exits[1], exits[0]
+    assert isinstance(outcome.root_cause(exits[0]), typer.Exit)
+
+
+class Unprintable(Exception):  # noqa: N818 - what it is
+    """Cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("decorator", [flash_otel.trace_deploy, flash_otel.trace_manifest_fetch])
+def test_an_exception_that_cannot_be_printed(
+    spans: Recorded, decorator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broken `__str__` comes out untouched, and its span ends."""
+    monkeypatch.delenv("FLASH_OTEL_RAISE")
+    error = Unprintable()
+    with pytest.raises(Unprintable) as raised:
+        decorator(raising(error))()
+    assert raised.value is error
+    span = only(spans)
+    assert span.end_ns is not None
+    assert (span.status, span.status_message) == ("error", "Unprintable")
+
+
+def test_a_description_is_one_line(spans: Recorded) -> None:
+    """An exception of several lines is told in one, and in full in its event."""
+    with pytest.raises(ValueError, match="first"):
+        flash_otel.trace_deploy(raising(ValueError("first\n  second")))()
+    span = only(spans)
+    assert span.status_message == "ValueError: first second"
+    assert span.events[0].attributes["exception.message"] == "first\n  second"
+
+
+def test_a_deep_recursion(spans: Recorded) -> None:
+    """The stack trace of a runaway recursion is cut to its last frames."""
+
+    def again() -> None:
+        again()
+
+    with pytest.raises(RecursionError):
+        flash_otel.trace_deploy(again)()
+    assert len(str(only(spans).events[0].attributes["exception.stacktrace"])) < 20_000
+
+
+def test_error_inside_inner_span(spans: Recorded) -> None:
+    """Every span that the exception leaves is a failure; one that handled it is none."""
+
+    @flash_otel.trace_activate
+    def activate() -> None:
+        raise ValueError
+
+    @flash_otel.trace_provision
+    def provision() -> None:
+        activate()
+
+    @flash_otel.trace_deploy
+    def deploy() -> None:
+        with pytest.raises(ValueError, match=r"^$"):
+            provision()
+
+    deploy()
+    assert [span.status for span in spans.records] == ["unset", "error", "error"]
+
+
+def test_no_exception_is_kept(spans: Recorded) -> None:
+    """Tracing keeps no reference to the user's exception or to the frames of the call."""
+    import gc
+
+    class Big:
+        """Held by a frame of the user's."""
+
+    @flash_otel.trace_deploy
+    def deploy() -> None:
+        held = Big()
+        raise ValueError(str(held)[:0])
+
+    gc.disable()
+    try:
+        with pytest.raises(ValueError, match=r"^$"):
+            deploy()
+        sys.exc_info()
+        left = [one for one in gc.get_objects() if isinstance(one, Big)]
+    finally:
+        gc.enable()
+    assert only(spans).status == "error"
+    assert left == []
+
+
+def test_interrupted_task(spans: Recorded) -> None:
+    """A cancelled task's span says so, and the task is cancelled as it is untraced."""
+
+    @flash_otel.trace_provision
+    async def provision() -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> bool:
+        task: asyncio.Task[None] = asyncio.create_task(_coroutine(provision()))
+        await asyncio.sleep(0)
+        task.cancel("enough")
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return task.cancelled()
+
+    assert asyncio.run(main())
+    span = only(spans)
+    assert span.attributes["flash.outcome"] == "cancelled"
+    assert (span.status, span.status_message) == ("error", "CancelledError: enough")
+
+
+def _coroutine(made: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
+    return made

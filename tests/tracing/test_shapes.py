@@ -1,0 +1,355 @@
+"""Whatever is decorated stays what it was, and gets its span."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import functools
+import inspect
+import pickle
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
+
+import pytest
+
+import flash_otel
+from flash_otel.testing import recording
+
+if TYPE_CHECKING:
+    from flash_otel.testing import Recorded
+
+DECORATORS = [
+    flash_otel.trace_activate,
+    flash_otel.trace_artifact_upload,
+    flash_otel.trace_build,
+    flash_otel.trace_call,
+    flash_otel.trace_deploy,
+    flash_otel.trace_manifest_fetch,
+    flash_otel.trace_provision,
+    flash_otel.trace_provision_endpoint,
+    flash_otel.trace_runtime_fetch,
+    flash_otel.trace_upload,
+]
+
+
+def plain(build_id: str, environment_id: str = "e-default") -> dict[str, str]:
+    """Say what it got."""
+    return {"build_id": build_id, "environment_id": environment_id}
+
+
+async def plain_async(build_id: str, environment_id: str = "e-default") -> dict[str, str]:
+    """Say what it got, later."""
+    await asyncio.sleep(0)
+    return {"build_id": build_id, "environment_id": environment_id}
+
+
+class Client:
+    """Has one of each kind of method."""
+
+    environment = "e-class"
+
+    @flash_otel.trace_activate
+    def method(self, build_id: str, environment_id: str = "e-default") -> dict[str, str]:
+        assert isinstance(self, Client)
+        return plain(build_id, environment_id)
+
+    @flash_otel.trace_activate
+    async def method_async(
+        self, build_id: str, environment_id: str = "e-default"
+    ) -> dict[str, str]:
+        assert isinstance(self, Client)
+        return await plain_async(build_id, environment_id)
+
+    @flash_otel.trace_activate
+    @classmethod
+    def outer_class_method(cls, build_id: str, environment_id: str = "e-default") -> dict[str, str]:
+        assert cls is Client
+        return plain(build_id, environment_id)
+
+    @classmethod
+    @flash_otel.trace_activate
+    def inner_class_method(cls, build_id: str, environment_id: str = "e-default") -> dict[str, str]:
+        assert cls is Client
+        return plain(build_id, environment_id)
+
+    @flash_otel.trace_activate
+    @classmethod
+    async def class_method_async(
+        cls, build_id: str, environment_id: str = "e-default"
+    ) -> dict[str, str]:
+        assert cls is Client
+        return await plain_async(build_id, environment_id)
+
+    @flash_otel.trace_activate
+    @staticmethod
+    def outer_static_method(build_id: str, environment_id: str = "e-default") -> dict[str, str]:
+        return plain(build_id, environment_id)
+
+    @staticmethod
+    @flash_otel.trace_activate
+    def inner_static_method(build_id: str, environment_id: str = "e-default") -> dict[str, str]:
+        return plain(build_id, environment_id)
+
+    @flash_otel.trace_activate
+    @staticmethod
+    async def static_method_async(
+        build_id: str, environment_id: str = "e-default"
+    ) -> dict[str, str]:
+        return await plain_async(build_id, environment_id)
+
+    def undecorated(self, build_id: str, environment_id: str = "e-default") -> dict[str, str]:
+        return plain(build_id, environment_id)
+
+
+class Callee:
+    """An object that can be called."""
+
+    def __call__(self, build_id: str, environment_id: str = "e-default") -> dict[str, str]:
+        return plain(build_id, environment_id)
+
+
+class AsyncCallee:
+    """An object whose call is a coroutine."""
+
+    async def __call__(self, build_id: str, environment_id: str = "e-default") -> dict[str, str]:
+        return await plain_async(build_id, environment_id)
+
+
+@flash_otel.trace_activate
+def returns_coroutine(
+    build_id: str, environment_id: str = "e-default"
+) -> Coroutine[Any, Any, dict[str, str]]:
+    """Not a coroutine function, yet it gives a coroutine."""
+    return plain_async(build_id, environment_id)
+
+
+module_level = flash_otel.trace_activate(plain)
+decorated = flash_otel.trace_activate()(plain)
+decorated_async = flash_otel.trace_activate(plain_async)
+
+SHAPES: dict[str, Callable[..., Any]] = {
+    "function": module_level,
+    "function, decorator called": decorated,
+    "coroutine function": decorated_async,
+    "method": Client().method,
+    "method from the class": functools.partial(Client.method, Client()),
+    "coroutine method": Client().method_async,
+    "classmethod inside": Client.outer_class_method,
+    "classmethod from an instance": Client().outer_class_method,
+    "classmethod outside": Client.inner_class_method,
+    "coroutine classmethod": Client.class_method_async,
+    "staticmethod inside": Client.outer_static_method,
+    "staticmethod from an instance": Client().outer_static_method,
+    "staticmethod outside": Client.inner_static_method,
+    "coroutine staticmethod": Client.static_method_async,
+    "bound method": flash_otel.trace_activate(Client().undecorated),
+    "partial": flash_otel.trace_activate(functools.partial(plain)),
+    "coroutine partial": flash_otel.trace_activate(functools.partial(plain_async)),
+    "callable object": flash_otel.trace_activate(Callee()),
+    "coroutine callable object": flash_otel.trace_activate(AsyncCallee()),
+    "returns a coroutine": returns_coroutine,
+    "lru_cache": flash_otel.trace_activate(functools.lru_cache(plain)),
+    "twice": flash_otel.trace_activate(flash_otel.trace_provision(plain)),
+}
+
+
+def settle(result: Any) -> Any:
+    """Run what is a coroutine."""
+    return asyncio.run(result) if inspect.iscoroutine(result) else result
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("args", "kwargs", "environment"),
+    [
+        (("b-1",), {}, "e-default"),
+        (("b-1", "e-1"), {}, "e-1"),
+        (("b-1",), {"environment_id": "e-1"}, "e-1"),
+        ((), {"build_id": "b-1", "environment_id": "e-1"}, "e-1"),
+    ],
+)
+def test_every_shape(
+    spans: Recorded, shape: str, args: tuple[str, ...], kwargs: dict[str, str], environment: str
+) -> None:
+    """Each kind of function returns what it returned, and its span finds every argument."""
+    returned = settle(SHAPES[shape](*args, **kwargs))
+    assert returned == {"build_id": "b-1", "environment_id": environment}
+    (span,) = spans.named("flash.activate")
+    assert span.attributes["flash.build_id"] == "b-1"
+    assert span.attributes["flash.environment_id"] == environment
+    assert span.attributes["flash.outcome"] == "returned"
+    assert (span.status, span.kind) == ("unset", "client")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_is_untraced_without_a_provider(shape: str) -> None:
+    """Without `instrument()` and without a provider, the function is just called."""
+    assert settle(SHAPES[shape]("b-1")) == {"build_id": "b-1", "environment_id": "e-default"}
+
+
+@pytest.mark.parametrize("decorator", DECORATORS, ids=repr)
+@pytest.mark.parametrize("function", [plain, plain_async])
+def test_what_a_function_says_of_itself(
+    decorator: Callable[[Any], Any], function: Callable[..., Any]
+) -> None:
+    """Name, module, documentation, signature, hints and kind stay the function's own."""
+    traced = decorator(function)
+    assert traced.__name__ == function.__name__
+    assert traced.__qualname__ == function.__qualname__
+    assert traced.__module__ == function.__module__
+    assert traced.__doc__ == function.__doc__
+    assert traced.__wrapped__ is function
+    assert inspect.signature(traced) == inspect.signature(function)
+    assert get_type_hints(traced) == get_type_hints(function)
+    assert inspect.iscoroutinefunction(traced) == inspect.iscoroutinefunction(function)
+    assert asyncio.iscoroutinefunction(traced) == asyncio.iscoroutinefunction(function)
+    assert inspect.isfunction(traced)
+    assert inspect.getsource(traced) == inspect.getsource(function)
+
+
+def test_signatures_of_methods() -> None:
+    """A method's signature has no self on an instance, and has it on the class."""
+    assert list(inspect.signature(Client().method).parameters) == ["build_id", "environment_id"]
+    assert next(iter(inspect.signature(Client.method).parameters)) == "self"
+    assert inspect.iscoroutinefunction(Client().method_async)
+
+
+@pytest.mark.parametrize("tracing", [False, True])
+def test_a_sync_wrapper_of_a_coroutine_function(*, tracing: bool) -> None:
+    """`functools.wraps` does not decide: a function that runs a loop of its own stays sync."""
+
+    @flash_otel.trace_activate
+    @functools.wraps(plain_async)
+    def run(*args: Any, **kwargs: Any) -> dict[str, str]:
+        return asyncio.run(plain_async(*args, **kwargs))
+
+    if not tracing:
+        assert run("b-1") == {"build_id": "b-1", "environment_id": "e-default"}
+        return
+    with recording() as spans:
+        assert run("b-1") == {"build_id": "b-1", "environment_id": "e-default"}
+    assert spans.tree() == ["flash.activate"]
+
+
+def test_generators_stay_generators(spans: Recorded) -> None:
+    """A generator or an async generator comes back as the very object that was made."""
+    made: list[Any] = []
+
+    @flash_otel.trace_call
+    def count() -> Iterator[int]:
+        made.append(numbers())
+        return cast("Iterator[int]", made[-1])
+
+    @flash_otel.trace_call
+    async def stream() -> AsyncIterator[int]:
+        yield 1
+
+    def numbers() -> Iterator[int]:
+        yield 1
+
+    counted = count()
+    assert counted is made[0]
+    assert list(counted) == [1]
+    assert inspect.isasyncgen(stream())
+    assert spans.tree() == ["flash.call", "flash.call"]
+
+
+def test_awaitable_context_managers_stay_what_they_are(spans: Recorded) -> None:
+    """An object that is awaitable, and a context manager too, is handed through untouched."""
+
+    class Request(Coroutine[Any, Any, int]):
+        """As aiohttp's: to be awaited, or entered."""
+
+        def send(self, value: Any) -> Any:
+            raise StopIteration(value)
+
+        def throw(self, *_args: Any) -> Any:
+            raise NotImplementedError
+
+        def close(self) -> None:
+            pass
+
+        def __await__(self) -> Any:
+            return iter(())
+
+    request = Request()
+    ask: Any = flash_otel.trace_call(lambda: request)
+    assert ask() is request
+    assert spans.tree() == ["flash.call"]
+
+
+def test_return_identity(spans: Recorded) -> None:
+    """The returned object is the very one."""
+    kept = object()
+
+    async def give() -> object:
+        return kept
+
+    assert flash_otel.trace_build(lambda: kept)() is kept
+    assert asyncio.run(flash_otel.trace_build(give)()) is kept
+    assert len(spans.records) == 2
+
+
+@flash_otel.trace_activate
+def pickled(build_id: str) -> str:
+    return build_id
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickling(protocol: int) -> None:
+    """A decorated function pickles by reference, and so do its methods."""
+    assert pickle.loads(pickle.dumps(pickled, protocol)) is pickled  # noqa: S301 - our own bytes
+    if protocol < 2:
+        return
+    method = pickle.loads(pickle.dumps(Client().method, protocol))  # noqa: S301 - our own bytes
+    assert method("b-1")["build_id"] == "b-1"
+    from_class = pickle.loads(pickle.dumps(Client.method, protocol))  # noqa: S301 - our own bytes
+    assert from_class(Client(), "b-1")["build_id"] == "b-1"
+
+
+def test_pickling_what_cannot_be_pickled_untraced() -> None:
+    """A local function fails as it does untraced: when it is pickled, not when it is loaded."""
+
+    class Local:
+        @flash_otel.trace_activate
+        def method(self) -> None: ...
+
+    def local() -> None: ...
+
+    for one in (flash_otel.trace_activate(local), Local.method):
+        with pytest.raises((pickle.PicklingError, AttributeError), match="local"):
+            pickle.dumps(one)
+
+
+def test_copying() -> None:
+    """Copies of a function are the function; a method is copied with what it is bound to."""
+    assert copy.copy(pickled) is pickled
+    assert copy.deepcopy({"run": pickled})["run"] is pickled
+    client = Client()
+    method: Any = copy.deepcopy(client.method)
+    assert method.__self__ is not client
+    assert method("b-1")["build_id"] == "b-1"
+    assert copy.copy(client.method)("b-1")["build_id"] == "b-1"
+    assert copy.deepcopy(Client.method)(client, "b-1")["build_id"] == "b-1"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [((), "missing 1 required positional"), (("a", "b", "c"), "takes .* positional arguments but")],
+)
+@pytest.mark.parametrize("tracing", [True, False])
+def test_wrong_arguments(shape: str, wrong: tuple[str, ...], words: str, *, tracing: bool) -> None:
+    """A wrong call raises TypeError when it is made, in the words that it has untraced."""
+    with recording() if tracing else nullcontext(), pytest.raises(TypeError, match=words):
+        SHAPES[shape](*wrong)
+
+
+@pytest.mark.parametrize(
+    "target", ["build_id", 5, {}, property(plain), functools.partialmethod(plain)]
+)
+def test_what_cannot_be_decorated(target: Any) -> None:
+    """Decorating what is no function fails at once, and says what was given."""
+    with pytest.raises(TypeError, match=r"trace_upload\(\) decorates a function, not"):
+        flash_otel.trace_upload(target)
