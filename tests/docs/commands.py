@@ -19,7 +19,8 @@ def commands(document: Path) -> list[str]:
     blocks = "\n".join(body for language, body in _FENCE.findall(text) if language != "python")
     lines = [line.strip().removeprefix("$ ") for line in blocks.splitlines()]
     printed = [line for line in lines if line.startswith(_TOOLS)]
-    return list(dict.fromkeys([*printed, *_SPAN.findall(_FENCE.sub("", text))]))
+    spans = [" ".join(span.split()) for span in _SPAN.findall(_FENCE.sub("", text))]
+    return list(dict.fromkeys([*printed, *spans]))
 
 
 def python_blocks(document: Path) -> list[str]:
