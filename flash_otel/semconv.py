@@ -43,6 +43,7 @@ APP_NAME: Final = "flash.app_name"
 BUILD_ID: Final = "flash.build_id"
 ENVIRONMENT_ID: Final = "flash.environment_id"
 ENVIRONMENT_NAME: Final = "flash.environment_name"
+CREATED_ENVIRONMENT: Final = "flash.environment.created"
 ENVIRONMENT_STATE: Final = "flash.environment.state"
 DEPLOYMENT_ID: Final = "flash.deployment_id"
 ENDPOINT_COUNT: Final = "flash.endpoint_count"
@@ -87,6 +88,7 @@ ATTRIBUTES: Final[dict[str, str]] = {
     ENVIRONMENT_NAME: "Name of the environment.",
     ENVIRONMENT_STATE: "What the State Manager said of the environment: null, no_active_build, "
     "active.",
+    CREATED_ENVIRONMENT: "True where the deployment made its environment beside existing ones.",
     DEPLOYMENT_ID: "Id of this deployment (the span id of its root, 16 hex digits).",
     ENDPOINT_COUNT: "Number of entries in the manifest's resources_endpoints.",
     ENDPOINT_NAMES: "Names in resources_endpoints, in the manifest's order; at most 1,000.",
@@ -140,6 +142,8 @@ DEPLOYMENT_STATUS: Final = "deployment.status"
 SERVICE_NAME: Final = "service.name"
 SERVICE_VERSION: Final = "service.version"
 SERVICE_INSTANCE_ID: Final = "service.instance.id"
+HOST_NAME: Final = "host.name"
+PROCESS_PID: Final = "process.pid"
 FAAS_NAME: Final = "faas.name"
 FAAS_VERSION: Final = "faas.version"
 FAAS_INSTANCE: Final = "faas.instance"
@@ -164,6 +168,8 @@ STANDARD_ATTRIBUTES: Final[dict[str, str]] = {
     SERVICE_NAME: "flash-cli; in a worker, the name of its resource.",
     SERVICE_VERSION: "Version of the instrumented runpod-flash.",
     SERVICE_INSTANCE_ID: "Random id of this process.",
+    HOST_NAME: "Name of the machine: what tells one clock from two.",
+    PROCESS_PID: "Process id, so that a killed deployment is known as such on its machine.",
     FAAS_NAME: "Name of the worker's resource.",
     FAAS_VERSION: "Source fingerprint of the worker's code.",
     FAAS_INSTANCE: "Id of the worker's pod.",

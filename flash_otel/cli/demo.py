@@ -17,6 +17,10 @@ def demo(
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the logs and the store.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    matrix: Annotated[
+        bool,
+        typer.Option("--all", help="Inject every fault, diagnose each, and print the matrix."),
+    ] = False,
 ) -> int:
     """Run a real deployment and a worker against a stand-in control plane, and show the trace.
 
@@ -28,6 +32,8 @@ def demo(
     from flash_otel.demo.scenarios import DEFAULT_VERSION
 
     names = scenario_names()
+    if matrix:
+        return _matrix()
     if list_all:
         print("\n".join(names))
         return CLEAN
@@ -35,3 +41,22 @@ def demo(
         raise CommandError(f"there is no scenario {scenario!r}.", f"Choose one: {', '.join(names)}")
     version = version or DEFAULT_VERSION
     return run_demo(scenario, version=version, keep=keep, json_output=as_json)
+
+
+def _matrix() -> int:
+    from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, CommandError
+
+    try:
+        from flash_otel.demo.environment import EnvironmentSetupError
+        from flash_otel.demo.matrix import print_matrix
+    except ModuleNotFoundError as error:
+        if error.name != "aiohttp":
+            raise
+        raise CommandError(
+            "the demo needs its extra.", "Install it: pip install 'flash-otel[demo]'"
+        ) from None
+    try:
+        right = print_matrix(lambda line: print(line, flush=True))
+    except (EnvironmentSetupError, RuntimeError, TimeoutError) as error:
+        raise CommandError(str(error), status=COULD_NOT_TELL) from error
+    return CLEAN if right else COULD_NOT_TELL

@@ -31,6 +31,10 @@ def run(
         str | None,
         typer.Option(metavar="PATH|off", help="Where to record.", show_default=False),
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Read back afterwards what a worker would read."),
+    ] = False,
 ) -> None:
     """Run a flash command, traced: flash-otel run -- flash deploy --env prod.
 
@@ -50,6 +54,10 @@ def run(
         _instrument(legacy_logs, store)
     status = launch(flash)
     fault = _end(status, started, store)
+    if verify:
+        from flash_otel.cli.verify import after_run
+
+        fault = after_run(started, store) or fault
     if fail_on_fault and status == CLEAN:
         status = fault
     raise SystemExit(status)

@@ -42,8 +42,18 @@ COMMANDS: Final[dict[str, Command]] = {
         # Everything from the first word on belongs to flash, its options too.
         {"allow_interspersed_args": False},
     ),
+    "verify": Command(
+        "flash_otel.cli.verify:verify", "Read back what a worker would read, and judge it."
+    ),
+    "diagnose": Command(
+        "flash_otel.cli.diagnose:diagnose", "Name the fault that the recordings show."
+    ),
     "traces": Command("flash_otel.cli.traces:traces", "List the recorded traces."),
     "show": Command("flash_otel.cli.show:show", "Show one trace as a tree of spans."),
+    "push": Command("flash_otel.cli.push:push", "Send what waits to the OTLP endpoints."),
+    "status": Command(
+        "flash_otel.cli.status:status", "Show what waits to be sent, for whom, and why."
+    ),
     "demo": Command(
         "flash_otel.cli.demo:demo",
         "Run a real deployment against a stand-in control plane, and show its trace.",

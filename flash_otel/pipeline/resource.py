@@ -8,12 +8,15 @@ from `runpod_flash.__version__` (1.4.2 and later) if it is imported already.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import uuid
 from importlib import metadata
 from typing import Final
 
+from opentelemetry.sdk.environment_variables import OTEL_EXPERIMENTAL_RESOURCE_DETECTORS
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource, ResourceDetector
+from opentelemetry.sdk.version import __version__ as sdk_version
 
 from flash_otel import semconv
 from flash_otel._version import __version__
@@ -50,11 +53,13 @@ def flash_version() -> str | None:
         return found if isinstance(found, str) else None
 
 
-def detected() -> dict[str, str]:
+def detected() -> dict[str, str | int]:
     """Collect the attributes of this process."""
-    attributes = {
+    attributes: dict[str, str | int] = {
         semconv.SERVICE_NAME: _service_name(),
         semconv.SERVICE_INSTANCE_ID: _instance_id,
+        semconv.HOST_NAME: socket.gethostname(),
+        semconv.PROCESS_PID: os.getpid(),
     }
     version = flash_version()
     if version:
@@ -82,8 +87,22 @@ class FlashResourceDetector(ResourceDetector):
 
 def create() -> Resource:
     """Build the resource of flash_otel's own provider: ours, under what OTEL_* variables say."""
-    telemetry = Resource.create(
-        {"telemetry.distro.name": "flash-otel", "telemetry.distro.version": __version__}
-    )
     said = OTELResourceDetector().detect()
-    return telemetry.merge(FlashResourceDetector().detect()).merge(said)
+    return _telemetry().merge(FlashResourceDetector().detect()).merge(said)
+
+
+def _telemetry() -> Resource:
+    """Name SDK and distribution, and whatever detectors the environment asks for.
+
+    `Resource.create` runs even the default detector in threads (SDK 1.27-1.45): a deployment gets
+    none that nobody asked for.
+    """
+    distro = {"telemetry.distro.name": "flash-otel", "telemetry.distro.version": __version__}
+    if os.environ.get(OTEL_EXPERIMENTAL_RESOURCE_DETECTORS):
+        return Resource.create(distro)
+    sdk = {
+        "telemetry.sdk.language": "python",
+        "telemetry.sdk.name": "opentelemetry",
+        "telemetry.sdk.version": sdk_version,
+    }
+    return Resource({**sdk, **distro})

@@ -137,6 +137,18 @@ def environment_answer(value: Any) -> Rendered:
     }
 
 
+def created_environment(answers: Any) -> Rendered:
+    """Render that an environment was made in an app that had others already.
+
+    `_resolve_environment` (1.2.0-1.21.0) lists them, and makes the one that `--env` names.
+    """
+    if not isinstance(answers, Mapping) or not answers.get("createFlashEnvironment"):
+        return NOTHING
+    apps = (answers.get("flashApp"), answers.get("flashAppByName"))
+    had_others = any(isinstance(app, Mapping) and app.get("flashEnvironments") for app in apps)
+    return {semconv.CREATED_ENVIRONMENT: True} if had_others else NOTHING
+
+
 def endpoint_url(value: Any) -> Rendered:
     """Render the URL of a called endpoint, and its host."""
     if not isinstance(value, str) or not value:

@@ -112,9 +112,14 @@ def _answer(call: Call) -> dict[str, Any]:
     return {"data": call.result}
 
 
-def _status(call: Call) -> int:
-    """Flash raises on 400 and above (`_execute_graphql_once`, 1.6.1 and later)."""
-    return 200 if call.returned else 0
+def _status(call: Call) -> int | None:
+    """Tell the status of the answer; None where none came (`_execute_graphql_once`, 1.6.1+).
+
+    Flash raises with the status on 400 and above, and with the answer's `errors` below.
+    """
+    if call.returned or hasattr(call.error, "errors"):
+        return 200
+    return getattr(call.error, "status_code", None)
 
 
 def captured(function: Any) -> Traced:

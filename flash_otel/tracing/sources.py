@@ -29,9 +29,19 @@ class Call:
         kwargs: The keyword arguments.
         answers: GraphQL answers received inside the call: field -> value.
         requests: Variables of the GraphQL requests made inside it: operation -> variables.
+        error: What the call raised, once it has; else None.
     """
 
-    __slots__ = ("_parameters", "_result", "answers", "args", "instance", "kwargs", "requests")
+    __slots__ = (
+        "_parameters",
+        "_result",
+        "answers",
+        "args",
+        "error",
+        "instance",
+        "kwargs",
+        "requests",
+    )
 
     def __init__(
         self,
@@ -46,6 +56,7 @@ class Call:
         self.kwargs = kwargs
         self.answers: dict[str, Any] = {}
         self.requests: dict[str, Any] = {}
+        self.error: BaseException | None = None
         self._result: Any = MISSING
 
     @property

@@ -85,6 +85,7 @@ DEPLOY: Final = SpanSpec(
     end={
         "build_id": fact(_BUILD_ID, "build_id", "return.build_id"),
         "environment_id": fact(_ENVIRONMENT_ID, "environment_id", "return.environment_id"),
+        "environment_created": fact(facts.created_environment, "answer"),
         "endpoints": fact(facts.endpoint_total, "return.resources_endpoints", "return.endpoints"),
     },
     joins=True,

@@ -196,6 +196,7 @@ class Traced:
 
     def _leave(self, entry: _Entry, error: BaseException | None) -> None:
         try:
+            entry.call.error = error
             _detach(entry.token, error)
             if not entry.owns:
                 entry.scope.join(entry.call, self.facts)
@@ -204,6 +205,9 @@ class Traced:
             entry.scope.end(error)
         except Exception:
             swallowed(f"the end of {self.spec.name}")
+        finally:
+            # Its traceback holds this call's frames, and they hold the call.
+            entry.call.error = None
 
     def _conclude(self, entry: _Entry) -> None:
         try:

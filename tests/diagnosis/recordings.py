@@ -215,7 +215,7 @@ def read(
     held: dict[str, str] | None = None,
     state: str | None = None,
     phase: str | None = sc.PHASE_WRITE,
-    written: int | None = 2,
+    written: int | None = None,
     instance: str = "worker-1",
     host: str = "pod",
     endpoint: str | None = "web0000001",
@@ -223,7 +223,8 @@ def read(
     lasting: float = 0.3,
 ) -> list[SpanRecord]:
     """Record a worker's read with one attempt; without `held`, the manifest has no endpoints."""
-    active = {}
+    active: dict[str, Any] = {}
+    written = len(held or TWO) if written is None else written
     if phase is not None and build is not None and state != sc.MANIFEST_NULL:
         active = {
             sc.ACTIVE_DEPLOYMENT_ID: f"d{build}00".rjust(16, "0"),

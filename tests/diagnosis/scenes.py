@@ -210,7 +210,7 @@ FAULTY: Final[dict[str, Scene]] = {
         lambda: records(
             deployment(2, at=-50, env="staging", env_id="env-stag", held=STAGING),
             deployment(),
-            read(10, env_id="env-stag", build=2, held=STAGING, written=1),
+            read(10, env_id="env-stag", build=2, held=STAGING),
         ),
         sc.ENVIRONMENT_MISMATCH,
     ),
@@ -242,8 +242,12 @@ FAULTY: Final[dict[str, Scene]] = {
         ),
         sc.STALE_BUILD,
     ),
-    "an unknown build is active": Scene(
-        lambda: records(deployment(), read(20, build=7, held=TWO)),
+    "the build that was active before the deployment still is": Scene(
+        lambda: records(
+            deployment(),
+            read(-20, code=7, build=7, held=TWO),
+            read(20, number="2", build=7, held=TWO),
+        ),
         sc.STALE_BUILD,
         confidence="likely",
     ),
@@ -636,6 +640,11 @@ DOUBTFUL: Final[dict[str, Scene]] = {
         lambda: records(
             deployment(), second(), [moved(one, 600) for one in read(LATER - 20, held=TWO)]
         ),
+        sc.INCONCLUSIVE,
+        candidates=(sc.STALE_BUILD,),
+    ),
+    "a build of nobody, perhaps of a later deployment": Scene(
+        lambda: records(deployment(), read(20, build=7, held=TWO)),
         sc.INCONCLUSIVE,
         candidates=(sc.STALE_BUILD,),
     ),

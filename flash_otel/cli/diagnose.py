@@ -1,0 +1,179 @@
+"""`flash-otel diagnose`: the fault that the recordings show, with its evidence."""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flash_otel.cli.errors import (
+    BAD_USAGE,
+    CLEAN,
+    COULD_NOT_TELL,
+    FAULT_FOUND,
+    CommandError,
+)
+from flash_otel.cli.moments import since_ns
+from flash_otel.cli.stored import STORE_HELP
+from flash_otel.diagnosis.order import ASSUMED_SKEW_S
+
+if TYPE_CHECKING:
+    from flash_otel.diagnosis import Diagnosis
+    from flash_otel.diagnosis.evidence import Deployment
+    from flash_otel.diagnosis.sources import Source
+    from flash_otel.records import SpanRecord
+
+STORE = "store"
+VERIFY = "Ask the State Manager itself: flash-otel verify --app APP --env ENV"
+
+
+def diagnose(
+    env: Annotated[
+        str | None,
+        typer.Option(metavar="ID|NAME", help="Judge the current deployment of this environment."),
+    ] = None,
+    build: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Judge the deployment of this build (or its beginning)."),
+    ] = None,
+    trace: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Judge the deployment of this trace (or its beginning)."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="AGE", help="Only what began in the last 30m, 2h, 7d ..."),
+    ] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="store|FILE|-",
+            help="Logs and OTLP files, - for standard input, store for the local store; may be "
+            "given several times. By default, the store.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    explain: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="Explain a code, and diagnose nothing."),
+    ] = None,
+    skew: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0, help="How far clocks of two machines may differ."),
+    ] = ASSUMED_SKEW_S,
+    store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
+) -> int:
+    """Name the fault of a deployment, with its evidence; or say that there is none.
+
+    By default, the environment that was deployed to last is judged, and every environment that the
+    given files are about. The deployment may come from the store and the reads from a worker's
+    log: --from store --from worker.log
+    """
+    if explain is not None:
+        return _explain(explain)
+    from flash_otel.diagnosis import Limits
+    from flash_otel.diagnosis import diagnose as judge
+
+    found = judge(
+        _records(sources or [STORE], store, since_ns(since)),
+        environment=env,
+        build_id=build,
+        trace_id=trace,
+        limits=Limits(skew_s=skew, is_running=still_runs),
+    )
+    _print(found, as_json=as_json)
+    return status_of(found)
+
+
+def status_of(found: "Diagnosis") -> int:
+    """Return the exit status that a diagnosis stands for."""
+    from flash_otel import semconv
+
+    other = {semconv.NONE: CLEAN, semconv.INCONCLUSIVE: COULD_NOT_TELL}
+    return other.get(found.verdict, FAULT_FOUND)
+
+
+def still_runs(deployment: "Deployment") -> bool | None:
+    """Tell whether a deployment's process still runs on this machine; None if nobody can tell."""
+    process = deployment.process
+    here = process.host == socket.gethostname() or process.host.startswith("store ")
+    if process.pid is None or not here or os.name == "nt":
+        return None
+    try:
+        os.kill(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _print(found: "Diagnosis", *, as_json: bool) -> None:
+    if as_json:
+        from flash_otel.report.diagnosis_json import diagnosis_json
+
+        print(json.dumps(diagnosis_json(found), indent=2))
+        return
+    from flash_otel.cli.consoles import CommandConsole
+    from flash_otel.report.diagnosis import render_diagnosis
+
+    render_diagnosis(found, CommandConsole())
+
+
+def _records(named: list[str], store: str | None, earliest: int | None) -> Iterator["SpanRecord"]:
+    """Yield the records of all sources; one that holds nothing is left out with a word."""
+    from flash_otel.diagnosis.sources import NothingFoundError, SourceError
+
+    empty: list[str] = []
+    for name in dict.fromkeys(named):
+        try:
+            yield from _of(_source(name, store, earliest), earliest)
+        except NothingFoundError as error:
+            empty.append(str(error))
+        except SourceError as error:
+            raise CommandError(f"{error}.", VERIFY, BAD_USAGE) from error
+    if len(empty) == len(dict.fromkeys(named)):
+        raise CommandError(f"{'; '.join(empty)}.", VERIFY, COULD_NOT_TELL)
+    for one in empty:
+        print(f"flash-otel: {one}", file=sys.stderr)
+
+
+def _source(name: str, store: str | None, earliest: int | None) -> "Source":
+    if name == STORE:
+        from flash_otel.diagnosis.sources.store import StoreSource
+
+        return StoreSource(store, earliest)
+    from flash_otel.diagnosis.sources import open_source
+
+    return open_source(name)
+
+
+def _of(source: "Source", earliest: int | None) -> Iterator["SpanRecord"]:
+    """Yield a source's records since then; of those without a clock, all."""
+    from flash_otel.cli.progress import progressing
+
+    with progressing(source.name) as progress:
+        for record in source.records(progress):
+            if earliest is None or not record.start_ns or record.start_ns >= earliest:
+                yield record
+
+
+def _explain(code: str) -> int:
+    from flash_otel import semconv
+    from flash_otel.diagnosis.faults import FAULTS
+
+    fault = FAULTS.get(code)
+    if fault is None:
+        raise CommandError(f"{code!r} is no code.", f"The codes are: {', '.join(FAULTS)}.")
+    hides = ", ".join(sorted(fault.hides))
+    print(f"{code}: {semconv.FAULTS[code]}")
+    print(f"\nWhat proves it: {fault.proof}")
+    print(f"What to do: {fault.deployer}")
+    print(f"For Flash's maintainers: {fault.maintainer}")
+    if hides:
+        print(f"Its consequences, not reported beside it: {hides}")
+    return CLEAN

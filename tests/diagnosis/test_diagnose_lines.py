@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from diagnosis.recordings import NOW_NS
+
+from flash_otel import semconv as sc
+from flash_otel.diagnosis import Diagnosis, Limits, diagnose
+from flash_otel.diagnosis.sources import open_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIMITS = Limits(now_ns=NOW_NS)
+
+# The guide's own sample lines, section by section, to the letter.
+WRITE_PATH = """\
+[DEPLOY SYNC] resources_endpoints mapping: {
+  "resource_name": "https://api.runpod.io/...",
+  ...
+}
+
+[DEPLOY SYNC] Uploading manifest to State Manager - build_id=abc123, environment_id=env456
+
+[DEPLOY SYNC] Manifest contains resources_endpoints: {...}
+
+[STATE MANAGER] GraphQL mutation succeeded for build_id=abc123
+
+[STATE MANAGER] Uploaded manifest with keys: ['resources_endpoints', 'functions', ...]
+
+[STATE MANAGER] Uploaded 2 endpoints: ['resource_1', 'resource_2']
+
+[DEPLOY] Environment env456 activated with build_id=abc123
+"""
+READ_PATH = """\
+[RUNTIME SYNC] Querying State Manager with environment_id=env456
+
+[RUNTIME SYNC] FLASH_ENVIRONMENT_ID=env456, RUNPOD_ENDPOINT_ID=(null)
+
+[STATE MANAGER] environment_id=env456 → activeBuildId=abc123
+
+[STATE MANAGER] Retrieved build abc123, manifest keys: ['resources_endpoints', 'functions', ...]
+
+[STATE MANAGER] Manifest has 2 endpoints: ['resource_1', 'resource_2']
+
+[RUNTIME SYNC] Received manifest with keys: ['resources_endpoints', 'functions', ...]
+
+[RUNTIME SYNC] resources_endpoints contains 2 entries: ['resource_1', 'resource_2']
+"""
+SCENARIO_1 = """\
+[DEPLOY] Environment {env_name} activated with build_id=abc123
+[STATE MANAGER] environment_id=xyz789 → activeBuildId=abc123
+"""
+SCENARIO_2 = """\
+[DEPLOY] Environment env456 activated with build_id=abc123
+[STATE MANAGER] environment_id=env456 → activeBuildId=old789
+"""
+SCENARIO_3 = """\
+[DEPLOY SYNC] Uploading manifest to State Manager - build_id=abc123
+[STATE MANAGER] GraphQL mutation succeeded for build_id=abc123
+[STATE MANAGER] Manifest MISSING resources_endpoints!
+"""
+SCENARIO_4 = """\
+[DEPLOY] Environment env456 activated with build_id=abc123
+[DEPLOY SYNC] Uploading manifest to State Manager...
+[STATE MANAGER] Uploaded X endpoints
+"""
+EMPTY_READ = """\
+[RUNTIME SYNC] Querying State Manager with environment_id=env456
+[RUNTIME SYNC] FLASH_ENVIRONMENT_ID=env456, RUNPOD_ENDPOINT_ID=(null)
+[STATE MANAGER] environment_id=env456 → activeBuildId=abc123
+[STATE MANAGER] Retrieved build abc123, manifest keys: ['functions']
+[STATE MANAGER] Manifest MISSING resources_endpoints! Full manifest keys: ['functions']
+[RUNTIME SYNC] Received manifest with keys: ['functions']
+[RUNTIME SYNC] resources_endpoints contains 0 entries: EMPTY
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder for logs."""
+    return tmp_path
+
+
+def judge(folder: Path, *logs: str) -> Diagnosis:
+    found = []
+    for number, text in enumerate(logs):
+        path = folder / f"{number}.log"
+        path.write_text(text, encoding="utf-8")
+        found += list(open_source(path).records())
+    return diagnose(found, limits=LIMITS)
+
+
+def candidates(found: Diagnosis) -> set[str]:
+    return {code for one in found.findings for code in one.candidates}
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        (WRITE_PATH + READ_PATH, sc.NONE),
+        (SCENARIO_1, sc.ENVIRONMENT_MISMATCH),
+        (SCENARIO_2, sc.STALE_BUILD),
+        (SCENARIO_3, sc.MANIFEST_NOT_PERSISTED),
+        (SCENARIO_4, sc.INCONCLUSIVE),
+    ],
+)
+def test_the_guides_lines_get_the_guides_verdicts(folder: Path, text: str, verdict: str) -> None:
+    """Each scenario of the guide is named; the fourth one's lines are those of any deployment."""
+    found = judge(folder, text)
+    assert found.verdict == verdict, found.findings
+    assert all(one.confidence != "certain" for one in found.findings if one.is_fault)
+
+
+def test_activation_before_upload_is_no_race(folder: Path) -> None:
+    """The order of the fourth scenario is that of every healthy deployment."""
+    first, rest = WRITE_PATH.splitlines()[-1], WRITE_PATH.splitlines()[:-1]
+    found = judge(folder, "\n".join([first, *rest, READ_PATH]))
+    assert found.verdict == sc.NONE
+
+
+def test_logs_of_two_machines_are_read_together(folder: Path) -> None:
+    """The deployment's log and the worker's, as two files, agree as one does."""
+    found = judge(folder, WRITE_PATH, READ_PATH)
+    assert found.verdict == sc.NONE
+    assert [one.result for one in found.judged[0].checks] == ["pass"] * 7
+
+
+@pytest.mark.parametrize("as_one_file", [True, False])
+def test_a_drop_and_a_race_leave_the_same_lines(folder: Path, as_one_file: bool) -> None:
+    """Lines without a clock allow both, whatever the order in which logs were put together."""
+    logs = [WRITE_PATH + EMPTY_READ] if as_one_file else [WRITE_PATH, EMPTY_READ]
+    found = judge(folder, *logs)
+    assert found.verdict == sc.INCONCLUSIVE
+    assert candidates(found) == {
+        sc.MANIFEST_NOT_PERSISTED,
+        sc.READ_BEFORE_WRITE,
+        sc.READ_INCOMPLETE,
+    }
+
+
+def test_a_later_read_that_holds_the_write_excludes_the_drop(folder: Path) -> None:
+    """Once a read holds the endpoints, they are stored."""
+    found = judge(folder, WRITE_PATH, EMPTY_READ + READ_PATH)
+    assert found.verdict == sc.INCONCLUSIVE
+    assert candidates(found) == {sc.READ_BEFORE_WRITE, sc.READ_INCOMPLETE}
+
+
+def test_a_part_of_the_endpoints_is_told_by_lines(folder: Path) -> None:
+    """Fewer endpoints than were uploaded: the count alone proves it."""
+    part = READ_PATH.replace("2 endpoints", "1 endpoints").replace("2 entries", "1 entries")
+    part = part.replace(", 'resource_2'", "")
+    found = judge(folder, WRITE_PATH, part)
+    assert found.verdict == sc.ENDPOINTS_MISSING
+    assert "'resource_2' missing" in found.findings[0].sentence
+
+
+def test_a_worker_that_asks_elsewhere_is_told_by_both_logs(folder: Path) -> None:
+    """Where every read in the given logs asks for another environment, that is the fault."""
+    other = READ_PATH.replace("env456", "xyz789").replace("abc123", "b9")
+    found = judge(folder, WRITE_PATH, other)
+    assert found.verdict == sc.ENVIRONMENT_MISMATCH
+    assert judge(folder, WRITE_PATH, other + READ_PATH).verdict == sc.NONE
+
+
+def test_an_unset_environment_is_told_by_its_line(folder: Path) -> None:
+    """A worker's own line says that the variable is not set."""
+    unset = """\
+[RUNTIME SYNC] Querying State Manager with environment_id=(null)
+[RUNTIME SYNC] FLASH_ENVIRONMENT_ID=(null), RUNPOD_ENDPOINT_ID=abc0000001
+"""
+    assert judge(folder, WRITE_PATH, unset).verdict == sc.ENVIRONMENT_UNSET
+
+
+def test_an_environment_without_build_may_be_unknown(folder: Path) -> None:
+    """No active build is printed alike for an unknown environment and for an empty one."""
+    empty = "[STATE MANAGER] environment_id=env456 → activeBuildId=(null)\n"
+    found = judge(folder, WRITE_PATH, empty)
+    assert found.verdict == sc.INCONCLUSIVE
+    assert candidates(found) == {sc.ENVIRONMENT_UNKNOWN, sc.STALE_BUILD}
+
+
+def test_a_question_without_answer_may_have_two_reasons(folder: Path) -> None:
+    """A read that ends with an error leaves only its first lines."""
+    asked = "\n".join(EMPTY_READ.splitlines()[:2])
+    found = judge(folder, WRITE_PATH, asked)
+    assert found.verdict == sc.INCONCLUSIVE
+    assert candidates(found) == {sc.STATE_MANAGER_UNAVAILABLE, sc.UNAUTHORIZED}
+
+
+def test_a_worker_log_of_before_the_deployment_accuses_nobody(folder: Path) -> None:
+    """Reads of the build before, without a clock, may be older than the deployment."""
+    before, read = (text.replace("abc123", "b1") for text in (WRITE_PATH, READ_PATH))
+    found = judge(folder, before, WRITE_PATH.replace("abc123", "b2"), read)
+    assert found.verdict == sc.INCONCLUSIVE
+    assert candidates(found) == {sc.STALE_BUILD}
+
+
+def test_a_log_of_one_phase_is_not_enough(folder: Path) -> None:
+    """A deployment's log alone, and a worker's alone, say what is missing."""
+    assert judge(folder, WRITE_PATH).verdict == sc.INCONCLUSIVE
+    alone = judge(folder, READ_PATH)
+    assert alone.verdict == sc.INCONCLUSIVE
+    assert alone.missing

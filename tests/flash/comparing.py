@@ -1,0 +1,87 @@
+"""What a traced and an untraced run have to have in common, once stripped of chance."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from flash_otel.semconv import CARRIER_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.flash import FlashRun
+
+# A wrapper's own frames in a traceback: the file's line, then the source and its markers.
+_OUR_FRAMES: Final = re.compile(
+    r'  File "(?:[^"]*[/\\](?:flash_otel|wrapt)[/\\][^"]*|<string>)", line \d+, in .*\r?\n'
+    r"(?:    .*\r?\n)*"
+)
+_LINK_ID: Final = re.compile(r"\x1b\]8;id=\d+;")
+# Rich draws spinners and progress bars again and again, with another character each time.
+_SPINNER: Final = re.compile(r"[\u2801-\u28ff]")
+_BAR: Final = re.compile(r"[^\r\n]*\u2501[^\r\n]*")
+_LINE_CLEARED: Final = "\x1b[2K"
+
+
+def shown(run: FlashRun, text: str) -> str:
+    """Return what a user saw, without addresses, times, link ids, frames of ours and redraws."""
+    text = _OUR_FRAMES.sub("", run.stable(text))
+    text = _BAR.sub("BAR", _LINK_ID.sub("\x1b]8;", _SPINNER.sub("*", text)))
+    drawn = [one.removeprefix(_LINE_CLEARED) for one in text.split("\r")]
+    return "\r".join(
+        one
+        for last, one in pairwise(["", *drawn])
+        if one.startswith("\n") or not last.endswith(one)
+    )
+
+
+def asked(run: FlashRun) -> list[Any]:
+    """Return the requests without our key; what is asked at the same time has no order."""
+    return sorted((_without_carrier(one) for one in run.wire()), key=str)
+
+
+def left(run: FlashRun) -> dict[str, Any]:
+    """Return the files, each by what it means."""
+    return {name: _meaning(name)(run, content) for name, content in run.files.items()}
+
+
+def _meaning(name: str) -> Callable[[FlashRun, bytes], Any]:
+    for ending, read in _MEANINGS.items():
+        if name.endswith(ending):
+            return read
+    return _text
+
+
+def _text(run: FlashRun, content: bytes) -> str:
+    return shown(run, content.decode("latin-1"))
+
+
+def _manifest(run: FlashRun, content: bytes) -> Any:
+    return _without_carrier(json.loads(run.stable(content.decode())))
+
+
+def _archive(run: FlashRun, content: bytes) -> dict[str, Any]:
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        return {member.name: (member.mode, _member(run, archive, member)) for member in archive}
+
+
+def _member(run: FlashRun, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
+    file = archive.extractfile(member)
+    return None if file is None else _meaning(member.name)(run, file.read())
+
+
+_MEANINGS: Final[dict[str, Callable[[FlashRun, bytes], Any]]] = {
+    "flash_manifest.json": _manifest,
+    ".tar.gz": _archive,
+}
+
+
+def _without_carrier(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_carrier(one) for key, one in value.items() if key != CARRIER_KEY}
+    return [_without_carrier(one) for one in value] if isinstance(value, list) else value

@@ -1,0 +1,104 @@
+"""A real deployment on a stand-in control plane, and `flash-otel verify` beside it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from support.flash import run_flash
+
+from flash_otel.demo.project import write_project
+from flash_otel.demo.variables import flash_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flash_otel.demo.control_plane import ControlPlane
+    from flash_otel.demo.environment import PythonEnvironment
+    from flash_otel.demo.state import Build, Environment
+
+APP = "gpu_app"
+TIMEOUT = 120
+
+
+@dataclass
+class Verified:
+    """One ended run of `flash-otel verify`."""
+
+    status: int
+    stdout: str
+    stderr: str
+    operations: list[str]
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Its JSON."""
+        found: dict[str, Any] = json.loads(self.stdout)
+        return found
+
+    @property
+    def failed(self) -> list[str]:
+        """Names of the comparisons that failed."""
+        return [one["name"] for one in self.said["checks"] if one["result"] == "fail"]
+
+
+@dataclass
+class Deployed:
+    """A project, the Python that holds its Flash, and the control plane it is deployed to."""
+
+    environment: PythonEnvironment
+    plane: ControlPlane
+    project: Path
+
+    def deploy(self, *arguments: str, traced: bool = False) -> int:
+        """Run `flash deploy` and return its exit code."""
+        write_project(self.project, self.environment.version)
+        words = ("deploy", "--no-deps", *arguments)
+        return run_flash(
+            self.environment, self.plane, self.project, *words, traced=traced
+        ).exit_code
+
+    def verify(self, *arguments: str, api_key: str | None = "", **variables: str) -> Verified:
+        """Run `flash-otel verify` in the project's folder."""
+        return self.flash_otel("verify", *arguments, api_key=api_key, **variables)
+
+    def flash_otel(self, *arguments: str, api_key: str | None = "", **variables: str) -> Verified:
+        """Run `flash-otel` in the project's folder with the Python that holds Flash."""
+        home = self.project.parent / "home"
+        home.mkdir(parents=True, exist_ok=True)
+        self.project.mkdir(parents=True, exist_ok=True)
+        before = len(self.plane.journal.entries)
+        key = self.plane.api_key if api_key == "" else api_key
+        ended = subprocess.run(
+            [str(self.environment.python), "-m", "flash_otel", *arguments],
+            cwd=self.project,
+            env={
+                **flash_environment(self.plane.base_url, home=home, api_key=key),
+                "PYTHONPATH": str(self.environment.source),
+                "FLASH_OTEL_STORE": str(home / "spans.db"),
+                "FLASH_OTEL_RAISE": "1",
+                **variables,
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=TIMEOUT,
+            check=False,
+        )
+        operations = [entry.operation for entry in self.plane.journal.entries[before:]]
+        return Verified(ended.returncode, ended.stdout, ended.stderr, operations)
+
+    @property
+    def production(self) -> Environment:
+        """The environment that Flash creates if none is named."""
+        return next(
+            one for one in self.plane.state.environments.values() if one.name == "production"
+        )
+
+    @property
+    def build(self) -> Build:
+        """The last build."""
+        return next(reversed(self.plane.state.builds.values()))

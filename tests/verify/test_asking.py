@@ -1,0 +1,187 @@
+"""The questions against a client that answers anything; the real client is in the Flash tests."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flash_otel.verify import errors, local
+from flash_otel.verify.asking import Questions
+from flash_otel.verify.checks import Subject
+from flash_otel.verify.deadline import within
+from flash_otel.verify.errors import VerifyError
+from flash_otel.verify.verdict import judge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+IDS = st.sampled_from(["env-1", "env-2", "", "x/y"]) | JSON
+ENVIRONMENTS = st.lists(
+    st.fixed_dictionaries({"id": IDS, "name": st.just("production") | JSON}) | JSON, max_size=3
+)
+ENDPOINTS = st.dictionaries(st.text(max_size=4), JSON | st.just("https://[x"), max_size=3)
+MANIFESTS = JSON | st.fixed_dictionaries(
+    {"resources": ENDPOINTS | JSON, "resources_endpoints": ENDPOINTS | JSON, "_flash_otel": JSON}
+)
+
+
+class Answers:
+    """Answers as it was told to, or raises what it was told to raise."""
+
+    def __init__(self, app: Any, environment: Any = None, build: Any = None) -> None:
+        self._said = {"app": app, "environment": environment, "build": build}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    def _answer(self, name: str) -> Any:
+        said = self._said[name]
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    async def get_flash_app_by_name(self, _: str) -> Any:
+        """Answer with the app."""
+        return self._answer("app")
+
+    async def list_flash_apps(self) -> Any:
+        """Answer with no list at all."""
+        raise LookupError("no list")
+
+    async def get_flash_environment(self, _: dict[str, Any]) -> Any:
+        """Answer with the environment."""
+        return self._answer("environment")
+
+    async def get_flash_build(self, _: str) -> Any:
+        """Answer with the build."""
+        return self._answer("build")
+
+
+def asked(client: Answers, environment: str | None = None) -> Any:
+    """Ask everything."""
+    questions = Questions(client, "shop", environment)
+    return within(10.0, lambda: questions.everything(call=False, sentinel=False))
+
+
+@given(
+    listed=ENVIRONMENTS | JSON,
+    environment=JSON
+    | st.fixed_dictionaries({"activeBuildId": st.just("b") | JSON, "endpoints": ENVIRONMENTS}),
+    manifest=MANIFESTS,
+)
+def test_whatever_is_answered_is_judged_or_refused(
+    listed: Any, environment: Any, manifest: Any
+) -> None:
+    """No answer of any shape ends in anything but a verdict or a clear error."""
+    app = {"id": "a", "flashEnvironments": listed, "flashBuilds": listed}
+    said: list[object] = []
+    try:
+        reading = asked(Answers(app, environment, {"manifest": manifest}))
+        said.extend(judge(Subject(reading)).findings)
+    except VerifyError as error:
+        said.append(error.message)
+    assert said
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "word"),
+    [
+        (Exception("GraphQL request failed: 401 - {}"), "unauthorized", "flash login"),
+        (Exception("GraphQL request failed: 503 - {}"), "state_manager_unavailable", "status"),
+        (Exception("HTTP request failed: Cannot connect to host"), None, "network"),
+        (Exception("GraphQL request failed: 429 - {}"), None, "network"),
+        (Exception("GraphQL errors: nonsense"), None, "flash env list"),
+        (KeyError("flashEnvironment"), None, "Try again"),
+    ],
+)
+def test_why_a_question_failed(error: Exception, code: str | None, word: str) -> None:
+    """A refused key and a server in trouble are faults; an unreached one is no proof of any."""
+    app = {"id": "a", "flashEnvironments": [{"id": "env-1", "name": "production"}]}
+    with pytest.raises(VerifyError) as caught:
+        asked(Answers(app, error))
+    assert caught.value.code == code
+    assert word in caught.value.next_step
+    assert "the question for environment 'production' failed" in caught.value.message
+
+
+def test_an_environment_is_found_by_name_or_id() -> None:
+    """`--env` takes either, and nothing is guessed among several."""
+    listed = [{"id": "env-1", "name": "production"}, {"id": "env-2", "name": "staging"}]
+    client = Answers({"id": "a", "flashEnvironments": listed}, {"activeBuildId": None})
+    assert asked(client, "staging").environment.id == "env-2"
+    assert asked(client, "env-1").environment.name == "production"
+    for wanted, said in ((None, "has 2 environments"), ("prod", "no environment 'prod'")):
+        with pytest.raises(errors.WrongNameError, match=said):
+            asked(client, wanted)
+    with pytest.raises(errors.WrongNameError, match="has no environment"):
+        asked(Answers({"id": "a", "flashEnvironments": []}))
+    with pytest.raises(errors.WrongNameError, match="no app 'shop'"):
+        asked(Answers(Exception("GraphQL errors: App not found")))
+
+
+def test_names_are_listed_within_bounds() -> None:
+    """A long list of names is cut, and says by how much."""
+    assert errors.listing([str(number) for number in range(12)]).endswith("9 and 2 more")
+
+
+def test_the_deadline_holds_against_a_blocked_lookup() -> None:
+    """A thread that cannot be interrupted (a name lookup) does not hold the deadline up."""
+    import threading
+
+    blocked = threading.Event()
+
+    async def look_up() -> None:
+        await asyncio.get_running_loop().run_in_executor(None, blocked.wait)
+
+    with pytest.raises(asyncio.TimeoutError):
+        within(0.05, look_up)
+    blocked.set()
+
+
+def test_a_lookup_that_fails_is_told() -> None:
+    """What a lookup raises reaches who waits for it."""
+
+    def fail() -> None:
+        raise LookupError("no such host")
+
+    async def look_up() -> None:
+        await asyncio.get_running_loop().run_in_executor(None, fail)
+
+    with pytest.raises(LookupError):
+        within(10.0, look_up)
+
+
+def test_the_local_manifest(tmp_path: Path) -> None:
+    """A missing file is nothing; a broken one says why; a good one is read."""
+    assert local.read(tmp_path) is None
+    path = tmp_path / local.PATH
+    path.parent.mkdir()
+    for broken in ("{", "[]", "[" * 100_000):
+        path.write_text(broken, encoding="utf-8")
+        found = local.read(tmp_path)
+        assert found is not None
+        assert found.problem
+    path.write_text(" " * (local.MAX_BYTES + 1), encoding="utf-8")
+    assert "larger" in getattr(local.read(tmp_path), "problem", "")
+    good = {"project_name": "shop", "resources": {"api": {}}, "resources_endpoints": {"api": "u"}}
+    path.write_text(json.dumps(good), encoding="utf-8")
+    found = local.read(tmp_path)
+    assert found is not None
+    assert (found.app, found.resources, found.endpoints) == ("shop", ("api",), {"api": "u"})

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import pytest
+from verify.subjects import (
+    BUILD,
+    REAL,
+    SOUND,
+    URLS,
+    WRITTEN,
+    carried,
+    faults,
+    manifest,
+    subject,
+)
+
+from flash_otel import semconv as sc
+from flash_otel.tracing import carriers
+from flash_otel.verify.checks import FAIL, UNKNOWN, Subject, compare
+from flash_otel.verify.local import LocalManifest
+from flash_otel.verify.reading import Answer, Named, owner_of
+
+BUILT = carried("build")
+OF_BUILD = carriers.read(manifest(None, BUILT))
+OF_ANOTHER = carriers.read(manifest(None, {**BUILT, "deployment_id": "00000000000000bb"}))
+
+
+def test_sound_readings_accuse_nobody() -> None:
+    """With and without a carrier, a local manifest and an expected build, sound is sound."""
+    local = LocalManifest("shop", ("api", "gpu"), URLS, OF_BUILD)
+    for stored in (SOUND, manifest(URLS, WRITTEN)):
+        for expected in (None, BUILD, BUILD[:5]):
+            found = compare(subject(stored, expected=expected, local=local))
+            assert {one.result for one in found} == {"pass"}
+
+
+@pytest.mark.parametrize(
+    ("compared", "expected"),
+    [
+        (subject(None, build=None, known=False), ("environment_known", sc.ENVIRONMENT_UNKNOWN, ())),
+        (subject(None, build=None), ("build_active", sc.INCONCLUSIVE, (sc.STALE_BUILD,))),
+        (subject(expected="build-1"), ("build_expected", sc.STALE_BUILD, ())),
+        (
+            subject(None),
+            ("manifest_stored", sc.INCONCLUSIVE, (sc.MANIFEST_NOT_PERSISTED, sc.READ_INCOMPLETE)),
+        ),
+        (
+            subject(manifest()),
+            (
+                "endpoints_held",
+                sc.INCONCLUSIVE,
+                (sc.MANIFEST_NEVER_WRITTEN, sc.MANIFEST_NOT_PERSISTED),
+            ),
+        ),
+        (
+            subject(manifest({}, WRITTEN)),
+            ("endpoints_held", sc.INCONCLUSIVE, (sc.READ_INCOMPLETE, sc.MANIFEST_NOT_PERSISTED)),
+        ),
+        (
+            subject(manifest(None, BUILT), local=LocalManifest("shop", ("api",), {}, OF_BUILD)),
+            ("endpoints_held", sc.MANIFEST_NEVER_WRITTEN, ()),
+        ),
+        (subject({}, real=()), ("endpoints_held", sc.NOTHING_DEPLOYED, ())),
+        (
+            subject(manifest({"gpu": URLS["gpu"]})),
+            ("endpoints_complete", sc.ENDPOINTS_MISSING, ()),
+        ),
+        (
+            subject(manifest({**URLS, "gpu": "https://api.example/v2/qb9"})),
+            ("endpoints_exist", sc.ENDPOINTS_DIFFER, ()),
+        ),
+        (subject(real=REAL[:1]), ("endpoints_exist", sc.CALL_TARGET_UNKNOWN, ())),
+        (
+            subject(real=REAL[:1], elsewhere={"qb2": "staging"}),
+            ("endpoints_exist", sc.ENVIRONMENT_TAKEOVER, ()),
+        ),
+        (
+            subject(answers=(Answer("gpu", "health", 404),)),
+            ("call_health", sc.CALL_TARGET_UNKNOWN, ()),
+        ),
+        (subject(answers=(Answer("gpu", "health", 401),)), ("call_health", sc.UNAUTHORIZED, ())),
+    ],
+)
+def test_what_each_comparison_finds(
+    compared: Subject, expected: tuple[str, str, tuple[str, ...]]
+) -> None:
+    """Each thing that can be wrong is found by its own comparison, and by no other."""
+    assert faults(compared) == [expected]
+
+
+def test_the_writers_digest_and_count() -> None:
+    """A manifest that differs from what its own carrier says was written is found without help."""
+    other = {**URLS, "gpu": "https://api.example/v2/qb3"}
+    real = (REAL[0], Named("qb3", "gpu"))
+    swapped = subject(manifest(other, WRITTEN), real=real)
+    assert faults(swapped) == [("endpoints_written", sc.ENDPOINTS_DIFFER, ())]
+    fewer = subject({**manifest({"api": URLS["api"]}, WRITTEN), "resources": {}}, real=REAL[:1])
+    assert faults(fewer) == [("endpoints_complete", sc.ENDPOINTS_MISSING, ())]
+
+
+def test_the_local_manifest_of_the_same_deployment() -> None:
+    """What this folder's deployment wrote and the State Manager lacks is missing."""
+    stored = manifest({"api": URLS["api"]}, carried("write"))
+    local = LocalManifest("shop", ("api", "gpu"), URLS, OF_BUILD)
+    found = faults(subject({**stored, "resources": {"api": {}}}, real=REAL[:1], local=local))
+    assert found == [("local_agrees", sc.ENDPOINTS_MISSING, ())]
+
+
+@pytest.mark.parametrize(
+    "local",
+    [
+        LocalManifest("shop", ("api",), {"api": "https://other.example"}, OF_ANOTHER),
+        LocalManifest("shop", ("api",), {"api": "https://other.example"}),
+        LocalManifest(problem="no JSON"),
+    ],
+)
+def test_a_local_manifest_of_another_deployment_accuses_nobody(local: LocalManifest) -> None:
+    """Another environment's or a newer build's manifest in the folder is a remark, no fault."""
+    found = {one.name: one.result for one in compare(subject(local=local))}
+    assert found.pop("local_agrees") == UNKNOWN
+    assert set(found.values()) == {"pass"}
+
+
+def test_another_apps_local_manifest_is_left_out() -> None:
+    """A folder of another app says nothing."""
+    local = LocalManifest("other", ("api",), {"api": "https://other.example"})
+    assert "local_agrees" not in {one.name for one in compare(subject(local=local))}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer("gpu", "health", None, "timed out"),
+        Answer("gpu", "health", 500),
+        Answer("gpu", "sentinel", 404),
+    ],
+)
+def test_an_answer_that_proves_nothing(answer: Answer) -> None:
+    """No answer, an endpoint's own trouble and a sentinel without health name no fault."""
+    last = compare(subject(answers=(answer,)))[-1]
+    assert (last.result, last.finding) == (UNKNOWN, None)
+
+
+def test_a_resource_without_any_endpoint_is_a_remark() -> None:
+    """A resource that has no endpoint anywhere (a client-mode image) is no fault."""
+    found = compare(subject(manifest({"api": URLS["api"]}), real=REAL[:1]))
+    assert FAIL not in {one.result for one in found}
+    assert UNKNOWN in {one.result for one in found}
+
+
+def test_an_unlisted_environment_accuses_nobody() -> None:
+    """Where the answer lists no endpoints at all, none is called missing."""
+    found = {one.name: one.result for one in compare(subject(real=None))}
+    assert found["endpoints_exist"] == UNKNOWN
+
+
+def test_no_secret_of_a_url_is_said() -> None:
+    """A URL of the manifest is shown without its query and its credentials."""
+    url = "https://user:hunter22@api.example/v2/qb9?api_key=abcdefgh12345"
+    found = compare(subject(manifest({**URLS, "gpu": url})))
+    said = " ".join(one.says for one in found)
+    assert "qb9" in said
+    assert "hunter22" not in said
+    assert "abcdefgh12345" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "owner"),
+    [
+        ("https://1vv4.api.example", "1vv4"),
+        ("https://api.example/v2/qb2", "qb2"),
+        ("https://api.example/v2/qb2/", "qb2"),
+        ("http://[broken", None),
+        ("", None),
+        ("https://api.example/v2/qb22", None),
+    ],
+)
+def test_whose_url_it_is(url: str, owner: str | None) -> None:
+    """A URL leads to the endpoint whose id is its host's first label or a part of its path."""
+    found = owner_of(url, (Named("1vv4", "api"), Named("qb2", "gpu")))
+    assert (found.id if found else None) == owner

@@ -1,0 +1,249 @@
+"""`flash-otel verify` with the real Flash, against a stand-in control plane."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cli.processes import flash_otel
+from support.flash import MAIN_VERSIONS
+from verify.deployed import APP, Deployed
+
+from flash_otel.demo.control_plane import CANARY_API_KEY
+from flash_otel.demo.faults import FAULTS, FaultPlan, Rule
+from flash_otel.demo.state import AI_KEY_CANARY, CREDENTIAL_CANARY, SIGNATURE_CANARY
+
+if TYPE_CHECKING:
+    from support.flash import FlashEnvironments
+
+    from flash_otel.demo.control_plane import ControlPlane
+
+pytestmark = pytest.mark.flash
+
+LAST = MAIN_VERSIONS[-1]
+QUERIES = {"getFlashAppByName", "getFlashEnvironment", "getFlashBuild", "getFlashApps"}
+SECRETS = (CANARY_API_KEY, AI_KEY_CANARY, CREDENTIAL_CANARY, SIGNATURE_CANARY)
+
+
+BOTH = pytest.mark.parametrize("version", MAIN_VERSIONS)
+
+
+@pytest.fixture
+def version() -> str:
+    """The version of Flash that is deployed, unless a test names one."""
+    return MAIN_VERSIONS[0]
+
+
+@pytest.fixture
+def deployed(
+    flash_env: FlashEnvironments, control_plane: ControlPlane, tmp_path: Path, version: str
+) -> Deployed:
+    """A project that is not deployed yet."""
+    return Deployed(flash_env(version), control_plane, tmp_path / APP)
+
+
+@BOTH
+def test_a_clean_deployment(deployed: Deployed, version: str) -> None:
+    """A sound deployment that nobody recorded is said to be sound, and what that proves."""
+    assert deployed.deploy() == 0
+    found = deployed.verify("--env", "production", "--call", "--json")
+    assert (found.status, found.said["verdict"], found.failed) == (0, "none", [])
+    assert found.said["manifest"]["endpoint_count"] == 2
+    assert found.said["calls"][0]["status"] == 200
+    reads_nothing = any("read no manifest" in note for note in found.said["notes"])
+    assert reads_nothing == (version == LAST)
+
+
+@BOTH
+def test_it_only_asks_and_tells_no_secret(deployed: Deployed) -> None:
+    """It sends queries alone, leaves nothing in the folder, and prints no credential."""
+    assert deployed.deploy() == 0
+    before = sorted(deployed.project.rglob("*"))
+    found = [deployed.verify(), deployed.verify("--json")]
+    for one in found:
+        assert one.status == 0
+        assert set(one.operations) <= QUERIES
+        assert not [secret for secret in SECRETS if secret in one.stdout + one.stderr]
+        assert one.stderr == ""
+    assert sorted(deployed.project.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict", "failed", "candidates"),
+    [
+        (
+            "write dropped, echoed",
+            "inconclusive",
+            "endpoints_held",
+            ["manifest_never_written", "manifest_not_persisted"],
+        ),
+        ("write partial, echoed", "endpoints_missing", "endpoints_complete", []),
+        ("write with other urls, echoed", "endpoints_differ", "endpoints_exist", []),
+    ],
+)
+def test_a_faulty_write_that_nobody_recorded(
+    deployed: Deployed, fault: str, verdict: str, failed: str, candidates: list[str]
+) -> None:
+    """What is stored is compared with the real endpoints; what one reading cannot tell stays open.
+
+    Either way the exit status says that something is wrong.
+    """
+    deployed.plane.faults = FaultPlan(FAULTS[fault])
+    assert deployed.deploy() == 0
+    found = deployed.verify("--json")
+    assert (found.status, found.said["verdict"], found.failed) == (1, verdict, [failed])
+    assert found.said["findings"][0]["candidates"] == candidates
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("fault", "verdict"),
+    [
+        ("write dropped, told", "manifest_not_persisted"),
+        ("write refused", "manifest_never_written"),
+        ("one endpoint refused", "provisioning_failed"),
+    ],
+)
+def test_the_recorded_deployment_names_the_cause(
+    deployed: Deployed, fault: str, verdict: str
+) -> None:
+    """Where the deployment was recorded, its spans and the reading are diagnosed together."""
+    deployed.plane.faults = FaultPlan(FAULTS[fault])
+    deployed.deploy(traced=True)
+    deployed.plane.faults = FaultPlan()
+    found = deployed.verify("--json")
+    assert (found.status, found.said["verdict"], found.said["recorded"]) == (1, verdict, True)
+    assert found.said["findings"][0]["remedy"]["deployer"]
+
+
+def test_a_drop_that_a_strip_would_explain_accuses_nobody(deployed: Deployed) -> None:
+    """An empty answer that carries the write's own mark may be a drop or a stripped read."""
+    deployed.plane.faults = FaultPlan(FAULTS["write dropped, echoed"])
+    assert deployed.deploy(traced=True) == 0
+    found = deployed.verify("--json")
+    assert (found.status, found.said["verdict"]) == (1, "inconclusive")
+    candidates = found.said["findings"][0]["candidates"]
+    assert sorted(candidates) == ["manifest_not_persisted", "read_incomplete"]
+
+
+@BOTH
+def test_a_stale_build(deployed: Deployed) -> None:
+    """An activation without effect shows by the record, and by the named build without one."""
+    assert deployed.deploy(traced=True) == 0
+    deployed.plane.faults = FaultPlan(FAULTS["activation ignored, echoed"])
+    assert deployed.deploy(traced=True) == 0
+    recorded = deployed.verify("--json")
+    assert (recorded.status, recorded.said["verdict"]) == (1, "stale_build")
+    alone = deployed.verify("--json", "--expect-build", deployed.build.id, FLASH_OTEL_STORE="off")
+    assert (alone.status, alone.failed) == (1, ["build_expected"])
+    active = deployed.production.active_build_id or ""
+    right = deployed.verify("--json", "--expect-build", active[:8], FLASH_OTEL_STORE="off")
+    assert (right.status, right.failed) == (0, [])
+
+
+def test_an_endpoint_that_is_gone(deployed: Deployed) -> None:
+    """An endpoint of the manifest that the environment does not have is named."""
+    assert deployed.deploy() == 0
+    gone = deployed.plane.state.endpoint_named(deployed.production.id, "gpu_info")
+    assert gone is not None
+    del deployed.plane.state.endpoints[gone.id]
+    found = deployed.verify("--json")
+    assert (found.status, found.failed) == (1, ["endpoints_exist"])
+    assert found.said["verdict"] == "call_target_unknown"
+    assert "'gpu_info'" in found.said["findings"][0]["sentence"]
+
+
+def test_endpoints_that_another_environment_took(deployed: Deployed) -> None:
+    """Flash's own takeover (one folder, two environments) is found from production's side."""
+    assert deployed.deploy() == 0
+    app = deployed.plane.state.app_named(APP)
+    assert app is not None
+    deployed.plane.state.create_environment(app.id, "staging")
+    assert deployed.deploy("--env", "staging") == 0
+    several = deployed.verify()
+    assert several.status == 2
+    assert "2 environments: production, staging" in several.stderr
+    found = deployed.verify("--env", "production", "--json")
+    assert (found.status, found.said["verdict"]) == (1, "environment_takeover")
+
+
+ANSWERS = (
+    ("environment null", "environment_unknown", 1),
+    ("environment without build", "inconclusive", 1),
+    ("manifest null", "inconclusive", 1),
+    ("read unauthorized", "unauthorized", 1),
+    ("read throttled", "inconclusive", 3),
+    ("read rejected", "inconclusive", 3),
+)
+
+
+def test_what_the_state_manager_may_answer(deployed: Deployed) -> None:
+    """Each answer that a worker may get is told in its own way."""
+    assert deployed.deploy() == 0
+    for fault, verdict, status in ANSWERS:
+        deployed.plane.faults = FaultPlan(FAULTS[fault])
+        found = deployed.verify("--json")
+        assert (fault, found.said["verdict"], found.status) == (fault, verdict, status)
+
+
+def test_wrong_names_and_keys(deployed: Deployed) -> None:
+    """A wrong app or environment, no key and a wrong key each get a sentence and a next step."""
+    assert deployed.deploy() == 0
+    app = deployed.verify("--app", "other")
+    assert app.status == 2
+    assert f"no app 'other'. It knows: {APP}." in app.stderr
+    environment = deployed.verify("--env", "prod")
+    assert environment.status == 2
+    assert "no environment 'prod'. It has: production." in environment.stderr
+    keyless = deployed.verify(api_key=None)
+    assert (keyless.status, keyless.operations) == (3, [])
+    assert "flash login" in keyless.stderr
+    wrong = deployed.verify(api_key="rpa_AN0OLD0KEY0OF0LONG0AGO")
+    assert wrong.status == 1
+    assert "unauthorized: the API key was rejected" in wrong.stderr
+    assert "rpa_AN0OLD" not in wrong.stdout + wrong.stderr
+
+
+@BOTH
+def test_the_deadline(deployed: Deployed) -> None:
+    """A State Manager that never answers costs the named time and no more."""
+    assert deployed.deploy() == 0
+    deployed.plane.faults = FaultPlan((Rule("getFlashEnvironment", gate="never"),))
+    found = deployed.verify("--timeout", "0.5")
+    assert found.status == 3
+    assert "no answer within 0.5 s: the question for environment 'production'" in found.stderr
+
+
+@BOTH
+def test_after_a_run(deployed: Deployed) -> None:
+    """`run --verify` reports on standard error and leaves flash's own status alone."""
+    deployed.plane.faults = FaultPlan(FAULTS["write partial, echoed"])
+    assert deployed.deploy() == 0
+    words = ("--verify", "--", "flash", "deploy", "--no-deps")
+    own = deployed.flash_otel("run", *words)
+    assert own.status == 0
+    assert "endpoints_missing" in own.stderr
+    assert "endpoints_missing" not in own.stdout
+    strict = deployed.flash_otel("run", "--fail-on-fault", *words)
+    assert strict.status == 1
+
+
+def test_flash_in_another_interpreter(flash_env: FlashEnvironments, tmp_path: Path) -> None:
+    """Where `flash` is another interpreter's, the commands that help are printed."""
+    scripts = flash_env(LAST).scripts
+    found = flash_otel(tmp_path, "verify", "--app", "shop", env={"PATH": str(scripts)})
+    assert found.returncode == 2
+    assert "flash lives in another interpreter" in found.stderr
+    assert "-m flash_otel verify --app shop" in found.stderr
+    assert Path(sys.executable).parent != scripts
+
+
+def test_json_says_why_nothing_was_read(deployed: Deployed) -> None:
+    """For a machine, an error is an object with a verdict as well."""
+    found = deployed.verify("--app", "other", "--json")
+    said = json.loads(found.stdout)
+    assert (said["schema_version"], said["verdict"], said["status"]) == (1, "inconclusive", 2)
+    assert said["error"]["next_step"]
