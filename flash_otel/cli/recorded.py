@@ -28,7 +28,7 @@ def recorded_since(started_ns: int, named: str | None) -> list[SpanRecord]:
     where = options.resolve(store=named).store
     if where is False:
         return []
-    setup.flush(FLUSH_SECONDS)
+    setup.store(FLUSH_SECONDS)
     file = newest(where or default_path())
     if file is None:
         return []

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
-from flash_otel.demo.faults import FAULTS, WRITE, Rule
+from flash_otel.demo.faults import FAULTS, Rule
 from flash_otel.demo.scenarios import DEFAULT_VERSION
 
 if TYPE_CHECKING:
-    from flash_otel.demo.state import Json, State
+    from flash_otel.demo.state import State
 
 Variables = Callable[["State"], Mapping[str, str | None]]
 
@@ -82,7 +82,6 @@ class Case:
         environments: Environments that the app has beforehand.
         version: Version of Flash.
         store: What the store and the worker's log can say.
-        file: What one OTLP file can say; by default the same.
         lines: What bare lines can say.
         beside: The verdict that the code stands beside, where it is not the verdict itself.
     """
@@ -93,31 +92,15 @@ class Case:
     environments: tuple[str, ...] = ()
     version: str = DEFAULT_VERSION
     store: str = SAID
-    file: str = ""
     lines: str = SAID
     beside: str = ""
 
     def expected(self, source: str) -> str:
         """Return what a source can say."""
-        return {STORE: self.store, FILE: self.file or self.store, LINES: self.lines}[source]
+        return self.lines if source == LINES else self.store
 
 
-def _ignored(_: State, variables: Json) -> Json:
-    """Write what is stored already: the manifest of the build."""
-    given = variables["input"]
-    kept = {k: v for k, v in given["manifest"].items() if k != "resources_endpoints"}
-    carrier = {**(kept.get(sc.CARRIER_KEY) or {}), "phase": sc.PHASE_BUILD}
-    if sc.CARRIER_KEY in kept:
-        kept[sc.CARRIER_KEY] = carrier
-    return {**variables, "input": {**given, "manifest": kept}}
-
-
-def _echoed(_: State, variables: Json, __: Json) -> Json:
-    given = variables["input"]
-    return {WRITE: {"id": given["flashBuildId"], "manifest": given["manifest"]}}
-
-
-WRITE_IGNORED: Final = (Rule(WRITE, request=_ignored, answer=_echoed),)
+WRITE_IGNORED: Final = FAULTS["write ignored, echoed"]
 WRITE_HELD: Final = FAULTS["write held back"]
 
 
@@ -132,6 +115,9 @@ def _of(environment: str) -> Variables:
 def _set(**changed: str | None) -> Variables:
     return lambda _: changed
 
+
+_ELSEWHERE: Final = _set(OTEL_RESOURCE_ATTRIBUTES="host.name=elsewhere")
+"""A worker on another machine, whose clock is not known to be the deployment's."""
 
 _FAULTY: Final = (
     Case(
@@ -182,9 +168,15 @@ _FAULTY: Final = (
         lines=DOUBTED,
     ),
     Case(
-        "the write is dropped, the answer echoes it, clocks unknown",
+        "the write is dropped, the answer echoes it",
         sc.MANIFEST_NOT_PERSISTED,
         (Deploy(rules=WRITE_IGNORED), Work()),
+        lines=DOUBTED,
+    ),
+    Case(
+        "the same, and the worker is on another machine",
+        sc.MANIFEST_NOT_PERSISTED,
+        (Deploy(rules=WRITE_IGNORED), Work(variables=_ELSEWHERE)),
         store=DOUBTED,
         lines=DOUBTED,
     ),
@@ -259,8 +251,6 @@ _FAULTY: Final = (
         "two deployments overlap",
         sc.OVERLAPPING_DEPLOYS,
         (Deploy(), Deploy(rules=WRITE_HELD, held=(Deploy(folder="two"),)), Work()),
-        # Spans name no machine: only the store knows that both clocks are one.
-        file=SILENT,
         lines=SILENT,
     ),
     Case(
@@ -304,8 +294,16 @@ _HEALTHY: Final = (
     Case("two environments", sc.NONE, _TWO_FOLDERS, ("production", "staging")),
     Case("two apps in one store", sc.NONE, (Deploy(folder="two", app="other"), Deploy(), Work())),
     Case("redeployed while workers run", sc.NONE, (Deploy(), Work(), Deploy(), Work())),
-    Case("the worker's clock is 10 minutes ahead", sc.NONE, (Deploy(), Work(clock_s=600))),
-    Case("the worker's clock is 10 minutes behind", sc.NONE, (Deploy(), Work(clock_s=-600))),
+    Case(
+        "the worker's clock is 10 minutes ahead",
+        sc.NONE,
+        (Deploy(), Work((), _ELSEWHERE, clock_s=600)),
+    ),
+    Case(
+        "the worker's clock is 10 minutes behind",
+        sc.NONE,
+        (Deploy(), Work((), _ELSEWHERE, clock_s=-600)),
+    ),
     Case(
         "Flash 1.21",
         sc.NONE,

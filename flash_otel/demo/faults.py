@@ -182,6 +182,13 @@ def for_resource(name: str) -> Callable[[Json], bool]:
     return matches
 
 
+def _as_stored(state: State, variables: Json) -> Json:
+    """Write what is stored already: the manifest that the finalize call brought."""
+    given = variables["input"]
+    stored = state.builds[given["flashBuildId"]].manifest
+    return {**variables, "input": {**given, "manifest": stored}}
+
+
 def _echo(_: State, variables: Json, __: Json) -> Json:
     given = variables["input"]
     return {WRITE: {"id": given["flashBuildId"], "manifest": given["manifest"]}}
@@ -194,6 +201,7 @@ def _on_reads(status: int, times: int | None = None) -> tuple[Rule, ...]:
 FAULTS: Final[dict[str, tuple[Rule, ...]]] = {
     "write dropped, echoed": (stored(without_endpoints, echo=True),),
     "write dropped, told": (stored(without_endpoints, echo=False),),
+    "write ignored, echoed": (Rule(WRITE, request=_as_stored, answer=_echo),),
     "write emptied, echoed": (stored(with_empty_endpoints, echo=True),),
     "write partial, echoed": (stored(with_some_endpoints, echo=True),),
     "write partial, told": (stored(with_some_endpoints, echo=False),),

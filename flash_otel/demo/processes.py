@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+_POLL_SECONDS: Final = 0.01
 _GRACE_SECONDS: Final = 5.0
 
 
@@ -77,6 +79,22 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    _wait_for_children(process)
+
+
+def _wait_for_children(process: subprocess.Popen[bytes]) -> None:
+    """Wait until its children have gone as well; those that stay are killed.
+
+    They are no children of this process: only the group's absence tells that they have ended.
+    """
+    if os.name == "nt":
+        return
+    deadline = time.monotonic() + _GRACE_SECONDS
+    with suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(_POLL_SECONDS)
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

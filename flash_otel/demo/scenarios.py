@@ -127,9 +127,9 @@ _TABLE: Final = (
     Scenario(
         "manifest_not_persisted",
         "The manifest upload is acknowledged, but its endpoints are not stored.",
-        "The upload's answer echoes the request, while the endpoints are dropped.",
+        "The upload's answer echoes the request, while nothing of it is stored.",
         semconv.MANIFEST_NOT_PERSISTED,
-        deployments=(Deployment(rules=FAULTS["write dropped, echoed"]),),
+        deployments=(Deployment(rules=FAULTS["write ignored, echoed"]),),
     ),
     Scenario(
         "read_before_write",

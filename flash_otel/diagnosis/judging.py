@@ -111,10 +111,7 @@ def _judge_stripped(case: Case, read: RuntimeFetch) -> Judgement:
     reason = f"the manifest of the write ({_written(case, read)} endpoints) without any endpoint"
     if case.is_whole_proven:
         return Judgement((sc.READ_INCOMPLETE,), f"{reason}, while another read holds them all")
-    if told_persisted(case):
-        return Judgement(
-            (sc.READ_INCOMPLETE,), f"{reason}, which the server had said to have stored", LIKELY
-        )
+    # An answer that holds them all may be an echo: it does not tell a drop from a stripped read.
     return Judgement((sc.READ_INCOMPLETE, sc.MANIFEST_NOT_PERSISTED), reason)
 
 

@@ -56,7 +56,7 @@ def _judge_inactive(case: Case, read: RuntimeFetch) -> Judgement:
 def _judge_silent(read: RuntimeFetch) -> Judgement:
     """Judge a question in a log that no answer follows: its error is not among the lines."""
     if read.by_lines and read.held is None and read.environment_id:
-        codes = (sc.STATE_MANAGER_UNAVAILABLE, sc.UNAUTHORIZED)
+        codes = (sc.STATE_MANAGER_UNAVAILABLE, sc.UNAUTHORIZED, sc.ENVIRONMENT_UNKNOWN)
         return Judgement(codes, "the State Manager was asked, and no answer was logged")
     return FINE
 

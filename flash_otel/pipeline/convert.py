@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import SpanKind, StatusCode
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 _KINDS: Final = {kind: kind.name.lower() for kind in SpanKind}
 _STATUSES: Final = {code: code.name.lower() for code in StatusCode}
 _SCALARS: Final = frozenset({str, bool, int, float})
+# An enumeration's member is also a string or a number, and becomes that alone.
+_EXACTLY: Final[dict[type, Callable[[Any], Any]]] = {
+    bool: bool,
+    int: int,
+    float: float,
+    str: str.__str__,
+}
 
 # Spans of one process share one resource object: the last one converted is nearly always the next.
 _last_resource: tuple[Resource, Attributes] | None = None
@@ -93,8 +100,9 @@ def _plain(attributes: Mapping[str, Any] | None) -> Attributes:
 
 def _plain_value(value: Any) -> Any:
     """Bring any value to one that a record holds; what is nested becomes text."""
-    if isinstance(value, str | bool | int | float):
-        return value
+    for kind, exactly in _EXACTLY.items():
+        if isinstance(value, kind):
+            return exactly(value)
     if isinstance(value, bytes):
         return b64encode(value).decode("ascii")
     if isinstance(value, Sequence):

@@ -1,7 +1,7 @@
 """Which exporters the environment asks for: none, unless it names an endpoint or an exporter.
 
-The SDK's default (OTLP to a port of localhost) is never taken: nobody asked for it, and its
-retries would make a command exit late.
+The SDK's default (OTLP to a port of localhost) is never taken: nobody asked for it. OTLP is sent
+by flash_otel's own forwarder, everything else by the exporter that is installed for it.
 """
 
 from __future__ import annotations
@@ -11,35 +11,38 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 
 from flash_otel._guard import logger, swallowed
+from flash_otel.pipeline import forward_destinations as destinations
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
-ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-GROUP: Final = "opentelemetry_traces_exporter"
+    from flash_otel.pipeline.forward_destinations import Destination
 
-# The specification's protocol names, and the entry point that serves each.
-_OTLP: Final = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
-_DEFAULT_PROTOCOL: Final = "http/protobuf"
+GROUP: Final = "opentelemetry_traces_exporter"
 
 
 def configured() -> tuple[str, ...]:
-    """Name the exporters that the environment asks for, as entry points."""
+    """Name the exporters that the environment asks for, each once."""
     named = [one.strip() for one in os.environ.get("OTEL_TRACES_EXPORTER", "").split(",")]
     asked = [one for one in named if one]
     if any(one.lower() == "none" for one in asked):
         return ()
-    if not asked and any(os.environ.get(name, "").strip() for name in ENDPOINTS):
+    if not asked and destinations.is_endpoint_named():
         asked = ["otlp"]
-    # Named twice is exported once.
-    return tuple(dict.fromkeys(_otlp() if one == "otlp" else one for one in asked))
+    return tuple(dict.fromkeys(asked))
+
+
+def forwarded() -> list[Destination]:
+    """Return the OTLP destinations among what is configured."""
+    return destinations.configured([one for one in configured() if one in destinations.EXPORTERS])
 
 
 def create() -> list[SpanExporter]:
-    """Make the configured exporters; one that cannot be made is reported and left out."""
+    """Make the other exporters; one that cannot be made is reported and left out."""
     made: list[SpanExporter] = []
     for name in configured():
+        if name in destinations.EXPORTERS:
+            continue
         try:
             (found, *_) = entry_points(group=GROUP, name=name)
             made.append(found.load()())
@@ -48,9 +51,3 @@ def create() -> list[SpanExporter]:
         except Exception:
             swallowed(f"exporter {name}")
     return made
-
-
-def _otlp() -> str:
-    found = (os.environ.get(name, "").strip() for name in PROTOCOLS)
-    protocol = next((one for one in found if one), _DEFAULT_PROTOCOL)
-    return _OTLP.get(protocol, _OTLP[_DEFAULT_PROTOCOL])

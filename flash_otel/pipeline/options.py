@@ -87,7 +87,7 @@ def exit_budget() -> float:
 
 
 def in_worker() -> bool:
-    """Tell whether this process is a deployed worker (Runpod sets these; flash.md)."""
+    """Tell whether this process is a deployed worker (Runpod sets these in every pod)."""
     return bool(os.environ.get("RUNPOD_ENDPOINT_ID") or os.environ.get("RUNPOD_POD_ID"))
 
 

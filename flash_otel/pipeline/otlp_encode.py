@@ -114,8 +114,10 @@ def _value(value: object) -> _Json:
     if isinstance(value, bool):
         return {"boolValue": value}
     if isinstance(value, int):
-        # What is no 64-bit integer would make the whole message unreadable.
-        return {"intValue": str(value)} if value in _INT64 else {"stringValue": str(value)}
+        # What is no 64-bit integer would make the whole message unreadable. A range looks through
+        # all of its numbers for anything but a plain int (an IntEnum such as HTTPStatus).
+        number = int(value)
+        return {"intValue" if number in _INT64 else "stringValue": str(number)}
     if isinstance(value, float):
         return {"doubleValue": value if math.isfinite(value) else _not_finite(value)}
     if isinstance(value, Sequence):

@@ -9,26 +9,29 @@ from __future__ import annotations
 import atexit
 import threading
 import time
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace as trace_api
 
 from flash_otel import semconv
-from flash_otel._guard import guarded, swallowed
+from flash_otel._guard import guarded
 from flash_otel._version import __version__
 from flash_otel.pipeline import options as opts
+from flash_otel.pipeline import signals
+from flash_otel.pipeline.bounded import each, millis
 from flash_otel.pipeline.redaction import remember_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from opentelemetry.sdk.trace import SpanProcessor
-    from opentelemetry.sdk.trace import TracerProvider as SdkProvider
     from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.trace import Tracer, TracerProvider
 
     from flash_otel.pipeline.options import Options
+    from flash_otel.pipeline.provider import OwnProvider
     from flash_otel.pipeline.switch import Switch, Switches
 
 _NOT_SET: Final = (trace_api.ProxyTracerProvider, trace_api.NoOpTracerProvider)
@@ -43,9 +46,8 @@ class Pipeline:
     def __init__(self, options: Options) -> None:
         self.options = options
         self._lock = threading.Lock()
-        self._own: SdkProvider | None = None
+        self._own: OwnProvider | None = None
         self._shared: list[SpanProcessor] | None = None
-        self._exporting: list[SpanProcessor] = []
         self._joined: list[Switch] = []
         self._last: tuple[TracerProvider, Tracer] | None = None
 
@@ -54,14 +56,16 @@ class Pipeline:
         provider = self._provider()
         last = self._last
         if last is None or last[0] is not provider:
-            if provider is not self._own:
+            if self._own is None or provider is not self._own.provider:
                 self._join(provider)
             last = self._last = (provider, _tracer_of(provider))
         return last[1]
 
     def _provider(self) -> TracerProvider:
         found = self.options.tracer_provider or _application_provider()
-        return found or self._own or self._make_own()
+        if found is not None:
+            return found
+        return self._make_own() if self._own is None else self._own.provider
 
     def _join(self, provider: Any) -> None:
         """Give our processors to the application's provider, once."""
@@ -73,44 +77,34 @@ class Pipeline:
             if switch not in self._joined:
                 self._joined.append(switch)
 
-    def _make_own(self) -> SdkProvider:
-        from opentelemetry.sdk.trace import TracerProvider, sampling
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-        from flash_otel.pipeline import exporters, resource
-        from flash_otel.pipeline.sampling import AlwaysRecord
+    def _make_own(self) -> TracerProvider:
+        from flash_otel.pipeline import provider
 
         with self._lock:
-            if self._own is not None:
-                return self._own
-            provider = TracerProvider(
-                sampler=AlwaysRecord(sampling._get_from_env_or_default()),  # noqa: SLF001 - the only reader of OTEL_TRACES_SAMPLER
-                resource=resource.create(),
-                shutdown_on_exit=False,
-                id_generator=id_generator,
-            )
-            for processor in self._processors():
-                provider.add_span_processor(processor)
-            for exporter in exporters.create():
-                batch = BatchSpanProcessor(exporter)
-                self._exporting.append(batch)
-                provider.add_span_processor(batch)
-            self._own = provider
-            return provider
+            if self._own is None:
+                self._own = provider.make(self._processors(), id_generator)
+            return self._own.provider
 
     def _processors(self) -> list[SpanProcessor]:
         """Make, once, what every provider of ours gets: lines, and store or worker log."""
         if self._shared is None:
-            makers = (_lines, _recording)
-            self._shared = [one for make in makers for one in _made(make, self.options)]
+            from flash_otel.pipeline import processors
+
+            self._shared = processors.make(self.options)
+            if processors.has_store(self.options):
+                signals.install(_at_exit)
         return self._shared
 
     def flush(self, seconds: float) -> bool:
         """Wait until what has ended is stored and sent, or the time is over."""
         deadline = time.monotonic() + seconds
-        stored = _each(one.force_flush(_millis(deadline)) for one in self._shared or ())
-        sent = _each(_bounded(one.force_flush, deadline) for one in self._exporting)
+        stored = self.store(deadline)
+        sent = self._own is None or self._own.flush(deadline)
         return stored and sent
+
+    def store(self, deadline: float) -> bool:
+        """Wait until what has ended is stored, or the time is over."""
+        return each(one.force_flush(millis(deadline)) for one in self._shared or ())
 
     def close(self, seconds: float) -> None:
         """End our processors and exporters within the time; switch off what was joined."""
@@ -118,10 +112,10 @@ class Pipeline:
         for switch in self._joined:
             switch.processors = ()
         for processor in self._shared or ():
-            processor.force_flush(_millis(deadline))
+            processor.force_flush(millis(deadline))
             processor.shutdown()
-        for processor in self._exporting:
-            _bounded(processor.shutdown, deadline)
+        if self._own is not None:
+            self._own.close(deadline)
 
 
 _pipeline: Pipeline | None = None
@@ -141,6 +135,7 @@ def deconfigure() -> None:
     """End the pipeline; what it holds is stored first."""
     global _pipeline
     ended, _pipeline = _pipeline, None
+    signals.remove()
     if ended is not None:
         ended.close(opts.exit_budget())
 
@@ -200,13 +195,27 @@ def flush(seconds: float | None = None) -> bool:
     return _pipeline.flush(opts.exit_budget() if seconds is None else seconds)
 
 
+def store(seconds: float) -> bool:
+    """Wait until what has ended is stored, whether or not it is sent.
+
+    Args:
+        seconds: How long at most.
+
+    Returns:
+        Whether everything was stored in time.
+    """
+    return _pipeline is None or _pipeline.store(time.monotonic() + seconds)
+
+
 @atexit.register
 def _at_exit() -> None:
-    for ending in _endings:
-        with guarded("an ending at exit"):
-            ending()
-    with guarded("the pipeline's end"):
-        deconfigure()
+    # Who interrupts an exit wants it now; what is not sent stays in the store.
+    with suppress(KeyboardInterrupt):
+        for ending in _endings:
+            with guarded("an ending at exit"):
+                ending()
+        with guarded("the pipeline's end"):
+            deconfigure()
 
 
 def _is_disabled() -> bool:
@@ -232,68 +241,3 @@ def _switches_of_providers() -> Switches:
 def _tracer_of(provider: TracerProvider) -> Tracer:
     remember_environment()
     return provider.get_tracer(semconv.SCOPE_NAME, __version__, semconv.SCHEMA_URL)
-
-
-def _made(make: Callable[[Options], list[SpanProcessor]], options: Options) -> list[SpanProcessor]:
-    """Make processors; one that cannot be made is reported and left out."""
-    try:
-        return make(options)
-    except Exception:
-        swallowed(f"the set-up of {make.__name__.strip('_')}")
-        return []
-
-
-def _lines(options: Options) -> list[SpanProcessor]:
-    if options.legacy_logs is False:
-        return []
-    from flash_otel.pipeline.legacy import LegacyLogSpanProcessor
-
-    return [LegacyLogSpanProcessor(options.legacy_logs)]
-
-
-def _recording(options: Options) -> list[SpanProcessor]:
-    """Choose where spans are kept: in the store, or (in a worker) in its own log."""
-    if opts.in_worker() and options.store is None:
-        return _worker_log()
-    if options.store is False:
-        return []
-    from flash_otel.pipeline.store_paths import default_path
-    from flash_otel.pipeline.store_writer import StoreSpanProcessor
-
-    return [StoreSpanProcessor(options.store or default_path())]
-
-
-def _worker_log() -> list[SpanProcessor]:
-    from flash_otel.pipeline import exporters
-    from flash_otel.pipeline.worker_log import WorkerLogSpanProcessor
-
-    return [] if exporters.configured() else [WorkerLogSpanProcessor()]
-
-
-def _each(done: Iterable[bool]) -> bool:
-    """Tell whether all were done, after every one of them was tried."""
-    return all(tuple(done))
-
-
-def _millis(deadline: float) -> int:
-    return max(0, int((deadline - time.monotonic()) * 1000))
-
-
-def _bounded(action: Callable[[], object], deadline: float) -> bool:
-    """Run an ending in a thread of its own, and wait for it no longer than until the deadline.
-
-    A batch processor's shutdown joins its worker whatever timeout it is given (SDK 1.45), so the
-    only sure bound is not to wait.
-    """
-    done = threading.Event()
-
-    def run() -> None:
-        with guarded("a bounded ending"):
-            action()
-        done.set()
-
-    try:
-        threading.Thread(target=run, name="flash_otel-ending", daemon=True).start()
-    except RuntimeError:  # 3.12.0 and 3.12.1 start no thread while the interpreter exits
-        run()
-    return done.wait(max(0.0, deadline - time.monotonic()))

@@ -25,6 +25,7 @@ from flash_otel.pipeline.store_rows import SELECT, from_row
 from flash_otel.pipeline.store_summary import TraceSummary, summary, trace_ids
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator
     from os import PathLike
     from types import TracebackType
@@ -80,6 +81,11 @@ class SpanStore:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, for what is kept beside the spans (`forward_cursor`)."""
+        return self._connection
 
     def close(self) -> None:
         """Close the file; a closed store cannot be used any more."""

@@ -20,14 +20,16 @@ _CHUNK: Final = 2_000
 _FILLED_AFTER: Final = 0.9
 _VACUUM_PAGES: Final = 2_000
 
+# The last id stays, or it would be given away again, and whoever has read it would miss the next.
 _OLDEST: Final = (
-    "DELETE FROM spans WHERE id IN "
-    "(SELECT id FROM spans WHERE start_ns < ? ORDER BY start_ns LIMIT ?)"
+    "DELETE FROM spans WHERE id IN (SELECT id FROM spans WHERE start_ns < ? "
+    "AND id < (SELECT max(id) FROM spans) ORDER BY start_ns LIMIT ?)"
 )
 _ANY_TIME: Final = 2**63 - 1
 _UNUSED_RESOURCES: Final = (
     "DELETE FROM resources WHERE last_start_ns < (SELECT coalesce(min(start_ns), ?) FROM spans)"
 )
+_OLD_REJECTIONS: Final = "DELETE FROM rejections WHERE last < (SELECT min(id) FROM spans)"
 
 
 def prune(
@@ -60,6 +62,7 @@ def prune(
     if deleted:
         with transaction(connection):
             connection.execute(_UNUSED_RESOURCES, (_ANY_TIME,))
+            connection.execute(_OLD_REJECTIONS)
         # Not `execute`: it steps once, and this pragma frees one page per step.
         connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
     return deleted

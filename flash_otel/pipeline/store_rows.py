@@ -23,9 +23,10 @@ _COLUMNS: Final = (
 _UPDATED: Final = _COLUMNS[2:]
 
 # A finished row replaces a started one, never the reverse; the same one twice changes nothing.
+# Its new id puts it last: who reads in the order of ids has not seen its end yet.
 UPSERT: Final = (
     f"INSERT INTO spans ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608 - constants only
-    f"ON CONFLICT (trace_id, span_id) DO UPDATE SET "
+    f"ON CONFLICT (trace_id, span_id) DO UPDATE SET id = (SELECT max(id) + 1 FROM spans), "
     f"{', '.join(f'{name} = excluded.{name}' for name in _UPDATED)} "
     "WHERE spans.end_ns IS NULL AND excluded.end_ns IS NOT NULL"
 )

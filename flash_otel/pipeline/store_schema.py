@@ -112,11 +112,38 @@ def _linked(attributes: str, links: str) -> Iterator[str]:
     yield from (one for one in found if isinstance(one, str))
 
 
+_V3: Final = (
+    # Who gets the spans, and how far each of them is: ids grow in the order of ending.
+    """CREATE TABLE destinations (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        cursor INTEGER NOT NULL,
+        reason TEXT NOT NULL DEFAULT '',
+        failing_since_ns INTEGER,
+        acknowledged_ns INTEGER,
+        retry_ns INTEGER NOT NULL DEFAULT 0
+    )""",
+    """CREATE TABLE rejections (
+        id INTEGER PRIMARY KEY,
+        destination INTEGER NOT NULL REFERENCES destinations (id),
+        at_ns INTEGER NOT NULL,
+        spans INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        reason TEXT NOT NULL
+    )""",
+    # A span that was stored as started gets a new id when it ends, or cursors would pass it by.
+    """CREATE TRIGGER span_ended AFTER UPDATE OF id ON spans BEGIN
+        UPDATE span_links SET span = new.id WHERE span = old.id;
+    END""",
+)
+
 _Step = str | Callable[[sqlite3.Connection], None]
 
 MIGRATIONS: Final[tuple[tuple[_Step, ...], ...]] = (
     (f"PRAGMA application_id = {APPLICATION_ID}", *_V1),
     (*_V2, _fill_links),
+    _V3,
 )
 VERSION: Final = len(MIGRATIONS)
 

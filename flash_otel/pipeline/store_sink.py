@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from flash_otel._guard import swallowed
 from flash_otel.pipeline.store_paths import files_to_write
@@ -33,6 +33,20 @@ _PRUNE_EVERY: Final = 10_000
 Warn = Callable[[str], None]
 
 
+class Follower(Protocol):
+    """Whoever goes on with what is in the store: it is told from the writer's thread."""
+
+    def committing(self, store: SpanStore) -> None:
+        """Learn which file is about to be written to.
+
+        Raises:
+            StoreError: The file cannot be used.
+        """
+
+    def committed(self) -> None:
+        """Learn that the store holds more than before."""
+
+
 class StoreSink:
     """Writes records to the store, opening it when the first come.
 
@@ -41,13 +55,17 @@ class StoreSink:
     Attributes:
         pending: Records that are not in the store yet.
         dead: Whether this store cannot be used at all.
+        follower: Who is told of commits, or None.
     """
 
-    def __init__(self, path: Path, warn: Warn | None = None) -> None:
+    def __init__(
+        self, path: Path, warn: Warn | None = None, follower: Follower | None = None
+    ) -> None:
         self.pending: list[SpanRecord] = []
         self.dead = False
         self._path = path
         self._say = warn or to_stderr
+        self.follower = follower
         self._warned = False
         self._store: SpanStore | None = None
         self._troubled_since: float | None = None
@@ -109,10 +127,14 @@ class StoreSink:
     def _write(self) -> None:
         if self._store is None:
             self._store = self._open()
+        if self.follower is not None:
+            self.follower.committing(self._store)
         self._store.write(self.pending)
         self._until_prune -= len(self.pending)
         self.pending = []
         self._troubled_since = None
+        if self.follower is not None:
+            self.follower.committed()
 
     def _open(self, damaged: Path | None = None) -> SpanStore:
         from flash_otel.pipeline.store import open_for_writing

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from flash_otel import semconv
 from flash_otel._guard import guarded, swallowed
 from flash_otel.pipeline.store_queue import Mark, SpanQueue
-from flash_otel.pipeline.store_sink import StoreSink, Warn
+from flash_otel.pipeline.store_sink import Follower, StoreSink, Warn
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -55,6 +55,7 @@ class StoreSpanProcessor(SpanProcessor):
         self._path = Path(path)
         self._warn = warn
         self._max_queued = max_queued
+        self._follower: Follower | None = None
         self._closed = False
         self._begin()
         _processors.add(self)
@@ -62,12 +63,16 @@ class StoreSpanProcessor(SpanProcessor):
     def _begin(self) -> None:
         """Set up what one process has of its own."""
         self._queue = SpanQueue(self._max_queued)
-        self._sink = StoreSink(self._path, self._warn)
+        self._sink = StoreSink(self._path, self._warn, self._follower)
         self._in_store = threading.Lock()  # held during every call into SQLite
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._commits = 0
         self._forking = False
+
+    def follow(self, follower: Follower) -> None:
+        """Tell someone, from the writer's thread, before and after each commit from now on."""
+        self._follower = self._sink.follower = follower
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Note a local root, so that it is stored as started while it runs."""

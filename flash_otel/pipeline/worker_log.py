@@ -46,18 +46,25 @@ class WorkerLogSpanProcessor(SpanProcessor):
                 return
             from flash_otel.pipeline.convert import to_record
 
-            self._write(line(to_record(span)))
+            write(to_record(span), self._stream)
         except Exception:
             swallowed("worker log")
 
-    def _write(self, text: str) -> None:
-        stream = self._stream or sys.stderr
-        try:
-            if stream is not None:
-                stream.write(text)
-                stream.flush()
-        except (OSError, ValueError):
-            return
+
+def write(record: SpanRecord, stream: TextIO | None = None) -> None:
+    """Write the line of a record; a stream that takes nothing more is the host's business.
+
+    Args:
+        record: The span.
+        stream: Where to; None is what standard error is now.
+    """
+    stream = stream or sys.stderr
+    try:
+        if stream is not None:
+            stream.write(line(record))
+            stream.flush()
+    except (OSError, ValueError):
+        return
 
 
 def line(record: SpanRecord) -> str:

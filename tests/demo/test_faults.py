@@ -100,6 +100,7 @@ def reading(what: str, second: str | None = None) -> dict[str, str]:
 # What differs from a healthy run; reads of the first build hold its own, other endpoints.
 EXPECTED: dict[str, dict[str, Any]] = {
     "write dropped, echoed": {"stored": "missing", **reading("missing")},
+    "write ignored, echoed": {"stored": "missing", "phase": "build", **reading("missing")},
     "write dropped, told": {"stored": "missing", "echoed": "missing", **reading("missing")},
     "write emptied, echoed": {"stored": "0 of 2", **reading("0 of 2")},
     "write partial, echoed": {"stored": "1 of 2", **reading("1 of 2")},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from support.flash import CACHE, ROOT
@@ -14,25 +14,9 @@ from flash_otel.demo.matrix import header, markdown, measure, not_injected
 DOCS: Final = ROOT / "docs" / "matrix.md"
 HEALTHY: Final = [name for name, case in CASES.items() if case.code == semconv.NONE]
 
-# Cases whose fault is not named yet: strict, so that whoever cures one has to take its row out.
-NOT_YET: Final = {
-    "the endpoints alone are dropped, the answer echoes them": "read_incomplete is named as "
-    "likely, though an echoed drop that keeps the write's carrier looks the same",
-    "the environment was deleted": "of lines alone, environment_unknown is not among the codes "
-    "that a read without an answer allows",
-    "a new environment beside another one": "without capture_graphql, no span tells that an "
-    "environment was created",
-}
-
-
-def _marked(name: str) -> Any:
-    reason = NOT_YET.get(name)
-    marks = [pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError)] if reason else []
-    return pytest.param(name, marks=marks, id=name)
-
 
 @pytest.mark.flash
-@pytest.mark.parametrize("name", [_marked(name) for name in CASES])
+@pytest.mark.parametrize("name", CASES)
 def test_the_fault_is_named_from_every_source(name: str) -> None:
     """The store with the worker's log, one OTLP file and bare lines each name what they can.
 

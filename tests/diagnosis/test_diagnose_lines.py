@@ -181,12 +181,16 @@ def test_an_environment_without_build_may_be_unknown(folder: Path) -> None:
     assert candidates(found) == {sc.ENVIRONMENT_UNKNOWN, sc.STALE_BUILD}
 
 
-def test_a_question_without_answer_may_have_two_reasons(folder: Path) -> None:
+def test_a_question_without_answer_may_have_several_reasons(folder: Path) -> None:
     """A read that ends with an error leaves only its first lines."""
     asked = "\n".join(EMPTY_READ.splitlines()[:2])
     found = judge(folder, WRITE_PATH, asked)
     assert found.verdict == sc.INCONCLUSIVE
-    assert candidates(found) == {sc.STATE_MANAGER_UNAVAILABLE, sc.UNAUTHORIZED}
+    assert candidates(found) == {
+        sc.STATE_MANAGER_UNAVAILABLE,
+        sc.UNAUTHORIZED,
+        sc.ENVIRONMENT_UNKNOWN,
+    }
 
 
 def test_a_worker_log_of_before_the_deployment_accuses_nobody(folder: Path) -> None:

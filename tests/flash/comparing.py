@@ -6,7 +6,6 @@ import io
 import json
 import re
 import tarfile
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel.semconv import CARRIER_KEY
@@ -22,22 +21,26 @@ _OUR_FRAMES: Final = re.compile(
     r"(?:    .*\r?\n)*"
 )
 _LINK_ID: Final = re.compile(r"\x1b\]8;id=\d+;")
-# Rich draws spinners and progress bars again and again, with another character each time.
-_SPINNER: Final = re.compile(r"[\u2801-\u28ff]")
-_BAR: Final = re.compile(r"[^\r\n]*\u2501[^\r\n]*")
-_LINE_CLEARED: Final = "\x1b[2K"
+# Rich colours the parts of a duration apart.
+_SECONDS: Final = re.compile(r"\d+\.(?:\x1b\[[\d;]*m)*\d+s")
+# A spinner or a progress bar is drawn as often as time allows, in between whatever is printed.
+_ANIMATED: Final = re.compile(
+    r"\x1b\[32m[\u2801-\u28ff]\x1b\[0m (?:\x1b\[\d+m)?([^\r\n.]*\.\.\.)(?:\x1b\[0m)?"
+    r"|(?:\x1b\[2K)?\x1b\[2m(\w+)[^\r\n]*\u2501[^\r\n]*"
+)
+_MOVES: Final = re.compile(r"\r|\x1b\[(?:2K|1A|\?25[hl])")
 
 
 def shown(run: FlashRun, text: str) -> str:
-    """Return what a user saw, without addresses, times, link ids, frames of ours and redraws."""
-    text = _OUR_FRAMES.sub("", run.stable(text))
-    text = _BAR.sub("BAR", _LINK_ID.sub("\x1b]8;", _SPINNER.sub("*", text)))
-    drawn = [one.removeprefix(_LINE_CLEARED) for one in text.split("\r")]
-    return "\r".join(
-        one
-        for last, one in pairwise(["", *drawn])
-        if one.startswith("\n") or not last.endswith(one)
-    )
+    """Return what a user saw, without addresses, times, link ids and frames of ours.
+
+    What is drawn again and again is told once, at the end.
+    """
+    text = _SECONDS.sub("SECONDS", _OUR_FRAMES.sub("", run.stable(text)))
+    text = _LINK_ID.sub("\x1b]8;", text)
+    animated = sorted({one[1] or one[2] for one in _ANIMATED.finditer(text)})
+    still = _MOVES.sub("", _ANIMATED.sub("", text))
+    return "\n".join((still, *animated))
 
 
 def asked(run: FlashRun) -> list[Any]:

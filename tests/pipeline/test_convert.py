@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from enum import Enum
+from http import HTTPStatus
+
 import pytest
 from opentelemetry import trace as trace_api
 from opentelemetry.sdk.resources import Resource
@@ -93,6 +96,20 @@ def test_values_that_a_record_cannot_hold_become_text() -> None:
         attributes={"bytes": b"\x00\x01", "map": {"k": 1}, "none": None, "list": ["a", None]},
     )
     assert to_record(span).attributes == {"bytes": "AAE=", "map": '{"k": 1}', "list": ("a",)}
+
+
+def test_members_of_enumerations_become_plain_values() -> None:
+    """A status or a kind of the user's is kept as its number or text, of the very plain type."""
+
+    class Kind(str, Enum):
+        GPU = "gpu"
+
+    span = ReadableSpan("x", PARENT, attributes={"status": HTTPStatus.OK, "kinds": [Kind.GPU]})
+    kept = to_record(span).attributes
+    assert kept == {"status": 200, "kinds": ("gpu",)}
+    assert type(kept["status"]) is int
+    assert isinstance(kept["kinds"], tuple)
+    assert [type(one) for one in kept["kinds"]] == [str]
 
 
 def test_a_span_without_a_context_is_refused() -> None:

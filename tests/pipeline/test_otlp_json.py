@@ -5,6 +5,7 @@ import copy
 import json
 import math
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -282,3 +283,10 @@ def test_any_json_is_traces_or_a_value_error(value: Any) -> None:
         list(decode(value))
     except ValueError:
         assert not (isinstance(value, dict) and isinstance(value.get("resourceSpans"), list))
+
+
+def test_a_number_of_an_enumeration_is_written_at_once() -> None:
+    """A member of an IntEnum is a whole number; a search through a range would never end."""
+    record = SpanRecord("1" * 32, "2" * 16, None, "x", "internal", 1, 2)
+    (kept,) = decode(encode([replace(record, attributes={"status": HTTPStatus.OK})]))
+    assert kept.attributes == {"status": 200}

@@ -17,7 +17,7 @@ from opentelemetry.util._once import Once
 from tracing.interpreter import run_python
 
 import flash_otel
-from flash_otel.pipeline import setup
+from flash_otel.pipeline import processors, setup
 from flash_otel.pipeline.convert import to_record
 from flash_otel.pipeline.switch import Switch, Switches
 from flash_otel.testing import Recorded
@@ -212,7 +212,7 @@ def test_an_unsampled_trace_on_our_own(monkeypatch: pytest.MonkeyPatch, lines: i
         def on_end(self, span: ReadableSpan) -> None:
             ended.append(span)
 
-    monkeypatch.setattr(setup, "_recording", lambda _options: [Kept()])
+    monkeypatch.setattr(processors, "recording", lambda _options: [Kept()])
     monkeypatch.setenv("TRACEPARENT", f"00-{'a' * 32}-{'b' * 16}-00")
     flash_otel.instrument(legacy_logs=lines, store=False)
     flash_otel.trace_deploy(activate)("b-1")
@@ -310,7 +310,7 @@ def test_processors_that_cannot_be_made(
         raise OSError
 
     monkeypatch.delenv("FLASH_OTEL_RAISE")
-    monkeypatch.setattr(setup, "_recording", broken)
+    monkeypatch.setattr(processors, "recording", broken)
     flash_otel.instrument(legacy_logs=lines, store=False)
     activate("b-1")
     assert lines.getvalue() == f"{LINE}b-1\n"

@@ -1,0 +1,87 @@
+"""Forwarding without a store: a worker's spans, or those of a host that wants nothing on disk."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.trace import SpanProcessor
+
+from flash_otel import semconv
+from flash_otel._guard import guarded, swallowed
+from flash_otel.pipeline.forward import Forwarder
+from flash_otel.pipeline.memory_queue import MemoryQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from flash_otel.pipeline.forward_destinations import Destination
+    from flash_otel.pipeline.memory_queue import Fallback
+
+
+class MemoryForwarding(SpanProcessor):
+    """Queues every sampled span of the scope `flash_otel` in memory, once per destination.
+
+    Args:
+        destinations: Where to.
+        fallback: Takes what cannot be sent, once; None loses it.
+    """
+
+    def __init__(
+        self, destinations: Sequence[Destination], fallback: Fallback | None = None
+    ) -> None:
+        self._destinations = destinations
+        self._fallback = fallback
+        self._begin()
+        _all.add(self)
+
+    def _begin(self) -> None:
+        """Set up what one process has of its own."""
+        # What one destination misses, another may have got: only the first one's is written down.
+        fallbacks = [self._fallback, *[None] * len(self._destinations)]
+        queues = [MemoryQueue(fallback=one) for one in fallbacks[: len(self._destinations)]]
+        self.queues = tuple(queues)
+        self.forwarders = tuple(map(Forwarder, self._destinations, queues))
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue a finished span."""
+        try:
+            if _is_ours(span):
+                for queue, forwarder in zip(self.queues, self.forwarders, strict=True):
+                    queue.put(span)
+                    forwarder.wake()
+        except Exception:
+            swallowed("memory queue on_end")
+
+    def give_up(self) -> int:
+        """Hand what waits to the fallback; return how many spans are lost for good."""
+        return max(queue.give_up() for queue in self.queues)
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew: what is queued is the parent's to send."""
+        for forwarder in self.forwarders:
+            forwarder.after_fork()
+        self._begin()
+
+
+def _is_ours(span: ReadableSpan) -> bool:
+    scope, context = span.instrumentation_scope, span.get_span_context()
+    if scope is None or scope.name != semconv.SCOPE_NAME or context is None:
+        return False
+    return context.trace_flags.sampled
+
+
+_all: weakref.WeakSet[MemoryForwarding] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for forwarding in list(_all):
+        with guarded("forward after fork"):
+            forwarding.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -1,0 +1,92 @@
+"""Store first, forward after: the forwarders of a process that follow its store's writer."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Final
+
+from flash_otel._guard import guarded
+from flash_otel.pipeline import forward_lock
+from flash_otel.pipeline.forward import Forwarder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from flash_otel.pipeline.forward_destinations import Destination
+    from flash_otel.pipeline.store import SpanStore
+
+_FORK_S: Final = 1.0
+
+
+class StoreForwarding:
+    """Follows a store's writer, and wakes a forwarder per destination after each commit.
+
+    Args:
+        destinations: Where to.
+    """
+
+    def __init__(self, destinations: Sequence[Destination]) -> None:
+        self.forwarders: tuple[Forwarder, ...] = ()
+        self._destinations = destinations
+        self._path: Path | None = None
+        self._in_use = threading.Lock()
+        self._forking = False
+        _all.add(self)
+
+    def committing(self, store: SpanStore) -> None:
+        """Make the destinations known to a file before anything is written to it."""
+        if store.path == self._path:
+            return
+        from flash_otel.pipeline.forward_cursor import register
+        from flash_otel.pipeline.forward_source import StoreSource
+        from flash_otel.pipeline.store_errors import translated
+
+        with translated(store.path):
+            register(store.connection, [one.name for one in self._destinations])
+        self._path = store.path
+        self.forwarders = tuple(
+            Forwarder(one, StoreSource(store.path, one.name, self._in_use))
+            for one in self._destinations
+        )
+
+    def committed(self) -> None:
+        """Wake the forwarders."""
+        for forwarder in self.forwarders:
+            forwarder.wake()
+
+    def before_fork(self) -> None:
+        """Let no forwarder have the store open while the process forks."""
+        self._forking = self._in_use.acquire(timeout=_FORK_S)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if self._forking:
+            self._in_use.release()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew, with threads and connections of its own."""
+        forward_lock.forget()
+        for forwarder in self.forwarders:
+            forwarder.after_fork()
+        self.forwarders, self._path = (), None
+        self._in_use = threading.Lock()
+
+
+_all: weakref.WeakSet[StoreForwarding] = weakref.WeakSet()
+
+
+def _each(action: str) -> None:
+    for forwarding in list(_all):
+        with guarded(f"forward {action}"):
+            getattr(forwarding, action)()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=lambda: _each("before_fork"),
+        after_in_parent=lambda: _each("after_fork_in_parent"),
+        after_in_child=lambda: _each("after_fork_in_child"),
+    )

@@ -1,0 +1,133 @@
+"""`flash-otel push` and `flash-otel status`: what waits, for whom, why, and sending it now."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from cli.processes import flash_otel, keep
+from faults.collectors import HttpCollector, Reply, refusing
+
+from flash_otel.pipeline.forward_cursor import register
+from flash_otel.pipeline.store import SpanStore
+from flash_otel.records import SpanRecord
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def spans(count: int) -> list[SpanRecord]:
+    """Return finished spans of our own provider."""
+    resource = {"telemetry.distro.name": "flash-otel"}
+    return [
+        SpanRecord("a" * 32, f"{n:016x}", None, f"s{n}", "internal", n, n + 1, resource=resource)
+        for n in range(1, count + 1)
+    ]
+
+
+def waiting(folder: Path, url: str, count: int = 3) -> dict[str, str]:
+    """Let spans wait for a collector; return the environment that names it."""
+    with SpanStore(folder / "spans.db") as store:
+        register(store.connection, [f"http/protobuf {url}/v1/traces"])
+    keep(folder, spans(count))
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": url}
+
+
+def test_push_sends_what_waits(tmp_path: Path) -> None:
+    """Everything that waits arrives; a second push has nothing to do."""
+    with HttpCollector() as collector:
+        env = waiting(tmp_path, collector.url)
+        host = collector.url.removeprefix("http://")
+        first = flash_otel(tmp_path, "push", env=env)
+        assert (first.returncode, first.stdout, first.stderr) == (0, f"{host}: 3 spans sent\n", "")
+        second = flash_otel(tmp_path, "push", env=env)
+        assert (second.returncode, second.stderr) == (0, "")
+        assert second.stdout.startswith(f"{host}: nothing waits.")
+    assert collector.names == ["s1", "s2", "s3"]
+
+
+def test_push_knows_whom_something_waits_for(tmp_path: Path) -> None:
+    """The command that the line at exit names works in a shell without any variable."""
+    with HttpCollector() as collector:
+        waiting(tmp_path, collector.url)
+        assert "3 spans sent" in flash_otel(tmp_path, "push").stdout
+    assert collector.names == ["s1", "s2", "s3"]
+
+
+def test_push_to_a_dead_collector(tmp_path: Path) -> None:
+    """What could not be sent is said, with the reason, and the status tells scripts."""
+    with refusing() as url:
+        env = waiting(tmp_path, url)
+        done = flash_otel(tmp_path, "push", env=env)
+        shown = flash_otel(tmp_path, "status")
+    host = url.removeprefix("http://")
+    assert (done.returncode, done.stdout) == (3, f"{host}: 3 spans wait (connection refused)\n")
+    assert f"http/protobuf {url}/v1/traces" in shown.stdout
+    assert "3 spans wait since " in shown.stdout
+    assert ": connection refused" in shown.stdout
+    assert shown.returncode == 0
+
+
+def test_what_was_recorded_before_an_endpoint_was_named(tmp_path: Path) -> None:
+    """A new endpoint gets history only where that is asked for."""
+    keep(tmp_path, spans(2))
+    with HttpCollector() as collector:
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        assert "push --all" in flash_otel(tmp_path, "push", env=env).stdout
+        assert collector.requests == []
+        assert "2 spans sent" in flash_otel(tmp_path, "push", "--all", env=env).stdout
+    assert collector.names == ["s1", "s2"]
+
+
+def test_rejected_spans_go_again(tmp_path: Path) -> None:
+    """What a collector refused is shown with its reason, and sent again on request."""
+    with HttpCollector(Reply(400)) as collector:
+        env = waiting(tmp_path, collector.url)
+        refused = flash_otel(tmp_path, "push", env=env)
+        assert refused.returncode == 3
+        assert "3 spans rejected (HTTP 400 Bad Request)" in refused.stdout
+        assert "3 spans rejected (HTTP 400 Bad Request)" in flash_otel(tmp_path, "status").stdout
+        assert "3 spans sent" in flash_otel(tmp_path, "push", "--rejected", env=env).stdout
+        assert "rejected" not in flash_otel(tmp_path, "status").stdout
+
+
+def test_status_for_machines(tmp_path: Path) -> None:
+    """The JSON form has one object per destination, configured ones among them."""
+    waiting(tmp_path, "http://127.0.0.1:1")
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:pa55word@127.0.0.1:2"}
+    done = flash_otel(tmp_path, "status", "--json", env=env)
+    known, named = json.loads(done.stdout)
+    assert (known["url"], known["waiting"]) == ("http://127.0.0.1:1/v1/traces", 3)
+    assert (named["url"], named["waiting"]) == ("http://127.0.0.1:2/v1/traces", 0)
+    assert "pa55word" not in done.stdout
+
+
+def test_nothing_is_recorded(tmp_path: Path) -> None:
+    """Without a store there is nothing to show and nothing to send, and that is no error."""
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+    for arguments in (("push",), ("status",)):
+        done = flash_otel(tmp_path, *arguments, env=env)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "No traces are recorded yet." in done.stdout
+    assert flash_otel(tmp_path, "status", "--json").stdout == "[]\n"
+
+
+def test_nothing_is_configured(tmp_path: Path) -> None:
+    """Without an endpoint, push says which variable names one; status says where spans are."""
+    keep(tmp_path, spans(1))
+    done = flash_otel(tmp_path, "push")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT=" in done.stdout
+    assert "sent nowhere" in flash_otel(tmp_path, "status").stdout
+
+
+@pytest.mark.parametrize("command", ["push", "status"])
+def test_a_damaged_store(tmp_path: Path, command: str) -> None:
+    """A store that cannot be read is an error with a next step, not a traceback."""
+    (tmp_path / "spans.db").write_bytes(b"no database" * 1000)
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+    done = flash_otel(tmp_path, command, env=env)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert done.stderr

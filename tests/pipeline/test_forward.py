@@ -1,0 +1,432 @@
+"""Store first, forward after: what the forwarder does with a store, a queue and a collector."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from faults.collectors import KINDS, OK, HttpCollector, Reply, partial, refusing
+
+import flash_otel
+from flash_otel import semconv
+from flash_otel.pipeline import forward, forward_cursor, forward_setup, setup, telling
+from flash_otel.pipeline.forward import Forwarder
+from flash_otel.pipeline.forward_batches import send_all
+from flash_otel.pipeline.forward_destinations import Destination
+from flash_otel.pipeline.forward_http import HttpTransport
+from flash_otel.pipeline.forward_lock import sole
+from flash_otel.pipeline.forward_source import StoreSource
+from flash_otel.pipeline.store import SpanStore
+from flash_otel.records import SpanRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PATIENCE_S = 60
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Begin without endpoints, with a store of its own; end uninstrumented."""
+    for name in ("TRACES_EXPORTER", "EXPORTER_OTLP_ENDPOINT", "EXPORTER_OTLP_PROTOCOL"):
+        monkeypatch.delenv(f"OTEL_{name}", raising=False)
+    for name in ("RUNPOD_POD_ID", "RUNPOD_ENDPOINT_ID", "TRACEPARENT", "FLASH_OTEL_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
+    monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "spans.db"))
+    monkeypatch.setenv("FLASH_OTEL_EXIT_BUDGET", str(PATIENCE_S))
+    monkeypatch.setattr(setup, "_disabled", None)
+    telling.forget()
+    yield
+    flash_otel.uninstrument()
+    telling.forget()
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Return what names a collector in the environment."""
+
+    def name(collector: Any) -> None:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", collector.protocol)
+
+    return name
+
+
+@contextmanager
+def tracing(**options: Any) -> Iterator[None]:
+    """Trace within the block."""
+    flash_otel.instrument(legacy_logs=False, **options)
+    try:
+        yield
+    finally:
+        flash_otel.uninstrument()
+
+
+@flash_otel.trace_activate
+def activate(build_id: str) -> None:
+    """Activate: one span."""
+    assert build_id
+
+
+@flash_otel.trace_deploy
+def deploy(count: int) -> None:
+    """Deploy: a root with so many children."""
+    for number in range(count):
+        activate(f"b-{number}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_live_collector_gets_everything(kind: Any, endpoint: Any) -> None:
+    """What ended is stored and delivered, once, the root after its children."""
+    with kind() as collector:
+        endpoint(collector)
+        with tracing():
+            deploy(3)
+            assert flash_otel.flush(PATIENCE_S)
+    assert collector.names == ["flash.activate"] * 3 + ["flash.deploy"]
+    assert len(set(collector.keys)) == 4
+
+
+def test_what_waits_goes_with_the_next_run(
+    endpoint: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Spans that a collector could not take are sent by the next run, first, and only once."""
+    with HttpCollector(*[Reply(503)] * 2) as collector:
+        endpoint(collector)
+        with tracing():
+            deploy(2)
+            assert not flash_otel.flush(PATIENCE_S)
+        assert "3 spans wait for 127.0.0.1" in capsys.readouterr().err
+        collector.keys.clear()
+        with tracing():
+            activate("b-later")
+        assert len(collector.keys) == len(set(collector.keys)) == 4
+        monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
+        assert capsys.readouterr().err == ""
+
+
+def test_one_line_tells_what_waits(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A process says once what waits, for whom, why, and how to send it."""
+    with refusing() as url:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        for _ in range(2):
+            with tracing():
+                activate("b-1")
+    host = url.removeprefix("http://")
+    assert capsys.readouterr().err == (
+        f"flash_otel: 1 span waits for {host} (connection refused): "
+        "the next run sends them, or: flash-otel push\n"
+    )
+
+
+def test_an_application_s_provider_is_left_alone(endpoint: Any, tmp_path: Path) -> None:
+    """Spans of a joined provider are stored; its own exporters are the ones to send them."""
+    from opentelemetry.sdk.trace import TracerProvider
+
+    with HttpCollector() as collector:
+        endpoint(collector)
+        with tracing(tracer_provider=TracerProvider(shutdown_on_exit=False)):
+            activate("b-joined")
+        with tracing():
+            activate("b-own")
+        assert len(collector.keys) == 1
+    with SpanStore(tmp_path / "spans.db") as store:
+        assert len(list(store.spans())) == 2
+
+
+def test_unsampled_spans_stay_here(
+    endpoint: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What the sampler dropped is stored and not sent."""
+    monkeypatch.setenv("TRACEPARENT", f"00-{'a' * 32}-{'b' * 16}-00")
+    with HttpCollector() as collector:
+        endpoint(collector)
+        with tracing():
+            deploy(1)
+        assert collector.requests == []
+    with SpanStore(tmp_path / "spans.db") as store:
+        assert len(list(store.spans())) == 2
+
+
+# --- without a store ----------------------------------------------------------------------------
+
+
+def test_without_a_store_spans_go_from_memory(endpoint: Any, tmp_path: Path) -> None:
+    """With the store off, the collector gets everything all the same."""
+    with HttpCollector(Reply(503)) as collector:
+        endpoint(collector)
+        with tracing(store=False):
+            deploy(2)
+            flash_otel.flush(PATIENCE_S)
+    assert collector.names[-3:] == ["flash.activate"] * 2 + ["flash.deploy"]
+    assert len(set(collector.keys)) == 3
+    assert not (tmp_path / "spans.db").exists()
+
+
+def test_what_is_lost_without_a_store_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing can wait in memory beyond the exit: the line says so."""
+    with refusing() as url:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        with tracing(store=False):
+            deploy(1)
+    host = url.removeprefix("http://")
+    expected = f"2 spans are lost, as the store is off: not sent to {host} (connection refused)"
+    assert capsys.readouterr().err == f"flash_otel: {expected}\n"
+
+
+def test_a_worker_falls_back_to_its_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a worker could not send is in its container's log in the end."""
+    from flash_otel.pipeline.worker_log import parse_line
+
+    monkeypatch.delenv("FLASH_OTEL_STORE")
+    monkeypatch.setenv("RUNPOD_POD_ID", "pod")
+    with refusing() as url:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        with tracing():
+            deploy(1)
+    written = capsys.readouterr().err.splitlines()
+    names = [record.name for line in written for record in parse_line(line)]
+    assert names == ["flash.activate", "flash.deploy"]
+
+
+def test_storing_does_not_wait_for_sending(endpoint: Any, tmp_path: Path) -> None:
+    """Whoever reads the store at the end of a command waits for no collector."""
+    with HttpCollector(*[Reply(503)] * 100) as collector:
+        endpoint(collector)
+        with tracing():
+            deploy(1)
+            assert setup.store(PATIENCE_S)
+            with SpanStore(tmp_path / "spans.db") as store:
+                assert len(list(store.spans())) == 2
+
+
+# --- batches ------------------------------------------------------------------------------------
+
+NAME = "http/protobuf http://example/v1/traces"
+
+
+def records(count: int) -> list[SpanRecord]:
+    """Return finished spans of our own provider."""
+    resource = {"telemetry.distro.name": "flash-otel"}
+    return [
+        SpanRecord("a" * 32, f"{n:016x}", None, f"s{n}", "internal", n, n + 1, resource=resource)
+        for n in range(1, count + 1)
+    ]
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> StoreSource:
+    """A source in which 100 spans wait."""
+    path = tmp_path / "waiting.db"
+    with SpanStore(path) as store:
+        forward_cursor.register(store.connection, [NAME])
+        store.write(records(100))
+    return StoreSource(path, NAME)
+
+
+def transport(collector: HttpCollector) -> closing[HttpTransport]:
+    """Return a transport to a collector, to be closed."""
+    return closing(HttpTransport(Destination("http/protobuf", f"{collector.url}/v1/traces")))
+
+
+def test_a_batch_that_is_too_large_is_split(stored: StoreSource) -> None:
+    """It goes in smaller ones, in order; a single span that is too large is set aside."""
+
+    def judge(names: list[str]) -> Reply:
+        return Reply(413) if len(names) > 30 or "s7" in names else OK
+
+    with HttpCollector(judge=judge) as collector, transport(collector) as carrier:
+        tally = send_all(stored, carrier)
+    assert (tally.delivered, tally.rejected, tally.trouble) == (99, 1, None)
+    assert len(set(collector.keys)) == 99
+    assert stored.backlog().spans == 0
+
+
+def test_a_lost_answer_sends_again(stored: StoreSource) -> None:
+    """A cursor moves with the answer: without one, the same spans go again."""
+    with HttpCollector(Reply(503)) as collector, transport(collector) as carrier:
+        assert send_all(stored, carrier).trouble is not None
+        assert stored.backlog().is_failing
+        assert send_all(stored, carrier).delivered == 100
+    assert collector.requests[0] == collector.requests[1]
+
+
+def test_a_partial_success_is_not_repeated(stored: StoreSource) -> None:
+    """What the server refused of a batch is counted as rejected, the rest as delivered."""
+    with HttpCollector(partial(3, "too old")) as collector, transport(collector) as carrier:
+        tally = send_all(stored, carrier)
+    assert (tally.delivered, tally.rejected, tally.rejection) == (97, 3, "too old")
+    assert stored.backlog().spans == 0
+
+
+def test_one_sender_at_a_time(stored: StoreSource, tmp_path: Path) -> None:
+    """While somebody else sends, nothing is sent twice."""
+    with HttpCollector() as collector, transport(collector) as carrier, stored.alone() as first:
+        assert first
+        assert send_all(stored, carrier).is_elsewhere
+        assert collector.requests == []
+    with sole(tmp_path / "a.lock") as one, sole(tmp_path / "b.lock") as other:
+        assert one
+        assert other
+
+
+def test_a_planted_lock_is_not_followed(tmp_path: Path) -> None:
+    """A symbolic link in the lock's place creates nothing elsewhere."""
+    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="lock"), sole(tmp_path / "lock"):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_server_that_asks_to_wait_is_left_alone(stored: StoreSource) -> None:
+    """Retry-After holds for later processes too; a time that makes no sense does not."""
+    waiting = Reply(429, {"retry-after": "600"})
+    with HttpCollector(waiting) as collector, transport(collector) as carrier:
+        send_all(stored, carrier)
+    assert not stored.backlog().may_send
+    stored.fail("clock went mad", wait_s=10**6)
+    assert stored.backlog().may_send
+
+
+# --- the forwarder's end ------------------------------------------------------------------------
+
+
+def _waiting_threads() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "flash_otel-forward"]
+
+
+def test_the_thread_ends_with_tracing(endpoint: Any) -> None:
+    """After `uninstrument()` no thread of the forwarder is left."""
+    before = len(_waiting_threads())
+    with HttpCollector() as collector:
+        endpoint(collector)
+        with tracing():
+            activate("b-1")
+    for thread in _waiting_threads()[before:]:
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+
+
+def test_who_has_failed_before_is_not_waited_for_long(stored: StoreSource) -> None:
+    """Of the exit's budget, a destination that failed last time gets a small part."""
+    forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1"), stored)
+    deadline = time.monotonic() + 1000
+    assert deadline - 1 < forwarder.patience(deadline) < deadline
+    stored.fail("refused")
+    assert forwarder.patience(deadline) - time.monotonic() < 201
+
+
+def test_pauses_grow(stored: StoreSource) -> None:
+    """A destination that fails is asked ever more seldom, and never sooner than it asked for."""
+    from flash_otel.pipeline.forward_answer import Answer, Verdict
+    from flash_otel.pipeline.forward_batches import Tally
+
+    forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1"), stored)
+    pauses = []
+    for _ in range(10):
+        forwarder._pause_s = forwarder._pause_after(Tally(trouble=Answer(Verdict.WAIT)))
+        pauses.append(forwarder._pause_s)
+    assert pauses[0] < 2
+    assert 20 < pauses[-1] < 40
+    asked = Tally(trouble=Answer(Verdict.WAIT, wait_s=600))
+    assert forwarder._pause_after(asked) == 600
+    assert forwarder._pause_after(Tally()) == 0
+
+
+def test_a_broken_source_is_no_end(stored: StoreSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An internal error is swallowed; whoever waits is told that it did not work."""
+    monkeypatch.delenv("FLASH_OTEL_RAISE")
+    monkeypatch.setattr(forward, "GATHER_S", 0)
+    monkeypatch.setattr(stored, "take", lambda most: 1 / 0 if most else None)
+    forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1/v1/traces"), stored)
+    forwarder.wake()
+    request = forwarder.ask()
+    assert request.done.wait(PATIENCE_S)
+    assert not request.delivered
+    last = forwarder.ask(last=True)
+    assert last.done.wait(PATIENCE_S)
+
+
+def test_the_unanswered_is_noted(stored: StoreSource) -> None:
+    """What an exit did not wait for is told by `flash-otel status` later."""
+    forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1"), stored)
+
+    class Silent:
+        """A forwarding whose forwarder never comes to an end."""
+
+        forwarders = (forwarder,)
+
+    line = forward_setup.finish(Silent(), time.monotonic())  # type: ignore[arg-type]  # as far as needed
+    assert line.startswith("100 spans wait for 127.0.0.1:1 (no answer yet)")
+    assert stored.backlog().reason == "no answer yet"
+
+
+def test_gaps_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first span that gets out after a loss says how many were lost."""
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import StatusCode
+
+    from flash_otel.pipeline.memory_queue import MemoryQueue
+
+    monkeypatch.delenv("OTEL_TRACES_SAMPLER", raising=False)
+    fallen: list[str] = []
+    queue = MemoryQueue(most=3, fallback=lambda record: fallen.append(record.name))
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer(semconv.SCOPE_NAME)
+    for number in range(5):
+        span = tracer.start_span(f"s{number}")
+        if number == 0:
+            span.set_status(StatusCode.ERROR)
+        span.end()
+        queue.put(span)  # type: ignore[arg-type]  # the SDK's own span can be read
+    assert fallen == ["s1", "s2"]
+    taken = queue.take(10)
+    assert [record.name for _, record in taken] == ["s0", "s3", "s4"]
+    assert [record.attributes.get(semconv.DROPPED_SPANS) for _, record in taken] == [2, None, None]
+    queue.settle([place for place, _ in taken[:2]])
+    assert [record.name for _, record in queue.take(10)] == ["s4"]
+    assert queue.take(10)[0][1].attributes == {}
+    assert queue.backlog().spans == 1
+    assert queue.give_up() == 0
+    assert fallen == ["s1", "s2", "s4"]
+    assert (queue.dropped, queue.backlog().spans) == (2, 0)
+
+
+def test_what_had_no_time_is_no_failure(stored: StoreSource) -> None:
+    """A destination that took a part of the spans in time is not called silent."""
+    forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1"), stored)
+    forwarder.has_delivered = True
+
+    class Busy:
+        """A forwarding whose forwarder is not through yet."""
+
+        forwarders = (forwarder,)
+
+    line = forward_setup.finish(Busy(), time.monotonic())  # type: ignore[arg-type]  # as far as needed
+    assert line.startswith("100 spans wait for 127.0.0.1:1 (there was no time for more)")
+    assert not stored.backlog().is_failing
+
+
+def test_every_lost_span_is_counted() -> None:
+    """Without a fallback, what the queue had no room for is lost like what was left in it."""
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from flash_otel.pipeline.memory_queue import MemoryQueue
+
+    queue = MemoryQueue(most=2)
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer(semconv.SCOPE_NAME)
+    for _ in range(5):
+        span = tracer.start_span("lost")
+        span.end()
+        queue.put(span)  # type: ignore[arg-type]  # the SDK's own span can be read
+    assert queue.give_up() == 5

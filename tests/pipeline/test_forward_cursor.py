@@ -1,0 +1,154 @@
+"""Each destination gets each span once, in the order in which spans ended, across runs."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flash_otel.pipeline import forward_cursor as cursors
+from flash_otel.pipeline import store_schema
+from flash_otel.pipeline.store import SpanStore
+from flash_otel.records import Link, SpanRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OURS = {"telemetry.distro.name": "flash-otel"}
+NAME = "http/protobuf http://127.0.0.1:4318/v1/traces"
+
+
+def span(number: int, **more: object) -> SpanRecord:
+    """Return a finished span of our own provider."""
+    plain = SpanRecord(
+        "ab" * 16, f"{number:016x}", None, f"s{number}", "internal", number, number + 1
+    )
+    return replace(plain, resource=OURS, **more)  # type: ignore[arg-type]  # fields by name
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SpanStore]:
+    """Return an open store that knows one destination."""
+    with SpanStore(tmp_path / "spans.db") as opened:
+        cursors.register(opened.connection, [NAME])
+        yield opened
+
+
+def due(store: SpanStore, most: int = 100) -> list[str]:
+    """Return the names of the spans that are next."""
+    return [record.name for _, record in cursors.due(store.connection, NAME, most)]
+
+
+def settle(store: SpanStore, most: int = 100, **rejection: object) -> None:
+    """Settle the next spans."""
+    places = [place for place, _ in cursors.due(store.connection, NAME, most)]
+    cursors.advance(store.connection, NAME, places, **rejection)  # type: ignore[arg-type]  # by name
+
+
+def test_in_the_order_of_ending(store: SpanStore) -> None:
+    """A root that was stored when it started goes out when it has ended, after its children."""
+    store.write([replace(span(1), end_ns=None), span(2)])
+    assert due(store) == ["s2"]
+    settle(store)
+    store.write([span(3)])
+    store.write([span(1)])
+    assert due(store) == ["s3", "s1"]
+    settle(store, most=1)
+    assert due(store) == ["s1"]
+    settle(store)
+    store.write([span(1), span(2), span(3)])
+    assert due(store) == []
+
+
+def test_links_follow_a_span_that_ends(store: SpanStore) -> None:
+    """The new place of a span keeps what points to it and what it points to."""
+    open_one = replace(span(1), end_ns=None, links=(Link("c" * 32, "d" * 16),))
+    store.write([open_one, span(2)])
+    store.write([replace(open_one, end_ns=9)])
+    assert [one.name for one in store.linked("c" * 32)] == ["s1"]
+    assert [one.name for one in store.trace("ab")] == ["s1", "s2"]
+
+
+def test_what_is_not_ours_to_send(store: SpanStore) -> None:
+    """Unsampled spans stay here; those of an application's provider are sent by its exporters."""
+    store.write([replace(span(1), sampled=False), replace(span(2), resource={}), span(3)])
+    assert due(store) == ["s3"]
+
+
+def test_a_new_destination_begins_now(store: SpanStore) -> None:
+    """History is sent only where it is asked for."""
+    store.write([span(1)])
+    cursors.register(store.connection, ["late", NAME])
+    assert cursors.due(store.connection, "late", 9) == []
+    assert due(store) == ["s1"]
+    cursors.rewind(store.connection, "late", to_rejected=False)
+    assert len(cursors.due(store.connection, "late", 9)) == 1
+
+
+def test_rejected_spans_are_kept_aside(store: SpanStore) -> None:
+    """They are passed by, with the reason, and go again where that is asked for."""
+    store.write([span(1), span(2), span(3)])
+    settle(store, most=1)
+    settle(store, most=1, rejected=1, reason="HTTP 400")
+    assert due(store) == ["s3"]
+    settle(store)
+    (found,) = cursors.standings(store.connection)
+    assert (found.waiting, found.rejected, found.rejected_reason) == (0, 1, "HTTP 400")
+    cursors.rewind(store.connection, NAME, to_rejected=True)
+    assert due(store) == ["s2", "s3"]
+    (found,) = cursors.standings(store.connection)
+    assert found.rejected == 0
+
+
+def test_trouble_is_kept_until_something_is_taken(store: SpanStore) -> None:
+    """Since when and why it fails is told until an answer comes."""
+    store.write([span(1)])
+    cursors.fail(store.connection, NAME, "refused", retry_ns=5)
+    first = cursors.standing(store.connection, NAME)
+    cursors.fail(store.connection, NAME, "no answer")
+    second = cursors.standing(store.connection, NAME)
+    assert first is not None
+    assert second is not None
+    assert (first.reason, first.retry_ns, second.reason) == ("refused", 5, "no answer")
+    assert first.failing_since_ns == second.failing_since_ns is not None
+    assert (second.waiting, second.waiting_since_ns) == (1, 2)
+    settle(store)
+    third = cursors.standing(store.connection, NAME)
+    assert third is not None
+    assert (third.reason, third.failing_since_ns, third.waiting) == ("", None, 0)
+    assert third.acknowledged_ns is not None
+
+
+def test_retention_never_gives_a_place_away_twice(store: SpanStore) -> None:
+    """Though everything old is deleted, what comes next is sent."""
+    store.write([span(number) for number in range(2, 50)])
+    # Ends last, though it began first: retention would take it before the others.
+    store.write([replace(span(1), start_ns=1)])
+    settle(store)
+    store.prune(max_bytes=1)
+    store.write([span(60)])
+    assert due(store) == ["s60"]
+
+
+def test_a_file_of_version_2_is_brought_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an earlier version stored stays, and can be sent."""
+    path = tmp_path / "old.db"
+    with monkeypatch.context() as patched:
+        patched.setattr(store_schema, "MIGRATIONS", store_schema.MIGRATIONS[:2])
+        patched.setattr(store_schema, "VERSION", 2)
+        with SpanStore(path) as old:
+            old.write([span(1), replace(span(2), end_ns=None)])
+    with closing(sqlite3.connect(path)) as plain:
+        assert plain.execute("PRAGMA user_version").fetchone() == (2,)
+    with SpanStore(path) as new:
+        cursors.register(new.connection, [NAME])
+        assert due(new) == []
+        cursors.rewind(new.connection, NAME, to_rejected=False)
+        new.write([span(2)])
+        assert due(new) == ["s1", "s2"]

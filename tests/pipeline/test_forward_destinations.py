@@ -1,0 +1,157 @@
+"""Destinations are what the OTEL_EXPORTER_OTLP_* variables say, for traces first."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flash_otel.pipeline import forward_destinations as destinations
+from flash_otel.pipeline.forward_destinations import Destination
+
+BASE = "OTEL_EXPORTER_OTLP_"
+TRACES = "OTEL_EXPORTER_OTLP_TRACES_"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [one for one in os.environ if one.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+
+
+def _one(monkeypatch: pytest.MonkeyPatch, exporter: str = "otlp", **said: str) -> Destination:
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    (found,) = destinations.configured([exporter])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ({}, "http/protobuf http://localhost:4318/v1/traces"),
+        ({f"{BASE}ENDPOINT": "http://h:1"}, "http/protobuf http://h:1/v1/traces"),
+        ({f"{BASE}ENDPOINT": "http://h:1/base/"}, "http/protobuf http://h:1/base/v1/traces"),
+        ({f"{BASE}ENDPOINT": "h:1"}, "http/protobuf http://h:1/v1/traces"),
+        (
+            {f"{BASE}ENDPOINT": "http://h:1", f"{TRACES}ENDPOINT": "http://t:2/own"},
+            "http/protobuf http://t:2/own",
+        ),
+        ({f"{BASE}PROTOCOL": "grpc"}, "grpc http://localhost:4317"),
+        ({f"{BASE}PROTOCOL": "grpc", f"{BASE}ENDPOINT": "h:1"}, "grpc https://h:1"),
+        (
+            {f"{BASE}PROTOCOL": "grpc", f"{BASE}ENDPOINT": "h:1", f"{BASE}INSECURE": "true"},
+            "grpc http://h:1",
+        ),
+        (
+            {f"{BASE}PROTOCOL": "grpc", f"{TRACES}PROTOCOL": "http/json"},
+            "http/json http://localhost:4318/v1/traces",
+        ),
+        ({f"{BASE}PROTOCOL": "carrier pigeon"}, "http/protobuf http://localhost:4318/v1/traces"),
+    ],
+)
+def test_where_to(monkeypatch: pytest.MonkeyPatch, said: dict[str, str], name: str) -> None:
+    """Endpoint and protocol come from the variables, those for traces first."""
+    assert _one(monkeypatch, **said).name == name
+
+
+@pytest.mark.parametrize(
+    ("exporter", "protocol"),
+    [("otlp_proto_http", "http/protobuf"), ("otlp_proto_grpc", "grpc")],
+)
+def test_an_exporter_that_names_its_protocol(
+    monkeypatch: pytest.MonkeyPatch, exporter: str, protocol: str
+) -> None:
+    """The exporter's own name wins over the protocol's variable."""
+    other = {"http/protobuf": "grpc", "grpc": "http/protobuf"}[protocol]
+    assert _one(monkeypatch, exporter, **{f"{BASE}PROTOCOL": other}).protocol == protocol
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("", 10), ("3", 3), ("0.5", 0.5), ("10000", 10), ("999", 60), ("-1", 10), ("soon", 10)],
+)
+def test_timeout(monkeypatch: pytest.MonkeyPatch, text: str, seconds: float) -> None:
+    """Seconds as the SDK counts, milliseconds where no seconds can be meant; never long."""
+    assert _one(monkeypatch, **{f"{BASE}TIMEOUT": text}).timeout_s == seconds
+
+
+def test_headers_and_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers are decoded and lower-cased; files and compression are taken as they are."""
+    found = _one(
+        monkeypatch,
+        **{
+            f"{BASE}HEADERS": "API-Key=s3cret%3D1, x-tenant = a%20b ,broken,=empty",
+            f"{BASE}COMPRESSION": "GZIP",
+            f"{BASE}CERTIFICATE": "/ca.pem",
+            f"{TRACES}CLIENT_KEY": "/key.pem",
+            f"{BASE}CLIENT_CERTIFICATE": "/cert.pem",
+        },
+    )
+    assert found.headers == {"api-key": "s3cret=1", "x-tenant": "a b"}
+    files = (found.certificate, found.client_key, found.client_certificate)
+    assert (found.compression, *files) == ("gzip", "/ca.pem", "/key.pem", "/cert.pem")
+
+
+def test_headers_cannot_inject(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header that would begin a new line is left out."""
+    assert _one(monkeypatch, **{f"{BASE}HEADERS": "a=b%0d%0aevil: 1"}).headers == {}
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+def test_any_text_is_understood_somehow(text: str) -> None:
+    """No variable's value raises."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HEADERS", "TIMEOUT", "COMPRESSION", "PROTOCOL"):
+            patch.setenv(f"{BASE}{name}", text)
+        (found,) = destinations.configured(["otlp"])
+        assert found.timeout_s > 0
+        assert all((key + value).isprintable() for key, value in found.headers.items())
+
+
+def test_nothing_secret_is_shown() -> None:
+    """Neither the name, nor the text form, nor a reason shows credentials."""
+    found = Destination(
+        "http/protobuf", "https://user:pa55word@h:1/v1?key=s3cret", {"api-key": "t0ken-value"}
+    )
+    reason = found.plain("bad\x1b[31m header 't0ken-value'\n\n" + "x" * 500)
+    for text in (found.name, repr(found), found.host, reason):
+        assert not {"pa55word", "s3cret", "t0ken-value"} & set(text.replace("'", " ").split())
+        assert "pa55word" not in text
+        assert "s3cret" not in text
+        assert "t0ken" not in text
+    assert reason.isprintable()
+    assert len(reason) <= 200
+
+
+def test_the_same_destination_twice_is_one() -> None:
+    """Two exporters of one endpoint send once."""
+    assert len(destinations.configured(["otlp", "otlp_proto_http"])) == 1
+
+
+def test_a_destination_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits can be sent by its name alone, with the credentials of today's environment."""
+    monkeypatch.setenv(f"{BASE}HEADERS", "api-key=new")
+    found = destinations.known("grpc https://h:1")
+    assert (found.protocol, found.url, found.headers) == (
+        "grpc",
+        "https://h:1",
+        {"api-key": "new"},
+    )
+    assert found.name == "grpc https://h:1"
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("https://h", "h:443"),
+        ("http://h", "h:80"),
+        ("http://h:1/ignored", "h:1"),
+        ("http://[::1]:2", "[::1]:2"),
+    ],
+)
+def test_what_grpc_connects_to(url: str, target: str) -> None:
+    """Scheme, host and port are all that gRPC needs."""
+    assert Destination("grpc", url).target == target

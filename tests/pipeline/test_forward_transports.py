@@ -1,0 +1,211 @@
+"""What a transport makes of everything that a collector can do, over HTTP and gRPC alike."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from faults.collectors import BAD, KINDS, OK, GrpcCollector, HttpCollector, Reply, partial
+from google.protobuf.any_pb2 import Any as AnyMessage  # type: ignore[import-untyped]  # no types
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # no types
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # no types
+
+from flash_otel.pipeline.forward import transport_to
+from flash_otel.pipeline.forward_answer import Answer, Verdict
+from flash_otel.pipeline.forward_destinations import HTTP_JSON, Destination
+from flash_otel.pipeline.forward_http import HttpTransport
+from flash_otel.records import SpanRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RECORDS = [SpanRecord("ab" * 16, f"{n:016x}", None, f"s{n}", "internal", 1, 2) for n in (1, 2)]
+
+
+def send(url: str, protocol: str, **more: Any) -> Answer:
+    """Send two spans once."""
+    path = "" if protocol == "grpc" else "/v1/traces"
+    transport = transport_to(Destination(protocol, url + path, **{"timeout_s": 20.0, **more}))
+    with closing(transport):
+        return transport.send(RECORDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("compression", ["", "gzip", "deflate"])
+def test_a_good_collector(kind: Callable[[], Any], compression: str) -> None:
+    """Spans and headers arrive, compressed or not."""
+    with kind() as collector:
+        headers = {"x-tenant": "a b"}
+        answer = send(collector.url, collector.protocol, compression=compression, headers=headers)
+        assert answer == Answer(Verdict.DELIVERED)
+        assert collector.requests == [["s1", "s2"]]
+        assert collector.headers[0]["x-tenant"] == "a b"
+        assert collector.headers[0]["user-agent"].startswith("flash-otel/")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_partial_success(kind: Callable[[Reply], Any]) -> None:
+    """What the server did not take is counted, with its reason; nothing is to be repeated."""
+    with kind(partial(1, "no\x1b[31m way")) as collector:
+        answer = send(collector.url, collector.protocol)
+    assert answer == Answer(Verdict.DELIVERED, "no [31m way", rejected=1)
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        *((status, Verdict.WAIT) for status in (429, 502, 503, 504)),
+        *((status, Verdict.REJECTED) for status in (301, 400, 401, 403, 404, 500)),
+        (413, Verdict.TOO_LARGE),
+    ],
+)
+def test_what_an_http_status_means(status: int, verdict: Verdict) -> None:
+    """The specification's table: what may be repeated, what must not be."""
+    with HttpCollector(Reply(status)) as collector:
+        answer = send(collector.url, collector.protocol)
+    assert answer.verdict is verdict
+    assert answer.reason.startswith(f"HTTP {status}")
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "verdict"),
+    [
+        ("UNAVAILABLE", "busy", Verdict.WAIT),
+        ("DEADLINE_EXCEEDED", "", Verdict.WAIT),
+        ("DATA_LOSS", "", Verdict.WAIT),
+        ("RESOURCE_EXHAUSTED", "quota", Verdict.REJECTED),
+        ("RESOURCE_EXHAUSTED", "Received message larger than max (5 vs. 4)", Verdict.TOO_LARGE),
+        ("INVALID_ARGUMENT", "odd", Verdict.REJECTED),
+        ("UNAUTHENTICATED", "who?", Verdict.REJECTED),
+        ("UNIMPLEMENTED", "", Verdict.REJECTED),
+    ],
+)
+def test_what_a_grpc_code_means(code: str, details: str, verdict: Verdict) -> None:
+    """The specification's table; an exhausted server is asked again only if it says when."""
+    with GrpcCollector(Reply(code=code, details=details)) as collector:
+        assert send(collector.url, collector.protocol).verdict is verdict
+
+
+def _retry_info(seconds: int) -> tuple[tuple[str, bytes], ...]:
+    info = RetryInfo()
+    info.retry_delay.FromSeconds(seconds)
+    packed = AnyMessage()
+    packed.Pack(info)
+    return (("grpc-status-details-bin", Status(details=[packed]).SerializeToString()),)
+
+
+def test_retry_info() -> None:
+    """A gRPC server's RetryInfo makes an exhausted one worth waiting for."""
+    reply = Reply(code="RESOURCE_EXHAUSTED", trailing=_retry_info(7))
+    with GrpcCollector(reply) as collector:
+        answer = send(collector.url, collector.protocol)
+    assert (answer.verdict, answer.wait_s) == (Verdict.WAIT, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "at_least", "at_most"),
+    [
+        ("7", 7, 7),
+        ("0", 0, 0),
+        ("-3", 0, 0),
+        ("1e9", 3600, 3600),
+        (formatdate(0, usegmt=True), 0, 0),
+        ("Fri, 31 Dec 9998 23:59:59 GMT", 3600, 3600),
+    ],
+)
+def test_retry_after(text: str, at_least: float, at_most: float) -> None:
+    """Retry-After is read as seconds or as a date, within reason."""
+    with HttpCollector(Reply(503, {"retry-after": text})) as collector:
+        answer = send(collector.url, collector.protocol)
+    assert answer.wait_s is not None
+    assert at_least <= answer.wait_s <= at_most
+
+
+@pytest.mark.parametrize("text", ["soon", "nan", ""])
+def test_a_retry_after_that_says_nothing(text: str) -> None:
+    """What cannot be understood is left to our own pauses."""
+    with HttpCollector(Reply(503, {"retry-after": text})) as collector:
+        assert send(collector.url, collector.protocol).wait_s is None
+
+
+REASONS = {
+    ("refuses", "http/protobuf"): "connection refused",
+    ("refuses", "grpc"): "connection refused",
+    ("never answers", "http/protobuf"): "no answer in time",
+    ("never answers", "grpc"): "no answer in time",
+    ("drips", "http/protobuf"): "no answer in time",
+    ("hangs up", "http/protobuf"): "the connection was cut off",
+    ("black hole", "http/protobuf"): "no answer in time",
+    ("TLS error", "http/protobuf"): "TLS handshake failed",
+    ("TLS error", "grpc"): "TLS handshake failed",
+    ("unknown host", "http/protobuf"): "the host's name cannot be resolved",
+    ("unknown host", "grpc"): "the host's name cannot be resolved",
+}
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_collector(fault: str, protocol: str) -> None:
+    """Whatever it does: the batch waits, and the reason is told in words."""
+    with BAD[fault]() as url:
+        answer = send(url, protocol, timeout_s=0.5)
+    assert answer.verdict is Verdict.WAIT
+    assert answer.reason == REASONS.get((fault, protocol), answer.reason)
+    assert answer.reason
+
+
+def test_a_certificate_that_is_missing() -> None:
+    """A wrong path in a variable is a reason to wait, with words."""
+    for protocol in ("grpc", "http/protobuf"):
+        answer = send("https://127.0.0.1:1", protocol, certificate="/nowhere.pem")
+        expected = Answer(Verdict.WAIT, "a certificate or key file is missing")
+        assert answer == expected
+
+
+def test_a_connection_is_used_again() -> None:
+    """Batches go over one connection; one that the server has closed is replaced at once."""
+    with HttpCollector(OK, Reply(200, {"connection": "close"})) as collector:
+        destination = Destination("http/protobuf", f"{collector.url}/v1/traces")
+        with closing(HttpTransport(destination)) as transport:
+            for _ in range(4):
+                assert transport.send(RECORDS).verdict is Verdict.DELIVERED
+    assert len(collector.requests) == 4
+
+
+def test_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain HTTP goes through the proxy that the environment names, unless the host is excepted."""
+    with HttpCollector() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        assert send("http://collector.invalid:4318", "http/protobuf").verdict is Verdict.DELIVERED
+        assert proxy.paths == ["http://collector.invalid:4318/v1/traces"]
+        monkeypatch.setenv("no_proxy", "collector.invalid")
+        assert send("http://collector.invalid:4318", "http/protobuf").verdict is Verdict.WAIT
+
+
+def test_json() -> None:
+    """`http/json` sends the JSON form of OTLP, to the same path."""
+    import json
+
+    bodies: list[dict[str, Any]] = []
+
+    class JsonCollector(HttpCollector):
+        def take(self, body: bytes, headers: dict[str, str], path: str = "") -> Reply:
+            del headers, path
+            bodies.append(json.loads(body))
+            return Reply(body=b'{"partialSuccess":{"rejectedSpans":"1","errorMessage":"one"}}')
+
+    with JsonCollector() as collector:
+        answer = send(collector.url, HTTP_JSON)
+    assert answer == Answer(Verdict.DELIVERED, "one", rejected=1)
+    spans = bodies[0]["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert [span["name"] for span in spans] == ["s1", "s2"]
+
+
+def test_a_success_with_a_strange_body() -> None:
+    """A proxy's own words in a 200 do not make it a failure."""
+    with HttpCollector(Reply(200, body=b"<html>fine</html>")) as collector:
+        assert send(collector.url, collector.protocol) == Answer(Verdict.DELIVERED)
