@@ -74,9 +74,8 @@ def _paired(ours: Callable[[], None], peer: Callable[[], None]) -> tuple[float, 
 def _report(what: str, goal: float, measured: tuple[float, float, float]) -> None:
     ratio, ours, peer = measured
     verdict = "goal" if ratio <= goal else "ABOVE goal"
-    print(
-        f"{what:<44} {ours:7.2f} us  peer {peer:7.2f} us  ratio {ratio:5.2f}  goal {goal:.2f}  {verdict}"
-    )
+    times = f"{ours:7.2f} us  peer {peer:7.2f} us"
+    print(f"{what:<24} {times}  ratio {ratio:.2f} ({verdict} {goal})")
 
 
 def _loop(call: Callable[..., Any]) -> Callable[[], None]:
