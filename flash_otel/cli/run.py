@@ -8,6 +8,7 @@ import typer
 
 from flash_otel._guard import guarded
 from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
+from flash_otel.records import SpanRecord
 
 _LINES_HELP = "Bracketed lines on standard error: auto, true, false, or the name of a logger."
 
@@ -31,6 +32,18 @@ def run(
         str | None,
         typer.Option(metavar="PATH|off", help="Where to record.", show_default=False),
     ] = None,
+    export: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Write the recording as one OTLP file.", show_default=False
+        ),
+    ] = None,
+    capture_graphql: Annotated[
+        bool,
+        typer.Option(
+            "--capture-graphql", help="A span for each GraphQL request (never its variables)."
+        ),
+    ] = False,
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Read back afterwards what a worker would read."),
@@ -43,17 +56,17 @@ def run(
     """
     from flash_otel.cli.launcher import launch, prepare
 
-    if fail_on_fault and not _is_recorded(store):
+    needing = "--fail-on-fault" if fail_on_fault else "--export" if export else None
+    if needing and not _is_recorded(store):
         raise CommandError(
-            "--fail-on-fault judges by the recording, but the store is off.",
-            "Name a file: --store PATH",
+            f"{needing} needs the recording, but the store is off.", "Name a file: --store PATH"
         )
     flash = prepare(command)
     started = time.time_ns()
     with guarded("cli.run.instrument"):
-        _instrument(legacy_logs, store)
+        _instrument(legacy_logs, store, capture_graphql=capture_graphql)
     status = launch(flash)
-    fault = _end(status, started, store)
+    fault = _end(status, started, store, export)
     if verify:
         from flash_otel.cli.verify import after_run
 
@@ -69,19 +82,20 @@ def _is_recorded(store: str | None) -> bool:
     return options.resolve(store=store).store is not False
 
 
-def _instrument(legacy_logs: str | None, store: str | None) -> None:
+def _instrument(legacy_logs: str | None, store: str | None, *, capture_graphql: bool) -> None:
     import flash_otel
 
     # What was not said is left to the environment's variables.
     said: dict[str, Any] = {"legacy_logs": _mode(legacy_logs), "store": store}
-    flash_otel.instrument(**{name: value for name, value in said.items() if value is not None})
+    chosen = {name: value for name, value in said.items() if value is not None}
+    flash_otel.instrument(**chosen, capture_graphql=capture_graphql)
 
 
 def _mode(said: str | None) -> bool | str | None:
     return {"true": True, "false": False}.get(said.lower(), said) if said else None
 
 
-def _end(status: int, started_ns: int, store: str | None) -> int:
+def _end(status: int, started_ns: int, store: str | None, target: str | None) -> int:
     """Report on what was recorded; return the status that the recording alone deserves."""
     fault = COULD_NOT_TELL
     with guarded("cli.run.end"):
@@ -94,4 +108,15 @@ def _end(status: int, started_ns: int, store: str | None) -> int:
             from flash_otel.report.ending import render_ending
 
             render_ending(records, CommandConsole(stderr=True), status)
+        if records:
+            _keep(records, store, target)
     return fault
+
+
+def _keep(records: list[SpanRecord], store: str | None, target: str | None) -> None:
+    from flash_otel.cli import export
+
+    if target is None:
+        export.tell_place(store)
+    else:
+        export.export(records, target)

@@ -17,6 +17,7 @@ from textwrap import dedent
 import pytest
 from cli.processes import TIMEOUT, environment
 
+from flash_otel.pipeline.otlp_json import decode
 from flash_otel.pipeline.store import SpanStore
 
 MAIN = """
@@ -83,13 +84,13 @@ def command(*words: str, traced: bool = True, options: tuple[str, ...] = ()) -> 
 
 
 def ended(
-    site: Path, *words: str, traced: bool = True, options: tuple[str, ...] = ()
+    site: Path, *words: str, traced: bool = True, options: tuple[str, ...] = (), **more: str
 ) -> subprocess.CompletedProcess[str]:
     """Run flash to its end."""
     return subprocess.run(
         command(*words, traced=traced, options=options),
         cwd=site.parent,
-        env=environment(site.parent, PYTHONPATH=str(site)),
+        env=environment(site.parent, PYTHONPATH=str(site), **more),
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
@@ -231,3 +232,27 @@ def test_fail_on_fault_keeps_flashs_own_failure(
 ) -> None:
     """Without a visible fault, `--fail-on-fault` changes nothing."""
     assert ended(site, *words, options=("--fail-on-fault",)).returncode == status
+
+
+def test_export_writes_the_recording_as_one_file(site: Path, tmp_path: Path) -> None:
+    """`--export` leaves an OTLP file that `diagnose --from` and a collector can read."""
+    target = tmp_path / "recording.json"
+    done = ended(site, "deploy", options=("--export", str(target)))
+    names = [record.name for record in decode(json.loads(target.read_text(encoding="utf-8")))]
+    assert done.returncode == 0
+    assert sorted(names) == ["flash.deploy", "flash.manifest.upload"]
+    assert f"flash-otel: 2 spans written to {target}" in done.stderr
+
+
+def test_export_that_cannot_be_written_leaves_the_status_alone(site: Path, tmp_path: Path) -> None:
+    """A folder that is not there costs the file and one line, not the deployment."""
+    target = tmp_path / "nowhere" / "recording.json"
+    done = ended(site, "deploy", options=("--export", str(target)))
+    assert done.returncode == 0
+    assert f"flash-otel: could not write {target}: No such file or directory" in done.stderr
+
+
+def test_a_pipeline_is_told_where_the_recording_is(site: Path, tmp_path: Path) -> None:
+    """With CI set, one line names the store's file; without, nothing is said."""
+    assert "recorded in" not in ended(site, "deploy").stderr
+    assert f"flash-otel: recorded in {tmp_path}" in ended(site, "deploy", CI="true").stderr
