@@ -45,6 +45,13 @@ MAKE_PLACEHOLDERS = {"...", "PYTHON=/path/to/python"}
 ANSWERS = (0, 1, 3)
 
 
+# The logs that documents name, beside the store.
+LOGS = {
+    "deploy.log": "[DEPLOY] Environment production activated with build_id=b-1\n",
+    "worker.log": "[RUNTIME SYNC] Querying State Manager with environment_id=e-1\n",
+}
+
+
 @trace_deploy
 def _deploy(app_name: str, env_name: str) -> None:
     _activate(f"build of {app_name}", f"environment {env_name}")
@@ -57,12 +64,14 @@ def _activate(build_id: str, environment_id: str) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """Return a store that holds one deployment."""
+    """Return a store that holds one deployment; the documents' logs lie beside it."""
     path = tmp_path / "spans.db"
     with recording() as spans:
         _deploy("shop", "production")
     with SpanStore(path) as written:
         written.write(spans.records)
+    for name, lines in LOGS.items():
+        (tmp_path / name).write_text(lines, encoding="utf-8")
     return path
 
 
