@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -30,21 +31,40 @@ class Command:
 @contextmanager
 def running(command: Command, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process with standard output and error in `log`; end it when the block ends."""
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            list(command.arguments),
-            cwd=command.cwd,
-            env=dict(command.variables),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            # Children of the child (pip, cpuinfo) are ended with it.
-            start_new_session=True,
-        )
+    with ExitStack() as interruptions:
+        interruptions.enter_context(_interruptions_held())
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                list(command.arguments),
+                cwd=command.cwd,
+                env=dict(command.variables),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                # Children of the child (pip, cpuinfo) are ended with it.
+                start_new_session=True,
+            )
+        try:
+            interruptions.close()
+            yield process
+        finally:
+            _end(process)
+
+
+@contextmanager
+def _interruptions_held() -> Iterator[None]:
+    """Let a Ctrl-C wait until the block ends: amid a start it would orphan the child."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
     try:
-        yield process
+        yield
     finally:
-        _end(process)
+        signal.signal(signal.SIGINT, before)
+        if came:
+            raise KeyboardInterrupt
 
 
 def run(command: Command, log: Path, timeout: float) -> int:
