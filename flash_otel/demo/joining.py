@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -11,25 +10,17 @@ if TYPE_CHECKING:
 
     from flash_otel.records import SpanRecord
 
-_MARK: Final = "flash_otel "
-
 
 def worker_spans(log: Path) -> Iterator[SpanRecord]:
     """Yield the spans that a worker has written to its log as OTLP JSON lines.
 
     A line that is cut or holds something else is passed over: a container's log may end anywhere.
     """
-    from flash_otel.pipeline.otlp_json import decode
+    from flash_otel.pipeline.worker_log import parse_line
 
     with log.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
-            if not line.startswith(_MARK):
-                continue
-            try:
-                records = list(decode(json.loads(line[len(_MARK) :])))
-            except (ValueError, RecursionError):
-                continue
-            yield from records
+            yield from parse_line(line)
 
 
 def join_worker_log(store: Path, log: Path) -> int:
