@@ -454,6 +454,14 @@ FAULTY: Final[dict[str, Scene]] = {
     ),
 }
 
+
+def _creating(record: SpanRecord) -> SpanRecord:
+    """Let the root of a deployment say that it made its environment beside others."""
+    if record.name != sc.DEPLOY:
+        return record
+    return replace(record, attributes={**record.attributes, sc.CREATED_ENVIRONMENT: True})
+
+
 HEALTHY: Final[dict[str, Scene]] = {
     "a first deployment and a read": Scene(
         lambda: records(deployment(), read(10, held=TWO)), sc.NONE
@@ -589,6 +597,11 @@ HEALTHY: Final[dict[str, Scene]] = {
             graphql("createFlashEnvironment", "d120"),
             read(10, held=TWO),
         ),
+        sc.NONE,
+        (sc.ENVIRONMENT_CREATED,),
+    ),
+    "an environment that its own deployment says it created": Scene(
+        lambda: records([_creating(one) for one in deployment()], read(10, held=TWO)),
         sc.NONE,
         (sc.ENVIRONMENT_CREATED,),
     ),

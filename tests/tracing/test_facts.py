@@ -229,3 +229,31 @@ def test_urls_that_are_none(url: object) -> None:
     (span,) = spans.records
     expected = url if isinstance(url, str) and url else None
     assert span.attributes.get("flash.endpoint_url") == expected
+
+
+@pytest.mark.parametrize(
+    ("answers", "noted"),
+    [
+        (
+            {"createFlashEnvironment": {"id": "e-2"}, "flashApp": {"flashEnvironments": ["e-1"]}},
+            True,
+        ),
+        (
+            {
+                "createFlashEnvironment": {"id": "e-2"},
+                "flashAppByName": {"flashEnvironments": ["e-1"]},
+            },
+            True,
+        ),
+        ({"createFlashEnvironment": {"id": "e-1"}, "flashApp": {"flashEnvironments": []}}, False),
+        ({"createFlashEnvironment": {"id": "e-1"}, "flashApp": None}, False),
+        ({"createFlashEnvironment": None, "flashApp": {"flashEnvironments": ["e-1"]}}, False),
+        ({"flashApp": {"flashEnvironments": ["e-1"]}}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_a_new_environment_is_noted_only_beside_others(answers: Any, noted: bool) -> None:
+    """An app's first environment is no news; one that `--env` made beside others is."""
+    rendered = facts.created_environment(answers)
+    assert rendered == ({"flash.environment.created": True} if noted else {})
