@@ -601,7 +601,7 @@ HEALTHY: Final[dict[str, Scene]] = {
         (sc.ENVIRONMENT_CREATED,),
     ),
     "an environment that its own deployment says it created": Scene(
-        lambda: records([_creating(one) for one in deployment()], read(10, held=TWO)),
+        lambda: records([_creating(one) for one in deployment().values()], read(10, held=TWO)),
         sc.NONE,
         (sc.ENVIRONMENT_CREATED,),
     ),
