@@ -1,5 +1,6 @@
-"""`flash-otel show`: one trace as a tree of spans, or as OTLP JSON."""
+"""`flash-otel show`: one trace as a tree of spans, as OTLP JSON or as an HTML file."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,12 @@ def show(
         bool,
         typer.Option("--json", help="Print OTLP JSON, as the collector's file exporter writes."),
     ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write one HTML file with the diagnosis, to attach to a ticket."
+        ),
+    ] = None,
     store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
 ) -> None:
     """Show one trace as a tree of spans, by default the last one.
@@ -32,11 +39,15 @@ def show(
     Failures are open, repeats are folded. Traces that point to this one, such as later reads of
     its workers, follow below.
     """
+    if as_json and html is not None:
+        raise CommandError("--json and --html exclude each other.", "Ask for one of them.")
     with reading(store) as opened:
         if opened is None:
             raise CommandError(NOTHING_RECORDED, HOW_TO_RECORD)
         records = _records(opened, trace)
-    if as_json:
+    if html is not None:
+        _write_html(records, html)
+    elif as_json:
         _print_json(records)
     else:
         _print_tree(records)
@@ -69,6 +80,22 @@ def _linked(store: "SpanStore", trace_id: str) -> "list[SpanRecord]":
     whole = list(dict.fromkeys(record.trace_id for record in pointing))[:_WHOLE]
     inside = [record for linked_id in whole for record in store.trace(linked_id)]
     return inside + [record for record in pointing if record.trace_id not in whole]
+
+
+def _write_html(records: "list[SpanRecord]", file: Path) -> None:
+    from flash_otel.cli.diagnose import still_runs
+    from flash_otel.diagnosis import Limits, diagnose
+    from flash_otel.report.html import trace_html
+
+    limits = Limits(is_running=still_runs)
+    found = diagnose(records, trace_id=records[0].trace_id, limits=limits)
+    try:
+        file.write_text(trace_html(records, found), encoding="utf-8")
+    except OSError as error:
+        raise CommandError(
+            f"cannot write {file}: {error.strerror}.", "Name a file in a folder that you can write."
+        ) from error
+    print(f"flash-otel: written to {file}")
 
 
 def _print_json(records: "list[SpanRecord]") -> None:

@@ -1,4 +1,4 @@
-"""What `flash-otel demo` does: runs a scenario and shows its lines and its joined trace."""
+"""What `flash-otel demo` does: runs a scenario, shows its lines and trace, names its fault."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from flash_otel.demo.result import ScenarioResult
+    from flash_otel.diagnosis import Diagnosis
     from flash_otel.records import SpanRecord
 
 RAN: Final = 0
@@ -42,8 +43,9 @@ def run_demo(
 ) -> int:
     """Run a scenario with the real Flash and print what came of it.
 
-    Progress goes to standard error; the bracketed lines of both sides and the joined trace go
-    to standard output, with `json_output` as one JSON object.
+    Progress goes to standard error; the bracketed lines of both sides, the joined trace and the
+    diagnosis, which sees nothing of what was injected, go to standard output, with `json_output`
+    as one JSON object.
 
     Args:
         scenario: One of `scenario_names()`.
@@ -66,7 +68,7 @@ def run_demo(
         if result is None:
             return COULD_NOT_TELL
         show = _print_json if json_output else _print_text
-        show(chosen, result, _joined_trace(result))
+        show(chosen, result, _joined_trace(result), _diagnosis(result))
         if keep:
             progress(f"Kept in {workdir}: flash-otel show --store {result.store}")
     return RAN if _came_out(chosen, result, progress) else COULD_NOT_TELL
@@ -104,6 +106,14 @@ def _joined_trace(result: ScenarioResult) -> list[SpanRecord]:
         return [record for one in (trace_id, *pointing) for record in store.trace(one)]
 
 
+def _diagnosis(result: ScenarioResult) -> Diagnosis:
+    """Judge what the store holds by now: the deployments, and the worker's log."""
+    from flash_otel.diagnosis import diagnose
+    from flash_otel.diagnosis.sources.store import StoreSource
+
+    return diagnose(StoreSource(result.store).records())
+
+
 def _came_out(scenario: Scenario, result: ScenarioResult, progress: Callable[[str], None]) -> bool:
     answered = result.worker_exit == 0
     if any(result.deploy_exits):
@@ -116,9 +126,12 @@ def _came_out(scenario: Scenario, result: ScenarioResult, progress: Callable[[st
     return False
 
 
-def _print_text(scenario: Scenario, result: ScenarioResult, records: list[SpanRecord]) -> None:
+def _print_text(
+    scenario: Scenario, result: ScenarioResult, records: list[SpanRecord], diagnosis: Diagnosis
+) -> None:
     from rich.console import Console
 
+    from flash_otel.report.diagnosis import render_diagnosis
     from flash_otel.report.terminal import render_trace
 
     console = Console()
@@ -132,6 +145,8 @@ def _print_text(scenario: Scenario, result: ScenarioResult, records: list[SpanRe
     _print_lines([f"(the remote call {outcome})"])
     _heading(console, "the joined trace")
     render_trace(records, console)
+    _heading(console, "flash-otel diagnose")
+    render_diagnosis(diagnosis, console)
 
 
 def _heading(console: Any, title: str, text: str = "") -> None:
@@ -146,8 +161,11 @@ def _print_lines(lines: list[str]) -> None:
     sys.stdout.flush()
 
 
-def _print_json(scenario: Scenario, result: ScenarioResult, records: list[SpanRecord]) -> None:
+def _print_json(
+    scenario: Scenario, result: ScenarioResult, records: list[SpanRecord], diagnosis: Diagnosis
+) -> None:
     from flash_otel.pipeline.otlp_json import encode
+    from flash_otel.report.diagnosis_json import diagnosis_json
 
     answer = {
         "scenario": scenario.name,
@@ -162,6 +180,7 @@ def _print_json(scenario: Scenario, result: ScenarioResult, records: list[SpanRe
         "deploy_lines": bracketed_lines(result.deploy_log),
         "worker_lines": bracketed_lines(result.worker_log),
         "trace": encode(records),
+        "diagnosis": diagnosis_json(diagnosis),
     }
     sys.stdout.write(json.dumps(answer, indent=2) + "\n")
 

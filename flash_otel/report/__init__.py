@@ -1,4 +1,4 @@
-"""What a person or a machine reads of a recording: terminal, later HTML and JSON.
+"""What a person or a machine reads of a recording: terminal, HTML and JSON.
 
 Nothing is imported here, so that each report loads only what it needs.
 """

@@ -68,6 +68,29 @@ def test_json_is_the_whole_trace_as_otlp(tmp_path: Path) -> None:
     }
 
 
+def test_html_is_written_to_a_file_with_the_diagnosis(tmp_path: Path) -> None:
+    """`--html FILE` writes one page with the verdict; what was there before is replaced."""
+    keep(tmp_path, failed_deployment())
+    file = tmp_path / "trace.html"
+    file.write_text("old", encoding="utf-8")
+    found = flash_otel(tmp_path, "show", "last", "--html", str(file))
+    assert (found.returncode, found.stdout) == (0, f"flash-otel: written to {file}\n")
+    page = file.read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "Verdict: " in page
+
+
+def test_html_that_cannot_be_written_is_a_clear_mistake(tmp_path: Path) -> None:
+    """A folder as the file, and two forms at once, are told in a sentence."""
+    keep(tmp_path, healthy_deployment())
+    folder = flash_otel(tmp_path, "show", "--html", str(tmp_path))
+    assert folder.returncode == 2
+    assert "cannot write" in folder.stderr
+    both = flash_otel(tmp_path, "show", "--json", "--html", str(tmp_path / "x.html"))
+    assert both.returncode == 2
+    assert not (tmp_path / "x.html").exists()
+
+
 def test_an_unknown_trace_names_the_command_that_lists(tmp_path: Path) -> None:
     """An id that was not recorded, or is none, is a mistake and no empty page."""
     keep(tmp_path, healthy_deployment())

@@ -134,7 +134,7 @@ def test_traced_run_comes_back_whole(version: str, tmp_path: Path) -> None:
 
 @pytest.mark.flash
 def test_demo_command_prints_lines_and_joined_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command prints both sides' lines and one trace that holds both, and no secret."""
+    """The command prints both sides' lines, one joined trace, the verdict, and no secret."""
     monkeypatch.setenv(CACHE_VARIABLE, str(CACHE))
     progress: list[str] = []
     printed = io.StringIO()
@@ -143,6 +143,7 @@ def test_demo_command_prints_lines_and_joined_trace(monkeypatch: pytest.MonkeyPa
     text = printed.getvalue()
     assert status == RAN
     order = ["[DEPLOY]", "[STATE MANAGER] Uploaded 2", "[RUNTIME SYNC]", "flash.deploy"]
+    order += ["Verdict: none"]
     assert [text.index(one) for one in order] == sorted(text.index(one) for one in order)
     assert semconv.RUNTIME_FETCH in text[text.index("flash.deploy") :]
     assert CANARY_API_KEY not in text
@@ -160,6 +161,7 @@ def test_demo_command_prints_json(
     answer = json.loads(out)
     assert answer["worker_exit"] == 1
     assert answer["trace"]["resourceSpans"]
+    assert answer["diagnosis"]["verdict"] == semconv.READ_BEFORE_WRITE
     assert "Deploying" in err
 
 
