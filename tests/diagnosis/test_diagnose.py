@@ -84,7 +84,7 @@ SPANS = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(SPANS, max_size=12), st.randoms(use_true_random=False))
 def test_any_evidence_is_judged_alike_in_any_order(
     made: list[SpanRecord], order: random.Random
@@ -112,7 +112,7 @@ SOUND = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(SOUND), st.data())
 def test_a_part_of_a_healthy_recording_accuses_nobody(name: str, data: st.DataObject) -> None:
     """Losing records may cost the verdict, but never makes a fault of it."""
