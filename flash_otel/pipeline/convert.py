@@ -49,24 +49,26 @@ def to_record(span: ReadableSpan) -> SpanRecord:
     if context is None:
         raise ValueError(f"span {span.name!r} has no context")
     parent, scope, status = span.parent, span.instrumentation_scope, span.status
+    events, links = span.events, span.links
+    # By position, in the order of the fields: names cost a third more.
     return SpanRecord(
-        trace_id=f"{context.trace_id:032x}",
-        span_id=f"{context.span_id:016x}",
-        parent_span_id=None if parent is None else f"{parent.span_id:016x}",
-        name=span.name,
-        kind=_KINDS[span.kind],
-        start_ns=span.start_time or 0,
-        end_ns=span.end_time,
-        status=_STATUSES[status.status_code],
-        status_message=status.description or "",
-        attributes=_plain(span.attributes),
-        events=tuple(map(_event, span.events)),
-        links=tuple(map(_link, span.links)),
-        resource=_resource(span.resource),
-        scope_name="" if scope is None else scope.name,
-        scope_version=("" if scope is None else scope.version) or "",
-        trace_state=context.trace_state.to_header() if context.trace_state else "",
-        sampled=context.trace_flags.sampled,
+        f"{context.trace_id:032x}",
+        f"{context.span_id:016x}",
+        None if parent is None else f"{parent.span_id:016x}",
+        span.name,
+        _KINDS[span.kind],
+        span.start_time or 0,
+        span.end_time,
+        _STATUSES[status.status_code],
+        status.description or "",
+        _plain(span.attributes),
+        tuple(map(_event, events)) if events else (),
+        tuple(map(_link, links)) if links else (),
+        _resource(span.resource),
+        "" if scope is None else scope.name,
+        ("" if scope is None else scope.version) or "",
+        context.trace_state.to_header() if context.trace_state else "",
+        context.trace_flags.sampled,
     )
 
 

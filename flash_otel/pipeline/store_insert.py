@@ -6,7 +6,14 @@ import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from flash_otel._guard import swallowed
-from flash_otel.pipeline.store_rows import UPSERT, dumps, linked_traces, scrubbed, to_row
+from flash_otel.pipeline.store_rows import (
+    INSERT_NEW,
+    UPSERT,
+    dumps,
+    linked_traces,
+    scrubbed,
+    to_row,
+)
 
 if TYPE_CHECKING:
     from flash_otel.pipeline.store_rows import Row
@@ -29,10 +36,13 @@ def insert(connection: sqlite3.Connection, batch: list[SpanRecord]) -> None:
     resources = _resources(connection, batch)
     rows = [to_row(one, resources[id(one.resource)]) for one in batch]
     try:
-        connection.executemany(UPSERT, rows)
+        if connection.executemany(INSERT_NEW, rows).rowcount < len(rows):
+            connection.executemany(UPSERT, rows)
     except _UNSTORABLE:
         _write_singly(connection, rows)
     links = [(to, *one.key) for one in batch for to in linked_traces(one)]
+    if not links:
+        return
     connection.executemany(
         "INSERT OR IGNORE INTO span_links (linked_trace_id, span) "
         "SELECT ?, id FROM spans WHERE trace_id = ? AND span_id = ?",

@@ -134,18 +134,20 @@ def _add(batch: Batch, item: ReadableSpan | Started | Gap | Mark) -> None:
         batch.lost += item.count
     else:
         try:
-            batch.records.extend(_records(item, batch))
+            _add_record(batch, item)
         except Exception:
             swallowed("store conversion")
 
 
-def _records(item: ReadableSpan | Started, batch: Batch) -> list[SpanRecord]:
+def _add_record(batch: Batch, item: ReadableSpan | Started) -> None:
     if isinstance(item, Started):
         record = to_record(item.span)
         # One that has ended by now comes as such.
-        return [] if record.end_ns is not None else [record]
+        if record.end_ns is None:
+            batch.records.append(record)
+        return
     record = to_record(item)
-    if not batch.gap:
-        return [record]
-    gap, batch.gap = batch.gap, 0
-    return [replace(record, attributes={**record.attributes, semconv.DROPPED_SPANS: gap})]
+    if batch.gap:
+        gap, batch.gap = batch.gap, 0
+        record = replace(record, attributes={**record.attributes, semconv.DROPPED_SPANS: gap})
+    batch.records.append(record)

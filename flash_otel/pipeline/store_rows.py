@@ -22,11 +22,19 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _UPDATED: Final = _COLUMNS[2:]
 
+# A row whose key is stored already is left out. Nearly no row is, and an upsert of all of them
+# takes two and a half times as long (24 against 10 us a row): SQLite keeps a journal per statement
+# for one that may change rows.
+_INSERT: Final = (
+    f"INSERT INTO spans ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608 - constants only
+    "ON CONFLICT (trace_id, span_id) DO "
+)
+INSERT_NEW: Final = f"{_INSERT}NOTHING"
+
 # A finished row replaces a started one, never the reverse; the same one twice changes nothing.
 # Its new id puts it last: who reads in the order of ids has not seen its end yet.
 UPSERT: Final = (
-    f"INSERT INTO spans ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608 - constants only
-    f"ON CONFLICT (trace_id, span_id) DO UPDATE SET id = (SELECT max(id) + 1 FROM spans), "
+    f"{_INSERT}UPDATE SET id = (SELECT max(id) + 1 FROM spans), "  # noqa: S608 - constants only
     f"{', '.join(f'{name} = excluded.{name}' for name in _UPDATED)} "
     "WHERE spans.end_ns IS NULL AND excluded.end_ns IS NOT NULL"
 )

@@ -138,12 +138,16 @@ _V3: Final = (
     END""",
 )
 
+# Nobody asks by name or for what is unsampled: each index costs every insert.
+_V4: Final = ("DROP INDEX IF EXISTS spans_name", "DROP INDEX IF EXISTS spans_unsampled")
+
 _Step = str | Callable[[sqlite3.Connection], None]
 
 MIGRATIONS: Final[tuple[tuple[_Step, ...], ...]] = (
     (f"PRAGMA application_id = {APPLICATION_ID}", *_V1),
     (*_V2, _fill_links),
     _V3,
+    _V4,
 )
 VERSION: Final = len(MIGRATIONS)
 

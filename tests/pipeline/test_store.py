@@ -88,7 +88,10 @@ def test_any_record_survives(tmp_path: Path, records: list[SpanRecord]) -> None:
 
 
 def test_a_finished_row_wins_in_any_order(path: Path) -> None:
-    """Started, finished and repeated rows of one span leave the finished one, once."""
+    """Started, finished and repeated rows of one span leave the finished one, once.
+
+    In one batch or in many, and beside rows that are new.
+    """
     started = replace(ROOT, end_ns=None, attributes={})
     other = replace(ROOT, end_ns=9_999, attributes={"late": True})
     for number, order in enumerate(permutations([started, ROOT, started])):
@@ -97,6 +100,10 @@ def test_a_finished_row_wins_in_any_order(path: Path) -> None:
                 store.write([one])
             store.write([other])
             assert list(store.spans()) == [ROOT]
+        with SpanStore(path.with_name(f"{number}-at-once.db")) as store:
+            store.write([started])
+            store.write([FETCH, *order, other, ACTIVATE])
+            assert list(store.spans()) == [ROOT, ACTIVATE, FETCH]
 
 
 def test_a_trace_is_found_by_the_first_digits_of_its_id(path: Path) -> None:
