@@ -42,7 +42,7 @@ def push(
     from flash_otel.pipeline.redaction import remember_environment
 
     remember_environment()
-    with reading(store) as opened:
+    with reading(store, prepare=_register) as opened:
         if opened is None:
             print(NOTHING_RECORDED)
             return CLEAN
@@ -69,14 +69,21 @@ def _destinations(opened: "SpanStore") -> "list[Destination]":
         return [known(one.name) for one in standings(opened.connection)]
 
 
-def _prepare(
-    opened: "SpanStore", destinations: "list[Destination]", *, everything: bool, rejected: bool
-) -> None:
-    from flash_otel.pipeline.forward_cursor import register, rewind
+def _register(opened: "SpanStore") -> None:
+    from flash_otel.pipeline.forward_cursor import register
     from flash_otel.pipeline.store_errors import translated
 
     with translated(opened.path):
-        register(opened.connection, [one.name for one in destinations])
+        register(opened.connection, [one.name for one in _destinations(opened)])
+
+
+def _prepare(
+    opened: "SpanStore", destinations: "list[Destination]", *, everything: bool, rejected: bool
+) -> None:
+    from flash_otel.pipeline.forward_cursor import rewind
+    from flash_otel.pipeline.store_errors import translated
+
+    with translated(opened.path):
         for one in destinations if everything or rejected else ():
             rewind(opened.connection, one.name, to_rejected=not everything)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from flash_otel.cli.errors import COULD_NOT_TELL, CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from flash_otel.pipeline.store import SpanStore
 
@@ -19,34 +19,42 @@ HOW_TO_RECORD: Final = "Record one: flash-otel run -- flash deploy   (or try: fl
 
 
 @contextmanager
-def reading(named: str | None) -> Iterator[SpanStore | None]:
+def reading(
+    named: str | None, *, prepare: Callable[[SpanStore], None] = lambda _: None
+) -> Iterator[SpanStore | None]:
     """Open the store that a command reads; None where nothing was recorded yet.
+
+    What waits beside the store is taken in first.
 
     Args:
         named: The path that the user gave, or None for the default one.
+        prepare: Called before anything is taken in.
 
     Raises:
         CommandError: The named file does not exist, or the store cannot be read.
     """
-    from flash_otel.pipeline.store import SpanStore, StoreError
+    from flash_otel.pipeline.store import SpanStore, StoreError, default_path
+    from flash_otel.pipeline.store_spool import adopt_if_possible
 
-    file = _file(named)
+    path = default_path() if named is None else Path(named).expanduser()
+    file = _file(path, is_named=named is not None)
     try:
         if file is None:
             yield None
         else:
             with SpanStore(file) as store:
+                prepare(store)
+                adopt_if_possible(store, path)
                 yield store
     except StoreError as error:
         raise CommandError(str(error), status=COULD_NOT_TELL) from error
 
 
-def _file(named: str | None) -> Path | None:
+def _file(path: Path, *, is_named: bool) -> Path | None:
     """Return the newest readable file of the store; reading never creates one."""
-    from flash_otel.pipeline.store import default_path, newest
+    from flash_otel.pipeline.store import newest
     from flash_otel.pipeline.store_paths import numbers
 
-    path = default_path() if named is None else Path(named).expanduser()
     found = newest(path)
     if found is None and numbers(path):
         raise CommandError(
@@ -54,6 +62,6 @@ def _file(named: str | None) -> Path | None:
             "Name another file with --store, or move this one away and record again.",
             COULD_NOT_TELL,
         )
-    if found is None and named is not None:
+    if found is None and is_named:
         raise CommandError(f"there is no store at {path}.", HOW_TO_RECORD)
     return found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flash_otel.pipeline import options as opts
 from flash_otel.pipeline.forward_memory import MemoryForwarding
 from flash_otel.pipeline.forward_store import StoreForwarding
+from flash_otel.pipeline.memory_queue import MemoryQueue
 from flash_otel.pipeline.store_writer import StoreSpanProcessor
 
 if TYPE_CHECKING:
@@ -61,9 +62,10 @@ def finish(forwarding: Forwarding, deadline: float) -> str:
     waiting = [(one, backlog) for one in left if (backlog := one.backlog()) and backlog.spans]
     if isinstance(forwarding, MemoryForwarding):
         return _lost(forwarding.give_up(), waiting)
+    stored = [one for one in waiting if not isinstance(one[0].source, MemoryQueue)]
     told = "; ".join(
         f"{_spans(backlog.spans, 'waits', 'wait')} for {_whom(one, backlog)}"
-        for one, backlog in waiting
+        for one, backlog in stored
     )
     return f"{told}: the next run sends them, or: {_PUSH}" if told else ""
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flash_otel.pipeline.forward_destinations import Destination
+    from flash_otel.pipeline.memory_queue import MemoryQueue
     from flash_otel.pipeline.store import SpanStore
+    from flash_otel.records import SpanRecord
 
 _FORK_S: Final = 1.0
 
@@ -24,17 +26,26 @@ _FORK_S: Final = 1.0
 class StoreForwarding:
     """Follows a store's writer, and wakes a forwarder per destination after each commit.
 
+    What the store does not take is sent from memory, as if there were no store.
+
     Args:
         destinations: Where to.
     """
 
     def __init__(self, destinations: Sequence[Destination]) -> None:
-        self.forwarders: tuple[Forwarder, ...] = ()
+        self._stored: tuple[Forwarder, ...] = ()
+        self._unstored: tuple[Forwarder, ...] = ()
+        self._queues: tuple[MemoryQueue, ...] = ()
         self._destinations = destinations
         self._path: Path | None = None
         self._in_use = threading.Lock()
         self._forking = False
         _all.add(self)
+
+    @property
+    def forwarders(self) -> tuple[Forwarder, ...]:
+        """All forwarders: those that read the store, and those of what is not in it."""
+        return (*self._stored, *self._unstored)
 
     def committing(self, store: SpanStore) -> None:
         """Make the destinations known to a file before anything is written to it."""
@@ -47,14 +58,29 @@ class StoreForwarding:
         with translated(store.path):
             register(store.connection, [one.name for one in self._destinations])
         self._path = store.path
-        self.forwarders = tuple(
+        self._stored = tuple(
             Forwarder(one, StoreSource(store.path, one.name, self._in_use))
             for one in self._destinations
         )
 
     def committed(self) -> None:
         """Wake the forwarders."""
-        for forwarder in self.forwarders:
+        for forwarder in self._stored:
+            forwarder.wake()
+
+    def unstored(self, records: list[SpanRecord]) -> None:
+        """Send from memory what the store would have had sent."""
+        due = [one for one in records if one.end_ns is not None and one.sampled and _is_own(one)]
+        if not due:
+            return
+        from flash_otel.pipeline.memory_queue import MemoryQueue
+
+        if not self._queues:
+            self._queues = tuple(MemoryQueue() for _ in self._destinations)
+            self._unstored = tuple(map(Forwarder, self._destinations, self._queues))
+        for queue, forwarder in zip(self._queues, self._unstored, strict=True):
+            for record in due:
+                queue.put(record)
             forwarder.wake()
 
     def before_fork(self) -> None:
@@ -71,8 +97,13 @@ class StoreForwarding:
         forward_lock.forget()
         for forwarder in self.forwarders:
             forwarder.after_fork()
-        self.forwarders, self._path = (), None
+        self._stored, self._unstored, self._queues, self._path = (), (), (), None
         self._in_use = threading.Lock()
+
+
+def _is_own(record: SpanRecord) -> bool:
+    """Tell whether a provider of ours made it: those of others are sent by their own exporters."""
+    return record.resource.get("telemetry.distro.name") == "flash-otel"
 
 
 _all: weakref.WeakSet[StoreForwarding] = weakref.WeakSet()

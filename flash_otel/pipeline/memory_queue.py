@@ -23,16 +23,17 @@ from flash_otel import semconv
 from flash_otel._guard import swallowed
 from flash_otel.pipeline.convert import to_record
 from flash_otel.pipeline.forward_source import Backlog, Placed
+from flash_otel.records import SpanRecord
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from flash_otel.records import SpanRecord
+    Queued = ReadableSpan | SpanRecord
+    _Waiting = tuple[int, Queued]
 
 MAX_QUEUED: Final = 4_096
 
-Fallback = Callable[["SpanRecord"], None]
-_Waiting = tuple[int, "ReadableSpan"]
+Fallback = Callable[[SpanRecord], None]
 
 
 class MemoryQueue:
@@ -59,7 +60,7 @@ class MemoryQueue:
         self._told = 0
         self._reason = ""
 
-    def put(self, span: ReadableSpan) -> None:
+    def put(self, span: Queued) -> None:
         """Add a span; the oldest healthy one makes room for it if there is none."""
         with self._lock:
             line = self._healthy if _is_healthy(span) else self._faulty
@@ -85,7 +86,7 @@ class MemoryQueue:
         with self._lock:
             chosen = list(islice(merge(self._healthy, self._faulty, key=itemgetter(0)), most))
             self._told = self._untold
-        placed = [(place, to_record(span)) for place, span in chosen]
+        placed = [(place, _record(span)) for place, span in chosen]
         if placed and self._told:
             place, first = placed[0]
             told = {**first.attributes, semconv.DROPPED_SPANS: self._told}
@@ -124,16 +125,22 @@ class MemoryQueue:
             self._fall_back(span)
         return 0 if self._fallback is not None else len(left) + self.dropped
 
-    def _fall_back(self, span: ReadableSpan) -> None:
+    def _fall_back(self, span: Queued) -> None:
         if self._fallback is None:
             return
         try:
-            self._fallback(to_record(span))
+            self._fallback(_record(span))
         except Exception:
             swallowed("memory queue fallback")
 
 
-def _is_healthy(span: ReadableSpan) -> bool:
-    return span.status.status_code is not StatusCode.ERROR and semconv.FAULT not in (
-        span.attributes or {}
-    )
+def _record(span: Queued) -> SpanRecord:
+    return span if isinstance(span, SpanRecord) else to_record(span)
+
+
+def _is_healthy(span: Queued) -> bool:
+    if isinstance(span, SpanRecord):
+        has_failed = span.status == StatusCode.ERROR.name.lower()
+    else:
+        has_failed = span.status.status_code is StatusCode.ERROR
+    return not has_failed and semconv.FAULT not in (span.attributes or {})

@@ -4,6 +4,7 @@
   - `StoreCorruptError`: the file is damaged; a fresh one beside it can be used.
   - `StoreBusyError`: another process holds it; a later attempt can succeed.
   - `StoreDiskError`: the disk is full or fails; a later attempt can succeed.
+  - `StoreNewerError`: a newer flash_otel made it, and can take in what waits beside it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ class StoreBusyError(StoreError):
 
 class StoreDiskError(StoreError):
     """The disk is full or fails."""
+
+    transient: ClassVar[bool] = True
+
+
+class StoreNewerError(StoreError):
+    """The file has a version that this flash_otel does not know."""
 
     transient: ClassVar[bool] = True
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.pipeline.store_errors import StoreError, translated
+from flash_otel.pipeline.store_errors import StoreError, StoreNewerError, translated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -223,7 +223,7 @@ def _refuse_others(connection: sqlite3.Connection, path: Path) -> None:
     if not ours and (version or tables):
         raise StoreError(f"{path} is a database of another program: it is left alone")
     if version > VERSION:
-        raise StoreError(
+        raise StoreNewerError(
             f"{path} has version {version}, this flash_otel knows {VERSION}: upgrade flash-otel, "
             "or name another file in FLASH_OTEL_STORE"
         )

@@ -3,8 +3,11 @@
 The host goes on whatever happens, and hears of it in one line:
 
 - a damaged file stays as it is, and a fresh one beside it is used;
-- a locked database or a full disk: the records are kept in memory and tried again;
-- anything else (no right to write, a file of a newer version): nothing is stored.
+- a locked database, a full disk, a file of a newer version: the records are kept in memory and
+  tried again; what is left at the end waits beside the store for the next run;
+- anything else (no right to write): nothing is stored.
+
+What gets neither into the store nor beside it goes to whoever follows, who may send it at once.
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
 
 # One attempt must end well within the exit budget; what is locked longer is tried again.
 BUSY_MS: Final = 250
-# Other writers' transactions are short: a lock that lasts is worth a line, one in passing is not.
+_BUSY_AGAIN_MS: Final = 50
+# A trouble that lasts is worth a line, one in passing (another writer's transaction) is not.
 _PATIENCE_S: Final = 2.0
 _PRUNE_EVERY: Final = 10_000
 
@@ -45,6 +49,9 @@ class Follower(Protocol):
 
     def committed(self) -> None:
         """Learn that the store holds more than before."""
+
+    def unstored(self, records: list[SpanRecord]) -> None:
+        """Take what no disk keeps."""
 
 
 class StoreSink:
@@ -68,6 +75,7 @@ class StoreSink:
         self.follower = follower
         self._warned = False
         self._store: SpanStore | None = None
+        self._trouble: StoreError | None = None
         self._troubled_since: float | None = None
         self._until_prune = 0
 
@@ -77,9 +85,10 @@ class StoreSink:
         Returns:
             Whether nothing is pending any more.
         """
-        if self.dead:
-            return False
         self.pending += records
+        if self.dead:
+            self._hand_over()
+            return False
         if not self.pending:
             return True
         from flash_otel.pipeline.store_errors import StoreCorruptError, StoreError
@@ -94,6 +103,24 @@ class StoreSink:
             self._give_up(error)
             swallowed("store write")
         return not self.pending and not self.dead
+
+    def rescue(self) -> bool:
+        """At the end, keep what is pending beside the store; tell whether all is on the disk.
+
+        What cannot be kept there either goes to whoever follows.
+        """
+        if self.dead or not self.pending:
+            return not self.dead
+        from flash_otel.pipeline import store_spool
+
+        kept = store_spool.keep(self._path, self.pending)
+        if kept:
+            self.pending = []
+            self.warn(f"spans wait beside the store, the next run takes them in: {self._trouble}")
+        else:
+            self.warn(f"the last spans are not stored: {self._trouble}")
+            self._hand_over()
+        return kept
 
     def prune(self) -> None:
         """Delete what is old or too much, if enough was written since the last time."""
@@ -125,14 +152,20 @@ class StoreSink:
             swallowed("store warning")
 
     def _write(self) -> None:
+        fresh = self._store is None
         if self._store is None:
             self._store = self._open()
         if self.follower is not None:
             self.follower.committing(self._store)
+        if fresh:
+            from flash_otel.pipeline import store_spool
+
+            # Not before the destinations are known to it: they get these spans, too.
+            store_spool.adopt(self._store, self._path)
         self._store.write(self.pending)
         self._until_prune -= len(self.pending)
         self.pending = []
-        self._troubled_since = None
+        self._trouble = self._troubled_since = None
         if self.follower is not None:
             self.follower.committed()
 
@@ -140,7 +173,9 @@ class StoreSink:
         from flash_otel.pipeline.store import open_for_writing
 
         first = next(files_to_write(self._path))
-        store = open_for_writing(self._path, busy_ms=BUSY_MS, damaged=damaged)
+        # Who has waited in vain once does not wait so long again: an exit may be waiting.
+        busy_ms = BUSY_MS if self._trouble is None else _BUSY_AGAIN_MS
+        store = open_for_writing(self._path, busy_ms=busy_ms, damaged=damaged)
         if store.path != first:
             self.warn(f"{first} is damaged and stays as it is; spans are now kept in {store.path}")
         return store
@@ -159,21 +194,29 @@ class StoreSink:
         if not error.transient:
             self._give_up(error)
             return
-        from flash_otel.pipeline.store_errors import StoreBusyError
-
+        self._trouble = error
+        self.close()
         now = time.monotonic()
         self._troubled_since = self._troubled_since or now
-        if not isinstance(error, StoreBusyError) or now - self._troubled_since > _PATIENCE_S:
+        if now - self._troubled_since > _PATIENCE_S:
             self.warn(f"spans wait to be stored: {error}")
 
     def _give_up(self, error: Exception) -> None:
         self.dead = True
-        self.pending = []
         try:
             self.close()
         except Exception:
             swallowed("store close")
         self.warn(f"spans are not stored: {error}")
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        records, self.pending = self.pending, []
+        try:
+            if self.follower is not None and records:
+                self.follower.unstored(records)
+        except Exception:
+            swallowed("spans that are not stored")
 
 
 def to_stderr(message: str) -> None:

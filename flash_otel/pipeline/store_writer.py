@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MAX_QUEUED: Final = 32_768
 
 _RETRY_S: Final = 0.5
-_STALL_S: Final = 0.5  # without a commit for so long, an exit does not wait any more
+_STALL_S: Final = 1.0  # without a commit for so long, an exit does not wait any more
 _FORK_S: Final = 1.0
 
 
@@ -123,7 +123,7 @@ class StoreSpanProcessor(SpanProcessor):
 
     def _is_open(self) -> bool:
         """Tell whether spans are taken; the first one starts the writer."""
-        if self._closed or self._sink.dead:
+        if self._closed or (self._sink.dead and self._follower is None):
             return False
         if self._thread is None:
             self._start()
@@ -176,12 +176,14 @@ class StoreSpanProcessor(SpanProcessor):
             batch = self._queue.take()
             with self._in_store:
                 stored = self._sink.commit(batch.records)
+                ended = any(mark.last for mark in batch.marks)
+                if ended and not stored:
+                    stored = self._sink.rescue()
             if batch.lost:
                 self._sink.warn(f"{batch.lost} spans are lost: too many waited to be stored")
             self._commits += stored
             for mark in batch.marks:
                 mark.settle(stored=stored)
-            ended = any(mark.last for mark in batch.marks)
             if self._queue.empty():
                 break
         with self._in_store:

@@ -136,6 +136,7 @@ class Victim:
         spans: How many it makes.
         with_sdk: Whether the SDK alone makes them, with its defaults.
         before: Code before its work.
+        wrapper: A command that runs it.
         variables: More of its environment.
     """
 
@@ -146,6 +147,7 @@ class Victim:
     spans: int = SPANS
     with_sdk: bool = False
     before: str = ""
+    wrapper: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def run(self) -> Ended:
@@ -155,7 +157,7 @@ class Victim:
         script, report = (self.folder / f"{kind}-{number}" for kind in ("victim", "report"))
         script.write_text(self._code())
         with subprocess.Popen(
-            [sys.executable, str(script), str(report)],
+            [*self.wrapper, sys.executable, str(script), str(report)],
             env=self._environment(),
             cwd=self.folder,
             stdout=subprocess.PIPE,

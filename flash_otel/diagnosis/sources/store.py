@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
@@ -51,12 +52,14 @@ class StoreSource:
             SourceError: The store cannot be read.
         """
         from flash_otel.pipeline.store import SpanStore, StoreError, newest
+        from flash_otel.pipeline.store_spool import adopt_if_possible
 
         try:
             file = newest(self._path)
             if file is None:
                 raise NothingFoundError(f"nothing is recorded in {self._path}")
             with SpanStore(file) as store:
+                adopt_if_possible(store, Path(self._path))
                 yield from self._placed(store, progress)
         except StoreError as error:
             raise SourceError(str(error)) from error
