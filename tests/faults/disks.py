@@ -96,6 +96,10 @@ def _truncate(path: Path) -> None:
         file.truncate(path.stat().st_size // 2)
 
 
+def _overwrite(path: Path) -> None:
+    path.write_bytes(b"something else" * 1_000)
+
+
 def _root_of_spans(path: Path) -> None:
     with closing(sqlite3.connect(path)) as plain:
         query = "SELECT rootpage FROM sqlite_master WHERE name = 'spans_key'"
@@ -108,7 +112,7 @@ CORRUPT: Final[dict[str, Callable[[Path], None]]] = {
     "header": _write_at(0, b"\0" * 64),
     "middle page": _root_of_spans,
     "truncated": _truncate,
-    "not SQLite": lambda path: path.write_bytes(b"something else" * 1_000) and None,
+    "not SQLite": _overwrite,
 }
 
 
