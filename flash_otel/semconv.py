@@ -147,6 +147,7 @@ PROCESS_PID: Final = "process.pid"
 FAAS_NAME: Final = "faas.name"
 FAAS_VERSION: Final = "faas.version"
 FAAS_INSTANCE: Final = "faas.instance"
+FAAS_COLDSTART: Final = "faas.coldstart"
 EXCEPTION_TYPE: Final = "exception.type"
 EXCEPTION_MESSAGE: Final = "exception.message"
 EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
@@ -173,6 +174,7 @@ STANDARD_ATTRIBUTES: Final[dict[str, str]] = {
     FAAS_NAME: "Name of the worker's resource.",
     FAAS_VERSION: "Source fingerprint of the worker's code.",
     FAAS_INSTANCE: "Id of the worker's pod.",
+    FAAS_COLDSTART: "True on the first fetch of a worker process.",
     EXCEPTION_TYPE: "Qualified class name of a recorded exception.",
     EXCEPTION_MESSAGE: "Scrubbed message of a recorded exception.",
     EXCEPTION_STACKTRACE: "Scrubbed stack trace of a recorded exception.",

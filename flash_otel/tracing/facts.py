@@ -124,16 +124,25 @@ def persisted(value: Any) -> Rendered:
     }
 
 
+_environment_name: Final = text(semconv.ENVIRONMENT_NAME, semconv.DEPLOYMENT_ENVIRONMENT_NAME)
+
+
 def environment_answer(value: Any) -> Rendered:
-    """Render what the State Manager said of the environment."""
+    """Render what the State Manager said of the environment.
+
+    A worker knows its environment by id alone; the answer's `name` is asked for by every version
+    that has the query (1.0.0-1.21.0).
+    """
     if not isinstance(value, Mapping):
         return {semconv.ENVIRONMENT_STATE: semconv.ENVIRONMENT_NULL}
+    named = _environment_name(value.get("name"))
     build_id = value.get("activeBuildId")
     if not build_id:
-        return {semconv.ENVIRONMENT_STATE: semconv.ENVIRONMENT_NO_ACTIVE_BUILD}
+        return {semconv.ENVIRONMENT_STATE: semconv.ENVIRONMENT_NO_ACTIVE_BUILD, **named}
     return {
         semconv.ENVIRONMENT_STATE: semconv.ENVIRONMENT_ACTIVE,
         semconv.BUILD_ID: str(build_id),
+        **named,
     }
 
 

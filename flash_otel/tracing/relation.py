@@ -88,13 +88,13 @@ def relate(relation: str, mode: str, *, is_root: bool) -> Relation:
     if relation == LOCAL:
         return _of_process() if is_root else HERE
     carrier = _code_carrier()
-    first, _process.fetched = not _process.fetched, _process.fetched or relation == READ
+    first = relation == READ and not _process.fetched
+    _process.fetched = _process.fetched or first
+    # What samples traces keeps a worker's first fetch by this; a later one says nothing.
+    told: dict[str, Any] = {semconv.FAAS_COLDSTART: True} if first else {}
     if carrier is None:
-        return HERE
-    told = {
-        semconv.CODE_DEPLOYMENT_ID: carrier.deployment_id,
-        **mirrored(carrier.context),
-    }
+        return Relation(attributes=told) if first else HERE
+    told |= {semconv.CODE_DEPLOYMENT_ID: carrier.deployment_id, **mirrored(carrier.context)}
     if relation == READ and _continues(carrier, mode, first=first):
         return _child_of(carrier.context, told)
     return Relation(links=(Link(carrier.context),), attributes=told)

@@ -187,7 +187,12 @@ RUNTIME_FETCH: Final = SpanSpec(
         "manifest": fact(facts.manifest_read, "return"),
         "endpoints": fact(facts.endpoints_read, "endpoints"),
     },
-    recalls=(semconv.BUILD_ID, semconv.ENVIRONMENT_STATE, semconv.MANIFEST_STATE),
+    recalls=(
+        semconv.BUILD_ID,
+        *_ENVIRONMENT,
+        semconv.ENVIRONMENT_STATE,
+        semconv.MANIFEST_STATE,
+    ),
     teaches=(semconv.ENVIRONMENT_ID,),
     relation=READ,
     carries=True,
@@ -208,7 +213,12 @@ MANIFEST_FETCH: Final = SpanSpec(
         "endpoints": fact(facts.endpoints_read, "endpoints"),
     },
     learns=(semconv.ENVIRONMENT_ID,),
-    teaches=(semconv.BUILD_ID, semconv.ENVIRONMENT_STATE, semconv.MANIFEST_STATE),
+    teaches=(
+        semconv.BUILD_ID,
+        *_ENVIRONMENT,
+        semconv.ENVIRONMENT_STATE,
+        semconv.MANIFEST_STATE,
+    ),
     carries=True,
 )
 

@@ -205,6 +205,8 @@ REGISTRY_CALLS: Final[list[dict[str, Any]]] = [
         "parent": 1,
         "ticks": (1002, 1005),
         "attributes": {
+            "deployment.environment.name": "production",
+            "faas.coldstart": True,
             "flash.active.deployment_id": SPAN_ID,
             "flash.active.endpoint_count": 2,
             "flash.active.phase": "write",
@@ -217,6 +219,7 @@ REGISTRY_CALLS: Final[list[dict[str, Any]]] = [
             "flash.endpoints_digest": "DIGEST-1",
             "flash.environment.state": "active",
             "flash.environment_id": "ENVIRONMENT-1",
+            "flash.environment_name": "production",
             "flash.manifest.state": "complete",
             "flash.manifest_keys": MANIFEST_KEYS,
             "flash.outcome": "returned",
@@ -233,6 +236,7 @@ REGISTRY_CALLS: Final[list[dict[str, Any]]] = [
         "parent": 1002,
         "ticks": (1003, 1004),
         "attributes": {
+            "deployment.environment.name": "production",
             "flash.active.deployment_id": SPAN_ID,
             "flash.active.endpoint_count": 2,
             "flash.active.phase": "write",
@@ -242,6 +246,7 @@ REGISTRY_CALLS: Final[list[dict[str, Any]]] = [
             "flash.endpoints_digest": "DIGEST-1",
             "flash.environment.state": "active",
             "flash.environment_id": "ENVIRONMENT-1",
+            "flash.environment_name": "production",
             "flash.manifest.state": "complete",
             "flash.manifest_keys": MANIFEST_KEYS,
             "flash.outcome": "returned",

@@ -88,10 +88,21 @@ def test_nothing_is_a_null_manifest(spans: Recorded) -> None:
         assert "flash.endpoint_count" not in span.attributes
 
 
+@pytest.mark.parametrize("named", ["production", "", None])
+@pytest.mark.parametrize("build_id", ["b-1", None])
+def test_the_environment_of_a_read(named: str | None, build_id: str | None) -> None:
+    """A read knows its environment's name from the answer; an answer without one tells none."""
+    told = facts.environment_answer({"id": "e-1", "name": named, "activeBuildId": build_id})
+    assert told.get("flash.environment_name") == (named or None)
+    assert told.get("deployment.environment.name") == (named or None)
+    assert told.get("flash.build_id") == build_id
+
+
 def test_an_empty_mapping(spans: Recorded) -> None:
     """An empty mapping is a mapping of none: count 0, no names, its own digest."""
     fetch({"version": "1.0", "resources_endpoints": {}})
     assert attributes_of(spans) == {
+        "faas.coldstart": True,
         "flash.manifest.state": "incomplete",
         "flash.manifest_keys": ("version", "resources_endpoints"),
         "flash.endpoint_count": 0,

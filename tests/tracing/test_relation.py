@@ -87,6 +87,19 @@ def test_the_rule(
 
 
 @pytest.mark.parametrize("mode", ["auto", "link", "parent"])
+@pytest.mark.parametrize("has_carrier", [True, False])
+def test_only_a_first_fetch_says_so(mode: str, *, has_carrier: bool) -> None:
+    """A process's first fetch is marked, with a carrier or without; calls and others are not."""
+    if has_carrier:
+        this_code()
+    with recording(propagation=mode) as spans:
+        call()
+        fetch()
+        fetch()
+    assert [one.attributes.get("faas.coldstart") for one in spans.records] == [None, True, None]
+
+
+@pytest.mark.parametrize("mode", ["auto", "link", "parent"])
 def test_calls_are_traces_of_their_own(mode: str) -> None:
     """A call never continues the deployment's trace, and links to it; it spends no first fetch."""
     this_code()
