@@ -4,6 +4,10 @@
 #   make test    run the tests
 #   make check   run linter, formatter and type checker
 #
+# One more, for the tests against the real Collector and Jaeger (without it they are skipped):
+#
+#   make collector  build both, into .cache/collector; needs Go, and minutes, once
+#
 # PYTHON=/path/to/python chooses the interpreter, VENV=folder where the environment lives.
 
 VENV ?= .venv
@@ -13,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clean
+.PHONY: help demo test check collector clean
 .DELETE_ON_ERROR:
 
 help:
@@ -29,6 +33,9 @@ check: $(STAMPS)/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+collector: $(STAMPS)/venv
+	@$(BIN)/python collector/tools/build.py
 
 clean:
 	rm -rf $(VENV)
