@@ -3,31 +3,19 @@
 import json
 import os
 import socket
-import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flash_otel.cli.errors import (
-    BAD_USAGE,
-    CLEAN,
-    COULD_NOT_TELL,
-    FAULT_FOUND,
-    CommandError,
-)
+from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
 from flash_otel.cli.moments import since_ns
+from flash_otel.cli.sources import SOURCES, SOURCES_HELP, STORE, Asked, from_jaeger, records_of
 from flash_otel.cli.stored import STORE_HELP
 from flash_otel.diagnosis.order import ASSUMED_SKEW_S
 
 if TYPE_CHECKING:
     from flash_otel.diagnosis import Diagnosis
     from flash_otel.diagnosis.evidence import Deployment
-    from flash_otel.diagnosis.sources import Source
-    from flash_otel.records import SpanRecord
-
-STORE = "store"
-VERIFY = "Ask the State Manager itself: flash-otel verify --app APP --env ENV"
 
 
 def diagnose(
@@ -49,12 +37,7 @@ def diagnose(
     ] = None,
     sources: Annotated[
         list[str] | None,
-        typer.Option(
-            "--from",
-            metavar="store|FILE|-",
-            help="Logs and OTLP files, - for standard input, store for the local store; may be "
-            "given several times. By default, the store.",
-        ),
+        typer.Option("--from", metavar=SOURCES, help=SOURCES_HELP),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     explain: Annotated[
@@ -78,14 +61,15 @@ def diagnose(
     from flash_otel.diagnosis import Limits
     from flash_otel.diagnosis import diagnose as judge
 
+    named = sources or [STORE]
     found = judge(
-        _records(sources or [STORE], store, since_ns(since)),
+        records_of(named, Asked(store, since_ns(since), trace)),
         environment=env,
         build_id=build,
         trace_id=trace,
         limits=Limits(skew_s=skew, is_running=still_runs),
     )
-    _print(found, as_json=as_json)
+    _print(found, named, as_json=as_json)
     return status_of(found)
 
 
@@ -112,54 +96,16 @@ def still_runs(deployment: "Deployment") -> bool | None:
     return True
 
 
-def _print(found: "Diagnosis", *, as_json: bool) -> None:
+def _print(found: "Diagnosis", named: list[str], *, as_json: bool) -> None:
     if as_json:
         from flash_otel.report.diagnosis_json import diagnosis_json
 
         print(json.dumps(diagnosis_json(found), indent=2))
         return
     from flash_otel.cli.consoles import CommandConsole
-    from flash_otel.report.diagnosis import render_diagnosis
+    from flash_otel.report.diagnosis import SHOW, render_diagnosis
 
-    render_diagnosis(found, CommandConsole())
-
-
-def _records(named: list[str], store: str | None, earliest: int | None) -> Iterator["SpanRecord"]:
-    """Yield the records of all sources; one that holds nothing is left out with a word."""
-    from flash_otel.diagnosis.sources import NothingFoundError, SourceError
-
-    empty: list[str] = []
-    for name in dict.fromkeys(named):
-        try:
-            yield from _of(_source(name, store, earliest), earliest)
-        except NothingFoundError as error:
-            empty.append(str(error))
-        except SourceError as error:
-            raise CommandError(f"{error}.", VERIFY, BAD_USAGE) from error
-    if len(empty) == len(dict.fromkeys(named)):
-        raise CommandError(f"{'; '.join(empty)}.", VERIFY, COULD_NOT_TELL)
-    for one in empty:
-        print(f"flash-otel: {one}", file=sys.stderr)
-
-
-def _source(name: str, store: str | None, earliest: int | None) -> "Source":
-    if name == STORE:
-        from flash_otel.diagnosis.sources.store import StoreSource
-
-        return StoreSource(store, earliest)
-    from flash_otel.diagnosis.sources import open_source
-
-    return open_source(name)
-
-
-def _of(source: "Source", earliest: int | None) -> Iterator["SpanRecord"]:
-    """Yield a source's records since then; of those without a clock, all."""
-    from flash_otel.cli.progress import progressing
-
-    with progressing(source.name) as progress:
-        for record in source.records(progress):
-            if earliest is None or not record.start_ns or record.start_ns >= earliest:
-                yield record
+    render_diagnosis(found, CommandConsole(), SHOW + from_jaeger(named))
 
 
 def _explain(code: str) -> int:

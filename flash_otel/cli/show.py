@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flash_otel.cli.errors import CommandError
-from flash_otel.cli.stored import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading
+from flash_otel.cli.sources import SOURCES, SOURCES_HELP, Asked
+from flash_otel.cli.stored import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading_from
 
 if TYPE_CHECKING:
     from flash_otel.pipeline.store import SpanStore
@@ -32,6 +33,10 @@ def show(
             metavar="FILE", help="Write one HTML file with the diagnosis, to attach to a ticket."
         ),
     ] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar=SOURCES, help=SOURCES_HELP),
+    ] = None,
     store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
 ) -> None:
     """Show one trace as a tree of spans, by default the last one.
@@ -41,7 +46,8 @@ def show(
     """
     if as_json and html is not None:
         raise CommandError("--json and --html exclude each other.", "Ask for one of them.")
-    with reading(store) as opened:
+    asked = None if trace == LAST else trace
+    with reading_from(sources, Asked(store, trace=asked)) as opened:
         if opened is None:
             raise CommandError(NOTHING_RECORDED, HOW_TO_RECORD)
         records = _records(opened, trace)

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.cli.errors import COULD_NOT_TELL, CommandError
+from flash_otel.cli.sources import STORE, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from flash_otel.cli.sources import Asked
     from flash_otel.pipeline.store import SpanStore
 
 STORE_HELP: Final = "The store's file; by default FLASH_OTEL_STORE or the user's state folder."
@@ -33,12 +35,12 @@ def reading(
     Raises:
         CommandError: The named file does not exist, or the store cannot be read.
     """
-    from flash_otel.pipeline.store import SpanStore, StoreError, default_path
+    from flash_otel.pipeline.store import SpanStore, default_path
     from flash_otel.pipeline.store_spool import adopt_if_possible
 
     path = default_path() if named is None else Path(named).expanduser()
     file = _file(path, is_named=named is not None)
-    try:
+    with _explained():
         if file is None:
             yield None
         else:
@@ -46,6 +48,35 @@ def reading(
                 prepare(store)
                 adopt_if_possible(store, path)
                 yield store
+
+
+@contextmanager
+def reading_from(sources: list[str] | None, asked: Asked) -> Iterator[SpanStore | None]:
+    """Open the store that a command reads or, of other sources, one that holds what they hold.
+
+    Args:
+        sources: What the user gave to `--from`; nothing stands for the store.
+        asked: What is wanted.
+
+    Raises:
+        CommandError: A source cannot be read, or holds nothing.
+    """
+    from flash_otel.cli.spooled import spooled
+
+    if not sources or sources == [STORE]:
+        with reading(asked.store) as found:
+            yield found
+        return
+    with _explained(), spooled(records_of(sources, asked)) as store:
+        yield store
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    from flash_otel.pipeline.store import StoreError
+
+    try:
+        yield
     except StoreError as error:
         raise CommandError(str(error), status=COULD_NOT_TELL) from error
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flash_otel.cli.moments import since_ns
-from flash_otel.cli.stored import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading
+from flash_otel.cli.sources import SOURCES, SOURCES_HELP, Asked
+from flash_otel.cli.stored import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading_from
 
 if TYPE_CHECKING:
     from flash_otel.pipeline.store import TraceSummary
@@ -25,6 +26,10 @@ def traces(
         bool,
         typer.Option("--json", help="Print a JSON list, one object for each trace."),
     ] = False,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar=SOURCES, help=SOURCES_HELP),
+    ] = None,
     store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
 ) -> None:
     """List the recorded traces, the newest first.
@@ -32,7 +37,9 @@ def traces(
     A deployment that is still running, or was killed, is shown as unfinished.
     """
     earliest = since_ns(since)
-    with reading(store) as opened:
+    # Those of an environment can be any; else the newest of each service are enough.
+    asked = Asked(store, earliest, most=None if env else limit)
+    with reading_from(sources, asked) as opened:
         found = [] if opened is None else opened.traces(limit, env, earliest)
     if as_json:
         _print_json(found)

@@ -145,7 +145,7 @@ def _destination(protocol: str) -> Destination:
     return Destination(
         protocol=protocol,
         url=_grpc_url() if protocol == GRPC else _http_url(protocol),
-        headers=_headers(_said("HEADERS")),
+        headers=parse_headers(_said("HEADERS")),
         compression=compression if compression in _COMPRESSIONS else "",
         timeout_s=_timeout(_said("TIMEOUT")),
         certificate=_said("CERTIFICATE"),
@@ -174,7 +174,7 @@ def _with_scheme(url: str, scheme: str) -> str:
     return url if "://" in url else f"{scheme}://{url}"
 
 
-def _headers(text: str) -> dict[str, str]:
+def parse_headers(text: str) -> dict[str, str]:
     """Read `name=value,name=value`, values percent-encoded (the format of W3C Baggage)."""
     pairs = (one.partition("=") for one in text.split(","))
     found = {

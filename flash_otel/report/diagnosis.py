@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flash_otel.diagnosis.timeline import Moment
 
 MOST_JUDGED: Final = 3  # deployments that are shown in full
+SHOW: Final = "flash-otel show {}"
 
 _STYLES: Final = {semconv.NONE: "bold green", semconv.INCONCLUSIVE: "bold yellow"}
 _FAULT_STYLE: Final = "bold red"
@@ -33,17 +34,18 @@ _SURE: Final = {"likely": " (likely)", "possible": " (possible)"}
 _NOT_RECORDED: Final = "-"
 
 
-def render_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
+def render_diagnosis(diagnosis: Diagnosis, console: Console, show: str = SHOW) -> None:
     """Print a diagnosis; not being a terminal, the console gets plain text.
 
     Args:
         diagnosis: The diagnosis.
         console: Where to print.
+        show: The command that shows a trace of it; its id takes the place of `{}`.
     """
-    print_lines(diagnosis_lines(diagnosis, page_for(console)), console)
+    print_lines(diagnosis_lines(diagnosis, page_for(console), show), console)
 
 
-def diagnosis_lines(diagnosis: Diagnosis, page: Page) -> list[Line]:
+def diagnosis_lines(diagnosis: Diagnosis, page: Page, show: str = SHOW) -> list[Line]:
     """Return the lines of a diagnosis."""
     style = _STYLES.get(diagnosis.verdict, _FAULT_STYLE)
     lines: list[Line] = [(Part("Verdict: ", "bold"), Part(diagnosis.verdict, style))]
@@ -54,7 +56,7 @@ def diagnosis_lines(diagnosis: Diagnosis, page: Page) -> list[Line]:
     more = len(diagnosis.judged) - MOST_JUDGED
     if more > 0:
         lines += [(), (Part(f"{more} more deployments were judged; --json shows all.", "dim"),)]
-    lines += _ending(diagnosis)
+    lines += _ending(diagnosis, show)
     return lines
 
 
@@ -138,22 +140,22 @@ def _checks(judged: Judged) -> Iterator[Line]:
         yield (Part(f"  {said:<4}  ", style), Part(f"{check.phase:<10}  {check.text}{found}"))
 
 
-def _ending(diagnosis: Diagnosis) -> Iterator[Line]:
+def _ending(diagnosis: Diagnosis, show: str) -> Iterator[Line]:
     yield ()
     if diagnosis.others:
         others = f"{diagnosis.others} other environment{'' if diagnosis.others == 1 else 's'}"
         yield (Part(f"{others} recorded; to judge one: flash-otel diagnose --env ID|NAME", "dim"),)
     for one in diagnosis.missing:
         yield (Part("Missing: ", "bold"), Part(words.clean(one)))
-    command = diagnosis.command or _more(diagnosis.findings)
+    command = diagnosis.command or _more(diagnosis.findings, show)
     if command:
         yield (Part("Next: ", "bold"), Part(words.clean(command)))
 
 
-def _more(findings: Sequence[Finding]) -> str:
+def _more(findings: Sequence[Finding], show: str) -> str:
     """Return the command that shows the trace behind the first evidence that has one."""
     for finding in findings:
         for exhibit in finding.evidence:
             if exhibit.origin.trace_id and not exhibit.origin.rebuilt:
-                return f"flash-otel show {exhibit.origin.trace_id[:12]}"
+                return show.replace("{}", exhibit.origin.trace_id[:12])
     return ""

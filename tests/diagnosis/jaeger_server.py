@@ -1,0 +1,163 @@
+"""Loopback HTTP servers: one that answers as Jaeger's API does, and some that misbehave."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from contextlib import contextmanager
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from flash_otel.pipeline.otlp_json import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from flash_otel.records import SpanRecord
+
+NOT_FOUND: Final = {"error": {"httpCode": 404, "message": "No traces found"}}
+
+
+@contextmanager
+def serving(
+    handle: Callable[[BaseHTTPRequestHandler], None], tls: Path | None = None
+) -> Iterator[str]:
+    """Serve GET requests by a function; give the server's address.
+
+    Args:
+        handle: Answers one request.
+        tls: A PEM file with a certificate and its key, to serve HTTPS.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            handle(self)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls)
+        # The handshake is the client's thread's matter: one that fails must not end the server.
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    scheme = "http" if tls is None else "https"
+    try:
+        yield f"{scheme}://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def respond(
+    to: BaseHTTPRequestHandler,
+    status: int,
+    body: bytes,
+    kind: str = "application/json",
+    **headers: str,
+) -> None:
+    """Send an answer; headers by their names with `_` for `-`."""
+    to.send_response(status)
+    to.send_header("Content-Type", kind)
+    lengths = {"content_length": str(len(body)), **headers}
+    for name, value in lengths.items():
+        to.send_header(name.replace("_", "-"), value)
+    to.end_headers()
+    to.wfile.write(body)
+
+
+class Jaeger:
+    """Answers from records as Jaeger's `/api/v3` does: search by service, name and start.
+
+    Args:
+        records: What it holds; a record's service is in its resource.
+        as_text: Lists come back as their JSON text and links without attributes, as from Badger.
+
+    Attributes:
+        asked: The path and parameters of each request.
+        headers: The headers of each request.
+    """
+
+    def __init__(self, records: Sequence[SpanRecord], *, as_text: bool = False) -> None:
+        self._records = records
+        self._as_text = as_text
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.headers: list[dict[str, str]] = []
+
+    def handle(self, to: BaseHTTPRequestHandler) -> None:
+        """Answer one request."""
+        parts = urlsplit(to.path)
+        asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        self.asked.append((parts.path, asked))
+        self.headers.append({name.lower(): value for name, value in to.headers.items()})
+        answer = self._answer(parts.path.removeprefix("/api/v3/"), asked)
+        found = answer is not None
+        kind = "application/json" if found else "text/plain; charset=utf-8"
+        respond(
+            to, 200 if found else 404, json.dumps(answer if found else NOT_FOUND).encode(), kind
+        )
+
+    def _answer(self, path: str, asked: dict[str, str]) -> Any:
+        if path == "services":
+            names = sorted({_service(one) for one in self._records})
+            return {"services": names} if names else {}
+        if path == "operations":
+            own = {one.name for one in self._records if _service(one) == asked["service"]}
+            return {"operations": [{"name": name, "spanKind": "client"} for name in sorted(own)]}
+        return self._traces(self._ids(path, asked))
+
+    def _ids(self, path: str, asked: dict[str, str]) -> list[str]:
+        if path.startswith("traces/"):
+            return [path.removeprefix("traces/")]
+        low, high = (_nanoseconds(asked[f"query.start_time_{one}"]) for one in ("min", "max"))
+        found = {
+            one.trace_id: None
+            for one in self._records
+            if _service(one) == asked["query.service_name"]
+            and asked.get("query.operation_name", one.name) == one.name
+            and low <= one.start_ns <= high
+        }
+        return list(found)[: int(asked["query.num_traces"])]
+
+    def _traces(self, ids: list[str]) -> Any:
+        # Each trace in chunks, as several exports have brought them.
+        whole = [one for trace_id in ids for one in self._records if one.trace_id == trace_id]
+        groups = [group for one in whole for group in encode([one])["resourceSpans"]]
+        if self._as_text:
+            _flatten(groups)
+        return {"result": {"resourceSpans": groups}} if groups else None
+
+
+def _service(record: SpanRecord) -> str:
+    return str(record.resource.get("service.name", "unknown"))
+
+
+def _nanoseconds(text: str) -> int:
+    whole, _, rest = text.removesuffix("Z").partition(".")
+    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
+    return seconds * 1_000_000_000 + int(rest)
+
+
+def _flatten(groups: list[Any]) -> None:
+    """Keep what a storage of Jaeger's version 1 model keeps."""
+    for span in (
+        one for group in groups for scope in group["scopeSpans"] for one in scope["spans"]
+    ):
+        for link in span.get("links", ()):
+            link.pop("attributes", None)
+        for attribute in span.get("attributes", ()):
+            values = attribute["value"].get("arrayValue", {}).get("values")
+            if values is not None:
+                listed = [next(iter(one.values())) for one in values]
+                attribute["value"] = {"stringValue": json.dumps(listed, separators=(",", ":"))}

@@ -1,0 +1,449 @@
+"""Jaeger as a source: what its API answers is read whole, and what is not Jaeger is named."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from diagnosis.jaeger_server import Jaeger, respond, serving
+from diagnosis.recordings import EPOCH_NS, TWO, deployment, moved, read, records
+from diagnosis.scenes import SCENES
+from hypothesis import given
+from hypothesis import strategies as st
+from pipeline.any_records import RECORDS
+
+from flash_otel import semconv as sc
+from flash_otel.cli.app import status_of as run
+from flash_otel.diagnosis.sources import NothingFoundError, SourceError, jaeger_client
+from flash_otel.diagnosis.sources.jaeger import PAGE, JaegerSource
+from flash_otel.diagnosis.sources.jaeger_answers import LISTS, names_of, records_of
+from flash_otel.diagnosis.sources.jaeger_client import HEADERS_VARIABLE
+from flash_otel.diagnosis.sources.jaeger_windows import newest_first
+from flash_otel.pipeline.otlp_json import encode
+from flash_otel.pipeline.store import SpanStore
+from flash_otel.records import Link, SpanRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from http.server import BaseHTTPRequestHandler
+
+LONG_AGO: Final = EPOCH_NS - 86_400 * 10**9
+CANARY: Final = "canary-token-7f3a"
+PEM: Final = Path(__file__).with_name("loopback.pem")
+"""A self-signed certificate for 127.0.0.1, and its key, made for these tests alone."""
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["result", "resourceSpans", "scopeSpans", "spans", "services", "x"]),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Raise internal errors, and keep the user's store, headers and proxies out of it."""
+    monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
+    monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "spans.db"))
+    monkeypatch.delenv(HEADERS_VARIABLE, raising=False)
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
+def everything(url: str, **more: Any) -> list[SpanRecord]:
+    return list(JaegerSource(url, since_ns=LONG_AGO, **more).records())
+
+
+def served(one: SpanRecord) -> SpanRecord:
+    """Return a record as a service's: Jaeger knows spans by the service that sent them."""
+    name = one.resource.get(sc.FAAS_NAME, "flash-cli")
+    return replace(one, resource={**one.resource, sc.SERVICE_NAME: str(name)})
+
+
+def keys(found: list[SpanRecord]) -> list[tuple[str, str]]:
+    return sorted(one.key for one in found)
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize(
+    "scene", ["a first deployment and a read", "a read in the open window, on one clock"]
+)
+def test_a_verdict_is_that_of_the_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], scene: str, as_text: bool
+) -> None:
+    """The same spans give the same answer from Jaeger as from the store, whatever its storage."""
+    made = [served(one) for one in SCENES[scene].make()]
+    with SpanStore(tmp_path / "spans.db") as store:
+        store.write(made)
+    with serving(Jaeger(made, as_text=as_text).handle) as url:
+        asked = ["diagnose", "--json", "--since", "9999w"]
+        statuses = run(asked), run([*asked, "--from", f"jaeger={url}"])
+    first, second = _objects(capsys.readouterr().out)
+    assert statuses[0] == statuses[1]
+    assert first["verdict"] == second["verdict"] == SCENES[scene].verdict
+    assert first["findings"] == second["findings"]
+
+
+def _objects(text: str) -> list[Any]:
+    decoder, found = json.JSONDecoder(), []
+    while text := text.strip():
+        value, end = decoder.raw_decode(text)
+        found.append(value)
+        text = text[end:]
+    return found
+
+
+def test_traces_and_show_read_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """`traces` lists and `show` prints what Jaeger holds, chunks of one trace as one."""
+    made = [served(one) for one in records(deployment(), read(10, held=TWO))]
+    with serving(Jaeger(made).handle) as url:
+        assert run(["traces", "--json", "--since", "9999w", "--from", f"jaeger={url}"]) == 0
+        listed = json.loads(capsys.readouterr().out)
+        assert {one["trace_id"] for one in listed} == {one.trace_id for one in made}
+        root = next(one for one in made if one.name == sc.DEPLOY)
+        assert run(["show", root.trace_id, "--json", "--from", f"jaeger={url}"]) == 0
+    shown = list(records_of({"result": json.loads(capsys.readouterr().out)}))
+    assert keys([one for one in shown if one.trace_id == root.trace_id]) == keys(
+        [one for one in made if one.trace_id == root.trace_id]
+    )
+
+
+def test_nothing_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a command lays out to look into is gone when it ends, also when it is interrupted."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    made = [served(one) for one in records(deployment())]
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with serving(Jaeger(made).handle) as url:
+        assert run(["show", made[0].trace_id, "--from", f"jaeger={url}"]) == 0
+        monkeypatch.setattr(
+            "flash_otel.pipeline.store.SpanStore.trace",
+            lambda *_: (_ for _ in ()).throw(KeyboardInterrupt),
+        )
+        assert run(["show", made[0].trace_id, "--from", f"jaeger={url}"]) == 130
+    assert list(tmp_path.glob("flash-otel-*")) == []
+    capsys.readouterr()
+
+
+def test_linked_traces_outside_the_search_are_found() -> None:
+    """A read of today leads to its deployment of long ago, by attribute or by link."""
+    before = [served(one) for one in records(deployment())]
+    older = before[0].trace_id
+    late = [served(moved(one, 9e5)) for one in read(10, held=TWO)]
+    for pointing in (
+        replace(late[0], attributes={**late[0].attributes, sc.DEPLOY_TRACE_ID: older}, links=()),
+        replace(late[0], links=(Link(older, "1" * 16),)),
+    ):
+        with serving(Jaeger([*before, pointing, *late[1:]]).handle) as url:
+            source = JaegerSource(url, since_ns=late[0].start_ns - 10**9)
+            assert keys(list(source.records())) == keys([*before, *late])
+
+
+def test_a_trace_that_is_asked_for_bounds_the_search() -> None:
+    """`--trace` fetches that trace, and only what began after it is searched."""
+    made = [served(one) for one in records(deployment(), read(10, held=TWO))]
+    elder = [replace(served(moved(one, -9e6)), trace_id="e" * 32) for one in records(deployment())]
+    jaeger = Jaeger([*elder, *made])
+    with serving(jaeger.handle) as url:
+        found = list(JaegerSource(url, trace_id=made[0].trace_id.upper()).records())
+    assert keys(found) == keys(made)
+    assert jaeger.asked[0][0] == f"/api/v3/traces/{made[0].trace_id}"
+
+
+def test_an_application_among_others_is_searched_by_span_name() -> None:
+    """Of a service with spans of its own, only traces with Flash's are fetched; others are not."""
+    call = served(records(read(10, held=TWO))[0])
+    own = [
+        replace(call, name="GET /", trace_id=f"{n:032x}", span_id=f"{n:016x}") for n in range(1, 9)
+    ]
+    foreign = [replace(one, resource={sc.SERVICE_NAME: "shop"}) for one in own]
+    jaeger = Jaeger([call, *own, *(replace(one, trace_id="f" * 32) for one in foreign)])
+    with serving(jaeger.handle) as url:
+        assert keys(everything(url)) == [call.key]
+    searched = [asked for path, asked in jaeger.asked if path == "/api/v3/traces"]
+    assert {one["query.operation_name"] for one in searched} == {call.name}
+    assert "shop" not in {one["query.service_name"] for one in searched}
+
+
+def test_more_traces_than_a_search_gives_are_all_read() -> None:
+    """A full page is searched again in halves, until every trace was seen, once."""
+    root = served(records(deployment())[0])
+    many = [
+        replace(root, trace_id=f"{n:032x}", span_id=f"{n:016x}", start_ns=EPOCH_NS + n * 10**9)
+        for n in range(1, 2 * PAGE + 50)
+    ]
+    with serving(Jaeger(many).handle) as url:
+        found = everything(url)
+    assert keys(found) == keys(many)
+
+
+def test_the_newest_are_read_and_the_rest_is_told() -> None:
+    """Where not all may be read, it is the newest that are, and a note says so."""
+    root = served(records(deployment())[0])
+    hour = 3_600 * 10**9
+    many = [
+        replace(root, trace_id=f"{n:032x}", span_id=f"{n:016x}", start_ns=EPOCH_NS + n * hour * 400)
+        for n in range(1, 11)
+    ]
+    notes: list[str] = []
+    with serving(Jaeger(many).handle) as url:
+        found = everything(url, most_traces=4, on_note=notes.append)
+    assert len(found) == 4
+    assert len(notes) == 1
+    assert "--since" in notes[0]
+
+
+def test_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the time is over, what was read counts and a note says so; nothing is an error."""
+    made = [served(one) for one in records(deployment(), read(10, held=TWO))]
+    notes: list[str] = []
+    now = [0.0]
+    with serving(Jaeger(made).handle) as url:
+        with monkeypatch.context() as patched:
+            patched.setattr(f"{jaeger_client.__name__}.monotonic", lambda: now[0])
+            found = JaegerSource(url, since_ns=LONG_AGO, on_note=notes.append).records()
+            next(found)
+            now[0] = 1e6
+            assert 0 < len(list(found)) < len(made) - 1
+        assert "longer than 120 s" in notes[0]
+        with pytest.raises(SourceError, match="longer than 0 s"):
+            everything(url, seconds=0)
+
+
+HTML: Final = b"<!DOCTYPE html><html><title>Sign in</title></html>"
+WHOLE: Final = json.dumps({"services": ["flash-cli"]}).encode()
+
+
+def answering(status: int, body: bytes, kind: str = "application/json", **headers: str) -> Any:
+    return lambda to: respond(to, status, body, kind, **headers)
+
+
+def garbage(to: BaseHTTPRequestHandler) -> None:
+    to.wfile.write(b"\x00\x01 no HTTP at all\r\n\r\n")
+
+
+MISBEHAVING: Final[dict[str, tuple[Callable[[BaseHTTPRequestHandler], None], str]]] = {
+    "a page": (answering(200, HTML, "text/html"), "page of HTML"),
+    "a page that says it is JSON": (answering(200, HTML), "page of HTML"),
+    "another server": (answering(404, b"404 page not found", "text/plain"), "not Jaeger"),
+    "a login": (
+        answering(302, b"", location=f"https://login.test/in?token={CANARY}"),
+        "sends to https://login.test/in instead",
+    ),
+    "a relative login": (answering(307, b"", location="/login"), "sends to another path"),
+    "no authority": (answering(401, b""), HEADERS_VARIABLE),
+    "a refusal": (answering(403, HTML, "text/html"), "HTTP 403"),
+    "an answer that ends early": (answering(200, WHOLE, content_length="999"), "broke off"),
+    "JSON that was cut": (answering(200, WHOLE[:-5]), "damaged or was cut off"),
+    "another API": (answering(200, b'{"data": [], "total": 0}'), "not answer as Jaeger's API"),
+    "a list": (answering(200, b"[]"), "not answer as Jaeger's API"),
+    "text": (answering(200, b"pong", "text/plain"), "not answer as Jaeger's API"),
+    "a failure": (
+        answering(500, json.dumps({"error": {"httpCode": 500, "message": "no disk"}}).encode()),
+        "HTTP 500: no disk",
+    ),
+    "a failure of a proxy": (answering(502, HTML, "text/html"), "HTTP 502"),
+    "damaged gzip": (
+        answering(200, b"\x1f\x8bzzzzzzzzzzzzz", content_encoding="gzip"),
+        "broke off",
+    ),
+    "no HTTP": (garbage, "no HTTP"),
+    "deep JSON": (answering(200, b"[" * 100_000), "not answer as Jaeger's API"),
+}
+
+
+@pytest.mark.parametrize("form", MISBEHAVING)
+def test_a_server_that_is_not_what_it_claims(
+    form: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error names the server and what is wrong with it, and no secret."""
+    monkeypatch.setattr(jaeger_client, "_PAUSE_S", 0.0)
+    monkeypatch.setenv(HEADERS_VARIABLE, f"authorization=Bearer%20{CANARY}")
+    handle, expected = MISBEHAVING[form]
+    with serving(handle) as url:
+        address = url.replace("://", f"://someone:{CANARY}@")
+        assert run(["diagnose", "--from", f"jaeger={address}"]) == 2
+    said = capsys.readouterr().err
+    assert expected in said
+    assert url in said
+    assert CANARY not in said
+
+
+def test_headers_are_sent_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The variable's headers go with each request, credentials in the address as basic ones."""
+    monkeypatch.setenv(HEADERS_VARIABLE, f"Authorization=Bearer%20{CANARY},x-scope-orgid=7")
+    jaeger = Jaeger([served(one) for one in records(deployment(), read(10, held=TWO))])
+    with serving(jaeger.handle) as url:
+        assert run(["diagnose", "--since", "9999w", "--from", f"jaeger={url}"]) == 0
+        assert {one["authorization"] for one in jaeger.headers} == {f"Bearer {CANARY}"}
+        assert {one["x-scope-orgid"] for one in jaeger.headers} == {"7"}
+        monkeypatch.delenv(HEADERS_VARIABLE)
+        address = url.replace("://", f"://someone:{CANARY}@")
+        assert run(["diagnose", "--since", "9999w", "--from", f"jaeger={address}"]) == 0
+    assert jaeger.headers[-1]["authorization"].startswith("Basic ")
+    assert CANARY not in "".join(capsys.readouterr())
+
+
+def test_nobody_listens() -> None:
+    """A refused connection is named as such."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(SourceError, match="cannot be reached"):
+        everything(f"http://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("address", ["localhost:16686", "ftp://host", "http://", "http://[::1", ""])
+def test_what_is_no_address(address: str) -> None:
+    """An address that is none is an error, not a traceback."""
+    with pytest.raises(SourceError):
+        everything(address)
+
+
+def test_a_silent_server_and_one_that_trickles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither holds the command for longer than a request may take."""
+    monkeypatch.setattr(jaeger_client, "REQUEST_S", 0.3)
+    ended = threading.Event()
+
+    def silent(_: BaseHTTPRequestHandler) -> None:
+        ended.wait()
+
+    def trickle(to: BaseHTTPRequestHandler) -> None:
+        to.send_response(200)
+        to.end_headers()
+        try:
+            while not ended.wait(0.02):
+                to.wfile.write(b" ")
+        except OSError:
+            return  # the client has gone
+
+    try:
+        for handle in (silent, trickle):
+            with serving(handle) as url:
+                with pytest.raises(SourceError, match="did not answer within"):
+                    everything(url)
+                ended.set()
+            ended.clear()
+    finally:
+        ended.set()
+
+
+def test_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is larger than memory should hold is refused."""
+    monkeypatch.setattr(jaeger_client, "MOST_BYTES", 1 << 20)
+    with serving(answering(200, b" " * (2 << 20))) as url, pytest.raises(SourceError, match="1 MB"):
+        everything(url)
+
+
+def test_a_server_that_recovers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP 503 and the like are tried again, a few times."""
+    monkeypatch.setattr(jaeger_client, "_PAUSE_S", 0.0)
+    jaeger = Jaeger([served(one) for one in records(deployment())])
+    refused = iter([503, 429])
+
+    def handle(to: BaseHTTPRequestHandler) -> None:
+        status = next(refused, None)
+        if status is None:
+            jaeger.handle(to)
+        else:
+            respond(to, status, b"")
+
+    with serving(handle) as url:
+        assert len(everything(url)) == len(records(deployment()))
+
+
+def test_certificates_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate that nobody vouches for is refused; SSL_CERT_FILE may name its authority."""
+    jaeger = Jaeger([served(one) for one in records(deployment())])
+    with serving(jaeger.handle, PEM) as url:
+        with pytest.raises(SourceError, match=r"certificate .* not trusted"):
+            everything(url)
+        assert jaeger.asked == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(PEM))
+        assert len(everything(url)) == len(records(deployment()))
+
+
+def test_an_empty_jaeger_holds_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """A Jaeger without Flash's spans is no error of Jaeger's: the next step is told."""
+    with serving(Jaeger([]).handle) as url:
+        with pytest.raises(NothingFoundError, match="no trace of flash_otel"):
+            everything(url)
+        assert run(["diagnose", "--from", f"jaeger={url}"]) == 3
+    assert "flash-otel verify" in capsys.readouterr().err
+
+
+@given(st.lists(RECORDS, max_size=4))
+def test_answers_round_trip(made: list[SpanRecord]) -> None:
+    """What an exporter has sent comes back as it was."""
+    assert list(records_of({"result": encode(made)})) == _decoded(made)
+
+
+@given(st.lists(RECORDS, max_size=3), st.lists(st.text(max_size=5), max_size=3))
+def test_lists_come_back_from_their_text(made: list[SpanRecord], names: list[str]) -> None:
+    """A storage that keeps lists as JSON text costs nothing; other attributes stay as they are."""
+    listed = [replace(one, attributes=dict.fromkeys(LISTS, tuple(names))) for one in made]
+    text = [replace(one, attributes=dict.fromkeys(LISTS, json.dumps(names))) for one in made]
+    found = list(records_of({"result": encode(text)}))
+    assert [one.attributes for one in found] == [one.attributes for one in listed]
+
+
+@given(JSON)
+def test_reading_never_raises_anything_else(value: object) -> None:
+    """Of whatever JSON a server answers, a ValueError is the worst."""
+    for read_answer in (
+        lambda: list(records_of(value)),
+        lambda: names_of(value, "services"),
+        lambda: names_of(value, "operations", "name"),
+    ):
+        try:
+            read_answer()
+        except ValueError:
+            continue
+
+
+@given(
+    st.lists(st.integers(0, 10**14), max_size=40),
+    st.integers(1, 7),
+    st.integers(0, 10**13),
+    st.integers(0, 10**13),
+)
+def test_windows_lose_nothing(times: list[int], page: int, low: int, wide: int) -> None:
+    """Whatever the limit, all traces in the span of time are found; what is cut is told."""
+    root = records(deployment())[0]
+    many = [
+        replace(root, trace_id=f"{n + 1:032x}", start_ns=begun) for n, begun in enumerate(times)
+    ]
+    cut: list[bool] = []
+
+    def find(start: int, end: int, most: int) -> list[SpanRecord]:
+        return [one for one in many if start <= one.start_ns <= end][:most]
+
+    high = low + wide
+    pages = list(newest_first(find, low, high, page, lambda: cut.append(True)))
+    found = {one.trace_id for each in pages for one in each}
+    inside = {one.trace_id for one in many if low <= one.start_ns <= high}
+    assert found <= inside
+    assert found == inside or cut
+    begins = [max(one.start_ns for one in each) for each in pages]
+    assert begins == sorted(begins, reverse=True)
+
+
+def _decoded(made: list[SpanRecord]) -> list[SpanRecord]:
+    from flash_otel.pipeline.otlp_json import decode
+
+    return list(decode(encode(made)))
