@@ -70,6 +70,8 @@ class SpanStore:
         with translated(self.path):
             prepare(self.path)
         self._connection = schema.connect(self.path, busy_ms)
+        with translated(self.path):
+            self._found = self._connection.execute("SELECT max(id) FROM spans").fetchone()[0]
 
     def __enter__(self) -> Self:
         return self
@@ -164,17 +166,22 @@ class SpanStore:
     ) -> int:
         """Delete what is older than `max_age_s` seconds or exceeds `max_bytes`, oldest first.
 
-        Age is counted back from the newest span: what was recorded last stays, even if nothing
-        has been recorded since for a long time.
+        Age is counted back from the newest span that this store held when it was opened: what was
+        recorded last stays, even if nothing has been recorded since for a long time, and a clock
+        that runs ahead makes nothing old on its own word.
 
         Returns:
             How many spans were deleted; one call deletes 10,000 at most, to be short.
         """
         with translated(self.path):
-            (latest_ns,) = self._connection.execute("SELECT max(start_ns) FROM spans").fetchone()
-            # A clock that ran ahead must not make everything else old.
-            before_ns = min(latest_ns or 0, time.time_ns()) - int(max_age_s * 1e9)
-            return retention.prune(self._connection, before_ns=before_ns, max_bytes=max_bytes)
+            now_ns = time.time_ns()
+            query = "SELECT max(start_ns) FROM spans WHERE start_ns <= ? AND id <= ?"
+            (latest_ns,) = self._connection.execute(query, (now_ns, self._found)).fetchone()
+            # Where everything is yet to come, the clock was set back: nothing is old then.
+            before_ns = None if latest_ns is None else latest_ns - int(max_age_s * 1e9)
+            return retention.prune(
+                self._connection, before_ns=before_ns, now_ns=now_ns, max_bytes=max_bytes
+            )
 
     def _full(self, prefix: str) -> str | None:
         if not prefix or not _KEY_DIGITS.issuperset(prefix):

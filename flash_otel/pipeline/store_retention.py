@@ -1,6 +1,7 @@
 """What is old or too much is deleted, in short transactions, so that other writers get their turn.
 
-The oldest rows go first. The file shrinks as its pages become free.
+The rows that were stored first go first, since a clock may jump: a span is old if it was stored
+before the first one that is not. The file shrinks as its pages become free.
 """
 
 from __future__ import annotations
@@ -22,10 +23,15 @@ _VACUUM_PAGES: Final = 2_000
 
 # The last id stays, or it would be given away again, and whoever has read it would miss the next.
 _OLDEST: Final = (
-    "DELETE FROM spans WHERE id IN (SELECT id FROM spans WHERE start_ns < ? "
-    "AND id < (SELECT max(id) FROM spans) ORDER BY start_ns LIMIT ?)"
+    "DELETE FROM spans WHERE id IN (SELECT id FROM spans WHERE id < ? "
+    "AND id < (SELECT max(id) FROM spans) ORDER BY id LIMIT ?)"
+)
+# Without the index on starts: what is not old is met after a few rows, or after all old ones.
+_FIRST_YOUNG: Final = (
+    "SELECT id FROM spans WHERE +start_ns >= ? AND +start_ns <= ? ORDER BY id LIMIT 1"
 )
 _ANY_TIME: Final = 2**63 - 1
+_ANY_ID: Final = 2**63 - 1
 _UNUSED_RESOURCES: Final = (
     "DELETE FROM resources WHERE last_start_ns < (SELECT coalesce(min(start_ns), ?) FROM spans)"
 )
@@ -35,15 +41,17 @@ _OLD_REJECTIONS: Final = "DELETE FROM rejections WHERE last < (SELECT min(id) FR
 def prune(
     connection: sqlite3.Connection,
     *,
-    before_ns: int,
+    before_ns: int | None,
+    now_ns: int,
     max_bytes: int = MAX_BYTES,
     max_chunks: int = 5,
 ) -> int:
-    """Delete spans that started before a time, and the oldest while the database is too large.
+    """Delete spans that are older than a time, and the oldest while the database is too large.
 
     Args:
         connection: A connection to a store.
-        before_ns: Nanoseconds since the epoch.
+        before_ns: Nanoseconds since the epoch; None where nothing counts as old.
+        now_ns: Nanoseconds since the epoch; a later start tells of a clock that ran ahead.
         max_bytes: Size that the database may have, in bytes.
         max_chunks: How many transactions of 2,000 spans at most; the rest waits for the next call.
 
@@ -51,11 +59,13 @@ def prune(
         How many spans were deleted.
     """
     deleted, target = 0, max_bytes
+    young = connection.execute(_FIRST_YOUNG, (before_ns, now_ns)).fetchone()
+    before = 0 if young is None else young[0]
     for _ in range(max_chunks):
-        gone = _delete(connection, before_ns)
+        gone = _delete(connection, before)
         if not gone and used_bytes(connection) > target:
             target = int(max_bytes * _FILLED_AFTER)
-            gone = _delete(connection, _ANY_TIME)
+            gone = _delete(connection, _ANY_ID)
         if not gone:
             break
         deleted += gone
@@ -77,6 +87,6 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
-def _delete(connection: sqlite3.Connection, before_ns: int) -> int:
+def _delete(connection: sqlite3.Connection, before: int) -> int:
     with transaction(connection):
-        return connection.execute(_OLDEST, (before_ns, _CHUNK)).rowcount
+        return connection.execute(_OLDEST, (before, _CHUNK)).rowcount

@@ -429,6 +429,7 @@ def test_what_is_old_goes(path: Path) -> None:
     )
     with SpanStore(path) as store:
         store.write([ROOT, FETCH, young])
+    with SpanStore(path) as store:
         assert store.prune(max_age_s=3600) == 2
         assert store.prune(max_age_s=3600) == 0
         assert [one.span_id for one in store.spans()] == ["9" * 16]
@@ -438,16 +439,35 @@ def test_what_is_old_goes(path: Path) -> None:
         assert plain.execute("SELECT count(*) FROM span_links").fetchone() == (0,)
 
 
-def test_a_wrong_clock_does_not_make_everything_old(path: Path) -> None:
-    """A span from the future deletes nothing; the last recording stays however old it is."""
-    future = replace(FETCH, start_ns=2**62, end_ns=2**62, links=())
-    now = replace(ROOT, start_ns=time.time_ns(), end_ns=time.time_ns())
+def _at(start_ns: int, digit: str) -> SpanRecord:
+    return replace(ROOT, span_id=digit * 16, start_ns=start_ns, end_ns=start_ns)
+
+
+def _pruned(path: Path, *records: SpanRecord) -> str:
+    """Store records, prune as a process does, and tell by a digit each which spans are left."""
     with SpanStore(path) as store:
-        store.write([ROOT])
-        assert store.prune(max_age_s=3600) == 0
-        store.write([replace(now, span_id="8" * 16), future])
-        assert store.prune(max_age_s=3600) == 1
-        assert len(list(store.spans())) == 2
+        store.write(records)
+        store.prune(max_age_s=3600)
+        query = "SELECT span_id FROM spans ORDER BY id"
+        return "".join(one[0] for (one,) in store.connection.execute(query))
+
+
+def test_a_clock_that_jumps_makes_nothing_old(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a run in the future nor one in the past takes spans away, its own or others'."""
+    now, year = time.time_ns(), 365 * 24 * 3600 * 10**9
+    assert _pruned(path, _at(now - year, "1")) == "1"
+    assert _pruned(path, _at(now - 2, "2")) == "12"
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: now + year)
+        assert _pruned(path, _at(now + year, "3")) == "23"
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: 5)
+        assert _pruned(path, _at(4, "4")) == "234"
+    assert _pruned(path, _at(now - 1, "5")) == "2345"
+    # The next one has proof that time has passed: all that was stored before it is old.
+    monkeypatch.setattr(time, "time_ns", lambda: now + year // 2)
+    assert _pruned(path, _at(now + year // 2 - 2, "6")) == "23456"
+    assert _pruned(path, _at(now + year // 2 - 1, "7")) == "67"
 
 
 def test_what_is_too_much_goes_oldest_first(path: Path) -> None:
