@@ -1,0 +1,121 @@
+"""The configurations for more than one machine, in the real binaries."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from support.collector import BUNDLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PRODUCTION = BUNDLE / "production"
+_JAEGER = BUNDLE / "jaeger.yaml"
+
+# Each row: the binary, and the files that are run together, the first one first.
+TOGETHER: list[tuple[str, list[str]]] = [
+    ("otelcol", ["production/agent.yaml", "production/gateways-dns.yaml"]),
+    ("otelcol", ["production/agent.yaml", "production/gateways-static.yaml"]),
+    (
+        "otelcol",
+        ["production/agent.yaml", "production/gateways-dns.yaml", "reachable.yaml"],
+    ),
+    ("otelcol", ["otelcol.yaml", "production/gateway.yaml"]),
+    ("jaeger", ["jaeger.yaml", "production/jaeger-clickhouse.yaml"]),
+    ("jaeger", ["jaeger.yaml", "production/jaeger-opensearch.yaml"]),
+    ("jaeger", ["production/jaeger-to-kafka.yaml"]),
+    (
+        "jaeger",
+        ["jaeger.yaml", "production/jaeger-clickhouse.yaml", "production/jaeger-from-kafka.yaml"],
+    ),
+    (
+        "jaeger",
+        ["jaeger.yaml", "production/jaeger-opensearch.yaml", "production/jaeger-from-kafka.yaml"],
+    ),
+]
+
+
+def validate(binary: Path, files: list[Path]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(binary), "validate", *(f"--config={file}" for file in files)],
+        env={"GATEWAYS": "[127.0.0.1:4317]"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(("program", "names"), TOGETHER, ids=lambda one: str(one)[-60:])
+def test_it_is_valid(
+    program: str, names: list[str], collector_binaries: Mapping[str, Path]
+) -> None:
+    """The real binary takes the files together."""
+    told = validate(collector_binaries[program], [BUNDLE / name for name in names])
+    assert told.returncode == 0, told.stderr
+
+
+def test_every_file_is_validated() -> None:
+    """No configuration is left out above."""
+    named = {name for _, names in TOGETHER for name in names}
+    files = {f"production/{file.name}" for file in PRODUCTION.glob("*.yaml")}
+    assert files - named == set()
+
+
+@pytest.mark.parametrize(
+    ("program", "name", "key"),
+    [
+        ("otelcol", "production/gateway.yaml", "decision_wait:"),
+        ("jaeger", "production/jaeger-opensearch.yaml", "bulk_processing:"),
+        ("jaeger", "production/jaeger-clickhouse.yaml", "dial_timeout:"),
+    ],
+)
+def test_a_misspelt_key_is_not_valid(
+    program: str, name: str, key: str, collector_binaries: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """`validate` reads these parts of the files: a wrong name in one of them is refused."""
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text((BUNDLE / name).read_text().replace(key, f"not_{key}"))
+    base = BUNDLE / f"{program}.yaml"
+    told = validate(collector_binaries[program], [base, wrong])
+    assert told.returncode != 0
+    assert f"not_{key}".rstrip(":") in told.stderr
+
+
+def merged(below: Any, above: Any) -> Any:
+    """Merge as the Collector does: mappings by key, everything else replaced."""
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    both = {key: merged(below[key], above[key]) for key in below.keys() & above.keys()}
+    return {**below, **above, **both}
+
+
+def test_the_chart_runs_the_same_jaeger() -> None:
+    """What the Jaeger chart is given is the two files merged, no line less."""
+    values = yaml.safe_load((PRODUCTION / "helm/jaeger.values.yaml").read_text())
+    storage = PRODUCTION / "jaeger-opensearch.yaml"
+    assert values["userconfig"] == merged(
+        yaml.safe_load(_JAEGER.read_text()), yaml.safe_load(storage.read_text())
+    )
+    (version,) = re.findall(r"2\.\d+\.\d+", values["jaeger"]["image"]["tag"])
+    assert version in (BUNDLE.parent / "docker-compose.yml").read_text()
+
+
+@pytest.mark.parametrize("name", ["agent", "gateway"])
+def test_the_charts_run_the_same_collectors(name: str) -> None:
+    """The charts mount files that exist, of the version that is tested, with known variables."""
+    values = yaml.safe_load((PRODUCTION / f"helm/{name}.values.yaml").read_text())
+    manifest = yaml.safe_load((BUNDLE / "tools/otelcol/manifest.yaml").read_text())
+    assert values["image"]["tag"] == manifest["dist"]["version"]
+    files = [argument.rpartition("/")[2] for argument in values["command"]["extraArgs"]]
+    paths = [
+        next(folder / file for folder in (PRODUCTION, BUNDLE) if (folder / file).exists())
+        for file in files
+    ]
+    text = "".join(path.read_text() for path in paths)
+    assert {one["name"] for one in values["extraEnvs"]} <= set(re.findall(r"env:([A-Z_]+)", text))
