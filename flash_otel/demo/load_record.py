@@ -1,0 +1,76 @@
+"""Makes the recording that `flash-otel demo --load` replays: the scenarios through the real Flash.
+
+    python -m flash_otel.demo.load_record flash_otel/demo/load_recording.jsonl
+
+One line of OTLP JSON for each scenario, the deployment's spans and the worker's. The machine's name
+is replaced; everything else is as Flash and flash_otel left it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from flash_otel import semconv
+from flash_otel.demo.joining import join_worker_log
+from flash_otel.demo.runner import run_scenario
+from flash_otel.demo.scenarios import SCENARIOS
+from flash_otel.pipeline.otlp_json import encode
+from flash_otel.pipeline.store import SpanStore
+
+if TYPE_CHECKING:
+    from flash_otel.records import SpanRecord
+
+# In its own function, a worker of 1.14 reads twice: at its start, and again within its call.
+_MODE: Final = "function"
+_HOST: Final = "recorded.example"
+
+
+def record(path: Path) -> None:
+    """Run every scenario and write what came of it.
+
+    Args:
+        path: The file to be written, one line for each scenario.
+    """
+    with path.open("w", encoding="utf-8") as out:
+        for name in SCENARIOS:
+            line = {"scenario": name, **encode(_spans(name))}
+            out.write(json.dumps(line, separators=(",", ":")) + "\n")
+
+
+def _spans(name: str) -> list[SpanRecord]:
+    with tempfile.TemporaryDirectory() as folder:
+        result = run_scenario(
+            name,
+            workdir=Path(folder),
+            worker_mode=_MODE,
+            on_progress=lambda sentence: print(f"{name}: {sentence}", file=sys.stderr),  # noqa: T201 - a script's progress
+        )
+        join_worker_log(result.store, result.worker_log)
+        with SpanStore(result.store) as store:
+            return [_without_machine(one, folder) for one in store.spans()]
+
+
+def _without_machine(span: SpanRecord, folder: str) -> SpanRecord:
+    """Take out what is this machine's alone: its name, and the folders in stack traces."""
+    resource = {**span.resource, semconv.HOST_NAME: _HOST}
+    events = [
+        replace(
+            event,
+            attributes={
+                name: value.replace(folder, "/app") if isinstance(value, str) else value
+                for name, value in event.attributes.items()
+                if name != semconv.EXCEPTION_STACKTRACE
+            },
+        )
+        for event in span.events
+    ]
+    return replace(span, resource=resource, events=type(span.events)(events))
+
+
+if __name__ == "__main__":
+    record(Path(sys.argv[1]))
