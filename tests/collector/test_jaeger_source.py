@@ -1,0 +1,262 @@
+"""The guide's faults, named from a real Jaeger behind a real Collector, as from the store."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import pytest
+from support.flash import CACHE, ROOT
+
+from flash_otel import semconv as sc
+from flash_otel.cli.app import status_of as run
+from flash_otel.demo.runner import run_scenario
+from flash_otel.demo.scenarios import SCENARIOS
+from flash_otel.diagnosis.sources import NothingFoundError
+from flash_otel.diagnosis.sources.jaeger import JaegerSource
+from flash_otel.pipeline.otlp_json import encode
+from flash_otel.pipeline.store import SpanStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.collector import Collector, Jaeger
+
+    from flash_otel.demo.result import ScenarioResult
+    from flash_otel.records import SpanRecord
+
+PAGE: Final = ROOT / "docs" / "jaeger.md"
+_SECONDS: Final = 60.0
+_GRPC: Final = "manifest_not_persisted"  # the scenario that is exported by gRPC, others by HTTP
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A scenario that was run, and where its spans went.
+
+    Attributes:
+        result: What the run left behind.
+        url: Address of the Jaeger that holds its spans.
+        store: The deployments' own spans, as the store kept them.
+    """
+
+    result: ScenarioResult
+    url: str
+    store: list[SpanRecord]
+
+    def spans(self) -> list[SpanRecord]:
+        """Read all that Jaeger has of the run."""
+        assert self.result.trace_id
+        found = JaegerSource(self.url, trace_id=self.result.trace_id).records()
+        # Other tests use the same Jaeger, at the same time.
+        own = {one.trace_id for one in self.store}
+        return [
+            one
+            for one in found
+            if one.trace_id in own or one.attributes.get(sc.DEPLOY_TRACE_ID) in own
+        ]
+
+
+@pytest.fixture(scope="module")
+def exported(
+    running_collector: Collector,
+    running_jaeger: Jaeger,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], Exported]:
+    """Run a scenario once, exporting from deployment and worker; wait until all is in Jaeger."""
+    known: dict[str, Exported] = {}
+
+    def of(name: str) -> Exported:
+        if name not in known:
+            folder = tmp_path_factory.mktemp(name)
+            known[name] = _export(name, folder, running_collector, running_jaeger)
+        return known[name]
+
+    return of
+
+
+def _export(name: str, folder: Path, collector: Collector, jaeger: Jaeger) -> Exported:
+    grpc = {
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{collector.grpc}",
+    }
+    http = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_url}
+    variables = {**(grpc if name == _GRPC else http), "FLASH_OTEL_EXIT_BUDGET": "20"}
+    with pytest.MonkeyPatch.context() as patched:
+        for variable, value in variables.items():
+            patched.setenv(variable, value)
+        result = run_scenario(
+            name,
+            workdir=folder,
+            cache=CACHE,
+            worker_changes=dict(variables),
+        )
+        # What a slow machine did not send within the budget at exit waits in the store.
+        assert run(["push", "--store", str(result.store)]) == 0
+    with SpanStore(result.store) as store:
+        stored = list(store.spans())
+    made = Exported(result, jaeger.query_url, stored)
+    deadline = time.monotonic() + _SECONDS
+    while missing := _missing(made):
+        assert time.monotonic() < deadline, f"{missing} never came to Jaeger: {collector.log}"
+        time.sleep(0.2)
+    return made
+
+
+def _missing(made: Exported) -> set[Any]:
+    """Return what is not yet in Jaeger: keys of stored spans, names of the worker's."""
+    try:
+        found = made.spans()
+    except NothingFoundError:
+        found = []
+    wanted = {one.key for one in made.store}
+    keys, names = {one.key for one in found}, {one.name for one in found}
+    return (wanted - keys) | ({sc.RUNTIME_FETCH, sc.MANIFEST_FETCH, sc.CALL} - names)
+
+
+@pytest.mark.flash
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_fault_is_named_from_jaeger(
+    name: str, exported: Callable[[str], Exported], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each of the guide's faults is named from Jaeger alone, and none of a healthy run."""
+    made = exported(name)
+    capsys.readouterr()
+    asked = ["--from", f"jaeger={made.url}", "--trace", str(made.result.trace_id)]
+    status = run(["diagnose", "--json", *asked])
+    said = json.loads(capsys.readouterr().out)
+    assert said["verdict"] == SCENARIOS[name].fault
+    assert status == (0 if name == "healthy" else 1)
+    assert said["deployments"][0]["build_id"] == made.result.build_id
+    assert run(["show", str(made.result.trace_id), *asked[:2]]) == 0
+    shown = capsys.readouterr().out
+    assert sc.DEPLOY in shown
+    assert sc.CALL in shown
+
+
+@pytest.mark.flash
+def test_the_joined_trace_is_whole_in_jaeger(exported: Callable[[str], Exported]) -> None:
+    """Jaeger's API has the spans of both phases in one trace, as the contract has them.
+
+    Ids, times, status, links and every attribute of a deployment's span are those of the store; a
+    worker's spans carry both phases' ids, and the call in its own trace links to the deployment.
+    """
+    made = exported("manifest_not_persisted")
+    trace_id = str(made.result.trace_id)
+    answer = httpx.get(f"{made.url}/api/v3/traces/{trace_id}", timeout=30).json()
+    assert answer["result"]["resourceSpans"]
+    found = {one.key: one for one in made.spans()}
+    for stored in made.store:
+        read = found[stored.key]
+        for field in ("name", "kind", "parent_span_id", "start_ns", "end_ns", "status"):
+            assert getattr(read, field) == getattr(stored, field), (stored.name, field)
+        assert dict(read.attributes) == dict(stored.attributes)
+        assert dict(read.resource) == dict(stored.resource)
+        assert [one.span_id for one in read.links] == [one.span_id for one in stored.links]
+    joined = [one for one in found.values() if one.trace_id == trace_id]
+    names = {one.name for one in joined}
+    assert {
+        sc.DEPLOY,
+        sc.ACTIVATE,
+        sc.MANIFEST_UPLOAD,
+        sc.RUNTIME_FETCH,
+        sc.MANIFEST_FETCH,
+    } <= names
+    read = next(one for one in joined if one.name == sc.RUNTIME_FETCH)
+    assert read.attributes[sc.ENVIRONMENT_ID] == made.result.environment_id
+    assert read.attributes[sc.BUILD_ID] == made.result.build_id
+    assert read.attributes[sc.MANIFEST_STATE] == sc.MANIFEST_INCOMPLETE
+    call = next(one for one in found.values() if one.name == sc.CALL)
+    assert call.trace_id != trace_id
+    assert call.status == "error"
+    assert call.attributes[sc.DEPLOY_TRACE_ID] == trace_id
+    assert trace_id in {link.trace_id for link in call.links}
+
+
+Row = tuple[str, str, str, str]
+
+
+def _searches() -> list[Row]:
+    """Return the rows of the page's first table: question, service, operation, tags."""
+    table = PAGE.read_text(encoding="utf-8").split("\n\n")[2]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]
+    ]
+    return [
+        (question, service, operation, tags.strip("`"))
+        for question, service, operation, tags in rows
+    ]
+
+
+@pytest.mark.flash
+@pytest.mark.parametrize("search", _searches(), ids=lambda row: row[0])
+def test_a_printed_search_answers_its_question(
+    search: Row, exported: Callable[[str], Exported], running_collector: Collector
+) -> None:
+    """Each search of the page finds the run that answers it, through the API that the UI uses.
+
+    Whatever else it finds has the tags that were asked for, too.
+    """
+    _, service, operation, tags = search
+    made = exported("manifest_not_persisted")
+    wanted = dict(part.split("=") for part in _filled(tags, made).split())
+    worker = next(one for one in made.spans() if one.name == sc.RUNTIME_FETCH)
+    asked: dict[str, Any] = {
+        "service": service.replace("WORKER", str(worker.resource[sc.SERVICE_NAME])),
+        "tags": json.dumps(wanted),
+        "limit": 1500,
+        "start": (time.time_ns() - 3_600 * 10**9) // 1_000,
+        "end": (time.time_ns() + 60 * 10**9) // 1_000,
+    }
+    if operation != "all":
+        asked["operation"] = operation
+    mine = {one.trace_id for one in made.spans()}
+    if service != "WORKER" and "error" in wanted:  # no deployment of the guide's scenarios fails
+        mine = {_send_failed(made, running_collector)}
+    deadline = time.monotonic() + _SECONDS
+    while mine.isdisjoint(one["traceID"] for one in _found(made.url, asked)):
+        assert time.monotonic() < deadline, asked
+        time.sleep(0.2)
+    for trace in _found(made.url, asked):
+        assert any(_has(span, asked.get("operation"), wanted) for span in trace["spans"])
+
+
+def _found(url: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    answer = httpx.get(f"{url}/api/traces", params=asked, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["data"])
+
+
+def _send_failed(made: Exported, collector: Collector) -> str:
+    """Send the run's deployment once more, as one whose activation failed; return its trace id."""
+    trace_id = secrets.token_hex(16)
+    spans = [
+        replace(one, trace_id=trace_id, status="error" if one.name == sc.ACTIVATE else one.status)
+        for one in made.store
+        if one.trace_id == made.result.trace_id
+    ]
+    sent = httpx.post(f"{collector.http_url}/v1/traces", json=encode(spans), timeout=30)
+    assert sent.status_code == 200
+    return trace_id
+
+
+def _filled(tags: str, made: Exported) -> str:
+    ids = {
+        "ENV": made.result.environment_id,
+        "BUILD": made.result.build_id,
+        "TRACE": made.result.trace_id,
+    }
+    for name, value in ids.items():
+        tags = tags.replace(f"={name}", f"={value}")
+    return tags
+
+
+def _has(span: dict[str, Any], operation: str | None, wanted: dict[str, str]) -> bool:
+    said = {one["key"]: str(one["value"]).lower() for one in span["tags"]}
+    named = operation in (None, span["operationName"])
+    return named and all(said.get(key) == value for key, value in wanted.items())
