@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from flash_otel._guard import guarded, swallowed
+from flash_otel.pipeline import forks
 
 if TYPE_CHECKING:
     from flash_otel.pipeline.forward_answer import Transport
@@ -78,6 +79,7 @@ class Forwarder:
     def _begin(self) -> None:
         """Set up what one process has of its own."""
         self._inbox: SimpleQueue[Request | None] = SimpleQueue()
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._transport: Transport | None = None
         self._busy_since: float | None = None
@@ -138,12 +140,18 @@ class Forwarder:
         self._begin()
 
     def _start(self) -> None:
-        if self._thread is not None:
+        # Not waiting: a signal handler may have interrupted the very start that it would wait for.
+        if self._thread is not None or not self._starting.acquire(blocking=False):
             return
-        thread = threading.Thread(target=self._run, name="flash_otel-forward", daemon=True)
-        with suppress(RuntimeError):  # none can be started while the interpreter exits
-            thread.start()
-            self._thread = thread
+        try:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="flash_otel-forward", daemon=True)
+                thread.start()
+                self._thread = thread
+        except RuntimeError:
+            return  # none can be started while the interpreter exits
+        finally:
+            self._starting.release()
 
     def _run(self) -> None:
         from opentelemetry.instrumentation.utils import suppress_instrumentation
@@ -161,10 +169,14 @@ class Forwarder:
         An import at exit costs time, and may cost a host that was interrupted its exit status: code
         that is run from a text resets what CPython remembers of the interrupt (3.11, pythonrun.c).
         """
-        with guarded("the set-up of a forwarder"):
-            from flash_otel.pipeline import forward_batches, forward_encode
+        with guarded("the set-up of a forwarder"), forks.held_off():
+            import encodings.idna  # a socket's, for its first host name
 
-            del forward_batches, forward_encode
+            from flash_otel.pipeline import forward_batches, forward_encode
+            from flash_otel.pipeline.forward_answer import taken
+
+            del encodings, forward_batches, forward_encode
+            taken(b"")
             self._connected()
 
     def _step(self) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import weakref
 from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace import SpanProcessor
 
 from flash_otel import semconv
-from flash_otel._guard import guarded, swallowed
+from flash_otel._guard import swallowed
+from flash_otel.pipeline import forks
 from flash_otel.pipeline.forward import Forwarder
 from flash_otel.pipeline.memory_queue import MemoryQueue
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from flash_otel.pipeline.memory_queue import Fallback
 
 
-class MemoryForwarding(SpanProcessor):
+class MemoryForwarding(SpanProcessor, forks.ForkAware):
     """Queues every sampled span of the scope `flash_otel` in memory, once per destination.
 
     Args:
@@ -36,7 +35,7 @@ class MemoryForwarding(SpanProcessor):
         self._destinations = destinations
         self._fallback = fallback
         self._begin()
-        _all.add(self)
+        forks.register(self)
 
     def _begin(self) -> None:
         """Set up what one process has of its own."""
@@ -72,16 +71,3 @@ def _is_ours(span: ReadableSpan) -> bool:
     if scope is None or scope.name != semconv.SCOPE_NAME or context is None:
         return False
     return context.trace_flags.sampled
-
-
-_all: weakref.WeakSet[MemoryForwarding] = weakref.WeakSet()
-
-
-def _begin_anew() -> None:
-    for forwarding in list(_all):
-        with guarded("forward after fork"):
-            forwarding.after_fork_in_child()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from flash_otel._guard import guarded
-from flash_otel.pipeline import forward_lock
+from flash_otel.pipeline import forks, forward_lock
 from flash_otel.pipeline.forward import Forwarder
 
 if TYPE_CHECKING:
@@ -20,10 +17,8 @@ if TYPE_CHECKING:
     from flash_otel.pipeline.store import SpanStore
     from flash_otel.records import SpanRecord
 
-_FORK_S: Final = 1.0
 
-
-class StoreForwarding:
+class StoreForwarding(forks.ForkAware):
     """Follows a store's writer, and wakes a forwarder per destination after each commit.
 
     What the store does not take is sent from memory, as if there were no store.
@@ -40,7 +35,7 @@ class StoreForwarding:
         self._path: Path | None = None
         self._in_use = threading.Lock()
         self._forking = False
-        _all.add(self)
+        forks.register(self)
 
     @property
     def forwarders(self) -> tuple[Forwarder, ...]:
@@ -85,7 +80,7 @@ class StoreForwarding:
 
     def before_fork(self) -> None:
         """Let no forwarder have the store open while the process forks."""
-        self._forking = self._in_use.acquire(timeout=_FORK_S)
+        self._forking = self._in_use.acquire(timeout=forks.PATIENCE_S)
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
@@ -104,20 +99,3 @@ class StoreForwarding:
 def _is_own(record: SpanRecord) -> bool:
     """Tell whether a provider of ours made it: those of others are sent by their own exporters."""
     return record.resource.get("telemetry.distro.name") == "flash-otel"
-
-
-_all: weakref.WeakSet[StoreForwarding] = weakref.WeakSet()
-
-
-def _each(action: str) -> None:
-    for forwarding in list(_all):
-        with guarded(f"forward {action}"):
-            getattr(forwarding, action)()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=lambda: _each("before_fork"),
-        after_in_parent=lambda: _each("after_fork_in_parent"),
-        after_in_child=lambda: _each("after_fork_in_child"),
-    )

@@ -87,8 +87,11 @@ def exit_budget() -> float:
 
 
 def in_worker() -> bool:
-    """Tell whether this process is a deployed worker (Runpod sets these in every pod)."""
-    return bool(os.environ.get("RUNPOD_ENDPOINT_ID") or os.environ.get("RUNPOD_POD_ID"))
+    """Tell whether this process is a deployed worker: Runpod names its endpoint.
+
+    RUNPOD_POD_ID alone is a pod's: somebody may develop there and deploy from it.
+    """
+    return bool(os.environ.get("RUNPOD_ENDPOINT_ID"))
 
 
 def _store(value: object) -> str | PathLike[str] | Literal[False] | None:

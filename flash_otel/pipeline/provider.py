@@ -35,6 +35,11 @@ class OwnProvider:
     batches: list[BatchSpanProcessor] = field(default_factory=list)
     forwarding: Forwarding | None = None
 
+    @property
+    def sends(self) -> bool:
+        """Whether an ending in haste would lose what is not sent yet."""
+        return bool(self.batches) or self.forwarding is not None
+
     def flush(self, deadline: float) -> bool:
         """Wait until what is stored is sent, or the time (monotonic, in seconds) is over."""
         sent = each(bounded(one.force_flush, deadline) for one in self.batches)

@@ -20,6 +20,7 @@ from opentelemetry.sdk.version import __version__ as sdk_version
 
 from flash_otel import semconv
 from flash_otel._version import __version__
+from flash_otel.pipeline import forks
 from flash_otel.pipeline.options import in_worker
 
 SERVICE: Final = "flash-cli"
@@ -40,8 +41,7 @@ def _renew_instance_id() -> None:
     _instance_id = str(uuid.uuid4())
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_instance_id)
+forks.in_child(_renew_instance_id)
 
 
 def flash_version() -> str | None:

@@ -7,7 +7,6 @@ that the application has set by then, else a private one. The global provider is
 from __future__ import annotations
 
 import atexit
-import threading
 import time
 from contextlib import suppress
 from functools import cache
@@ -18,9 +17,10 @@ from opentelemetry import trace as trace_api
 from flash_otel import semconv
 from flash_otel._guard import guarded
 from flash_otel._version import __version__
+from flash_otel.pipeline import forks, signals
 from flash_otel.pipeline import options as opts
-from flash_otel.pipeline import signals
 from flash_otel.pipeline.bounded import each, millis
+from flash_otel.pipeline.children import ChildEnding
 from flash_otel.pipeline.redaction import remember_environment
 
 if TYPE_CHECKING:
@@ -40,16 +40,18 @@ id_generator: IdGenerator | None = None
 """Ids of the private provider (`flash_otel.testing` sets it)."""
 
 
-class Pipeline:
+class Pipeline(forks.ForkAware):
     """The processors of one `instrument()`, and the providers that they were given to."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self._lock = threading.Lock()
         self._own: OwnProvider | None = None
+        self._inherited: list[OwnProvider] = []
         self._shared: list[SpanProcessor] | None = None
         self._joined: list[Switch] = []
         self._last: tuple[TracerProvider, Tracer] | None = None
+        self._is_armed = False
+        forks.register(self)
 
     def tracer(self) -> Tracer:
         """Return the tracer for a new root span."""
@@ -59,7 +61,17 @@ class Pipeline:
             if self._own is None or provider is not self._own.provider:
                 self._join(provider)
             last = self._last = (provider, _tracer_of(provider))
+            self._is_armed = False
+        if not self._is_armed:
+            self._is_armed = self._arm()
         return last[1]
+
+    def _arm(self) -> bool:
+        """Be told of the signals that end the process; tell whether this thread could see to it."""
+        from flash_otel.pipeline.processors import has_store
+
+        waits = has_store(self.options) or any(own.sends for own in self._owned())
+        return signals.install(_at_exit) if waits else True
 
     def _provider(self) -> TracerProvider:
         found = self.options.tracer_provider or _application_provider()
@@ -71,17 +83,17 @@ class Pipeline:
         """Give our processors to the application's provider, once."""
         if not hasattr(provider, "add_span_processor"):
             return
-        with self._lock:
+        with forks.held_off():
             switch = _switches_of_providers().of(provider)
             switch.processors = tuple(self._processors())
             if switch not in self._joined:
                 self._joined.append(switch)
 
     def _make_own(self) -> TracerProvider:
-        from flash_otel.pipeline import provider
-
-        with self._lock:
+        with forks.held_off():
             if self._own is None:
+                from flash_otel.pipeline import provider
+
                 self._own = provider.make(self._processors(), id_generator)
             return self._own.provider
 
@@ -91,16 +103,13 @@ class Pipeline:
             from flash_otel.pipeline import processors
 
             self._shared = processors.make(self.options)
-            if processors.has_store(self.options):
-                signals.install(_at_exit)
         return self._shared
 
     def flush(self, seconds: float) -> bool:
         """Wait until what has ended is stored and sent, or the time is over."""
         deadline = time.monotonic() + seconds
         stored = self.store(deadline)
-        sent = self._own is None or self._own.flush(deadline)
-        return stored and sent
+        return each(own.flush(deadline) for own in self._owned()) and stored
 
     def store(self, deadline: float) -> bool:
         """Wait until what has ended is stored, or the time is over."""
@@ -114,8 +123,19 @@ class Pipeline:
         for processor in self._shared or ():
             processor.force_flush(millis(deadline))
             processor.shutdown()
-        if self._own is not None:
-            self._own.close(deadline)
+        for own in self._owned():
+            own.close(deadline)
+
+    def _owned(self) -> list[OwnProvider]:
+        return [*self._inherited, *([] if self._own is None else [self._own])]
+
+    def after_fork_in_child(self) -> None:
+        """Have a provider of its own from the next root on: a resource names its process.
+
+        What was open when the process forked stays with the provider that it began with.
+        """
+        self._inherited = self._owned()
+        self._own = self._last = None
 
 
 _pipeline: Pipeline | None = None
@@ -129,6 +149,7 @@ def configure(options: Options) -> None:
     global _pipeline, _disabled
     _disabled = None
     _pipeline = Pipeline(options)
+    _child_ending.arrange()
 
 
 def deconfigure() -> None:
@@ -216,6 +237,9 @@ def _at_exit() -> None:
                 ending()
         with guarded("the pipeline's end"):
             deconfigure()
+
+
+_child_ending: Final = ChildEnding(_at_exit)
 
 
 def _is_disabled() -> bool:

@@ -22,10 +22,16 @@ _NAMES: Final = ("SIGTERM", "SIGHUP")
 _installed: dict[int, Any] = {}
 
 
-def install(ending: Callable[[], None]) -> None:
-    """Call `ending` before a signal ends the process; only the main thread can have it so."""
-    if os.name != "posix" or threading.current_thread() is not threading.main_thread():
-        return
+def install(ending: Callable[[], None]) -> bool:
+    """Call `ending` before a signal ends the process.
+
+    Returns:
+        Whether this has been seen to: only the main thread can.
+    """
+    if os.name != "posix":
+        return True
+    if threading.current_thread() is not threading.main_thread():
+        return False
     with guarded("signal handlers"):
         for name in _NAMES:
             number = getattr(signal, name)
@@ -33,6 +39,7 @@ def install(ending: Callable[[], None]) -> None:
                 handler = partial(_die, ending)
                 signal.signal(number, handler)
                 _installed[number] = handler
+    return True
 
 
 def remove() -> None:

@@ -7,10 +7,8 @@ so that a deployment that is killed still shows.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,10 +16,13 @@ from opentelemetry.sdk.trace import SpanProcessor
 
 from flash_otel import semconv
 from flash_otel._guard import guarded, swallowed
+from flash_otel.pipeline import forks
 from flash_otel.pipeline.store_queue import Mark, SpanQueue
 from flash_otel.pipeline.store_sink import Follower, StoreSink, Warn
 
 if TYPE_CHECKING:
+    import os
+
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
@@ -29,10 +30,9 @@ MAX_QUEUED: Final = 32_768
 
 _RETRY_S: Final = 0.5
 _STALL_S: Final = 1.0  # without a commit for so long, an exit does not wait any more
-_FORK_S: Final = 1.0
 
 
-class StoreSpanProcessor(SpanProcessor):
+class StoreSpanProcessor(SpanProcessor, forks.ForkAware):
     """Keeps every span of the scope `flash_otel` in the store at `path`.
 
     It raises nothing and blocks nobody but those who flush or shut down; trouble with the store
@@ -58,7 +58,7 @@ class StoreSpanProcessor(SpanProcessor):
         self._follower: Follower | None = None
         self._closed = False
         self._begin()
-        _processors.add(self)
+        forks.register(self)
 
     def _begin(self) -> None:
         """Set up what one process has of its own."""
@@ -196,7 +196,7 @@ class StoreSpanProcessor(SpanProcessor):
         A connection that a child inherits breaks the locks of both (sqlite.org/howtocorrupt.html,
         2.6).
         """
-        self._forking = self._in_store.acquire(timeout=_FORK_S)
+        self._forking = self._in_store.acquire(timeout=forks.PATIENCE_S)
         if self._forking:
             self._sink.close()
 
@@ -214,22 +214,7 @@ class StoreSpanProcessor(SpanProcessor):
         self._begin()
 
 
-_processors: weakref.WeakSet[StoreSpanProcessor] = weakref.WeakSet()
 _untouchable: list[StoreSink] = []
-
-
-def _each(action: str) -> None:
-    for processor in list(_processors):
-        with guarded(f"store {action}"):
-            getattr(processor, action)()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=lambda: _each("before_fork"),
-        after_in_parent=lambda: _each("after_fork_in_parent"),
-        after_in_child=lambda: _each("after_fork_in_child"),
-    )
 
 
 def _is_ours(span: ReadableSpan) -> bool:

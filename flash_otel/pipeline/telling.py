@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from flash_otel._guard import guarded
+from flash_otel.pipeline import forks
 from flash_otel.pipeline.store_sink import to_stderr
 
 _told = False
@@ -25,5 +24,4 @@ def forget() -> None:
     _told = False
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=forget)
+forks.in_child(forget)

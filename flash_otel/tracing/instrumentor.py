@@ -7,7 +7,6 @@ or after `instrument()`. What is put back on removal is the very entry that was 
 from __future__ import annotations
 
 import sys
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,8 +14,8 @@ import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from flash_otel._guard import logger, swallowed
+from flash_otel.pipeline import forks, setup
 from flash_otel.pipeline import options as opts
-from flash_otel.pipeline import setup
 from flash_otel.tracing import graphql, relation
 from flash_otel.tracing.package import _instruments
 from flash_otel.tracing.proxy import wrap
@@ -52,7 +51,6 @@ class FlashInstrumentor(BaseInstrumentor):
     `FlashInstrumentor().instrument()` without arguments does what `opentelemetry-instrument` does.
     """
 
-    _lock = threading.RLock()
     _applied: list[_Applied]
     _wrappers: dict[int, tuple[Any, Any]]
     _hooked: bool = False
@@ -93,7 +91,7 @@ class FlashInstrumentor(BaseInstrumentor):
         )
         if opts.is_disabled():
             return
-        with self._lock:
+        with forks.held_off():
             relation.read_process_parent()
             setup.configure(options)
             self._targets = _capturing(TARGETS) if options.capture_graphql else TARGETS
@@ -102,7 +100,7 @@ class FlashInstrumentor(BaseInstrumentor):
             self._hook()
 
     def _uninstrument(self, **_kwargs: Any) -> None:
-        with self._lock:
+        with forks.held_off():
             self._active = False
             for applied in reversed(getattr(self, "_applied", [])):
                 try:
@@ -134,7 +132,7 @@ class FlashInstrumentor(BaseInstrumentor):
         """Wrap the targets of a module that has been imported."""
         if not self._active:
             return
-        with self._lock:
+        with forks.held_off():
             for target in self._targets:
                 for place, name in target.places:
                     if place == module.__name__:

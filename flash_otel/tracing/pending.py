@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flash_otel.pipeline import setup
+from flash_otel.pipeline import forks, setup
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -43,4 +43,11 @@ def abandon() -> None:
         scope.abandon()
 
 
+def _forget() -> None:
+    """Leave the root to the process that opened it."""
+    global _held
+    _held = None
+
+
 setup.before_exit(abandon)
+forks.in_child(_forget)

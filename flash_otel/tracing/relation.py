@@ -18,6 +18,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from flash_otel import semconv
+from flash_otel.pipeline import forks
 from flash_otel.tracing import carriers, clock
 from flash_otel.tracing.spec import LOCAL, READ
 
@@ -65,13 +66,18 @@ HERE: Final = Relation()
 
 
 def reset() -> None:
-    """Begin as a fresh process does (after a fork, and in tests)."""
+    """Begin as a fresh process does."""
     global _process
     _process = _Process()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=reset)
+def _begin_in_child() -> None:
+    """Begin as a forked child does: its environment, and so its parent span, are the same."""
+    global _process
+    _process = _Process(parent=_process.parent)
+
+
+forks.in_child(_begin_in_child)
 
 
 def read_process_parent() -> None:

@@ -190,7 +190,7 @@ def test_a_worker_falls_back_to_its_log(
     from flash_otel.pipeline.worker_log import parse_line
 
     monkeypatch.delenv("FLASH_OTEL_STORE")
-    monkeypatch.setenv("RUNPOD_POD_ID", "pod")
+    monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "endpoint")
     with refusing() as url:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
         with tracing():

@@ -129,10 +129,11 @@ def test_switches(monkeypatch: pytest.MonkeyPatch, name: str, value: str, *, off
 
 
 def test_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An endpoint id or a pod id makes a worker; an empty one does not."""
-    assert not in_worker()
-    monkeypatch.setenv("RUNPOD_POD_ID", "")
+    """An endpoint id makes a worker; an empty one does not, nor does a pod that one develops in."""
     assert not in_worker()
     monkeypatch.setenv("RUNPOD_POD_ID", "pod1")
+    monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "")
+    assert not in_worker()
+    monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "endpoint1")
     assert in_worker()
     assert options.in_worker()

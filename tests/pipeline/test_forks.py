@@ -1,0 +1,306 @@
+"""Processes that fork and spawn under load: no deadlock, nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+import pytest
+from faults.collectors import GrpcCollector, HttpCollector
+
+from flash_otel.pipeline import forks
+from flash_otel.pipeline.store import SpanStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from flash_otel.records import SpanRecord
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+CHILDREN = 4
+EACH = 25
+TIMEOUT_S = 60
+
+SCRIPT = """
+import concurrent.futures, multiprocessing, os, sys, threading, time
+
+import flash_otel
+
+flash_otel.instrument(legacy_logs=False)
+CHILDREN, EACH = {children}, {each}
+
+@flash_otel.trace_activate
+def activate(build_id):
+    return build_id
+
+def child(number=0):
+    for one in range(EACH):
+        activate(f"child-{{number}}-{{one}}")
+
+def child_that_waits(ready):
+    child()
+    ready.set()
+    time.sleep({timeout})
+
+class Load:
+    \"\"\"Threads that make spans all the time, so that every lock is likely held at a fork.\"\"\"
+
+    def __enter__(self):
+        self.made, self.over = [], threading.Event()
+        self.threads = [threading.Thread(target=self.run) for _ in range(3)]
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def run(self):
+        while not self.over.wait(0.001):
+            self.made.append(activate("parent"))
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+def processes(context):
+    started = [context.Process(target=child, args=(one,)) for one in range(CHILDREN)]
+    for one in started:
+        one.start()
+    for one in started:
+        one.join({timeout})
+    assert [one.exitcode for one in started] == [0] * CHILDREN
+
+def pool(context):
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as executor:
+        assert list(executor.map(child, range(CHILDREN))) == [None] * CHILDREN
+
+def terminated(context):
+    for _ in range(CHILDREN):
+        ready = context.Event()
+        one = context.Process(target=child_that_waits, args=(ready,))
+        one.start()
+        assert ready.wait({timeout})
+        one.terminate()
+        one.join({timeout})
+        assert one.exitcode == -15
+
+def plain(_context):
+    children = []
+    for number in range(CHILDREN):
+        pid = os.fork()
+        if pid == 0:
+            load.threads = []  # they did not come along
+            child(number)
+            sys.exit(0)
+        children.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * CHILDREN
+
+if __name__ == "__main__":
+    with Load() as load:
+        globals()[sys.argv[1]](multiprocessing.get_context(sys.argv[2]))
+    print(len(load.made) + CHILDREN * EACH)
+"""
+
+
+def run(folder: Path, how: str, method: str, variables: Mapping[str, str]) -> int:
+    """Run the script to its end and return how many spans its processes made."""
+    script = folder / "host.py"
+    script.write_text(SCRIPT.format(children=CHILDREN, each=EACH, timeout=TIMEOUT_S))
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("FLASH_", "OTEL_", "RUNPOD_", "TRACEPARENT"))
+    }
+    done = subprocess.run(
+        [sys.executable, str(script), how, method],
+        cwd=folder,
+        env={
+            **kept,
+            "HOME": str(folder),
+            "FLASH_OTEL_RAISE": "1",
+            "FLASH_OTEL_EXIT_BUDGET": "30",
+            "PYTHONWARNINGS": "ignore::DeprecationWarning",
+            **variables,
+        },
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    # A child that was forked with text in the buffer of standard output prints it, too.
+    return int(done.stdout.splitlines()[-1])
+
+
+def stored(folder: Path) -> list[SpanRecord]:
+    with SpanStore(folder / "spans.db") as store:
+        return list(store.spans())
+
+
+HOSTS = [
+    ("processes", "fork"),
+    ("processes", "spawn"),
+    ("pool", "fork"),
+    ("terminated", "fork"),
+    ("plain", "fork"),
+]
+
+
+@pytest.mark.parametrize(("how", "method"), HOSTS)
+def test_without_a_store(how: str, method: str, tmp_path: Path) -> None:
+    """Every process sends its own queue: each span arrives, and once."""
+    with HttpCollector() as collector:
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "FLASH_OTEL_STORE": "off"}
+        made = run(tmp_path, how, method, variables)
+        assert len(collector.keys) == made
+        assert len(set(collector.keys)) == made
+
+
+@pytest.mark.parametrize(("how", "method"), HOSTS)
+def test_with_a_store(how: str, method: str, tmp_path: Path) -> None:
+    """Every process stores its own: each span is there, once, under its own process's name."""
+    made = run(tmp_path, how, method, {"FLASH_OTEL_STORE": str(tmp_path / "spans.db")})
+    records = stored(tmp_path)
+    assert len({record.key for record in records}) == len(records) == made
+    by_process: dict[object, set[object]] = {}
+    for record in records:
+        process = record.resource["process.pid"]
+        by_process.setdefault(process, set()).add(record.resource["service.instance.id"])
+    assert len(by_process) == 1 + (2 if how == "pool" else CHILDREN)
+    assert all(len(instances) == 1 for instances in by_process.values())
+    assert len(set().union(*by_process.values())) == len(by_process)
+
+
+def test_over_grpc(tmp_path: Path) -> None:
+    """A child's own channel works beside the one that its parent has open."""
+    with GrpcCollector() as collector:
+        variables = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": collector.protocol,
+            "FLASH_OTEL_STORE": "off",
+        }
+        made = run(tmp_path, "processes", "fork", variables)
+        assert len(collector.keys) == len(set(collector.keys)) == made
+
+
+def test_with_both(tmp_path: Path) -> None:
+    """What the children stored is sent once, by whoever holds the lock."""
+    with HttpCollector() as collector:
+        store = str(tmp_path / "spans.db")
+        named = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "FLASH_OTEL_STORE": store}
+        made = run(tmp_path, "processes", "fork", named)
+        assert len(collector.keys) == len(set(collector.keys)) == made
+    assert len(stored(tmp_path)) == made
+
+
+def test_a_lock_that_another_thread_holds(tmp_path: Path) -> None:
+    """A fork waits for it only so long, and the child makes, stores and ends all the same."""
+    code = """
+        import os, threading
+        import flash_otel
+        from flash_otel.pipeline import forks
+
+        flash_otel.instrument(legacy_logs=False)
+        held, over = threading.Event(), threading.Event()
+
+        def hold():
+            with forks.held_off():
+                held.set()
+                over.wait()
+
+        threading.Thread(target=hold).start()
+        held.wait()
+        forks.PATIENCE_S = 0.01
+        pid = os.fork()
+        if pid == 0:
+            flash_otel.trace_activate(lambda build_id: build_id)("b-1")
+            flash_otel.uninstrument()
+            os._exit(0)
+        over.set()
+        assert os.waitpid(pid, 0)[1] == 0
+    """
+    path = tmp_path / "spans.db"
+    subprocess.run(
+        [sys.executable, "-c", dedent(code)],
+        check=True,
+        timeout=TIMEOUT_S,
+        cwd=tmp_path,
+        env={**os.environ, "FLASH_OTEL_STORE": str(path), "FLASH_OTEL_RAISE": "1"},
+    )
+    assert [record.name for record in stored(tmp_path)] == ["flash.activate"]
+
+
+def test_nothing_is_half_imported(tmp_path: Path) -> None:
+    """A fork waits for what another thread of ours imports: a child could never import it."""
+    code = """
+        import builtins, os, sys, threading
+        import flash_otel
+
+        flash_otel.instrument(legacy_logs=False)
+        importing, real = threading.Event(), builtins.__import__
+
+        def slowly(name, *rest):
+            if name == "opentelemetry.sdk.trace" and threading.current_thread() is thread:
+                importing.set()
+                over.wait(0.2)
+            return real(name, *rest)
+
+        over = threading.Event()
+        activate = flash_otel.trace_activate(lambda build_id: build_id)
+        thread = threading.Thread(target=activate, args=("b-1",))
+        builtins.__import__ = slowly
+        thread.start()
+        assert importing.wait(30)
+        pid = os.fork()
+        if pid == 0:
+            activate("b-2")
+            flash_otel.uninstrument()
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+    """
+    path = tmp_path / "spans.db"
+    subprocess.run(
+        [sys.executable, "-c", dedent(code)],
+        check=True,
+        timeout=TIMEOUT_S,
+        cwd=tmp_path,
+        env={**os.environ, "FLASH_OTEL_STORE": str(path), "FLASH_OTEL_RAISE": "1"},
+    )
+    names = sorted(str(record.attributes["flash.build_id"]) for record in stored(tmp_path))
+    assert names == ["b-1", "b-2"]
+
+
+def test_one_that_fails_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error in one place costs the others nothing, and the fork goes on."""
+    monkeypatch.delenv("FLASH_OTEL_RAISE", raising=False)
+    told: list[str] = []
+
+    class Broken(forks.ForkAware):
+        """Fails at every step."""
+
+        def before_fork(self) -> None:
+            raise OSError
+
+        after_fork_in_parent = after_fork_in_child = before_fork
+
+    class Sound(forks.ForkAware):
+        """Notes each step."""
+
+        def before_fork(self) -> None:
+            told.append("before")
+
+        def after_fork_in_parent(self) -> None:
+            told.append("parent")
+
+    members = [kind() for kind in (Broken, Sound, Broken)]
+    for member in members:
+        forks.register(member)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert told == ["before", "parent"]
