@@ -1,7 +1,9 @@
 """What ends a command-line process without its exit handlers: SIGTERM and SIGHUP.
 
 Where the host has left them at their default, what has ended is stored first, and the process then
-dies of the very same signal, as its parent expects. A handler of the host's is never touched.
+dies of the very same signal, as its parent expects. A handler of the host's is never touched. Like
+every handler in Python, ours runs in the main thread, once a call into C that is under way there
+has returned.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ def child(number=0):
 def child_that_waits(ready):
     child()
     ready.set()
-    time.sleep({timeout})
+    while True:  # a handler waits for the call that is running when its signal comes
+        time.sleep(0.01)
 
 class Load:
     \"\"\"Threads that make spans all the time, so that every lock is likely held at a fork.\"\"\"
