@@ -193,6 +193,46 @@ class Collector(Program):
         return self.url("OTELCOL_METRICS_PORT", "/metrics")
 
 
+@dataclass(frozen=True)
+class Access:
+    """Files of a Collector that takes OTLP over TLS and with a bearer token.
+
+    Attributes:
+        authority: Certificate of the authority that its clients trust.
+        certificate: Its certificate.
+        key: Its private key.
+        token_file: Holds the token.
+    """
+
+    authority: Path
+    certificate: Path
+    key: Path
+    token_file: Path
+
+    @property
+    def token(self) -> str:
+        """The token."""
+        return self.token_file.read_text("utf-8")
+
+    @property
+    def of_the_receiver(self) -> dict[str, str]:
+        """Variables of reachable.yaml."""
+        return {
+            "OTELCOL_OTLP_HOST": "127.0.0.1",
+            "OTELCOL_TOKEN_FILE": str(self.token_file),
+            "OTELCOL_CERT_FILE": str(self.certificate),
+            "OTELCOL_KEY_FILE": str(self.key),
+        }
+
+    @property
+    def of_the_sender(self) -> dict[str, str]:
+        """Variables of a process that sends there, by OpenTelemetry's own names."""
+        return {
+            "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{self.token}",
+            "OTEL_EXPORTER_OTLP_CERTIFICATE": str(self.authority),
+        }
+
+
 _JAEGER_PORTS: Final = (
     "JAEGER_OTLP_PORT",
     "JAEGER_UI_PORT",
