@@ -27,29 +27,39 @@ MAX_NUMBER: Final = 1 << 63
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One fact of a span: how it is rendered, and where it is found unless the user says."""
+    """One fact of a span: how it is rendered, and where it is found unless the user says.
+
+    Attributes:
+        render: Turns what was found into attributes.
+        sources: Where it is looked for, in turn.
+        names: The attributes that hold a text as it is; none for what needs rendering.
+    """
 
     render: Renderer
     sources: tuple[Extractor, ...]
+    names: tuple[str, ...] = ()
 
 
 def fact(render: Renderer, *sources: Source) -> Fact:
     """Make a fact with its default sources, tried in order."""
-    return Fact(render, tuple(one for source in sources for one in compile_source(source)))
+    extractors = tuple(one for source in sources for one in compile_source(source))
+    return Fact(render, extractors, render.names if isinstance(render, Text) else ())
 
 
-def text(*names: str) -> Renderer:
-    """Render a string (or a number or UUID, as text) under each name; nothing when empty."""
+class Text:
+    """Renders a string (or a number or UUID, as text) under each name; nothing when empty."""
 
-    def render(value: Any) -> Rendered:
-        if type(value) is str:  # nearly always; the abstract checks below cost more than a span
-            return dict.fromkeys(names, value) if value else NOTHING
+    __slots__ = ("names",)
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def __call__(self, value: Any) -> Rendered:
+        """Render what was found."""
         plain = value.value if isinstance(value, Enum) else value
         if not isinstance(plain, (str, int, float, UUID)) or isinstance(plain, bool):
             return NOTHING
-        return dict.fromkeys(names, str(plain)) if plain != "" else NOTHING
-
-    return render
+        return dict.fromkeys(self.names, str(plain)) if plain != "" else NOTHING
 
 
 def number(name: str) -> Renderer:
@@ -124,7 +134,7 @@ def persisted(value: Any) -> Rendered:
     }
 
 
-_environment_name: Final = text(semconv.ENVIRONMENT_NAME, semconv.DEPLOYMENT_ENVIRONMENT_NAME)
+_environment_name: Final = Text(semconv.ENVIRONMENT_NAME, semconv.DEPLOYMENT_ENVIRONMENT_NAME)
 
 
 def environment_answer(value: Any) -> Rendered:

@@ -124,11 +124,11 @@ def _status(call: Call) -> int | None:
 
 def captured(function: Any) -> Traced:
     """Make the wrapper that turns each request into a span (for `capture_graphql`)."""
-    from flash_otel.tracing.facts import number, text
+    from flash_otel.tracing.facts import Text, number
 
     start = {
-        "name": fact(text(semconv.GRAPHQL_OPERATION_NAME), _operation(2)),
-        "type": fact(text(semconv.GRAPHQL_OPERATION_TYPE), _operation(1)),
+        "name": fact(Text(semconv.GRAPHQL_OPERATION_NAME), _operation(2)),
+        "type": fact(Text(semconv.GRAPHQL_OPERATION_TYPE), _operation(1)),
         "request": fact(number(semconv.HTTP_REQUEST_BODY_SIZE), _size_of(_request)),
     }
     end = {

@@ -29,25 +29,9 @@ if TYPE_CHECKING:
 Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-def _nothing(_scope: Scope) -> None:
-    pass
-
-
-def _same_context(context: Context) -> Context:
-    return context
-
-
-def _same_arguments(_scope: Scope, call: Call) -> Arguments:
-    return call.args, call.kwargs
-
-
-def _conclude_nothing(_scope: Scope, _call: Call) -> None:
-    pass
-
-
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What happens around a call, beside its span.
+    """What happens around a call, beside its span; None where nothing does.
 
     Attributes:
         prepare: Before anything is recorded.
@@ -56,10 +40,10 @@ class Hooks:
         conclude: When the call has ended, before its facts are read.
     """
 
-    prepare: Callable[[Scope], None] = _nothing
-    surround: Callable[[Context], Context] = _same_context
-    rewrite: Callable[[Scope, Call], Arguments] = _same_arguments
-    conclude: Callable[[Scope, Call], None] = _conclude_nothing
+    prepare: Callable[[Scope], None] | None = None
+    surround: Callable[[Context], Context] | None = None
+    rewrite: Callable[[Scope, Call], Arguments] | None = None
+    conclude: Callable[[Scope, Call], None] | None = None
 
 
 def _manifest_of(facts: Mapping[str, Fact], call: Call) -> Any:

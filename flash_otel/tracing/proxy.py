@@ -1,7 +1,8 @@
 """What stands in a traced function's place: a transparent proxy that pickles and copies like it.
 
 wrapt's own proxies refuse both, and a decorated function that a process pool or cloudpickle takes
-today must be taken tomorrow.
+today must be taken tomorrow. Where tracing is off, the function is called from here at once: by way
+of wrapt it would take four times as long (0.6 us).
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import wrapt
 
+from flash_otel.pipeline.setup import is_off
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from flash_otel.tracing.wrapper import Traced
 
     # wrapt 2 is generic for type checkers only; wrapt 1 is not generic at all.
     _Function = wrapt.FunctionWrapper[..., Any]
@@ -26,6 +29,12 @@ else:
 
 class TracedMethod(_Bound):
     """A traced function as it is found on an instance or on a class."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, in a span unless tracing is off."""
+        if is_off():
+            return self.__wrapped__(*args, **kwargs)
+        return super().__call__(*args, **kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if _owner(self) is not None:
@@ -47,6 +56,13 @@ class TracedFunction(_Function):
 
     __bound_function_wrapper__ = TracedMethod
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, in a span unless tracing is off."""
+        if is_off():
+            return self.__wrapped__(*args, **kwargs)
+        traced: Traced = self._self_wrapper  # type: ignore[assignment]  # `wrap` gives it no other
+        return traced.call(self.__wrapped__, traced.owner, args, kwargs)
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         name = getattr(self.__wrapped__, "__qualname__", None)
         return self.__wrapped__.__reduce_ex__(protocol) if name is None else name
@@ -58,9 +74,9 @@ class TracedFunction(_Function):
         return self
 
 
-def wrap(function: Any, wrapper: Callable[..., Any]) -> Any:
-    """Put a wrapper (of wrapt's kind) around a function, method, classmethod or staticmethod."""
-    return TracedFunction(function, wrapper)
+def wrap(function: Any, traced: Traced) -> Any:
+    """Put a span around a function, method, classmethod or staticmethod."""
+    return TracedFunction(function, traced)
 
 
 def _owner(method: Any) -> Any:

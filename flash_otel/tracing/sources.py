@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 MISSING: Final = object()
@@ -173,22 +174,10 @@ class _Path:
         return value
 
 
-def _from_result(call: Call) -> Any:
-    return call.result if call.returned else MISSING
-
-
-def _from_answers(call: Call) -> Any:
-    return call.answers
-
-
-def _from_instance(call: Call) -> Any:
-    return call.instance
-
-
 _START: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "return": _from_result,
-    "answer": _from_answers,
-    "self": _from_instance,
+    "return": attrgetter("_result"),
+    "answer": attrgetter("answers"),
+    "self": attrgetter("instance"),
 }
 
 
@@ -215,9 +204,19 @@ def compile_source(source: Source) -> tuple[Extractor, ...]:
     return (_compile_one(source),)
 
 
+def _argument(name: str) -> Extractor:
+    """Find an argument by its name alone, as most sources do, without a path's walk."""
+
+    def find_argument(call: Call) -> Any:
+        return call.argument(name)
+
+    return find_argument
+
+
 def _compile_one(source: object) -> Extractor:
     if isinstance(source, str):
-        return _Path(source)
+        path = _Path(source)
+        return path if path.segments or path.start in _START else _argument(source)
     if callable(source):
         return source
     raise TypeError(

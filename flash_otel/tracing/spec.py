@@ -70,11 +70,11 @@ _IDS: Final = (semconv.DEPLOYMENT_ID, semconv.BUILD_ID, semconv.ENVIRONMENT_ID)
 _ENVIRONMENT: Final = (semconv.ENVIRONMENT_NAME, semconv.DEPLOYMENT_ENVIRONMENT_NAME)
 _TARGET: Final = (*_IDS, *_ENVIRONMENT)
 
-_APP_NAME: Final = facts.text(semconv.APP_NAME)
-_BUILD_ID: Final = facts.text(semconv.BUILD_ID)
-_ENVIRONMENT_ID: Final = facts.text(semconv.ENVIRONMENT_ID)
-_ENVIRONMENT_NAME: Final = facts.text(*_ENVIRONMENT)
-_RESOURCE_NAME: Final = facts.text(semconv.RESOURCE_NAME)
+_APP_NAME: Final = facts.Text(semconv.APP_NAME)
+_BUILD_ID: Final = facts.Text(semconv.BUILD_ID)
+_ENVIRONMENT_ID: Final = facts.Text(semconv.ENVIRONMENT_ID)
+_ENVIRONMENT_NAME: Final = facts.Text(*_ENVIRONMENT)
+_RESOURCE_NAME: Final = facts.Text(semconv.RESOURCE_NAME)
 
 DEPLOY: Final = SpanSpec(
     semconv.DEPLOY,
@@ -106,7 +106,7 @@ ARTIFACT_UPLOAD: Final = SpanSpec(
     start={"artifact_size": fact(facts.number(semconv.ARTIFACT_SIZE), "artifact_size")},
     end={
         "build_id": fact(_BUILD_ID, "return.id", "return.build_id"),
-        "object_key": fact(facts.text(semconv.ARTIFACT_OBJECT_KEY), "object_key"),
+        "object_key": fact(facts.Text(semconv.ARTIFACT_OBJECT_KEY), "object_key"),
     },
     writes=True,
     learns=(semconv.DEPLOYMENT_ID, *_ENVIRONMENT),
@@ -123,7 +123,7 @@ ACTIVATE: Final = SpanSpec(
     },
     end={
         "active_object_key": fact(
-            facts.text(semconv.ACTIVE_OBJECT_KEY), "return.activeArtifact.objectKey"
+            facts.Text(semconv.ACTIVE_OBJECT_KEY), "return.activeArtifact.objectKey"
         )
     },
     writes=True,
@@ -149,8 +149,8 @@ PROVISION_ENDPOINT: Final = SpanSpec(
     start={"resource_name": fact(_RESOURCE_NAME, "resource_name", "config.name", "name")},
     end={
         "environment_id": fact(_ENVIRONMENT_ID, "environment_id"),
-        "endpoint_id": fact(facts.text(semconv.ENDPOINT_ID), "return.id", "endpoint_id"),
-        "action": fact(facts.text(semconv.PROVISION_ACTION), "action"),
+        "endpoint_id": fact(facts.Text(semconv.ENDPOINT_ID), "return.id", "endpoint_id"),
+        "action": fact(facts.Text(semconv.PROVISION_ACTION), "action"),
     },
     writes=True,
     learns=_TARGET,
@@ -177,9 +177,9 @@ RUNTIME_FETCH: Final = SpanSpec(
         "environment_id": fact(
             _ENVIRONMENT_ID, "environment_id", "flash_environment_id", "mothership_id"
         ),
-        "worker_endpoint_id": fact(facts.text(semconv.WORKER_ENDPOINT_ID), "worker_endpoint_id"),
+        "worker_endpoint_id": fact(facts.Text(semconv.WORKER_ENDPOINT_ID), "worker_endpoint_id"),
         "worker_environment_id": fact(
-            facts.text(semconv.WORKER_ENVIRONMENT_ID), "worker_environment_id"
+            facts.Text(semconv.WORKER_ENVIRONMENT_ID), "worker_environment_id"
         ),
     },
     end={
@@ -226,13 +226,13 @@ CALL: Final = SpanSpec(
     semconv.CALL,
     SpanKind.CLIENT,
     start={
-        "function_name": fact(facts.text(semconv.FUNCTION_NAME), "function_name", "func.__name__"),
+        "function_name": fact(facts.Text(semconv.FUNCTION_NAME), "function_name", "func.__name__"),
         "app_name": fact(_APP_NAME, "app_name"),
         "environment_name": fact(_ENVIRONMENT_NAME, "environment_name"),
     },
     end={
         "resource_name": fact(_RESOURCE_NAME, "resource_name"),
-        "route": fact(facts.text(semconv.CALL_ROUTE), "route"),
+        "route": fact(facts.Text(semconv.CALL_ROUTE), "route"),
         "endpoint_url": fact(facts.endpoint_url, "endpoint_url"),
     },
     recalls=(

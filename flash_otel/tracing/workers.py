@@ -44,9 +44,9 @@ async def note_route(
 
 def _target(routed: Any) -> dict[str, Any]:
     if not isinstance(routed, Mapping):
-        return {**facts.text(semconv.ENDPOINT_ID)(getattr(routed, "id", None))}
+        return {**facts.Text(semconv.ENDPOINT_ID)(getattr(routed, "id", None))}
     return {
-        **facts.text(semconv.RESOURCE_NAME)(routed.get("resource_name")),
+        **facts.Text(semconv.RESOURCE_NAME)(routed.get("resource_name")),
         **facts.endpoint_url(routed.get("endpoint_url")),
     }
 

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
@@ -45,7 +46,14 @@ class _Entry:
 
 
 class Traced:
-    """Opens a span around each call of a function (a wrapt wrapper function)."""
+    """Opens a span around each call of a function (a wrapt wrapper function).
+
+    Attributes:
+        spec: Which kind of span.
+        facts: What is read when the span starts, and when it ends.
+        hooks: What else happens around the call.
+        owner: What the function is bound to already, or None.
+    """
 
     def __init__(
         self, function: Any, spec: SpanSpec, facts: Facts, hooks: Hooks | None = None
@@ -53,6 +61,7 @@ class Traced:
         self.spec = spec
         self.facts = facts
         self.hooks = HOOKS.get(spec.name, NO_HOOKS) if hooks is None else hooks
+        self.owner = getattr(function, "__self__", None)
         plain = getattr(function, "__func__", function)
         run = _run_by(plain)
         # What the call itself does counts, not what a `functools.wraps` inside it points to.
@@ -61,21 +70,21 @@ class Traced:
         self._free = Parameters(plain, bound=False)
         self._bound = Parameters(plain, bound=True)
 
-    def __call__(
+    def call(
         self,
         wrapped: Callable[..., Any],
         instance: object,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        """Call the function in a span, or just call it where tracing is off."""
-        if setup.is_off():
-            return wrapped(*args, **kwargs)
+        """Call the function in a span."""
         if not self._is_async:
             return self._run(wrapped, instance, args, kwargs)
         self._check(wrapped, instance, args, kwargs)
         coroutine = self._run_async(wrapped, instance, args, kwargs)
         return _named(coroutine, self._name, self._qualname)
+
+    __call__ = call
 
     def _run(
         self, wrapped: Callable[..., Any], instance: object, args: tuple[Any, ...], kwargs: Any
@@ -89,7 +98,7 @@ class Traced:
             self._leave(entry, error)
             raise
         # Nothing else that can be awaited: a context manager must stay one (`aiohttp`'s request).
-        if inspect.iscoroutine(result):
+        if isinstance(result, CoroutineType):
             context_api.detach(entry.token)
             adopted = self._adopt(entry, _Adopted(result, entry))
             return _named(adopted, result.__name__, result.__qualname__)
@@ -141,8 +150,8 @@ class Traced:
         except Exception:
             swallowed(f"the start of {self.spec.name}")
             return None, args, kwargs
-        if entry is not None and entry.owns:
-            args, kwargs = self._rewrite(entry)
+        if self.hooks.rewrite is not None and entry is not None and entry.owns:
+            args, kwargs = self._rewrite(self.hooks.rewrite, entry)
         return entry, args, kwargs
 
     def _begin(
@@ -150,9 +159,9 @@ class Traced:
     ) -> _Entry | None:
         if not is_instrumentation_enabled():
             return None
-        parameters = self._free if instance is None else self._bound
-        call = Call(parameters, instance, args, kwargs)
-        enclosing = scopes.current()
+        call = Call(self._free if instance is None else self._bound, instance, args, kwargs)
+        here = context_api.get_current()
+        enclosing = scopes.within(here)
         if self.spec.joins:
             joined = self._join(call, enclosing)
             if joined is not None:
@@ -161,16 +170,17 @@ class Traced:
         if tracer is None:
             return None
         opened = Scope(self.spec, tracer, call, self.facts, enclosing)
-        self.hooks.prepare(opened)
-        return self._open(opened)
-
-    def _open(self, opened: Scope) -> _Entry:
+        if self.hooks.prepare is not None:
+            self.hooks.prepare(opened)
         related = relation.relate(
-            self.spec.relation, setup.propagation(), is_root=opened.parent is None
+            self.spec.relation, setup.propagation(), is_root=enclosing is None
         )
-        context = opened.open(related.context, related.links, related.attributes)
-        context = self.hooks.surround(context)
-        return _Entry(opened, opened.call, context, context_api.attach(context))
+        context = opened.open(
+            here if related.context is None else related.context, related.links, related.attributes
+        )
+        if self.hooks.surround is not None:
+            context = self.hooks.surround(context)
+        return _Entry(opened, call, context, context_api.attach(context))
 
     def _join(self, call: Call, enclosing: Scope | None) -> _Entry | None:
         """Let the call's facts go to an open span of the same name, if there is one."""
@@ -187,9 +197,9 @@ class Traced:
         claimed.call, claimed.facts = call, self.facts
         return _Entry(claimed, call, context, context_api.attach(context))
 
-    def _rewrite(self, entry: _Entry) -> Arguments:
+    def _rewrite(self, rewrite: Callable[[Scope, Call], Arguments], entry: _Entry) -> Arguments:
         try:
-            return self.hooks.rewrite(entry.scope, entry.call)
+            return rewrite(entry.scope, entry.call)
         except Exception:
             swallowed(f"the arguments of {self.spec.name}")
             return entry.call.args, entry.call.kwargs
@@ -211,7 +221,8 @@ class Traced:
 
     def _conclude(self, entry: _Entry) -> None:
         try:
-            self.hooks.conclude(entry.scope, entry.call)
+            if self.hooks.conclude is not None:
+                self.hooks.conclude(entry.scope, entry.call)
             entry.scope.learn_at_end()
         except Exception:
             swallowed(f"the facts of {self.spec.name}")

@@ -461,3 +461,43 @@ def test_an_exporter_that_nobody_answers(tmp_path: Path) -> None:
         {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "FLASH_OTEL_EXIT_BUDGET": "0.1"},
     )
     assert done.stdout == "done\n"
+
+
+NAMED_PROVIDER = """
+import sys
+import flash_otel
+
+@flash_otel.trace_call
+def call(function_name):
+    from opentelemetry import trace
+    return trace.get_current_span().is_recording()
+
+print(call("gpu"), "opentelemetry.sdk.trace" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"), [("sdk_tracer_provider", "True True"), ("nobody_knows_it", "False False")]
+)
+def test_a_provider_that_the_environment_names(tmp_path: Path, name: str, printed: str) -> None:
+    """OTEL_PYTHON_TRACER_PROVIDER is honoured; a name that does not exist breaks no call."""
+    variables = {"OTEL_PYTHON_TRACER_PROVIDER": name, "FLASH_OTEL_RAISE": ""}
+    assert run_python(NAMED_PROVIDER, tmp_path, variables).stdout.split("\n")[0] == printed
+
+
+def test_an_api_that_keeps_its_provider_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a later API has no such variable, its public getter is asked."""
+
+    class Api:
+        """As the API module, without the variable."""
+
+        provider: object = trace_api.NoOpTracerProvider()
+
+        def get_tracer_provider(self) -> object:
+            return self.provider
+
+    api = Api()
+    monkeypatch.setattr(setup, "trace_api", api)
+    assert setup.is_off()
+    api.provider = TracerProvider(shutdown_on_exit=False)
+    assert not setup.is_off()

@@ -198,7 +198,7 @@ VALUES = st.recursive(
     max_leaves=12,
 )
 RENDERERS = [
-    facts.text("a", "b"),
+    facts.Text("a", "b"),
     facts.number("a"),
     facts.endpoint_total,
     facts.endpoints_deployed,
