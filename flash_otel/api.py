@@ -40,7 +40,8 @@ def instrument(
             FLASH_OTEL_PROPAGATION, else "auto".
         store: Path of the local store; False for none. Default: FLASH_OTEL_STORE, else a file in
             the user's state folder; none in a worker.
-        capture_graphql: Make a span of each GraphQL request (never its variables).
+        capture_graphql: Make a span of each GraphQL request, with its redacted answer (never its
+            variables).
 
     Raises:
         ValueError: `propagation` is none of the three.

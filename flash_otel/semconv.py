@@ -80,6 +80,7 @@ DROPPED_SPANS: Final = "flash.dropped_spans"
 TRUNCATED: Final = "flash.truncated"
 
 RETRY_REASON: Final = "flash.retry.reason"
+GRAPHQL_ANSWER: Final = "flash.graphql.answer"
 
 ATTRIBUTES: Final[dict[str, str]] = {
     APP_NAME: "Name of the Flash app.",
@@ -123,6 +124,7 @@ ATTRIBUTES: Final[dict[str, str]] = {
     DROPPED_SPANS: "Spans dropped by a bounded queue before this one.",
     TRUNCATED: "Names of the list attributes that were cut at 1,000 entries.",
     RETRY_REASON: "Why an attempt was repeated (exception type, scrubbed).",
+    GRAPHQL_ANSWER: "The answer's shape as JSON, with the values of an allow-list of fields.",
 }
 
 # --- names taken over from OpenTelemetry's conventions -----------------------------------------

@@ -41,7 +41,8 @@ def run(
     capture_graphql: Annotated[
         bool,
         typer.Option(
-            "--capture-graphql", help="A span for each GraphQL request (never its variables)."
+            "--capture-graphql",
+            help="A span for each GraphQL request, with its redacted answer (never variables).",
         ),
     ] = False,
     verify: Annotated[

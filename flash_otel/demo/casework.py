@@ -1,27 +1,24 @@
-"""Runs one case of the matrix and lays out what a diagnosis may see, under neutral names."""
+"""Runs one case of the matrix with the real Flash, under neutral names."""
 
 from __future__ import annotations
 
-import json
+import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.demo import processes, worker
 from flash_otel.demo.artifact import unpack
-from flash_otel.demo.cases import FILE, LINES, STORE, Case, Deploy, Work
+from flash_otel.demo.cases import Case, Deploy, Work
 from flash_otel.demo.control_plane import ControlPlane
 from flash_otel.demo.environment import PythonEnvironment, find_environment
 from flash_otel.demo.faults import MANIFEST_WRITE_GATE, FaultPlan
-from flash_otel.demo.joining import worker_spans
-from flash_otel.demo.lines import bracketed_lines
 from flash_otel.demo.processes import Command
 from flash_otel.demo.project import CALLING_RESOURCE, write_project
 from flash_otel.demo.runner import flash_command
 from flash_otel.demo.variables import deploy_variables, worker_variables
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -112,7 +109,7 @@ class _Run:
     @contextmanager
     def _deploying(self, step: Deploy, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         project = self._workdir / step.folder / step.app
-        write_project(project, self._case.version, with_gpu=step.with_gpu)
+        write_project(project, self._case.version, step.edition)
         named = ["--env", step.environment] if step.environment else []
         command = Command(
             flash_command(self._environment, ["deploy", "--no-deps", *named], traced=True),
@@ -138,17 +135,29 @@ class _Run:
             gate.open()
 
     def _work(self, step: Work) -> None:
-        number = len(self.left.worker_logs)
-        app = self._folder(f"w{number}")
+        app = self._folder(f"w{len(self.left.worker_logs)}")
         state = self._plane.state
-        build = next(reversed(state.builds.values()))
+        build = list(state.builds.values())[step.build]
         unpack(state.artifacts[build.object_key], app)
         command = Command(
             [str(self._environment.python), "-c", _RUN, worker.__file__, step.mode],
             app,
             self._variables(step, app),
+            subprocess.PIPE if step.held else subprocess.DEVNULL,
         )
-        processes.run(command, self._log("w", self.left.worker_logs), _SECONDS)
+        log = self._log("w", self.left.worker_logs)
+        with processes.running(command, log) as process:
+            if step.held:
+                self._between_calls(step, process, log)
+            processes.wait(process, _SECONDS)
+
+    def _between_calls(self, step: Work, process: subprocess.Popen[bytes], log: Path) -> None:
+        answered = worker.ANSWERED.encode()
+        if not processes.wait_for_text(process, log, answered, _SECONDS):
+            raise RuntimeError(f"A worker's first call was not answered: see {log}")
+        for inner in step.held:
+            self.take(inner)
+        processes.tell(process, b"\n")
 
     def _variables(self, step: Work, app: Path) -> dict[str, str]:
         state = self._plane.state
@@ -181,39 +190,3 @@ class _Run:
         folder = self._workdir / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-
-
-def lay_out(left: Left, folder: Path) -> dict[str, list[str]]:
-    """Write what a diagnosis may see, each source for itself.
-
-    Returns:
-        Source -> the arguments of `flash-otel diagnose` for it; none where it holds nothing.
-    """
-    lines = [_bare(log, folder) for log in (*left.deploy_logs, *left.worker_logs)]
-    held = [path for path in lines if path.stat().st_size]
-    return {
-        STORE: ["store", *map(str, left.worker_logs)],
-        FILE: [str(_otlp_file(left, folder))],
-        LINES: list(map(str, held)),
-    }
-
-
-def _bare(log: Path, folder: Path) -> Path:
-    """Write a log's bracketed lines alone."""
-    path = folder / f"l{log.name}"
-    found = bracketed_lines(log)
-    path.write_text("".join(f"{line}\n" for line in found), encoding="utf-8")
-    return path
-
-
-def _otlp_file(left: Left, folder: Path) -> Path:
-    from flash_otel.pipeline.otlp_json import encode
-    from flash_otel.pipeline.store import SpanStore
-
-    with SpanStore(left.store) as store:
-        records = list(store.spans())
-    for log in left.worker_logs:
-        records += worker_spans(log)
-    path = folder / "f.jsonl"
-    path.write_text(json.dumps(encode(records)) + "\n", encoding="utf-8")
-    return path

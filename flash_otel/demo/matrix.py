@@ -11,19 +11,20 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from flash_otel import semconv
-from flash_otel.demo.cases import CASES, DOUBTED, NOT_INJECTED, SAID, SILENT, SOURCES, Case
-from flash_otel.demo.casework import lay_out, run_case
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+from flash_otel.demo.cases import CASES, DOUBTED, SAID, SILENT, SOURCES, Case
+from flash_otel.demo.casework import run_case
+from flash_otel.demo.seen import lay_out
 
 _SECONDS: Final = 120.0
-_NOTHING: Final = "nothing"
+NOTHING: Final = "nothing"
+"""What a source names that holds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +71,40 @@ def _is_doubted(case: Case, named: Named) -> bool:
 
 def _accuses_nobody(case: Case, named: Named) -> bool:
     """Allow a source that holds too little to miss the fault, never to name another."""
-    harmless = (_NOTHING, semconv.NONE, semconv.INCONCLUSIVE)
+    harmless = (NOTHING, semconv.NONE, semconv.INCONCLUSIVE)
     return named.verdict in (*harmless, case.beside) or _is_named(case, named)
 
 
 _RIGHT: Final = {SAID: _is_named, DOUBTED: _is_doubted, SILENT: _accuses_nobody}
 
 
-def measure(case: Case, cache: Path | None = None) -> Row:
-    """Run a case and diagnose it from every source.
+Diagnose = Callable[[list[str], Path], Named]
+"""Takes what `--from` names, and the store; returns what is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What a case has left to a diagnosis.
+
+    Attributes:
+        case: The case.
+        asked: Source -> what `--from` names of it.
+        store: The local store.
+    """
+
+    case: Case
+    asked: Mapping[str, list[str]]
+    store: Path
+
+    def row(self, diagnose: Diagnose) -> Row:
+        """Diagnose the case from every source."""
+        named = {one: diagnose(self.asked[one], self.store) for one in SOURCES}
+        return Row(self.case, named)
+
+
+@contextmanager
+def recorded(case: Case, cache: Path | None = None) -> Iterator[Recording]:
+    """Run a case and keep what it has left until the block ends.
 
     Args:
         case: A row of `CASES`.
@@ -89,14 +115,13 @@ def measure(case: Case, cache: Path | None = None) -> Row:
         left = run_case(case, folder, cache)
         seen = folder / "seen"
         seen.mkdir()
-        asked = lay_out(left, seen)
-        return Row(case, {one: diagnosed(asked[one], left.store) for one in SOURCES})
+        yield Recording(case, lay_out(left, seen), left.store)
 
 
 def diagnosed(sources: list[str], store: Path) -> Named:
     """Diagnose in a process of its own; `nothing` where there is nothing to read."""
     if not sources:
-        return Named(_NOTHING)
+        return Named(NOTHING)
     arguments = [part for source in sources for part in ("--from", source)]
     ended = subprocess.run(
         [sys.executable, "-m", "flash_otel", "diagnose", "--json", *arguments],
@@ -109,12 +134,13 @@ def diagnosed(sources: list[str], store: Path) -> Named:
         check=False,
     )
     try:
-        return _named(json.loads(ended.stdout))
+        return named(json.loads(ended.stdout))
     except ValueError:
         raise RuntimeError(f"diagnose ended with {ended.returncode}: {ended.stderr}") from None
 
 
-def _named(said: Mapping[str, Any]) -> Named:
+def named(said: Mapping[str, Any]) -> Named:
+    """Take what a diagnosis named from its JSON."""
     findings = said["findings"]
     return Named(
         said["verdict"],
@@ -131,8 +157,8 @@ def header() -> str:
 
 def markdown(row: Row) -> str:
     """Return a row of the matrix as a line of a Markdown table."""
-    named = [_cell(row, source) for source in SOURCES]
-    return f"| {' | '.join((row.case.name, f'`{row.case.code}`', *named))} |"
+    cells = [_cell(row, source) for source in SOURCES]
+    return f"| {' | '.join((row.case.name, f'`{row.case.code}`', *cells))} |"
 
 
 def _cell(row: Row, source: str) -> str:
@@ -143,12 +169,6 @@ def _cell(row: Row, source: str) -> str:
     candidates = " or ".join(f"`{code}`" for code in sorted(set(named.candidates)))
     is_open = named.verdict == semconv.INCONCLUSIVE and candidates
     return f"{told}: {candidates}" if is_open else told
-
-
-def not_injected() -> Iterator[str]:
-    """Yield the codes that the stand-in cannot produce, as lines of a Markdown table."""
-    for code, reason in NOT_INJECTED.items():
-        yield f"| `{code}` | {reason} |"
 
 
 def print_matrix(on_row: Callable[[str], None], cache: Path | None = None) -> bool:
@@ -164,14 +184,12 @@ def print_matrix(on_row: Callable[[str], None], cache: Path | None = None) -> bo
     on_row(header())
     wrong = []
     for case in CASES.values():
-        row = measure(case, cache)
+        with recorded(case, cache) as recording:
+            row = recording.row(diagnosed)
         on_row(markdown(row))
         wrong += [f"{case.name}: {one}" for one in row.wrong]
     on_row("")
     on_row(f"{len(CASES)} cases, {len(wrong)} wrong answers.")
     for one in wrong:
         on_row(one)
-    on_row("\n| not injected | why |\n|---|---|")
-    for line in not_injected():
-        on_row(line)
     return not wrong

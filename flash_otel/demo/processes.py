@@ -21,11 +21,19 @@ _GRACE_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to start, where, and with which variables."""
+    """What to start, where, and with which variables.
+
+    Attributes:
+        arguments: The command line.
+        cwd: The folder that it runs in.
+        variables: All of its environment variables.
+        stdin: What its standard input is, as `subprocess.Popen` has it.
+    """
 
     arguments: Sequence[str]
     cwd: Path
     variables: Mapping[str, str]
+    stdin: int = subprocess.DEVNULL
 
 
 @contextmanager
@@ -38,7 +46,7 @@ def running(command: Command, log: Path) -> Iterator[subprocess.Popen[bytes]]:
                 list(command.arguments),
                 cwd=command.cwd,
                 env=dict(command.variables),
-                stdin=subprocess.DEVNULL,
+                stdin=command.stdin,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 # Children of the child (pip, cpuinfo) are ended with it.
@@ -49,6 +57,8 @@ def running(command: Command, log: Path) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             _end(process)
+            if process.stdin is not None:
+                process.stdin.close()
 
 
 @contextmanager
@@ -88,6 +98,30 @@ def wait(process: subprocess.Popen[bytes], timeout: float) -> int:
     except subprocess.TimeoutExpired as error:
         name = " ".join(str(part) for part in list(error.cmd)[:4])
         raise TimeoutError(f"{name} ... did not end within {timeout:.0f} seconds.") from None
+
+
+def wait_for_text(process: subprocess.Popen[bytes], log: Path, text: bytes, timeout: float) -> bool:
+    """Wait until a process has written a text to its log, and tell whether it has.
+
+    Returns:
+        False if the process ended without it, or the time is over.
+    """
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        has_ended = process.poll() is not None
+        if text in log.read_bytes():
+            return True
+        if has_ended:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return False
+
+
+def tell(process: subprocess.Popen[bytes], text: bytes) -> None:
+    """Write to a process's standard input and close it; one that has ended hears nothing."""
+    if process.stdin is not None:
+        with suppress(BrokenPipeError), process.stdin as listening:
+            listening.write(text)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,8 @@
-"""A small real Flash project: one queue-based endpoint and a load-balanced one that calls it."""
+"""A small real Flash project: one queue-based endpoint and a load-balanced one that calls it.
+
+Beside the whole project there are other editions of its code: older and newer states, and states
+that a build reads otherwise than their author meant.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,25 @@ CALLED_RESOURCE: Final = "gpu_info"
 CALLED_FUNCTION: Final = "gpu_info"
 CALLING_RESOURCE: Final = "api"
 
+WHOLE: Final = "whole"
+ALONE: Final = "alone"
+"""An older state: only the load-balanced endpoint, which calls nothing."""
+CHANGED: Final = "changed"
+"""A newer state: the same endpoints with other code."""
+UNSEEN_CALL: Final = "unseen call"
+"""The call is made through its module, which the build's search for calls passes over.
+
+It looks for calls of plain names only (`_analyze_cross_calls_ast`, to 1.14.0).
+"""
+UNSEEN_FUNCTION: Final = "unseen function"
+"""The called function stands in a package's `__init__.py`, which the build's scan passes over."""
+IMAGES: Final = "images"
+"""Ready-made images only: nothing that a build could deploy."""
+
 _CALLED: Final = '''\
 """A queue-based endpoint that tells about its GPU."""
 
-{head}
+{called}
 async def gpu_info(verbose: bool = False) -> dict:
     """Return what the worker knows about its GPU."""
     import platform
@@ -25,7 +44,7 @@ async def gpu_info(verbose: bool = False) -> dict:
 _CALLING: Final = '''\
 """A load-balanced endpoint whose route calls the queue-based one."""
 
-{head}
+{calling}
 async def info() -> dict:
     """Ask the GPU endpoint."""
     from gpu_worker import gpu_info
@@ -36,10 +55,29 @@ async def info() -> dict:
 _ALONE: Final = '''\
 """A load-balanced endpoint that calls no other."""
 
-{head}
+{calling}
 async def info() -> dict:
     """Say that there is no GPU endpoint yet."""
     return {{"gpu": "none"}}
+'''
+
+_BY_ATTRIBUTE: Final = '''\
+"""A load-balanced endpoint whose route calls the queue-based one through its module."""
+
+{calling}
+async def info() -> dict:
+    """Ask the GPU endpoint."""
+    import gpu_worker
+
+    return await gpu_worker.gpu_info(verbose=True)
+'''
+
+_IMAGE: Final = '''\
+"""An endpoint of a ready-made image."""
+
+from runpod_flash import Endpoint, GpuType
+
+llm = Endpoint(name="llm", image="vllm/vllm-openai:latest", gpu=GpuType.ANY)
 '''
 
 _MAIN: Final = '''\
@@ -80,30 +118,49 @@ api_config = CpuLiveLoadBalancer(name="api", workersMin=1)
 
 @remote(resource_config=api_config, method="GET", path="/gpu/info")"""
 
+_EDITIONS: Final[dict[str, dict[str, str]]] = {
+    WHOLE: {"api.py": _CALLING, "gpu_worker.py": _CALLED},
+    ALONE: {"api.py": _ALONE},
+    CHANGED: {"api.py": _CALLING.replace("Ask the", "Ask the one"), "gpu_worker.py": _CALLED},
+    UNSEEN_CALL: {"api.py": _BY_ATTRIBUTE, "gpu_worker.py": _CALLED},
+    UNSEEN_FUNCTION: {
+        "api.py": _CALLING.replace("from gpu_worker", "from gpu"),
+        "gpu/__init__.py": _CALLED,
+    },
+    IMAGES: {"llm.py": _IMAGE},
+}
+_MODULES: Final = frozenset(name for modules in _EDITIONS.values() for name in modules)
+
 # 1.6.0 has the `Endpoint` decorator already, but its build finds no endpoint made with it.
 _ENDPOINT_SINCE: Final = (1, 6, 1)
 _NO_MAIN_SINCE: Final = (1, 3, 0)
 
 
-def write_project(folder: Path, version: str, *, with_gpu: bool = True) -> Path:
+def write_project(folder: Path, version: str, edition: str = WHOLE) -> Path:
     """Write the project's modules for a version of Flash into `folder` and return it.
 
     Args:
-        folder: Made if missing; its name is the app's name.
+        folder: Made if missing; its name is the app's name. Modules of other editions are removed.
         version: Version of runpod-flash that will deploy it.
-        with_gpu: Without, the project is in an older state: only the load-balanced endpoint.
+        edition: Which state of the code.
     """
-    old = _release(version) < _ENDPOINT_SINCE
-    calling = _CALLING if with_gpu else _ALONE
-    modules = {"api.py": calling.format(head=_OLD_CALLING_HEAD if old else _CALLING_HEAD)}
-    if with_gpu:
-        modules["gpu_worker.py"] = _CALLED.format(head=_OLD_CALLED_HEAD if old else _CALLED_HEAD)
-    if _release(version) < _NO_MAIN_SINCE:
-        modules["main.py"] = _MAIN
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in modules.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    for name in _MODULES:
+        (folder / name).unlink(missing_ok=True)
+    for name, text in _modules(version, edition).items():
+        module = folder / name
+        module.parent.mkdir(parents=True, exist_ok=True)
+        module.write_text(text, encoding="utf-8")
     return folder
+
+
+def _modules(version: str, edition: str) -> dict[str, str]:
+    old = _release(version) < _ENDPOINT_SINCE
+    heads = {
+        "called": _OLD_CALLED_HEAD if old else _CALLED_HEAD,
+        "calling": _OLD_CALLING_HEAD if old else _CALLING_HEAD,
+    }
+    made = {name: text.format(**heads) for name, text in _EDITIONS[edition].items()}
+    return {**made, "main.py": _MAIN} if _release(version) < _NO_MAIN_SINCE else made
 
 
 def _release(version: str) -> tuple[int, ...]:

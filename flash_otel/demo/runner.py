@@ -127,7 +127,7 @@ class _Run:
     def _deploying(self, deployment: Deployment) -> Iterator[subprocess.Popen[bytes]]:
         """Run one deployment; it has ended, with its exit code noted, after the block."""
         folder = self.result.workdir / deployment.checkout / APP_NAME
-        write_project(folder, self.result.version, with_gpu=deployment.with_gpu)
+        write_project(folder, self.result.version, deployment.edition)
         log = self.result.workdir / f"deploy-{len(self.result.deploy_logs) + 1}.log"
         self.result.deploy_logs.append(log)
         self.plane.faults = FaultPlan(deployment.rules)

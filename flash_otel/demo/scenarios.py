@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.demo.faults import FAULTS, MANIFEST_WRITE_GATE, Rule
+from flash_otel.demo.project import ALONE, WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,13 +28,13 @@ class Deployment:
     Attributes:
         checkout: Which copy of the project it is run in; all have the app's name.
         environment: The `--env` option; None lets Flash choose.
-        with_gpu: Without, the project is in an older state: only the load-balanced endpoint.
+        edition: Which state of the project's code is deployed (see `flash_otel.demo.project`).
         rules: Faults in force while it runs.
     """
 
     checkout: str = "main"
     environment: str | None = None
-    with_gpu: bool = True
+    edition: str = WHOLE
     rules: tuple[Rule, ...] = ()
 
 
@@ -107,7 +108,7 @@ _TABLE: Final = (
         "project without the GPU endpoint.",
         semconv.ENVIRONMENT_MISMATCH,
         deployments=(
-            Deployment("staging", environment="staging", with_gpu=False),
+            Deployment("staging", environment="staging", edition=ALONE),
             Deployment(environment="production"),
         ),
         worker=Worker(variables=_asks_for("staging")),
@@ -120,7 +121,7 @@ _TABLE: Final = (
         "active.",
         semconv.STALE_BUILD,
         deployments=(
-            Deployment(with_gpu=False),
+            Deployment(edition=ALONE),
             Deployment(rules=FAULTS["activation ignored, echoed"]),
         ),
     ),

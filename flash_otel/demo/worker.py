@@ -1,10 +1,13 @@
 """A deployed worker: this file, run with a mode as its argument in the unpacked artifact.
 
 It imports the user's modules from the artifact, as the real worker does, and calls the remote
-function that its endpoint's code calls. Standard output and error are the container's log.
+function that its endpoint's code calls: once, and again for each line on its standard input.
+Standard output and error are the container's log.
 
 Modes:
     wrapper: One call through Flash's `ProductionWrapper` and `ServiceRegistry`.
+    own: The same, of the endpoint's own function.
+    unlisted: The same, of a function that the manifest lacks (edition `unseen function`).
     function: The user's own function, which makes the call inside.
     route: One HTTP request to the load balancer's generated handler, in this process.
 """
@@ -26,34 +29,57 @@ if TYPE_CHECKING:
 
 TRACED_VARIABLE: Final = "FLASH_OTEL_DEMO_TRACED"
 
+ANSWERED: Final = "answer:"
+"""Begins the line that a worker writes after a call that was answered."""
+
 Manifest = dict[str, Any]
 
 
 def main(mode: str) -> int:
-    """Run one worker and return its exit status: 0 if the remote call was answered, else 1."""
+    """Run one worker and return its exit status: 0 if every remote call was answered, else 1."""
     if os.environ.get(TRACED_VARIABLE) == "1":
         import flash_otel
 
         flash_otel.instrument()
     manifest = json.loads(Path(os.environ["FLASH_MANIFEST_PATH"]).read_text(encoding="utf-8"))
-    try:
-        answer = asyncio.run(MODES[mode](manifest))
-    except Exception:
-        traceback.print_exc()
-        return 1
-    sys.stdout.write(f"answer: {json.dumps(answer)}\n")
-    return 0
+    return asyncio.run(_serve(MODES[mode], manifest))
+
+
+async def _serve(call: Callable[[Manifest], Coroutine[Any, Any, Any]], manifest: Manifest) -> int:
+    """Call, and again whenever told to: Flash's registries live as long as the process."""
+    status = 0
+    while True:
+        try:
+            sys.stdout.write(f"{ANSWERED} {json.dumps(await call(manifest))}\n")
+        except Exception:
+            traceback.print_exc()
+            status = 1
+        if not await asyncio.to_thread(sys.stdin.readline):
+            return status
 
 
 async def call_through_wrapper(manifest: Manifest) -> Any:
     """Call the remote function through the wrapper that Flash's stubs use in a worker."""
+    return await _through_wrapper(_function(manifest, _called(manifest)), verbose=True)
+
+
+async def call_own(manifest: Manifest) -> Any:
+    """Call the endpoint's own function through the wrapper, as a request to it does."""
+    return await _through_wrapper(_function(manifest, _own(manifest)))
+
+
+async def call_unlisted(_: Manifest) -> Any:
+    """Call a function that the user's modules have and the manifest does not."""
+    return await _through_wrapper(importlib.import_module("gpu").gpu_info, verbose=True)
+
+
+async def _through_wrapper(function: Any, **arguments: Any) -> Any:
     from runpod_flash.runtime.production_wrapper import create_production_wrapper
 
-    function = _function(manifest, _called(manifest))
     wrapper = create_production_wrapper()
     accelerate_downloads = True
     return await wrapper.wrap_function_execution(
-        _locally, function, None, None, accelerate_downloads, verbose=True
+        _locally, function, None, None, accelerate_downloads, **arguments
     )
 
 
@@ -78,6 +104,8 @@ async def request_route(manifest: Manifest) -> Any:
 
 MODES: Final[dict[str, Callable[[Manifest], Coroutine[Any, Any, Any]]]] = {
     "wrapper": call_through_wrapper,
+    "own": call_own,
+    "unlisted": call_unlisted,
     "function": call_function,
     "route": request_route,
 }

@@ -54,6 +54,9 @@ def notes(row: Row, page: Page, *, foreign: bool = False) -> Iterator[Part]:
         yield Part(words.cause(record), STYLES[words.outcome(record)])
     yield from (Part(text, "yellow") for text in words.retries(record))
     yield from (Part(f"{page.glyphs.arrow} {text}", "dim") for text in words.links(record))
+    answer = record.attributes.get(semconv.GRAPHQL_ANSWER)
+    if answer is not None:
+        yield Part(f"answer {words.clean(answer)}", "dim")
 
 
 def _shared(node: Node) -> Iterator[Part]:

@@ -40,6 +40,7 @@ class Node:
         orphan: The span names a parent that is not among the records.
         size: Number of spans of this subtree, itself included.
         healthy: Every span of this subtree returned.
+        captured: Some span of this subtree holds an answer, which somebody has asked to see.
     """
 
     record: SpanRecord
@@ -48,6 +49,7 @@ class Node:
     orphan: bool = False
     size: int = 1
     healthy: bool = True
+    captured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ def _weigh(roots: Sequence[Node]) -> None:
         node.size = 1 + sum(child.size for child in node.children)
         healthy = words.outcome(node.record) == semconv.RETURNED
         node.healthy = healthy and all(child.healthy for child in node.children)
+        own = semconv.GRAPHQL_ANSWER in node.record.attributes
+        node.captured = own or any(child.captured for child in node.children)
 
 
 def culprit(forest: Sequence[Node]) -> Node | None:
@@ -193,7 +197,7 @@ def _fold(siblings: Sequence[Node], above: tuple[bool, ...]) -> list[Row]:
 def _row(nodes: tuple[Node, ...], lasts: tuple[bool, ...], *, more: bool) -> Row:
     inside = sum(node.size - 1 for node in nodes)
     top_level = len(lasts) == 1
-    long = inside > LONG and nodes[0].healthy and not top_level
+    long = inside > LONG and nodes[0].healthy and not (top_level or nodes[0].captured)
     if inside and (len(nodes) > 1 or more or long):
         return Row(nodes, lasts, hidden=inside, more=more)
     return Row(nodes, lasts, more=more, opened=bool(inside))
@@ -209,7 +213,8 @@ def _groups(siblings: Sequence[Node]) -> Iterator[tuple[tuple[Node, ...], bool]]
         likeness = _likeness(node)
         group, position = alike[likeness], shown[likeness]
         shown[likeness] += 1
-        one_by_one = len(group) if len(group) <= REPEATS else 0 if node.healthy else REPEATS
+        every = len(group) <= REPEATS or group[0].captured
+        one_by_one = len(group) if every else 0 if node.healthy else REPEATS
         if position < one_by_one:
             yield (node,), False
         elif position == one_by_one:

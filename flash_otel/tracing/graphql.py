@@ -2,7 +2,8 @@
 
 Flash's methods drop what a span needs (`update_build_manifest` returns nothing of the server's
 answer) and retry where nobody sees it (`_execute_graphql`, 1.6.1 and later): both are noted on the
-enclosing span. With `capture_graphql` each request becomes a span of its own, without variables.
+enclosing span. With `capture_graphql` each request becomes a span of its own, without variables,
+and with no more of its answer than `flash_otel.tracing.answers` lets through.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from flash_otel import semconv
 from flash_otel._guard import swallowed
 from flash_otel.pipeline import setup
 from flash_otel.pipeline.redaction import remember
-from flash_otel.tracing import outcome
+from flash_otel.tracing import answers, outcome
 from flash_otel.tracing import scope as scopes
 from flash_otel.tracing.facts import fact
 from flash_otel.tracing.sources import ENDED
@@ -112,6 +113,10 @@ def _answer(call: Call) -> dict[str, Any]:
     return {"data": call.result}
 
 
+def _redacted(call: Call) -> str | None:
+    return answers.redacted(call.result) if call.returned else None
+
+
 def _status(call: Call) -> int | None:
     """Tell the status of the answer; None where none came (`_execute_graphql_once`, 1.6.1+).
 
@@ -134,5 +139,6 @@ def captured(function: Any) -> Traced:
     end = {
         "answer": fact(number(semconv.HTTP_RESPONSE_BODY_SIZE), _size_of(_answer)),
         "status": fact(number(semconv.HTTP_STATUS_CODE), _status),
+        "redacted": fact(text(semconv.GRAPHQL_ANSWER), _redacted),
     }
     return Traced(function, GRAPHQL, (start, end))

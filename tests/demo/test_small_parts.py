@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from flash_otel.demo.artifact import carried_trace_id, unpack
 from flash_otel.demo.joining import worker_spans
 from flash_otel.demo.lines import bracketed_lines
-from flash_otel.demo.project import write_project
+from flash_otel.demo.project import ALONE, write_project
 from flash_otel.semconv import CARRIER_KEY
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def test_project_speaks_its_versions_language(
 
 def test_older_state_of_the_project_has_no_gpu(tmp_path: Path) -> None:
     """The older state is the load-balanced endpoint alone, calling nothing."""
-    folder = write_project(tmp_path / "app", "1.14.0", with_gpu=False)
+    folder = write_project(tmp_path / "app", "1.14.0", ALONE)
     assert [file.name for file in folder.iterdir()] == ["api.py"]
     assert "gpu_info" not in (folder / "api.py").read_text(encoding="utf-8")
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
 
 from flash_otel import manifest
 from flash_otel import semconv as sc
+from flash_otel.diagnosis import diagnose
 from flash_otel.diagnosis.sources import open_source
 from flash_otel.diagnosis.sources.log_groups import Grouper
 from flash_otel.diagnosis.sources.log_lines import Found, LogLines
-from flash_otel.diagnosis.sources.log_records import WINDOW
+from flash_otel.diagnosis.sources.log_records import WINDOW, record_of
 from flash_otel.pipeline.legacy import LegacyLogSpanProcessor
+from flash_otel.pipeline.legacy_table import LINES
 from flash_otel.pipeline.worker_log import WorkerLogSpanProcessor
 from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LINES_STREAM
 
@@ -93,6 +96,52 @@ def records(tmp_path: Path, text: str, name: str = "a.log") -> list[SpanRecord]:
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
     return list(open_source(path).records())
+
+
+NAMES = st.sampled_from(["['gpu', 'cpu']", "['resources_endpoints', 'gpu']", "[]", "NONE", "EMPTY"])
+FIELDS = {
+    "build_id": st.sampled_from(["b-1", "b-2", "(null)"]),
+    "environment_id": st.sampled_from(["e-1", "e-2", "(null)"]),
+    "environment_name": st.sampled_from(["prod", "my env"]),
+    "worker_environment_id": st.sampled_from(["e-1", "(null)"]),
+    "worker_endpoint_id": st.sampled_from(["w-1", "(null)"]),
+    "endpoint_count": st.sampled_from(["0", "2", "EMPTY"]),
+    "endpoints": st.sampled_from(["{}", '{"gpu": "https://a"}', '{\n  "gpu": "https://a"\n}', "{"]),
+    "endpoint_names": NAMES,
+    "manifest_keys": NAMES,
+}
+
+
+@st.composite
+def contradicting_lines(draw: st.DrawFn) -> str:
+    """Draw a line of the guide whose values need not go with those of its neighbours."""
+    template = draw(st.sampled_from([line.template for line in LINES]))
+    return re.sub(r"{(\w+)(?::\w+)?}", lambda word: draw(FIELDS[word[1]]), template)
+
+
+@settings(max_examples=300)
+@given(st.lists(contradicting_lines(), max_size=12))
+def test_lines_in_any_order_become_records(lines: list[str]) -> None:
+    """Lines that contradict each other, or that miss theirs, are evidence like all others."""
+    found = list(LogLines().read([f"{line}\n".encode() for line in lines]))
+    grouper = Grouper()
+    drafts = [draft for one in found if isinstance(one, Found) if (draft := grouper.add(one))]
+    assert sum(len(draft.keys) for draft in drafts) == len(lines)
+    made = [record_of(draft, "a.log") for draft in drafts]
+    assert len({record.key for record in made}) == len(made)
+    assert diagnose(made).verdict in sc.FAULTS
+
+
+def test_an_upload_without_endpoints_says_so(tmp_path: Path) -> None:
+    """An empty mapping is written as such, whether or not the manifest is said to have the key."""
+    lines = [
+        "[DEPLOY SYNC] resources_endpoints mapping: {}",
+        "[STATE MANAGER] GraphQL mutation succeeded for build_id=b-1",
+        "[STATE MANAGER] Uploaded manifest with keys: ['version', 'resources']",
+    ]
+    (upload,) = records(tmp_path, "\n".join(lines))
+    assert upload.attributes[sc.ENDPOINT_COUNT] == 0
+    assert upload.attributes[sc.ENDPOINTS_DIGEST] == manifest.digest({})
 
 
 def test_a_deployment_and_a_read_come_back(tmp_path: Path) -> None:

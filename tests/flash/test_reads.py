@@ -206,7 +206,10 @@ def test_local_only_worker(worker_site: Site) -> None:
 
 
 def test_captured_requests(worker_site: Site) -> None:
-    """With `capture_graphql` each request is a CLIENT child, without its variables."""
+    """With `capture_graphql` each request is a CLIENT child with its redacted answer.
+
+    A failed request has none, and none has its variables.
+    """
     rule = Rule("getFlashBuild", status=500, times=1)
     run = look_up(worker_site, rule, options=", capture_graphql=True")
     assert run.seen["told"] == [True]
@@ -230,6 +233,7 @@ def test_captured_requests(worker_site: Site) -> None:
     for one in requests:
         sizes = {semconv.HTTP_REQUEST_BODY_SIZE, semconv.HTTP_RESPONSE_BODY_SIZE}
         assert one.attributes.keys() >= sizes or one.status == "error"
+        assert (semconv.GRAPHQL_ANSWER in one.attributes) == (one.status == "unset")
         assert CANARY_API_KEY not in str(one)
         assert not [key for key in one.attributes if "variable" in key]
     assert retries(run, ATTEMPT) == [[1]]

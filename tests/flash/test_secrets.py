@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import json
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from flash.test_endings import held
 
+from flash_otel import semconv
 from flash_otel.demo.control_plane import CANARY_API_KEY
 from flash_otel.demo.faults import FAULTS, FaultPlan, Rule
 from flash_otel.demo.state import AI_KEY_CANARY, CREDENTIAL_CANARY, SIGNATURE_CANARY
 from flash_otel.pipeline.otlp_json import encode
+from flash_otel.pipeline.store import SpanStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.flash
 
-SECRETS: Final = (CANARY_API_KEY, AI_KEY_CANARY, SIGNATURE_CANARY, CREDENTIAL_CANARY)
+HF_CANARY: Final = "hf_CanaryCanaryCanary"
+SECRETS: Final = (HF_CANARY, CANARY_API_KEY, AI_KEY_CANARY, SIGNATURE_CANARY, CREDENTIAL_CANARY)
 # A server that says the key in its error message, and one that quotes a whole header.
 TOLD: Final = f"Key {CANARY_API_KEY} has no access; aiKey={AI_KEY_CANARY}0123456789ab was refused"
 QUOTED: Final = f"bad header 'Authorization: Bearer {CANARY_API_KEY}'"
@@ -80,6 +84,38 @@ def test_deployment_and_worker(site: Site) -> None:
     assert worker.exit_code == 0, worker.output
     assert "flash_otel {" in worker.stderr
     assert_clean(worker.stderr)
+
+
+def test_keys_in_captured_answers(site: Site) -> None:
+    """What is captured of an answer holds none of the secrets that the server put into it."""
+
+    def plant(_state: object, _variables: object, data: dict[str, Any]) -> dict[str, Any]:
+        build = data["flashBuild"]
+        resource = build["manifest"]["resources"]["gpu_info"]
+        resource["env"] = {"HF_TOKEN": HF_CANARY, "RUNPOD_API_KEY": CANARY_API_KEY}
+        resource["template"] = {"env": [{"key": "HF_TOKEN", "value": HF_CANARY}]}
+        signed = f"https://s3.example/a.tar.gz?X-Amz-Signature={SIGNATURE_CANARY}"
+        return {"flashBuild": {**build, "downloadUrl": signed, "note": HF_CANARY}}
+
+    site.plane.faults = FaultPlan((Rule("getFlashBuild", answer=plant),))
+    run = site.python(DEPLOY)
+    assert run.exit_code == 0, run.output
+    with SpanStore(site.store) as store:
+        answers = {
+            one.attributes[semconv.GRAPHQL_OPERATION_NAME]: json.loads(
+                str(one.attributes[semconv.GRAPHQL_ANSWER])
+            )
+            for one in store.spans()
+            if semconv.GRAPHQL_ANSWER in one.attributes
+        }
+    (build,) = site.plane.state.builds.values()
+    kept = answers["getFlashBuild"]["flashBuild"]
+    assert kept["id"] == build.id
+    assert (kept["downloadUrl"], kept["note"]) == ("<string>", "<string>")
+    written = answers["updateFlashBuildManifest"]["updateFlashBuildManifest"]["manifest"]
+    assert build.manifest is not None
+    assert written["resources_endpoints"] == build.manifest["resources_endpoints"]
+    assert "HF_TOKEN" not in check(site, run)
 
 
 def test_signed_url_in_an_exception(site: Site) -> None:

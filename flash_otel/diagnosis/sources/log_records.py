@@ -126,8 +126,9 @@ def _attributes_said(draft: Draft) -> dict[str, Any]:
         if value is not None and name not in draft.cut
     }
     keys = said.get(sc.MANIFEST_KEYS)
-    if keys is not None and manifest.ENDPOINTS_KEY not in keys and not said.get(sc.ENDPOINT_COUNT):
-        # `EMPTY` stands for an empty mapping as well as for none.
+    is_without = keys is not None and manifest.ENDPOINTS_KEY not in keys
+    if is_without and draft.name != sc.MANIFEST_UPLOAD and not said.get(sc.ENDPOINT_COUNT):
+        # A read's `EMPTY` stands for an empty mapping as well as for none.
         said.pop(sc.ENDPOINT_COUNT, None)
         said.pop(sc.ENDPOINT_NAMES, None)
     return said
@@ -150,7 +151,7 @@ def _derived(draft: Draft, said: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     if not _RETURNED.isdisjoint(draft.keys):
         made[sc.OUTCOME] = sc.RETURNED
-    if draft.name == sc.MANIFEST_UPLOAD and sc.ENDPOINT_URLS in said:
+    if draft.name == sc.MANIFEST_UPLOAD and {sc.ENDPOINT_NAMES, sc.ENDPOINT_URLS} <= said.keys():
         mapping = dict(zip(said[sc.ENDPOINT_NAMES], said[sc.ENDPOINT_URLS], strict=False))
         made[sc.ENDPOINTS_DIGEST] = manifest.digest(mapping)
     if draft.name == sc.MANIFEST_FETCH:

@@ -1,0 +1,130 @@
+"""What a captured span keeps of a GraphQL answer: the shape, and nothing that may be secret."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flash_otel.pipeline.redaction import MAX_TEXT, REDACTED
+from flash_otel.tracing.answers import MAPPINGS, MAX_LENGTH, SHOWN, redacted
+
+SECRET = "canary-hf_ABCDEFGHIJKLMNOP"  # looks like nothing that a search for secrets would find
+PRESIGNED = f"https://store.example/a/b.tar.gz?X-Amz-Signature={SECRET}"
+
+# Fields as servers name them, and some that nobody has thought of.
+FIELDS = st.sampled_from(
+    [
+        "aiKey",
+        "uploadUrl",
+        "env",
+        "value",
+        "readme",
+        "dockerArgs",
+        "whatever",
+        "manifest",
+        "apiKeys",
+    ]
+) | st.text(max_size=6).filter(lambda name: name not in SHOWN | MAPPINGS)
+SECRETS = st.sampled_from([SECRET, PRESIGNED, f"Bearer {SECRET}", 8675309])
+TREES = st.recursive(
+    SECRETS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(FIELDS, inner, max_size=4)
+)
+
+
+def read(answer: object) -> Any:
+    kept = redacted(answer)
+    assert kept is not None
+    return json.loads(kept)
+
+
+@given(st.dictionaries(FIELDS, TREES, max_size=5))
+def test_no_value_of_an_unlisted_field_is_kept(answer: dict[str, Any]) -> None:
+    """Whatever stands in fields that are not on the list, nothing of it comes through."""
+    kept = str(redacted(answer))
+    assert "canary" not in kept
+    assert "8675309" not in kept
+
+
+@given(st.sampled_from(sorted(SHOWN)), st.sampled_from(["apiKeys", "env", "auth", "accessToken"]))
+def test_nothing_below_a_secret_field_is_kept(field: str, above: str) -> None:
+    """A listed field inside of what is secret as a whole is as secret."""
+    assert read({above: [{field: SECRET}]}) == {above: REDACTED}
+
+
+def test_what_a_person_compares_is_kept() -> None:
+    """Ids, names, states and endpoint mappings stay, URLs without their query; nulls stay null."""
+    answer = {
+        "flashEnvironment": {
+            "id": "e-1",
+            "activeBuildId": None,
+            "state": "HEALTHY",
+            "workersMax": 3,
+            "endpoints": [{"id": "x1", "name": "gpu", "aiKey": SECRET}],
+        },
+        "flashBuild": {
+            "manifest": {
+                "resources": {"gpu": {"makes_remote_calls": True, "env": {"HF_TOKEN": SECRET}}},
+                "resources_endpoints": {"gpu": "https://user:pw@api.runpod.ai/v2/x1?token=abc"},
+                "_flash_otel": {"phase": "write", "traceparent": "00-1-2-01"},
+            }
+        },
+    }
+    assert read(answer) == {
+        "flashEnvironment": {
+            "id": "e-1",
+            "activeBuildId": None,
+            "state": "HEALTHY",
+            "workersMax": "<number>",
+            "endpoints": [{"id": "x1", "name": "gpu", "aiKey": REDACTED}],
+        },
+        "flashBuild": {
+            "manifest": {
+                "resources_endpoints": {"gpu": "https://api.runpod.ai/v2/x1"},
+                "_flash_otel": {"phase": "write", "traceparent": "<string>"},
+                "resources": {"gpu": {"makes_remote_calls": True, "env": REDACTED}},
+            }
+        },
+    }
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["id"]), inner),
+    )
+)
+def test_any_answer_is_read(answer: object) -> None:
+    """Nothing raises; what is no object has no shape to keep."""
+    kept = redacted(answer)
+    assert (kept is not None) == isinstance(answer, dict)
+    assert len(kept or "") <= MAX_LENGTH < MAX_TEXT
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"endpoints": [{"id": str(number)} for number in range(100_000)]},
+        {"resources_endpoints": {f"gpu-{number}": "https://x" * 50 for number in range(9_000)}},
+        {"x" * 1000 * number: number for number in range(300)},
+    ],
+)
+def test_a_huge_answer_is_cut_with_a_word(answer: dict[str, Any]) -> None:
+    """A list of thousands stays JSON of bounded length, and says how much is left out."""
+    kept = str(redacted(answer))
+    assert json.loads(kept)
+    assert len(kept) <= MAX_LENGTH
+    assert " more" in kept
+
+
+def test_an_answer_without_end_ends() -> None:
+    """Depth is bounded: a structure deeper than any answer is cut, not walked."""
+    answer: dict[str, Any] = {}
+    inner = answer
+    for _ in range(10_000):
+        inner["a"] = [{}]
+        inner = inner["a"][0]
+    assert "1 more" in str(redacted(answer))
