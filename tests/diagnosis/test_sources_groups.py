@@ -139,7 +139,7 @@ def test_an_upload_without_endpoints_says_so(tmp_path: Path) -> None:
         "[STATE MANAGER] GraphQL mutation succeeded for build_id=b-1",
         "[STATE MANAGER] Uploaded manifest with keys: ['version', 'resources']",
     ]
-    (upload,) = records(tmp_path, "\n".join(lines))
+    (upload,) = records(tmp_path, "".join(f"{line}\n" for line in lines))
     assert upload.attributes[sc.ENDPOINT_COUNT] == 0
     assert upload.attributes[sc.ENDPOINTS_DIGEST] == manifest.digest({})
 
