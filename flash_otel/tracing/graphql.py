@@ -139,6 +139,6 @@ def captured(function: Any) -> Traced:
     end = {
         "answer": fact(number(semconv.HTTP_RESPONSE_BODY_SIZE), _size_of(_answer)),
         "status": fact(number(semconv.HTTP_STATUS_CODE), _status),
-        "redacted": fact(text(semconv.GRAPHQL_ANSWER), _redacted),
+        "redacted": fact(Text(semconv.GRAPHQL_ANSWER), _redacted),
     }
     return Traced(function, GRAPHQL, (start, end))
