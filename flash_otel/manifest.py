@@ -83,6 +83,15 @@ def secrets(manifest: object) -> Iterator[str]:
             yield key
 
 
+def environments(manifest: object) -> Iterator[Mapping[object, object]]:
+    """Yield what the user has resources' workers get as variables: `resources[*].env`."""
+    resources = manifest.get(RESOURCES_KEY) if isinstance(manifest, Mapping) else None
+    for config in resources.values() if isinstance(resources, Mapping) else ():
+        environment = config.get("env") if isinstance(config, Mapping) else None
+        if isinstance(environment, Mapping):
+            yield environment
+
+
 def _is_small(value: object) -> bool:
     """Walk the value until it is seen whole or has grown too large to measure."""
     pending: list[object] = [value]

@@ -176,3 +176,11 @@ def test_secrets() -> None:
     others: list[object] = [None, {}, {"resources": None}, {"resources": []}]
     for manifest in others:
         assert list(manifests.secrets(manifest)) == []
+
+
+def test_environments() -> None:
+    """The variables of each resource are found, whatever else is in their place."""
+    resources = {"a": {"env": {"HF_TOKEN": "one"}}, "b": {"env": None}, "c": {}, "d": None}
+    assert list(manifests.environments({"resources": resources})) == [{"HF_TOKEN": "one"}]
+    for manifest in (None, {}, {"resources": None}, {"resources": []}):
+        assert list(manifests.environments(manifest)) == []

@@ -14,6 +14,8 @@ from functools import lru_cache
 from itertools import islice
 from typing import Final
 
+from flash_otel import manifest as manifests
+
 REDACTED: Final = "[redacted]"
 
 MIN_SECRET_LENGTH: Final = 8
@@ -46,7 +48,13 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
         rf"\1{REDACTED}",
     ),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {REDACTED}"),
-    (re.compile(r"\brpa_[A-Za-z0-9]{6,}"), REDACTED),
+    (
+        # The keys of Runpod, Hugging Face, GitHub and AWS tell by themselves what they are.
+        re.compile(
+            r"\b(?:rpa_[A-Za-z0-9]{6,}|(?:hf|gh[pousr]|github_pat)_\w{20,}|AKIA[A-Z0-9]{16})"
+        ),
+        REDACTED,
+    ),
     # Begins where a run begins: at every eyJ within one, the search would be quadratic.
     (re.compile(r"(?<![\w-])eyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*"), REDACTED),
     (
@@ -62,7 +70,9 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
 )
 
 # A text without any of these holds nothing that a pattern could match.
-_SUSPECT: Final = re.compile(r"://|[=:]|bearer|basic|rpa_|eyJ", re.IGNORECASE)
+_SUSPECT: Final = re.compile(
+    r"://|[=:]|bearer|basic|rpa_|hf_|gh[pousr]_|github_pat_|AKIA|eyJ", re.IGNORECASE
+)
 
 
 class _Known:
@@ -98,7 +108,23 @@ def remember(*values: str | None) -> None:
 def remember_environment(environ: Mapping[str, str] | None = None) -> None:
     """Remember the values that the environment holds under a secret-looking name."""
     found = os.environ if environ is None else environ
-    _known.add(value for name, value in found.items() if _SECRET_NAME.search(name))
+    _known.add(value for name, value in found.items() if is_secret_name(name))
+
+
+def remember_manifest(manifest: object) -> None:
+    """Remember the credentials of a manifest, and what its resources get under such a name."""
+    _known.add(manifests.secrets(manifest))
+    for environment in manifests.environments(manifest):
+        _known.add(
+            value
+            for name, value in environment.items()
+            if isinstance(value, str) and is_secret_name(str(name))
+        )
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether a value under this name is likely to be a secret."""
+    return _SECRET_NAME.search(name) is not None
 
 
 def forget() -> None:

@@ -12,7 +12,7 @@ import socket
 import sys
 import uuid
 from importlib import metadata
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.environment_variables import OTEL_EXPERIMENTAL_RESOURCE_DETECTORS
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource, ResourceDetector
@@ -22,6 +22,15 @@ from flash_otel import semconv
 from flash_otel._version import __version__
 from flash_otel.pipeline import forks
 from flash_otel.pipeline.options import in_worker
+from flash_otel.pipeline.redaction import (
+    REDACTED,
+    is_secret_name,
+    remember_environment,
+    scrub_value,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SERVICE: Final = "flash-cli"
 WORKER_SERVICE: Final = "flash-worker"
@@ -87,8 +96,18 @@ class FlashResourceDetector(ResourceDetector):
 
 def create() -> Resource:
     """Build the resource of flash_otel's own provider: ours, under what OTEL_* variables say."""
+    remember_environment()
     said = OTELResourceDetector().detect()
-    return _telemetry().merge(FlashResourceDetector().detect()).merge(said)
+    merged = _telemetry().merge(FlashResourceDetector().detect()).merge(said)
+    return Resource(_scrubbed(merged.attributes), merged.schema_url)
+
+
+def _scrubbed(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Let a resource through the gate, too: it is written beside each span."""
+    return {
+        name: REDACTED if is_secret_name(name) else scrub_value(value)
+        for name, value in attributes.items()
+    }
 
 
 def _telemetry() -> Resource:

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from opentelemetry import context as context_api
 from opentelemetry.instrumentation import utils as instrumentation
 
-from flash_otel import manifest as manifests
 from flash_otel import semconv
-from flash_otel.pipeline.redaction import remember
+from flash_otel.pipeline.redaction import remember_manifest
 from flash_otel.tracing import carriers, clock, relation
 from flash_otel.tracing.sources import Call, find
 
@@ -52,7 +51,7 @@ def _manifest_of(facts: Mapping[str, Fact], call: Call) -> Any:
 
 
 def _remember_manifest(scope: Scope) -> None:
-    remember(*manifests.secrets(_manifest_of(scope.facts[0], scope.call)))
+    remember_manifest(_manifest_of(scope.facts[0], scope.call))
 
 
 def _hide_http(context: Context) -> Context:
@@ -68,7 +67,7 @@ def _hide_http(context: Context) -> Context:
 def _read_carrier(scope: Scope, call: Call) -> None:
     """Read what the State Manager's manifest carries: attributes, and a link to its writer."""
     manifest = _manifest_of(scope.facts[1], call)
-    remember(*manifests.secrets(manifest))
+    remember_manifest(manifest)
     carrier = carriers.read(manifest)
     if carrier is None:
         return

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import manifest as manifests
-from flash_otel.pipeline.redaction import remember, scrub
+from flash_otel.pipeline.redaction import remember_manifest, scrub
 from flash_otel.verify import errors
 from flash_otel.verify.flash import endpoint_base
 from flash_otel.verify.reading import (
@@ -133,7 +133,7 @@ class Questions:
         self.step = f"the question for build {environment.active_build_id}"
         build = await self._client.get_flash_build(environment.active_build_id)
         manifest = build.get("manifest") if isinstance(build, Mapping) else None
-        remember(*manifests.secrets(manifest))
+        remember_manifest(manifest)
         return manifest if isinstance(manifest, Mapping) else None
 
     async def _ask_elsewhere(

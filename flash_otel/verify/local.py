@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import manifest as manifests
 from flash_otel import semconv
-from flash_otel.pipeline.redaction import remember
+from flash_otel.pipeline.redaction import remember_manifest
 from flash_otel.tracing import carriers
 from flash_otel.verify.reading import resource_names
 
@@ -74,7 +74,7 @@ def read(folder: Path) -> LocalManifest | None:
         return LocalManifest(problem=str(error) or type(error).__name__)
     if not isinstance(manifest, Mapping):
         return LocalManifest(problem="it is no JSON object")
-    remember(*manifests.secrets(manifest))
+    remember_manifest(manifest)
     named = manifest.get("project_name")
     return LocalManifest(
         app=named if isinstance(named, str) else None,

@@ -59,6 +59,7 @@ class Collector:
         requests: Names of the spans of each request, in the order of their coming.
         keys: Ids of the spans of all requests that were taken.
         headers: The headers (or metadata) of each request.
+        bodies: The bodies of HTTP requests, as they came.
     """
 
     def __init__(self, *replies: Reply, judge: Callable[[list[str]], Reply] | None = None) -> None:
@@ -66,6 +67,7 @@ class Collector:
         self.keys: list[tuple[str, str]] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
+        self.bodies: list[bytes] = []
         self._replies = list(replies)
         self._judge = judge
         self._lock = threading.Lock()
@@ -111,6 +113,7 @@ class HttpCollector(Collector):
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
+                collector.bodies.append(body)
                 opened = _OPENERS[self.headers.get("content-encoding", "")](body)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 reply = collector.take(opened, headers, self.path)

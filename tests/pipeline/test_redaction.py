@@ -82,7 +82,15 @@ def test_places_of_secrets(text: str, around: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["rpa_" + "A1" * 20, "eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSM", "key=eyJhbGciO.eyJzdWIi.x"]
+    "text",
+    [
+        "rpa_" + "A1" * 20,
+        "hf_" + "Ab1" * 11,
+        "ghp_" + "x" * 36,
+        "AKIA" + "0Z" * 8,
+        "eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSM",
+        "key=eyJhbGciO.eyJzdWIi.x",
+    ],
 )
 def test_shapes_of_secrets(text: str) -> None:
     """What looks like one of Runpod's keys or a JSON web token is gone wherever it stands."""
