@@ -5,24 +5,30 @@ One line traces the installed Flash:
     import flash_otel
 
     flash_otel.instrument()
+
+Each name is loaded when it is first used, so that the import itself costs next to nothing.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from flash_otel._version import __version__
-from flash_otel.api import flush, instrument, uninstrument
-from flash_otel.tracing.decorators import (
-    trace_activate,
-    trace_artifact_upload,
-    trace_build,
-    trace_call,
-    trace_deploy,
-    trace_manifest_fetch,
-    trace_provision,
-    trace_provision_endpoint,
-    trace_runtime_fetch,
-    trace_upload,
-)
-from flash_otel.tracing.instrumentor import FlashInstrumentor
-from flash_otel.tracing.sources import Call
+
+if TYPE_CHECKING:
+    from flash_otel.api import flush, instrument, uninstrument
+    from flash_otel.tracing.decorators import (
+        trace_activate,
+        trace_artifact_upload,
+        trace_build,
+        trace_call,
+        trace_deploy,
+        trace_manifest_fetch,
+        trace_provision,
+        trace_provision_endpoint,
+        trace_runtime_fetch,
+        trace_upload,
+    )
+    from flash_otel.tracing.instrumentor import FlashInstrumentor
+    from flash_otel.tracing.sources import Call
 
 __all__ = [
     "Call",
@@ -43,6 +49,25 @@ __all__ = [
     "uninstrument",
 ]
 
-for _public in (Call, FlashInstrumentor, flush, instrument, uninstrument):
-    _public.__module__ = __name__
-del _public
+_DECORATORS = "flash_otel.tracing.decorators"
+_HOMES = {
+    **dict.fromkeys(("flush", "instrument", "uninstrument"), "flash_otel.api"),
+    "FlashInstrumentor": "flash_otel.tracing.instrumentor",
+    "Call": "flash_otel.tracing.sources",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name (PEP 562)."""
+    home = _DECORATORS if name.startswith("trace_") else _HOMES.get(name)
+    if home is None or name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(home), name)
+    found.__module__ = __name__
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -6,7 +6,6 @@ import ast
 import inspect
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from tracing.interpreter import run_python
@@ -40,13 +39,21 @@ LATE = (
 
 
 def test_all_is_what_is_exported() -> None:
-    """`__all__` is sorted, and holds every public name that is no module."""
-    public = [
-        name
-        for name, value in vars(flash_otel).items()
-        if (not name.startswith("_") or name == "__version__") and not isinstance(value, ModuleType)
-    ]
-    assert flash_otel.__all__ == sorted(public)
+    """`__all__` is sorted, can be had as a whole, and is what a type checker sees."""
+    seen = {name.rpartition(".")[2] for name in imports_of(Path(flash_otel.__file__))}
+    assert flash_otel.__all__ == sorted(seen - {"TYPE_CHECKING", "Any", "import_module"})
+    assert dir(flash_otel) == flash_otel.__all__
+    everything: dict[str, object] = {}
+    exec("from flash_otel import *", everything)  # noqa: S102 - what a user may write
+    assert everything.keys() >= set(flash_otel.__all__)
+
+
+def test_what_is_not_public() -> None:
+    """A name that does not exist is missing as in any module."""
+    for name in ("trace_nothing", "Scope", "__wrapped__"):
+        assert not hasattr(flash_otel, name)
+    with pytest.raises(AttributeError, match="module 'flash_otel' has no attribute 'trace_n'"):
+        flash_otel.trace_n  # noqa: B018 - the access is what is tested
 
 
 @pytest.mark.parametrize("name", [one for one in flash_otel.__all__ if one != "__version__"])
@@ -90,7 +97,7 @@ def test_decorators_name_their_facts() -> None:
     ],
 )
 def test_what_an_import_loads(tmp_path: Path, use: str) -> None:
-    """Importing and switching on load the API alone: the rest comes with the first span."""
+    """Switching on loads the API alone: the rest comes with the first span."""
     code = f"""
 import sys
 import flash_otel
@@ -99,6 +106,17 @@ late = {LATE!r}
 loaded = [one for one in sys.modules if one.startswith(late)]
 loaded = [one for one in loaded if any(one == name or one.startswith(name + ".") for name in late)]
 assert loaded == [], loaded
+"""
+    run_python(code, tmp_path)
+
+
+def test_the_import_alone_loads_nothing(tmp_path: Path) -> None:
+    """The import alone loads neither the API nor what this library is built with."""
+    code = """
+import sys
+import flash_otel
+heavy = {"opentelemetry", "wrapt", "asyncio", "logging", "dataclasses", "importlib.metadata"}
+assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()
 """
     run_python(code, tmp_path)
 

@@ -152,7 +152,11 @@ def _is_deployers(span: SpanRecord) -> bool:
 def _ids(spans: list[SpanRecord], encoded: bytes) -> set[bytes]:
     """Collect ids: of traces and spans as bytes, of everything else as text."""
     binary = {bytes.fromhex(text) for one in spans for text in _trace_ids(one)}
-    named = {str(one.attributes[key]).encode() for one in spans for key in _ENDPOINTS & one.attributes.keys()}
+    named = {
+        str(one.attributes[key]).encode()
+        for one in spans
+        for key in _ENDPOINTS & one.attributes.keys()
+    }
     called = {one or other for one, other in _ENDPOINT_URL.findall(encoded)}
     return binary | named | called | {*_UUID.findall(encoded)}
 
@@ -175,7 +179,11 @@ def _encoded(time_ns: int) -> bytes:
 
 def _forms(recorded: bytes) -> tuple[bytes, ...]:
     """Return the ways an id is written: those of traces and spans also as text, in attributes."""
-    return (recorded,) if recorded.isascii() and len(recorded) in _TEXTS else (recorded, recorded.hex().encode())
+    return (
+        (recorded,)
+        if recorded.isascii() and len(recorded) in _TEXTS
+        else (recorded, recorded.hex().encode())
+    )
 
 
 def _renewed(recorded: bytes, chance: random.Random) -> Fresh:
