@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
 _MODE: Final = "function"
 _HOST: Final = "recorded.example"
 
+# Each row: the recording's name, the scenario, what differs in the worker's environment. The last
+# two are faults that a worker's span shows by itself.
+_RUNS: Final[tuple[tuple[str, str, dict[str, str | None]], ...]] = (
+    *((name, name, {}) for name in SCENARIOS),
+    ("environment_unset", "healthy", {"FLASH_ENVIRONMENT_ID": None}),
+    ("environment_unknown", "healthy", {"FLASH_ENVIRONMENT_ID": str(uuid.UUID(int=1))}),
+)
+
 
 def record(path: Path) -> None:
     """Run every scenario and write what came of it.
@@ -37,17 +46,18 @@ def record(path: Path) -> None:
         path: The file to be written, one line for each scenario.
     """
     with path.open("w", encoding="utf-8") as out:
-        for name in SCENARIOS:
-            line = {"scenario": name, **encode(_spans(name))}
+        for name, scenario, changes in _RUNS:
+            line = {"scenario": name, **encode(_spans(scenario, changes))}
             out.write(json.dumps(line, separators=(",", ":")) + "\n")
 
 
-def _spans(name: str) -> list[SpanRecord]:
+def _spans(name: str, changes: dict[str, str | None]) -> list[SpanRecord]:
     with tempfile.TemporaryDirectory() as folder:
         result = run_scenario(
             name,
             workdir=Path(folder),
             worker_mode=_MODE,
+            worker_changes=changes,
             on_progress=lambda sentence: print(f"{name}: {sentence}", file=sys.stderr),  # noqa: T201 - a script's progress
         )
         join_worker_log(result.store, result.worker_log)

@@ -1,4 +1,4 @@
-"""Recorded deployments as templates, from which any number of fresh ones are made at memory's speed.
+"""Recorded deployments as templates: any number of fresh ones are made of them at memory's speed.
 
 A recording is encoded once. What must differ from copy to copy (ids and times) has the same length
 in each of them, so a copy is the same bytes with those places filled anew.

@@ -51,6 +51,9 @@ class Transport(Protocol):
     def send(self, records: Iterable[SpanRecord]) -> Answer:
         """Send a batch and wait for the answer; raises nothing that a network can cause."""
 
+    def carry(self, body: bytes) -> Answer:
+        """Send a batch that is encoded as protobuf already; otherwise the same."""
+
     def close(self) -> None:
         """Let the connection go."""
 

@@ -122,6 +122,18 @@ def known(name: str) -> Destination:
     return replace(_destination(protocol if protocol in _DEFAULTS else _protocol()), url=url)
 
 
+def at(endpoint: str) -> Destination:
+    """Return the destination that this endpoint is, with all else as the environment says.
+
+    Args:
+        endpoint: Its base URL, as in OTEL_EXPORTER_OTLP_ENDPOINT.
+    """
+    made = _destination(_protocol())
+    if made.protocol == GRPC:
+        return replace(made, url=_with_scheme(endpoint, "http"))
+    return replace(made, url=_with_scheme(endpoint, "http").rstrip("/") + _PATH)
+
+
 def is_endpoint_named() -> bool:
     """Tell whether the environment names an OTLP endpoint for traces."""
     return bool(_said("ENDPOINT"))

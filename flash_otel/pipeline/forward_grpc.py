@@ -12,7 +12,7 @@ from flash_otel.pipeline.forward_answer import LONGEST_WAIT_S, Answer, Verdict, 
 from flash_otel.pipeline.forward_encode import encode_protobuf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from flash_otel.pipeline.forward_destinations import Destination
     from flash_otel.records import SpanRecord
@@ -71,8 +71,15 @@ class GrpcTransport:
 
     def send(self, records: Iterable[SpanRecord]) -> Answer:
         """Send a batch and wait for the answer."""
+        return self._sent(lambda: encode_protobuf(records))
+
+    def carry(self, body: bytes) -> Answer:
+        """Send a batch that is encoded already, and wait for the answer."""
+        return self._sent(lambda: body)
+
+    def _sent(self, encoded: Callable[[], bytes]) -> Answer:
         try:
-            answer = self._call(encode_protobuf(records))
+            answer = self._call(encoded())
         except Exception as error:
             answer = self._judged(error) if hasattr(error, "code") else _local_trouble(error)
         if answer.verdict is Verdict.WAIT:

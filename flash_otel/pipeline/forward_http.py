@@ -66,7 +66,13 @@ class HttpTransport:
 
     def send(self, records: Iterable[SpanRecord]) -> Answer:
         """Send a batch and wait for the answer."""
-        body = self._body(records)
+        return self._sent(self._body(records))
+
+    def carry(self, body: bytes) -> Answer:
+        """Send a batch that is encoded as protobuf already, and wait for the answer."""
+        return self._sent(self._compressed(body))
+
+    def _sent(self, body: bytes) -> Answer:
         reused = self._connection is not None
         try:
             try:
@@ -82,14 +88,17 @@ class HttpTransport:
             return Answer(Verdict.WAIT, self._destination.plain(_words(error)))
 
     def _body(self, records: Iterable[SpanRecord]) -> bytes:
-        compress = _COMPRESSORS.get(self._destination.compression, bytes)
         if self._destination.protocol == HTTP_JSON:
             from flash_otel.pipeline.otlp_json import encode
 
-            return compress(json.dumps(encode(records), separators=(",", ":")).encode())
+            encoded = json.dumps(encode(records), separators=(",", ":")).encode()
+            return self._compressed(encoded)
         from flash_otel.pipeline.forward_encode import encode_protobuf
 
-        return compress(encode_protobuf(records))
+        return self._compressed(encode_protobuf(records))
+
+    def _compressed(self, body: bytes) -> bytes:
+        return _COMPRESSORS.get(self._destination.compression, bytes)(body)
 
     def _post(self, body: bytes) -> Answer:
         connection, path = self._connected()

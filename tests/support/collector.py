@@ -308,6 +308,27 @@ class Starter:
             "/",
         )
 
+    def agent(
+        self, folder: Path, gateways: Sequence[Collector], configs: Sequence[Path] = (), **more: str
+    ) -> Collector:
+        """Start the Collector from production/agent.yaml, in front of these gateways."""
+        own = {
+            "OTELCOL_QUEUE_DIR": str(folder / "queue"),
+            "GATEWAYS": f"[{', '.join(one.grpc for one in gateways)}]",
+            "GATEWAY_INSECURE": "true",
+        }
+        files = [BUNDLE / "production" / name for name in ("agent.yaml", "gateways-static.yaml")]
+        return self._start(
+            Collector,
+            "otelcol",
+            [*files, *configs],
+            folder,
+            _COLLECTOR_PORTS,
+            {**own, **more},
+            "OTELCOL_HEALTH_PORT",
+            "/",
+        )
+
     def _start(
         self,
         kind: type[_P],

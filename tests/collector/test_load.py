@@ -1,0 +1,33 @@
+"""The load generator against the real Collector."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flash_otel.cli.app import status_of
+
+if TYPE_CHECKING:
+    from support.collector import Collector
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_the_collector_takes_the_load(
+    protocol: str,
+    running_collector: Collector,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The real Collector takes every copy as well-formed, over HTTP and gRPC."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+    is_http = protocol.startswith("http")
+    url = running_collector.http_url if is_http else f"http://{running_collector.grpc}"
+    arguments = ["--load", "--endpoint", url, "--deployments", "30", "--workers", "3", "--json"]
+    assert status_of(["demo", *arguments]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["acknowledged"] == report["sent"] > 30 * (8 + 3 * 5)
+    assert (report["deployments"], report["workers"]) == (30, 90)
+    assert (report["refused"], report["unanswered"]) == (0, 0)

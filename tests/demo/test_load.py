@@ -1,0 +1,154 @@
+"""The load generator: copies of what was recorded, and an honest account of what came of them."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from faults.collectors import KINDS, HttpCollector, Reply, partial, refusing
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from flash_otel.cli.app import status_of
+from flash_otel.demo.load import FAULTY_EVERY, Load, batches, run
+from flash_otel.demo.load_shapes import HEALTHY, Copies, Shape, shapes
+from flash_otel.pipeline import forward_destinations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NOW_NS = 1_900_000_000 * 10**9
+
+
+def spans_of(body: bytes) -> list[Any]:
+    request = ExportTraceServiceRequest.FromString(body)
+    return [
+        span
+        for group in request.resource_spans
+        for scope in group.scope_spans
+        for span in scope.spans
+    ]
+
+
+def told(span: Any, key: str) -> str | None:
+    return next((one.value.string_value for one in span.attributes if one.key == key), None)
+
+
+@pytest.mark.parametrize("shape", shapes(), ids=lambda one: one.scenario)
+def test_copies_differ_and_belong_together(shape: Shape) -> None:
+    """No id of the recording is left; workers differ, and point to their own deployment alone."""
+    copies = Copies(shape, random.Random(1))  # noqa: S311 - the same ids in every run
+    seen: set[bytes] = set()
+    for _ in range(3):
+        deployment = copies.deployment(NOW_NS)
+        workers = [copies.worker(), copies.worker()]
+        for body, template in (
+            (deployment, shape.deployment),
+            *((one, shape.worker) for one in workers),
+        ):
+            assert len(body) == len(template.body)
+            assert len(spans_of(body)) == template.spans
+            assert not [one for one in (*shape.shared, *shape.own) if one in body]
+            assert not [one for one in shape.shared if one.hex().encode() in body]
+        written, read = spans_of(deployment), [one for body in workers for one in spans_of(body)]
+        ids = [one.span_id for one in (*written, *read)]
+        assert len({*ids}) == len(ids)
+        assert not {*ids} & seen
+        seen |= {*ids}
+        roots = {one.trace_id.hex() for one in written}
+        pointing = {told(one, "flash.deploy.trace_id") for one in read} - {None}
+        assert pointing <= roots
+        assert pointing
+        assert {link.trace_id.hex() for one in read for link in one.links} & roots
+        assert min(one.start_time_unix_nano for one in written) == NOW_NS
+        assert all(one.end_time_unix_nano >= one.start_time_unix_nano for one in (*written, *read))
+
+
+def test_the_recording_holds_what_samplers_and_metrics_ask_for() -> None:
+    """A first read is marked, a later one is not, and some faults are seen on the span itself."""
+    healthy = shapes()[0]
+    assert healthy.scenario == HEALTHY
+    reads = [one for one in spans_of(healthy.worker.body) if one.name == "flash.runtime.fetch"]
+    assert sorted(
+        any(one.key == "faas.coldstart" for one in read.attributes) for read in reads
+    ) == [False, True]
+    found = {told(one, "flash.fault") for shape in shapes() for one in spans_of(shape.worker.body)}
+    assert {"environment_unset", "environment_unknown"} <= found
+
+
+def test_batches_hold_everything_once() -> None:
+    """Requests that are strung together hold what each of them held; each twentieth has a fault."""
+    load = Load(deployments=FAULTY_EVERY, workers=3, batch=50)
+    made = list(batches(load))
+    assert sum(one.deployments for one in made) == load.deployments
+    assert sum(one.workers for one in made) == load.deployments * load.workers
+    assert all(one.spans >= load.batch for one in made[:-1])
+    for one in made:
+        assert len(spans_of(one.body)) == one.spans
+    names = [span.name for one in made for span in spans_of(one.body)]
+    # The twentieth is the first with a fault: two deployments, one of them to another environment.
+    assert names.count("flash.deploy") == load.deployments + 1
+    assert len(list(batches(Load(deployments=3, workers=2, batch=1)))) == 3 * (1 + 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_taken_is_counted(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything arrives, each span once, and the report says so."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", kind.protocol)
+    with kind() as collector:
+        report = run(Load(deployments=5, workers=4), forward_destinations.at(collector.url))
+        assert len({*collector.keys}) == len(collector.keys) == report.acknowledged == report.sent
+    assert (report.deployments, report.workers) == (5, 20)
+    assert (report.refused, report.unanswered, report.reason) == (0, 0, "")
+    assert report.bytes > 0
+
+
+# Each row: what the endpoint answers, and what the report says was taken, refused, and repeated.
+ANSWERS: list[tuple[list[Reply], Callable[[int], tuple[int, int, int]]]] = [
+    ([Reply(400)], lambda sent: (0, sent, 0)),
+    ([partial(3, "too old")], lambda sent: (sent - 3, 3, 0)),
+    ([Reply(503), Reply(429)], lambda sent: (sent, 0, 2)),
+]
+
+
+@pytest.mark.parametrize(("replies", "counted"), ANSWERS)
+def test_what_is_refused_is_counted(
+    replies: list[Reply], counted: Callable[[int], tuple[int, int, int]]
+) -> None:
+    """A refusal is told as one, and what may come again does."""
+    with HttpCollector(*replies) as collector:
+        report = run(Load(deployments=1, workers=1), forward_destinations.at(collector.url))
+    found = (report.acknowledged, report.refused, report.repeated)
+    assert found == counted(report.sent)
+    assert report.unanswered == 0
+    assert report.reason
+
+
+def test_an_endpoint_that_never_takes_anything(capsys: pytest.CaptureFixture[str]) -> None:
+    """Time bounds it; what got no answer is told as such, and the status is 3."""
+    with HttpCollector(judge=lambda _: Reply(503)) as collector:
+        arguments = ["--load", "--endpoint", collector.url, "--seconds", "0.5", "--json"]
+        assert status_of(["demo", *arguments]) == 3
+    report = json.loads(capsys.readouterr().out)
+    assert report["acknowledged"] == 0
+    assert report["unanswered"] == report["sent"] > 0
+    assert report["repeated"] > 0
+    assert "503" in report["reason"]
+
+
+def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """A refused connection is a reason like any other, and no traceback."""
+    with refusing() as url:
+        arguments = ["--load", "--endpoint", url, "--seconds", "0.3"]
+        assert status_of(["demo", *arguments]) == 3
+    told = capsys.readouterr()
+    assert "last reason: connection refused" in told.out
+    assert "Traceback" not in told.err
+
+
+@pytest.mark.parametrize("wrong", [["--workers", "-1"], ["--seconds", "0"], ["--batch", "many"]])
+def test_bounds(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What has no bound or no meaning is a usage error."""
+    assert status_of(["demo", "--load", *wrong]) == 2
+    assert wrong[0] in capsys.readouterr().err
