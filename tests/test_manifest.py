@@ -182,5 +182,6 @@ def test_environments() -> None:
     """The variables of each resource are found, whatever else is in their place."""
     resources = {"a": {"env": {"HF_TOKEN": "one"}}, "b": {"env": None}, "c": {}, "d": None}
     assert list(manifests.environments({"resources": resources})) == [{"HF_TOKEN": "one"}]
-    for manifest in (None, {}, {"resources": None}, {"resources": []}):
+    odd: list[object] = [None, {}, {"resources": None}, {"resources": []}]
+    for manifest in odd:
         assert list(manifests.environments(manifest)) == []
