@@ -169,12 +169,14 @@ def test_ten_thousand_endpoints() -> None:
     assert manifests.digest(held)
 
 
+OTHERS: list[object] = [None, {}, {"resources": None}, {"resources": []}]
+
+
 def test_secrets() -> None:
     """The credentials of resources are found; whatever is shaped otherwise is passed over."""
     resources = {"a": {"aiKey": "one"}, "b": {"aiKey": 2}, "c": None, "d": {"aiKey": "two"}}
     assert list(manifests.secrets({"resources": resources})) == ["one", "two"]
-    others: list[object] = [None, {}, {"resources": None}, {"resources": []}]
-    for manifest in others:
+    for manifest in OTHERS:
         assert list(manifests.secrets(manifest)) == []
 
 
@@ -182,6 +184,5 @@ def test_environments() -> None:
     """The variables of each resource are found, whatever else is in their place."""
     resources = {"a": {"env": {"HF_TOKEN": "one"}}, "b": {"env": None}, "c": {}, "d": None}
     assert list(manifests.environments({"resources": resources})) == [{"HF_TOKEN": "one"}]
-    odd: list[object] = [None, {}, {"resources": None}, {"resources": []}]
-    for manifest in odd:
+    for manifest in OTHERS:
         assert list(manifests.environments(manifest)) == []

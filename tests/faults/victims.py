@@ -135,6 +135,7 @@ class Victim:
         ending: A key of `ENDINGS`.
         spans: How many it makes.
         with_sdk: Whether the SDK alone makes them, with its defaults.
+        early: Code before anything is imported.
         before: Code before its work.
         wrapper: A command that runs it.
         variables: More of its environment.
@@ -146,6 +147,7 @@ class Victim:
     ending: str = "return"
     spans: int = SPANS
     with_sdk: bool = False
+    early: str = ""
     before: str = ""
     wrapper: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -183,6 +185,7 @@ class Victim:
     def _code(self) -> str:
         made = _SDK if self.with_sdk else _OURS
         parts = (
+            textwrap.dedent(self.early),
             _REPORT,
             made,
             textwrap.dedent(self.before),
