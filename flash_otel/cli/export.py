@@ -26,10 +26,10 @@ def export(records: Sequence[SpanRecord], target: str) -> None:
     except OSError as error:
         _tell(f"could not write {target}: {error.strerror}")
     else:
-        _tell(f"{len(records)} spans written to {target}")
+        _tell(f"trace {records[0].trace_id} ({len(records)} spans) written to {target}")
 
 
-def tell_place(store: str | None) -> None:
+def tell_place(trace_id: str, store: str | None) -> None:
     """In a pipeline (CI is set), say where the recording is: nobody can look for it later."""
     from flash_otel.pipeline import options
     from flash_otel.pipeline.store_paths import default_path
@@ -38,7 +38,8 @@ def tell_place(store: str | None) -> None:
         return
     where = options.resolve(store=store).store
     if where is not False:
-        _tell(f"recorded in {where or default_path()}; --export FILE keeps it as an artifact")
+        place = where or default_path()
+        _tell(f"trace {trace_id} recorded in {place}; --export FILE keeps it as an artifact")
 
 
 def _tell(said: str) -> None:

@@ -118,6 +118,6 @@ def _keep(records: list[SpanRecord], store: str | None, target: str | None) -> N
     from flash_otel.cli import export
 
     if target is None:
-        export.tell_place(store)
+        export.tell_place(records[0].trace_id, store)
     else:
         export.export(records, target)

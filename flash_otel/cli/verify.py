@@ -131,6 +131,7 @@ def _after_run(started_ns: int, store: str | None) -> int:
     from flash_otel.verify.errors import VerifyError
 
     app, env = _deployed(recorded_since(started_ns, store))
+    print("\nflash-otel verify: what a worker would read now", file=sys.stderr)
     recording = store if store is not None and Path(store).is_file() else None
     try:
         found = _verified(app, env, None, call=False, timeout=SECONDS, store=recording)

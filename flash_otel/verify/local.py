@@ -28,18 +28,11 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 RECENT_TRACES: Final = 20
 
 # What runs on the deploying side: workers' earlier reads say nothing of now.
-_WRITE_PATH: Final = frozenset(
-    {
-        semconv.DEPLOY,
-        semconv.BUILD,
-        semconv.ARTIFACT_UPLOAD,
-        semconv.ACTIVATE,
-        semconv.PROVISION,
-        semconv.PROVISION_ENDPOINT,
-        semconv.MANIFEST_UPLOAD,
-        semconv.GRAPHQL,
-    }
-)
+_WRITE_PATH: Final = semconv.SPANS.keys() - {
+    semconv.RUNTIME_FETCH,
+    semconv.MANIFEST_FETCH,
+    semconv.CALL,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Limits, diagnose
-from flash_otel.diagnosis.case import READS_UNTIL
+from flash_otel.diagnosis.case import READS_FROM, READS_UNTIL
 from flash_otel.diagnosis.evidence import Origin
 from flash_otel.diagnosis.faults import FAULTS
 from flash_otel.diagnosis.findings import Exhibit, Finding, count
@@ -174,7 +174,7 @@ _UNREAD: Final = "It is the only proof there is for workers that read no manifes
 def reads_manifests(flash_version: str) -> bool | None:
     """Tell whether workers of a version of Flash read the manifest; None if it is unknown."""
     version = release(flash_version)
-    return version < READS_UNTIL if version else None
+    return READS_FROM <= version < READS_UNTIL if version else None
 
 
 def release(version: str) -> tuple[int, ...]:
@@ -190,11 +190,7 @@ def release(version: str) -> tuple[int, ...]:
 def _notes(subject: Subject, recorded: Sequence[SpanRecord], flash_version: str) -> Iterable[str]:
     reading = subject.reading
     if reads_manifests(flash_version) is False:
-        yield (
-            f"Workers of Flash {flash_version} read no manifest: Runpod resolves their calls by "
-            "app, environment and endpoint name. No worker's log can prove this deployment; this "
-            "reading can. `--call` asks one endpoint, too."
-        )
+        yield f"Workers of Flash {flash_version} read no manifest: {_instead(flash_version)}"
     if recorded and _is_superseded(reading, recorded):
         yield (
             "The active build was made after the last recorded deployment, by a deployment that "
@@ -205,6 +201,16 @@ def _notes(subject: Subject, recorded: Sequence[SpanRecord], flash_version: str)
     stray = _stray(reading)
     if stray:
         yield f"The environment has endpoints that the manifest does not name: {', '.join(stray)}."
+
+
+def _instead(flash_version: str) -> str:
+    """Say what workers that read no manifest do instead."""
+    if release(flash_version) < READS_FROM:
+        return "a remote function that one of them calls runs in its own process."
+    return (
+        "Runpod resolves their calls by app, environment and endpoint name. No worker's log can "
+        "prove this deployment; this reading can. `--call` asks one endpoint, too."
+    )
 
 
 def _stray(reading: Reading) -> list[str]:

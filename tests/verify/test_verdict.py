@@ -85,11 +85,26 @@ def test_strays_are_a_note() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "reads"), [("1.14.0", True), ("1.15.0", False), ("1.21.0", False), ("", None)]
+    ("version", "reads"),
+    [("1.1.1", False), ("1.2.0", True), ("1.14.0", True), ("1.15.0", False), ("", None)],
 )
 def test_which_workers_read(version: str, reads: bool | None) -> None:
-    """Workers up to Flash 1.14 read the manifest; of an unknown version nothing is said."""
+    """Workers of Flash 1.2 to 1.14 read the manifest; of an unknown version nothing is said."""
     assert reads_manifests(version) is reads
+
+
+@pytest.mark.parametrize(
+    ("version", "word"), [("1.1.1", "runs in its own process"), ("1.21.0", "`--call` asks one")]
+)
+def test_what_workers_do_instead(version: str, word: str) -> None:
+    """Where workers read no manifest, a note says how their calls find an endpoint."""
+    assert any(word in note for note in judge(subject(), flash_version=version).notes)
+
+
+def test_a_doubtful_question_ends_as_one() -> None:
+    """An expected build that the app does not list is asked about, not doubly punctuated."""
+    (finding,) = judge(subject(expected="build-x")).findings
+    assert finding.sentence.endswith("is the id right?")
 
 
 def test_odd_versions() -> None:
