@@ -45,9 +45,8 @@ def deploy(
     folder: str, project: str, variables: dict[str, str], *, traced: bool, statement: str | None
 ) -> NoReturn:
     """Deploy the project; a statement, such as `COMMIT 2`, is the last that SQLite begins."""
-    output = os.open(Path(folder, "output"), os.O_CREAT | os.O_WRONLY)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(Path(folder, name), os.O_CREAT | os.O_WRONLY), descriptor)
     os.chdir(project)
     os.environ.update(variables)
     if traced:
