@@ -54,6 +54,10 @@ COMMANDS: Final[dict[str, Command]] = {
     "status": Command(
         "flash_otel.cli.status:status", "Show what waits to be sent, for whom, and why."
     ),
+    "collector": Command(
+        "flash_otel.cli.collector:collector",
+        "Run the OpenTelemetry Collector and Jaeger on this machine.",
+    ),
     "demo": Command(
         "flash_otel.cli.demo:demo",
         "Run a real deployment against a stand-in control plane, and show its trace.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from support.collector import Jaeger
 
@@ -50,6 +50,14 @@ def request(spans: Iterable[dict[str, Any]], **resource: str) -> dict[str, Any]:
     return {
         "resourceSpans": [{"resource": {"attributes": pairs(attributes)}, "scopeSpans": [scope]}]
     }
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, for a minute at most."""
+    deadline = time.monotonic() + _ARRIVAL_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to hold"
+        time.sleep(0.05)
 
 
 def wait_for_spans(jaeger: Jaeger, trace: str, ids: Iterable[str]) -> list[dict[str, Any]]:

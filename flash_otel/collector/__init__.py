@@ -1,0 +1,1 @@
+"""The bundled OpenTelemetry Collector and Jaeger: started, watched and stopped on this machine."""

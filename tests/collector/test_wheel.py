@@ -1,0 +1,39 @@
+"""An installed flash_otel, away from any checkout, has the bundle."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from typing import TYPE_CHECKING
+
+import yaml
+from support.collector import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BUNDLE = "flash_otel/collector/bundle/"
+
+
+def test_the_wheel_holds_what_compose_mounts(tmp_path: Path) -> None:
+    """Every file that the Compose files name is in the wheel, as it is in the checkout."""
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path)]
+    built = subprocess.run([*command, str(ROOT)], capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        held = {
+            name.removeprefix(BUNDLE): wheel.read(name)
+            for name in wheel.namelist()
+            if name.startswith(BUNDLE)
+        }
+    composes = ("docker-compose.yml", "collector/docker-compose.reachable.yml")
+    wanted = set(composes)
+    for compose in composes:
+        services = yaml.safe_load((ROOT / compose).read_text("utf-8"))["services"]
+        mounts = [mount for one in services.values() for mount in one.get("volumes", ())]
+        wanted |= {mount.split(":")[0].removeprefix("./") for mount in mounts if mount[0] == "."}
+    assert wanted <= held.keys()
+    assert any(name.startswith("collector/tls/") for name in held)
+    for name, content in held.items():
+        assert content == (ROOT / name).read_bytes()
