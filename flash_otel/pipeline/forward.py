@@ -85,6 +85,7 @@ class Forwarder:
         self._busy_since: float | None = None
         self._pause_s = 0.0
         self._closed = False
+        self._asked: Request | None = None
         self.has_delivered = False
 
     def wake(self) -> None:
@@ -103,9 +104,14 @@ class Forwarder:
         if self._thread is None:
             request.settle(delivered=self.is_idle())
         elif not self._closed:
+            self._asked = request
             self._inbox.put(request)
         self._closed = self._closed or last
         return request
+
+    def is_asked(self) -> bool:
+        """Tell whether somebody who has asked got no answer yet."""
+        return self._asked is not None and not self._asked.done.is_set()
 
     def is_idle(self) -> bool:
         """Tell whether nothing waits."""

@@ -13,6 +13,7 @@ from flash_otel.pipeline.forward import Forwarder
 from flash_otel.pipeline.memory_queue import MemoryQueue
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
@@ -54,6 +55,24 @@ class MemoryForwarding(SpanProcessor, forks.ForkAware):
                     forwarder.wake()
         except Exception:
             swallowed("memory queue on_end")
+
+    def hand_over(self) -> list[threading.Event]:
+        """Have what waits sent now, where that may succeed.
+
+        Returns:
+            What is set when it was tried; none for a destination that fails, or is busy still.
+        """
+        able = [
+            one
+            for one in self.forwarders
+            if (backlog := one.backlog()) and backlog.spans and not backlog.is_failing
+        ]
+        return [one.ask().done for one in able if not one.is_asked()]
+
+    def back_up(self) -> None:
+        """Hand a copy of what waits to the fallback."""
+        for queue in self.queues:
+            queue.back_up()
 
     def give_up(self) -> int:
         """Hand what waits to the fallback; return how many spans are lost for good."""

@@ -61,13 +61,17 @@ def finish(forwarding: Forwarding, deadline: float) -> str:
     left = [one for one, request, until in asked if not request.wait(until)]
     waiting = [(one, backlog) for one in left if (backlog := one.backlog()) and backlog.spans]
     if isinstance(forwarding, MemoryForwarding):
-        return _lost(forwarding.give_up(), waiting)
+        return _lost(forwarding.give_up(), waiting or _refused(forwarding))
     stored = [one for one in waiting if not isinstance(one[0].source, MemoryQueue)]
     told = "; ".join(
         f"{_spans(backlog.spans, 'waits', 'wait')} for {_whom(one, backlog)}"
         for one, backlog in stored
     )
     return f"{told}: the next run sends them, or: {_PUSH}" if told else ""
+
+
+def _refused(forwarding: MemoryForwarding) -> list[tuple[Forwarder, Backlog]]:
+    return [(one, one.source.backlog()) for one in forwarding.forwarders]
 
 
 def _lost(count: int, waiting: list[tuple[Forwarder, Backlog]]) -> str:

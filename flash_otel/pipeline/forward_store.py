@@ -78,6 +78,13 @@ class StoreForwarding(forks.ForkAware):
                 queue.put(record)
             forwarder.wake()
 
+    def hand_over(self) -> list[threading.Event]:
+        """Have nothing sent now: what is in the store waits there safely."""
+        return []
+
+    def back_up(self) -> None:
+        """Write nothing down: the store holds it."""
+
     def before_fork(self) -> None:
         """Let no forwarder have the store open while the process forks."""
         self._forking = self._in_use.acquire(timeout=forks.PATIENCE_S)

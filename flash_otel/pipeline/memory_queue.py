@@ -45,10 +45,12 @@ class MemoryQueue:
 
     Attributes:
         dropped: How many spans the queue had no room for.
+        rejected: How many the server refused.
     """
 
     def __init__(self, most: int = MAX_QUEUED, fallback: Fallback | None = None) -> None:
         self.dropped = 0
+        self.rejected = 0
         self._most = most
         self._fallback = fallback
         # Reentrant: a signal handler may end a span while its thread is in here.
@@ -59,6 +61,7 @@ class MemoryQueue:
         self._untold = 0
         self._told = 0
         self._reason = ""
+        self._written = -1
 
     def put(self, span: Queued) -> None:
         """Add a span; the oldest healthy one makes room for it if there is none."""
@@ -67,7 +70,7 @@ class MemoryQueue:
             line.append((next(self._places), span))
             gone = self._evicted()
         if gone is not None:
-            self._fall_back(gone[1])
+            self._fall_back(gone)
 
     def _evicted(self) -> _Waiting | None:
         if len(self._healthy) + len(self._faulty) <= self._most:
@@ -94,15 +97,19 @@ class MemoryQueue:
         return placed
 
     def settle(self, places: Sequence[int], *, rejected: int = 0, reason: str = "") -> None:
-        """Let go of what the server has answered for."""
-        del rejected
+        """Let go of what the server has answered for; what it refused goes to the fallback."""
+        gone: list[_Waiting] = []
         with self._lock:
             for line in (self._healthy, self._faulty):
                 while line and line[0][0] <= places[-1]:
-                    line.popleft()
+                    gone.append(line.popleft())
             self._untold -= self._told
             self._told = 0
         self._reason = reason
+        self.rejected += rejected
+        # Which of them it refused, no server says.
+        for waiting in gone if rejected else ():
+            self._fall_back(waiting)
 
     def fail(self, reason: str, wait_s: float | None = None) -> None:
         """Keep the reason."""
@@ -121,11 +128,25 @@ class MemoryQueue:
             left = list(merge(self._healthy, self._faulty, key=itemgetter(0)))
             self._healthy.clear()
             self._faulty.clear()
-        for _, span in left:
-            self._fall_back(span)
-        return 0 if self._fallback is not None else len(left) + self.dropped
+        for waiting in left:
+            self._fall_back(waiting)
+        return 0 if self._fallback is not None else len(left) + self.dropped + self.rejected
 
-    def _fall_back(self, span: Queued) -> None:
+    def back_up(self) -> None:
+        """Hand a copy of what waits to the fallback, each span once: the process may be frozen."""
+        with self._lock:
+            waiting = list(merge(self._healthy, self._faulty, key=itemgetter(0)))
+            unwritten = [one for one in waiting if one[0] > self._written]
+            self._written = max((place for place, _ in unwritten), default=self._written)
+        for _, span in unwritten:
+            self._hand_over(span)
+
+    def _fall_back(self, waiting: _Waiting) -> None:
+        place, span = waiting
+        if place > self._written:
+            self._hand_over(span)
+
+    def _hand_over(self, span: Queued) -> None:
         if self._fallback is None:
             return
         try:

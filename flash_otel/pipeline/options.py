@@ -23,6 +23,7 @@ Propagation = Literal["auto", "link", "parent"]
 PROPAGATIONS: Final = ("auto", "link", "parent")
 
 DEFAULT_EXIT_BUDGET: Final = 0.5
+DEFAULT_REQUEST_BUDGET: Final = 0.1
 
 _T = TypeVar("_T")
 
@@ -84,6 +85,11 @@ def resolve(
 def exit_budget() -> float:
     """Return the seconds that flash_otel may take at exit (FLASH_OTEL_EXIT_BUDGET)."""
     return _from("FLASH_OTEL_EXIT_BUDGET", _seconds, DEFAULT_EXIT_BUDGET)
+
+
+def request_budget() -> float:
+    """Return the seconds that a worker's answer may wait for spans (FLASH_OTEL_REQUEST_BUDGET)."""
+    return _from("FLASH_OTEL_REQUEST_BUDGET", _seconds, DEFAULT_REQUEST_BUDGET)
 
 
 def in_worker() -> bool:

@@ -14,6 +14,7 @@ from flash_otel.pipeline.bounded import bounded, each
 from flash_otel.pipeline.sampling import AlwaysRecord
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
 
     from opentelemetry.sdk.trace.id_generator import IdGenerator
@@ -48,6 +49,15 @@ class OwnProvider:
         from flash_otel.pipeline import forward_setup
 
         return forward_setup.flush(self.forwarding, deadline) and sent
+
+    def hand_over(self) -> list[threading.Event]:
+        """Have sent now what only memory holds; return what is set when it was tried."""
+        return [] if self.forwarding is None else self.forwarding.hand_over()
+
+    def back_up(self) -> None:
+        """Write down, where there is a place for it, what only memory holds."""
+        if self.forwarding is not None:
+            self.forwarding.back_up()
 
     def close(self, deadline: float) -> None:
         """Send a last time, end, and tell in one line what did not get out."""

@@ -24,6 +24,7 @@ from flash_otel.pipeline.children import ChildEnding
 from flash_otel.pipeline.redaction import remember_environment
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from opentelemetry.sdk.trace import SpanProcessor
@@ -114,6 +115,23 @@ class Pipeline(forks.ForkAware):
     def store(self, deadline: float) -> bool:
         """Wait until what has ended is stored, or the time is over."""
         return each(one.force_flush(millis(deadline)) for one in self._shared or ())
+
+    def hand_over(self) -> list[threading.Event]:
+        """Have what has ended stored, or sent where only memory holds it; wait for nothing."""
+        from flash_otel.pipeline.processors import has_store
+
+        events = [event for own in self._owned() for event in own.hand_over()]
+        if has_store(self.options):
+            from flash_otel.pipeline.store_writer import StoreSpanProcessor
+
+            stores = [one for one in self._shared or () if isinstance(one, StoreSpanProcessor)]
+            events += [event for one in stores for event in one.hand_over()]
+        return events
+
+    def back_up(self) -> None:
+        """Write down, where there is a place for it, what only memory holds."""
+        for own in self._owned():
+            own.back_up()
 
     def close(self, seconds: float) -> None:
         """End our processors and exporters within the time; switch off what was joined."""
@@ -242,6 +260,17 @@ def store(seconds: float) -> bool:
         Whether everything was stored in time.
     """
     return _pipeline is None or _pipeline.store(time.monotonic() + seconds)
+
+
+def hand_over() -> list[threading.Event]:
+    """Have what has ended stored or sent now; return what is set when that was tried."""
+    return [] if _pipeline is None else _pipeline.hand_over()
+
+
+def back_up() -> None:
+    """Write what only memory holds to the worker's log, each span once."""
+    if _pipeline is not None:
+        _pipeline.back_up()
 
 
 @atexit.register

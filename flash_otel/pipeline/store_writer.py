@@ -103,6 +103,10 @@ class StoreSpanProcessor(SpanProcessor, forks.ForkAware):
         mark = self._mark()
         return mark.reached.wait(timeout_millis / 1000) and mark.stored
 
+    def hand_over(self) -> list[threading.Event]:
+        """Have everything queued so far stored now; return what is set when it was tried."""
+        return [] if self._closed or self._is_idle() else [self._mark().reached]
+
     def shutdown(self, timeout_millis: int = 10_000) -> None:
         """Store what is queued and end the writer; wait only while it gets on."""
         if self._closed:

@@ -417,6 +417,49 @@ def test_what_had_no_time_is_no_failure(stored: StoreSource) -> None:
     assert not stored.backlog().is_failing
 
 
+def test_a_copy_in_the_log() -> None:
+    """What waits is written down once, stays to be sent, and goes there when it is refused."""
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from flash_otel.pipeline.memory_queue import MemoryQueue
+
+    written: list[str] = []
+    queue = MemoryQueue(fallback=lambda record: written.append(record.name))
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer(semconv.SCOPE_NAME)
+
+    def end(name: str) -> None:
+        span = tracer.start_span(name)
+        span.end()
+        queue.put(span)  # type: ignore[arg-type]  # the SDK's own span can be read
+
+    end("first")
+    queue.back_up()
+    queue.back_up()
+    assert written == ["first"]
+    assert queue.backlog().spans == 1
+    end("second")
+    queue.settle([place for place, _ in queue.take(10)], rejected=1, reason="too old")
+    assert written == ["first", "second"]
+    end("third")
+    assert queue.give_up() == 0
+    assert written == ["first", "second", "third"]
+
+
+def test_what_is_refused_is_told(
+    endpoint: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a store and a log, the one line says how many the server refused, and why."""
+    monkeypatch.setenv("FLASH_OTEL_STORE", "off")
+    with HttpCollector(*[Reply(400)] * 9) as collector:
+        endpoint(collector)
+        with tracing():
+            deploy(1)
+            assert flash_otel.flush(PATIENCE_S)
+        host = collector.url.removeprefix("http://")
+    said = f"2 spans are lost, as the store is off: not sent to {host} (HTTP 400 Bad Request)"
+    assert capsys.readouterr().err == f"flash_otel: {said}\n"
+
+
 def test_every_lost_span_is_counted() -> None:
     """Without a fallback, what the queue had no room for is lost like what was left in it."""
     from opentelemetry.sdk.trace import TracerProvider

@@ -10,13 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flash_otel.pipeline import options
-from flash_otel.pipeline.options import Options, exit_budget, in_worker, is_disabled, resolve
+from flash_otel.pipeline.options import (
+    Options,
+    exit_budget,
+    in_worker,
+    is_disabled,
+    request_budget,
+    resolve,
+)
 
 OURS = (
     "FLASH_OTEL_LEGACY_LOGS",
     "FLASH_OTEL_STORE",
     "FLASH_OTEL_PROPAGATION",
     "FLASH_OTEL_EXIT_BUDGET",
+    "FLASH_OTEL_REQUEST_BUDGET",
     "FLASH_OTEL_DISABLED",
     "OTEL_SDK_DISABLED",
     "RUNPOD_ENDPOINT_ID",
@@ -105,6 +113,15 @@ def test_exit_budgets(monkeypatch: pytest.MonkeyPatch, value: str, expected: flo
     """Seconds from none to a minute; anything else is the default."""
     monkeypatch.setenv("FLASH_OTEL_EXIT_BUDGET", value)
     assert exit_budget() == expected
+
+
+def test_request_budgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of a second, unless something sensible is said."""
+    assert request_budget() == 0.1
+    monkeypatch.setenv("FLASH_OTEL_REQUEST_BUDGET", "2")
+    assert request_budget() == 2
+    monkeypatch.setenv("FLASH_OTEL_REQUEST_BUDGET", "forever")
+    assert request_budget() == 0.1
 
 
 @given(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0")))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv
-from flash_otel.tracing import builds, decorators, graphql, workers
+from flash_otel.tracing import builds, decorators, graphql, requests, workers
 from flash_otel.tracing.targets.target import Command, Target, spanned, tapped
 
 if TYPE_CHECKING:
@@ -173,6 +173,9 @@ TARGETS: Final = (
             route=_remote,
         ),
     ),
+    # What serves a worker's requests belongs to other packages, in every version of Flash.
+    Target("runpod.serverless", "start", tapped(requests.serve_queue)),
+    Target("fastapi.applications", "FastAPI.build_middleware_stack", tapped(requests.serve_http)),
 )
 
 COMMANDS: Final = (Command("runpod_flash.cli.main", "app"),)
