@@ -15,10 +15,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 
+import wrapt
+
 from flash_otel._guard import guarded, swallowed
 from flash_otel.pipeline import options as opts
 from flash_otel.pipeline import setup
-from flash_otel.tracing.proxy import wrap
 
 if TYPE_CHECKING:
     import threading
@@ -39,7 +40,7 @@ def serve_queue(
     if not opts.in_worker() or not callable(handler) or config is None:
         return wrapped(*args, **kwargs)
     # In place, for `start` writes into it, too; put back, for it is the caller's.
-    config["handler"] = wrap(handler, _handle)
+    config["handler"] = wrapt.FunctionWrapper(handler, _handle)
     try:
         return wrapped(*args, **kwargs)
     finally:
@@ -50,7 +51,7 @@ def serve_http(
     wrapped: Callable[..., Any], _instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Let the application that `FastAPI.build_middleware_stack` makes see to its spans."""
-    return wrap(wrapped(*args, **kwargs), _answer)
+    return wrapt.FunctionWrapper(wrapped(*args, **kwargs), _answer)
 
 
 def _handle(
