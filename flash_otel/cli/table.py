@@ -58,6 +58,9 @@ COMMANDS: Final[dict[str, Command]] = {
         "flash_otel.cli.collector:collector",
         "Run the OpenTelemetry Collector and Jaeger on this machine.",
     ),
+    "doctor": Command(
+        "flash_otel.cli.doctor:doctor", "Examine this installation: what stands in the way."
+    ),
     "demo": Command(
         "flash_otel.cli.demo:demo",
         "Run a real deployment against a stand-in control plane, and show its trace.",

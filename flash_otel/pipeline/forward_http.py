@@ -51,12 +51,16 @@ class HttpTransport:
 
     Args:
         destination: Where to.
+
+    Attributes:
+        date: What the server's clock said with its last answer (HTTP's Date), as far as it did.
     """
 
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
         self._url = urlsplit(destination.url)
         self._connection: HTTPConnection | None = None
+        self.date = ""
 
     def close(self) -> None:
         """Let the connection go."""
@@ -127,6 +131,7 @@ class HttpTransport:
         }
 
     def _judged(self, response: HTTPResponse, content: bytes) -> Answer:
+        self.date = response.getheader("date") or ""
         if response.status in _OK:
             answer = taken(content, is_json=self._destination.protocol == HTTP_JSON)
             return Answer(answer.verdict, self._destination.plain(answer.reason), answer.rejected)

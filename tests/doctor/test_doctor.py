@@ -1,0 +1,417 @@
+"""`flash-otel doctor`: what stands in the way is named, with the next step, and nothing secret."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import time
+from contextlib import closing
+from email.utils import formatdate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cli.processes import flash_otel, keep
+from faults.collectors import BAD, KINDS, HttpCollector, Reply
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flash_otel.doctor import destinations, providers, sources, stores, targets, variables, versions
+from flash_otel.doctor.check import NOTE, OK, PROBLEM, UNKNOWN, Check, verdict
+from flash_otel.pipeline.forward_destinations import Destination
+from flash_otel.testing import recording
+from flash_otel.tracing.targets import TARGETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+PACKAGE = Path(variables.__file__).parents[1]
+CANARY = "canary-6f2d9c41"
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of ours or of OpenTelemetry is set."""
+    for name in list(os.environ):
+        if name.startswith(("FLASH_", "OTEL_", "RUNPOD_")) or name == "PYTHONPATH":
+            monkeypatch.delenv(name)
+
+
+def results(checks: Iterable[Check]) -> dict[str, str]:
+    return {check.name: check.result for check in checks}
+
+
+def only(checks: Iterable[Check]) -> Check:
+    (check,) = checks
+    return check
+
+
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store that holds one deployment, where the environment says."""
+    import flash_otel as api
+
+    with recording() as spans:
+        api.trace_deploy(lambda app_name: app_name)("shop")
+    keep(tmp_path, spans.records)
+    monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "spans.db"))
+    return tmp_path / "spans.db"
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+def examined(folder: Path, *options: str, **env: str) -> tuple[int, list[dict[str, Any]]]:
+    """Run the command; return its status and its checks."""
+    done = flash_otel(folder, "doctor", "--json", *options, env=env)
+    assert done.stderr == ""
+    found = json.loads(done.stdout)
+    assert CANARY not in done.stdout
+    assert found["verdict"] == verdict(Check("", one["result"], "") for one in found["checks"])
+    return done.returncode, found["checks"]
+
+
+def test_a_destination_that_takes_spans(tmp_path: Path) -> None:
+    """An empty batch with the user's own headers is what it is asked; nothing arrives as a span."""
+    with HttpCollector() as collector:
+        variables = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{CANARY}",
+        }
+        _, checks = examined(tmp_path, **variables)
+        assert collector.requests == [[]]
+        assert collector.headers[0]["authorization"] == f"Bearer {CANARY}"
+    found = {one["check"]: one["result"] for one in checks}
+    assert (found["destination"], found["clock"]) == (OK, OK)
+
+
+def test_offline_asks_nobody(tmp_path: Path) -> None:
+    """With --offline nothing is sent."""
+    with HttpCollector() as collector:
+        _, checks = examined(tmp_path, "--offline", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+        assert collector.requests == []
+    assert {one["result"] for one in checks if one["check"] == "destination"} == {NOTE}
+
+
+def test_text(tmp_path: Path) -> None:
+    """The verdict comes first, each check has its mark, and the next step stands below it."""
+    done = flash_otel(tmp_path, "doctor", env={"FLASH_OTEL_STROE": "x\x1b[2J"})
+    assert done.returncode == 1
+    assert done.stdout.startswith("Something stands in the way of tracing.\n")
+    assert "  problem FLASH_OTEL_STROE is no variable of flash_otel\n" in done.stdout
+    assert "          Did you mean FLASH_OTEL_STORE?\n" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_bad_usage(tmp_path: Path) -> None:
+    """A timeout that makes no sense is bad usage."""
+    assert flash_otel(tmp_path, "doctor", "--timeout", "0").returncode == 2
+
+
+def test_verdicts() -> None:
+    """The worst result counts; what could not be examined is less than a problem."""
+    order = [OK, NOTE, UNKNOWN, PROBLEM]
+    for number, worst in enumerate(order):
+        assert verdict(Check("", one, "") for one in order[: number + 1]) == worst
+    assert verdict([]) == OK
+
+
+def test_a_check_that_fails_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An internal error is one topic that cannot be told; the others are examined."""
+    from flash_otel.doctor.examining import examine
+
+    def broken() -> Iterator[Check]:
+        yield from [Check("", OK, "")][1:]
+        raise RuntimeError(CANARY)
+
+    monkeypatch.delenv("FLASH_OTEL_RAISE", raising=False)
+    monkeypatch.setattr(stores, "store", broken)
+    found = dict(examine(None))
+    assert results(found["store"]) == {"store": UNKNOWN}
+    assert CANARY not in found["store"][0].says
+    assert found["versions"]
+    assert found["destinations"]
+
+
+# --- variables ----------------------------------------------------------------------------------
+
+
+def test_every_variable_is_known() -> None:
+    """Whatever FLASH_OTEL_* name the package reads, the doctor knows."""
+    read = {
+        name
+        for file in PACKAGE.rglob("*.py")
+        for name in re.findall(r"FLASH_OTEL_[A-Z][A-Z_]*[A-Z]", file.read_text(encoding="utf-8"))
+    }
+    ours = {name for name in variables.RULES if name.startswith("FLASH_OTEL_")}
+    assert {name for name in read if not name.startswith("FLASH_OTEL_DEMO")} == ours
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "result"),
+    [
+        ("FLASH_OTEL_EXIT_BUDGET", "0.5", OK),
+        ("FLASH_OTEL_EXIT_BUDGET", "half", PROBLEM),
+        ("FLASH_OTEL_EXIT_BUDGET", "61", PROBLEM),
+        ("FLASH_OTEL_PROPAGATION", "auto", OK),
+        ("FLASH_OTEL_PROPAGATION", "child", PROBLEM),
+        ("FLASH_OTEL_DISABLED", "maybe", PROBLEM),
+        ("FLASH_OTEL_BUDGET", "1", PROBLEM),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC", OK),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http", PROBLEM),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd", PROBLEM),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", PROBLEM),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "no pair", PROBLEM),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such/file", PROBLEM),
+        ("OTEL_TRACES_EXPORTER", "otlp,console", OK),
+        ("OTEL_TRACES_EXPORTER", "oltp", PROBLEM),
+        ("OTEL_TRACES_SAMPLER", "sometimes", PROBLEM),
+        ("OTEL_TRACES_SAMPLER", "", OK),
+        ("OTEL_EXPORTER_OTLP_ENDPONT", "http://a", NOTE),
+    ],
+)
+def test_variables(monkeypatch: pytest.MonkeyPatch, name: str, value: str, result: str) -> None:
+    """A value that says nothing, and a name that nothing reads, are told."""
+    monkeypatch.setenv(name, value)
+    assert only(variables.variables()).result == result
+
+
+def test_other_signals_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said for metrics and logs alone is no business of traces."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://a")
+    assert list(variables.variables()) == []
+
+
+def test_values_of_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither headers nor a URL's credentials, right or wrong, are in what is said."""
+    for name, value in {
+        "OTEL_EXPORTER_OTLP_HEADERS": f"{CANARY}",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": f"x-api-key={CANARY}",
+        "FLASH_OTEL_JAEGER_HEADERS": f"authorization=Bearer {CANARY}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://me:{CANARY}@host:4318/?token={CANARY}",
+        "OTEL_RESOURCE_ATTRIBUTES": f"api_key={CANARY}",
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY": f"/no/{CANARY}",
+        "FLASH_OTEL_APIKEY": CANARY,
+    }.items():
+        monkeypatch.setenv(name, value)
+    found = list(variables.variables())
+    assert len(found) == 7
+    assert CANARY not in repr(found)
+
+
+@given(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0")))
+def test_any_value(value: str) -> None:
+    """No value of any variable raises."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in variables.RULES:
+            patched.setenv(name, value)
+        assert len(list(variables.variables())) == len(variables.RULES)
+
+
+# --- the store ----------------------------------------------------------------------------------
+
+
+def test_a_store(stored: Path) -> None:
+    """A whole store of one's own has nothing to complain of."""
+    assert results(stores.store()) == {"store": OK, "store_rights": OK, "store_integrity": OK}
+    stored.chmod(0o644)
+    assert results(stores.store())["store_rights"] == NOTE
+
+
+def test_no_store_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that the first deployment will make is fine; looking makes none."""
+    monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "later" / "spans.db"))
+    assert results(stores.store()) == {"store": OK}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_is_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """That spans are kept nowhere is worth a note."""
+    monkeypatch.setenv("FLASH_OTEL_STORE", "off")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert next(stores.store()).result == NOTE
+
+
+def test_a_planted_store(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A symbolic link in its place is a problem, as the writer would refuse it."""
+    link = stored.with_name("link.db")
+    link.symlink_to(stored)
+    monkeypatch.setenv("FLASH_OTEL_STORE", str(link))
+    assert results(stores.store())["store_rights"] == PROBLEM
+
+
+def test_what_is_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of something else in its place is a problem."""
+    (tmp_path / "spans.db").write_bytes(b"something else" * 1000)
+    monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "spans.db"))
+    assert results(stores.store()) == {"store": PROBLEM}
+
+
+def test_a_damaged_store(stored: Path) -> None:
+    """A page that is overwritten is found, though the store still opens."""
+    with closing(sqlite3.connect(stored)) as plain:
+        plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (size,) = plain.execute("PRAGMA page_size").fetchone()
+        (root,) = plain.execute(
+            "SELECT rootpage FROM sqlite_master WHERE type = 'index' ORDER BY rootpage DESC"
+        ).fetchone()
+    with stored.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+    found = results(stores.store())
+    assert found.get("store_integrity", found["store"]) in (PROBLEM, UNKNOWN)
+
+
+def test_what_waits(stored: Path) -> None:
+    """Spans that wait for a destination are told, with the reason and the command."""
+    from flash_otel.pipeline.forward_cursor import fail, register
+    from flash_otel.pipeline.store import SpanStore
+
+    with SpanStore(stored) as store:
+        register(store.connection, ["grpc http://c:4317"])
+        fail(store.connection, "grpc http://c:4317", "connection refused", 0)
+        store.connection.execute(
+            """UPDATE resources SET attributes = '{"telemetry.distro.name":"flash-otel"}'"""
+        )
+        store.connection.execute("UPDATE destinations SET cursor = 0")
+    found = [check for check in stores.store() if check.name == "waiting"]
+    assert only(found).next_step == "flash-otel push"
+    assert "1 spans wait for grpc http://c:4317 (connection refused)" in found[0].says
+
+
+# --- destinations -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over HTTP and gRPC: one that takes spans, one that wants credentials."""
+    with kind() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", collector.protocol)
+        assert next(destinations.destinations(30)).result == OK
+    with kind(Reply(401, code="UNAUTHENTICATED")) as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        refused = next(destinations.destinations(30))
+    assert refused.result == PROBLEM
+    assert "HEADERS" in refused.next_step
+
+
+@pytest.mark.parametrize("fault", ["refuses", "never answers", "TLS error"])
+def test_bad_destinations(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a problem with its reason, after the time that was given."""
+    with BAD[fault]() as url:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        found = only(destinations.destinations(0.5))
+    assert found.result == PROBLEM
+    assert "no reason" not in found.says
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "expected"), [(0, OK), (20, OK), (-20, OK), (120, NOTE), (-86_400, NOTE)]
+)
+def test_clocks(ahead_s: int, expected: str) -> None:
+    """A server whose clock differs by minutes is told of, whichever goes ahead."""
+
+    class Answered:
+        """A transport whose server has told the time."""
+
+        date = formatdate(time.time() + ahead_s, usegmt=True)
+
+    where = Destination("http/protobuf", "http://collector:4318")
+    assert only(destinations._clock(where, Answered())).result == expected  # type: ignore[arg-type]  # as far as needed
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Nov 2026 99:99:99 GMT"])
+def test_a_server_that_tells_no_time(date: str) -> None:
+    """Without a date that can be read, nothing is said of the clock."""
+
+    class Answered:
+        """A transport whose server has told something else."""
+
+    Answered.date = date  # type: ignore[attr-defined]  # made up here
+    where = Destination("http/protobuf", "http://collector:4318")
+    assert list(destinations._clock(where, Answered())) == []  # type: ignore[arg-type]  # as far as needed
+
+
+# --- providers, places, versions, targets -------------------------------------------------------
+
+
+def test_providers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a provider that somebody else sets, the rest is theirs: the doctor says so."""
+    assert results(providers.providers())["provider"] == OK
+    folder = os.path.join(  # noqa: PTH118 - as opentelemetry-instrument writes it
+        "/usr/lib", "opentelemetry", "instrumentation", "auto_instrumentation"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"/a{os.pathsep}{folder}")
+    launched = next(one for one in providers.providers() if one.name == "provider")
+    assert launched.result == NOTE
+    assert "theirs" in launched.says or "is theirs" in launched.says
+    monkeypatch.setenv("OTEL_PYTHON_TRACER_PROVIDER", "sdk_tracer_provider")
+    named = next(one for one in providers.providers() if one.name == "provider")
+    assert "OTEL_PYTHON_TRACER_PROVIDER" in named.says
+    monkeypatch.setenv("FLASH_OTEL_DISABLED", "1")
+    monkeypatch.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "httpx, runpod_flash")
+    found = results(providers.providers())
+    assert (found["disabled"], found["instrumentation_disabled"]) == (PROBLEM, NOTE)
+
+
+def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker, a pod and a desk are told apart."""
+    assert only(providers.place()).says.startswith("no worker")
+    monkeypatch.setenv("RUNPOD_POD_ID", "pod")
+    assert only(providers.place()).says.startswith("a pod")
+    monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "endpoint")
+    assert only(providers.place()).says.startswith("a deployed worker")
+
+
+def test_flash_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flash that another interpreter has comes with the command that adds flash-otel there."""
+    script = tmp_path / "bin" / "flash"
+    script.parent.mkdir()
+    script.write_text(f"#!{script.parent}/python\nfrom runpod_flash.cli.main import app\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(script.parent))
+    monkeypatch.setattr(versions, "version_of", lambda _name: None)
+    found = next(one for one in versions.versions() if one.name == "flash_elsewhere")
+    assert found.result == PROBLEM
+    assert f"{script.parent}/python -m pip install flash-otel" in found.next_step
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert results(versions.versions())["flash"] == PROBLEM
+
+
+@pytest.mark.parametrize(
+    ("version", "result"), [("1.0.0", OK), ("1.21.0", OK), ("2.0.0rc2", NOTE), ("0.9", NOTE)]
+)
+def test_versions(monkeypatch: pytest.MonkeyPatch, version: str, result: str) -> None:
+    """Versions that are not known are noted, not refused."""
+    monkeypatch.setattr(versions, "version_of", lambda _name: version)
+    monkeypatch.setenv("PATH", "")
+    assert results(versions.versions())["flash"] == result
+
+
+def test_every_target_has_a_purpose() -> None:
+    """Each target of Flash is one that some purpose counts on, and the reverse."""
+    counted = {name for names in targets.PURPOSES.values() for name in names}
+    assert counted == {one.name for one in TARGETS if one.module.startswith("runpod_flash")}
+
+
+def test_a_flash_that_lacks_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no function of the installed version is found for is a problem."""
+    module = tmp_path / "runpod_flash" / "core" / "resources" / "app.py"
+    module.parent.mkdir(parents=True)
+    module.write_text("class FlashApp:\n    async def upload_build(self, tar_path): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = results(targets.targets())
+    assert found.pop("target the artifact's upload") == OK
+    assert set(found.values()) == {PROBLEM}
+
+
+@given(st.binary())
+def test_any_source(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    """A module that cannot be read has no names, and nothing raises."""
+    folder = tmp_path_factory.getbasetemp() / "some_package"
+    folder.mkdir(exist_ok=True)
+    (folder / "module.py").write_bytes(content)
+    sources.names_in(folder, "some_package.module")
