@@ -85,6 +85,7 @@ _OF_OTLP: Final[dict[str, Rule]] = {
 }
 RULES: Final[dict[str, Rule]] = {
     "FLASH_OTEL_CACHE": _anything,
+    "FLASH_OTEL_COLLECTOR_BIN": _anything,
     "FLASH_OTEL_DISABLED": _switch,
     "FLASH_OTEL_EXIT_BUDGET": _seconds,
     "FLASH_OTEL_JAEGER_HEADERS": _pairs,
