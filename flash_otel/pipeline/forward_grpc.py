@@ -44,6 +44,8 @@ _DETAILS: Final = (
     ("CERTIFICATE_VERIFY_FAILED", "TLS: the certificate is not trusted"),
     ("SSL", "TLS handshake failed"),
     ("handshak", "TLS handshake failed"),
+    # In TLS 1.3 a server judges the client's certificate after the client is done (RFC 8446, 2).
+    ("TSI_", "TLS: the server broke it off; it may want a client's certificate"),
 )
 _TOO_LARGE: Final = "larger than max"
 

@@ -26,6 +26,7 @@ TOGETHER: list[tuple[str, list[str]]] = [
         ["production/agent.yaml", "production/gateways-dns.yaml", "reachable.yaml"],
     ),
     ("otelcol", ["otelcol.yaml", "production/gateway.yaml"]),
+    ("otelcol", ["otelcol.yaml", "reachable.yaml", "mutual-tls.yaml"]),
     ("jaeger", ["jaeger.yaml", "production/jaeger-clickhouse.yaml"]),
     ("jaeger", ["jaeger.yaml", "production/jaeger-opensearch.yaml"]),
     ("jaeger", ["production/jaeger-to-kafka.yaml"]),
