@@ -4,7 +4,11 @@
 #   make test    run the tests
 #   make check   run linter, formatter and type checker
 #
-# One more, for the tests against the real Collector and Jaeger (without it they are skipped):
+# Two more. For every goal of speed and size, beside its peer (half an hour, on an idle machine):
+#
+#   make bench   measure, in an environment of its own (VENV-bench), and write docs/performance.md
+#
+# For the tests against the real Collector and Jaeger (without it they are skipped):
 #
 #   make collector  build both, into .cache/collector; needs Go, and minutes, once
 #
@@ -17,7 +21,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check collector clean
+.PHONY: help demo test check bench measure collector clean
 .DELETE_ON_ERROR:
 
 help:
@@ -34,11 +38,18 @@ check: $(STAMPS)/dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# In an environment of its own: a peer brings plugins that the tests must not load.
+bench:
+	@$(MAKE) --no-print-directory VENV=$(VENV)-bench measure
+
+measure: $(STAMPS)/bench
+	$(BIN)/python benchmarks --write docs/performance.md
+
 collector: $(STAMPS)/venv
 	@$(BIN)/python collector/tools/build.py
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-bench
 
 # An environment that exists is kept, whoever made it; the stamp only says that it does.
 $(STAMPS)/venv:
@@ -58,6 +69,10 @@ $(STAMPS)/venv:
 
 $(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
 	$(INSTALL) --editable '.[demo]'
+	@touch $@
+
+$(STAMPS)/bench: $(STAMPS)/venv pyproject.toml requirements/bench.txt
+	$(INSTALL) --requirement requirements/bench.txt --editable '.[demo]'
 	@touch $@
 
 $(STAMPS)/dev: $(STAMPS)/venv pyproject.toml requirements/dev.txt

@@ -1,19 +1,14 @@
-"""Logs: what writing a bracketed line costs, and how fast a log is searched.
-
-Run as `python benchmarks/bench_logs.py`. Paired runs (A B A B ...); only ratios hold.
-"""
+"""Logs: what writing a bracketed line costs, and how fast a log is searched."""
 
 from __future__ import annotations
 
 import logging
 import re
-import statistics
 import tempfile
-import time
-import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from measuring import AT_LEAST, Row, paired, seconds
 from opentelemetry.sdk.trace import TracerProvider
 
 from flash_otel import semconv as sc
@@ -23,7 +18,7 @@ from flash_otel.pipeline.legacy_lines import format_lines
 from flash_otel.pipeline.legacy_table import END, START
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
 PAIRS = 15
 READ: dict[str, Any] = {
@@ -64,22 +59,7 @@ TEMPLATES: list[tuple[str, tuple[object, ...]]] = [
 assert [template % values for template, values in TEMPLATES] == LINES
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """Time one run."""
-    begin = time.perf_counter()
-    run()
-    return time.perf_counter() - begin
-
-
-def compare(what: str, ours: Callable[[], object], peer: Callable[[], object], goal: str) -> None:
-    """Print the median ratio of paired runs."""
-    ours(), peer()
-    pairs = [(seconds(ours), seconds(peer)) for _ in range(PAIRS)]
-    ratio = statistics.median(mine / theirs for mine, theirs in pairs)
-    print(f"{what}: {ratio:.3f} of the peer (x{1 / ratio:.1f} as fast); goal {goal}")
-
-
-def writing(folder: Path) -> None:
+def writing(folder: Path) -> Iterator[Row]:
     """One read's seven lines to a stream, against the same by logging to a file."""
     provider = TracerProvider(shutdown_on_exit=False)
     tracer = provider.get_tracer(sc.SCOPE_NAME)
@@ -105,7 +85,15 @@ def writing(folder: Path) -> None:
                 for template, values in TEMPLATES:
                     logger.info(template, *values)
 
-        compare("one bracketed line / logging.info to a FileHandler", ours, peer, "<= 0.35")
+        yield paired(
+            "bracketed lines to a stream",
+            "`logging.info` to a FileHandler",
+            lambda: seconds(ours) / 7_000 * 1e6,
+            lambda: seconds(peer) / 7_000 * 1e6,
+            rounds=PAIRS,
+            goal=0.35,
+            note="{:.2f} against {:.2f} µs a line",
+        )
     handler.close()
 
 
@@ -115,7 +103,7 @@ NOISE = {
 }
 
 
-def searching(folder: Path, kind: str, megabytes: int = 128) -> None:
+def searching(folder: Path, kind: str, megabytes: int = 64) -> Iterator[Row]:
     """Search a log with few bracketed lines, against `re.match` on each line."""
     path = folder / "worker.log"
     with path.open("w", encoding="utf-8") as stream:
@@ -134,22 +122,21 @@ def searching(folder: Path, kind: str, megabytes: int = 128) -> None:
                 pattern.match(line)
 
     size = path.stat().st_size / 1e6
-    rate = size / min(seconds(ours) for _ in range(5))
-    compare(
-        f"searching a log ({kind} lines) / re.match per line",
-        ours,
-        peer,
-        "<= 0.25 (4 times as fast)",
+    yield paired(
+        f"searching a log ({kind} lines), MB a second",
+        "`re.match` per line",
+        lambda: size / seconds(ours),
+        lambda: size / seconds(peer),
+        rounds=PAIRS,
+        relation=AT_LEAST,
+        goal=4,
+        note="{:.0f} against {:.0f} MB/s",
     )
-    tracemalloc.start()
-    ours()
-    peak = tracemalloc.get_traced_memory()[1] / 1e6
-    tracemalloc.stop()
-    print(f"  {rate:.0f} MB/s; {peak:.1f} MB of memory at most for {size:.0f} MB of log")
 
 
-if __name__ == "__main__":
+def rows() -> Iterator[Row]:
+    """Write lines, then search logs."""
     with tempfile.TemporaryDirectory() as made:
-        writing(Path(made))
+        yield from writing(Path(made))
         for noise in NOISE:
-            searching(Path(made), noise)
+            yield from searching(Path(made), noise)

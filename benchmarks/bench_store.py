@@ -1,8 +1,5 @@
 """What the embedded store takes and gives, beside the SDK's own pipeline.
 
-Each figure is a ratio of two peers measured in turn (A B A B ...) in this very run; the goals are
-printed beside them. Run it on an otherwise idle machine: `python benchmarks/bench_store.py`.
-
 The SDK's peer is a batch processor with the OTLP/HTTP exporter and a sink on loopback in a process
 of its own; its queue is made large enough to lose nothing. Both sides get the same finished spans.
 """
@@ -10,18 +7,19 @@ of its own; its queue is made large enough to lose nothing. Both sides get the s
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from measuring import AT_LEAST, Row, paired, row, seconds
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 
     from flash_otel.records import SpanRecord
 
-ROUNDS = 5
+ROUNDS = 9
 SPANS = 7 * 2_857  # deployments of seven spans
 MILLION = 1_000_000
 ENVIRONMENTS = 50_000
@@ -128,45 +126,82 @@ def create(processor: SpanProcessor) -> None:
 
 
 def through_sdk(feed: Feed, endpoint: str) -> float:
-    """Return the seconds from the first span to the last answer of the collector."""
+    """Return how many spans a second reach the collector, none of them lost."""
     processor = BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint), max_queue_size=2 * SPANS)
-    started = time.perf_counter()
-    feed(processor)
-    processor.force_flush(60_000)
-    took = time.perf_counter() - started
+
+    def run() -> None:
+        feed(processor)
+        processor.force_flush(60_000)
+
+    took = seconds(run)
     processor.shutdown()
     # A peer that lost spans would be no peer.
     assert delivered(endpoint) == SPANS
-    return took
+    return SPANS / took
 
 
 def through_store(feed: Feed, path: Path) -> float:
-    """Return the seconds from the first span to the last commit."""
+    """Return how many spans a second are committed, none of them lost."""
     processor = StoreSpanProcessor(path)
-    started = time.perf_counter()
-    feed(processor)
-    assert processor.force_flush(60_000)
-    took = time.perf_counter() - started
+
+    def run() -> None:
+        feed(processor)
+        assert processor.force_flush(60_000)
+
+    took = seconds(run)
     processor.shutdown()
     with SpanStore(path) as store:
         assert sum(1 for _ in store.spans()) == SPANS
-    return took
+    return SPANS / took
 
 
-def pipeline(folder: Path) -> None:
+def throughput(folder: Path) -> Iterator[Row]:
     """Compare how many spans a second each side brings to its end, losing none."""
-    feeds: dict[str, Feed] = {"handing over finished spans": replay, "making them, too": create}
+    feeds: dict[str, tuple[Feed, float | None]] = {
+        "finished spans": (replay, 2.0),
+        "spans that are made, too": (create, None),
+    }
     with sink() as endpoint:
-        for name, feed in feeds.items():
-            rates = []
-            for number in range(ROUNDS):
-                theirs = SPANS / through_sdk(feed, endpoint)
-                ours = SPANS / through_store(feed, folder / f"{feed.__name__}{number}.db")
-                rates.append((ours / theirs, ours, theirs))
-            ratio, ours, theirs = (statistics.median(side) for side in zip(*rates, strict=True))
-            report(f"spans/s, store over SDK pipeline, {name}", ratio, ">=", 2.0)
-            print(f"     {ours:,.0f} against {theirs:,.0f} spans/s")
-    print(f"     {(folder / 'replay0.db').stat().st_size / SPANS:.0f} B a span")
+        for name, (feed, goal) in feeds.items():
+            files = (folder / f"{feed.__name__}{number}.db" for number in count())
+            yield paired(
+                f"store: {name} per second",
+                "SDK, batch processor and OTLP/HTTP",
+                partial(_into_next, feed, files),
+                partial(through_sdk, feed, endpoint),
+                rounds=ROUNDS,
+                relation=AT_LEAST,
+                goal=goal,
+                note="{:,.0f} against {:,.0f} spans/s",
+            )
+
+
+def _into_next(feed: Feed, files: Iterator[Path]) -> float:
+    return through_store(feed, next(files))
+
+
+def burst(folder: Path) -> Iterator[Row]:
+    """Count what a burst of 20,000 spans loses, each side at its defaults."""
+    lost = []
+    processor = StoreSpanProcessor(folder / "burst.db")
+    replay(processor)
+    assert processor.force_flush(60_000)
+    processor.shutdown()
+    with SpanStore(folder / "burst.db") as store:
+        lost.append(SPANS - sum(1 for _ in store.spans()))
+    with sink() as endpoint:
+        batch = BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint))
+        replay(batch)
+        batch.force_flush(60_000)
+        batch.shutdown()
+        theirs = (SPANS - delivered(endpoint)) / SPANS
+    yield row(
+        f"spans lost in a burst of {SPANS:,}",
+        "spans",
+        lost,
+        goal=0,
+        note=f"SDK's defaults lose {theirs:.0%}",
+    )
 
 
 def fill(path: Path, sample: SpanRecord) -> None:
@@ -188,7 +223,7 @@ def fill(path: Path, sample: SpanRecord) -> None:
         store.write(records())
 
 
-def lookups(folder: Path) -> None:
+def lookups(folder: Path) -> Iterator[Row]:
     """Time what a person asks of a store with a million spans."""
     path = folder / "million.db"
     fill(path, to_record(FINISHED[0]))
@@ -200,55 +235,14 @@ def lookups(folder: Path) -> None:
             "the newest 20 traces": lambda _: store.traces(),
         }
         for name, ask in questions.items():
-            times = []
-            for number in range(200):
-                started = time.perf_counter()
-                assert ask(number * 17)
-                times.append((time.perf_counter() - started) * 1000)
-            report(f"ms, {name} among a million", statistics.median(times), "<=", 2.0)
+            times = [seconds(partial(ask, number * 17)) * 1000 for number in range(200)]
+            yield row(f"store: {name} among a million", "ms", times, goal=2)
 
 
-def on_caller(folder: Path) -> None:
-    """Compare what a span's end costs on the caller's thread."""
-    spans = FINISHED
-    batch = BatchSpanProcessor(InMemorySpanExporter(), max_queue_size=2 * SPANS)
-    store = StoreSpanProcessor(folder / "caller.db")
-    ratios = []
-    for number in range(2 * ROUNDS):
-        some = spans[number * 100 : number * 100 + 100]
-        ratios.append(timed(store, some) / timed(batch, some))
-        store.force_flush()
-        batch.force_flush()
-    store.shutdown()
-    batch.shutdown()
-    ratio = statistics.median(ratios)
-    print(f"     {ratio:8.3f} (no goal)  on_end on the caller's thread, store over batch processor")
-
-
-def timed(processor: BatchSpanProcessor | StoreSpanProcessor, spans: list[ReadableSpan]) -> float:
-    """Return the seconds that a processor's on_end takes for some spans."""
-    started = time.perf_counter()
-    for span in spans:
-        processor.on_end(span)
-    return time.perf_counter() - started
-
-
-def report(what: str, found: float, relation: str, goal: float) -> None:
-    """Print a figure beside its goal."""
-    met = found >= goal if relation == ">=" else found <= goal
-    print(
-        f"{'ok  ' if met else 'MISS'} {found:8.3f} (goal {relation} {goal:g})  {what}", flush=True
-    )
-
-
-def main() -> None:
-    """Run all comparisons."""
+def rows() -> Iterator[Row]:
+    """Fill stores, then ask one."""
     os.environ.pop("OTEL_EXPORTER_OTLP_ENDPOINT", None)
     with tempfile.TemporaryDirectory() as folder:
-        pipeline(Path(folder))
-        on_caller(Path(folder))
-        lookups(Path(folder))
-
-
-if __name__ == "__main__":
-    main()
+        yield from throughput(Path(folder))
+        yield from burst(Path(folder))
+        yield from lookups(Path(folder))

@@ -23,6 +23,10 @@ def recorded_since(started_ns: int, named: str | None) -> list[SpanRecord]:
         named: The store that was asked for; None for the default one.
     """
     from flash_otel.pipeline import options, setup
+
+    # A `flash --help` must not pay for SQLite.
+    if not setup.has_begun():
+        return []
     from flash_otel.pipeline.store import SpanStore, default_path, newest
 
     where = options.resolve(store=named).store

@@ -103,6 +103,8 @@ class Pipeline(forks.ForkAware):
         if self._shared is None:
             from flash_otel.pipeline import processors
 
+            global _begun
+            _begun = True
             self._shared = processors.make(self.options)
         return self._shared
 
@@ -160,6 +162,7 @@ _pipeline: Pipeline | None = None
 _endings: list[Callable[[], None]] = []
 _by_hand: tuple[TracerProvider, Tracer] | None = None
 _disabled: bool | None = None
+_begun = False
 
 
 def configure(options: Options) -> None:
@@ -201,6 +204,11 @@ def tracer() -> Tracer | None:
     if _by_hand is None or _by_hand[0] is not provider:
         _by_hand = (provider, _tracer_of(provider))
     return _by_hand[1]
+
+
+def has_begun() -> bool:
+    """Tell whether a root span has had a tracer of ours in this process."""
+    return _begun
 
 
 def is_off() -> bool:

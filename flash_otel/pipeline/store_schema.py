@@ -24,6 +24,9 @@ _SETTINGS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
     f"PRAGMA journal_size_limit = {16 * 2**20}",
+    # In pages of 4 KiB: as much as the journal may keep. Each checkpoint waits for the disk, and
+    # writes pages of the indices that the next one writes again.
+    "PRAGMA wal_autocheckpoint = 4096",
 )
 
 _V1: Final = (

@@ -176,10 +176,8 @@ class Scope:
             value = find(fact.sources, self.call)
             if value is not MISSING:
                 self._render(fact, value, found)
-        changed = {**self._keep(found), **self._learn(self.spec.recalls)}
-        if changed:
-            self._put(changed)
-            self._teach()
+        self._put({**self._keep(found), **self._learn(self.spec.recalls)})
+        self._teach()
 
     def end(self, error: BaseException | None) -> None:
         """Record the outcome, name the fault that is visible by itself, and end the span."""

@@ -1,8 +1,24 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from report.samples import healthy_deployment, span
+from tracing.interpreter import run_python
 
 from flash_otel.cli.recorded import visible_faults
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOOKING = """
+import sys
+import flash_otel
+from flash_otel.cli.recorded import recorded_since
+flash_otel.instrument(legacy_logs=False, store="spans.db")
+before = recorded_since(0, "spans.db"), "sqlite3" in sys.modules
+flash_otel.trace_deploy(lambda: None)()
+print(before, [one.name for one in recorded_since(0, "spans.db")])
+"""
 
 
 def test_faults_on_spans_are_told_once() -> None:
@@ -14,3 +30,9 @@ def test_faults_on_spans_are_told_once() -> None:
     ]
     assert visible_faults(records) == ["stale_build"]
     assert visible_faults(healthy_deployment()) == []
+
+
+def test_a_process_without_spans_opens_no_store(tmp_path: Path) -> None:
+    """What made no span is not looked for: `flash --help` pays for no database."""
+    told = run_python(LOOKING, tmp_path).stdout
+    assert told.strip() == "([], False) ['flash.deploy']"
