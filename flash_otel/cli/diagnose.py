@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -70,7 +71,17 @@ def diagnose(
         limits=Limits(skew_s=skew, is_running=still_runs),
     )
     _print(found, named, as_json=as_json)
+    if not any(one.timeline for one in found.judged):
+        _tell_unmatched({"--env": env, "--build": build, "--trace": trace})
     return status_of(found)
+
+
+def _tell_unmatched(asked: dict[str, str | None]) -> None:
+    """Say which part of the question nothing recorded is about, and how to see what there is."""
+    words = " ".join(f"{name} {value}" for name, value in asked.items() if value)
+    if words:
+        said = f"nothing that was recorded is about {words}. Leave it out to judge what there is"
+        print(f"flash-otel: {said}, or list the store: flash-otel traces", file=sys.stderr)
 
 
 def status_of(found: "Diagnosis") -> int:

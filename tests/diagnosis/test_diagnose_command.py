@@ -116,6 +116,17 @@ def test_a_question_is_answered(
     assert answer(capsys, option, value)[1]["verdict"] == sc.READ_BEFORE_WRITE
 
 
+def test_a_question_about_nothing_recorded_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name that nobody recorded is named, with how to see what there is."""
+    stored(tmp_path / "spans.db", SCENES[RACE].make())
+    assert run(["diagnose", "--env", "nope"]) == 3
+    assert "recorded is about --env nope." in capsys.readouterr().err
+    assert run(["diagnose", "--env", "production"]) == 1
+    assert "is about" not in capsys.readouterr().err
+
+
 def test_only_what_is_recent_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With --since, older records are left out, of the store and of files alike."""
     made = SCENES[RACE].make()

@@ -234,6 +234,8 @@ def test_a_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
         open_source(tmp_path / "missing")
     with pytest.raises(SourceError, match="cannot be read"):
         open_source("a\x00b")
+    with pytest.raises(SourceError, match="an empty name is no file"):
+        open_source("")
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs rights that can be taken")

@@ -98,7 +98,7 @@ def _without_deployment(case: Case) -> Doubt:
     if case.evidence.empty:
         return Doubt("No deployment, read or call of this kind is recorded.", A_DEPLOYMENT)
     seen = f"{count(len(case.reads), 'read')} and {count(len(case.calls), 'call')}"
-    return Doubt(f"There are {seen}, but no deployment to compare them with.", A_DEPLOYMENT)
+    return Doubt(f"Recorded: {seen}, but no deployment to compare them with.", A_DEPLOYMENT)
 
 
 def _about_reads(case: Case) -> Iterator[Doubt]:

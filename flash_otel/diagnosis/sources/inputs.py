@@ -85,6 +85,8 @@ class Input:
             stream.close()
 
     def _look_up(self, path: Path) -> None:
+        if not self.name:
+            raise SourceError("an empty name is no file")
         try:
             found = path.stat()
             if stat.S_ISDIR(found.st_mode):
