@@ -145,9 +145,12 @@ def _usage(error: Exception) -> str:
 
 
 def _complain(error: CommandError) -> int:
-    print(f"{PROGRAM}: {error.message}", file=sys.stderr)
-    if error.next_step:
-        print(error.next_step, file=sys.stderr)
+    from flash_otel.report.words import clean
+
+    # A message may quote a file's name, a server's answer, or what somebody pasted.
+    print(f"{PROGRAM}: {clean(error.message)}", file=sys.stderr)
+    for line in error.next_step.splitlines():
+        print(clean(line), file=sys.stderr)
     return error.status
 
 

@@ -7,6 +7,7 @@ What is said for traces wins over what is said for every signal
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
@@ -154,10 +155,11 @@ def _protocol() -> str:
 
 def _destination(protocol: str) -> Destination:
     compression = _said("COMPRESSION").lower()
+    url = _grpc_url() if protocol == GRPC else _http_url(protocol)
     return Destination(
         protocol=protocol,
-        url=_grpc_url() if protocol == GRPC else _http_url(protocol),
-        headers=parse_headers(_said("HEADERS")),
+        url=url,
+        headers={**_credentials(url), **parse_headers(_said("HEADERS"))},
         compression=compression if compression in _COMPRESSIONS else "",
         timeout_s=_timeout(_said("TIMEOUT")),
         certificate=_said("CERTIFICATE"),
@@ -195,6 +197,17 @@ def parse_headers(text: str) -> dict[str, str]:
         if equals
     }
     return {name: value for name, value in found.items() if name and (name + value).isprintable()}
+
+
+def _credentials(url: str) -> dict[str, str]:
+    """Read user and password from a URL, as an HTTP client sends them (RFC 7617)."""
+    try:
+        user, at, _ = urlsplit(url).netloc.rpartition("@")
+    except ValueError:  # no URL at all: sending will say so
+        return {}
+    if not at:
+        return {}
+    return {"authorization": f"Basic {b64encode(unquote(user).encode()).decode()}"}
 
 
 def _timeout(text: str) -> float:

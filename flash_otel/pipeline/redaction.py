@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Final
+from urllib.parse import unquote
 
 from flash_otel import manifest as manifests
 
@@ -27,8 +28,12 @@ CACHED_LENGTH: Final = 256
 _SCALARS: Final = (str, bool, int, float)
 
 _SECRET_NAME: Final = re.compile(
-    r"key|token|secret|passw|credential|signature|auth(?!or)", re.IGNORECASE
+    r"key|token|secret|passw|credential|signature|auth(?!or)"
+    r"|(?:^|_)pass(?:$|_)|_(?:pwd|dsn|pat)$",
+    re.IGNORECASE,
 )
+# `name=value,name=value`, percent-encoded: OTEL_EXPORTER_OTLP_HEADERS and its kin.
+_HEADERS_NAME: Final = re.compile(r"headers$", re.IGNORECASE)
 
 # Each row: what to look for, and what stands in its place. The order matters: URLs go first, so
 # that a presigned URL's query goes as a whole.
@@ -109,6 +114,16 @@ def remember_environment(environ: Mapping[str, str] | None = None) -> None:
     """Remember the values that the environment holds under a secret-looking name."""
     found = os.environ if environ is None else environ
     _known.add(value for name, value in found.items() if is_secret_name(name))
+    headers = (value for name, value in found.items() if _HEADERS_NAME.search(name))
+    _known.add(secret for text in headers for secret in _in_headers(text))
+
+
+def _in_headers(text: str) -> Iterator[str]:
+    """Yield the values of headers, as they are and without the name of their scheme."""
+    for pair in text.split(","):
+        value = unquote(pair.partition("=")[2].strip())
+        yield value
+        yield value.rpartition(" ")[2]
 
 
 def remember_manifest(manifest: object) -> None:

@@ -24,6 +24,8 @@ _FOLDER_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
 _OTHERS: Final = 0o077
 _MOST_DAMAGED: Final = 100
+# What SQLite reads and writes beside the file; it would take over what somebody planted there.
+_BESIDE: Final = ("-wal", "-shm", "-journal")
 
 
 def default_path() -> Path:
@@ -96,6 +98,10 @@ def prepare(path: Path) -> None:
     if not os.path.lexists(path):
         _create(path)
     _refuse_unsafe_file(path)
+    for suffix in _BESIDE:
+        beside = path.with_name(path.name + suffix)
+        if os.path.lexists(beside):
+            _refuse_unsafe_file(beside)
     _tighten(path, _FILE_MODE)
 
 

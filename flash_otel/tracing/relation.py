@@ -36,6 +36,8 @@ LINK: Final = "link"
 PARENT: Final = "parent"
 MODES: Final = (AUTO, LINK, PARENT)
 
+_LONGEST_CARRIER: Final = 512  # characters
+
 _PROPAGATOR: Final[TextMapPropagator] = TraceContextTextMapPropagator()
 
 
@@ -83,7 +85,9 @@ forks.in_child(_begin_in_child)
 def read_process_parent() -> None:
     """Read TRACEPARENT and TRACESTATE from the environment, as it is now."""
     names = ("traceparent", "tracestate")
-    carrier = {name: os.environ[name.upper()] for name in names if name.upper() in os.environ}
+    said = {name: os.environ.get(name.upper(), "") for name in names}
+    # No tool has to pass on more than this (W3C Trace Context, 3.3.1.5), and every span carries it.
+    carrier = {name: text for name, text in said.items() if 0 < len(text) <= _LONGEST_CARRIER}
     context = _PROPAGATOR.extract(carrier, Context()) if carrier else None
     valid = context and trace_api.get_current_span(context).get_span_context().is_valid
     _process.parent = context if valid else None

@@ -165,3 +165,27 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path, arguments: list[str]) -> None:
     finally:
         os.close(write_end)
     assert (found.returncode, found.stderr) == (141, b"")
+
+
+HOSTILE = "x\x1b[2J\x1b]8;;http://evil\x07\u202e\n[RUNTIME SYNC] forged\r\x9b31m"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", HOSTILE],
+        ["show", "--store", HOSTILE],
+        ["show", f"--{HOSTILE}"],
+        ["traces", "--env", HOSTILE],
+        ["diagnose", "--from", HOSTILE],
+        ["run", "--", HOSTILE],
+        ["demo", HOSTILE],
+        [HOSTILE],
+    ],
+)
+def test_no_complaint_reaches_the_terminal_as_it_is(tmp_path: Path, arguments: list[str]) -> None:
+    """What somebody has named, or pasted, can neither colour the terminal nor begin a line."""
+    found = flash_otel(tmp_path, *arguments)
+    assert "Traceback" not in found.stderr
+    assert {one for one in found.stdout + found.stderr if not one.isprintable()} <= {"\n"}
+    assert not any(line.startswith("[RUNTIME") for line in found.stderr.splitlines())

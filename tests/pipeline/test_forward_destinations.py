@@ -95,6 +95,15 @@ def test_headers_and_files(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.compression, *files) == ("gzip", "/ca.pem", "/key.pem", "/cert.pem")
 
 
+def test_credentials_of_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    """User and password in the URL go as HTTP clients send them; a header of one's own wins."""
+    found = _one(monkeypatch, **{f"{BASE}ENDPOINT": "https://me:p%40ss@h:1"})
+    assert found.headers == {"authorization": "Basic bWU6cEBzcw=="}
+    assert "ss@" not in repr(found) + found.name + found.host
+    found = _one(monkeypatch, **{f"{BASE}HEADERS": "Authorization=Bearer%20x"})
+    assert found.headers == {"authorization": "Bearer x"}
+
+
 def test_headers_cannot_inject(monkeypatch: pytest.MonkeyPatch) -> None:
     """A header that would begin a new line is left out."""
     assert _one(monkeypatch, **{f"{BASE}HEADERS": "a=b%0d%0aevil: 1"}).headers == {}

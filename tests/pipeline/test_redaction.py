@@ -316,6 +316,32 @@ ENDPOINTS = {
 }
 
 
+def test_other_names_of_secrets() -> None:
+    """Headers hold credentials, too, encoded or with their scheme; a folder's name is none."""
+    remember_environment(
+        {
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS": (
+                "x-team=canary-team-1,authorization=Basic%20Y2FuYXJ5"
+            ),
+            "FLASH_OTEL_JAEGER_HEADERS": "authorization=Bearer canary-bearer",
+            "DB_PASS": "canary-database",
+            "ADMIN_PWD": "canary-admin",
+            "SENTRY_DSN": "canary-of-a-dsn",
+            "GITHUB_PAT": "canary-of-a-pat",
+            "PWD": "/home/somebody/project",
+            "COMPASS_FOLDER": "/opt/compass",
+            "MAX_HEADERSIZE": "16384000",
+        }
+    )
+    told = (
+        "canary-team-1 Y2FuYXJ5 canary-bearer canary-database canary-admin canary-of-a-dsn "
+        "canary-of-a-pat"
+    )
+    assert scrub(told) == " ".join([REDACTED] * 7)
+    plain = "/home/somebody/project /opt/compass 16384000"
+    assert scrub(plain) == plain
+
+
 def test_planted_canaries(monkeypatch: pytest.MonkeyPatch) -> None:
     """No planted secret is in any attribute, event or status; what stands beside them is."""
     monkeypatch.setenv("RUNPOD_API_KEY", CANARY)

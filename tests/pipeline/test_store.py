@@ -310,6 +310,17 @@ def test_a_symbolic_link_is_refused(path: Path) -> None:
     assert not target.exists()
 
 
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+def test_a_file_planted_beside_it_is_refused(path: Path, suffix: str) -> None:
+    """What SQLite would take over from beside the file has to be as safe as the file itself."""
+    SpanStore(path).close()
+    target = path.with_name("target")
+    path.with_name(path.name + suffix).symlink_to(target)
+    with pytest.raises(StoreError, match="symbolic link"):
+        SpanStore(path)
+    assert not target.exists()
+
+
 def test_something_else_in_its_place_is_refused(path: Path) -> None:
     """A folder where the file should be is a clear error."""
     path.mkdir(parents=True)

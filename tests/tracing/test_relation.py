@@ -207,6 +207,19 @@ def test_the_pipeline_that_started_the_process(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
+    "state", ["a=" + "b" * 9999, "no state", "a=\x1b[2J", ",".join(["a=b"] * 99)]
+)
+def test_a_state_that_is_no_good(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    """A malformed or oversized TRACESTATE is left out; the parent stays."""
+    monkeypatch.setenv("TRACEPARENT", f"00-{TRACE}-{SPAN}-01")
+    monkeypatch.setenv("TRACESTATE", state)
+    with recording() as spans:
+        flash_otel.trace_deploy(lambda: None)()
+    assert spans.records[0].parent_span_id == SPAN
+    assert spans.records[0].trace_state in ("", "a=b")
+
+
+@pytest.mark.parametrize(
     "broken",
     [
         "",
