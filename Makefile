@@ -12,6 +12,10 @@
 #
 #   make collector  build both, into .cache/collector; needs Go, and minutes, once
 #
+# And one for the patient:
+#
+#   make soak    ten minutes of deployments and workers against a collector that fails at random
+#
 # PYTHON=/path/to/python chooses the interpreter, VENV=folder where the environment lives.
 
 VENV ?= .venv
@@ -21,7 +25,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench measure collector clean
+.PHONY: help demo test check bench measure collector soak clean
 .DELETE_ON_ERROR:
 
 help:
@@ -47,6 +51,9 @@ measure: $(STAMPS)/bench
 
 collector: $(STAMPS)/venv
 	@$(BIN)/python collector/tools/build.py
+
+soak: $(STAMPS)/dev
+	$(BIN)/python benchmarks/soak.py $(SOAK_ARGS)
 
 clean:
 	rm -rf $(VENV) $(VENV)-bench

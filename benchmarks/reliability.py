@@ -1,172 +1,61 @@
-"""Prints what becomes of ten spans under every fault of a collector, ours and the SDK's alone.
+"""Prints what becomes of spans under every fault that is known, ours and the SDK's alone.
 
-    python benchmarks/reliability.py [--write docs/reliability.md]
+    python benchmarks/reliability.py [--write docs/reliability.md] [--only TEXT]
 
-Every row is a real process with a real (bad) collector on loopback, run for this table: ours
-twice, since a destination that has failed before is not waited for as long.
+Every row is a real process with a real fault, run for this table: ours twice, since what the first
+run leaves is the next one's to send. The whole takes about seven minutes.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 ROOT: Final = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from faults.collectors import BAD, KINDS, Reply  # noqa: E402 - the tests' own collectors
-from faults.victims import ENDINGS, SPANS, Ended, Victim  # noqa: E402 - the same
-
-from flash_otel.pipeline import forward_cursor  # noqa: E402 - the same
-from flash_otel.pipeline.store import SpanStore  # noqa: E402 - the same
+from document import replace_table  # noqa: E402 - behind the path of the tests
+from reliability_flash import kills, large_manifest  # noqa: E402 - the tests' own modules
+from reliability_rows import HEAD, Row, rows_of  # noqa: E402 - the same
+from reliability_scenes import scenes  # noqa: E402 - the same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HEAD: Final = (
-    "fault", "protocol", "with", "exit delay, s", "spans made", "delivered", "waiting", "lost",
-    "duplicated in the store", "lines printed",
-)  # fmt: skip
-TEXT: Final = """# Never late, never lost
 
-What becomes of the spans of a process whose collector is in trouble. flash_otel stores a span
-first and forwards it after: what a collector does not acknowledge waits in the local store and goes
-with the next run, or with `flash-otel push`; `flash-otel status` shows what waits, for whom, since
-when and why.
-
-At exit, flash_otel's own threads have `FLASH_OTEL_EXIT_BUDGET` seconds (0.5 where it is not set). A
-destination that has failed before gets a seventh of it. Not more than one line is printed, and only
-where something waits. On a provider of the application's own, the application's exporters send the
-spans, and their time at exit is theirs.
-
-Printed by `python benchmarks/reliability.py`, from real processes and sockets; the rows of the SDK
-alone (batch processor and OTLP exporter, their defaults) are from the same run. The exit delay is
-measured by the process itself, from its last line to its last exit handler.
-
-{table}
-On the wire a span goes at least once: an acknowledgement that is lost sends it again. In the store
-and in a diagnosis it is unique by trace id and span id.
-
-What a collector refuses for good (HTTP 4xx and 5xx but 429, 502, 503 and 504; the gRPC codes that
-the OTLP specification does not let a client repeat; the rejected part of a partial success) is set
-aside with its reason: `flash-otel push --rejected` sends it again. A batch that is too large is
-split. `Retry-After` and gRPC's RetryInfo are honoured, also by the next process.
-
-Without a store (`FLASH_OTEL_STORE=off`, or in a worker) 4,096 spans wait in memory; of more, the
-oldest healthy ones go first, and `flash.dropped_spans` on the next one that gets out counts them. A
-worker writes what it cannot send to its own log, which a diagnosis can read.
-
-SIGTERM and SIGHUP at their default, in a process with a store: what has ended is stored and, within
-the budget, sent; then the process dies of the very signal. A handler of the host's is left alone.
-"""
+def rows(only: str) -> Iterator[Row]:
+    """Run everything whose fault's name holds a text, one process after another."""
+    for scene in scenes():
+        if only in scene.fault:
+            yield from rows_of(scene)
+    for name, made in (("kill -9", kills), ("manifest of 50 MB", large_manifest)):
+        if only in name or name in only:
+            yield from made()
 
 
-@dataclass(frozen=True)
-class Fate:
-    """What became of the spans of one process."""
-
-    fault: str
-    protocol: str
-    made_with: str
-    ended: Ended
-    delivered: int
-    waiting: int = 0
-    duplicated: int = 0
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """The row of the table."""
-        delay = "-" if self.ended.exit_s is None else f"{self.ended.exit_s:.2f}"
-        lost = SPANS - self.delivered - self.waiting
-        numbers = (SPANS, self.delivered, self.waiting, lost, self.duplicated)
-        lines = len(self.ended.lines)
-        return (self.fault, self.protocol, self.made_with, delay, *map(str, numbers), str(lines))
-
-
-def ours(folder: Path, fault: str, url: str, collector: Any, **more: Any) -> Iterator[Fate]:
-    """Run the process twice with flash_otel."""
-    for attempt in ("flash_otel", "flash_otel, next run"):
-        before = len(set(collector.keys)), _standing(folder)[0]
-        victim = Victim(folder, url, collector.protocol, **more)
-        ended = victim.run()
-        waiting, duplicated = _standing(folder)
-        delivered = len(set(collector.keys)) - before[0]
-        carried = before[1]
-        yield Fate(
-            fault, collector.protocol, attempt, ended, delivered - max(0, carried - waiting),
-            waiting - carried if waiting > carried else 0, duplicated,
-        )  # fmt: skip
-
-
-def alone(folder: Path, fault: str, url: str, collector: Any, **more: Any) -> Fate:
-    """Run the process with the SDK alone."""
-    before = len(set(collector.keys))
-    ended = Victim(folder, url, collector.protocol, with_sdk=True, **more).run()
-    return Fate(fault, collector.protocol, "SDK", ended, len(set(collector.keys)) - before)
-
-
-def _standing(folder: Path) -> tuple[int, int]:
-    """Return how many spans wait, and how many are in the store more than once."""
-    if not (folder / "spans.db").exists():
-        return 0, 0
-    with SpanStore(folder / "spans.db") as store:
-        keys = [record.key for record in store.spans()]
-        waiting = sum(one.waiting for one in forward_cursor.standings(store.connection))
-    return waiting, len(keys) - len(set(keys))
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as name:
-        yield Path(name)
-
-
-def fates() -> Iterator[Fate]:
-    """Run everything, one process after another."""
-    for kind in KINDS:
-        for fault, bad in BAD.items():
-            with _folder() as folder, bad() as url:
-                nobody = kind()
-                yield from ours(folder, fault, url, nobody)
-                yield alone(folder, fault, url, nobody)
-        for fault, replies in _ANSWERING.items():
-            with _folder() as folder, kind(*replies) as collector:
-                yield from ours(folder, fault, collector.url, collector)
-            with _folder() as folder, kind(*replies) as collector:
-                yield alone(folder, fault, collector.url, collector)
-    for ending in ENDINGS:
-        with _folder() as folder, KINDS[0]() as collector:
-            yield next(ours(folder, f"live, {ending}", collector.url, collector, ending=ending))
-
-
-_ANSWERING: Final[dict[str, tuple[Reply, ...]]] = {
-    "live": (),
-    "busy once (503)": (Reply(503, code="UNAVAILABLE"),),
-}
-
-
-def table(rows: list[tuple[str, ...]]) -> str:
+def table(cells: list[tuple[str, ...]]) -> str:
     """Return the rows as a Markdown table."""
-    lines = [HEAD, tuple("---" for _ in HEAD), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    lines = [HEAD, tuple("---" for _ in HEAD), *cells]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def main() -> None:
     """Print the table, and write the document where one is named."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", type=Path, help="the document to write")
+    parser.add_argument("--only", default="", help="only faults whose name holds this")
     arguments = parser.parse_args()
-    rows = []
-    for fate in fates():
-        rows.append(fate.cells)
-        print(" | ".join(fate.cells), flush=True)
+    began = time.monotonic()
+    cells = []
+    for row in rows(arguments.only):
+        cells.append(row.cells)
+        print(" | ".join(row.cells), flush=True)
+    print(f"{time.monotonic() - began:.0f} s")
     if arguments.write is not None:
-        arguments.write.write_text(TEXT.format(table=table(rows)), encoding="utf-8")
+        replace_table(arguments.write, table(cells))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from document import replace_table
 from flaky_collector import FlakyCollector, Key
 
 from flash_otel.demo.artifact import unpack
@@ -256,7 +257,7 @@ def logged(site: Site) -> set[Key]:
         return {one.key for line in lines for one in worker_log.parse_line(line)}
 
 
-def judge(site: Site, memories: list[Memory], failed: int) -> bool:
+def judge(site: Site, memories: list[Memory], failed: int, document: Path | None) -> bool:
     """Print what became of everything; tell whether it is as it should be."""
     collector = site.collector
     collector.heal()
@@ -287,9 +288,12 @@ def judge(site: Site, memories: list[Memory], failed: int) -> bool:
         *((name, count) for name, count in sorted(collector.outcomes.items())),
         *((f"resident size of {one.name}, MiB by quarter", _sizes(one)) for one in memories),
     ]
-    print("\n| | |\n| --- | --- |")
-    for name, value in rows:
-        print(f"| {name} | {value} |")
+    table = "".join(
+        f"| {name} | {value} |\n" for name, value in [("soak", ""), ("---",) * 2, *rows]
+    )
+    print(f"\n{table}")
+    if document is not None:
+        replace_table(document, table)
     return not (
         any(lost.values()) or unexplained or failed or not all(one.is_flat for one in memories)
     )
@@ -306,10 +310,11 @@ def main() -> int:
     parser.add_argument("--deployments", type=int, default=200)
     parser.add_argument("--fetches", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", type=Path, help="the document whose table to replace")
     arguments = parser.parse_args()
     with sites(arguments.seed) as site:
         memories, failed = run(site, arguments)
-        is_good = judge(site, memories, failed)
+        is_good = judge(site, memories, failed, arguments.write)
     print(f"\nseed {arguments.seed}: {'as it should be' if is_good else 'NOT as it should be'}")
     return 0 if is_good else 1
 

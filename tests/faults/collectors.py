@@ -100,6 +100,11 @@ class Collector:
             return reply
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a process that ends lets its connection go."""
+
+
 class HttpCollector(Collector):
     """A collector that speaks OTLP over HTTP; its URL is `url`."""
 
@@ -127,7 +132,7 @@ class HttpCollector(Collector):
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._server.block_on_close = False
         self.url = f"http://127.0.0.1:{self._server.server_port}"

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +139,8 @@ class Victim:
         early: Code before anything is imported.
         before: Code before its work.
         wrapper: A command that runs it.
+        python: The interpreter.
+        killed_after_s: How long after its work it is killed; None where it ends by itself.
         variables: More of its environment.
     """
 
@@ -150,6 +153,8 @@ class Victim:
     early: str = ""
     before: str = ""
     wrapper: tuple[str, ...] = ()
+    python: str = sys.executable
+    killed_after_s: float | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def run(self) -> Ended:
@@ -159,7 +164,7 @@ class Victim:
         script, report = (self.folder / f"{kind}-{number}" for kind in ("victim", "report"))
         script.write_text(self._code())
         with subprocess.Popen(
-            [*self.wrapper, sys.executable, str(script), str(report)],
+            [*self.wrapper, self.python, str(script), str(report)],
             env=self._environment(),
             cwd=self.folder,
             stdout=subprocess.PIPE,
@@ -175,11 +180,14 @@ class Victim:
         return Ended(process.returncode, head + stdout, stderr, told.get("exit_s"))
 
     def _signalled(self, process: subprocess.Popen[str]) -> str:
-        if self.ending not in SIGNALS:
+        number = SIGNALS.get(self.ending)
+        if number is None and self.killed_after_s is None:
             return ""
         assert process.stdout is not None
         head = process.stdout.readline()
-        process.send_signal(SIGNALS[self.ending])
+        if number is None:
+            time.sleep(self.killed_after_s or 0.0)
+        process.send_signal(number or signal.SIGKILL)
         return head
 
     def _code(self) -> str:

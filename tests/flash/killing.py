@@ -46,10 +46,10 @@ REQUESTS: Final = (
 # store's own work, at SQLite's nth statement of a kind.
 POINTS: Final = (
     *((one, moment) for one in REQUESTS for moment in ("before", "after")),
-    ("BEGIN 2", "store"),
-    ("INSERT 3", "store"),
-    ("COMMIT 2", "store"),
-    ("COMMIT 3", "store"),
+    ("BEGIN 4", "store"),
+    ("INSERT 8", "store"),
+    ("INSERT 10", "store"),
+    ("COMMIT 4", "store"),
 )
 LIMIT_S: Final = 60
 # Durations, moments, sizes, and the ids of endpoints.

@@ -1,0 +1,24 @@
+"""Putting a table that was just printed in the place of the one that a document has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def replace_table(document: Path, table: str) -> None:
+    """Replace the Markdown table that begins as this one does.
+
+    Raises:
+        ValueError: The document has none.
+    """
+    text = document.read_text(encoding="utf-8")
+    head = table.split("\n", 1)[0]
+    before, found, rest = text.partition(f"{head}\n")
+    if not found:
+        raise ValueError(f"{document} has no table that begins with {head}")
+    lines = rest.splitlines(keepends=True)
+    after = next((n for n, line in enumerate(lines) if not line.startswith("|")), len(lines))
+    document.write_text(before + table + "".join(lines[after:]), encoding="utf-8")
