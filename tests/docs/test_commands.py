@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 PRINTED = list(dict.fromkeys(command for one in DOCUMENTS for command in commands(one)))
 
-# These need a real `flash` (and a control plane): the folder named here runs them for real.
+# These need a real `flash` (and a control plane), or the real Collector: the folder named here runs
+# them for real.
 REAL_FLASH = {
+    "flash-otel collector": "tests/collector",
     "flash-otel run": "tests/flash",
     "flash-otel verify": "tests/verify",
     "opentelemetry-instrument": "tests/flash",
