@@ -10,6 +10,7 @@ import typer
 
 from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
 from flash_otel.cli.moments import since_ns
+from flash_otel.cli.progress import progressing_later
 from flash_otel.cli.sources import SOURCES, SOURCES_HELP, STORE, Asked, from_jaeger, records_of
 from flash_otel.cli.stored import STORE_HELP
 from flash_otel.diagnosis.order import ASSUMED_SKEW_S
@@ -59,17 +60,25 @@ def diagnose(
     """
     if explain is not None:
         return _explain(explain)
-    from flash_otel.diagnosis import Limits
+    from flash_otel.diagnosis import Limits, SpoolError
     from flash_otel.diagnosis import diagnose as judge
 
     named = sources or [STORE]
-    found = judge(
-        records_of(named, Asked(store, since_ns(since), trace)),
-        environment=env,
-        build_id=build,
-        trace_id=trace,
-        limits=Limits(skew_s=skew, is_running=still_runs),
-    )
+    records = records_of(named, Asked(store, since_ns(since), trace))
+    try:
+        with progressing_later("environments", "judging") as progress:
+            found = judge(
+                records,
+                environment=env,
+                build_id=build,
+                trace_id=trace,
+                limits=Limits(skew_s=skew, is_running=still_runs),
+                progress=progress,
+            )
+    except SpoolError as error:
+        raise CommandError(
+            f"{error}.", "Make room, or narrow it: --since AGE", COULD_NOT_TELL
+        ) from error
     _print(found, named, as_json=as_json)
     if not any(one.timeline for one in found.judged):
         _tell_unmatched({"--env": env, "--build": build, "--trace": trace})

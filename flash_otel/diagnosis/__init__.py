@@ -1,10 +1,12 @@
 """What the spans say: evidence from any source, and the fault that it proves."""
 
+from flash_otel.diagnosis.answer import Diagnosis, Judged
 from flash_otel.diagnosis.case import Limits
 from flash_otel.diagnosis.collecting import collect
-from flash_otel.diagnosis.diagnose import Diagnosis, Judged, diagnose
+from flash_otel.diagnosis.diagnose import diagnose
 from flash_otel.diagnosis.evidence import Evidence
 from flash_otel.diagnosis.findings import Exhibit, Finding
+from flash_otel.diagnosis.spool_error import SpoolError
 
 __all__ = [
     "Diagnosis",
@@ -13,6 +15,7 @@ __all__ = [
     "Finding",
     "Judged",
     "Limits",
+    "SpoolError",
     "collect",
     "diagnose",
 ]

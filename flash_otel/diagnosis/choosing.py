@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flash_otel.diagnosis.deploying import order as age
 from flash_otel.diagnosis.evidence import Evidence
@@ -20,14 +20,30 @@ class Chosen:
     others: int = 0
 
 
-def narrowed(
-    evidence: Evidence,
-    *,
-    environment: str | None = None,
-    build_id: str | None = None,
-    trace_id: str | None = None,
-) -> Evidence:
+class Question(NamedTuple):
+    """What is asked about: ids, or what they begin with; nothing stands for the present.
+
+    Attributes:
+        environment: Id or name of an environment.
+        build_id: A build, or its first characters.
+        trace_id: A trace, or its first digits.
+    """
+
+    environment: str | None = None
+    build_id: str | None = None
+    trace_id: str | None = None
+
+    def __bool__(self) -> bool:
+        """Tell whether something is named."""
+        return any(self)
+
+
+NOW: Final = Question()
+
+
+def narrowed(evidence: Evidence, asked: Question) -> Evidence:
     """Return the reads and calls that match a question for which no deployment is recorded."""
+    environment, build_id, trace_id = asked
 
     def matches(fact: RuntimeFetch | Call) -> bool:
         build = getattr(fact, "build_id", None) or ""
@@ -43,19 +59,14 @@ def narrowed(
     )
 
 
-def choose(
-    evidence: Evidence,
-    *,
-    environment: str | None = None,
-    build_id: str | None = None,
-    trace_id: str | None = None,
-) -> Chosen:
+def choose(evidence: Evidence, asked: Question = NOW) -> Chosen:
     """Choose the deployments that are judged.
 
     A trace or a build names its deployment, an environment its current one. With nothing named,
     it is the environment of the newest deployment, and those that the reads in given files are
     about: an old fault of an environment that nobody asks about says nothing on the present.
     """
+    environment, build_id, trace_id = asked
     known = evidence.deployments
     if trace_id:
         return Chosen(tuple(_of_trace(evidence, trace_id)))

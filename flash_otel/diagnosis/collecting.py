@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]
 
-_DEPLOY_SIDE: Final = frozenset(
+DEPLOY_SIDE: Final = frozenset(
     {
         semconv.DEPLOY,
         semconv.BUILD,
@@ -50,7 +50,7 @@ def collect(records: Iterable[SpanRecord], readbacks: Iterable[Readback] = ()) -
     by_name: dict[str, list[tuple[SpanRecord, Fact]]] = defaultdict(list)
     for record, fact in zip(spans, made, strict=True):
         by_name[record.name].append((record, fact))
-    deploy_side = [pair for name in sorted(_DEPLOY_SIDE) for pair in by_name[name]]
+    deploy_side = [pair for name in sorted(DEPLOY_SIDE) for pair in by_name[name]]
     deployments, rest = deployments_of(deploy_side)
     reads = reads_of(
         [fact for _, fact in by_name[semconv.RUNTIME_FETCH]],
@@ -109,7 +109,7 @@ def _processes(spans: Iterable[SpanRecord]) -> Mapping[str, Process]:
         seen = told.setdefault(instance, record)
         if len(record.resource) > len(seen.resource):
             told[instance] = record
-        if _shows_worker(record):
+        if shows_worker(record):
             workers.add(instance)
     return {
         instance: facts.process_of(record, instance, worker=instance in workers)
@@ -117,7 +117,7 @@ def _processes(spans: Iterable[SpanRecord]) -> Mapping[str, Process]:
     }
 
 
-def _shows_worker(record: SpanRecord) -> bool:
+def shows_worker(record: SpanRecord) -> bool:
     """Tell a deployed worker by its resource, or by the variables that it read on asking."""
     resource = record.resource
     if any(text(resource, name) for name in (semconv.FAAS_INSTANCE, semconv.FAAS_NAME)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from flash_otel.diagnosis.diagnose import Diagnosis, Judged
+    from flash_otel.diagnosis.answer import Diagnosis, Judged
     from flash_otel.diagnosis.findings import Finding
     from flash_otel.diagnosis.timeline import Moment
 
 MOST_JUDGED: Final = 3  # deployments that are shown in full
+MOST_ALIKE: Final = 3  # findings of one code that are shown in full
 SHOW: Final = "flash-otel show {}"
 
 _STYLES: Final = {semconv.NONE: "bold green", semconv.INCONCLUSIVE: "bold yellow"}
@@ -49,15 +51,36 @@ def diagnosis_lines(diagnosis: Diagnosis, page: Page, show: str = SHOW) -> list[
     """Return the lines of a diagnosis."""
     style = _STYLES.get(diagnosis.verdict, _FAULT_STYLE)
     lines: list[Line] = [(Part("Verdict: ", "bold"), Part(diagnosis.verdict, style))]
-    for finding in diagnosis.findings:
-        lines += _finding(finding, page)
+    lines += _findings(diagnosis.findings, page)
     for judged in diagnosis.judged[:MOST_JUDGED]:
         lines += _judged(judged)
-    more = len(diagnosis.judged) - MOST_JUDGED
-    if more > 0:
-        lines += [(), (Part(f"{more} more deployments were judged; --json shows all.", "dim"),)]
+    lines += _others(diagnosis)
     lines += _ending(diagnosis, show)
     return lines
+
+
+def _findings(findings: Sequence[Finding], page: Page) -> Iterator[Line]:
+    """Show the first findings of each code, and how many more there are."""
+    seen: Counter[str] = Counter()
+    for finding in findings:
+        seen[finding.code] += 1
+        if seen[finding.code] <= MOST_ALIKE:
+            yield from _finding(finding, page)
+    for code, number in seen.items():
+        if number > MOST_ALIKE:
+            yield ()
+            yield (Part(f"{code} {page.glyphs.times}{number - MOST_ALIKE} more", "dim"),)
+
+
+def _others(diagnosis: Diagnosis) -> Iterator[Line]:
+    """Say how many deployments were judged that are not shown, by their verdicts."""
+    rest = Counter(one.verdict for one in diagnosis.judged[MOST_JUDGED:])
+    rest.update(dict(diagnosis.left_out))
+    if rest:
+        told = ", ".join(f"{number} {verdict}" for verdict, number in rest.items())
+        total = sum(rest.values())
+        yield ()
+        yield (Part(f"{total} more deployments were judged ({told}); --json shows more.", "dim"),)
 
 
 def _finding(finding: Finding, page: Page) -> Iterator[Line]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from flash_otel.diagnosis.answer import Diagnosis, Judged
     from flash_otel.diagnosis.checks import Check, Match
-    from flash_otel.diagnosis.diagnose import Diagnosis, Judged
     from flash_otel.diagnosis.evidence import Origin
     from flash_otel.diagnosis.findings import Finding
     from flash_otel.diagnosis.timeline import Moment
@@ -25,6 +25,7 @@ def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "missing": list(diagnosis.missing),
         "next_command": diagnosis.command or None,
         "other_environments": diagnosis.others,
+        "left_out": [{"verdict": code, "count": number} for code, number in diagnosis.left_out],
     }
 
 

@@ -1,0 +1,196 @@
+"""Very many records: laid out on disk, judged environment by environment, with the same answer."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import tracemalloc
+from dataclasses import replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from diagnosis.recordings import NOW_NS, TWO, deployment, read, records
+from diagnosis.scenes import SCENES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pipeline.any_records import RECORDS
+
+import flash_otel.diagnosis
+from flash_otel import semconv as sc
+from flash_otel.cli.app import status_of as run
+from flash_otel.diagnosis import Diagnosis, Limits, answer, diagnose, spooled
+from flash_otel.diagnosis.spool import Spool
+from flash_otel.pipeline.store import SpanStore
+from flash_otel.report.diagnosis_json import diagnosis_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from flash_otel.records import SpanRecord
+
+LIMITS: Final = Limits(now_ns=NOW_NS)
+QUESTIONS: Final[tuple[dict[str, str], ...]] = (
+    {},
+    {"environment": "env-prod"},
+    {"environment": "production"},
+    {"build_id": "build-1"},
+    {"trace_id": "0"},
+)
+# What another deployment, another process has of its own.
+_OWN: Final = frozenset(
+    {sc.BUILD_ID, sc.DEPLOYMENT_ID, sc.CODE_DEPLOYMENT_ID, sc.ACTIVE_DEPLOYMENT_ID}
+)
+CHANCE: Final = random.Random(7)  # noqa: S311 - a choice of tests, the same in every run
+PAIRS: Final = CHANCE.sample(list(combinations(SCENES, 2)), 16)
+
+
+def apart(made: list[SpanRecord], mark: str, seconds: float) -> list[SpanRecord]:
+    """Return a recording as of other deployments to the same environments, at another time."""
+    later = int(seconds * 1e9)
+    return [
+        replace(
+            one,
+            trace_id=f"{mark}{one.trace_id[len(mark) :]}",
+            span_id=f"{mark}{one.span_id[len(mark) :]}",
+            parent_span_id=one.parent_span_id and f"{mark}{one.parent_span_id[len(mark) :]}",
+            start_ns=one.start_ns and one.start_ns + later,
+            end_ns=one.end_ns and one.end_ns + later,
+            attributes=_marked(one.attributes, _OWN, mark),
+            resource=_marked(one.resource, {sc.SERVICE_INSTANCE_ID}, mark),
+        )
+        for one in made
+    ]
+
+
+def _marked(said: Any, names: Any, mark: str) -> dict[str, Any]:
+    return {key: f"{value}-{mark}" if key in names else value for key, value in said.items()}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_scene_is_judged_alike(name: str) -> None:
+    """On disk or in memory, every scene has the same verdict, findings, tables and timeline."""
+    made = SCENES[name].make()
+    backwards = made[::-1]
+    for asked in QUESTIONS:
+        expected = diagnose(made, limits=LIMITS, **asked)  # type: ignore[arg-type]  # names only
+        assert diagnose(backwards, limits=LIMITS, in_memory=0, **asked) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_scenes_together_are_judged_alike(one: str, other: str) -> None:
+    """Nor does it matter what else was recorded, before or after."""
+    made = [*SCENES[one].make(), *apart(SCENES[other].make(), "f", 1_000)]
+    for asked in QUESTIONS:
+        expected = diagnose(made, limits=LIMITS, **asked)  # type: ignore[arg-type]  # names only
+        assert diagnose(made, limits=LIMITS, in_memory=0, **asked) == expected  # type: ignore[arg-type]
+
+
+@given(st.lists(RECORDS, max_size=4), st.sampled_from(sorted(sc.SPANS)))
+@settings(max_examples=30)
+def test_any_record_can_be_laid_out(made: list[SpanRecord], name: str) -> None:
+    """Whatever a span holds, it comes back from disk as it was, and diagnosis never raises."""
+    named = [replace(one, name=name) for one in made]
+    with Spool() as spool:
+        spool.write(named)
+        assert list(spool.where("1 ORDER BY spans.id")) == named
+    diagnose(named, limits=LIMITS, in_memory=0)
+
+
+def many(environments: int, *, faulty: int) -> Iterator[SpanRecord]:
+    """Yield a deployment to each of many environments, some with a read in the open window."""
+    sound = [*records(deployment(), read(10, held=TWO))]
+    raced = SCENES["a read in the open window, on one clock"].make()
+    for number in range(environments):
+        made = apart(raced if number < faulty else sound, f"{number + 0xA0000:05x}", number * 100)
+        for one in made:
+            said = {key: _numbered(value, number) for key, value in one.attributes.items()}
+            yield replace(one, attributes=said, origin=f"f.jsonl:{number}")
+
+
+def _numbered(value: Any, number: int) -> Any:
+    """Return a value as another environment's: of its own are its ids and its endpoints."""
+    if isinstance(value, tuple):
+        return tuple(_numbered(one, number) for one in value)
+    if not isinstance(value, str):
+        return value
+    for name in ("env-prod", "gpu0000001", "web0000001"):
+        value = value.replace(name, f"{name}{number}")
+    return value
+
+
+def test_very_many_findings_are_folded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of hundreds of equal findings a report shows a few and counts the rest; JSON is bounded."""
+    from flash_otel.cli.consoles import CommandConsole
+    from flash_otel.report.diagnosis import render_diagnosis
+
+    monkeypatch.setattr(answer, "MOST_JUDGED", 10)
+    faulty, sound = 14, 5
+    told: list[tuple[int, int]] = []
+    found = diagnose(
+        many(faulty + sound, faulty=faulty),
+        limits=LIMITS,
+        in_memory=0,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert found.verdict == sc.READ_BEFORE_WRITE
+    assert len(found.judged) == 10
+    assert found.left_out == ((sc.READ_BEFORE_WRITE, 4), (sc.NONE, sound))
+    assert told[-1] == (faulty + sound, faulty + sound)
+    value = diagnosis_json(found)
+    assert value["left_out"] == [
+        {"verdict": sc.READ_BEFORE_WRITE, "count": 4},
+        {"verdict": sc.NONE, "count": sound},
+    ]
+    assert len(value["findings"]) <= 20
+    render_diagnosis(found, CommandConsole())
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith(f"{sc.READ_BEFORE_WRITE}: ") for line in lines) == 3
+    assert any(line.startswith(sc.READ_BEFORE_WRITE) and "more" in line for line in lines)
+    assert any("more deployments were judged" in line for line in lines)
+    assert len(lines) < 200
+
+
+def test_environments_beyond_the_bound_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those deployed to last are judged; how many others there are is told."""
+    monkeypatch.setattr(spooled, "MOST_ENVIRONMENTS", 4)
+    found = diagnose(many(10, faulty=6), limits=LIMITS, in_memory=0)
+    assert len(found.judged) == 4
+    assert (found.verdict, found.others) == (sc.NONE, 6)
+
+
+def test_memory_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten times as many deployments take no more memory: what was judged is let go."""
+    monkeypatch.setattr(f"{Spool.__module__}.BATCH", 100)
+    peaks = []
+    for number in (30, 300):
+        tracemalloc.start()
+        diagnose(many(number, faulty=0), limits=LIMITS, environment="env-prod7", in_memory=50)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 2 * peaks[0]
+
+
+def test_a_full_disk_is_an_error_with_a_next_step(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Where records cannot be laid out, the error names the cause and what to do."""
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    def on_disk(made: Iterator[SpanRecord], **asked: Any) -> Diagnosis:
+        return diagnose(made, in_memory=0, **asked)
+
+    monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
+    monkeypatch.setattr(Spool, "write", full)
+    monkeypatch.setattr(flash_otel.diagnosis, "diagnose", on_disk)
+    with SpanStore(tmp_path / "s.db") as store:
+        store.write(many(2, faulty=0))
+    assert run(["diagnose", "--store", str(tmp_path / "s.db")]) == 3
+    said = capsys.readouterr().err
+    assert "disk is full" in said
+    assert "TMPDIR" in said
