@@ -79,7 +79,7 @@ _RIGHT: Final = {SAID: _is_named, DOUBTED: _is_doubted, SILENT: _accuses_nobody}
 
 
 Diagnose = Callable[[list[str], Path], Named]
-"""Takes what `--from` names, and the store; returns what is named."""
+"""Takes the arguments of `flash-otel diagnose`, and the store; returns what is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Recording:
 
     Attributes:
         case: The case.
-        asked: Source -> what `--from` names of it.
+        asked: Source -> the arguments of `flash-otel diagnose`; none where it holds nothing.
         store: The local store.
     """
 
@@ -115,16 +115,17 @@ def recorded(case: Case, cache: Path | None = None) -> Iterator[Recording]:
         left = run_case(case, folder, cache)
         seen = folder / "seen"
         seen.mkdir()
-        yield Recording(case, lay_out(left, seen), left.store)
+        skew = [] if case.skew_s is None else ["--skew", str(case.skew_s)]
+        asked = {one: found and [*found, *skew] for one, found in lay_out(left, seen).items()}
+        yield Recording(case, asked, left.store)
 
 
-def diagnosed(sources: list[str], store: Path) -> Named:
+def diagnosed(asked: list[str], store: Path) -> Named:
     """Diagnose in a process of its own; `nothing` where there is nothing to read."""
-    if not sources:
+    if not asked:
         return Named(NOTHING)
-    arguments = [part for source in sources for part in ("--from", source)]
     ended = subprocess.run(
-        [sys.executable, "-m", "flash_otel", "diagnose", "--json", *arguments],
+        [sys.executable, "-m", "flash_otel", "diagnose", "--json", *asked],
         env={**os.environ, "FLASH_OTEL_STORE": str(store)},
         stdin=subprocess.DEVNULL,
         capture_output=True,

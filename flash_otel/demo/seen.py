@@ -24,10 +24,14 @@ def lay_out(left: Left, folder: Path) -> dict[str, list[str]]:
     lines = [_bare(log, folder) for log in (*left.deploy_logs, *left.worker_logs)]
     held = [path for path in lines if path.stat().st_size]
     return {
-        STORE: ["store", *map(str, left.worker_logs)],
-        FILE: [str(_otlp_file(left, folder))],
-        LINES: list(map(str, held)),
+        STORE: _from("store", *left.worker_logs),
+        FILE: _from(_otlp_file(left, folder)),
+        LINES: _from(*held),
     }
+
+
+def _from(*sources: Path | str) -> list[str]:
+    return [part for one in sources for part in ("--from", str(one))]
 
 
 def _bare(log: Path, folder: Path) -> Path:

@@ -49,12 +49,12 @@ def test_the_fault_is_named_from_every_source(
     fault's own function, the same recording gets a row that is wrong.
     """
 
-    def in_process(sources: list[str], store: Path) -> Named:
-        if not sources:
+    def in_process(asked: list[str], store: Path) -> Named:
+        if not asked:
             return Named(NOTHING)
         monkeypatch.setenv("FLASH_OTEL_STORE", str(store))
         capsys.readouterr()
-        status_of(["diagnose", "--json", *(part for one in sources for part in ("--from", one))])
+        status_of(["diagnose", "--json", *asked])
         return named(json.loads(capsys.readouterr().out))
 
     with recorded(CASES[name], CACHE) as recording:

@@ -99,6 +99,19 @@ def test_any_evidence_is_judged_alike_in_any_order(
     assert problems(diagnosis_json(found), SCHEMA) == []
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(list(SCENES)), st.data())
+def test_records_that_contradict_each_other_are_judged_alike_in_any_order(
+    name: str, data: st.DataObject
+) -> None:
+    """Of two records of one span, as full as each other, the same one counts in any order."""
+    made = SCENES[name].make()
+    one = data.draw(st.sampled_from([record for record in made if record.attributes]))
+    key = data.draw(st.sampled_from(sorted(one.attributes)))
+    other = replace(one, attributes={**one.attributes, key: data.draw(FEW)})
+    assert judge([*made, other]) == judge([other, *made])
+
+
 # Scenes in which nothing ever went wrong: no later record is needed to clear an earlier one.
 SOUND = [
     name

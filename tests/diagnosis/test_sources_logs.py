@@ -14,7 +14,7 @@ from flash_otel import semconv as sc
 from flash_otel.diagnosis.sources import log_lines
 from flash_otel.diagnosis.sources.log_lines import Found, LogLines
 from flash_otel.diagnosis.sources.log_prefix import time_of, unwrap
-from flash_otel.diagnosis.sources.log_scan import MAX_LINE, Scanner
+from flash_otel.diagnosis.sources.log_scan import _NEAR, MAX_LINE, Scanner
 from flash_otel.pipeline import worker_log
 from flash_otel.pipeline.legacy_lines import ParsedLine, format_lines, parse
 from flash_otel.pipeline.legacy_table import END, START
@@ -91,6 +91,15 @@ def test_no_line_is_lost(parts: list[tuple[bytes, str]], after: bytes, size: int
     for _, line in parts:
         expected = parse(line)
         assert any(one == expected for one in found), line
+
+
+@pytest.mark.parametrize("line", [one for one in ALL if "\n" not in one])
+def test_no_line_is_lost_at_the_border_of_a_stretch(line: str) -> None:
+    """Where rare bytes are near, a stretch is searched: a mark across its border is found too."""
+    rare = b"YP MG YU {_ "
+    for gap in range(_NEAR - 60, _NEAR + 20):
+        data = rare + b"x" * gap + b"\n" + line.encode() + b"\n"
+        assert parsed(data) == [parse(line)], gap
 
 
 ANNOUNCED = st.just(b"2026-01-01T00:00:00Z stderr P ")  # the line goes on in the next one

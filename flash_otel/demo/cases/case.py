@@ -84,6 +84,7 @@ class Case:
         store: What the store and the worker's log can say.
         lines: What bare lines can say.
         beside: The verdict that the code stands beside, where it is not the verdict itself.
+        skew_s: How far clocks may differ, as the diagnosis is told; None for its own assumption.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Case:
     store: str = SAID
     lines: str = SAID
     beside: str = ""
+    skew_s: int | None = None
 
     def expected(self, source: str) -> str:
         """Return what a source can say."""

@@ -47,6 +47,7 @@ WRITING: Final = (
         (Deploy(rules=FAULTS["write ignored, echoed"]), Work(variables=ELSEWHERE)),
         store=DOUBTED,
         lines=DOUBTED,
+        skew_s=600,  # the worker may start late on a slow machine
     ),
     Case(
         "the endpoints alone are dropped, the answer echoes them",
