@@ -214,6 +214,14 @@ FAULTY: Final[dict[str, Scene]] = {
         ),
         sc.ENVIRONMENT_MISMATCH,
     ),
+    "a worker asks for another app's environment": Scene(
+        lambda: records(
+            deployment(2, at=-50, app="other", env_id="env-other", held=STAGING),
+            deployment(),
+            read(10, env_id="env-other", build=2, held=STAGING),
+        ),
+        sc.ENVIRONMENT_MISMATCH,
+    ),
     "a worker asks for an environment that does not exist": Scene(
         lambda: records(
             deployment(),
@@ -415,6 +423,10 @@ FAULTY: Final[dict[str, Scene]] = {
     ),
     "a worker calls another environment, and is answered": Scene(
         lambda: records(deployment(version="1.21.0", env="staging", env_id="env-stag"), sentinel()),
+        sc.CALL_TARGET_MISMATCH,
+    ),
+    "a worker calls another app, and is answered": Scene(
+        lambda: records(deployment(version="1.21.0"), sentinel(app="other")),
         sc.CALL_TARGET_MISMATCH,
     ),
     "a worker that got no answer deploys on its own": Scene(

@@ -175,6 +175,17 @@ def test_what_is_piped_holds_no_escape_sequences_and_is_not_cut() -> None:
     assert cause.strip() in found
 
 
+def test_a_captured_answer_stands_below_its_request() -> None:
+    """The redacted answer of a GraphQL request is shown with it; of a long one, where all is."""
+    said = '{"flashEnvironment": {"id": "e-1", "activeBuildId": null}}'
+    asked = {"graphql.operation.name": "getFlashEnvironment", "flash.graphql.answer": said}
+    found = rendered([span(1, None, "flash.graphql", 0, 1, attributes=asked)])
+    assert "flash.graphql getFlashEnvironment" in found
+    assert f"answer {said}" in found
+    long = {**asked, "flash.graphql.answer": said * 100}
+    assert "--json has all" in rendered([span(1, None, "flash.graphql", 0, 1, attributes=long)])
+
+
 @pytest.mark.parametrize("width", [20, 40, 66, 100, 200])
 def test_a_terminal_gets_lines_that_fit(width: int) -> None:
     """On a terminal labels are cut and sentences wrapped: no line is wider than it."""

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report.samples import OTHER, failed_deployment, healthy_deployment, raised, span
 
+from flash_otel import semconv
 from flash_otel.report.tree import Node, Row, build_forest, culprit, rows, walk
 
 if TYPE_CHECKING:
@@ -124,6 +125,14 @@ def test_long_healthy_branches_are_folded_and_failed_ones_are_not() -> None:
     assert outline(build_forest(records)) == ["root", "  branch +9"]
     failing = [*records[:-1], span(11, 2, "step 11", 11, 12, error="x")]
     assert len(outline(build_forest(failing))) == 11
+
+
+def test_captured_answers_are_never_folded_away() -> None:
+    """Somebody asked to see them: neither repeats nor long healthy branches hide an answer."""
+    answer = {semconv.GRAPHQL_ANSWER: "{}"}
+    asked = [span(n, 2, "flash.graphql", n, n + 1, attributes=answer) for n in range(3, 12)]
+    records = [span(1, None, "root", 0, 99), span(2, 1, "branch", 1, 90), *asked]
+    assert outline(build_forest(records)) == ["root", "  branch", *["    flash.graphql"] * 9]
 
 
 def test_the_innermost_failure_is_the_culprit() -> None:
