@@ -23,10 +23,13 @@ CHANGED: Final = "changed"
 UNSEEN_CALL: Final = "unseen call"
 """The call is made through its module, which the build's search for calls passes over.
 
-It looks for calls of plain names only (`_analyze_cross_calls_ast`, to 1.14.0).
+It looks for calls of plain names only (`_analyze_cross_calls_ast`, 1.14.0-1.21.0).
 """
 UNSEEN_FUNCTION: Final = "unseen function"
-"""The called function stands in a package's `__init__.py`, which the build's scan passes over."""
+"""The called function stands in a package's `__init__.py`, which the build passes over.
+
+`RemoteDecoratorScanner` (1.3.0) to `RuntimeScanner` (1.21.0) skip files of that name.
+"""
 IMAGES: Final = "images"
 """Ready-made images only: nothing that a build could deploy."""
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
 import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -86,3 +87,27 @@ def test_log_holds_both_streams_and_the_exit_code_is_told(tmp_path: Path) -> Non
     command = Command([sys.executable, "-c", code], tmp_path, {})
     assert processes.run(command, tmp_path / "log", 30) == 7
     assert (tmp_path / "log").read_text(encoding="utf-8").split() == ["out", "err"]
+
+
+ANSWERING = "import sys; print('ready', flush=True); print(sys.stdin.readline() + 'heard')"
+
+
+def test_a_process_is_waited_for_and_told(tmp_path: Path) -> None:
+    """A text in its log is waited for; what it is told then reaches its standard input."""
+    log = tmp_path / "log"
+    command = Command([sys.executable, "-c", ANSWERING], tmp_path, {}, subprocess.PIPE)
+    with processes.running(command, log) as process:
+        assert processes.wait_for_text(process, log, b"ready", 60)
+        assert not processes.wait_for_text(process, log, b"heard", 0)
+        processes.tell(process, b"again\n")
+        assert processes.wait(process, 60) == 0
+    assert log.read_text(encoding="utf-8").splitlines() == ["ready", "again", "", "heard"]
+
+
+def test_a_process_that_ends_without_the_text_is_not_waited_for(tmp_path: Path) -> None:
+    """The wait ends with the process, which then hears nothing."""
+    log = tmp_path / "log"
+    command = Command([sys.executable, "-c", ""], tmp_path, {}, subprocess.PIPE)
+    with processes.running(command, log) as process:
+        assert not processes.wait_for_text(process, log, b"ready", 600)
+        processes.tell(process, b"too late\n")

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from flash_otel.demo.artifact import carried_trace_id, unpack
 from flash_otel.demo.joining import worker_spans
 from flash_otel.demo.lines import bracketed_lines
-from flash_otel.demo.project import ALONE, write_project
+from flash_otel.demo.project import (
+    ALONE,
+    CHANGED,
+    IMAGES,
+    UNSEEN_CALL,
+    UNSEEN_FUNCTION,
+    WHOLE,
+    write_project,
+)
 from flash_otel.semconv import CARRIER_KEY
 
 if TYPE_CHECKING:
@@ -46,6 +54,27 @@ def test_older_state_of_the_project_has_no_gpu(tmp_path: Path) -> None:
     folder = write_project(tmp_path / "app", "1.14.0", ALONE)
     assert [file.name for file in folder.iterdir()] == ["api.py"]
     assert "gpu_info" not in (folder / "api.py").read_text(encoding="utf-8")
+
+
+def test_an_edition_replaces_the_one_before(tmp_path: Path) -> None:
+    """A folder holds the modules of its last edition and no others; each of them is Python."""
+    modules = {}
+    for edition in (WHOLE, ALONE, CHANGED, UNSEEN_CALL, UNSEEN_FUNCTION, IMAGES):
+        folder = write_project(tmp_path / "app", "1.14.0", edition)
+        modules[edition] = {
+            str(file.relative_to(folder)): ast.parse(file.read_text(encoding="utf-8"))
+            for file in folder.rglob("*.py")
+        }
+    assert {edition: sorted(found) for edition, found in modules.items()} == {
+        WHOLE: ["api.py", "gpu_worker.py"],
+        ALONE: ["api.py"],
+        CHANGED: ["api.py", "gpu_worker.py"],
+        UNSEEN_CALL: ["api.py", "gpu_worker.py"],
+        UNSEEN_FUNCTION: ["api.py", "gpu/__init__.py"],
+        IMAGES: ["llm.py"],
+    }
+    told = {ast.dump(found["api.py"]) for found in modules.values() if "api.py" in found}
+    assert len(told) == 5
 
 
 def test_bracketed_lines_keep_their_mappings(tmp_path: Path) -> None:

@@ -178,14 +178,15 @@ FAULTS: Final[dict[str, Fault]] = {
     sc.REMOTE_CALLS_UNDETECTED: Fault(
         workers.remote_calls_undetected,
         "A worker called another endpoint without a URL, and never asked the State Manager.",
-        "Call the remote function by its name in the resource's own module, so that the build "
-        "sees it; then deploy again.",
+        "Call the remote function by its plain name, as in `await gpu_info()`, in the resource's "
+        "own module: the build passes over `module.gpu_info()`. Then deploy again.",
         "Find remote calls through imports and attributes, or ask whenever a call is routed.",
     ),
     sc.FUNCTION_UNKNOWN: Fault(
         calls.function_unknown,
         "The registry did not find the called function in the worker's own manifest.",
-        "Check the function's name and that the build finds its module; then deploy again.",
+        "Check the function's name and that the build finds its module: it passes over a "
+        "package's `__init__.py`. Then deploy again.",
         "Raise instead of running the function in place.",
     ),
     sc.CALL_TARGET_MISMATCH: Fault(
