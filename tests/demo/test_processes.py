@@ -101,7 +101,7 @@ def test_a_process_is_waited_for_and_told(tmp_path: Path) -> None:
         assert not processes.wait_for_text(process, log, b"heard", 0)
         processes.tell(process, b"again\n")
         assert processes.wait(process, 60) == 0
-    assert log.read_text(encoding="utf-8").splitlines() == ["ready", "again", "", "heard"]
+    assert log.read_text(encoding="utf-8").splitlines() == ["ready", "again", "heard"]
 
 
 def test_a_process_that_ends_without_the_text_is_not_waited_for(tmp_path: Path) -> None:
