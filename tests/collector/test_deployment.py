@@ -6,6 +6,7 @@ log. What Jaeger's API returns is held against what the deployment's own store h
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -110,6 +111,15 @@ def _arrived(jaeger: Jaeger, result: ScenarioResult) -> list[dict[str, Any]]:
     raise AssertionError("the worker's read did not arrive")
 
 
+def _diagnosed(jaeger: Jaeger, result: ScenarioResult) -> set[str]:
+    """Return the codes that a diagnosis names which sees nothing but Jaeger."""
+    source = ["--from", f"jaeger={jaeger.query_url}", "--trace", str(result.trace_id)]
+    command = [sys.executable, "-m", "flash_otel", "diagnose", "--json", *source]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert ran.returncode in (0, 1), ran.stderr
+    return {finding["code"] for finding in json.loads(ran.stdout)["findings"]}
+
+
 def test_over_http(
     running_collector: Collector,
     running_jaeger: Jaeger,
@@ -174,6 +184,7 @@ def test_over_grpc_with_tls_and_token(
     assert call["status"]["code"] == 2
     assert "gpu_info" in call["status"]["message"]
     assert _plain(call)[semconv.ERROR_TYPE].endswith("RemoteExecutionError")
+    assert _diagnosed(running_jaeger, result) == {"manifest_not_persisted"}
     assert access.token not in str([*groups, call])
     logs = [*result.deploy_logs, result.worker_log]
     assert access.token not in "".join(log.read_text("utf-8") for log in logs)

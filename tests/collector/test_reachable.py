@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+import grpc  # type: ignore[import-untyped]  # ships no types
 import httpx
 import pytest
 from support.otlp import request, span, trace_id, wait_for_spans
@@ -29,6 +30,27 @@ def test_only_the_token_opens(reachable_collector: Collector, access: Access) ->
     assert _post(reachable_collector, access, None) == 401
     assert _post(reachable_collector, access, "Bearer another") == 401
     assert _post(reachable_collector, access, f"Bearer {access.token}") == 200
+
+
+def _export(collector: Collector, access: Access, authorization: str | None) -> str:
+    """Send an empty request over gRPC and return the code of the answer."""
+    trusted = grpc.ssl_channel_credentials(access.authority.read_bytes())
+    service = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+    metadata = [] if authorization is None else [("authorization", authorization)]
+    with grpc.secure_channel(collector.grpc, trusted) as channel:
+        export = channel.unary_unary(service)
+        try:
+            export(b"", metadata=metadata, timeout=30, wait_for_ready=True)
+        except grpc.RpcError as error:
+            return str(error.code().name)
+    return "OK"
+
+
+def test_only_the_token_opens_grpc(reachable_collector: Collector, access: Access) -> None:
+    """The same over gRPC, in its own words."""
+    assert _export(reachable_collector, access, None) == "UNAUTHENTICATED"
+    assert _export(reachable_collector, access, "Bearer another") == "UNAUTHENTICATED"
+    assert _export(reachable_collector, access, f"Bearer {access.token}") == "OK"
 
 
 def test_nothing_goes_in_the_clear(reachable_collector: Collector) -> None:
