@@ -35,6 +35,8 @@ _DEFAULTS: Final = {
     HTTP_JSON: "http://localhost:4318",
     GRPC: "http://localhost:4317",
 }
+# Names that gRPC resolves by itself (grpc/doc/naming.md); nothing is encrypted on them.
+_SOCKETS: Final = frozenset({"unix", "unix-abstract"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _COMPRESSIONS: Final = frozenset({"gzip", "deflate"})
 _DEFAULT_TIMEOUT_S: Final = 10.0
@@ -86,8 +88,10 @@ class Destination:
 
     @property
     def target(self) -> str:
-        """Host and port, for gRPC to connect to."""
+        """Host and port, or a socket's path, for gRPC to connect to."""
         found = urlsplit(self.url)
+        if found.scheme in _SOCKETS:
+            return self.url
         port = found.port or _DEFAULT_PORTS.get(found.scheme, 443)
         host = found.hostname or "localhost"
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -185,7 +189,8 @@ def _grpc_url() -> str:
 
 
 def _with_scheme(url: str, scheme: str) -> str:
-    return url if "://" in url else f"{scheme}://{url}"
+    is_whole = "://" in url or url.partition(":")[0] in _SOCKETS
+    return url if is_whole else f"{scheme}://{url}"
 
 
 def parse_headers(text: str) -> dict[str, str]:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from cli.processes import flash_otel, keep
+from cli.processes import TIMEOUT, environment, flash_otel, keep
 from faults.collectors import HttpCollector, Reply, refusing
 
 from flash_otel.pipeline.forward_cursor import register
@@ -131,3 +137,49 @@ def test_a_damaged_store(tmp_path: Path, command: str) -> None:
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system has no pseudo-terminals")
+def test_an_interrupt_keeps_what_was_taken(tmp_path: Path) -> None:
+    """On a terminal a bar shows how far it is; Ctrl-C ends it at once, and the next goes on."""
+    came, over = threading.Event(), threading.Event()
+
+    def judge(names: list[str]) -> Reply:
+        if "s600" in names and not over.is_set():
+            came.set()
+            over.wait(TIMEOUT)
+        return Reply()
+
+    main_end, terminal = os.openpty()
+    with HttpCollector(judge=judge) as collector:
+        env = waiting(tmp_path, collector.url, 600)
+        with subprocess.Popen(
+            [sys.executable, "-m", "flash_otel", "push"],
+            cwd=tmp_path,
+            env=environment(tmp_path, TERM="xterm", COLUMNS="100", **env),
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+        ) as process:
+            os.close(terminal)
+            try:
+                assert came.wait(TIMEOUT)
+                process.send_signal(signal.SIGINT)
+                shown = _read(main_end)
+                assert process.wait(TIMEOUT) == 130
+            finally:
+                process.kill()
+                over.set()
+        assert "512/600" in shown
+        assert shown.rstrip().endswith("flash-otel: interrupted")
+        assert "Traceback" not in shown
+        assert json.loads(flash_otel(tmp_path, "status", "--json").stdout)[0]["waiting"] == 88
+        assert "88 spans sent" in flash_otel(tmp_path, "push", env=env).stdout
+
+
+def _read(descriptor: int) -> str:
+    """Read a pseudo-terminal until its last writer is gone, and close it."""
+    parts = []
+    with os.fdopen(descriptor, "rb", buffering=0) as file, suppress(OSError):
+        while part := file.read(4096):
+            parts.append(part)
+    return b"".join(parts).decode()

@@ -165,9 +165,12 @@ class GrpcCollector(Collector):
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(_METHOD, handlers),)
         )
-        self.url = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.url = self._listen(self._server)
         self._server.start()
         return self
+
+    def _listen(self, server: Any) -> str:
+        return f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
 
     def __exit__(self, *_: object) -> None:
         self._server.stop(0).wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,13 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # no t
 
 from flash_otel.pipeline.forward import transport_to
 from flash_otel.pipeline.forward_answer import Answer, Verdict
-from flash_otel.pipeline.forward_destinations import HTTP_JSON, Destination
+from flash_otel.pipeline.forward_destinations import HTTP_JSON, Destination, configured
 from flash_otel.pipeline.forward_http import HttpTransport
 from flash_otel.records import SpanRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 RECORDS = [SpanRecord("ab" * 16, f"{n:016x}", None, f"s{n}", "internal", 1, 2) for n in (1, 2)]
 
@@ -209,3 +211,26 @@ def test_a_success_with_a_strange_body() -> None:
     """A proxy's own words in a 200 do not make it a failure."""
     with HttpCollector(Reply(200, body=b"<html>fine</html>")) as collector:
         assert send(collector.url, collector.protocol) == Answer(Verdict.DELIVERED)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sockets in the file system")
+def test_grpc_over_a_socket_in_the_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OTEL_EXPORTER_OTLP_ENDPOINT takes what gRPC resolves by itself, such as `unix:PATH`."""
+    # The path of a socket is short (108 bytes on Linux), and that of a test's folder is not.
+    monkeypatch.chdir(tmp_path)
+
+    class Local(GrpcCollector):
+        """Listens where only this machine's processes come."""
+
+        def _listen(self, server: Any) -> str:
+            server.add_insecure_port("unix:collector.sock")
+            return "unix:collector.sock"
+
+    with Local() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        (destination,) = configured(["otlp_proto_grpc"])
+        with closing(transport_to(destination)) as transport:
+            assert transport.send(RECORDS) == Answer(Verdict.DELIVERED)
+        assert collector.requests == [["s1", "s2"]]
