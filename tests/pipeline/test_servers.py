@@ -29,6 +29,7 @@ REQUESTS = 30
 
 APPLICATION = """
 import os
+from contextlib import asynccontextmanager
 
 import flash_otel
 
@@ -37,11 +38,17 @@ flash_otel.instrument(legacy_logs=False)
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
-app = FastAPI()
-
 @flash_otel.trace_call
 def call(function_name):
     return os.getpid()
+
+@asynccontextmanager
+async def lifespan(app):
+    yield
+    if "LAST_SPAN" in os.environ:
+        call("last")
+
+app = FastAPI(lifespan=lifespan)
 
 @app.get("/sync")
 def sync():
@@ -163,6 +170,19 @@ def test_every_worker_sends_its_own(kind: str, tmp_path: Path) -> None:
         imported = 1 if "--preload" in SERVERS[kind] else 2
         assert len(collector.keys) == REQUESTS + imported, server.log.read_text()
         assert len(set(collector.keys)) == len(collector.keys)
+
+
+def test_the_end_of_an_application(tmp_path: Path) -> None:
+    """A worker that dies of SIGTERM itself, without exit handlers, has sent its last span."""
+    with HttpCollector() as collector:
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "LAST_SPAN": "1"}
+        answers: list[str] = []
+        with serving(tmp_path, SERVERS["uvicorn"], **variables) as server:
+            while len(set(answers)) < 2:  # until both workers are there
+                answers.append(server.get().text)
+            server.end()
+        # Each worker's import, each request, each worker's end.
+        assert len(set(collector.keys)) == 2 + len(answers) + 2, server.log.read_text()
 
 
 PATHS = {"/sync": 200, "/later": 200, "/stream": 200, "/failure": 500}
