@@ -1,0 +1,186 @@
+"""What one Collector and one Jaeger take on this machine: the figures of docs/production.md.
+
+    python benchmarks/production.py [--seconds 20]
+
+The real Collector and Jaeger run from the shipped files; `flash-otel demo --load` sends. CPU time
+is the process's own (/proc/PID/stat): the sender beside it on the same cores does not count.
+Absolute figures are this machine's; take what matters to you on yours. Needs `make collector`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import os
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from support.collector import BUNDLE, Program, Starter, find_binaries
+
+from flash_otel.demo.load import Load, Report, batches, run
+from flash_otel.demo.load_shapes import Copies, shapes
+from flash_otel.pipeline.forward_destinations import Destination
+
+MIB = 1024 * 1024
+NOBODY = "127.0.0.1:9"
+ROOMY = {"OTELCOL_MEMORY_MIB": "4000"}
+FOREVER = 10_000_000
+GATEWAY = [BUNDLE / "production/gateway.yaml"]
+# What takes everything and keeps nothing, in the backend's place.
+SINK = "service: {pipelines: {traces: {processors: [memory_limiter], exporters: [spanmetrics]}}}"
+
+
+def main() -> None:
+    """Measure everything once, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    seconds = parser.parse_args().seconds
+    print(f"{os.cpu_count()} cores, {seconds:.0f} s each\n")
+    wire()
+    starter = Starter(find_binaries())
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(starter, Path(folder), seconds)
+    finally:
+        starter.end()
+
+
+def wire() -> None:
+    """Bytes of a span on the wire: a worker by itself, and a batch of many."""
+    single = Copies(shapes()[0])
+    single.deployment(time.time_ns())
+    worker, spans = single.worker(), shapes()[0].worker.spans
+    (batch, *_) = batches(Load(deployments=100, workers=10, batch=512))
+    for what, body, count in (("one worker", worker, spans), ("batch", batch.body, batch.spans)):
+        packed = len(gzip.compress(body)) / count
+        print(f"wire, {what} of {count} spans: {len(body) / count:.0f} B/span, gzip {packed:.0f}")
+
+
+def measure(starter: Starter, folder: Path, seconds: float) -> None:
+    """Measure each role by itself."""
+    (folder / "sink.yaml").write_text(SINK)
+    backend = starter.collector(folder / "backend", NOBODY, [folder / "sink.yaml"], **ROOMY).grpc
+    plain = starter.collector(folder / "plain", backend, **ROOMY)
+    report("bundled Collector, batches of 512", plain, sent(plain, seconds))
+    report("bundled Collector, each process by itself", plain, sent(plain, seconds, batch=1))
+    plain.stop()
+    gateway = starter.collector(folder / "behind", backend, GATEWAY, **ROOMY)
+    agent = starter.agent(folder / "agent", [gateway], **ROOMY)
+    report("agent, batches of 512", agent, sent(agent, seconds))
+    report("agent, each process by itself", agent, sent(agent, seconds, batch=1))
+    agent.kill()
+    gateway.kill()
+    window(starter, folder, seconds)
+    for share in ("0", "5", "100"):
+        deciding(starter, folder / share, backend, seconds, share)
+    badger(starter, folder, seconds)
+
+
+def window(starter: Starter, folder: Path, seconds: float) -> None:
+    """A gateway that decides nothing while it is measured: what a waiting trace takes in memory."""
+    variables = {"TAIL_WAIT": "10m", "TAIL_TRACES": "10000000", "OTELCOL_MEMORY_MIB": "8000"}
+    gateway = starter.collector(folder / "window", NOBODY, GATEWAY, **variables)
+    sent(gateway, 2)
+    before, spans_before, traces_before = heap(gateway), accepted(gateway), waiting(gateway)
+    done = sent(gateway, seconds)
+    spans, held = accepted(gateway) - spans_before, waiting(gateway) - traces_before
+    grown = heap(gateway) - before
+    print(
+        f"tail window: {held:.0f} traces of {spans / held:.1f} spans, "
+        f"{grown / held / 1024:.1f} KiB a trace, {grown / spans / 1024:.2f} KiB a span"
+    )
+    report("gateway, nothing decided yet", gateway, done)
+    gateway.kill()
+
+
+def deciding(starter: Starter, folder: Path, backend: str, seconds: float, share: str) -> None:
+    """A gateway that decides: its CPU time is taken when no trace waits any more."""
+    variables = {"TAIL_WAIT": "1s", "HEALTHY_PERCENT": share, **ROOMY}
+    gateway = starter.collector(folder, backend, GATEWAY, **variables)
+    before = cpu(gateway.pid)
+    done, _ = sent(gateway, seconds)
+    deadline = time.monotonic() + 60
+    while waiting(gateway) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    kept = metric(gateway, "otelcol_processor_tail_sampling_global_count_traces_sampled", "true")
+    all_traces = metric(gateway, "otelcol_processor_tail_sampling_global_count_traces_sampled")
+    what = f"gateway, {share}% of the healthy, {100 * kept / all_traces:.0f}% of the traces kept"
+    report(what, gateway, (done, cpu(gateway.pid) - before))
+    gateway.kill()
+
+
+def badger(starter: Starter, folder: Path, seconds: float) -> None:
+    """Jaeger with Badger: spans it stores, and what they take on disk."""
+    jaeger = starter.jaeger(folder / "jaeger")
+    spent = cpu(jaeger.pid)
+    destination = Destination("grpc", f"http://{jaeger.otlp}", timeout_s=60)
+    done = run(Load(deployments=FOREVER, seconds=seconds), destination)
+    report("Jaeger with Badger, synchronous writes", jaeger, (done, cpu(jaeger.pid) - spent))
+    jaeger.stop()
+    files = [one for one in (folder / "jaeger/data").rglob("*") if one.is_file()]
+    # Badger makes its value log files large beforehand: what counts is what is allocated.
+    size = sum(one.stat().st_blocks * 512 for one in files)
+    print(f"Badger on disk: {size / done.acknowledged:.0f} B/span ({size / MIB:.0f} MiB)")
+
+
+def sent(program: Program, seconds: float, batch: int = 512) -> tuple[Report, float]:
+    """Load a Collector; return the report, and the CPU seconds that it took."""
+    url = program.url("OTELCOL_HTTP_PORT", "/v1/traces")
+    destination = Destination("http/protobuf", url, compression="gzip", timeout_s=60)
+    before = cpu(program.pid)
+    done = run(Load(deployments=FOREVER, seconds=seconds, batch=batch), destination)
+    return done, cpu(program.pid) - before
+
+
+def report(what: str, program: Program, measured: tuple[Report, float]) -> None:
+    """Print a row."""
+    done, spent = measured
+    refused = done.refused + done.unanswered
+    print(
+        f"{what}: {done.rate:.0f} spans/s acknowledged, {done.acknowledged / spent:.0f} per CPU "
+        f"second, {refused} not, {resident(program.pid):.0f} MiB resident"
+    )
+
+
+def cpu(pid: int) -> float:
+    """CPU seconds of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(pid: int) -> float:
+    """Resident memory of a process, in MiB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MIB
+
+
+def metric(program: Program, name: str, label: str = "") -> float:
+    """Sum of a metric of the Collector's own, or of its series with this label's value."""
+    text = httpx.get(program.url("OTELCOL_TELEMETRY_PORT", "/metrics"), timeout=60).text
+    rows = re.findall(rf"^{name}\w*(\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
+    return sum(float(value) for labels, value in rows if f'"{label}' in labels or not label)
+
+
+def heap(program: Program) -> float:
+    """Bytes of the heap in use; the garbage of now included, so take differences of many."""
+    return metric(program, "otelcol_process_runtime_heap_alloc_bytes")
+
+
+def accepted(program: Program) -> float:
+    """Spans that were taken."""
+    return metric(program, "otelcol_receiver_accepted_spans")
+
+
+def waiting(program: Program) -> float:
+    """Traces that wait for a decision."""
+    return metric(program, "otelcol_processor_tail_sampling_sampling_traces_on_memory")
+
+
+if __name__ == "__main__":
+    main()
