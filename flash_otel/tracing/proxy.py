@@ -30,7 +30,7 @@ else:
 class TracedMethod(_Bound):
     """A traced function as it is found on an instance or on a class."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function, in a span unless tracing is off."""
         if is_off():
             return self.__wrapped__(*args, **kwargs)
@@ -56,7 +56,7 @@ class TracedFunction(_Function):
 
     __bound_function_wrapper__ = TracedMethod
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function, in a span unless tracing is off."""
         if is_off():
             return self.__wrapped__(*args, **kwargs)

@@ -84,6 +84,7 @@ class Traced:
         coroutine = self._run_async(wrapped, instance, args, kwargs)
         return _named(coroutine, self._name, self._qualname)
 
+    # As wrapt calls it: for a method.
     __call__ = call
 
     def _run(

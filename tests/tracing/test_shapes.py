@@ -232,6 +232,20 @@ def test_a_sync_wrapper_of_a_coroutine_function(*, tracing: bool) -> None:
     assert spans.tree() == ["flash.activate"]
 
 
+@pytest.mark.parametrize("tracing", [False, True])
+def test_any_name_of_a_parameter(*, tracing: bool) -> None:
+    """What a parameter is called is the function's business, `self` and `wrapped` included."""
+
+    def give(self: int, wrapped: int, instance: int = 0, args: int = 0, kwargs: int = 0) -> int:
+        return self + wrapped + instance + args + kwargs
+
+    traced = flash_otel.trace_call(give)
+    method = flash_otel.trace_call(Client.undecorated)
+    with recording() if tracing else nullcontext():
+        assert traced(self=1, wrapped=2, instance=3, args=4, kwargs=5) == 15
+        assert method(self=Client(), build_id="b-1")["build_id"] == "b-1"
+
+
 def test_generators_stay_generators(spans: Recorded) -> None:
     """A generator or an async generator comes back as the very object that was made."""
     made: list[Any] = []
