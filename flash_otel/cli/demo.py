@@ -21,6 +21,13 @@ def demo(
         bool,
         typer.Option("--all", help="Inject every fault, diagnose each, and print the matrix."),
     ] = False,
+    jaeger: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Deployment and worker send to OTEL_EXPORTER_OTLP_*; show what this Jaeger got.",
+        ),
+    ] = None,
     load: Annotated[
         bool,
         typer.Option("--load", help="Replay recorded deployments against an OTLP endpoint."),
@@ -77,7 +84,19 @@ def demo(
     if scenario not in names:
         raise CommandError(f"there is no scenario {scenario!r}.", f"Choose one: {', '.join(names)}")
     version = version or DEFAULT_VERSION
-    return run_demo(scenario, version=version, keep=keep, json_output=as_json)
+    _require_endpoint(jaeger)
+    return run_demo(scenario, version=version, keep=keep, json_output=as_json, jaeger=jaeger)
+
+
+def _require_endpoint(jaeger: str | None) -> None:
+    from flash_otel.cli.errors import CommandError
+    from flash_otel.demo.remote import ENDPOINT_VARIABLES, names_an_endpoint
+
+    if jaeger and not names_an_endpoint():
+        raise CommandError(
+            "--jaeger needs an OTLP endpoint to send to.",
+            f"Name one: {ENDPOINT_VARIABLES[0]}=http://localhost:4318",
+        )
 
 
 def _matrix() -> int:

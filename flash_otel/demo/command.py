@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from flash_otel.demo import remote
 from flash_otel.demo.lines import bracketed_lines
 from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS, Scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from flash_otel.demo.result import ScenarioResult
     from flash_otel.diagnosis import Diagnosis
@@ -39,6 +40,7 @@ def run_demo(
     version: str = DEFAULT_VERSION,
     keep: bool = False,
     json_output: bool = False,
+    jaeger: str | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> int:
     """Run a scenario with the real Flash and print what came of it.
@@ -52,6 +54,8 @@ def run_demo(
         version: Version of runpod-flash, installed once into the user's cache.
         keep: Keep the logs and the store, and say where they are.
         json_output: Print JSON instead of text.
+        jaeger: Let the worker send to where the OTEL_EXPORTER_OTLP_* variables say, as the
+            deployment does, and show what arrived at this Jaeger; the store is not looked at.
         on_progress: Where progress goes instead of standard error.
 
     Returns:
@@ -64,18 +68,24 @@ def run_demo(
         progress(f"There is no scenario {scenario!r}. Choose one of: {', '.join(SCENARIOS)}.")
         return BAD_USAGE
     with _workdir(keep) as workdir:
-        result = _run(chosen, version, workdir, progress)
-        if result is None:
+        changes = remote.worker_variables() if jaeger else None
+        result = _run(chosen, version, workdir, progress, changes)
+        seen = _seen(result, jaeger, progress) if result else None
+        if result is None or seen is None:
             return COULD_NOT_TELL
         show = _print_json if json_output else _print_text
-        show(chosen, result, _joined_trace(result), _diagnosis(result))
+        show(chosen, result, *seen)
         if keep:
             progress(f"Kept in {workdir}: flash-otel show --store {result.store}")
     return RAN if _came_out(chosen, result, progress) else COULD_NOT_TELL
 
 
 def _run(
-    scenario: Scenario, version: str, workdir: Path, progress: Callable[[str], None]
+    scenario: Scenario,
+    version: str,
+    workdir: Path,
+    progress: Callable[[str], None],
+    worker_changes: Mapping[str, str | None] | None,
 ) -> ScenarioResult | None:
     try:
         from flash_otel.demo.environment import EnvironmentSetupError
@@ -86,10 +96,33 @@ def _run(
         progress(_EXTRA)
         return None
     try:
-        return run_scenario(scenario.name, workdir=workdir, version=version, on_progress=progress)
+        return run_scenario(
+            scenario.name,
+            workdir=workdir,
+            version=version,
+            worker_changes=worker_changes,
+            on_progress=progress,
+        )
     except (EnvironmentSetupError, RuntimeError, TimeoutError) as error:
         progress(str(error))
         return None
+
+
+def _seen(
+    result: ScenarioResult, jaeger: str | None, progress: Callable[[str], None]
+) -> tuple[list[SpanRecord], Diagnosis] | None:
+    """Return the trace and the diagnosis: of the store and the worker's log, or of Jaeger alone."""
+    if jaeger is None:
+        return _joined_trace(result), _diagnosis(result)
+    from flash_otel.diagnosis import diagnose
+    from flash_otel.diagnosis.sources.base import SourceError
+
+    try:
+        records = remote.arrived(jaeger, str(result.trace_id))
+    except (SourceError, TimeoutError) as error:
+        progress(str(error))
+        return None
+    return records, diagnose(iter(records))
 
 
 def _joined_trace(result: ScenarioResult) -> list[SpanRecord]:

@@ -7,6 +7,7 @@ log. What Jaeger's API returns is held against what the deployment's own store h
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import pytest
+from cli.processes import flash_otel
 from support.flash import CACHE
 from support.otlp import groups_of, spans_of, wait_for_spans
 
@@ -188,3 +190,27 @@ def test_over_grpc_with_tls_and_token(
     assert access.token not in str([*groups, call])
     logs = [*result.deploy_logs, result.worker_log]
     assert access.token not in "".join(log.read_text("utf-8") for log in logs)
+
+
+def test_the_demo_without_a_shared_store(
+    reachable_collector: Collector, access: Access, running_jaeger: Jaeger, tmp_path: Path
+) -> None:
+    """`demo --jaeger` shows and judges what came through the Collector, over TLS and by token."""
+    url = f"https://{reachable_collector.http_url.removeprefix('http://')}"
+    env = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": url,
+        **access.of_the_sender,
+        "FLASH_OTEL_CACHE": str(CACHE),
+    }
+    asked = ("demo", "environment_mismatch", "--json", "--jaeger", running_jaeger.query_url)
+    nowhere = flash_otel(tmp_path, *asked)
+    assert nowhere.returncode == 2
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT=" in nowhere.stderr
+    ran = flash_otel(tmp_path, *asked, env=env)
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    assert [one["code"] for one in answer["diagnosis"]["findings"]] == ["environment_mismatch"]
+    assert {semconv.DEPLOY, semconv.RUNTIME_FETCH, semconv.CALL} <= set(
+        re.findall(r'"name": "(flash[.a-z]+)"', ran.stdout)
+    )
+    assert access.token not in ran.stdout + ran.stderr

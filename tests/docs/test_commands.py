@@ -33,11 +33,11 @@ REAL_FLASH = {
 # A command with one of these stands for many: only its options are checked.
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b|\.\.\.|[|<>\[]|\bFILE\b")
 
-# `--load` wants an endpoint, which stands as URL: tests/collector/test_load.py has a real one.
+# `--load` and `--jaeger` want an endpoint, which stands as URL: tests/collector has real ones.
 DEMOS = [
     one
     for one in PRINTED
-    if one.startswith("flash-otel demo") and "[" not in one and "--load" not in one
+    if one.startswith("flash-otel demo") and not PLACEHOLDER.search(one) and "--load" not in one
 ]
 MAKES = [one for one in PRINTED if one.startswith("make ")]
 OURS = [one for one in PRINTED if one.startswith("flash-otel ")]
