@@ -137,6 +137,21 @@ def run(folder: Path, how: str, method: str, variables: Mapping[str, str]) -> in
     return int(done.stdout.splitlines()[-1])
 
 
+def run_code(folder: Path, code: str) -> None:
+    """Run code that forks, with a store of its own, to its end."""
+    subprocess.run(
+        [sys.executable, "-c", dedent(code)],
+        check=True,
+        timeout=TIMEOUT_S,
+        cwd=folder,
+        env={
+            **os.environ,
+            "FLASH_OTEL_STORE": str(folder / "spans.db"),
+            "FLASH_OTEL_RAISE": "1",
+        },
+    )
+
+
 def stored(folder: Path) -> list[SpanRecord]:
     with SpanStore(folder / "spans.db") as store:
         return list(store.spans())
@@ -224,14 +239,7 @@ def test_a_lock_that_another_thread_holds(tmp_path: Path) -> None:
         over.set()
         assert os.waitpid(pid, 0)[1] == 0
     """
-    path = tmp_path / "spans.db"
-    subprocess.run(
-        [sys.executable, "-c", dedent(code)],
-        check=True,
-        timeout=TIMEOUT_S,
-        cwd=tmp_path,
-        env={**os.environ, "FLASH_OTEL_STORE": str(path), "FLASH_OTEL_RAISE": "1"},
-    )
+    run_code(tmp_path, code)
     assert [record.name for record in stored(tmp_path)] == ["flash.activate"]
 
 
@@ -263,14 +271,7 @@ def test_nothing_is_half_imported(tmp_path: Path) -> None:
             os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0
     """
-    path = tmp_path / "spans.db"
-    subprocess.run(
-        [sys.executable, "-c", dedent(code)],
-        check=True,
-        timeout=TIMEOUT_S,
-        cwd=tmp_path,
-        env={**os.environ, "FLASH_OTEL_STORE": str(path), "FLASH_OTEL_RAISE": "1"},
-    )
+    run_code(tmp_path, code)
     names = sorted(str(record.attributes["flash.build_id"]) for record in stored(tmp_path))
     assert names == ["b-1", "b-2"]
 
