@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 # A fork that something of ours keeps waiting goes on after this.
 PATIENCE_S: Final = 1.0
+# Longer for an import, which ends, though perhaps late on a busy machine: without it the child
+# would hang.
+IMPORT_S: Final = 10.0
 
 
 class ForkAware:
@@ -39,7 +42,8 @@ _in_child: list[Callable[[], None]] = []
 _before: list[Callable[[], None]] = []
 # Reentrant: who is inside may fork, and a signal handler may come in again.
 _gate = threading.RLock()
-_is_held = False
+# The threads that fork now, and whether each holds the gate.
+_forking: dict[int, bool] = {}
 
 
 @contextmanager
@@ -75,20 +79,26 @@ def _each(step: str, actions: list[Callable[[], None]]) -> None:
 
 
 def _prepare() -> None:
-    global _is_held
-    _is_held = _gate.acquire(timeout=PATIENCE_S)
+    is_held = _gate.acquire(timeout=IMPORT_S)
+    if _forking and not is_held:
+        return  # another thread forks, too: what it has prepared holds for this fork
+    _forking[threading.get_ident()] = is_held
     _each("before a fork", [*_before, *(one.before_fork for one in list(_members))])
 
 
 def _go_on() -> None:
-    if _is_held:
-        _gate.release()
+    me = threading.get_ident()
+    if me not in _forking:
+        return
     _each("after a fork", [one.after_fork_in_parent for one in list(_members)])
+    if _forking.pop(me):
+        _gate.release()
 
 
 def _begin_anew() -> None:
     global _gate
     _gate = threading.RLock()
+    _forking.clear()
     actions = [*_in_child, *(one.after_fork_in_child for one in list(_members))]
     _each("after a fork in the child", actions)
 

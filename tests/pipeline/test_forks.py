@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import warnings
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
@@ -230,7 +232,7 @@ def test_a_lock_that_another_thread_holds(tmp_path: Path) -> None:
 
         threading.Thread(target=hold).start()
         held.wait()
-        forks.PATIENCE_S = 0.01
+        forks.IMPORT_S = 0.01
         pid = os.fork()
         if pid == 0:
             flash_otel.trace_activate(lambda build_id: build_id)("b-1")
@@ -301,8 +303,46 @@ def test_one_that_fails_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) 
     members = [kind() for kind in (Broken, Sound, Broken)]
     for member in members:
         forks.register(member)
-    pid = os.fork()
+    _fork()
+    assert told == ["before", "parent"]
+
+
+def test_two_threads_that_fork_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that waits in vain for the other neither lets go of its locks nor keeps them."""
+    monkeypatch.setattr(forks, "IMPORT_S", 0.01)
+    inside, over = threading.Event(), threading.Event()
+    steps: list[str] = []
+
+    class Slow(forks.ForkAware):
+        """Is prepared by the first thread for as long as the second one forks."""
+
+        def before_fork(self) -> None:
+            steps.append("before")
+            inside.set()
+            over.wait(TIMEOUT_S)
+
+        def after_fork_in_parent(self) -> None:
+            steps.append("after")
+
+    member = Slow()
+    forks.register(member)
+    first = threading.Thread(target=_fork)
+    first.start()
+    assert inside.wait(TIMEOUT_S)
+    _fork()
+    assert steps == ["before"]
+    over.set()
+    first.join(TIMEOUT_S)
+    assert steps == ["before", "after"]
+    assert forks._gate.acquire(blocking=False)
+    forks._gate.release()
+    assert forks._forking == {}
+
+
+def _fork() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that other threads run
+        pid = os.fork()
     if pid == 0:
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
-    assert told == ["before", "parent"]
