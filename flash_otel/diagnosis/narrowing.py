@@ -169,15 +169,17 @@ class Neighbourhood:
 
     def _load_lines(self) -> None:
         """Load lines that name no known environment: logs given together belong together."""
+        self.take(self._spool.where(f"deploying AND lines AND build IS NULL {_LAST} {MOST}"))
         known = "SELECT value FROM environments"
+        others = list(self._spool.rows(f"{known} LIMIT 2"))
+        for (environment,) in others:
+            rest = f"AND deploying {_LAST} 1"
+            self.take_whole(self._spool.among("environment", [environment], rest))
+        if len(others) > 1:
+            return  # of several environments, nothing tells to which such lines belong
         foreign = f"(environment IS NULL OR environment NOT IN ({known}))"
         where = f"lines AND NOT deploying AND {foreign}"
         self._sampled(lambda sample: self._spool.where(f"{where} {sample}"))
-        self.take(self._spool.where(f"deploying AND lines AND build IS NULL {_LAST} {MOST}"))
-        others = self._spool.rows(f"{known} LIMIT 2")
-        for (environment,) in list(others):
-            rest = f"AND deploying {_LAST} 1"
-            self.take_whole(self._spool.among("environment", [environment], rest))
 
     def _load_processes(self) -> None:
         """Load what the same workers did otherwise, and what workers provisioned or wrote."""

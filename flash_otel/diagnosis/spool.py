@@ -72,6 +72,7 @@ _INDEXES: Final = (
     ),
     "CREATE INDEX by_label ON spans (label, app, deploying, start) WHERE label IS NOT NULL",
     "CREATE INDEX by_making ON spans (start, file, line) WHERE deploying",
+    "CREATE INDEX by_place ON spans (start) WHERE deploying AND lines AND build IS NULL",
     "CREATE INDEX by_odd ON spans (environment, start) WHERE odd",
     "CREATE INDEX by_stray ON spans (name) WHERE NOT deploying AND code IS NULL",
 )
