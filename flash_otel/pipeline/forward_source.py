@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # A forwarder is in no hurry, and must not keep an exit waiting.
 BUSY_MS: Final = 250
+# An answer that is not noted sends its batch again: that is worth waiting for a busy writer.
+_SETTLE_MS: Final = 5_000
 
 Placed = tuple[int, "SpanRecord"]
 
@@ -82,14 +84,14 @@ class StoreSource:
         self._in_use = in_use or threading.Lock()
 
     @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
+    def _opened(self, busy_ms: int = BUSY_MS) -> Iterator[sqlite3.Connection]:
         # Not for ever: a signal handler may have interrupted the very thread that holds it.
-        if not self._in_use.acquire(timeout=BUSY_MS / 1000):
+        if not self._in_use.acquire(timeout=busy_ms / 1000):
             raise StoreBusyError(f"{self._path} is in use by another thread")
         try:
             with (
                 translated(self._path),
-                SpanStore(self._path, busy_ms=BUSY_MS) as store,
+                SpanStore(self._path, busy_ms=busy_ms) as store,
             ):
                 yield store.connection
         finally:
@@ -107,7 +109,7 @@ class StoreSource:
 
     def settle(self, places: Sequence[int], *, rejected: int = 0, reason: str = "") -> None:
         """Move the cursor."""
-        with self._opened() as connection:
+        with self._opened(_SETTLE_MS) as connection:
             cursors.advance(connection, self._name, places, rejected=rejected, reason=reason)
 
     def fail(self, reason: str, wait_s: float | None = None) -> None:

@@ -106,6 +106,8 @@ def test_a_second_interrupt_ends_the_wait(tmp_path: Path) -> None:
     """Ctrl-C while the exit waits for a collector ends it at once, without a traceback."""
     ending = """
         import signal, threading
+        from flash_otel.pipeline import setup
+        assert setup.store(30)
         print('done')
         timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
         timer.daemon = True
@@ -193,7 +195,10 @@ def test_secrets_of_the_headers_are_nowhere(tmp_path: Path) -> None:
     reply = Reply(400, {"x-echo": canary})
     with HttpCollector(reply) as collector:
         url = collector.url.replace("http://", f"http://user:{canary}@")
-        variables = {"OTEL_EXPORTER_OTLP_HEADERS": f"api-key={canary}"}
+        variables = {
+            "OTEL_EXPORTER_OTLP_HEADERS": f"api-key={canary}",
+            "FLASH_OTEL_EXIT_BUDGET": "30",
+        }
         ended = Victim(tmp_path, url, variables=variables).run()
         assert collector.headers[0]["api-key"] == canary
     assert canary not in ended.stdout + ended.stderr

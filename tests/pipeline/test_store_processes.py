@@ -259,8 +259,8 @@ def test_a_lock_that_lasts_is_told_once(path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file size limit")
-def test_a_full_disk_costs_one_line_and_no_span_once_there_is_room(path: Path) -> None:
-    """A file that cannot grow is told of once; when it can again, everything is stored."""
+def test_a_full_disk_costs_no_span_once_there_is_room(path: Path) -> None:
+    """When a file that could not grow can again, everything is stored; there is nothing to tell."""
     code = """
         import resource
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -276,9 +276,7 @@ def test_a_full_disk_costs_one_line_and_no_span_once_there_is_room(path: Path) -
         assert processor.force_flush()
         processor.shutdown()
     """
-    said = finished(code, path).stderr
-    assert said.startswith("flash_otel: spans wait to be stored: ")
-    assert said.count("\n") == 1
+    finished(code, path)
     assert _names(path) == {"before": 1, "large": 50, "after": 1}
 
 
@@ -315,7 +313,8 @@ def test_a_disk_without_space_lets_the_host_go_on(tmp_path: Path) -> None:
     """
     done = finished(code, tmp_path / "spans.db", _small_disk(tmp_path))
     assert done.stdout == "before\n"
-    assert done.stderr.startswith("flash_otel: spans wait to be stored: ")
+    assert done.stderr.startswith("flash_otel: ")
+    assert "stored: " in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -331,5 +330,6 @@ def test_a_disk_that_is_full_from_the_start_lets_the_host_go_on(path: Path) -> N
         processor.shutdown()
     """
     said = finished(code, path).stderr
-    assert said.startswith("flash_otel: spans ")
+    assert said.startswith("flash_otel: ")
+    assert "stored: " in said
     assert said.count("\n") == 1
