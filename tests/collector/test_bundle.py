@@ -25,6 +25,7 @@ VALID = {
     ),
     "second backend, HTTP": ("otelcol", ["otelcol.yaml"], {"SECOND_BACKEND": "otlphttp/second"}),
     "reachable": ("otelcol", ["otelcol.yaml", "reachable.yaml"], {}),
+    "mutual TLS": ("otelcol", ["otelcol.yaml", "reachable.yaml", "mutual-tls.yaml"], {}),
     "jaeger": ("jaeger", ["jaeger.yaml"], {}),
 }
 
