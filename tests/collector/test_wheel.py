@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 BUNDLE = "flash_otel/collector/bundle/"
 
 
-def test_the_wheel_holds_what_compose_mounts(tmp_path: Path) -> None:
-    """Every file that the Compose files name is in the wheel, as it is in the checkout."""
+def test_the_wheel_holds_the_bundle(tmp_path: Path) -> None:
+    """Every configuration, and all that the Compose files name, is in the wheel as it is here."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path)]
     built = subprocess.run([*command, str(ROOT)], capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
@@ -34,6 +34,9 @@ def test_the_wheel_holds_what_compose_mounts(tmp_path: Path) -> None:
         services = yaml.safe_load((ROOT / compose).read_text("utf-8"))["services"]
         mounts = [mount for one in services.values() for mount in one.get("volumes", ())]
         wanted |= {mount.split(":")[0].removeprefix("./") for mount in mounts if mount[0] == "."}
+    configurations = (ROOT / "collector").rglob("*.yaml")
+    files = (one.relative_to(ROOT) for one in configurations)
+    wanted |= {one.as_posix() for one in files if one.parts[1] != "tools"}
     folders = {str(parent) for name in held for parent in PurePosixPath(name).parents}
     assert wanted <= held.keys() | folders
     assert "collector/tls" in folders
