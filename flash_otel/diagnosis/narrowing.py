@@ -14,7 +14,7 @@ from flash_otel.diagnosis.belonging import endpoint_ids
 from flash_otel.diagnosis.collecting import DEPLOY_SIDE, collect
 from flash_otel.diagnosis.facts import instance_of
 from flash_otel.diagnosis.reading import text
-from flash_otel.diagnosis.spool import FETCHES, alias, endpoint
+from flash_otel.diagnosis.spool_rows import FETCHES, alias, endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
