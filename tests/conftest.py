@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 # No test asserts timing: a busy machine must not fail one by hypothesis's own deadline.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# A test run that a shell put into the background ignores SIGINT, and so would all of its children.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

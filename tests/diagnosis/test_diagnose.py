@@ -99,8 +99,8 @@ def test_any_evidence_is_judged_alike_in_any_order(
     assert problems(diagnosis_json(found), SCHEMA) == []
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.sampled_from(list(SCENES)), st.data())
+@settings(max_examples=100)
+@given(st.sampled_from([name for name, one in SCENES.items() if one.make()]), st.data())
 def test_records_that_contradict_each_other_are_judged_alike_in_any_order(
     name: str, data: st.DataObject
 ) -> None:
