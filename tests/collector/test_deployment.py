@@ -202,14 +202,14 @@ def test_the_demo_without_a_shared_store(
         **access.of_the_sender,
         "FLASH_OTEL_CACHE": str(CACHE),
     }
-    asked = ("demo", "environment_mismatch", "--json", "--jaeger", running_jaeger.query_url)
+    asked = ("demo", "stale_build", "--json", "--jaeger", running_jaeger.query_url)
     nowhere = flash_otel(tmp_path, *asked)
     assert nowhere.returncode == 2
     assert "OTEL_EXPORTER_OTLP_ENDPOINT=" in nowhere.stderr
     ran = flash_otel(tmp_path, *asked, env=env)
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
-    assert [one["code"] for one in answer["diagnosis"]["findings"]] == ["environment_mismatch"]
+    assert [one["code"] for one in answer["diagnosis"]["findings"]] == ["stale_build"]
     assert {semconv.DEPLOY, semconv.RUNTIME_FETCH, semconv.CALL} <= set(
         re.findall(r'"name": "(flash[.a-z]+)"', ran.stdout)
     )
