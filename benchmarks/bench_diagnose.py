@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import diagnose
-from flash_otel.diagnosis.sources import open_source
-from flash_otel.diagnosis.sources.store import StoreSource
-from flash_otel.pipeline.legacy_lines import format_lines
-from flash_otel.pipeline.legacy_table import END, START
-from flash_otel.pipeline.otlp_json import encode
-from flash_otel.pipeline.store import SpanStore
+from flash_otel.diagnosis.readers import open_source
+from flash_otel.diagnosis.readers.store import StoreSource
+from flash_otel.lines.format import format_lines
+from flash_otel.lines.table import END, START
+from flash_otel.otlp.decode import encode
 from flash_otel.records import SpanRecord
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,10 +12,10 @@ from measuring import AT_LEAST, Row, paired, seconds
 from opentelemetry.sdk.trace import TracerProvider
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.sources import open_source
-from flash_otel.pipeline.legacy import LegacyLogSpanProcessor
-from flash_otel.pipeline.legacy_lines import format_lines
-from flash_otel.pipeline.legacy_table import END, START
+from flash_otel.diagnosis.readers import open_source
+from flash_otel.lines.format import format_lines
+from flash_otel.lines.processor import LegacyLogSpanProcessor
+from flash_otel.lines.table import END, START
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

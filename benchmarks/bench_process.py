@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from faults.collectors import HttpCollector  # noqa: E402 - the tests' own collector
-from faults.victims import Victim  # noqa: E402 - the same
+from resilience.collectors import HttpCollector  # noqa: E402 - the tests' own collector
+from resilience.victims import Victim  # noqa: E402 - the same
 
 FLASH: Final = "1.21.0"
 IN_FLASH: Final = """

@@ -25,9 +25,9 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from flash_otel.pipeline.convert import to_record
-from flash_otel.pipeline.store import SpanStore
-from flash_otel.pipeline.store_writer import StoreSpanProcessor
+from flash_otel.otlp.from_sdk import to_record
+from flash_otel.store.processor import StoreSpanProcessor
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

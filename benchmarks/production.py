@@ -26,7 +26,7 @@ from support.collector import BUNDLE, Program, Starter, find_binaries
 
 from flash_otel.demo.load import Load, Report, batches, run
 from flash_otel.demo.load_shapes import Copies, shapes
-from flash_otel.pipeline.forward_destinations import Destination
+from flash_otel.export.destination import Destination
 
 MIB = 1024 * 1024
 NOBODY = "127.0.0.1:9"

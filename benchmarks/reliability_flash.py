@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from faults.collectors import HttpCollector, Reply
-from faults.victims import SPANS, Victim
-from flash.killing import POINTS, forking, in_store, keys, killed, push
-from flash.runs import Site
+from e2e.killing import POINTS, forking, in_store, keys, killed, push
+from e2e.runs import Site
 from reliability_rows import Row, standing
+from resilience.collectors import HttpCollector, Reply
+from resilience.victims import SPANS, Victim
 from support.client import Client, deploy
 
 from flash_otel.demo.control_plane import ControlPlane

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from faults.victims import SPANS, Victim
+from resilience.victims import SPANS, Victim
 
-from flash_otel.pipeline import forward_cursor
-from flash_otel.pipeline.otlp_json import decode
-from flash_otel.pipeline.store import SpanStore, newest
-from flash_otel.pipeline.store_spool import waiting
+from flash_otel.otlp.decode import decode
+from flash_otel.store import cursors
+from flash_otel.store.overflow import waiting
+from flash_otel.store.store import SpanStore, newest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,8 +122,8 @@ def standing(store: Path) -> tuple[set[tuple[str, ...]], int]:
         return waits, 0
     with SpanStore(file) as opened:
         keys = [record.key for record in opened.spans()]
-        for one in forward_cursor.standings(opened.connection):
-            due = forward_cursor.due(opened.connection, one.name, one.waiting)
+        for one in cursors.standings(opened.connection):
+            due = cursors.due(opened.connection, one.name, one.waiting)
             waits |= {record.key for _, record in due}
     return waits, len(keys) - len(set(keys))
 

@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from faults.collectors import BAD, KINDS, HttpCollector, Reply
-from faults.disks import CORRUPT, LIMIT, can_mount, full_disk, locked, make_newer, read_only
-from faults.hosts import CLOCK, JUMPS, TASKS, jumping, many_tasks
-from faults.victims import ENDINGS, SPANS
+from resilience.collectors import BAD, KINDS, HttpCollector, Reply
+from resilience.disks import CORRUPT, LIMIT, can_mount, full_disk, locked, make_newer, read_only
+from resilience.hosts import CLOCK, JUMPS, TASKS, jumping, many_tasks
+from resilience.victims import ENDINGS, SPANS
 
-from flash_otel.pipeline.store import SpanStore
-from flash_otel.pipeline.store_schema import VERSION
+from flash_otel.store.schema import VERSION
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -31,7 +31,7 @@ from flash_otel.demo.control_plane import ControlPlane
 from flash_otel.demo.environment import PythonEnvironment, find_environment
 from flash_otel.demo.project import CALLING_RESOURCE, write_project
 from flash_otel.demo.variables import flash_environment, worker_variables
-from flash_otel.pipeline import worker_log
+from flash_otel.export import worker_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -71,8 +71,8 @@ def _begin(job: dict[str, Any]) -> NoReturn:
 
 def _log_ended(file: Path) -> None:
     """Write down the key of each span that is given to the store or to the queue in memory."""
-    from flash_otel.pipeline.forward_memory import MemoryForwarding
-    from flash_otel.pipeline.store_writer import StoreSpanProcessor
+    from flash_otel.export.from_memory import MemoryForwarding
+    from flash_otel.store.processor import StoreSpanProcessor
 
     log = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
@@ -96,9 +96,11 @@ def main() -> None:
     import runpod_flash.runtime.service_registry
 
     import flash_otel
-    from flash_otel.pipeline import forward_memory, provider, store_writer
+    from flash_otel.export import from_memory
+    from flash_otel.pipeline import provider
+    from flash_otel.store import processor
 
-    del runpod_flash, flash_otel, provider, store_writer, forward_memory
+    del runpod_flash, flash_otel, provider, processor, from_memory
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
         trace_runtime_fetch,
         trace_upload,
     )
+    from flash_otel.tracing.extractors import Call
     from flash_otel.tracing.instrumentor import FlashInstrumentor
-    from flash_otel.tracing.sources import Call
 
 __all__ = [
     "Call",
@@ -53,7 +53,7 @@ _DECORATORS = "flash_otel.tracing.decorators"
 _HOMES = {
     **dict.fromkeys(("flush", "instrument", "uninstrument"), "flash_otel.api"),
     "FlashInstrumentor": "flash_otel.tracing.instrumentor",
-    "Call": "flash_otel.tracing.sources",
+    "Call": "flash_otel.tracing.extractors",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flash_otel.pipeline import setup
+from flash_otel.pipeline import pipeline
 from flash_otel.tracing.instrumentor import FlashInstrumentor
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import TracerProvider
 
-    from flash_otel.pipeline.options import LegacyLogs, Propagation
+    from flash_otel.runtime.options import LegacyLogs, Propagation
 
 
 def instrument(
@@ -69,4 +69,4 @@ def flush(seconds: float | None = None) -> bool:
     Returns:
         Whether everything got out in time.
     """
-    return setup.flush(seconds)
+    return pipeline.flush(seconds)

@@ -83,12 +83,12 @@ def test_every_emitted_name_is_in_the_table() -> None:
 
 def test_what_spans_say_is_in_the_table() -> None:
     """Every attribute and span that the table of spans can teach or learn has a meaning."""
-    from flash_otel.tracing import spec
+    from flash_otel.tracing import specs
 
-    specs = [one for one in vars(spec).values() if isinstance(one, spec.SpanSpec)]
-    assert {one.name for one in specs} == set(semconv.SPANS)
+    found = [one for one in vars(specs).values() if isinstance(one, specs.SpanSpec)]
+    assert {one.name for one in found} == set(semconv.SPANS)
     known = {**semconv.ATTRIBUTES, **semconv.STANDARD_ATTRIBUTES}
-    for one in specs:
+    for one in found:
         assert {*one.learns, *one.recalls, *one.teaches} <= set(known)
 
 

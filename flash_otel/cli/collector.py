@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flash_otel.collector.service import Options, Standing
-    from flash_otel.pipeline.store_summary import TraceSummary
+    from flash_otel.store.summary import TraceSummary
 
 _LOG_LINES: Final = 50
 
@@ -214,7 +214,7 @@ def _print_json(found: list[Standing], deployment: TraceSummary | None) -> None:
 
 def _last_deployment() -> TraceSummary | None:
     """Return the last deployment; a store that cannot be read is no reason to say nothing else."""
-    from flash_otel.cli.stored import reading
+    from flash_otel.cli.open_store import reading
     from flash_otel.collector.links import last_deployment
 
     try:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flash_otel.cli.ages import since_ns
 from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
-from flash_otel.cli.moments import since_ns
+from flash_otel.cli.open_store import STORE_HELP
 from flash_otel.cli.progress import progressing_later
 from flash_otel.cli.sources import SOURCES, SOURCES_HELP, STORE, Asked, from_jaeger, records_of
-from flash_otel.cli.stored import STORE_HELP
 from flash_otel.diagnosis.order import ASSUMED_SKEW_S
 
 if TYPE_CHECKING:

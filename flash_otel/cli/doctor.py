@@ -30,9 +30,9 @@ def doctor(
     which adds no span there; --offline leaves that out. Exit status: 0 nothing stands in the way,
     1 a problem was found, 2 bad usage, 3 something could not be examined.
     """
-    from flash_otel.doctor.check import PROBLEM, UNKNOWN, verdict
+    from flash_otel.doctor.checks import PROBLEM, UNKNOWN, verdict
     from flash_otel.doctor.examining import examine
-    from flash_otel.pipeline.redaction import remember_environment
+    from flash_otel.redaction import remember_environment
 
     remember_environment()
     found = list(examine(None if offline else timeout))

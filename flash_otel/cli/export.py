@@ -19,7 +19,7 @@ def export(records: Sequence[SpanRecord], target: str) -> None:
 
     A file that cannot be written is told in one line: the deployment's status stays its own.
     """
-    from flash_otel.pipeline.otlp_json import encode
+    from flash_otel.otlp.decode import encode
 
     try:
         Path(target).write_text(json.dumps(encode(records)) + "\n", encoding="utf-8")
@@ -31,8 +31,8 @@ def export(records: Sequence[SpanRecord], target: str) -> None:
 
 def tell_place(trace_id: str, store: str | None) -> None:
     """In a pipeline (CI is set), say where the recording is: nobody can look for it later."""
-    from flash_otel.pipeline import options
-    from flash_otel.pipeline.store_paths import default_path
+    from flash_otel.runtime import options
+    from flash_otel.store.paths import default_path
 
     if os.environ.get("CI", "").strip().lower() in {"", "0", "false"}:
         return

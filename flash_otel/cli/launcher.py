@@ -13,8 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.cli import elsewhere
 from flash_otel.cli.errors import INTERRUPTED, CommandError
+from flash_otel.runtime import interpreters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,10 +47,10 @@ def prepare(command: Sequence[str]) -> Flash:
         raise CommandError(f"run takes a flash command, not {command[0]!r}.", _EXAMPLE)
     named = word if len(word.parts) > 1 else None
     entry_point = _entry_point()
-    if named is not None and not elsewhere.is_ours(named):
-        raise elsewhere.complaint(named, command)
+    if named is not None and not interpreters.is_ours(named):
+        raise CommandError(*interpreters.explain(named, command))
     if entry_point is None:
-        raise elsewhere.complaint(_on_path(), command)
+        raise CommandError(*interpreters.explain(_on_path(), command))
     return Flash(entry_point, (str(named or _script()), *command[1:]))
 
 
@@ -63,7 +63,7 @@ def _script() -> Path:
     """Return the console script of this interpreter; one on PATH may be another's."""
     installed = Path(sysconfig.get_path("scripts"), "flash")
     on_path = _on_path()
-    if not installed.exists() and on_path is not None and elsewhere.is_ours(on_path):
+    if not installed.exists() and on_path is not None and interpreters.is_ours(on_path):
         return on_path
     return installed
 

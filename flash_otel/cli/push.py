@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, CommandError
-from flash_otel.cli.stored import NOTHING_RECORDED, STORE_HELP, reading
+from flash_otel.cli.open_store import NOTHING_RECORDED, STORE_HELP, reading
 
 if TYPE_CHECKING:
-    from flash_otel.pipeline.forward_batches import Tally
-    from flash_otel.pipeline.forward_destinations import Destination
-    from flash_otel.pipeline.forward_source import StoreSource
-    from flash_otel.pipeline.store import SpanStore
+    from flash_otel.export.batches import Tally
+    from flash_otel.export.destination import Destination
+    from flash_otel.export.source import StoreSource
+    from flash_otel.store.store import SpanStore
 
 _EXAMPLE: Final = "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 flash-otel push"
 _STATUS: Final = "See: flash-otel status"
@@ -39,7 +39,7 @@ def push(
     Where it names none, to those that something waits for. Spans go in the order in which they
     ended; what is not taken stays and goes with the next run.
     """
-    from flash_otel.pipeline.redaction import remember_environment
+    from flash_otel.redaction import remember_environment
 
     remember_environment()
     with reading(store, prepare=_register) as opened:
@@ -57,12 +57,12 @@ def push(
 
 
 def _destinations(opened: "SpanStore") -> "list[Destination]":
-    from flash_otel.pipeline import exporters
-    from flash_otel.pipeline.forward_cursor import standings
-    from flash_otel.pipeline.forward_destinations import known
-    from flash_otel.pipeline.store_errors import translated
+    from flash_otel.export import configured
+    from flash_otel.export.destination import known
+    from flash_otel.store.cursors import standings
+    from flash_otel.store.errors import translated
 
-    named = exporters.forwarded()
+    named = configured.forwarded()
     if named:
         return named
     with translated(opened.path):
@@ -70,8 +70,8 @@ def _destinations(opened: "SpanStore") -> "list[Destination]":
 
 
 def _register(opened: "SpanStore") -> None:
-    from flash_otel.pipeline.forward_cursor import register
-    from flash_otel.pipeline.store_errors import translated
+    from flash_otel.store.cursors import register
+    from flash_otel.store.errors import translated
 
     with translated(opened.path):
         register(opened.connection, [one.name for one in _destinations(opened)])
@@ -80,8 +80,8 @@ def _register(opened: "SpanStore") -> None:
 def _prepare(
     opened: "SpanStore", destinations: "list[Destination]", *, everything: bool, rejected: bool
 ) -> None:
-    from flash_otel.pipeline.forward_cursor import rewind
-    from flash_otel.pipeline.store_errors import translated
+    from flash_otel.store.cursors import rewind
+    from flash_otel.store.errors import translated
 
     with translated(opened.path):
         for one in destinations if everything or rejected else ():
@@ -91,10 +91,10 @@ def _prepare(
 def _push(destination: "Destination", path: Path) -> int:
     from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-    from flash_otel.pipeline.forward import transport_to
-    from flash_otel.pipeline.forward_batches import send_all
-    from flash_otel.pipeline.forward_source import StoreSource
-    from flash_otel.pipeline.store_errors import StoreError
+    from flash_otel.export.batches import send_all
+    from flash_otel.export.forwarder import transport_to
+    from flash_otel.export.source import StoreSource
+    from flash_otel.store.errors import StoreError
 
     source, transport = StoreSource(path, destination.name), transport_to(destination)
     try:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from flash_otel import semconv
 
 if TYPE_CHECKING:
-    from flash_otel.pipeline.store import SpanStore
     from flash_otel.records import SpanRecord
+    from flash_otel.store.store import SpanStore
 
 FLUSH_SECONDS: Final = 2.0
 _RECENT: Final = 20  # traces to look through: other processes may write to the store, too
@@ -22,17 +22,18 @@ def recorded_since(started_ns: int, named: str | None) -> list[SpanRecord]:
         started_ns: Since when to look, in nanoseconds since the epoch.
         named: The store that was asked for; None for the default one.
     """
-    from flash_otel.pipeline import options, setup
+    from flash_otel.pipeline import pipeline
+    from flash_otel.runtime import options
 
     # A `flash --help` must not pay for SQLite.
-    if not setup.has_begun():
+    if not pipeline.has_begun():
         return []
-    from flash_otel.pipeline.store import SpanStore, default_path, newest
+    from flash_otel.store.store import SpanStore, default_path, newest
 
     where = options.resolve(store=named).store
     if where is False:
         return []
-    setup.store(FLUSH_SECONDS)
+    pipeline.store(FLUSH_SECONDS)
     file = newest(where or default_path())
     if file is None:
         return []

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from flash_otel._guard import guarded
 from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
 from flash_otel.records import SpanRecord
+from flash_otel.runtime.guard import guarded
 
 _LINES_HELP = "Bracketed lines on standard error: auto, true, false, or the name of a logger."
 
@@ -78,7 +78,7 @@ def run(
 
 
 def _is_recorded(store: str | None) -> bool:
-    from flash_otel.pipeline import options
+    from flash_otel.runtime import options
 
     return options.resolve(store=store).store is not False
 

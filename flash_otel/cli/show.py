@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flash_otel.cli.errors import CommandError
+from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading_from
 from flash_otel.cli.sources import SOURCES, SOURCES_HELP, Asked
-from flash_otel.cli.stored import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading_from
 
 if TYPE_CHECKING:
-    from flash_otel.pipeline.store import SpanStore
     from flash_otel.records import SpanRecord
+    from flash_otel.store.store import SpanStore
 
 LAST = "last"
 HOW_TO_LIST = "List what is recorded: flash-otel traces"
@@ -70,7 +70,7 @@ def _records(store: "SpanStore", asked: str) -> "list[SpanRecord]":
 
 
 def _trace(store: "SpanStore", prefix: str) -> "list[SpanRecord]":
-    from flash_otel.pipeline.store import StoreError
+    from flash_otel.store.store import StoreError
 
     try:
         return store.trace(prefix)
@@ -107,13 +107,13 @@ def _write_html(records: "list[SpanRecord]", file: Path) -> None:
 def _print_json(records: "list[SpanRecord]") -> None:
     import json
 
-    from flash_otel.pipeline.otlp_json import encode
+    from flash_otel.otlp.decode import encode
 
     print(json.dumps(encode(records), indent=2))
 
 
 def _print_tree(records: "list[SpanRecord]") -> None:
     from flash_otel.cli.consoles import CommandConsole
-    from flash_otel.report.terminal import render_trace
+    from flash_otel.report.trace import render_trace
 
     render_trace(records, CommandConsole())

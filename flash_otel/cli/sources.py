@@ -12,7 +12,7 @@ from flash_otel.cli.errors import BAD_USAGE, COULD_NOT_TELL, CommandError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flash_otel.diagnosis.sources import Source
+    from flash_otel.diagnosis.readers import Source
     from flash_otel.records import SpanRecord
 
 STORE: Final = "store"
@@ -52,7 +52,7 @@ def records_of(named: list[str], asked: Asked) -> Iterator[SpanRecord]:
     Raises:
         CommandError: A source cannot be read, or none of them holds anything.
     """
-    from flash_otel.diagnosis.sources import NothingFoundError, SourceError
+    from flash_otel.diagnosis.readers import NothingFoundError, SourceError
 
     empty: list[str] = []
     names = list(dict.fromkeys(named))
@@ -79,7 +79,7 @@ def from_jaeger(named: list[str]) -> str:
 def _source(name: str, asked: Asked) -> Source:
     kind, _, url = name.partition("=")
     if kind == JAEGER:
-        from flash_otel.diagnosis.sources.jaeger import DEFAULT_URL, JaegerSource
+        from flash_otel.diagnosis.readers.jaeger import DEFAULT_URL, JaegerSource
 
         return JaegerSource(
             url or DEFAULT_URL,
@@ -89,10 +89,10 @@ def _source(name: str, asked: Asked) -> Source:
             on_note=_note,
         )
     if name == STORE:
-        from flash_otel.diagnosis.sources.store import StoreSource
+        from flash_otel.diagnosis.readers.store import StoreSource
 
         return StoreSource(asked.store, asked.earliest)
-    from flash_otel.diagnosis.sources import open_source
+    from flash_otel.diagnosis.readers import open_source
 
     return open_source(name)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from flash_otel.pipeline.store import SpanStore
     from flash_otel.records import SpanRecord
+    from flash_otel.store.store import SpanStore
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def spooled(records: Iterable[SpanRecord]) -> Iterator[SpanStore]:
     Raises:
         StoreError: There is no room for it.
     """
-    from flash_otel.pipeline.store import SpanStore
+    from flash_otel.store.store import SpanStore
 
     with (
         TemporaryDirectory(prefix="flash-otel-", ignore_cleanup_errors=True) as folder,

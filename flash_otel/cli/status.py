@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flash_otel.cli.stored import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading
+from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flash_otel.pipeline.forward_cursor import Standing
-    from flash_otel.pipeline.store import SpanStore
+    from flash_otel.store.cursors import Standing
+    from flash_otel.store.store import SpanStore
 
 
 def status(
@@ -40,14 +40,17 @@ def status(
 
 def _standings(opened: SpanStore) -> list[Standing]:
     """Return the known destinations, and those that the environment names but nothing was for."""
-    from flash_otel.pipeline import exporters
-    from flash_otel.pipeline.forward_cursor import Standing, standings
-    from flash_otel.pipeline.store_errors import translated
+    from flash_otel.export import configured
+    from flash_otel.store.cursors import Standing, standings
+    from flash_otel.store.errors import translated
 
     with translated(opened.path):
         known = standings(opened.connection)
     names = {one.name for one in known}
-    return [*known, *(Standing(one.name) for one in exporters.forwarded() if one.name not in names)]
+    return [
+        *known,
+        *(Standing(one.name) for one in configured.forwarded() if one.name not in names),
+    ]
 
 
 def _print_json(found: list[Standing]) -> None:

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flash_otel.cli.moments import since_ns
+from flash_otel.cli.ages import since_ns
+from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading_from
 from flash_otel.cli.sources import SOURCES, SOURCES_HELP, Asked
-from flash_otel.cli.stored import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading_from
 
 if TYPE_CHECKING:
-    from flash_otel.pipeline.store import TraceSummary
+    from flash_otel.store.store import TraceSummary
 
 
 def traces(

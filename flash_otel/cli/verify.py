@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flash_otel._guard import swallowed
 from flash_otel.cli.errors import BAD_USAGE, CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
-from flash_otel.cli.stored import STORE_HELP, reading
+from flash_otel.cli.open_store import STORE_HELP, reading
+from flash_otel.runtime.guard import swallowed
 
 if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
@@ -72,15 +72,15 @@ def _need_flash() -> None:
 
     if is_installed():
         return
-    from flash_otel.cli import elsewhere
+    from flash_otel.runtime import interpreters
 
     found = shutil.which("flash")
     script = Path(found) if found else None
-    python = elsewhere.interpreter_of(script) if script else None
+    python = interpreters.interpreter_of(script) if script else None
     if python is None:
-        raise elsewhere.complaint(script, ["flash"])
+        raise CommandError(*interpreters.explain(script, ["flash"]))
     again = shlex.join([str(python), "-m", "flash_otel", *sys.argv[1:]])
-    add = elsewhere.adding_command(python)
+    add = interpreters.adding_command(python)
     raise CommandError(
         f"flash lives in another interpreter ({python}).",
         f"Add flash-otel there:  {add}\nThen run:              {again}",
@@ -96,7 +96,7 @@ def _verified(
     timeout: float,
     store: str | None,
 ) -> "Verification":
-    from flash_otel.verify.verifying import verify as run
+    from flash_otel.verify.verify import verify as run
 
     with reading(store) as opened:
         return run(

@@ -28,7 +28,7 @@ def config(name: str) -> Path:
 
 def data_folder() -> Path:
     """Return the folder for queue, traces, logs and state, which is its owner's alone."""
-    from flash_otel.pipeline.store_paths import state_folder
+    from flash_otel.store.paths import state_folder
 
     folder = state_folder() / "collector"
     folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from flash_otel import semconv
 
 if TYPE_CHECKING:
-    from flash_otel.pipeline.store import SpanStore
-    from flash_otel.pipeline.store_summary import TraceSummary
+    from flash_otel.store.store import SpanStore
+    from flash_otel.store.summary import TraceSummary
 
 _SERVICE: Final = "flash-cli"  # what the resource of a deployment says: pipeline/resource.py
 _LOOKED_AT: Final = 100

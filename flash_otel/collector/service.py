@@ -135,7 +135,7 @@ def _standing(program: Program, known: State | None) -> Standing:
 
 @contextmanager
 def _alone() -> Iterator[Path]:
-    from flash_otel.pipeline.forward_lock import sole
+    from flash_otel.runtime.locks import sole
 
     folder = files.data_folder()
     with sole(folder / "lock") as is_free:

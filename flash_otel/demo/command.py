@@ -119,8 +119,8 @@ def _seen(
     if jaeger is None:
         return _joined_trace(result), _diagnosis(result)
     from flash_otel.diagnosis import diagnose
-    from flash_otel.diagnosis.sources.base import SourceError
-    from flash_otel.diagnosis.sources.jaeger import JaegerSource
+    from flash_otel.diagnosis.readers.base import SourceError
+    from flash_otel.diagnosis.readers.jaeger import JaegerSource
 
     try:
         records = remote.arrived(jaeger, str(result.trace_id))
@@ -136,7 +136,7 @@ def _seen(
 def _joined_trace(result: ScenarioResult) -> list[SpanRecord]:
     """Return the deployment's trace with the worker's spans, and the traces that point to it."""
     from flash_otel.demo.joining import join_worker_log
-    from flash_otel.pipeline.store import SpanStore
+    from flash_otel.store.store import SpanStore
 
     join_worker_log(result.store, result.worker_log)
     with SpanStore(result.store) as store:
@@ -150,7 +150,7 @@ def _joined_trace(result: ScenarioResult) -> list[SpanRecord]:
 def _diagnosis(result: ScenarioResult) -> Diagnosis:
     """Judge what the store holds by now: the deployments, and the worker's log."""
     from flash_otel.diagnosis import diagnose
-    from flash_otel.diagnosis.sources.store import StoreSource
+    from flash_otel.diagnosis.readers.store import StoreSource
 
     return diagnose(StoreSource(result.store).records())
 
@@ -173,7 +173,7 @@ def _print_text(
     from rich.console import Console
 
     from flash_otel.report.diagnosis import render_diagnosis
-    from flash_otel.report.terminal import render_trace
+    from flash_otel.report.trace import render_trace
 
     console = Console()
     _heading(console, f"{scenario.name}, runpod-flash {result.version}", scenario.title)
@@ -205,7 +205,7 @@ def _print_lines(lines: list[str]) -> None:
 def _print_json(
     scenario: Scenario, result: ScenarioResult, records: list[SpanRecord], diagnosis: Diagnosis
 ) -> None:
-    from flash_otel.pipeline.otlp_json import encode
+    from flash_otel.otlp.decode import encode
     from flash_otel.report.diagnosis_json import diagnosis_json
 
     answer = {

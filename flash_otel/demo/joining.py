@@ -16,7 +16,7 @@ def worker_spans(log: Path) -> Iterator[SpanRecord]:
 
     A line that is cut or holds something else is passed over: a container's log may end anywhere.
     """
-    from flash_otel.pipeline.worker_log import parse_line
+    from flash_otel.export.worker_log import parse_line
 
     with log.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
@@ -29,7 +29,7 @@ def join_worker_log(store: Path, log: Path) -> int:
     Returns:
         How many spans the log held.
     """
-    from flash_otel.pipeline.store import SpanStore
+    from flash_otel.store.store import SpanStore
 
     records = list(worker_spans(log))
     with SpanStore(store) as opened:

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.demo.load_shapes import Copies, Shape, shapes
-from flash_otel.pipeline.forward import transport_to
-from flash_otel.pipeline.forward_answer import Verdict
+from flash_otel.export.forwarder import transport_to
+from flash_otel.export.outcome import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flash_otel.pipeline.forward_answer import Transport
-    from flash_otel.pipeline.forward_destinations import Destination
+    from flash_otel.export.destination import Destination
+    from flash_otel.export.outcome import Transport
 
 FAULTY_EVERY: Final = 20
 """Each twentieth deployment is one of those with a fault, in turn."""

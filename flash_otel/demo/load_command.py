@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel.demo.load import Load, Report, run
-from flash_otel.pipeline import forward_destinations as destinations
+from flash_otel.export import destination as destinations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

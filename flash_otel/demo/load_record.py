@@ -20,8 +20,8 @@ from flash_otel import semconv
 from flash_otel.demo.joining import join_worker_log
 from flash_otel.demo.runner import run_scenario
 from flash_otel.demo.scenarios import SCENARIOS
-from flash_otel.pipeline.otlp_json import encode
-from flash_otel.pipeline.store import SpanStore
+from flash_otel.otlp.decode import encode
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from flash_otel.records import SpanRecord

@@ -39,11 +39,11 @@ def arrived(url: str, trace_id: str) -> list[SpanRecord]:
         trace_id: Trace of the deployment.
 
     Raises:
-        flash_otel.diagnosis.sources.base.SourceError: Jaeger cannot be read.
+        flash_otel.diagnosis.readers.base.SourceError: Jaeger cannot be read.
         TimeoutError: The spans did not arrive within a minute.
     """
-    from flash_otel.diagnosis.sources.base import NothingFoundError
-    from flash_otel.diagnosis.sources.jaeger import JaegerSource
+    from flash_otel.diagnosis.readers.base import NothingFoundError
+    from flash_otel.diagnosis.readers.jaeger import JaegerSource
 
     deadline = time.monotonic() + _ARRIVAL_SECONDS
     while time.monotonic() < deadline:

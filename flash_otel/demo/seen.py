@@ -43,8 +43,8 @@ def _bare(log: Path, folder: Path) -> Path:
 
 
 def _otlp_file(left: Left, folder: Path) -> Path:
-    from flash_otel.pipeline.otlp_json import encode
-    from flash_otel.pipeline.store import SpanStore
+    from flash_otel.otlp.decode import encode
+    from flash_otel.store.store import SpanStore
 
     with SpanStore(left.store) as store:
         records = list(store.spans())

@@ -8,18 +8,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
-from flash_otel.diagnosis import failures, lacking, order
-from flash_otel.diagnosis.belonging import Belonging, Known
+from flash_otel.diagnosis import failures, manifest_diff, order
+from flash_otel.diagnosis.active_build import asks_for_deployed, judge_build
 from flash_otel.diagnosis.evidence import UNFINISHED, Deployment, Endpoints, Evidence
-from flash_otel.diagnosis.judging import judge
-from flash_otel.diagnosis.standing import asks_for_deployed, judge_build
+from flash_otel.diagnosis.matching import Belonging, Known
+from flash_otel.diagnosis.read_verdicts import judge
 from flash_otel.diagnosis.steps import culprit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flash_otel.diagnosis.evidence import Call, Fact, RuntimeFetch, Step
-    from flash_otel.diagnosis.judging import Judgement
+    from flash_otel.diagnosis.read_verdicts import Judgement
 
 READS_FROM: Final = (1, 2)
 READS_UNTIL: Final = (1, 15)
@@ -144,7 +144,7 @@ class Case:
     @cached_property
     def whole_reads(self) -> tuple[RuntimeFetch, ...]:
         """Reads that hold all that the deployment wrote."""
-        return tuple(read for read in self.own_answers if self.lack(read) == lacking.HOLDS)
+        return tuple(read for read in self.own_answers if self.lack(read) == manifest_diff.HOLDS)
 
     @cached_property
     def is_whole_proven(self) -> bool:
@@ -152,7 +152,8 @@ class Case:
         back = self.evidence.readbacks
         answers = (one for one in back if one.build_id == self.deployment.build_id)
         return bool(self.whole_reads) or any(
-            lacking.lack(self.expected, one.endpoints, one.endpoints.count) == lacking.HOLDS
+            manifest_diff.lack(self.expected, one.endpoints, one.endpoints.count)
+            == manifest_diff.HOLDS
             for one in answers
         )
 
@@ -185,7 +186,7 @@ class Case:
 
     def lack(self, read: RuntimeFetch) -> str:
         """Tell what an answer with the deployment's build lacks of what was written."""
-        return lacking.lack(self.expected_of(read), read.endpoints, read.held)
+        return manifest_diff.lack(self.expected_of(read), read.endpoints, read.held)
 
     def expected_of(self, read: RuntimeFetch) -> Endpoints:
         """Return what was written, by the deployment's record or else by the manifest's carrier."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from flash_otel.diagnosis.active_build import asks_for_deployed
 from flash_otel.diagnosis.evidence import RuntimeFetch
-from flash_otel.diagnosis.standing import asks_for_deployed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.diagnosis import facts
-from flash_otel.diagnosis.deploying import deployments_of
+from flash_otel.diagnosis.deployments import deployments_of
 from flash_otel.diagnosis.evidence import Call, Endpoint, Evidence, ManifestUpload, Origin
-from flash_otel.diagnosis.reading import text
-from flash_otel.diagnosis.refreshing import reads_of
+from flash_otel.diagnosis.reads import reads_of
+from flash_otel.diagnosis.values import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,11 +6,11 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
-from flash_otel.diagnosis.answer import Answer, Diagnosis, Judged
 from flash_otel.diagnosis.case import Limits
-from flash_otel.diagnosis.choosing import Question, choose, narrowed
+from flash_otel.diagnosis.choose import Question, choose, narrowed
 from flash_otel.diagnosis.collecting import collect
 from flash_otel.diagnosis.faults import FAULTS
+from flash_otel.diagnosis.judge import Answer, Diagnosis, Judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -23,7 +23,7 @@ from flash_otel.diagnosis.evidence import (
     Step,
 )
 from flash_otel.diagnosis.failures import failure_of
-from flash_otel.diagnosis.reading import number, text, texts
+from flash_otel.diagnosis.values import number, text, texts
 from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LINES_STREAM
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.diagnosis.evidence import Failure
-from flash_otel.diagnosis.reading import number, text
+from flash_otel.diagnosis.values import number, text
 
 if TYPE_CHECKING:
     from flash_otel.records import SpanRecord

@@ -6,17 +6,17 @@ import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.choosing import Question, choose, narrowed
-from flash_otel.diagnosis.deploying import order as age
-from flash_otel.diagnosis.narrowing import SAMPLES, Neighbourhood
+from flash_otel.diagnosis.choose import Question, choose, narrowed
+from flash_otel.diagnosis.deployments import order as age
+from flash_otel.diagnosis.related import SAMPLES, Neighbourhood
 from flash_otel.diagnosis.spool import Spool
 from flash_otel.diagnosis.spool_error import SpoolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from flash_otel.diagnosis.answer import Answer, Diagnosis
     from flash_otel.diagnosis.evidence import Readback
+    from flash_otel.diagnosis.judge import Answer, Diagnosis
     from flash_otel.records import SpanRecord
 
 MOST_ENVIRONMENTS: Final = 1_000

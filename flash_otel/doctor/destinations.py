@@ -8,13 +8,13 @@ from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.doctor.check import NOTE, OK, PROBLEM, Check
+from flash_otel.doctor.checks import NOTE, OK, PROBLEM, Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flash_otel.pipeline.forward_answer import Answer, Transport
-    from flash_otel.pipeline.forward_destinations import Destination
+    from flash_otel.export.destination import Destination
+    from flash_otel.export.outcome import Answer, Transport
 
 SKEW_S: Final = 30.0
 
@@ -25,9 +25,9 @@ def destinations(timeout_s: float | None) -> Iterator[Check]:
     Args:
         timeout_s: How long each may take, in seconds; None sends nothing.
     """
-    from flash_otel.pipeline import exporters
+    from flash_otel.export import configured
 
-    named = exporters.forwarded()
+    named = configured.forwarded()
     if not named:
         yield _nowhere()
     for one in named:
@@ -47,7 +47,7 @@ def _nowhere() -> Check:
 def _probed(destination: Destination) -> Iterator[Check]:
     from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-    from flash_otel.pipeline.forward import transport_to
+    from flash_otel.export.forwarder import transport_to
 
     with suppress_instrumentation():
         transport = transport_to(destination)
@@ -60,7 +60,7 @@ def _probed(destination: Destination) -> Iterator[Check]:
 
 
 def _judged(destination: Destination, answer: Answer) -> Check:
-    from flash_otel.pipeline.forward_answer import Verdict
+    from flash_otel.export.outcome import Verdict
 
     whom = f"{destination.host} ({destination.protocol})"
     if answer.verdict is Verdict.DELIVERED:

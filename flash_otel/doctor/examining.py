@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flash_otel._guard import swallowed
-from flash_otel.doctor import destinations, providers, stores, targets, variables, versions
-from flash_otel.doctor.check import UNKNOWN, Check
+from flash_otel.doctor import destinations, environment, flash, providers, store, versions
+from flash_otel.doctor.checks import UNKNOWN, Check
+from flash_otel.runtime.guard import swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,11 +21,11 @@ def examine(timeout_s: float | None) -> Iterator[tuple[str, list[Check]]]:
     """
     topics: tuple[tuple[str, Callable[[], Iterator[Check]]], ...] = (
         ("versions", versions.versions),
-        ("targets", targets.targets),
+        ("targets", flash.targets),
         ("place", providers.place),
         ("provider", providers.providers),
-        ("variables", variables.variables),
-        ("store", stores.store),
+        ("variables", environment.variables),
+        ("store", store.store),
         ("destinations", partial(destinations.destinations, timeout_s)),
     )
     for topic, checks in topics:

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.doctor.check import NOTE, OK, PROBLEM, Check
+from flash_otel.doctor.checks import NOTE, OK, PROBLEM, Check
 from flash_otel.doctor.versions import version_of
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def is_launched() -> bool:
 
 
 def _switched_off() -> Iterator[Check]:
-    from flash_otel.pipeline.options import is_disabled
+    from flash_otel.runtime.options import is_disabled
 
     if is_disabled():
         said = "tracing is switched off by FLASH_OTEL_DISABLED or OTEL_SDK_DISABLED"

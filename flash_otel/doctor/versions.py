@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flash_otel._version import __version__
-from flash_otel.cli import elsewhere
-from flash_otel.doctor.check import NOTE, OK, PROBLEM, Check
+from flash_otel.doctor.checks import NOTE, OK, PROBLEM, Check
+from flash_otel.runtime import interpreters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,10 +39,10 @@ def _flash() -> Iterator[Check]:
     on_path = shutil.which("flash")
     if version is not None:
         yield _known(version)
-        if on_path is not None and not elsewhere.is_ours(Path(on_path)):
+        if on_path is not None and not interpreters.is_ours(Path(on_path)):
             yield _another(Path(on_path), NOTE)
         return
-    if on_path is not None and elsewhere.interpreter_of(Path(on_path)) is not None:
+    if on_path is not None and interpreters.interpreter_of(Path(on_path)) is not None:
         yield _another(Path(on_path), PROBLEM)
         return
     said = "flash is neither installed beside flash-otel nor on PATH"
@@ -61,14 +61,14 @@ def _known(version: str) -> Check:
 
 
 def _another(script: Path, result: str) -> Check:
-    python = elsewhere.interpreter_of(script)
+    python = interpreters.interpreter_of(script)
     if python is None:
         return Check("flash_elsewhere", NOTE, f"{script} on PATH is not Runpod's flash")
     return Check(
         "flash_elsewhere",
         result,
         f"the flash on PATH ({script}) lives in another interpreter ({python})",
-        f"Add flash-otel there: {elsewhere.adding_command(python)}\n"
+        f"Add flash-otel there: {interpreters.adding_command(python)}\n"
         f"Then ask again there:  {python} -m flash_otel doctor",
     )
 

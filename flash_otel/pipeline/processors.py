@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flash_otel._guard import swallowed
-from flash_otel.pipeline import options as opts
+from flash_otel.runtime import options as opts
+from flash_otel.runtime.guard import swallowed
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
-    from flash_otel.pipeline.options import Options
+    from flash_otel.runtime.options import Options
 
 
 def make(options: Options) -> list[SpanProcessor]:
@@ -28,7 +28,7 @@ def lines(options: Options) -> list[SpanProcessor]:
     """Write the bracketed lines, unless they are switched off."""
     if options.legacy_logs is False:
         return []
-    from flash_otel.pipeline.legacy import LegacyLogSpanProcessor
+    from flash_otel.lines.processor import LegacyLogSpanProcessor
 
     return [LegacyLogSpanProcessor(options.legacy_logs)]
 
@@ -37,9 +37,9 @@ def recording(options: Options) -> list[SpanProcessor]:
     """Choose where spans are kept: in the store, or (in a worker) in its own log."""
     if not has_store(options):
         return _worker_log(options)
-    from flash_otel.pipeline.store_paths import default_path
-    from flash_otel.pipeline.store_writer import StoreSpanProcessor
-    from flash_otel.pipeline.telling import tell
+    from flash_otel.runtime.warning import tell
+    from flash_otel.store.paths import default_path
+    from flash_otel.store.processor import StoreSpanProcessor
 
     return [StoreSpanProcessor(options.store or default_path(), warn=tell)]
 
@@ -52,9 +52,9 @@ def has_store(options: Options) -> bool:
 
 
 def _worker_log(options: Options) -> list[SpanProcessor]:
-    from flash_otel.pipeline import exporters
-    from flash_otel.pipeline.worker_log import WorkerLogSpanProcessor
+    from flash_otel.export import configured
+    from flash_otel.export.worker_log import WorkerLogSpanProcessor
 
-    if options.store is False or exporters.configured():
+    if options.store is False or configured.configured():
         return []
     return [WorkerLogSpanProcessor()]

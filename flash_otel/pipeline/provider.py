@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider, sampling
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from flash_otel._guard import guarded
-from flash_otel.pipeline import exporters, resource
-from flash_otel.pipeline.bounded import bounded, each
+from flash_otel.export import configured
+from flash_otel.pipeline import resource
 from flash_otel.pipeline.sampling import AlwaysRecord
+from flash_otel.runtime.bounded import bounded, each
+from flash_otel.runtime.guard import guarded
 
 if TYPE_CHECKING:
     import threading
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace.id_generator import IdGenerator
 
-    from flash_otel.pipeline.forward_setup import Forwarding
+    from flash_otel.export.setup import Forwarding
 
 
 @dataclass(slots=True)
@@ -46,9 +47,9 @@ class OwnProvider:
         sent = each(bounded(one.force_flush, deadline) for one in self.batches)
         if self.forwarding is None:
             return sent
-        from flash_otel.pipeline import forward_setup
+        from flash_otel.export import setup
 
-        return forward_setup.flush(self.forwarding, deadline) and sent
+        return setup.flush(self.forwarding, deadline) and sent
 
     def hand_over(self) -> list[threading.Event]:
         """Have sent now what only memory holds; return what is set when it was tried."""
@@ -66,10 +67,10 @@ class OwnProvider:
             bounded(batch.shutdown, deadline)
         if self.forwarding is None:
             return
-        from flash_otel.pipeline import forward_setup
-        from flash_otel.pipeline.telling import tell
+        from flash_otel.export import setup
+        from flash_otel.runtime.warning import tell
 
-        line = forward_setup.finish(self.forwarding, deadline)
+        line = setup.finish(self.forwarding, deadline)
         if line:
             tell(f"flash_otel: {line}")
 
@@ -87,7 +88,7 @@ def make(processors: Sequence[SpanProcessor], ids: IdGenerator | None) -> OwnPro
         shutdown_on_exit=False,
         id_generator=ids,
     )
-    own = OwnProvider(provider, [BatchSpanProcessor(one) for one in exporters.create()])
+    own = OwnProvider(provider, [BatchSpanProcessor(one) for one in configured.create()])
     with guarded("the set-up of forwarding"):
         own.forwarding = _forwarding(processors)
     for processor in (*processors, *own.batches, own.forwarding):
@@ -97,9 +98,9 @@ def make(processors: Sequence[SpanProcessor], ids: IdGenerator | None) -> OwnPro
 
 
 def _forwarding(processors: Sequence[SpanProcessor]) -> Forwarding | None:
-    destinations = exporters.forwarded()
+    destinations = configured.forwarded()
     if not destinations:
         return None
-    from flash_otel.pipeline import forward_setup
+    from flash_otel.export import setup
 
-    return forward_setup.begin(destinations, processors)
+    return setup.begin(destinations, processors)

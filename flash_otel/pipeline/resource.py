@@ -20,14 +20,9 @@ from opentelemetry.sdk.version import __version__ as sdk_version
 
 from flash_otel import semconv
 from flash_otel._version import __version__
-from flash_otel.pipeline import forks
-from flash_otel.pipeline.options import in_worker
-from flash_otel.pipeline.redaction import (
-    REDACTED,
-    is_secret_name,
-    remember_environment,
-    scrub_value,
-)
+from flash_otel.redaction import REDACTED, is_secret_name, remember_environment, scrub_value
+from flash_otel.runtime import forks
+from flash_otel.runtime.options import in_worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

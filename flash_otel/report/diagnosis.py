@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from flash_otel.diagnosis.answer import Diagnosis, Judged
     from flash_otel.diagnosis.findings import Finding
+    from flash_otel.diagnosis.judge import Diagnosis, Judged
     from flash_otel.diagnosis.timeline import Moment
 
 MOST_JUDGED: Final = 3  # deployments that are shown in full

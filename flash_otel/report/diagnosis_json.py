@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from flash_otel.diagnosis.answer import Diagnosis, Judged
     from flash_otel.diagnosis.checks import Check, Match
     from flash_otel.diagnosis.evidence import Origin
     from flash_otel.diagnosis.findings import Finding
+    from flash_otel.diagnosis.judge import Diagnosis, Judged
     from flash_otel.diagnosis.timeline import Moment
 
 SCHEMA_VERSION: Final = 1

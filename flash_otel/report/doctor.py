@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from flash_otel.doctor.check import NOTE, OK, PROBLEM, UNKNOWN, Check, verdict
+from flash_otel.doctor.checks import NOTE, OK, PROBLEM, UNKNOWN, Check, verdict
 from flash_otel.report.layout import Line, Part
 from flash_otel.report.words import clean
 

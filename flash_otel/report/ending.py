@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from flash_otel import semconv
 from flash_otel.report import words
 from flash_otel.report.layout import STYLES, Line, Page, Part, page_for, print_lines
-from flash_otel.report.terminal import tree_lines
+from flash_otel.report.trace import tree_lines
 from flash_otel.report.tree import Node, build_forest, culprit, walk
 
 if TYPE_CHECKING:

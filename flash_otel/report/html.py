@@ -25,7 +25,7 @@ from flash_otel.report.tree import Node, Row, build_forest, walk
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from flash_otel.diagnosis.answer import Diagnosis
+    from flash_otel.diagnosis.judge import Diagnosis
     from flash_otel.records import Attributes, SpanRecord
 
 MOST_SPANS: Final = 2000  # a browser lays out this many at once; `--json` has all

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from flash_otel.pipeline.store import TraceSummary
+    from flash_otel.store.store import TraceSummary
 
 SHORT_ID: Final = 16  # digits of a trace id that a terminal shows; `show` takes any prefix
 _LONGEST: Final = 40  # cells of one column on a terminal

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import manifest as manifests
 from flash_otel import semconv
-from flash_otel.pipeline.redaction import scrub
+from flash_otel.redaction import scrub
 
 if TYPE_CHECKING:
     from flash_otel.diagnosis.findings import Finding
-    from flash_otel.verify.reading import Reading
+    from flash_otel.verify.snapshot import Reading
     from flash_otel.verify.verdict import Verification
 
 SCHEMA_VERSION: Final = 1

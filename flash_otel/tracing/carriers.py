@@ -19,7 +19,7 @@ from typing import Any, Final
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from flash_otel import semconv
-from flash_otel._guard import logger
+from flash_otel.runtime.guard import logger
 
 VERSION: Final = 1
 MAX_FILE: Final = 8 * 1024 * 1024

@@ -19,17 +19,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from flash_otel.tracing import spec as specs
+from flash_otel.tracing import specs
+from flash_otel.tracing.extractors import Source, compile_source
 from flash_otel.tracing.hooks import HOOKS, NO_HOOKS, Hooks, carry
 from flash_otel.tracing.proxy import wrap
-from flash_otel.tracing.sources import Source, compile_source
 from flash_otel.tracing.wrapper import Facts, Traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from flash_otel.tracing.facts import Fact
-    from flash_otel.tracing.spec import SpanSpec
+    from flash_otel.tracing.attributes import Fact
+    from flash_otel.tracing.specs import SpanSpec
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

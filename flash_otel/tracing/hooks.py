@@ -15,14 +15,14 @@ from opentelemetry import context as context_api
 from opentelemetry.instrumentation import utils as instrumentation
 
 from flash_otel import semconv
-from flash_otel.pipeline.redaction import remember_manifest
-from flash_otel.tracing import carriers, clock, relation
-from flash_otel.tracing.sources import Call, find
+from flash_otel.redaction import remember_manifest
+from flash_otel.tracing import carriers, clock, links
+from flash_otel.tracing.extractors import Call, find
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
-    from flash_otel.tracing.facts import Fact
+    from flash_otel.tracing.attributes import Fact
     from flash_otel.tracing.scope import Scope
 
 Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
@@ -71,9 +71,9 @@ def _read_carrier(scope: Scope, call: Call) -> None:
     carrier = carriers.read(manifest)
     if carrier is None:
         return
-    scope.set(relation.active_attributes(carrier))
+    scope.set(links.active_attributes(carrier))
     if scope.link(carrier.context) and semconv.DEPLOY_TRACE_ID not in scope.attributes:
-        scope.set(relation.mirrored(carrier.context))
+        scope.set(links.mirrored(carrier.context))
 
 
 def carry(parameter: str) -> Callable[[Scope, Call], Arguments]:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
-from flash_otel._guard import logger, swallowed
-from flash_otel.pipeline import forks, setup
-from flash_otel.pipeline import options as opts
-from flash_otel.tracing import graphql, relation
+from flash_otel.pipeline import pipeline
+from flash_otel.runtime import forks
+from flash_otel.runtime import options as opts
+from flash_otel.runtime.guard import logger, swallowed
+from flash_otel.tracing import links
+from flash_otel.tracing.flash import COMMANDS, TARGETS, Command, Target, graphql, tapped
 from flash_otel.tracing.package import _instruments
 from flash_otel.tracing.proxy import wrap
-from flash_otel.tracing.targets import COMMANDS, TARGETS, Command, Target, tapped
 from flash_otel.tracing.wrapper import Traced
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ class FlashInstrumentor(BaseInstrumentor):
         if opts.is_disabled():
             return
         with forks.held_off():
-            relation.read_process_parent()
-            setup.configure(options)
+            links.read_process_parent()
+            pipeline.configure(options)
             self._targets = _capturing(TARGETS) if options.capture_graphql else TARGETS
             self._applied, self._wrappers = [], {}
             self._active = True
@@ -108,7 +109,7 @@ class FlashInstrumentor(BaseInstrumentor):
                 except Exception:
                     swallowed(f"the removal from {applied.name}")
             self._applied, self._wrappers = [], {}
-        setup.deconfigure()
+        pipeline.deconfigure()
 
     def _hook(self) -> None:
         """Apply what is imported already, and be called for what is imported later."""

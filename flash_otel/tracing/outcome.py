@@ -7,7 +7,7 @@ import traceback
 from typing import Final
 
 from flash_otel import semconv
-from flash_otel.pipeline.redaction import scrub
+from flash_otel.redaction import scrub
 
 CANCELLING: Final = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import wrapt
 
-from flash_otel.pipeline.setup import is_off
+from flash_otel.pipeline.pipeline import is_off
 
 if TYPE_CHECKING:
     from flash_otel.tracing.wrapper import Traced

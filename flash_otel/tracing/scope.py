@@ -13,10 +13,10 @@ from opentelemetry import trace as trace_api
 from opentelemetry.trace import Status, StatusCode
 
 from flash_otel import semconv
-from flash_otel._guard import swallowed
-from flash_otel.pipeline.redaction import MAX_ENTRIES, scrub_value
-from flash_otel.tracing import clock, live, outcome
-from flash_otel.tracing.sources import ENDED, MISSING, Call, find
+from flash_otel.redaction import MAX_ENTRIES, scrub_value
+from flash_otel.runtime.guard import swallowed
+from flash_otel.tracing import clock, outcome, span_faults
+from flash_otel.tracing.extractors import ENDED, MISSING, Call, find
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Link, Span, SpanContext, Tracer
 
-    from flash_otel.tracing.facts import Fact
-    from flash_otel.tracing.spec import SpanSpec
+    from flash_otel.tracing.attributes import Fact
+    from flash_otel.tracing.specs import SpanSpec
 
 _KEY: Final = context_api.create_key("flash_otel-scope")
 
@@ -190,7 +190,7 @@ class Scope:
         failed = error is not None and not outcome.is_clean_exit(error)
         failure = outcome.root_cause(error) if failed and error is not None else None
         ending = self._outcome(failure)
-        fault = self.fault or live.visible(self.spec.name, self.attributes, failure)
+        fault = self.fault or span_faults.visible(self.spec.name, self.attributes, failure)
         if fault is not None:
             self._name_fault(fault, ending, failure)
         if self.spec.name == semconv.DEPLOY:
@@ -212,7 +212,7 @@ class Scope:
         ending[semconv.FAULT] = ending[semconv.ERROR_TYPE] = code
         words = semconv.FAULTS[code] if failure is None else outcome.describe(failure)
         self.span.set_status(Status(StatusCode.ERROR, f"{code}: {words}"))
-        if live.first_time(code):
+        if span_faults.first_time(code):
             explanation = f"{semconv.FAULTS[code]} Look further with: flash-otel diagnose"
             self.event(
                 semconv.FAULT_EVENT,

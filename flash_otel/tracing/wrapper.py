@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as context_api
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
-from flash_otel._guard import guarded, swallowed
-from flash_otel.pipeline import setup
-from flash_otel.tracing import pending, relation
+from flash_otel.pipeline import pipeline
+from flash_otel.runtime.guard import guarded, swallowed
+from flash_otel.tracing import links, unclaimed_root
 from flash_otel.tracing import scope as scopes
+from flash_otel.tracing.extractors import Call, Parameters
 from flash_otel.tracing.hooks import HOOKS, NO_HOOKS, Arguments, Hooks
 from flash_otel.tracing.scope import Scope
-from flash_otel.tracing.sources import Call, Parameters
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
-    from flash_otel.tracing.facts import Fact
-    from flash_otel.tracing.spec import SpanSpec
+    from flash_otel.tracing.attributes import Fact
+    from flash_otel.tracing.specs import SpanSpec
 
 Facts = tuple[Mapping[str, "Fact"], Mapping[str, "Fact"]]
 
@@ -167,14 +167,14 @@ class Traced:
             joined = self._join(call, enclosing)
             if joined is not None:
                 return joined
-        tracer = setup.tracer() if enclosing is None else enclosing.tracer
+        tracer = pipeline.tracer() if enclosing is None else enclosing.tracer
         if tracer is None:
             return None
         opened = Scope(self.spec, tracer, call, self.facts, enclosing)
         if self.hooks.prepare is not None:
             self.hooks.prepare(opened)
-        related = relation.relate(
-            self.spec.relation, setup.propagation(), is_root=enclosing is None
+        related = links.relate(
+            self.spec.relation, pipeline.propagation(), is_root=enclosing is None
         )
         context = opened.open(
             here if related.context is None else related.context, related.links, related.attributes
@@ -190,7 +190,7 @@ class Traced:
             open_one.join(call, self.facts)
             here = context_api.get_current()
             return _Entry(open_one, call, here, context_api.attach(here), owns=False)
-        waiting = pending.claim(self.spec.name)
+        waiting = unclaimed_root.claim(self.spec.name)
         if waiting is None:
             return None
         claimed, context = waiting

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.diagnosis import failures
-from flash_otel.pipeline.redaction import scrub
+from flash_otel.redaction import scrub
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from importlib import util
 from typing import TYPE_CHECKING, Any
 
-from flash_otel.pipeline.redaction import remember
+from flash_otel.redaction import remember
 from flash_otel.verify import errors
 
 if TYPE_CHECKING:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import manifest as manifests
 from flash_otel import semconv
-from flash_otel.pipeline.redaction import remember_manifest
+from flash_otel.redaction import remember_manifest
 from flash_otel.tracing import carriers
-from flash_otel.verify.reading import resource_names
+from flash_otel.verify.snapshot import resource_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flash_otel.pipeline.store import SpanStore
     from flash_otel.records import SpanRecord
+    from flash_otel.store.store import SpanStore
     from flash_otel.tracing.carriers import Carrier
 
 PATH: Final = Path(".flash", "flash_manifest.json")

@@ -13,13 +13,13 @@ from flash_otel.diagnosis.faults import FAULTS
 from flash_otel.diagnosis.findings import Exhibit, Finding, count
 from flash_otel.diagnosis.order import CERTAIN
 from flash_otel.verify.checks import FAIL, Check, Subject, compare
-from flash_otel.verify.reading import ORIGIN
+from flash_otel.verify.snapshot import ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from flash_otel.records import SpanRecord
-    from flash_otel.verify.reading import Reading
+    from flash_otel.verify.snapshot import Reading
 
 RANK: Final = {code: rank for rank, code in enumerate(FAULTS)}
 

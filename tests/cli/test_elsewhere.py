@@ -8,7 +8,7 @@ from cli.processes import flash_otel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flash_otel.cli.elsewhere import adding_command, interpreter_of, is_ours
+from flash_otel.runtime.interpreters import adding_command, interpreter_of, is_ours
 
 BODY = "import sys\nfrom runpod_flash.cli.main import app\nsys.exit(app())\n"
 

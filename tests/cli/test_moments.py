@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flash_otel.cli.ages import UNITS, age_in_seconds, since_ns
 from flash_otel.cli.errors import CommandError
-from flash_otel.cli.moments import UNITS, age_in_seconds, since_ns
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cli.processes import TIMEOUT, environment, flash_otel, keep
-from faults.collectors import HttpCollector, Reply, refusing
+from resilience.collectors import HttpCollector, Reply, refusing
 
-from flash_otel.pipeline.forward_cursor import register
-from flash_otel.pipeline.store import SpanStore
 from flash_otel.records import SpanRecord
+from flash_otel.store.cursors import register
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from pathlib import Path

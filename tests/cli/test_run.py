@@ -18,8 +18,8 @@ from textwrap import dedent
 import pytest
 from cli.processes import TIMEOUT, environment
 
-from flash_otel.pipeline.otlp_json import decode
-from flash_otel.pipeline.store import SpanStore
+from flash_otel.otlp.decode import decode
+from flash_otel.store.store import SpanStore
 
 MAIN = """
     import json, sys, __main__

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cli.processes import TIMEOUT, environment, flash_otel, keep
 from report.samples import IDS, OTHER, TRACE, failed_deployment, healthy_deployment, span
 
-from flash_otel.pipeline.otlp_json import decode
+from flash_otel.otlp.decode import decode
 from flash_otel.records import Link
 
 if TYPE_CHECKING:

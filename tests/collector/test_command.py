@@ -26,7 +26,7 @@ from support.otlp import eventually, request, span, trace_id
 from flash_otel import semconv
 from flash_otel.collector import state
 from flash_otel.collector.programs import PROGRAMS
-from flash_otel.pipeline.forward_lock import sole
+from flash_otel.runtime.locks import sole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from support.otlp import groups_of, spans_of, wait_for_spans
 
 from flash_otel import semconv
 from flash_otel.demo.runner import run_scenario
-from flash_otel.pipeline.store import SpanStore
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 from cli.processes import flash_otel
-from faults.collectors import refusing
-from faults.victims import SPANS, Victim
+from resilience.collectors import refusing
+from resilience.victims import SPANS, Victim
 from support.collector import BUNDLE, Starter
 from support.otlp import wait_for_spans
 
-from flash_otel.pipeline.store import SpanStore
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,10 +16,10 @@ from flash_otel import semconv as sc
 from flash_otel.cli.app import status_of as run
 from flash_otel.demo.runner import run_scenario
 from flash_otel.demo.scenarios import SCENARIOS
-from flash_otel.diagnosis.sources import NothingFoundError
-from flash_otel.diagnosis.sources.jaeger import JaegerSource
-from flash_otel.pipeline.otlp_json import encode
-from flash_otel.pipeline.store import SpanStore
+from flash_otel.diagnosis.readers import NothingFoundError
+from flash_otel.diagnosis.readers.jaeger import JaegerSource
+from flash_otel.otlp.decode import encode
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

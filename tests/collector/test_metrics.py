@@ -21,8 +21,8 @@ from support.collector import BUNDLE, Starter
 from flash_otel import semconv
 from flash_otel.demo.load import FAULTY_EVERY, Load, batches
 from flash_otel.demo.load_shapes import shapes
-from flash_otel.pipeline.forward_destinations import at
-from flash_otel.pipeline.forward_http import HttpTransport
+from flash_otel.export.destination import at
+from flash_otel.export.http import HttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,9 +15,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from support.collector import BUNDLE
 
 from flash_otel.demo.load_shapes import Copies, shapes
-from flash_otel.pipeline.forward_answer import Verdict
-from flash_otel.pipeline.forward_destinations import Destination
-from flash_otel.pipeline.forward_http import HttpTransport
+from flash_otel.export.destination import Destination
+from flash_otel.export.http import HttpTransport
+from flash_otel.export.outcome import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,13 +7,13 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from faults.collectors import KINDS, HttpCollector, Reply, partial, refusing
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from resilience.collectors import KINDS, HttpCollector, Reply, partial, refusing
 
 from flash_otel.cli.app import status_of
 from flash_otel.demo.load import FAULTY_EVERY, Load, batches, run
 from flash_otel.demo.load_shapes import HEALTHY, Copies, Shape, shapes
-from flash_otel.pipeline import forward_destinations
+from flash_otel.export import destination
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ def test_what_is_taken_is_counted(kind: Any, monkeypatch: pytest.MonkeyPatch) ->
     """Everything arrives, each span once, and the report says so."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", kind.protocol)
     with kind() as collector:
-        report = run(Load(deployments=5, workers=4), forward_destinations.at(collector.url))
+        report = run(Load(deployments=5, workers=4), destination.at(collector.url))
         assert len({*collector.keys}) == len(collector.keys) == report.acknowledged == report.sent
     assert (report.deployments, report.workers) == (5, 20)
     assert (report.refused, report.unanswered, report.reason) == (0, 0, "")
@@ -118,7 +118,7 @@ def test_what_is_refused_is_counted(
 ) -> None:
     """A refusal is told as one, and what may come again does."""
     with HttpCollector(*replies) as collector:
-        report = run(Load(deployments=1, workers=1), forward_destinations.at(collector.url))
+        report = run(Load(deployments=1, workers=1), destination.at(collector.url))
     found = (report.acknowledged, report.refused, report.repeated)
     assert found == counted(report.sent)
     assert report.unanswered == 0

@@ -117,7 +117,7 @@ def test_paths_and_logs_do_not_name_the_scenario(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", MAIN_VERSIONS)
 def test_traced_run_comes_back_whole(version: str, tmp_path: Path) -> None:
     """The store has the deployment, the worker's log its read, and both name one trace."""
-    from flash_otel.pipeline.store import SpanStore
+    from flash_otel.store.store import SpanStore
 
     result = run_scenario("healthy", workdir=tmp_path, version=version, cache=CACHE)
     assert result.trace_id is not None

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from flash_otel.pipeline.otlp_json import encode
+from flash_otel.otlp.decode import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

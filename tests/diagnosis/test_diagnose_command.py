@@ -20,10 +20,10 @@ from flash_otel.cli.progress import progressing
 from flash_otel.diagnosis import collect
 from flash_otel.diagnosis.evidence import Deployment, Process
 from flash_otel.diagnosis.faults import FAULTS
-from flash_otel.diagnosis.sources import NothingFoundError, SourceError
-from flash_otel.diagnosis.sources.store import StoreSource
-from flash_otel.pipeline.otlp_json import encode
-from flash_otel.pipeline.store import SpanStore
+from flash_otel.diagnosis.readers import NothingFoundError, SourceError
+from flash_otel.diagnosis.readers.store import StoreSource
+from flash_otel.otlp.decode import encode
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from diagnosis.recordings import NOW_NS
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Diagnosis, Limits, diagnose
-from flash_otel.diagnosis.sources import open_source
+from flash_otel.diagnosis.readers import open_source
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,7 +24,6 @@ from diagnosis.scenes import SCENES, killed
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import collect
-from flash_otel.diagnosis.belonging import id_in, looks_like_id
 from flash_otel.diagnosis.evidence import UNFINISHED, Endpoints, Failure, Origin
 from flash_otel.diagnosis.failures import (
     NOT_FOUND,
@@ -34,7 +33,15 @@ from flash_otel.diagnosis.failures import (
     UNAVAILABLE,
     kind_of,
 )
-from flash_otel.diagnosis.lacking import HOLDS, LACKS_ALL, LACKS_SOME, OTHER_URLS, UNSAID, lack
+from flash_otel.diagnosis.manifest_diff import (
+    HOLDS,
+    LACKS_ALL,
+    LACKS_SOME,
+    OTHER_URLS,
+    UNSAID,
+    lack,
+)
+from flash_otel.diagnosis.matching import id_in, looks_like_id
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, NO, Offset, offset
 from flash_otel.diagnosis.steps import culprit
 from flash_otel.records import LINES_SCOPE, SpanRecord

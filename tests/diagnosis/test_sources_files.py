@@ -24,16 +24,16 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.sources import NothingFoundError, SourceError, open_source, sniff
-from flash_otel.diagnosis.sources.inputs import Input
-from flash_otel.diagnosis.sources.protobuf import looks_like_otlp, requests
-from flash_otel.pipeline.otlp_json import encode
+from flash_otel.diagnosis.readers import NothingFoundError, SourceError, open_source, sniff
+from flash_otel.diagnosis.readers.input import Input
+from flash_otel.otlp.decode import encode
+from flash_otel.otlp.protobuf import looks_like_otlp, requests
 from flash_otel.records import Event, Link, SpanRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flash_otel.diagnosis.sources import Source
+    from flash_otel.diagnosis.readers import Source
 
 LOG_LINE = b"[STATE MANAGER] environment_id=e-1 -> activeBuildId=b-1\n"
 

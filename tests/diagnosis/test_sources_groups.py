@@ -13,13 +13,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from flash_otel import manifest
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import diagnose
-from flash_otel.diagnosis.sources import open_source
-from flash_otel.diagnosis.sources.log_groups import Grouper
-from flash_otel.diagnosis.sources.log_lines import Found, LogLines
-from flash_otel.diagnosis.sources.log_records import WINDOW, record_of
-from flash_otel.pipeline.legacy import LegacyLogSpanProcessor
-from flash_otel.pipeline.legacy_table import LINES
-from flash_otel.pipeline.worker_log import WorkerLogSpanProcessor
+from flash_otel.diagnosis.readers import open_source
+from flash_otel.diagnosis.readers.log_groups import Grouper
+from flash_otel.diagnosis.readers.log_spans import WINDOW, record_of
+from flash_otel.diagnosis.readers.log_text import Found, LogLines
+from flash_otel.export.worker_log import WorkerLogSpanProcessor
+from flash_otel.lines.processor import LegacyLogSpanProcessor
+from flash_otel.lines.table import LINES
 from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LINES_STREAM
 
 if TYPE_CHECKING:
@@ -342,7 +342,7 @@ def test_long_logs_are_yielded_as_they_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Records leave long before the end, in the order of their lines: memory stays flat."""
-    monkeypatch.setattr("flash_otel.diagnosis.sources.log_records.WINDOW", 10)
+    monkeypatch.setattr("flash_otel.diagnosis.readers.log_spans.WINDOW", 10)
     path = tmp_path / "long.log"
     read = Log().read().text()
     path.write_text(read * 200, encoding="utf-8")

@@ -19,14 +19,14 @@ from pipeline.any_records import RECORDS
 
 from flash_otel import semconv as sc
 from flash_otel.cli.app import status_of as run
-from flash_otel.diagnosis.sources import NothingFoundError, SourceError, jaeger_client
-from flash_otel.diagnosis.sources.jaeger import PAGE, JaegerSource
-from flash_otel.diagnosis.sources.jaeger_answers import LISTS, names_of, records_of
-from flash_otel.diagnosis.sources.jaeger_client import HEADERS_VARIABLE
-from flash_otel.diagnosis.sources.jaeger_windows import newest_first
-from flash_otel.pipeline.otlp_json import encode
-from flash_otel.pipeline.store import SpanStore
+from flash_otel.diagnosis.readers import NothingFoundError, SourceError, jaeger_client
+from flash_otel.diagnosis.readers.jaeger import PAGE, JaegerSource
+from flash_otel.diagnosis.readers.jaeger_answers import LISTS, names_of, records_of
+from flash_otel.diagnosis.readers.jaeger_client import HEADERS_VARIABLE
+from flash_otel.diagnosis.readers.jaeger_windows import newest_first
+from flash_otel.otlp.decode import encode
 from flash_otel.records import Link, SpanRecord
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +131,7 @@ def test_nothing_is_left_behind(
     with serving(Jaeger(made).handle) as url:
         assert run(["show", made[0].trace_id, "--from", f"jaeger={url}"]) == 0
         monkeypatch.setattr(
-            "flash_otel.pipeline.store.SpanStore.trace",
+            "flash_otel.store.store.SpanStore.trace",
             lambda *_: (_ for _ in ()).throw(KeyboardInterrupt),
         )
         assert run(["show", made[0].trace_id, "--from", f"jaeger={url}"]) == 130
@@ -444,6 +444,6 @@ def test_windows_lose_nothing(times: list[int], page: int, low: int, wide: int) 
 
 
 def _decoded(made: list[SpanRecord]) -> list[SpanRecord]:
-    from flash_otel.pipeline.otlp_json import decode
+    from flash_otel.otlp.decode import decode
 
     return list(decode(encode(made)))

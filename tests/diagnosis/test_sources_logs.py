@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.sources import log_lines
-from flash_otel.diagnosis.sources.log_lines import Found, LogLines
-from flash_otel.diagnosis.sources.log_prefix import time_of, unwrap
-from flash_otel.diagnosis.sources.log_scan import _NEAR, MAX_LINE, Scanner
-from flash_otel.pipeline import worker_log
-from flash_otel.pipeline.legacy_lines import ParsedLine, format_lines, parse
-from flash_otel.pipeline.legacy_table import END, START
+from flash_otel.diagnosis.readers import log_text
+from flash_otel.diagnosis.readers.log_prefix import time_of, unwrap
+from flash_otel.diagnosis.readers.log_scan import _NEAR, MAX_LINE, Scanner
+from flash_otel.diagnosis.readers.log_text import Found, LogLines
+from flash_otel.export import worker_log
+from flash_otel.lines.format import ParsedLine, format_lines, parse
+from flash_otel.lines.table import END, START
 from flash_otel.records import SpanRecord
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def test_a_worker_s_span_is_read_at_full_fidelity(wrapper: str) -> None:
 
 def test_the_mark_of_spans_is_the_worker_s() -> None:
     """Diagnosis names the mark itself, since the worker's module would load the SDK."""
-    assert log_lines.SPAN_MARK == worker_log.MARK
+    assert log_text.SPAN_MARK == worker_log.MARK
 
 
 @pytest.mark.parametrize("split", [1, 20, 60, 120])

@@ -19,10 +19,10 @@ from pipeline.any_records import RECORDS
 import flash_otel.diagnosis
 from flash_otel import semconv as sc
 from flash_otel.cli.app import status_of as run
-from flash_otel.diagnosis import Diagnosis, Limits, answer, diagnose, spooled
+from flash_otel.diagnosis import Diagnosis, Limits, diagnose, judge, spooled
 from flash_otel.diagnosis.spool import Spool
-from flash_otel.pipeline.store import SpanStore
 from flash_otel.report.diagnosis_json import diagnosis_json
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,7 +127,7 @@ def test_very_many_findings_are_folded(
     from flash_otel.cli.consoles import CommandConsole
     from flash_otel.report.diagnosis import render_diagnosis
 
-    monkeypatch.setattr(answer, "MOST_JUDGED", 10)
+    monkeypatch.setattr(judge, "MOST_JUDGED", 10)
     faulty, sound = 14, 5
     told: list[tuple[int, int]] = []
     found = diagnose(

@@ -14,7 +14,7 @@ from docs.commands import DOCUMENTS, ROOT, commands
 from support.flash import CACHE
 
 from flash_otel import trace_activate, trace_deploy
-from flash_otel.pipeline.store import SpanStore
+from flash_otel.store.store import SpanStore
 from flash_otel.testing import recording
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ PRINTED = list(dict.fromkeys(command for one in DOCUMENTS for command in command
 # them for real.
 REAL_FLASH = {
     "flash-otel collector": "tests/collector",
-    "flash-otel run": "tests/flash",
+    "flash-otel run": "tests/e2e",
     "flash-otel verify": "tests/verify",
-    "opentelemetry-instrument": "tests/flash",
+    "opentelemetry-instrument": "tests/e2e",
 }
 # A command with one of these stands for many: only its options are checked.
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b|\.\.\.|[|<>\[]|\bFILE\b")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from docs.commands import ROOT
 
-from flash_otel.pipeline import exporters
+from flash_otel.export import configured
 
 if TYPE_CHECKING:
-    from flash_otel.pipeline.forward_destinations import Destination
+    from flash_otel.export.destination import Destination
 
 TEXT = (ROOT / "docs/stacks.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
@@ -35,7 +35,7 @@ def destination(block: str, monkeypatch: pytest.MonkeyPatch) -> Destination:
     for line in block.splitlines():
         name, _, value = shlex.split(line)[1].partition("=")
         monkeypatch.setenv(name, value)
-    (found,) = exporters.forwarded()
+    (found,) = configured.forwarded()
     return found
 
 
@@ -67,7 +67,7 @@ def test_the_second_backend_is_the_collectors() -> None:
 
 def test_every_variable_is_named() -> None:
     """The table holds each variable that is read."""
-    source = (ROOT / "flash_otel/pipeline/forward_destinations.py").read_text("utf-8")
+    source = (ROOT / "flash_otel/export/destination.py").read_text("utf-8")
     read = set(re.findall(r'_said\("([A-Z_]+)"\)', source))
     assert read
     assert {f"OTEL_EXPORTER_OTLP_{name}" for name in read} <= set(re.findall(r"`(OTEL_\w+)`", TEXT))

@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cli.processes import flash_otel, keep
-from faults.collectors import BAD, KINDS, HttpCollector, Reply
 from hypothesis import given
 from hypothesis import strategies as st
+from resilience.collectors import BAD, KINDS, HttpCollector, Reply
 
-from flash_otel.doctor import destinations, providers, sources, stores, targets, variables, versions
-from flash_otel.doctor.check import NOTE, OK, PROBLEM, UNKNOWN, Check, verdict
-from flash_otel.pipeline.forward_destinations import Destination
+from flash_otel.doctor import destinations, environment, flash, providers, sources, versions
+from flash_otel.doctor import store as stores
+from flash_otel.doctor.checks import NOTE, OK, PROBLEM, UNKNOWN, Check, verdict
+from flash_otel.export.destination import Destination
 from flash_otel.testing import recording
-from flash_otel.tracing.targets import TARGETS
+from flash_otel.tracing.flash import TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-PACKAGE = Path(variables.__file__).parents[1]
+PACKAGE = Path(environment.__file__).parents[1]
 CANARY = "canary-6f2d9c41"
 
 
@@ -145,7 +146,7 @@ def test_every_variable_is_known() -> None:
         for file in PACKAGE.rglob("*.py")
         for name in re.findall(r"FLASH_OTEL_[A-Z][A-Z_]*[A-Z]", file.read_text(encoding="utf-8"))
     }
-    ours = {name for name in variables.RULES if name.startswith("FLASH_OTEL_")}
+    ours = {name for name in environment.RULES if name.startswith("FLASH_OTEL_")}
     assert {name for name in read if not name.startswith("FLASH_OTEL_DEMO")} == ours
 
 
@@ -175,13 +176,13 @@ def test_every_variable_is_known() -> None:
 def test_variables(monkeypatch: pytest.MonkeyPatch, name: str, value: str, result: str) -> None:
     """A value that says nothing, and a name that nothing reads, are told."""
     monkeypatch.setenv(name, value)
-    assert only(variables.variables()).result == result
+    assert only(environment.variables()).result == result
 
 
 def test_other_signals_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said for metrics and logs alone is no business of traces."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://a")
-    assert list(variables.variables()) == []
+    assert list(environment.variables()) == []
 
 
 def test_values_of_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +197,7 @@ def test_values_of_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> Non
         "FLASH_OTEL_APIKEY": CANARY,
     }.items():
         monkeypatch.setenv(name, value)
-    found = list(variables.variables())
+    found = list(environment.variables())
     assert len(found) == 7
     assert CANARY not in repr(found)
 
@@ -205,9 +206,9 @@ def test_values_of_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_any_value(value: str) -> None:
     """No value of any variable raises."""
     with pytest.MonkeyPatch.context() as patched:
-        for name in variables.RULES:
+        for name in environment.RULES:
             patched.setenv(name, value)
-        assert len(list(variables.variables())) == len(variables.RULES)
+        assert len(list(environment.variables())) == len(environment.RULES)
 
 
 # --- the store ----------------------------------------------------------------------------------
@@ -266,16 +267,16 @@ def test_a_damaged_store(stored: Path) -> None:
 
 def test_what_waits(stored: Path) -> None:
     """Spans that wait for a destination are told, with the reason and the command."""
-    from flash_otel.pipeline.forward_cursor import fail, register
-    from flash_otel.pipeline.store import SpanStore
+    from flash_otel.store.cursors import fail, register
+    from flash_otel.store.store import SpanStore
 
-    with SpanStore(stored) as store:
-        register(store.connection, ["grpc http://c:4317"])
-        fail(store.connection, "grpc http://c:4317", "connection refused", 0)
-        store.connection.execute(
+    with SpanStore(stored) as opened:
+        register(opened.connection, ["grpc http://c:4317"])
+        fail(opened.connection, "grpc http://c:4317", "connection refused", 0)
+        opened.connection.execute(
             """UPDATE resources SET attributes = '{"telemetry.distro.name":"flash-otel"}'"""
         )
-        store.connection.execute("UPDATE destinations SET cursor = 0")
+        opened.connection.execute("UPDATE destinations SET cursor = 0")
     found = [check for check in stores.store() if check.name == "waiting"]
     assert only(found).next_step == "flash-otel push"
     assert "1 spans wait for grpc http://c:4317 (connection refused)" in found[0].says
@@ -393,7 +394,7 @@ def test_versions(monkeypatch: pytest.MonkeyPatch, version: str, result: str) ->
 
 def test_every_target_has_a_purpose() -> None:
     """Each target of Flash is one that some purpose counts on, and the reverse."""
-    counted = {name for names in targets.PURPOSES.values() for name in names}
+    counted = {name for names in flash.PURPOSES.values() for name in names}
     assert counted == {one.name for one in TARGETS if one.module.startswith("runpod_flash")}
 
 
@@ -403,7 +404,7 @@ def test_a_flash_that_lacks_something(tmp_path: Path, monkeypatch: pytest.Monkey
     module.parent.mkdir(parents=True)
     module.write_text("class FlashApp:\n    async def upload_build(self, tar_path): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
-    found = results(targets.targets())
+    found = results(flash.targets())
     assert found.pop("target the artifact's upload") == OK
     assert set(found.values()) == {PROBLEM}
 

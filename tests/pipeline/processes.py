@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PRELUDE = """
 import os, sys
 from opentelemetry.sdk.trace import TracerProvider
-from flash_otel.pipeline.store_writer import StoreSpanProcessor
+from flash_otel.store.processor import StoreSpanProcessor
 processor = StoreSpanProcessor(sys.argv[1])
 provider = TracerProvider(shutdown_on_exit=False)
 provider.add_span_processor(processor)

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 import pytest
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
-from flash_otel.pipeline import exporters
+from flash_otel.export import configured
 
 VARIABLES = (
     "OTEL_TRACES_EXPORTER",
@@ -56,15 +56,15 @@ def test_what_is_configured(
     """An exporter's name or an endpoint asks for one; a protocol alone does not; none is none."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert exporters.configured() == expected
+    assert configured.configured() == expected
 
 
 def test_what_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exporter of the specification is made from its entry point; OTLP is forwarded."""
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console,otlp")
-    (made,) = exporters.create()
+    (made,) = configured.create()
     assert isinstance(made, ConsoleSpanExporter)
-    assert [one.name for one in exporters.forwarded()] == [
+    assert [one.name for one in configured.forwarded()] == [
         "http/protobuf http://localhost:4318/v1/traces"
     ]
 
@@ -75,7 +75,7 @@ def test_an_exporter_that_is_not_installed(
     """A name that nobody serves is reported and left out; the others are made."""
     caplog.set_level(logging.DEBUG, logger="flash_otel")
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "nowhere,console")
-    (made,) = exporters.create()
+    (made,) = configured.create()
     assert isinstance(made, ConsoleSpanExporter)
     assert "no exporter named 'nowhere' is installed" in caplog.text
 
@@ -90,12 +90,12 @@ def test_an_exporter_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ImportError
 
     monkeypatch.setattr(
-        exporters,
+        configured,
         "entry_points",
         lambda *, group, name: (
             [Broken()] if name == "broken" else entry_points(group=group, name=name)
         ),
     )
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "broken,console")
-    (made,) = exporters.create()
+    (made,) = configured.create()
     assert isinstance(made, ConsoleSpanExporter)

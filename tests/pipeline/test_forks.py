@@ -11,10 +11,10 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
-from faults.collectors import GrpcCollector, HttpCollector
+from resilience.collectors import GrpcCollector, HttpCollector
 
-from flash_otel.pipeline import forks
-from flash_otel.pipeline.store import SpanStore
+from flash_otel.runtime import forks
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -220,7 +220,7 @@ def test_a_lock_that_another_thread_holds(tmp_path: Path) -> None:
     code = """
         import os, threading
         import flash_otel
-        from flash_otel.pipeline import forks
+        from flash_otel.runtime import forks
 
         flash_otel.instrument(legacy_logs=False)
         held, over = threading.Event(), threading.Event()

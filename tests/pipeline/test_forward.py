@@ -8,19 +8,23 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from faults.collectors import KINDS, OK, HttpCollector, Reply, partial, refusing
+from resilience.collectors import KINDS, OK, HttpCollector, Reply, partial, refusing
 
 import flash_otel
 from flash_otel import semconv
-from flash_otel.pipeline import forward, forward_cursor, forward_setup, setup, telling
-from flash_otel.pipeline.forward import Forwarder
-from flash_otel.pipeline.forward_batches import send_all
-from flash_otel.pipeline.forward_destinations import Destination
-from flash_otel.pipeline.forward_http import HttpTransport
-from flash_otel.pipeline.forward_lock import sole
-from flash_otel.pipeline.forward_source import StoreSource
-from flash_otel.pipeline.store import SpanStore
+from flash_otel.export import forwarder as forwarder_module
+from flash_otel.export import setup
+from flash_otel.export.batches import send_all
+from flash_otel.export.destination import Destination
+from flash_otel.export.forwarder import Forwarder
+from flash_otel.export.http import HttpTransport
+from flash_otel.export.source import StoreSource
+from flash_otel.pipeline import pipeline
 from flash_otel.records import SpanRecord
+from flash_otel.runtime import warning
+from flash_otel.runtime.locks import sole
+from flash_otel.store import cursors
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,11 +43,11 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
     monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "spans.db"))
     monkeypatch.setenv("FLASH_OTEL_EXIT_BUDGET", str(PATIENCE_S))
-    monkeypatch.setattr(setup, "_disabled", None)
-    telling.forget()
+    monkeypatch.setattr(pipeline, "_disabled", None)
+    warning.forget()
     yield
     flash_otel.uninstrument()
-    telling.forget()
+    warning.forget()
 
 
 @pytest.fixture
@@ -187,7 +191,7 @@ def test_a_worker_falls_back_to_its_log(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What a worker could not send is in its container's log in the end."""
-    from flash_otel.pipeline.worker_log import parse_line
+    from flash_otel.export.worker_log import parse_line
 
     monkeypatch.delenv("FLASH_OTEL_STORE")
     monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "endpoint")
@@ -206,7 +210,7 @@ def test_storing_does_not_wait_for_sending(endpoint: Any, tmp_path: Path) -> Non
         endpoint(collector)
         with tracing():
             deploy(1)
-            assert setup.store(PATIENCE_S)
+            assert pipeline.store(PATIENCE_S)
             with SpanStore(tmp_path / "spans.db") as store:
                 assert len(list(store.spans())) == 2
 
@@ -230,7 +234,7 @@ def stored(tmp_path: Path) -> StoreSource:
     """A source in which 100 spans wait."""
     path = tmp_path / "waiting.db"
     with SpanStore(path) as store:
-        forward_cursor.register(store.connection, [NAME])
+        cursors.register(store.connection, [NAME])
         store.write(records(100))
     return StoreSource(path, NAME)
 
@@ -329,8 +333,8 @@ def test_who_has_failed_before_is_not_waited_for_long(stored: StoreSource) -> No
 
 def test_pauses_grow(stored: StoreSource) -> None:
     """A destination that fails is asked ever more seldom, and never sooner than it asked for."""
-    from flash_otel.pipeline.forward_answer import Answer, Verdict
-    from flash_otel.pipeline.forward_batches import Tally
+    from flash_otel.export.batches import Tally
+    from flash_otel.export.outcome import Answer, Verdict
 
     forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1"), stored)
     pauses = []
@@ -347,7 +351,7 @@ def test_pauses_grow(stored: StoreSource) -> None:
 def test_a_broken_source_is_no_end(stored: StoreSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """An internal error is swallowed; whoever waits is told that it did not work."""
     monkeypatch.delenv("FLASH_OTEL_RAISE")
-    monkeypatch.setattr(forward, "GATHER_S", 0)
+    monkeypatch.setattr(forwarder_module, "GATHER_S", 0)
     monkeypatch.setattr(stored, "take", lambda most: 1 / 0 if most else None)
     forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1/v1/traces"), stored)
     forwarder.wake()
@@ -367,7 +371,7 @@ def test_the_unanswered_is_noted(stored: StoreSource) -> None:
 
         forwarders = (forwarder,)
 
-    line = forward_setup.finish(Silent(), time.monotonic())  # type: ignore[arg-type]  # as far as needed
+    line = setup.finish(Silent(), time.monotonic())  # type: ignore[arg-type]  # as far as needed
     assert line.startswith("100 spans wait for 127.0.0.1:1 (no answer yet)")
     assert stored.backlog().reason == "no answer yet"
 
@@ -377,7 +381,7 @@ def test_gaps_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import StatusCode
 
-    from flash_otel.pipeline.memory_queue import MemoryQueue
+    from flash_otel.export.memory_queue import MemoryQueue
 
     monkeypatch.delenv("OTEL_TRACES_SAMPLER", raising=False)
     fallen: list[str] = []
@@ -412,7 +416,7 @@ def test_what_had_no_time_is_no_failure(stored: StoreSource) -> None:
 
         forwarders = (forwarder,)
 
-    line = forward_setup.finish(Busy(), time.monotonic())  # type: ignore[arg-type]  # as far as needed
+    line = setup.finish(Busy(), time.monotonic())  # type: ignore[arg-type]  # as far as needed
     assert line.startswith("100 spans wait for 127.0.0.1:1 (there was no time for more)")
     assert not stored.backlog().is_failing
 
@@ -421,7 +425,7 @@ def test_a_copy_in_the_log() -> None:
     """What waits is written down once, stays to be sent, and goes there when it is refused."""
     from opentelemetry.sdk.trace import TracerProvider
 
-    from flash_otel.pipeline.memory_queue import MemoryQueue
+    from flash_otel.export.memory_queue import MemoryQueue
 
     written: list[str] = []
     queue = MemoryQueue(fallback=lambda record: written.append(record.name))
@@ -464,7 +468,7 @@ def test_every_lost_span_is_counted() -> None:
     """Without a fallback, what the queue had no room for is lost like what was left in it."""
     from opentelemetry.sdk.trace import TracerProvider
 
-    from flash_otel.pipeline.memory_queue import MemoryQueue
+    from flash_otel.export.memory_queue import MemoryQueue
 
     queue = MemoryQueue(most=2)
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer(semconv.SCOPE_NAME)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flash_otel.pipeline import forward_cursor as cursors
-from flash_otel.pipeline import store_schema
-from flash_otel.pipeline.store import SpanStore
 from flash_otel.records import Link, SpanRecord
+from flash_otel.store import cursors, schema
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,8 +139,8 @@ def test_a_file_of_version_2_is_brought_up_to_date(
     """What an earlier version stored stays, and can be sent."""
     path = tmp_path / "old.db"
     with monkeypatch.context() as patched:
-        patched.setattr(store_schema, "MIGRATIONS", store_schema.MIGRATIONS[:2])
-        patched.setattr(store_schema, "VERSION", 2)
+        patched.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:2])
+        patched.setattr(schema, "VERSION", 2)
         with SpanStore(path) as old:
             old.write([span(1), replace(span(2), end_ns=None)])
     with closing(sqlite3.connect(path)) as plain:

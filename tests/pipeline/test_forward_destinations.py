@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flash_otel.pipeline import forward_destinations as destinations
-from flash_otel.pipeline.forward_destinations import Destination
+from flash_otel.export import destination as destinations
+from flash_otel.export.destination import Destination
 
 BASE = "OTEL_EXPORTER_OTLP_"
 TRACES = "OTEL_EXPORTER_OTLP_TRACES_"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from pipeline.any_records import RECORDS
 
-from flash_otel.pipeline.forward_encode import encode_protobuf
-from flash_otel.pipeline.otlp_json import decode
+from flash_otel.otlp.decode import decode
+from flash_otel.otlp.encode_protobuf import encode_protobuf
 from flash_otel.records import SpanRecord
 
 # Its name changed with protobuf 26.

@@ -8,15 +8,15 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from faults.collectors import BAD, KINDS, OK, GrpcCollector, HttpCollector, Reply, partial
 from google.protobuf.any_pb2 import Any as AnyMessage  # type: ignore[import-untyped]  # no types
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # no types
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # no types
+from resilience.collectors import BAD, KINDS, OK, GrpcCollector, HttpCollector, Reply, partial
 
-from flash_otel.pipeline.forward import transport_to
-from flash_otel.pipeline.forward_answer import Answer, Verdict
-from flash_otel.pipeline.forward_destinations import HTTP_JSON, Destination, configured
-from flash_otel.pipeline.forward_http import HttpTransport
+from flash_otel.export.destination import HTTP_JSON, Destination, configured
+from flash_otel.export.forwarder import transport_to
+from flash_otel.export.http import HttpTransport
+from flash_otel.export.outcome import Answer, Verdict
 from flash_otel.records import SpanRecord
 
 if TYPE_CHECKING:

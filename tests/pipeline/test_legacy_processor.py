@@ -12,8 +12,8 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from flash_otel import semconv as sc
-from flash_otel.pipeline.legacy import AUTO, LegacyLogSpanProcessor, parse_mode
-from flash_otel.pipeline.legacy_lines import parse
+from flash_otel.lines.format import parse
+from flash_otel.lines.processor import AUTO, LegacyLogSpanProcessor, parse_mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from flash_otel import semconv as sc
-from flash_otel.pipeline.legacy_lines import format_lines
-from flash_otel.pipeline.legacy_table import END, START
+from flash_otel.lines.format import format_lines
+from flash_otel.lines.table import END, START
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "guide-step5.sh"
 BUILD, OTHER_BUILD = "b1f0c2d4-0a11-4f6e-9c55-1d2e3f4a5b6c", "b1f0c2d4-ffff-4f6e-9c55-1d2e3f4a5b6c"

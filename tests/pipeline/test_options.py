@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flash_otel.pipeline import options
-from flash_otel.pipeline.options import (
+from flash_otel.runtime import options
+from flash_otel.runtime.options import (
     Options,
     exit_budget,
     in_worker,

@@ -25,8 +25,8 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from pipeline.any_records import JSON, RECORDS
 
 from flash_otel import semconv
-from flash_otel.pipeline.convert import to_record
-from flash_otel.pipeline.otlp_json import decode, encode
+from flash_otel.otlp.decode import decode, encode
+from flash_otel.otlp.from_sdk import to_record
 from flash_otel.records import SpanRecord
 
 SPAN = SpanRecord("ab" * 16, "cd" * 8, None, "flash.deploy", "internal", 1, 2)

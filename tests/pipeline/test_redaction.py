@@ -13,8 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import flash_otel
-from flash_otel.pipeline import redaction
-from flash_otel.pipeline.redaction import REDACTED, remember, remember_environment, scrub
+from flash_otel import redaction
+from flash_otel.pipeline import pipeline
+from flash_otel.redaction import REDACTED, remember, remember_environment, scrub
 from flash_otel.testing import Recorded, recording
 
 if TYPE_CHECKING:
@@ -368,10 +369,8 @@ def test_a_key_in_the_environment_of_a_decorated_call(monkeypatch: pytest.Monkey
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.util._once import Once
 
-    from flash_otel.pipeline import setup
-
     monkeypatch.setenv("HF_TOKEN", CANARY)
-    monkeypatch.setattr(setup, "_by_hand", None)
+    monkeypatch.setattr(pipeline, "_by_hand", None)
     recorded = Recorded()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(recorded)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from faults.collectors import BAD, HttpCollector
+from resilience.collectors import BAD, HttpCollector
 
-from flash_otel.pipeline.worker_log import parse_line
+from flash_otel.export.worker_log import parse_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -17,9 +17,9 @@ from opentelemetry.util._once import Once
 from tracing.interpreter import run_python
 
 import flash_otel
-from flash_otel.pipeline import processors, setup
-from flash_otel.pipeline.convert import to_record
-from flash_otel.pipeline.switch import Switch, Switches
+from flash_otel.otlp.from_sdk import to_record
+from flash_otel.pipeline import pipeline, processors
+from flash_otel.pipeline.detachable import Switch, Switches
 from flash_otel.testing import Recorded
 from flash_otel.tracing.instrumentor import FlashInstrumentor
 
@@ -38,8 +38,8 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
     monkeypatch.setattr(trace_api, "_TRACER_PROVIDER", None)
     monkeypatch.setattr(trace_api, "_TRACER_PROVIDER_SET_ONCE", Once())
-    monkeypatch.setattr(setup, "_disabled", None)
-    monkeypatch.setattr(setup, "_by_hand", None)
+    monkeypatch.setattr(pipeline, "_disabled", None)
+    monkeypatch.setattr(pipeline, "_by_hand", None)
     yield
     FlashInstrumentor().uninstrument()
 
@@ -268,7 +268,7 @@ def test_disabled(
     activate("b-1")
     assert recorded.records == []
     assert lines.getvalue() == ""
-    assert setup.current_options() is None
+    assert pipeline.current_options() is None
 
 
 def test_a_wrong_propagation() -> None:
@@ -338,42 +338,42 @@ def test_the_first_span_from_many_threads(lines: io.StringIO) -> None:
 def test_waiting_roots_end_with_tracing() -> None:
     """A root that no deployment claimed ends with an unknown outcome."""
     from flash_otel.testing import recording
-    from flash_otel.tracing import pending
+    from flash_otel.tracing import unclaimed_root
+    from flash_otel.tracing.extractors import ENDED
     from flash_otel.tracing.scope import Scope
-    from flash_otel.tracing.sources import ENDED
-    from flash_otel.tracing.spec import DEPLOY
+    from flash_otel.tracing.specs import DEPLOY
 
     with recording() as spans:
-        tracer = setup.tracer()
+        tracer = pipeline.tracer()
         assert tracer is not None
         for _ in range(2):
             root = Scope(DEPLOY, tracer, ENDED, ({}, {}), None)
-            pending.hold(root, root.open())
-        pending.abandon()
-        pending.abandon()
+            unclaimed_root.hold(root, root.open())
+        unclaimed_root.abandon()
+        unclaimed_root.abandon()
     assert [one.attributes["flash.outcome"] for one in spans.records] == ["unknown", "unknown"]
 
 
 def test_a_waiting_root_is_claimed() -> None:
     """The deployment that follows takes over the waiting root: one span, its facts, its end."""
     from flash_otel.testing import recording
-    from flash_otel.tracing import pending
+    from flash_otel.tracing import unclaimed_root
+    from flash_otel.tracing.extractors import ENDED
     from flash_otel.tracing.scope import Scope
-    from flash_otel.tracing.sources import ENDED
-    from flash_otel.tracing.spec import DEPLOY
+    from flash_otel.tracing.specs import DEPLOY
 
     with recording() as spans:
-        tracer = setup.tracer()
+        tracer = pipeline.tracer()
         assert tracer is not None
         root = Scope(DEPLOY, tracer, ENDED, ({}, {}), None)
-        pending.hold(root, root.open())
+        unclaimed_root.hold(root, root.open())
 
         @flash_otel.trace_deploy
         def deploy(app_name: str) -> None:
             activate(f"b-{app_name}")
 
         deploy("shop")
-        assert pending.claim("flash.deploy") is None
+        assert unclaimed_root.claim("flash.deploy") is None
     assert spans.tree() == ["flash.deploy", "  flash.activate"]
     assert spans.records[0].attributes["flash.app_name"] == "shop"
     assert spans.records[0].attributes["flash.outcome"] == "returned"
@@ -497,7 +497,7 @@ def test_an_api_that_keeps_its_provider_elsewhere(monkeypatch: pytest.MonkeyPatc
             return self.provider
 
     api = Api()
-    monkeypatch.setattr(setup, "trace_api", api)
-    assert setup.is_off()
+    monkeypatch.setattr(pipeline, "trace_api", api)
+    assert pipeline.is_off()
     api.provider = TracerProvider(shutdown_on_exit=False)
-    assert not setup.is_off()
+    assert not pipeline.is_off()

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pipeline.any_records import RECORDS
 
-from flash_otel.pipeline import store_schema
-from flash_otel.pipeline.store import SpanStore, StoreCorruptError, StoreError, default_path, newest
 from flash_otel.records import Event, Link, SpanRecord
+from flash_otel.store import schema
+from flash_otel.store.store import SpanStore, StoreCorruptError, StoreError, default_path, newest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -413,7 +413,7 @@ def test_a_file_of_version_1_is_brought_up_to_date(path: Path) -> None:
         store.write([FETCH])
         assert len(store.linked(DEPLOY)) == 2
     with closing(sqlite3.connect(path)) as plain:
-        assert plain.execute("PRAGMA user_version").fetchone() == (store_schema.VERSION,)
+        assert plain.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
 
 
 def test_a_migration_that_fails_changes_nothing(
@@ -421,9 +421,9 @@ def test_a_migration_that_fails_changes_nothing(
 ) -> None:
     """An update is whole or not at all: the old file still opens afterwards."""
     _make_v1(path)
-    broken = (store_schema.MIGRATIONS[0], (*store_schema.MIGRATIONS[1], "SELECT nothing FROM it"))
+    broken = (schema.MIGRATIONS[0], (*schema.MIGRATIONS[1], "SELECT nothing FROM it"))
     with monkeypatch.context() as patched:
-        patched.setattr(store_schema, "MIGRATIONS", broken)
+        patched.setattr(schema, "MIGRATIONS", broken)
         with pytest.raises(StoreError):
             SpanStore(path)
     with closing(sqlite3.connect(path)) as plain:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from pipeline.processes import finished, running
 
-from flash_otel.pipeline.store import SpanStore
+from flash_otel.store.store import SpanStore
 
 
 @pytest.fixture
@@ -246,8 +246,8 @@ def test_a_lock_that_lasts_is_told_once(path: Path) -> None:
     """Spans that wait for a long time are worth a line, but only one."""
     SpanStore(path).close()
     code = """
-        from flash_otel.pipeline import store_sink
-        store_sink._PATIENCE_S = 0
+        from flash_otel.store import writer
+        writer._PATIENCE_S = 0
         for _ in range(4):
             tracer.start_span("flash.deploy").end()
             processor.force_flush(10_000)
@@ -307,7 +307,7 @@ def test_a_disk_without_space_lets_the_host_go_on(tmp_path: Path) -> None:
             tracer.start_span("large", attributes={"x": "y" * 10_000}).end()
         assert not processor.force_flush()
         processor.shutdown()
-        from flash_otel.pipeline.store import SpanStore
+        from flash_otel.store.store import SpanStore
         with SpanStore(sys.argv[1]) as store:
             print([one.name for one in store.spans()][0])
     """

@@ -12,10 +12,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from flash_otel import semconv
-from flash_otel.pipeline import store_sink
-from flash_otel.pipeline.store import SpanStore, newest
-from flash_otel.pipeline.store_writer import StoreSpanProcessor
 from flash_otel.records import SpanRecord
+from flash_otel.store import writer
+from flash_otel.store.processor import StoreSpanProcessor
+from flash_otel.store.store import SpanStore, newest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -290,7 +290,7 @@ def test_damage_while_it_is_used_loses_no_new_span(path: Path) -> None:
 def test_two_writers_that_meet_the_same_damage_share_the_fresh_file(path: Path) -> None:
     """The second one to notice uses the first one's file instead of making a third."""
     test_damage_while_it_is_used_loses_no_new_span(path)
-    late = store_sink.StoreSink(path, print)
+    late = writer.StoreSink(path, print)
     late._store = SpanStore(path)
     late.commit([replace(SAMPLE, name="three")])
     late.close()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
 from pipeline.any_records import RECORDS
 
-from flash_otel.pipeline.otlp_json import decode
-from flash_otel.pipeline.worker_log import MARK, WorkerLogSpanProcessor, line, parse_line
+from flash_otel.export.worker_log import MARK, WorkerLogSpanProcessor, line, parse_line
+from flash_otel.otlp.decode import decode
 from flash_otel.records import SpanRecord
 
 

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from flash_otel.records import Link, SpanRecord
 from flash_otel.report import words
-from flash_otel.report.terminal import render_trace
+from flash_otel.report.trace import render_trace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,10 @@ import pytest
 from opentelemetry import trace as trace_api
 from opentelemetry.util._once import Once
 
-from flash_otel.pipeline import redaction, setup
+from flash_otel import redaction
+from flash_otel.pipeline import pipeline
 from flash_otel.testing import recording
-from flash_otel.tracing import relation
+from flash_otel.tracing import links
 from flash_otel.tracing.instrumentor import FlashInstrumentor
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(trace_api, "_TRACER_PROVIDER", None)
     monkeypatch.setattr(trace_api, "_TRACER_PROVIDER_SET_ONCE", Once())
-    monkeypatch.setattr(setup, "_disabled", None)
-    monkeypatch.setattr(setup, "_by_hand", None)
-    relation.reset()
+    monkeypatch.setattr(pipeline, "_disabled", None)
+    monkeypatch.setattr(pipeline, "_by_hand", None)
+    links.reset()
     redaction.forget()
     yield
     FlashInstrumentor().uninstrument()
-    relation.reset()
+    links.reset()
     redaction.forget()
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import flash_otel
 from flash_otel.manifest import digest
 from flash_otel.testing import recording
-from flash_otel.tracing import facts
+from flash_otel.tracing import attributes
 
 if TYPE_CHECKING:
     from flash_otel.testing import Recorded
@@ -92,7 +92,7 @@ def test_nothing_is_a_null_manifest(spans: Recorded) -> None:
 @pytest.mark.parametrize("build_id", ["b-1", None])
 def test_the_environment_of_a_read(named: str | None, build_id: str | None) -> None:
     """A read knows its environment's name from the answer; an answer without one tells none."""
-    told = facts.environment_answer({"id": "e-1", "name": named, "activeBuildId": build_id})
+    told = attributes.environment_answer({"id": "e-1", "name": named, "activeBuildId": build_id})
     assert told.get("flash.environment_name") == (named or None)
     assert told.get("deployment.environment.name") == (named or None)
     assert told.get("flash.build_id") == build_id
@@ -198,17 +198,17 @@ VALUES = st.recursive(
     max_leaves=12,
 )
 RENDERERS = [
-    facts.Text("a", "b"),
-    facts.number("a"),
-    facts.endpoint_total,
-    facts.endpoints_deployed,
-    facts.endpoints_written,
-    facts.endpoints_read,
-    facts.manifest_written,
-    facts.manifest_read,
-    facts.persisted,
-    facts.environment_answer,
-    facts.endpoint_url,
+    attributes.Text("a", "b"),
+    attributes.number("a"),
+    attributes.endpoint_total,
+    attributes.endpoints_deployed,
+    attributes.endpoints_written,
+    attributes.endpoints_read,
+    attributes.manifest_written,
+    attributes.manifest_read,
+    attributes.persisted,
+    attributes.environment_answer,
+    attributes.endpoint_url,
 ]
 
 
@@ -266,5 +266,5 @@ def test_urls_that_are_none(url: object) -> None:
 )
 def test_a_new_environment_is_noted_only_beside_others(answers: Any, noted: bool) -> None:
     """An app's first environment is no news; one that `--env` made beside others is."""
-    rendered = facts.created_environment(answers)
+    rendered = attributes.created_environment(answers)
     assert rendered == ({"flash.environment.created": True} if noted else {})

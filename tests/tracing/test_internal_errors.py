@@ -10,10 +10,11 @@ import pytest
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 import flash_otel
-from flash_otel import _guard, manifest
-from flash_otel.pipeline import setup
+from flash_otel import manifest
+from flash_otel.pipeline import pipeline
+from flash_otel.runtime import guard
 from flash_otel.testing import recording
-from flash_otel.tracing import carriers, clock, live, outcome, relation, scope
+from flash_otel.tracing import carriers, clock, links, outcome, scope, span_faults
 
 
 class Broken(RuntimeError):  # noqa: N818 - what it is
@@ -58,7 +59,7 @@ async def upload_async(manifest: dict[str, Any]) -> dict[str, Any]:
 def in_production(monkeypatch: pytest.MonkeyPatch) -> None:
     """Swallow, as outside of flash_otel's own tests."""
     monkeypatch.delenv("FLASH_OTEL_RAISE")
-    monkeypatch.setattr(_guard, "_reported", set())
+    monkeypatch.setattr(guard, "_reported", set())
 
 
 def calls_work() -> None:
@@ -83,11 +84,11 @@ def calls_work() -> None:
 
 
 FAULTS: list[tuple[Any, str]] = [
-    (setup, "tracer"),
-    (relation, "relate"),
+    (pipeline, "tracer"),
+    (links, "relate"),
     (carriers, "write"),
     (clock, "now"),
-    (live, "visible"),
+    (span_faults, "visible"),
     (manifest, "secrets"),
     (outcome, "classify"),
     (outcome, "exception_attributes"),
@@ -178,7 +179,7 @@ def test_a_value_that_cannot_be_rendered() -> None:
 
 def test_a_span_ends_although_its_end_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails while the outcome is told does not leave the span open."""
-    monkeypatch.setattr(live, "visible", breaks)
+    monkeypatch.setattr(span_faults, "visible", breaks)
     with recording() as spans:
         upload({})
     assert len(spans.records) == 1
@@ -187,7 +188,7 @@ def test_a_span_ends_although_its_end_fails(monkeypatch: pytest.MonkeyPatch) -> 
 def test_reported_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """An internal error is logged once per place, at debug level, with its traceback."""
     caplog.set_level(logging.DEBUG, logger="flash_otel")
-    monkeypatch.setattr(relation, "relate", breaks)
+    monkeypatch.setattr(links, "relate", breaks)
     with recording():
         for _ in range(3):
             upload({})
@@ -201,7 +202,7 @@ def test_reported_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.Mon
 def test_raised_in_our_own_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """With FLASH_OTEL_RAISE an internal error is raised."""
     monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
-    monkeypatch.setattr(relation, "relate", breaks)
+    monkeypatch.setattr(links, "relate", breaks)
     with recording(), pytest.raises(Broken):
         upload({})
 

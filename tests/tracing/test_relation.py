@@ -250,11 +250,11 @@ def test_a_current_span_wins_over_the_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where the application has a span open, that is the parent."""
-    from flash_otel.pipeline import setup
+    from flash_otel.pipeline import pipeline
 
     monkeypatch.setenv("TRACEPARENT", f"00-{TRACE}-{SPAN}-01")
     with recording() as spans:
-        tracer = setup.tracer()
+        tracer = pipeline.tracer()
         assert tracer is not None
         with tracer.start_as_current_span("application"):
             flash_otel.trace_deploy(lambda: None)()

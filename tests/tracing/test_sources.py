@@ -14,7 +14,7 @@ import pytest
 
 import flash_otel
 from flash_otel import Call
-from flash_otel.tracing.sources import NotReturnedError
+from flash_otel.tracing.extractors import NotReturnedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -288,7 +288,7 @@ def test_a_sync_function_that_returns_a_coroutine(spans: Recorded) -> None:
 def test_late_facts_of_an_orphan(spans: Recorded, caplog: pytest.LogCaptureFixture) -> None:
     """What a task hears after its span's end is not written there, and not warned of."""
     from flash_otel.tracing import scope as scopes
-    from flash_otel.tracing.sources import ENDED
+    from flash_otel.tracing.extractors import ENDED
 
     kept: list[Any] = []
 

@@ -294,9 +294,9 @@ def test_a_deployment_inside_a_deployment(spans: Recorded) -> None:
 
 def test_children_of_the_applications_spans(spans: Recorded) -> None:
     """A span of the application's own is the parent of what it calls."""
-    from flash_otel.pipeline import setup
+    from flash_otel.pipeline import pipeline
 
-    tracer = setup.tracer()
+    tracer = pipeline.tracer()
     assert tracer is not None
     with tracer.start_as_current_span("application"):
         asyncio.run(Deployment().activate("b-1", "e-1", "production"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flash_otel import semconv as sc
 from flash_otel.manifest import digest
 from flash_otel.verify.checks import Subject, compare
-from flash_otel.verify.reading import Build, Environment, Named, Reading, record
+from flash_otel.verify.snapshot import Build, Environment, Named, Reading, record
 
 if TYPE_CHECKING:
     from flash_otel.verify.local import LocalManifest

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flash_otel.verify import errors, local
-from flash_otel.verify.asking import Questions
 from flash_otel.verify.checks import Subject
+from flash_otel.verify.client import Questions
 from flash_otel.verify.deadline import within
 from flash_otel.verify.errors import VerifyError
 from flash_otel.verify.verdict import judge

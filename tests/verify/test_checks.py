@@ -17,7 +17,7 @@ from flash_otel import semconv as sc
 from flash_otel.tracing import carriers
 from flash_otel.verify.checks import FAIL, UNKNOWN, Subject, compare
 from flash_otel.verify.local import LocalManifest
-from flash_otel.verify.reading import Answer, Named, owner_of
+from flash_otel.verify.snapshot import Answer, Named, owner_of
 
 BUILT = carried("build")
 OF_BUILD = carriers.read(manifest(None, BUILT))

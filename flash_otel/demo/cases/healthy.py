@@ -5,14 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from flash_otel import semconv as sc
-from flash_otel.demo.cases.case import (
-    ELSEWHERE,
-    SENTINEL_VERSION,
-    SILENT,
-    Case,
-    Deploy,
-    Work,
-)
+from flash_otel.demo.cases.case import ELSEWHERE, SENTINEL_VERSION, SILENT, Case, Deploy, Work
 from flash_otel.demo.faults import FAULTS
 from flash_otel.demo.project import ALONE, CHANGED
 

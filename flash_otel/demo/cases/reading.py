@@ -5,15 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from flash_otel import semconv as sc
-from flash_otel.demo.cases.case import (
-    DOUBTED,
-    SILENT,
-    Case,
-    Deploy,
-    Work,
-    changed,
-    environment_of,
-)
+from flash_otel.demo.cases.case import DOUBTED, SILENT, Case, Deploy, Work, changed, environment_of
 from flash_otel.demo.faults import FAULTS
 from flash_otel.demo.project import ALONE
 

@@ -8,14 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.faults import (
-    calls,
-    environment,
-    read_path,
-    verdicts,
-    workers,
-    write_path,
-)
+from flash_otel.diagnosis.faults import calls, environment, read_path, verdicts, workers, write_path
 from flash_otel.diagnosis.faults.table import Fault
 
 __all__ = ["FAULTS", "Fault"]

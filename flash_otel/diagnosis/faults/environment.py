@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.belonging import endpoint_ids, looks_like_id
-from flash_otel.diagnosis.deploying import order as age
+from flash_otel.diagnosis.deployments import order as age
 from flash_otel.diagnosis.findings import MOST_EXHIBITS, Exhibit, Finding, exhibits, several
+from flash_otel.diagnosis.matching import endpoint_ids, looks_like_id
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, NO, POSSIBLE, is_same_host
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from flash_otel.diagnosis.case import Case
     from flash_otel.diagnosis.evidence import RuntimeFetch
-    from flash_otel.diagnosis.judging import Judgement
+    from flash_otel.diagnosis.read_verdicts import Judgement
 
 Proof = tuple["RuntimeFetch", "Judgement"]
 

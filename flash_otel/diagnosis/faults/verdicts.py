@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis import judging
+from flash_otel.diagnosis import read_verdicts
 from flash_otel.diagnosis.evidence import UNFINISHED
 from flash_otel.diagnosis.findings import MOST_EXHIBITS, Exhibit, Finding, count, exhibits
 from flash_otel.diagnosis.order import CERTAIN, LIKELY
@@ -119,7 +119,7 @@ def _about_deployment(case: Case) -> Iterator[Doubt]:
         return
     deployment, step = case.deployment, case.culprit
     said = exhibits((step or deployment.root, what_failed(step) if step else "its start"))
-    written = judging.upload_state(case)
+    written = read_verdicts.upload_state(case)
     if deployment.outcome == UNFINISHED:
         codes = (sc.MANIFEST_NEVER_WRITTEN,) if deployment.activated else ()
         sentence = "The deployment has no recorded end: it still runs, or it was killed."
@@ -129,9 +129,9 @@ def _about_deployment(case: Case) -> Iterator[Doubt]:
         yield Doubt(f"The deployment did not succeed: {what_failed(step)}.", missing, (), said)
     elif deployment.activation is None:
         yield Doubt("No activation of a build is recorded.", A_DEPLOYMENT)
-    elif written == judging.UNSEEN:
+    elif written == read_verdicts.UNSEEN:
         yield Doubt("No upload of its manifest is recorded.", A_DEPLOYMENT)
-    elif written == judging.LOST:
+    elif written == read_verdicts.LOST:
         codes = (sc.MANIFEST_NEVER_WRITTEN,)
         yield Doubt("The answer to its manifest upload is not recorded.", A_READBACK, codes)
 

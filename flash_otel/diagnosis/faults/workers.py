@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.belonging import endpoint_urls
+from flash_otel.diagnosis.active_build import owner
 from flash_otel.diagnosis.case import CACHE_S
-from flash_otel.diagnosis.deploying import order as age
+from flash_otel.diagnosis.deployments import order as age
 from flash_otel.diagnosis.findings import MOST_EXHIBITS, Finding, count, exhibits, several
+from flash_otel.diagnosis.matching import endpoint_urls
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, follows
-from flash_otel.diagnosis.standing import owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis import judging, lacking
+from flash_otel.diagnosis import manifest_diff, read_verdicts
 from flash_otel.diagnosis.faults.judged import findings, proofs, reads_say, surest
 from flash_otel.diagnosis.findings import Finding, count, exhibits, several
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, POSSIBLE
@@ -63,7 +63,7 @@ def manifest_never_written(case: Case) -> Iterator[Finding]:
     if step is not None and case.is_unauthorized(step):
         return
     found = proofs(case, sc.MANIFEST_NEVER_WRITTEN)
-    died = deployment.activated and judging.upload_state(case) == judging.NEVER
+    died = deployment.activated and read_verdicts.upload_state(case) == read_verdicts.NEVER
     if not (died or found):
         return
     cause = f": {what_failed(step)}" if step else ": it was killed, or its end is not recorded"
@@ -90,7 +90,7 @@ def manifest_not_persisted(case: Case) -> Iterator[Finding]:
         f"The upload of the manifest of build {case.deployment.build_id} with "
         f"{count(sent, 'endpoint')} was acknowledged, but its endpoints were not stored."
     )
-    if upload is not None and upload.returned and judging.told_persisted(case) == 0:
+    if upload is not None and upload.returned and read_verdicts.told_persisted(case) == 0:
         said = exhibits((upload, f"sent {sent}, and the server answered with no endpoints"))
         found = proofs(case, sc.MANIFEST_NOT_PERSISTED)
         yield Finding(sc.MANIFEST_NOT_PERSISTED, sentence, (*said, *reads_say(found)))
@@ -102,7 +102,7 @@ def manifest_not_persisted(case: Case) -> Iterator[Finding]:
 def endpoints_missing(case: Case) -> Iterator[Finding]:
     """Find a stored manifest that holds some of the written endpoints, not all."""
     upload, sent = case.deployment.upload, case.expected.count
-    told = judging.told_persisted(case)
+    told = read_verdicts.told_persisted(case)
     if upload is not None and sent is not None and told is not None and 0 < told < sent:
         sentence = f"The State Manager stored {told} of {count(sent, 'endpoint')} that were sent."
         said = exhibits((upload, f"sent {sent}, the server answered with {told}"))
@@ -113,7 +113,7 @@ def endpoints_missing(case: Case) -> Iterator[Finding]:
         return
     read = found[-1][0]
     expected = case.expected_of(read)
-    lost = lacking.lost_names(expected, read.endpoints)
+    lost = manifest_diff.lost_names(expected, read.endpoints)
     names = f": {several(lost)} missing" if lost else ""
     sentence = f"The State Manager holds {read.held} of {expected.count} endpoints{names}."
     yield from findings(
@@ -128,7 +128,7 @@ def endpoints_differ(case: Case) -> Iterator[Finding]:
         f"The State Manager holds the endpoints of build {case.deployment.build_id} with other "
         "URLs than were written."
     )
-    told = judging.told_persisted(case)
+    told = read_verdicts.told_persisted(case)
     if upload is not None and told and told == case.expected.count:
         sent, stored = case.expected.digest, upload.persisted_digest
         if sent and stored and sent != stored:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel.verify.checks.active import build_active, build_expected, environment_known
 from flash_otel.verify.checks.check import FAIL, PASS, UNKNOWN, Check, Subject
-from flash_otel.verify.checks.held import (
+from flash_otel.verify.checks.endpoints import call_answered, endpoints_exist, local_agrees
+from flash_otel.verify.checks.manifest import (
     endpoints_complete,
     endpoints_held,
     endpoints_written,
     manifest_stored,
 )
-from flash_otel.verify.checks.real import call_answered, endpoints_exist, local_agrees
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,13 +6,7 @@ from typing import TYPE_CHECKING
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.order import CERTAIN, LIKELY
-from flash_otel.verify.checks.check import (
-    PASS,
-    Check,
-    Subject,
-    failed,
-    undecided,
-)
+from flash_otel.verify.checks.check import PASS, Check, Subject, failed, undecided
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

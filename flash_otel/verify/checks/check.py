@@ -10,11 +10,11 @@ from flash_otel.diagnosis.evidence import Origin
 from flash_otel.diagnosis.findings import Exhibit, Finding
 from flash_otel.diagnosis.order import CERTAIN
 from flash_otel.verify.local import PATH
-from flash_otel.verify.reading import ORIGIN
+from flash_otel.verify.snapshot import ORIGIN
 
 if TYPE_CHECKING:
     from flash_otel.verify.local import LocalManifest
-    from flash_otel.verify.reading import Reading
+    from flash_otel.verify.snapshot import Reading
 
 PASS: Final = "pass"  # noqa: S105 - the guide's word, no secret
 FAIL: Final = "fail"

@@ -1,0 +1,145 @@
+"""OTLP files: JSON lines, one JSON document, protobuf; each gzipped or not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from flash_otel.diagnosis.readers.base import NothingFoundError, SourceError
+from flash_otel.otlp.decode import decode
+from flash_otel.otlp.protobuf import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from flash_otel.diagnosis.readers.base import Progress
+    from flash_otel.diagnosis.readers.input import Input
+    from flash_otel.records import SpanRecord
+
+MAX_DOCUMENT: Final = 1 << 30
+_OPENING: Final = ("{", "[")
+_CLOSING: Final = frozenset({"}", "]"})
+_MAX_TRIES: Final = 100  # an unindented document is full of lines that could be its end
+
+
+class OtlpJsonFile:
+    """OTLP/JSON as the collector's file exporter and the official JSON exporters write it.
+
+    JSON lines are read one by one; a document that spans several lines is read as a whole.
+    """
+
+    def __init__(self, given: Input) -> None:
+        self.name = given.name
+        self._input = given
+
+    def records(self, progress: Progress | None = None) -> Iterator[SpanRecord]:
+        """Yield the spans; a line that is damaged or cut in half is left out.
+
+        Raises:
+            SourceError: It cannot be read, or holds no trace at all.
+        """
+        found = False
+        for number, request in _documents(self.name, self._input.chunks(progress)):
+            for record in _decoded(request):
+                found = True
+                yield replace(record, origin=f"{self.name}:{number}")
+        if not found:
+            raise NothingFoundError(f"{self.name} is OTLP JSON without a single span")
+
+
+class OtlpProtobufFile:
+    """OTLP protobuf: one request, or several with their lengths before them."""
+
+    def __init__(self, given: Input) -> None:
+        self.name = given.name
+        self._input = given
+
+    def records(self, progress: Progress | None = None) -> Iterator[SpanRecord]:
+        """Yield the spans; what follows a damaged or cut request is left out.
+
+        Raises:
+            SourceError: It cannot be read, or holds no trace at all.
+        """
+        found = False
+        for request in requests(self._input.head, self._input.chunks(progress)):
+            for record in _decoded(request):
+                found = True
+                yield replace(record, origin=self.name)
+        if not found:
+            raise NothingFoundError(f"{self.name} is OTLP protobuf without a single span")
+
+
+def _decoded(request: Any) -> Iterator[SpanRecord]:
+    for one in request if isinstance(request, list) else (request,):
+        try:
+            yield from decode(one)
+        except ValueError:
+            continue  # logs or metrics, which the collector may write to the same file
+
+
+def _documents(name: str, chunks: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
+    """Yield each JSON document with the number of the line it begins on."""
+    document = _Document(name)
+    for number, raw in enumerate(_lines(chunks), 1):
+        line = raw.decode("utf-8", "replace").strip("\ufeff \r")
+        whole = _parsed(line) if line.startswith(_OPENING) else None
+        if whole is not None:
+            document.begin()
+            yield number, whole
+        elif (found := document.add(number, line)) is not None:
+            yield found
+    if (found := document.end()) is not None:
+        yield found
+
+
+class _Document:
+    """A document that spans several lines, put together until it is whole."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was put together: the line that began it was cut in half."""
+        self._lines: list[str] = []
+        self._first = self._size = self._tried = 0
+
+    def add(self, number: int, line: str) -> tuple[int, Any] | None:
+        """Add a line; return the document if this makes it whole."""
+        self._first = self._first or number
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size > MAX_DOCUMENT:
+            raise SourceError(f"{self._name} holds a JSON document of more than a gigabyte")
+        if line not in _CLOSING or self._tried >= _MAX_TRIES:
+            return None
+        self._tried += 1
+        return self.end()
+
+    def end(self) -> tuple[int, Any] | None:
+        """Return the document if it is whole."""
+        whole = _parsed("\n".join(self._lines))
+        if whole is None:
+            return None
+        first = self._first
+        self.begin()
+        return first, whole
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    pending: list[bytes] = []
+    for chunk in chunks:
+        first, *rest = chunk.split(b"\n")
+        pending.append(first)
+        for line in rest:
+            yield b"".join(pending)
+            pending = [line]
+    yield b"".join(pending)

@@ -1,0 +1,78 @@
+"""The local store as a source: every deployment that was recorded on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from flash_otel import semconv
+from flash_otel.diagnosis.readers.base import NothingFoundError, SourceError
+from flash_otel.diagnosis.values import text
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    from flash_otel.diagnosis.readers.base import Progress
+    from flash_otel.records import SpanRecord
+    from flash_otel.store.store import SpanStore
+
+HOST_ID: Final = "host.id"
+_HOST_KEYS: Final = (HOST_ID, "host.name")
+# Workers write into no store: theirs were put there by somebody else, from another machine.
+_WORKER_KEYS: Final = (semconv.FAAS_INSTANCE, semconv.FAAS_NAME)
+
+
+class StoreSource:
+    """The spans of the local store.
+
+    What processes of this machine wrote shares its clock: such records are given a host, so that
+    their times are compared as they are.
+
+    Args:
+        path: The store's first file; None for the user's own.
+        since_ns: Earliest start, in nanoseconds since the epoch.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str] | None = None, since_ns: int | None = None
+    ) -> None:
+        from flash_otel.store.store import default_path
+
+        self._path = default_path() if path is None else path
+        self._since_ns = since_ns
+        self.name = "store"
+
+    def records(self, progress: Progress | None = None) -> Iterator[SpanRecord]:
+        """Yield the records, in the order of their start.
+
+        Raises:
+            NothingFoundError: Nothing was recorded yet.
+            SourceError: The store cannot be read.
+        """
+        from flash_otel.store.overflow import adopt_if_possible
+        from flash_otel.store.store import SpanStore, StoreError, newest
+
+        try:
+            file = newest(self._path)
+            if file is None:
+                raise NothingFoundError(f"nothing is recorded in {self._path}")
+            with SpanStore(file) as store:
+                adopt_if_possible(store, Path(self._path))
+                yield from self._placed(store, progress)
+        except StoreError as error:
+            raise SourceError(str(error)) from error
+
+    def _placed(self, store: SpanStore, progress: Progress | None) -> Iterator[SpanRecord]:
+        host = f"store {self._path}"
+        for number, record in enumerate(store.spans(since_ns=self._since_ns), 1):
+            if progress is not None and number % 1_000 == 0:
+                progress(number, 0)
+            yield _with_host(record, host)
+
+
+def _with_host(record: SpanRecord, host: str) -> SpanRecord:
+    if any(text(record.resource, key) for key in (*_HOST_KEYS, *_WORKER_KEYS)):
+        return record
+    return replace(record, resource={**record.resource, HOST_ID: host})

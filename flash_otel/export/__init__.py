@@ -1,0 +1,1 @@
+"""OTLP destinations, and how spans get there."""

@@ -1,0 +1,1 @@
+"""The bracketed lines: one table that writes and reads them."""

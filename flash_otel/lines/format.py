@@ -1,0 +1,244 @@
+"""Writes and reads bracketed lines by the rows of `flash_otel.lines.table`.
+
+Nothing here needs the SDK, so that the diagnosis of a log does not load it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any, Final
+
+from flash_otel import semconv as sc
+from flash_otel.lines import values
+from flash_otel.lines.table import ATTRIBUTES, LINES, WORDS, Line
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedLine:
+    """What one bracketed line says.
+
+    Attributes:
+        key: Key of its row in `LINES`.
+        fields: Values by field name. A field that the text does not reach is not there; one that
+            is said to be unset is None. Lists are tuples, mappings are dicts.
+        cut: Names of the fields of which the line holds only a part.
+        last: The field that ends where the text ends, or None: what a cut text has cut.
+    """
+
+    key: str
+    fields: Fields
+    cut: frozenset[str] = frozenset()
+    last: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How the values of one kind of field are found in a text, written and read."""
+
+    pattern: str
+    write: Callable[..., str]
+    read: Callable[[str], tuple[Any, bool]]
+    can_be_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A field of a line, with the text before it."""
+
+    literal: str
+    name: str
+    kind: _Kind
+    word: str
+    pattern: re.Pattern[str]
+
+    def write(self, value: Any, *, cut: bool) -> str:
+        if self.word and (value is None or value == WORDS[self.word]):
+            return self.literal + self.word
+        if self.kind.can_be_cut:
+            return self.literal + self.kind.write(value or (), cut=cut)
+        return self.literal + self.kind.write(value)
+
+    def read(self, text: str) -> tuple[Any, bool]:
+        return (WORDS[text], False) if text == self.word else self.kind.read(text)
+
+
+_ID = _Kind(
+    # A dash that begins an ASCII arrow ends the id.
+    rf"(\(null\)|(?:(?!-+>){values.ID_CHARACTERS})+)?",
+    values.write_id,
+    values.read_id,
+)
+_LIST = _Kind(r"(\[.*)?", values.write_list, values.read_list, can_be_cut=True)
+_KINDS: Final = {
+    # Greedy up to the last occurrence of what follows it: a name may hold anything.
+    "environment_name": _Kind(
+        r"(?:(.*)(?=\s+activated with))?", values.write_name, values.read_name
+    ),
+    # `X` and `N` are what documentation prints for a count.
+    "endpoint_count": _Kind(
+        r"(?:(\d{1,9})|[A-Z]\b)?", lambda count: str(count or 0), lambda text: (int(text), False)
+    ),
+    "endpoints": _Kind(r"(\{.*)?", values.write_mapping, values.read_mapping, can_be_cut=True),
+    "endpoint_names": _LIST,
+    "manifest_keys": _LIST,
+}
+
+_FIELD: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
+# A text may end within an escape.
+_TEXT_END: Final = re.compile(r"(?:\\\w{0,8})?\Z")
+# A wrong encoding turns the arrow into any few characters.
+_ARROW: Final = r"(?:\s*[-=]+>|\s*(?:\\u2192|[^\x00-\x7f]).{0,11}?|\s.{0,20}?)"
+
+
+def _literal_pattern(literal: str) -> str:
+    """Make a pattern of a literal, for which any space will do and a colon is optional."""
+    flexible = re.escape(literal).replace(r"\ ", r"\s*").replace(":", ":?")
+    return flexible.replace("→", _ARROW)
+
+
+def _pieces(line: Line) -> Iterator[_Piece]:
+    parts = _FIELD.split(line.template)
+    for literal, name, word in zip(parts[::3], parts[1::3], parts[2::3], strict=False):
+        kind = _KINDS.get(name, _ID)
+        before = literal.split("] ")[-1]
+        value = rf"(?:({word})|{kind.pattern})" if word else kind.pattern
+        pattern = re.compile(_literal_pattern(before) + value, re.DOTALL)
+        yield _Piece(literal, name, kind, word or "", pattern)
+
+
+_ROWS: Final = {line.key: line for line in LINES}
+_PIECES: Final = {line.key: tuple(_pieces(line)) for line in LINES}
+_BY_SPAN: Final = {
+    (line.span, line.moment): tuple(
+        row for row in LINES if (row.span, row.moment) == (line.span, line.moment)
+    )
+    for line in LINES
+}
+_KNOWN_BY: Final = tuple((re.compile(line.known_by).match, line.key) for line in LINES)
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+
+def due(span_name: str, moment: str, attributes: Mapping[str, Any]) -> list[tuple[Line, str]]:
+    """Return the rows, with their texts, that a span's start or end makes known."""
+    rows = _BY_SPAN.get((span_name, moment))
+    if rows is None:
+        return []
+    # The SDK's own mapping costs ten times as much a look as the dict that its `copy` returns.
+    copy = getattr(attributes, "copy", None)
+    attributes = dict(attributes) if copy is None else copy()
+    return [(line, _line_of(line.key, attributes)) for line in rows if line.when(attributes)]
+
+
+def format_lines(span_name: str, moment: str, attributes: Mapping[str, Any]) -> list[str]:
+    """Return the lines that a span's `start` or `end` writes, from its attributes alone."""
+    return [text for _, text in due(span_name, moment, attributes)]
+
+
+def format_line(parsed: ParsedLine) -> str:
+    """Write what `parse` has read."""
+    return "".join(
+        piece.write(parsed.fields.get(piece.name), cut=piece.name in parsed.cut)
+        for piece in _PIECES[parsed.key]
+    )
+
+
+def _line_of(key: str, attributes: Mapping[str, Any]) -> str:
+    return "".join([write(attributes) for write in _WRITERS[key]])
+
+
+def _writer(piece: _Piece) -> Callable[[Mapping[str, Any]], str]:
+    """Bind a piece to its attribute, with a short way for what most lines hold."""
+    attribute, literal, write = ATTRIBUTES[piece.name], piece.literal, piece.kind.write
+    derive = _DERIVED.get(piece.name)
+
+    def as_it_is(attributes: Mapping[str, Any]) -> str:
+        return literal + write(attributes.get(attribute))
+
+    def derived(attributes: Mapping[str, Any]) -> str:
+        return literal + write(None if derive is None else derive(attributes))
+
+    def perhaps_cut(attributes: Mapping[str, Any]) -> str:
+        value = attributes.get(attribute) if derive is None else derive(attributes)
+        if value and sc.TRUNCATED not in attributes:
+            return literal + write(value)
+        return piece.write(value, cut=attribute in attributes.get(sc.TRUNCATED, ()))
+
+    if piece.kind.can_be_cut:
+        return perhaps_cut
+    return as_it_is if derive is None else derived
+
+
+def _environment_name(attributes: Mapping[str, Any]) -> Any:
+    """Return the name, or (as a deployment by id has none) the id."""
+    return attributes.get(sc.ENVIRONMENT_NAME) or attributes.get(sc.ENVIRONMENT_ID)
+
+
+def _endpoint_count(attributes: Mapping[str, Any]) -> int:
+    """Return the count, which stays true where the names were cut."""
+    count = attributes.get(sc.ENDPOINT_COUNT)
+    return len(attributes.get(sc.ENDPOINT_NAMES, ())) if count is None else count
+
+
+def _endpoints(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    names = attributes.get(sc.ENDPOINT_NAMES, ())
+    return dict(zip_longest(names, attributes.get(sc.ENDPOINT_URLS, ())[: len(names)]))
+
+
+_DERIVED: Final[dict[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "environment_name": _environment_name,
+    "endpoint_count": _endpoint_count,
+    "endpoints": _endpoints,
+}
+_WRITERS: Final = {key: tuple(map(_writer, pieces)) for key, pieces in _PIECES.items()}
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+def parse(line: str) -> ParsedLine | None:
+    """Read a bracketed line in any of its forms; whatever stands before its mark is ignored.
+
+    Args:
+        line: The line, without its end; of a mapping, all of its lines.
+
+    Returns:
+        What it says, or None for a text that is no bracketed line.
+    """
+    mark = values.MARK.search(line)
+    return None if mark is None else parse_body(line[mark.end() :])
+
+
+def parse_body(text: str) -> ParsedLine | None:
+    """Read what follows the mark of a bracketed line."""
+    body = text.strip()
+    for known_by, key in _KNOWN_BY:
+        if known_by(body):
+            return _read(key, body)
+    return None
+
+
+def _read(key: str, body: str) -> ParsedLine:
+    fields: dict[str, Any] = {}
+    cut: set[str] = set()
+    last = None
+    at = 0
+    for piece in _PIECES[key]:
+        match = piece.pattern.match(body, at)
+        if match is None:
+            break
+        at = match.end()
+        if match.lastindex is None:
+            continue
+        value, is_cut = piece.read(match[match.lastindex])
+        fields[piece.name] = value
+        if is_cut:
+            cut.add(piece.name)
+        last = piece.name if _TEXT_END.match(body, at) else None
+    return ParsedLine(key, fields, frozenset(cut), last)

@@ -1,0 +1,1 @@
+"""Span records as OTLP (protobuf and JSON), and back."""

@@ -1,0 +1,1 @@
+"""What a process needs: guard, forks, exit, options, locks."""

@@ -1,0 +1,98 @@
+"""Where flash lives when it is not in this interpreter, and how flash-otel gets there.
+
+uv and pipx give each tool an environment of its own and leave a note in it: `uv-receipt.toml` and
+`pipx_metadata.json`, in the environment's folder.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_HEAD: Final = 4096  # bytes; longer than the first two lines of any console script
+# The note that a tool leaves in an environment, and the command that adds a package to it.
+TOOLS: Final = (
+    ("uv-receipt.toml", "uv tool install {name} --with flash-otel"),
+    ("pipx_metadata.json", "pipx inject {name} flash-otel"),
+)
+
+
+def explain(script: Path | None, command: Sequence[str]) -> tuple[str, str]:
+    """Return why flash cannot run in this interpreter, and the command to run instead."""
+    if script is None or not script.exists():
+        return (
+            "flash is neither installed beside flash-otel nor on PATH.",
+            f"Install it here: {_quoted(sys.executable)} -m pip install runpod-flash",
+        )
+    python = interpreter_of(script)
+    if python is None:
+        return (
+            f"{script} is not a console script of runpod-flash that can be read.",
+            f"Install flash here: {_quoted(sys.executable)} -m pip install runpod-flash",
+        )
+    again = f"{_quoted(python)} -m flash_otel run -- {shlex.join(['flash', *command[1:]])}"
+    return (
+        f"flash lives in another interpreter ({python}).",
+        f"Add flash-otel there:  {adding_command(python)}\nThen run:              {again}",
+    )
+
+
+def adding_command(python: Path) -> str:
+    """Return the exact command that installs flash-otel into an interpreter's environment."""
+    environment = python.parent.parent
+    for note, command in TOOLS:
+        if (environment / note).exists():
+            return command.format(name=environment.name)
+    return f"{_quoted(python)} -m pip install flash-otel"
+
+
+def is_ours(script: Path) -> bool:
+    """Tell whether a console script runs in this interpreter's environment."""
+    python = interpreter_of(script)
+    return python is not None and python.parent.parent.resolve() == Path(sys.prefix).resolve()
+
+
+def interpreter_of(script: Path) -> Path | None:
+    """Return the interpreter that a console script starts, None where it does not tell.
+
+    Symbolic links are not followed: the interpreter of a virtual environment is one.
+    """
+    try:
+        with script.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return None
+    if head.startswith(b"#!") and b"runpod_flash" in head:
+        return _from_lines(head.decode("utf-8", "replace").splitlines())
+    beside = script.with_name("python.exe")  # the launchers of Windows are no text
+    return beside if head.startswith(b"MZ") and beside.exists() else None
+
+
+def _from_lines(lines: Sequence[str]) -> Path | None:
+    """Read `#!/path/python`, `#!/usr/bin/env python`, or the form for long paths.
+
+    That form is a shell line that Python reads as a string: `'''exec' "/a path/python" "$0" "$@"`.
+    """
+    words = lines[0][2:].split()
+    if len(lines) > 1 and lines[1].startswith("'''exec'"):
+        words = _shell_words(lines[1])[1:]
+    elif words and Path(words[0]).name == "env":
+        words = [shutil.which(word) or word for word in words[1:2]]
+    return Path(words[0]) if words else None
+
+
+def _shell_words(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return []
+
+
+def _quoted(path: object) -> str:
+    return shlex.quote(str(path))

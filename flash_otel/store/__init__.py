@@ -1,0 +1,1 @@
+"""The local store of spans, an SQLite file."""

@@ -1,0 +1,148 @@
+"""Where the store lies, who may read it, and which file is next when one is damaged.
+
+Spans tell what a person deploys: the folder and the file are their owner's alone, and a file that
+somebody else could have planted (a symbolic link, a foreign owner) is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from flash_otel.store.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENVIRONMENT_VARIABLE: Final = "FLASH_OTEL_STORE"
+FILE_NAME: Final = "spans.db"
+
+_OFF: Final = frozenset({"0", "false", "no", "off", "none"})
+_FOLDER_MODE: Final = 0o700
+_FILE_MODE: Final = 0o600
+_OTHERS: Final = 0o077
+_MOST_DAMAGED: Final = 100
+# What SQLite reads and writes beside the file; it would take over what somebody planted there.
+_BESIDE: Final = ("-wal", "-shm", "-journal")
+
+
+def default_path() -> Path:
+    """Return FLASH_OTEL_STORE where it names a path, else `spans.db` in the user's state folder.
+
+    Whether the store is switched off (`FLASH_OTEL_STORE=off`) is `is_off`'s to say: what was
+    recorded before can still be read.
+    """
+    named = os.environ.get(ENVIRONMENT_VARIABLE, "").strip()
+    if named and not is_off():
+        return Path(named).expanduser()
+    return state_folder() / FILE_NAME
+
+
+def state_folder() -> Path:
+    """Return flash_otel's own folder for state, such as ~/.local/state/flash-otel."""
+    from platformdirs import user_state_dir
+
+    return Path(user_state_dir("flash-otel", appauthor=False))
+
+
+def is_off() -> bool:
+    """Tell whether FLASH_OTEL_STORE switches the store off."""
+    return os.environ.get(ENVIRONMENT_VARIABLE, "").strip().lower() in _OFF
+
+
+def numbered(path: Path, number: int) -> Path:
+    """Return the file that stands in for `path` after `number` damaged ones (0 is `path`)."""
+    return path if number == 0 else path.with_name(f"{path.stem}.{number}{path.suffix}")
+
+
+def numbers(path: Path) -> list[int]:
+    """Return the numbers of the files of this store that exist, the newest first."""
+    prefix, suffix = f"{path.stem}.", path.suffix
+    found = {0} if os.path.lexists(path) else set()
+    for name in _names(path.parent):
+        middle = name[len(prefix) : len(name) - len(suffix)]
+        if name == f"{prefix}{middle}{suffix}" and middle.isdecimal() and middle.isascii():
+            found.add(int(middle))
+    return sorted(found, reverse=True)
+
+
+def files_to_write(path: Path, damaged: Path | None = None) -> Iterator[Path]:
+    """Yield the file to write to, and after it those to try where it turns out to be damaged.
+
+    Args:
+        path: The store's first file, such as `spans.db`.
+        damaged: A file of the store that is known to be damaged.
+    """
+    known = numbers(path)
+    first = next(iter(known), 0)
+    if damaged is not None:
+        bad = next((number for number in known if numbered(path, number) == damaged), first)
+        first = max(first, bad + 1)
+    return (numbered(path, number) for number in range(first, first + _MOST_DAMAGED))
+
+
+def prepare(path: Path) -> None:
+    """Make the folder and an empty file where they are missing, and see that both are safe.
+
+    Raises:
+        StoreError: The file is a symbolic link, no regular file, or somebody else's.
+        OSError: The folder or the file cannot be made.
+    """
+    if not path.parent.is_dir():
+        path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    if path.parent == state_folder():
+        _tighten(path.parent, _FOLDER_MODE)
+    _refuse_foreign_folder(path.parent)
+    if not os.path.lexists(path):
+        _create(path)
+    _refuse_unsafe_file(path)
+    for suffix in _BESIDE:
+        beside = path.with_name(path.name + suffix)
+        if os.path.lexists(beside):
+            _refuse_unsafe_file(beside)
+    _tighten(path, _FILE_MODE)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [one.name for one in folder.iterdir()]
+    except OSError:
+        return []
+
+
+def _create(path: Path) -> None:
+    # Only ever a new file: closing a descriptor of a database that is open in this process
+    # would drop SQLite's locks on it (POSIX advisory locks; sqlite.org/howtocorrupt.html, 2.2).
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _FILE_MODE))
+    except FileExistsError:
+        return
+
+
+def _refuse_foreign_folder(folder: Path) -> None:
+    for found in (os.lstat(folder), folder.stat()):
+        if _is_foreign(found, allowed=0):
+            raise StoreError(f"{folder} belongs to another user: the span store is not kept there")
+
+
+def _refuse_unsafe_file(path: Path) -> None:
+    found = os.lstat(path)
+    if stat.S_ISLNK(found.st_mode):
+        raise StoreError(f"{path} is a symbolic link: the span store does not follow it")
+    if not stat.S_ISREG(found.st_mode):
+        raise StoreError(f"{path} is no regular file: the span store cannot be kept there")
+    if _is_foreign(found):
+        raise StoreError(f"{path} belongs to another user: the span store does not use it")
+
+
+def _is_foreign(found: os.stat_result, allowed: int | None = None) -> bool:
+    if not hasattr(os, "geteuid"):
+        return False
+    return found.st_uid not in (os.geteuid(), allowed)
+
+
+def _tighten(path: Path, mode: int) -> None:
+    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & _OTHERS:
+        path.chmod(mode)

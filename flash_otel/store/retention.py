@@ -1,0 +1,92 @@
+"""What is old or too much is deleted, in short transactions, so that other writers get their turn.
+
+The rows that were stored first go first, since a clock may jump: a span is old if it was stored
+before the first one that is not. The file shrinks as its pages become free.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flash_otel.store.schema import transaction
+
+if TYPE_CHECKING:
+    import sqlite3
+
+MAX_AGE_S: Final = 30 * 24 * 3600
+MAX_BYTES: Final = 256 * 2**20
+
+_CHUNK: Final = 2_000
+# Below the limit by a margin, or every following write would have to delete again.
+_FILLED_AFTER: Final = 0.9
+_VACUUM_PAGES: Final = 2_000
+
+# The last id stays, or it would be given away again, and whoever has read it would miss the next.
+_OLDEST: Final = (
+    "DELETE FROM spans WHERE id IN (SELECT id FROM spans WHERE id < ? "
+    "AND id < (SELECT max(id) FROM spans) ORDER BY id LIMIT ?)"
+)
+# Without the index on starts: what is not old is met after a few rows, or after all old ones.
+_FIRST_YOUNG: Final = (
+    "SELECT id FROM spans WHERE +start_ns >= ? AND +start_ns <= ? ORDER BY id LIMIT 1"
+)
+_ANY_TIME: Final = 2**63 - 1
+_ANY_ID: Final = 2**63 - 1
+_UNUSED_RESOURCES: Final = (
+    "DELETE FROM resources WHERE last_start_ns < (SELECT coalesce(min(start_ns), ?) FROM spans)"
+)
+_OLD_REJECTIONS: Final = "DELETE FROM rejections WHERE last < (SELECT min(id) FROM spans)"
+
+
+def prune(
+    connection: sqlite3.Connection,
+    *,
+    before_ns: int | None,
+    now_ns: int,
+    max_bytes: int = MAX_BYTES,
+    max_chunks: int = 5,
+) -> int:
+    """Delete spans that are older than a time, and the oldest while the database is too large.
+
+    Args:
+        connection: A connection to a store.
+        before_ns: Nanoseconds since the epoch; None where nothing counts as old.
+        now_ns: Nanoseconds since the epoch; a later start tells of a clock that ran ahead.
+        max_bytes: Size that the database may have, in bytes.
+        max_chunks: How many transactions of 2,000 spans at most; the rest waits for the next call.
+
+    Returns:
+        How many spans were deleted.
+    """
+    deleted, target = 0, max_bytes
+    young = connection.execute(_FIRST_YOUNG, (before_ns, now_ns)).fetchone()
+    before = 0 if young is None else young[0]
+    for _ in range(max_chunks):
+        gone = _delete(connection, before)
+        if not gone and used_bytes(connection) > target:
+            target = int(max_bytes * _FILLED_AFTER)
+            gone = _delete(connection, _ANY_ID)
+        if not gone:
+            break
+        deleted += gone
+    if deleted:
+        with transaction(connection):
+            connection.execute(_UNUSED_RESOURCES, (_ANY_TIME,))
+            connection.execute(_OLD_REJECTIONS)
+        # Not `execute`: it steps once, and this pragma frees one page per step.
+        connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+    return deleted
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Return the size of what is in use in the database, in bytes."""
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
+
+
+def _delete(connection: sqlite3.Connection, before: int) -> int:
+    with transaction(connection):
+        return connection.execute(_OLDEST, (before, _CHUNK)).rowcount

@@ -1,0 +1,182 @@
+"""The targets of runpod-flash 1.0.0 to 1.21.0.
+
+One table for all of them: a function that a version lacks is skipped. Methods on classes are
+preferred, because nothing binds them by from-import.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from flash_otel import semconv
+from flash_otel.tracing import decorators
+from flash_otel.tracing.flash import build, graphql, requests, worker
+from flash_otel.tracing.flash.target import Command, Target, spanned, tapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flash_otel.tracing.extractors import Call
+
+_DEPLOY: Final = "runpod_flash.cli.commands.deploy"
+_BUILD: Final = "runpod_flash.cli.commands.build"
+_DEPLOYMENT: Final = "runpod_flash.cli.utils.deployment"
+_API: Final = "runpod_flash.core.api.runpod"
+_STATE_MANAGER: Final = "runpod_flash.runtime.state_manager_client"
+_REGISTRY: Final = "runpod_flash.runtime.service_registry"
+_WRAPPER: Final = "runpod_flash.runtime.production_wrapper"
+_SENTINEL: Final = "runpod_flash.flash_sentinel"
+
+
+def _size_of_file(find: Callable[[Call], Any]) -> Callable[[Call], int]:
+    def measure(call: Call) -> int:
+        return Path(find(call)).stat().st_size
+
+    return measure
+
+
+def _returned(call: Call) -> Any:
+    return call.result
+
+
+def _tarball(call: Call) -> Any:
+    return call.argument("tar_path")
+
+
+def _action(call: Call) -> str | None:
+    """Tell what became of an endpoint: `saveEndpoint` with an id updates, without one creates.
+
+    A resource whose configuration did not change is returned without any request
+    (`ResourceManager.get_or_deploy_resource`).
+    """
+    if not call.returned and "saveEndpoint" not in call.requests:
+        return None
+    if "saveEndpoint" not in call.requests:
+        return semconv.ACTION_REUSE
+    variables = call.requests["saveEndpoint"]
+    return semconv.ACTION_UPDATE if variables["input"].get("id") else semconv.ACTION_CREATE
+
+
+def _variable(name: str) -> Callable[[Call], str | None]:
+    def read(_call: Call) -> str | None:
+        return os.environ.get(name)
+
+    return read
+
+
+def _remote(_call: Call) -> str:
+    return semconv.ROUTE_REMOTE
+
+
+TARGETS: Final = (
+    Target(_DEPLOY, "deploy_command", spanned(decorators.trace_deploy)),
+    Target(_DEPLOY, "_resolve_and_deploy", spanned(decorators.trace_deploy)),
+    Target(
+        _DEPLOYMENT, "deploy_to_environment", spanned(decorators.trace_deploy), aliases=(_DEPLOY,)
+    ),
+    Target(
+        _DEPLOYMENT,
+        "deploy_from_uploaded_build",
+        spanned(decorators.trace_deploy),
+        aliases=(_DEPLOY,),
+    ),
+    Target(
+        _BUILD,
+        "run_build",
+        spanned(decorators.trace_build, artifact_size=_size_of_file(_returned)),
+        aliases=(_DEPLOY,),
+    ),
+    Target(_BUILD, "build_command", spanned(decorators.trace_build)),
+    Target(
+        "runpod_flash.cli.commands.build_utils.manifest",
+        "ManifestBuilder.build",
+        tapped(build.carry_build),
+    ),
+    Target(
+        "runpod_flash.core.resources.app",
+        "FlashApp.upload_build",
+        spanned(
+            decorators.trace_artifact_upload,
+            artifact_size=_size_of_file(_tarball),
+            object_key="answer.prepareFlashArtifactUpload.objectKey",
+        ),
+    ),
+    Target(
+        _API,
+        "RunpodGraphQLClient.deploy_build_to_environment",
+        spanned(
+            decorators.trace_activate,
+            build_id="input_data.flashBuildId",
+            environment_id="input_data.flashEnvironmentId",
+        ),
+    ),
+    Target(_DEPLOYMENT, "reconcile_and_provision_resources", spanned(decorators.trace_provision)),
+    Target(
+        "runpod_flash.core.resources.resource_manager",
+        "ResourceManager.get_or_deploy_resource",
+        spanned(
+            decorators.trace_provision_endpoint,
+            environment_id="config.flashEnvironmentId",
+            action=_action,
+        ),
+    ),
+    Target(
+        _API,
+        "RunpodGraphQLClient.update_build_manifest",
+        spanned(decorators.trace_upload, carrier=True),
+    ),
+    Target(_API, "RunpodGraphQLClient._execute_graphql", tapped(graphql.note_answer)),
+    Target(_API, "RunpodGraphQLClient._execute_graphql_once", tapped(graphql.note_attempt)),
+    Target(
+        _STATE_MANAGER,
+        "StateManagerClient.get_persisted_manifest",
+        spanned(
+            decorators.trace_runtime_fetch,
+            worker_endpoint_id=_variable(worker.ENDPOINT_VARIABLE),
+            worker_environment_id=_variable(worker.ENVIRONMENT_VARIABLE),
+        ),
+    ),
+    Target(
+        _STATE_MANAGER,
+        "StateManagerClient._fetch_build_and_manifest",
+        spanned(decorators.trace_manifest_fetch),
+    ),
+    Target(_REGISTRY, "ServiceRegistry._ensure_manifest_loaded", tapped(worker.note_unset)),
+    Target(_REGISTRY, "ServiceRegistry.get_routing_info", tapped(worker.note_route)),
+    Target(_REGISTRY, "ServiceRegistry.get_resource_for_function", tapped(worker.note_route)),
+    Target(_WRAPPER, "ProductionWrapper.wrap_function_execution", spanned(decorators.trace_call)),
+    Target(
+        _WRAPPER,
+        "ProductionWrapper.wrap_class_method_execution",
+        spanned(decorators.trace_call, function_name="request.class_name"),
+    ),
+    Target(
+        _SENTINEL,
+        "_sentinel_qb_post",
+        spanned(
+            decorators.trace_call,
+            app_name="app",
+            environment_name="env",
+            resource_name="endpoint_name",
+            route=_remote,
+        ),
+    ),
+    Target(
+        _SENTINEL,
+        "sentinel_lb_request",
+        spanned(
+            decorators.trace_call,
+            app_name="app",
+            environment_name="env",
+            resource_name="endpoint_name",
+            route=_remote,
+        ),
+    ),
+    # What serves a worker's requests belongs to other packages, in every version of Flash.
+    Target("runpod.serverless", "start", tapped(requests.serve_queue)),
+    Target("fastapi.applications", "FastAPI.build_middleware_stack", tapped(requests.serve_http)),
+)
+
+COMMANDS: Final = (Command("runpod_flash.cli.main", "app"),)

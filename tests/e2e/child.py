@@ -1,0 +1,93 @@
+"""What the Python that has Flash imports: it records one run, and writes down what it saw.
+
+The tests give it pieces of code; the files that it writes are named by environment variables.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flash_otel.testing import Recorded
+
+RECORDS: Final = "CHILD_RECORDS"
+SEEN: Final = "CHILD_SEEN"
+
+_SOCKETS: Final = ("socket.__new__", "socket.connect", "socket.bind", "socket.getaddrinfo")
+_DESCRIPTORS: Final = Path("/proc/self/fd")
+
+
+@contextmanager
+def recorded(after: int = 0, **options: Any) -> Iterator[Recorded]:
+    """Record with fixed ids and clock, and write the spans down, however the block ends."""
+    from flash_otel.otlp.decode import encode
+    from flash_otel.testing import recording
+
+    with recording(after=after, **options) as spans:
+        try:
+            yield spans
+        finally:
+            Path(os.environ[RECORDS]).write_text(json.dumps(encode(spans.records)))
+
+
+def flash(*arguments: str) -> int:
+    """Run the command line in this process, as its console script does; return its status."""
+    sys.argv = ["flash", *arguments]
+    from runpod_flash.cli.main import app
+
+    try:
+        app()
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else 0
+    return 0
+
+
+def tell(**facts: Any) -> None:
+    """Write down what the test asks about."""
+    Path(os.environ[SEEN]).write_text(json.dumps(facts))
+
+
+def watch() -> None:
+    """Tell, when this process has ended, which threads, processes and sockets it made since."""
+    threads: list[str] = []
+    processes: list[str] = []
+    sockets: list[str] = []
+
+    def see(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "subprocess.Popen":
+            processes.append(str(arguments[1]))
+        elif event in _SOCKETS:
+            where = arguments[-1] if event == "socket.connect" else ""
+            sockets.append(f"{event} {where}")
+
+    # Python 3.11 has no audit event for a thread's start.
+    plain_start = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        threads.append(thread.name)
+        plain_start(thread)
+
+    def end() -> None:
+        opened = [str(one.readlink()) for one in _DESCRIPTORS.iterdir() if one.is_symlink()]
+        tell(
+            threads=threads,
+            processes=processes,
+            sockets=sockets,
+            alive=[one.name for one in threading.enumerate()],
+            open_sockets=sum(target.startswith("socket:") for target in opened),
+        )
+
+    # Registered first: it runs after everything that is registered later.
+    atexit.register(end)
+    sys.addaudithook(see)
+    patch.object(threading.Thread, "start", start).start()

@@ -1,0 +1,175 @@
+"""A traced deployment against an untraced one: the user sees no difference, nor does the server."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from e2e.comparing import asked, left, shown
+from e2e.runs import APP
+from support.flash import FlashEnvironments, FlashRun, run_flash
+
+from flash_otel import semconv
+from flash_otel.demo.control_plane import ControlPlane
+from flash_otel.demo.faults import FAULTS, FaultPlan
+from flash_otel.demo.lines import bracketed_lines
+from flash_otel.demo.project import write_project
+from flash_otel.store.store import SpanStore
+
+if TYPE_CHECKING:
+    from e2e.runs import Site
+
+    from flash_otel.demo.environment import PythonEnvironment
+
+pytestmark = pytest.mark.flash
+
+# The console script, and one line before it.
+TRACED = """\
+import sys
+import flash_otel
+flash_otel.instrument()
+sys.argv[0] = sys.argv.pop(1)
+from runpod_flash.cli.main import app
+sys.exit(app())
+"""
+WATCHED = """
+    import sys
+    from child import flash, watch
+
+    watch()
+    if {traced}:
+        import flash_otel
+        flash_otel.instrument()
+    sys.exit(flash("deploy", "--no-deps"))
+"""
+NO_LINES = {"FLASH_OTEL_LEGACY_LOGS": "false"}
+
+
+class Pair:
+    """Runs `flash deploy` untraced and traced, each against a control plane of its own."""
+
+    def __init__(self, environment: PythonEnvironment, folder: Path, fault: str | None) -> None:
+        self.environment = environment
+        self.folder = folder
+        self.fault = fault
+
+    def untraced(self, **options: Any) -> FlashRun:
+        """Run Flash's own console script."""
+        return self._run("a", [str(self.environment.flash)], **options)
+
+    def traced(self, **options: Any) -> FlashRun:
+        """Run the same after `flash_otel.instrument()`."""
+        command = [str(self.environment.python), "-c", TRACED, str(self.environment.flash)]
+        return self._run("b", command, **options)
+
+    def launched(self, **options: Any) -> FlashRun:
+        """Run the same through `flash-otel run`."""
+        command = [str(self.environment.python), "-m", "flash_otel", "run", "--", "flash"]
+        return self._run("b", command, **options)
+
+    @property
+    def store(self) -> Path:
+        """Where the traced run's spans went."""
+        return self.folder / "b" / "home" / "spans.db"
+
+    def homes(self) -> tuple[set[str], set[str]]:
+        """Return the files that the runs left in their homes, but for the store."""
+        listed = []
+        for name in ("a", "b"):
+            home = self.folder / name / "home"
+            files = {one.relative_to(home).as_posix() for one in home.rglob("*")}
+            listed.append({one for one in files if not one.startswith("spans.db")})
+        return listed[0], listed[1]
+
+    def _run(self, name: str, launcher: list[str], **options: Any) -> FlashRun:
+        (self.folder / name).mkdir()
+        project = write_project(self.folder / name / APP, self.environment.version)
+        with ControlPlane(seed=5) as plane:
+            plane.faults = FaultPlan(FAULTS[self.fault] if self.fault else ())
+            return run_flash(
+                self.environment,
+                plane,
+                project,
+                "deploy",
+                "--no-deps",
+                launcher=launcher,
+                **options,
+            )
+
+
+@pytest.mark.parametrize(
+    ("version", "fault", "terminal"),
+    [
+        ("1.14.0", None, False),
+        ("1.14.0", None, True),
+        ("1.14.0", "one endpoint refused", True),
+        ("1.14.0", "everything unauthorized", False),
+        ("1.21.0", None, False),
+        ("1.21.0", None, True),
+        ("1.21.0", "one endpoint refused", False),
+        ("1.21.0", "write answer lost", True),
+    ],
+)
+def test_nothing_else_differs(
+    version: str, fault: str | None, terminal: bool, flash_env: FlashEnvironments, tmp_path: Path
+) -> None:
+    """Requests, output, exit code and files are equal; only the manifest key is added."""
+    pair = Pair(flash_env(version), tmp_path, fault)
+    options: dict[str, Any] = {"whole_terminal": True} if terminal else {"variables": NO_LINES}
+    untraced, traced = pair.untraced(**options), pair.traced(**options)
+    assert traced.exit_code == untraced.exit_code == int(fault is not None)
+    assert shown(traced, traced.stdout) == shown(untraced, untraced.stdout)
+    assert shown(traced, traced.stderr) == shown(untraced, untraced.stderr)
+    assert asked(traced) == asked(untraced)
+    assert left(traced) == left(untraced)
+    assert pair.homes()[0] == pair.homes()[1]
+    with SpanStore(pair.store) as store:
+        (root,) = [one for one in store.spans() if one.name == semconv.DEPLOY]
+    assert root.status == ("error" if fault else "unset")
+
+
+def test_piped_run_gets_the_bracketed_lines_and_nothing_more(
+    flash_env: FlashEnvironments, tmp_path: Path
+) -> None:
+    """By default the lines go to a piped standard error; standard output stays Flash's own."""
+    pair = Pair(flash_env("1.21.0"), tmp_path, None)
+    untraced, traced = pair.untraced(), pair.traced()
+    assert shown(traced, traced.stdout) == shown(untraced, untraced.stdout)
+    log = tmp_path / "stderr.log"
+    log.write_text(traced.stderr)
+    assert untraced.stderr == ""
+    assert bracketed_lines(log) == traced.stderr.splitlines()
+    assert traced.stderr.startswith("[DEPLOY] Environment production activated with build_id=")
+
+
+def test_launcher_adds_its_ending_alone(flash_env: FlashEnvironments, tmp_path: Path) -> None:
+    """On a terminal `flash-otel run` shows what Flash shows, and after it one line of its own."""
+    pair = Pair(flash_env("1.14.0"), tmp_path, None)
+    untraced, launched = pair.untraced(whole_terminal=True), pair.launched(whole_terminal=True)
+    theirs, ours = shown(untraced, untraced.stderr), shown(launched, launched.stderr)
+    assert launched.exit_code == 0
+    (line,) = set(ours.splitlines()) - set(theirs.splitlines())
+    assert ours.replace(f"{line}\n", "") == theirs
+    assert "flash-otel show" in line
+    assert asked(launched) == asked(untraced)
+    assert left(launched) == left(untraced)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks for sockets in /proc")
+@pytest.mark.parametrize("version", ["1.14.0", "1.21.0"])
+def test_only_the_stores_thread_is_added(site: Site) -> None:
+    """With no exporter configured: no socket, no process, no thread but the store's."""
+    assert site.python(WATCHED.format(traced=False)).exit_code == 0
+    # A first deployment asks for more than a second one, which finds what it needs.
+    runs = [site.python(WATCHED.format(traced=traced)) for traced in (True, False)]
+    assert [one.exit_code for one in runs] == [0, 0]
+    traced, untraced = (one.seen for one in runs)
+    ours = [name for name in traced["threads"] if name.startswith("flash_otel")]
+    assert ours == ["flash_otel-store"]
+    assert len(traced["threads"]) == len(untraced["threads"]) + len(ours)
+    assert set(traced["alive"]) - set(ours) == set(untraced["alive"])
+    assert traced["processes"] == untraced["processes"]
+    assert Counter(traced["sockets"]) == Counter(untraced["sockets"])
+    assert traced["open_sockets"] == untraced["open_sockets"]

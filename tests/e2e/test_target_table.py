@@ -1,0 +1,111 @@
+"""The table of targets against the source of seven versions of Flash, the first to the last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from e2e.sources import modules_binding, names_in, packages_of
+
+from flash_otel.tracing.flash import TARGETS
+
+if TYPE_CHECKING:
+    from support.flash import FlashEnvironments
+
+pytestmark = pytest.mark.flash
+
+VERSIONS: Final = ("1.0.0", "1.1.1", "1.3.0", "1.4.2", "1.9.1", "1.14.0", "1.21.0")
+ALL: Final = VERSIONS
+
+# Module and function -> the versions that have it.
+FOUND: Final = {
+    "cli.commands.deploy deploy_command": VERSIONS[1:],
+    "cli.commands.deploy _resolve_and_deploy": VERSIONS[1:],
+    "cli.utils.deployment deploy_to_environment": VERSIONS[:2],
+    "cli.commands.deploy deploy_to_environment": VERSIONS[:2],
+    "cli.utils.deployment deploy_from_uploaded_build": VERSIONS[2:],
+    "cli.commands.deploy deploy_from_uploaded_build": VERSIONS[2:],
+    "cli.commands.build run_build": VERSIONS[1:],
+    "cli.commands.deploy run_build": VERSIONS[1:],
+    "cli.commands.build build_command": ALL,
+    "cli.commands.build_utils.manifest ManifestBuilder.build": ALL,
+    "core.resources.app FlashApp.upload_build": ALL,
+    "core.api.runpod RunpodGraphQLClient.deploy_build_to_environment": ALL,
+    "cli.utils.deployment reconcile_and_provision_resources": ALL,
+    "core.resources.resource_manager ResourceManager.get_or_deploy_resource": ALL,
+    "core.api.runpod RunpodGraphQLClient.update_build_manifest": ALL,
+    "core.api.runpod RunpodGraphQLClient._execute_graphql": ALL,
+    "core.api.runpod RunpodGraphQLClient._execute_graphql_once": VERSIONS[4:],
+    "runtime.state_manager_client StateManagerClient.get_persisted_manifest": ALL,
+    "runtime.state_manager_client StateManagerClient._fetch_build_and_manifest": ALL,
+    "runtime.service_registry ServiceRegistry._ensure_manifest_loaded": ALL,
+    "runtime.service_registry ServiceRegistry.get_routing_info": VERSIONS[3:],
+    "runtime.service_registry ServiceRegistry.get_resource_for_function": ALL,
+    "runtime.production_wrapper ProductionWrapper.wrap_function_execution": ALL,
+    "runtime.production_wrapper ProductionWrapper.wrap_class_method_execution": ALL,
+    "flash_sentinel _sentinel_qb_post": VERSIONS[6:],
+    "flash_sentinel sentinel_lb_request": VERSIONS[6:],
+}
+
+# What serves a worker's requests; `test_queue_worker.py` and `pipeline/test_servers.py` run these.
+OF_OTHERS: Final = {
+    "runpod.serverless start",
+    "fastapi.applications FastAPI.build_middleware_stack",
+}
+
+# Function -> parameters that its facts are read from; one of each group, in every version.
+READ: Final = {
+    "_resolve_and_deploy": ({"app_name"}, {"env_name"}),
+    "deploy_to_environment": ({"app_name"}, {"env_name"}),
+    "deploy_from_uploaded_build": ({"app"}, {"build_id"}, {"env_name"}),
+    "FlashApp.upload_build": ({"tar_path"},),
+    "RunpodGraphQLClient.deploy_build_to_environment": ({"input_data"},),
+    "reconcile_and_provision_resources": ({"build_id"}, {"environment_name"}),
+    "ResourceManager.get_or_deploy_resource": ({"config"},),
+    "RunpodGraphQLClient.update_build_manifest": ({"build_id"}, {"manifest"}),
+    "RunpodGraphQLClient._execute_graphql": ({"query"}, {"variables"}),
+    "RunpodGraphQLClient._execute_graphql_once": ({"query"}, {"variables"}),
+    "StateManagerClient.get_persisted_manifest": ({"mothership_id", "flash_environment_id"},),
+    "StateManagerClient._fetch_build_and_manifest": ({"mothership_id", "flash_environment_id"},),
+    "ProductionWrapper.wrap_function_execution": ({"func"},),
+    "ProductionWrapper.wrap_class_method_execution": ({"request"},),
+    "_sentinel_qb_post": ({"app"}, {"env"}, {"endpoint_name"}),
+    "sentinel_lb_request": ({"app"}, {"env"}, {"endpoint_name"}),
+}
+
+
+def full(module: str) -> str:
+    """Return a module's name with its package."""
+    return f"runpod_flash.{module}"
+
+
+def test_table_holds_every_target() -> None:
+    """A target that is added to the table is added here, with the versions that have it."""
+    places = {f"{module} {name}" for target in TARGETS for module, name in target.places}
+    assert places == {full(place) for place in FOUND} | OF_OTHERS
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_targets_of_a_version(version: str, flash_env: FlashEnvironments) -> None:
+    """Each version has the targets that the table says, with the parameters that are read."""
+    packages = packages_of(flash_env(version))
+    for place, versions in FOUND.items():
+        module, name = place.split(" ")
+        there = names_in(packages, full(module))
+        assert (name in there) == (version in versions), place
+    for target in TARGETS:
+        told = names_in(packages, target.module).get(target.name)
+        for group in READ.get(target.name, ()) if told is not None else ():
+            assert group & (told or set()), (target.name, group)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_alias_is_missed(version: str, flash_env: FlashEnvironments) -> None:
+    """No module binds a target by from-import that the table does not name."""
+    packages = packages_of(flash_env(version))
+    for target in TARGETS:
+        if "." in target.name or target.name not in names_in(packages, target.module):
+            continue
+        registers = {full("cli.main"), full("cli.commands.__init__")}
+        bound = modules_binding(packages, target.name) - {target.module, *target.aliases}
+        assert bound <= registers, target.name

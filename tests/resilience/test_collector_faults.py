@@ -1,0 +1,206 @@
+"""Whatever the collector does: the host ends as without us, and nothing is lost.
+
+Times are the process's own report, against bounds far beyond its budget: they tell a budget that
+works from one that does not, on a machine that is busy with other things.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from resilience.collectors import BAD, KINDS, HttpCollector, Reply
+from resilience.victims import ENDINGS, SPANS, STATUSES, Victim
+
+from flash_otel.store import cursors
+from flash_otel.store.store import SpanStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# The collector's own timeout, 10 s, is what a budget that does nothing would come to.
+LATE_S = 5.0
+
+
+def waiting(folder: Path) -> list[cursors.Standing]:
+    """Return where the destinations of a victim's store stand."""
+    with SpanStore(folder / "spans.db") as store:
+        keys = [record.key for record in store.spans()]
+        assert len(keys) == len(set(keys))
+        return cursors.standings(store.connection)
+
+
+@pytest.mark.parametrize("protocol", [kind.protocol for kind in KINDS])
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_collector(fault: str, protocol: str, tmp_path: Path) -> None:
+    """The exit stays within its budget, all spans wait, and one line says so."""
+    with BAD[fault]() as url:
+        ended = Victim(tmp_path, url, protocol).run()
+    assert (ended.status, ended.stdout) == (0, "done\n")
+    assert len(ended.lines) == 1, ended.stderr
+    assert f"{SPANS} spans wait for " in ended.lines[0]
+    assert ended.lines[0].endswith("or: flash-otel push")
+    assert ended.exit_s is not None
+    assert ended.exit_s < LATE_S
+    (standing,) = waiting(tmp_path)
+    assert (standing.waiting, standing.rejected) == (SPANS, 0)
+    assert standing.reason
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_collector_that_comes_back(kind: Any, tmp_path: Path) -> None:
+    """What an outage held back goes with the next run, before that one's own spans."""
+    with kind(Reply(503, code="UNAVAILABLE")) as collector:
+        dead = Victim(tmp_path, collector.url, collector.protocol).run()
+        assert len(dead.lines) == 1
+        assert collector.keys == []
+        alive = Victim(
+            tmp_path,
+            collector.url,
+            collector.protocol,
+            variables={"FLASH_OTEL_EXIT_BUDGET": "30"},
+        ).run()
+        assert (alive.stdout, alive.stderr) == ("done\n", "")
+        assert len(set(collector.keys)) == 2 * SPANS
+    (standing,) = waiting(tmp_path)
+    assert standing.waiting == 0
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_ending_with_a_live_collector(ending: str, tmp_path: Path) -> None:
+    """However the host ends, its spans arrive, and its status and output are its own."""
+    with HttpCollector() as collector:
+        variables = {"FLASH_OTEL_EXIT_BUDGET": "30"}
+        ended = Victim(tmp_path, collector.url, ending=ending, variables=variables).run()
+        assert len(set(collector.keys)) == len(collector.keys) == SPANS
+    assert (ended.status, ended.stdout, ended.lines) == (STATUSES[ending], "done\n", [])
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_ending_with_a_dead_collector(ending: str, tmp_path: Path) -> None:
+    """The same, with a collector that refuses: everything waits, one line tells it."""
+    with BAD["refuses"]() as url:
+        ended = Victim(tmp_path, url, ending=ending).run()
+    assert (ended.status, ended.stdout) == (STATUSES[ending], "done\n")
+    assert len(ended.lines) == 1, ended.stderr
+    assert [one.waiting for one in waiting(tmp_path)] == [SPANS]
+
+
+def test_without_an_endpoint_nothing_is_said(tmp_path: Path) -> None:
+    """Where nobody asked for a collector, there is nothing to wait for and nothing to tell."""
+    ended = Victim(tmp_path).run()
+    assert (ended.status, ended.stdout, ended.stderr) == (0, "done\n", "")
+    assert waiting(tmp_path) == []
+
+
+def test_other_exporters_get_their_turn(tmp_path: Path) -> None:
+    """An exporter beside a collector that never answers prints its spans before the end."""
+    with BAD["never answers"]() as url:
+        variables = {"OTEL_TRACES_EXPORTER": "console,otlp", "FLASH_OTEL_EXIT_BUDGET": "5"}
+        ended = Victim(tmp_path, url, variables=variables, spans=1).run()
+    assert '"flash.build_id": "b-0"' in ended.stdout
+    assert len(ended.lines) == 1
+
+
+def test_a_second_interrupt_ends_the_wait(tmp_path: Path) -> None:
+    """Ctrl-C while the exit waits for a collector ends it at once, without a traceback."""
+    ending = """
+        import signal, threading
+        from flash_otel.pipeline import pipeline
+        assert pipeline.store(30)
+        print('done')
+        timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+        timer.daemon = True
+        atexit.register(timer.start)
+    """
+    with BAD["never answers"]() as url:
+        variables = {"FLASH_OTEL_EXIT_BUDGET": "60"}
+        ended = Victim(tmp_path, url, ending=ending, variables=variables).run()
+    assert (ended.status, ended.stdout, ended.stderr) == (0, "done\n", "")
+    assert ended.exit_s is not None
+    assert ended.exit_s < 30
+    assert [one.waiting for one in waiting(tmp_path)] == [SPANS]
+
+
+def test_a_handler_of_the_host_stays(tmp_path: Path) -> None:
+    """A host that handles SIGTERM itself is the only one to do so."""
+    before = """
+        import signal
+        def handle(number, frame):
+            print("handled", flush=True)
+            sys.exit(7)
+        signal.signal(signal.SIGTERM, handle)
+    """
+    with HttpCollector() as collector:
+        variables = {"FLASH_OTEL_EXIT_BUDGET": "30"}
+        victim = Victim(
+            tmp_path, collector.url, ending="SIGTERM", before=before, variables=variables
+        )
+        ended = victim.run()
+        assert len(collector.keys) == SPANS
+    assert (ended.status, ended.stdout, ended.stderr) == (7, "done\nhandled\n", "")
+
+
+def test_tracing_that_ends_gives_the_signal_back(tmp_path: Path) -> None:
+    """After `uninstrument()` SIGTERM is at its default again."""
+    ending = """
+        import signal
+        flash_otel.uninstrument()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    """
+    ended = Victim(tmp_path, ending=ending).run()
+    assert (ended.status, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("store", ["spans.db", "off"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_forked_child_sends_its_own(kind: Any, store: str, tmp_path: Path) -> None:
+    """Parent and child each send what they made, once, and neither hangs."""
+    ending = """
+        flash_otel.flush(30)
+        child = os.fork()
+        work(5)
+        if child == 0:
+            sys.exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    with kind() as collector:
+        variables = {"FLASH_OTEL_EXIT_BUDGET": "30", "FLASH_OTEL_STORE": store}
+        victim = Victim(
+            tmp_path, collector.url, collector.protocol, ending=ending, variables=variables
+        )
+        ended = victim.run()
+        assert (ended.status, ended.stderr) == (0, "")
+        assert len(set(collector.keys)) == len(collector.keys) == SPANS + 10
+
+
+def test_processes_at_once_send_once(tmp_path: Path) -> None:
+    """Several processes with one store deliver each span, and none of them twice."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with HttpCollector() as collector:
+        variables = {"FLASH_OTEL_EXIT_BUDGET": "30"}
+        victims = [Victim(tmp_path, collector.url, variables=variables)] * 4
+        with ThreadPoolExecutor(len(victims)) as pool:
+            ended = list(pool.map(Victim.run, victims))
+        assert [one.status for one in ended] == [0] * len(victims)
+        Victim(tmp_path, collector.url, variables=variables, spans=1).run()
+        assert len(collector.keys) == len(set(collector.keys)) == len(victims) * SPANS + 1
+
+
+def test_secrets_of_the_headers_are_nowhere(tmp_path: Path) -> None:
+    """Credentials go to the collector, and nowhere else."""
+    canary = "c4n4ry-value"
+    reply = Reply(400, {"x-echo": canary})
+    with HttpCollector(reply) as collector:
+        url = collector.url.replace("http://", f"http://user:{canary}@")
+        variables = {
+            "OTEL_EXPORTER_OTLP_HEADERS": f"api-key={canary}",
+            "FLASH_OTEL_EXIT_BUDGET": "30",
+        }
+        ended = Victim(tmp_path, url, variables=variables).run()
+        assert collector.headers[0]["api-key"] == canary
+    assert canary not in ended.stdout + ended.stderr
+    written = b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
+    assert canary.encode() not in written

@@ -1,0 +1,50 @@
+"""Clocks that jump and thousands of tasks: nothing is lost, doubled, reordered or made old."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from resilience.collectors import HttpCollector
+from resilience.hosts import CLOCK, JUMPS, TASKS, jumping, many_tasks
+from resilience.victims import SPANS, Victim
+
+from flash_otel.store.store import SpanStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATIENT = {"FLASH_OTEL_EXIT_BUDGET": "60"}
+
+
+def test_a_clock_that_jumps(tmp_path: Path) -> None:
+    """Spans of a run whose clock jumps back and forth go out in order, once; older ones stay."""
+    with HttpCollector() as collector:
+        for early, ending in (("", "return"), (CLOCK, jumping(with_sdk=False)), ("", "return")):
+            victim = Victim(tmp_path, collector.url, ending=ending, early=early, variables=PATIENT)
+            ended = victim.run()
+            assert (ended.status, ended.stdout, ended.stderr) == (0, "done\n", "")
+        made = SPANS + (SPANS + JUMPS * 10) + SPANS
+        assert len(collector.keys) == len(set(collector.keys)) == made
+    with SpanStore(tmp_path / "spans.db") as store:
+        rows = store.connection.execute("SELECT trace_id, span_id FROM spans ORDER BY id")
+        assert rows.fetchall() == collector.keys
+        starts = [one.start_ns for one in store.spans()]
+        assert starts[-1] - starts[0] > 40 * 365 * 24 * 3600 * 10**9
+
+
+def test_thousands_of_tasks(tmp_path: Path) -> None:
+    """10,000 tasks at once: every one's span is stored and sent, and none twice."""
+    with HttpCollector() as collector:
+        victim = Victim(
+            tmp_path,
+            collector.url,
+            ending=many_tasks(with_sdk=False),
+            variables=PATIENT,
+        )
+        ended = victim.run()
+        assert (ended.status, ended.stdout, ended.stderr) == (0, "done\n", "")
+        assert len(collector.keys) == len(set(collector.keys)) == SPANS + TASKS
+    with SpanStore(tmp_path / "spans.db") as store:
+        builds = [one.attributes["flash.build_id"] for one in store.spans()]
+        assert len(builds) == SPANS + TASKS
+        assert set(builds) == {f"b-{number}" for number in range(TASKS)}

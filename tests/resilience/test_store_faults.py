@@ -1,0 +1,146 @@
+"""Whatever happens to the store: the host ends as without us, and the spans get out or wait."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from resilience.collectors import BAD, HttpCollector
+from resilience.disks import CORRUPT, LIMIT, can_mount, full_disk, locked, make_newer, read_only
+from resilience.victims import SPANS, Ended, Victim
+
+from flash_otel.store import cursors
+from flash_otel.store.schema import VERSION
+from flash_otel.store.store import SpanStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATIENT = {"FLASH_OTEL_EXIT_BUDGET": "30"}
+needs_mounts = pytest.mark.skipif(not can_mount(), reason="this machine lets nobody mount a disk")
+
+
+def survives(ended: Ended, *told: str) -> None:
+    """The host's own status and output, and one line that tells."""
+    assert (ended.status, ended.stdout) == (0, "done\n"), ended.stderr
+    assert len(ended.lines) == 1, ended.stderr
+    for one in told:
+        assert one in ended.lines[0]
+
+
+def waiting(store: Path) -> int:
+    with SpanStore(store) as opened:
+        return sum(one.waiting for one in cursors.standings(opened.connection))
+
+
+def keys(store: Path) -> list[tuple[str, str]]:
+    with SpanStore(store) as opened:
+        return [one.key for one in opened.spans()]
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "limit"])
+def test_full_disk(kind: str, tmp_path: Path) -> None:
+    """What finds no room goes straight to the collector; what was stored before goes next time."""
+    store, saved = tmp_path / "disk" / "spans.db", tmp_path / "saved"
+    if kind == "tmpfs" and not can_mount():
+        pytest.skip("this machine lets nobody mount a disk")
+    tmpfs: Any = {"wrapper": full_disk(store.parent, saved)}
+    trouble = tmpfs if kind == "tmpfs" else {"before": LIMIT}
+    variables = {**PATIENT, "FLASH_OTEL_STORE": str(store)}
+    with HttpCollector() as collector:
+        with BAD["refuses"]() as url:
+            Victim(tmp_path, url, variables=variables).run()
+        stored = keys(store)
+        ended = Victim(tmp_path, collector.url, variables=variables, **trouble).run()
+        survives(ended, "flash_otel: ", "spans.db")
+        assert len(collector.keys) == len(set(collector.keys)) == SPANS
+        left = saved / "spans.db" if kind == "tmpfs" else store
+        assert set(keys(left)) == set(stored)
+        assert not set(stored) & set(collector.keys)
+
+
+def test_full_disk_without_a_collector(tmp_path: Path) -> None:
+    """With nowhere to go the spans are lost, and one line says that they are not stored."""
+    survives(Victim(tmp_path, before=LIMIT).run(), "the last spans are not stored")
+
+
+@needs_mounts
+def test_read_only_home(tmp_path: Path) -> None:
+    """Where nothing can be written, the collector gets the spans all the same."""
+    home = tmp_path / "home"
+    home.mkdir()
+    variables = {**PATIENT, "FLASH_OTEL_STORE": "", "HOME": str(home), "XDG_STATE_HOME": ""}
+    with HttpCollector() as collector:
+        victim = Victim(tmp_path, collector.url, variables=variables, wrapper=read_only(home))
+        survives(victim.run(), "spans are not stored", "Read-only file system")
+        assert len(collector.keys) == len(set(collector.keys)) == SPANS
+    assert list(home.iterdir()) == []
+
+
+def test_no_folder_for_the_store(tmp_path: Path) -> None:
+    """The same where the folder cannot be made, on any machine."""
+    (tmp_path / "file").write_text("")
+    variables = {**PATIENT, "FLASH_OTEL_STORE": str(tmp_path / "file" / "spans.db")}
+    with HttpCollector() as collector:
+        survives(Victim(tmp_path, collector.url, variables=variables).run(), "are not stored")
+        assert len(collector.keys) == len(set(collector.keys)) == SPANS
+
+
+def test_locked_store(tmp_path: Path) -> None:
+    """While another process holds the store, spans wait beside it; the next run takes them in."""
+    store = tmp_path / "spans.db"
+    with HttpCollector() as collector:
+        with locked(store):
+            survives(Victim(tmp_path, collector.url).run(), "wait beside the store", "locked")
+            assert collector.keys == []
+            (beside,) = tmp_path.glob("spans.db-*.unstored")
+            assert beside.stat().st_mode & 0o077 == 0
+        after = Victim(tmp_path, collector.url, variables=PATIENT).run()
+        assert (after.status, after.stderr) == (0, "")
+        assert len(collector.keys) == len(set(collector.keys)) == 2 * SPANS
+    assert not beside.exists()
+    assert len(keys(store)) == len(set(keys(store))) == 2 * SPANS
+
+
+def test_store_of_a_newer_version(tmp_path: Path) -> None:
+    """A file of the future is left alone; what it would hold waits beside it."""
+    store = tmp_path / "spans.db"
+    make_newer(store)
+    before = store.read_bytes()
+    with HttpCollector() as collector:
+        survives(Victim(tmp_path, collector.url).run(), "has version 99")
+        assert store.read_bytes() == before
+        with closing(sqlite3.connect(store)) as plain:
+            plain.execute(f"PRAGMA user_version = {VERSION}")
+        assert Victim(tmp_path, collector.url, variables=PATIENT).run().stderr == ""
+        assert len(collector.keys) == len(set(collector.keys)) == 2 * SPANS
+
+
+@pytest.mark.parametrize("damage", CORRUPT)
+def test_corrupt_store(damage: str, tmp_path: Path) -> None:
+    """A damaged file stays for whoever may save it; the spans go on in a fresh one, and out."""
+    store = tmp_path / "spans.db"
+    with SpanStore(store):
+        pass
+    CORRUPT[damage](store)
+    with HttpCollector() as collector:
+        ended = Victim(tmp_path, collector.url, variables=PATIENT).run()
+        survives(ended, "is damaged and stays as it is")
+        assert len(collector.keys) == len(set(collector.keys)) == SPANS
+    assert len(keys(tmp_path / "spans.1.db")) == SPANS
+
+
+def test_a_planted_file_is_not_taken_in(tmp_path: Path) -> None:
+    """What lies beside the store is read only if it is a file of the user's own."""
+    store, elsewhere = tmp_path / "spans.db", tmp_path / "elsewhere"
+    elsewhere.write_text("{}")
+    planted = tmp_path / "spans.db-0123456789abcdef.unstored"
+    planted.symlink_to(elsewhere)
+    damaged = tmp_path / "spans.db-fedcba9876543210.unstored"
+    damaged.write_text("half of it")
+    assert Victim(tmp_path).run().stderr == ""
+    assert planted.is_symlink()
+    assert damaged.exists()
+    assert len(keys(store)) == SPANS

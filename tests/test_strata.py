@@ -1,0 +1,113 @@
+"""Who imports whom: every import points down the strata, and no modules form a circle."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import flash_otel
+
+PACKAGE: Final = Path(flash_otel.__file__).parent
+
+# From the ground up. A room imports its own modules and those of lower strata; the rooms of one
+# stratum do not know each other.
+STRATA: Final = (
+    ("_version", "records", "semconv"),
+    ("manifest",),
+    ("redaction",),
+    ("runtime",),
+    ("otlp", "lines"),
+    ("store",),
+    ("export",),
+    ("pipeline", "diagnosis"),
+    ("tracing",),
+    ("api", "verify"),
+    ("testing", "doctor"),
+    ("report",),
+    ("collector", "demo"),
+    ("cli",),
+    ("__main__",),
+)
+# The public face: it loads each name when it is first used (PEP 562).
+FACE: Final = "flash_otel"
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+@cache
+def imports(module: str, *, typing_too: bool) -> frozenset[str]:
+    """The modules of the package that a module imports, early or late."""
+    found: set[str] = set()
+    tree = ast.parse(modules()[module].read_text("utf-8"))
+    skipped = set() if typing_too else set(_typing_only(tree))
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if name in modules() else node.module for name in names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return frozenset(found & modules().keys() - {module})
+
+
+def _typing_only(tree: ast.Module) -> list[ast.AST]:
+    blocks = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    return [node for block in blocks for node in ast.walk(block)]
+
+
+def room(module: str) -> str:
+    """The room of a module: the first part of its name below the package."""
+    return module.split(".")[1] if "." in module else FACE
+
+
+def test_every_room_has_a_stratum() -> None:
+    """A new room is written into the table, and a room that is gone leaves it."""
+    named = [name for stratum in STRATA for name in stratum]
+    assert sorted({*named, FACE}) == sorted({room(module) for module in modules()})
+
+
+@pytest.mark.parametrize("name", sorted({room(module) for module in modules()} - {FACE}))
+def test_imports_point_down(name: str) -> None:
+    """A room imports nothing but itself, the face, and rooms of lower strata."""
+    height = {room: level for level, stratum in enumerate(STRATA) for room in stratum}
+    wrong = [
+        f"{module} imports {other}"
+        for module in modules()
+        if room(module) == name
+        for other in sorted(imports(module, typing_too=True))
+        if room(other) not in {FACE, name} and height[room(other)] >= height[name]
+    ]
+    assert wrong == []
+
+
+def test_no_modules_form_a_circle() -> None:
+    """Following imports, those for types aside, never leads back to where it began."""
+    done: set[str] = set()
+
+    def follow(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, " -> ".join((*way[way.index(module) :], module))
+        if module in done:
+            return
+        for other in sorted(imports(module, typing_too=False)):
+            follow(other, (*way, module))
+        done.add(module)
+
+    for module in sorted(modules()):
+        follow(module, ())
