@@ -2,7 +2,7 @@
 #
 #   make demo    run a real deployment against a stand-in control plane, and show its trace
 #   make test    run the tests
-#   make check   run linter, formatter and type checker
+#   make check   run linter, formatter and type checker, and collect the tests twice
 #
 # Two more. For every goal of speed and size, beside its peer (half an hour, on an idle machine):
 #
@@ -41,6 +41,7 @@ check: $(STAMPS)/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/python tests/collection.py
 
 # In an environment of its own: a peer brings plugins that the tests must not load.
 bench:
