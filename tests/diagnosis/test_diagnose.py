@@ -12,8 +12,8 @@ from diagnosis.recordings import NOW_NS, TWO, changed, deployment, read, records
 from diagnosis.scenes import DOUBTFUL, HEALTHY, SCENES, STAGING, killed, second
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline.any_records import ATTRIBUTES, EVENTS, INT64, LINKS, TEXT, ids
 from rich.console import Console
+from support.any_records import ATTRIBUTES, EVENTS, INT64, LINKS, TEXT, ids
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Diagnosis, Limits, diagnose

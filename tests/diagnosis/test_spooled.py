@@ -14,7 +14,7 @@ from diagnosis.recordings import NOW_NS, TWO, deployment, read, records
 from diagnosis.scenes import SCENES
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline.any_records import RECORDS
+from support.any_records import RECORDS
 
 import flash_otel.diagnosis
 from flash_otel import semconv as sc

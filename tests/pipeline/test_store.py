@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pipeline.any_records import RECORDS
+from support.any_records import RECORDS
 
 from flash_otel.records import Event, Link, SpanRecord
 from flash_otel.store import schema

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
-from pipeline.any_records import JSON, RECORDS
+from support.any_records import JSON, RECORDS
 
 from flash_otel import semconv
 from flash_otel.otlp.decode import decode, encode

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from diagnosis.jaeger_server import Jaeger, respond, serving
 from diagnosis.recordings import EPOCH_NS, TWO, deployment, moved, read, records
 from diagnosis.scenes import SCENES
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.any_records import RECORDS
+from support.any_records import RECORDS
+from support.jaeger_server import Jaeger, respond, serving
 
 from flash_otel import semconv as sc
 from flash_otel.cli.app import status_of as run

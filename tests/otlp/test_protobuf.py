@@ -9,7 +9,7 @@ from google.protobuf.json_format import MessageToDict  # type: ignore[import-unt
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from pipeline.any_records import RECORDS
+from support.any_records import RECORDS
 
 from flash_otel.otlp.decode import decode
 from flash_otel.otlp.encode_protobuf import encode_protobuf

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
-from pipeline.any_records import RECORDS
+from support.any_records import RECORDS
 
 from flash_otel.export.worker_log import MARK, WorkerLogSpanProcessor, line, parse_line
 from flash_otel.otlp.decode import decode
