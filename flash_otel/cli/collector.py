@@ -1,4 +1,4 @@
-"""`flash-otel collector`: the bundled Collector and Jaeger, up, down, and how they are."""
+"""`flash-otel collector`: start, stop and check the bundled Collector and Jaeger."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandErr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flash_otel.collector.service import Options, Standing
+    from flash_otel.collector.service import BundleStatus, CollectorOptions
     from flash_otel.store.summary import TraceSummary
 
 _LOG_LINES: Final = 50
+_SEARCHED_TRACES: Final = 100
+_HOW_TO_START: Final = "Start them: flash-otel collector up"
 
 
 class Action(str, Enum):
-    """What to do."""
+    """The actions."""
 
     UP = "up"
     DOWN = "down"
@@ -29,7 +31,7 @@ class Action(str, Enum):
 
 
 class Engine(str, Enum):
-    """What runs the programs."""
+    """The engines."""
 
     DOCKER = "docker"
     PROGRAMS = "programs"
@@ -40,83 +42,87 @@ def collector(
     engine: Annotated[
         Engine | None,
         typer.Option(
-            help="What runs them: Docker Compose, or programs on PATH. By default Docker, where "
-            "an engine answers.",
+            help="Run them with Docker Compose, or as programs on PATH. By default Docker, if an "
+            "engine answers.",
             show_default=False,
         ),
     ] = None,
     reachable: Annotated[
         bool,
-        typer.Option("--reachable", help="Up: take OTLP from elsewhere too, over TLS, by token."),
+        typer.Option(
+            "--reachable", help="up: accept OTLP from other machines, over TLS and with a token."
+        ),
     ] = False,
     monitor: Annotated[
         bool,
-        typer.Option("--monitor", help="Up, with Docker: Prometheus too, for the Monitor tab."),
+        typer.Option(
+            "--monitor", help="up, with Docker: start Prometheus too, for the Monitor tab."
+        ),
     ] = False,
     lines: Annotated[
-        int, typer.Option("--lines", "-n", min=1, help="Logs: how many lines of each.")
+        int, typer.Option("--lines", "-n", min=1, help="logs: how many lines of each.")
     ] = _LOG_LINES,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Up and status: print one JSON object.")
+        bool, typer.Option("--json", help="up and status: print one JSON object.")
     ] = False,
 ) -> int:
     """Run the OpenTelemetry Collector and Jaeger on this machine.
 
-    up starts both, waits until they are well, and says where they are. down stops them; queue and
-    traces stay. status asks both how they are: 0 if all is well, else 1. logs shows what they
-    wrote. Ports are variables: JAEGER_UI_PORT, OTELCOL_GRPC_PORT, OTELCOL_HTTP_PORT and their kin.
+    up starts both, waits until they are healthy, and prints their addresses. down stops them, and
+    keeps the queue and the traces. status checks both; it exits with 1 if one is not healthy. logs
+    prints their last lines. Variables such as JAEGER_UI_PORT, OTELCOL_GRPC_PORT and
+    OTELCOL_HTTP_PORT set the ports.
     """
-    from flash_otel.collector.errors import CollectorError
-    from flash_otel.collector.service import Options
+    from flash_otel.collector.programs import CollectorError
+    from flash_otel.collector.service import CollectorOptions
 
-    options = Options(engine.value if engine else None, reachable, monitor)
+    options = CollectorOptions(engine.value if engine else None, reachable, monitor)
     try:
         return _ACTIONS[action](options, lines, as_json)
     except CollectorError as error:
         raise CommandError(error.message, error.next_step, COULD_NOT_TELL) from error
     except OSError as error:
-        raise CommandError(f"it cannot be done: {error}.", status=COULD_NOT_TELL) from error
+        raise CommandError(f"{action.value} failed: {error}.", status=COULD_NOT_TELL) from error
 
 
-def _up(options: Options, _lines: int, as_json: bool) -> int:
+def _up(options: CollectorOptions, _lines: int, as_json: bool) -> int:
     from flash_otel.collector import service
 
-    return _show(service.up(options), as_json)
+    return _print(service.up(options), as_json=as_json)
 
 
-def _status(_options: Options, _lines: int, as_json: bool) -> int:
+def _status(_options: CollectorOptions, _lines: int, as_json: bool) -> int:
     from flash_otel.collector import service
 
-    return _show(service.standings(), as_json)
+    return _print(service.status(), as_json=as_json)
 
 
-def _down(_options: Options, _lines: int, _as_json: bool) -> int:
+def _down(_options: CollectorOptions, _lines: int, _as_json: bool) -> int:
     from flash_otel.collector import files, service
 
     stopped = service.down()
     if not stopped:
-        print("Nothing was running that flash-otel had started.")
+        print("Nothing to stop: flash-otel did not start the programs.")
         return CLEAN
-    print(f"Stopped: {', '.join(stopped)}. Queue and traces are kept.")
+    print(f"Stopped: {', '.join(stopped)}. The queue and the traces are kept.")
     if Path(files.data_folder(), "jaeger").exists():
         print(f"They are in {files.data_folder()}")
     return CLEAN
 
 
-def _logs(_options: Options, lines: int, _as_json: bool) -> int:
+def _logs(_options: CollectorOptions, lines: int, _as_json: bool) -> int:
     from flash_otel.collector import service
 
-    if service.engine() == Engine.DOCKER.value:
-        service.container_logs(lines)
+    status = service.status()
+    if status.engine == Engine.DOCKER.value:
+        service.print_container_logs(lines)
         return CLEAN
-    found = [one for one in service.standings() if one.log]
-    if not found:
-        raise CommandError(
-            "nothing is running that flash-otel started.", "Start it: flash-otel collector up"
-        )
-    for one in found:
-        for line in _tail(Path(str(one.log)), lines):
-            print(f"{one.program.name} | {line}")
+    logs = {program.program.name: program.log for program in status.programs if program.log}
+    if not logs:
+        raise CommandError("flash-otel did not start the programs.", _HOW_TO_START)
+    for name, log in logs.items():
+        for line in _tail(Path(log), lines):
+            print(f"{name} | {line}")
     return CLEAN
 
 
@@ -137,88 +143,74 @@ def _tail(log: Path, lines: int) -> list[str]:
         return [clean(line.rstrip("\n")) for line in deque(file, maxlen=lines)]
 
 
-def _show(found: list[Standing], as_json: bool) -> int:
+def _print(status: BundleStatus, *, as_json: bool) -> int:
     deployment = _last_deployment()
     if as_json:
-        _print_json(found, deployment)
+        _print_json(status, deployment)
     else:
-        _print_text(found, deployment)
-    return FAULT_FOUND if any(one.trouble for one in found) else CLEAN
+        _print_text(status, deployment)
+    return CLEAN if status.is_healthy else FAULT_FOUND
 
 
-def _print_text(found: list[Standing], deployment: TraceSummary | None) -> None:
-    from flash_otel.collector import service
-    from flash_otel.collector.links import search_link, trace_link
+def _print_text(status: BundleStatus, deployment: TraceSummary | None) -> None:
+    from flash_otel.collector.programs import search_link, trace_link
 
-    for one in found:
-        process = f"  (process {one.pid})" if one.pid else ""
-        print(f"{one.program.title:<10} {one.trouble or 'is well'}{process}")
-    if all(one.trouble for one in found):
-        print("Start them: flash-otel collector up")
+    for program in status.programs:
+        process = f"  (process {program.pid})" if program.pid else ""
+        print(f"{program.program.title:<10} {program.problem or 'healthy'}{process}")
+    if all(program.problem for program in status.programs):
+        print(_HOW_TO_START)
         return
-    interface = service.interface(found)
-    http, grpc = _addresses(found)
-    print(f"{'UI':<10} {interface}")
-    print(f"{'OTLP':<10} {http} (HTTP), {grpc} (gRPC)")
+    print(f"{'UI':<10} {status.ui_url}")
+    print(f"{'OTLP':<10} {status.http_url} (HTTP), {status.grpc_url} (gRPC)")
     if deployment:
-        print(f"{'Last':<10} {trace_link(interface, deployment.trace_id)}")
-        print(f"{'Search':<10} {search_link(interface, deployment)}")
-    print(f"\nSend to it:  export OTEL_EXPORTER_OTLP_ENDPOINT={http}")
+        print(f"{'Last':<10} {trace_link(status.ui_url, deployment.trace_id)}")
+        print(f"{'Search':<10} {search_link(status.ui_url, deployment)}")
+    print(f"\nSend to it:  export OTEL_EXPORTER_OTLP_ENDPOINT={status.http_url}")
     if deployment:
-        print("What was recorded before:  flash-otel push --all")
+        print("Send earlier recordings too:  flash-otel push --all")
 
 
-def _addresses(found: list[Standing]) -> tuple[str, str]:
-    from flash_otel.collector import service
-    from flash_otel.collector.programs import OTELCOL
-
-    ports = service.ports_of(found, OTELCOL)
-    base = f"{'https' if service.is_reachable() else 'http'}://localhost"
-    return f"{base}:{ports['OTELCOL_HTTP_PORT']}", f"{base}:{ports['OTELCOL_GRPC_PORT']}"
-
-
-def _print_json(found: list[Standing], deployment: TraceSummary | None) -> None:
+def _print_json(status: BundleStatus, deployment: TraceSummary | None) -> None:
     import json
 
-    from flash_otel.collector import service
-    from flash_otel.collector.links import search_link, trace_link
+    from flash_otel.collector.programs import search_link, trace_link
 
-    interface = service.interface(found)
-    http, grpc = _addresses(found)
     answer: dict[str, Any] = {
-        "engine": service.engine(),
-        "healthy": not any(one.trouble for one in found),
+        "engine": status.engine,
+        "healthy": status.is_healthy,
         "programs": [
             {
-                "name": one.program.name,
-                "healthy": one.trouble is None,
-                "trouble": one.trouble,
-                "pid": one.pid,
-                "ports": one.ports,
-                "log": one.log,
+                "name": program.program.name,
+                "healthy": program.problem is None,
+                "trouble": program.problem,
+                "pid": program.pid,
+                "ports": program.ports,
+                "log": program.log,
             }
-            for one in found
+            for program in status.programs
         ],
-        "ui": interface,
-        "otlp_http": http,
-        "otlp_grpc": grpc,
+        "ui": status.ui_url,
+        "otlp_http": status.http_url,
+        "otlp_grpc": status.grpc_url,
         "last_deployment": deployment
         and {
             "trace_id": deployment.trace_id,
-            "trace": trace_link(interface, deployment.trace_id),
-            "search": search_link(interface, deployment),
+            "trace": trace_link(status.ui_url, deployment.trace_id),
+            "search": search_link(status.ui_url, deployment),
         },
     }
     print(json.dumps(answer, indent=2))
 
 
 def _last_deployment() -> TraceSummary | None:
-    """Return the last deployment; a store that cannot be read is no reason to say nothing else."""
+    """Return the newest recorded deployment; None if the store is missing or unreadable."""
+    from flash_otel import semconv
     from flash_otel.cli.open_store import reading
-    from flash_otel.collector.links import last_deployment
 
     try:
         with reading(None) as store:
-            return last_deployment(store) if store else None
+            traces = store.traces(limit=_SEARCHED_TRACES) if store else []
     except CommandError:
         return None
+    return next((trace for trace in traces if trace.root_name == semconv.DEPLOY), None)

@@ -1,4 +1,4 @@
-"""Docker Compose, where there is an engine: which command, and what it is told."""
+"""Docker Compose: which command runs it, and runs of it on the bundled files."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.collector.errors import CollectorError
 from flash_otel.collector.files import bundle
+from flash_otel.collector.programs import CollectorError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROJECT: Final = "flash-otel"
 
-_ASK_SECONDS: Final = 20.0
-_COMPOSES: Final = (("docker", "compose"), ("docker-compose",))
+_PROBE_TIMEOUT_S: Final = 20.0
+# The plugin, and the stand-alone program of older installations.
+_COMMANDS: Final = (("docker", "compose"), ("docker-compose",))
 
 
 def compose_command() -> tuple[str, ...] | None:
-    """Return the command of Docker Compose, if there is one and an engine answers."""
+    """Return the command of Docker Compose; None if it is missing or no engine answers."""
     if not _succeeds(("docker", "info")):
         return None
-    return next((one for one in _COMPOSES if _succeeds((*one, "version"))), None)
+    return next((command for command in _COMMANDS if _succeeds((*command, "version"))), None)
 
 
 def run(command: Sequence[str], files: Sequence[str], *arguments: str) -> None:
-    """Run Docker Compose on the bundled files; its output is the user's to see.
+    """Run Docker Compose on the bundled files; its output goes to this process's own streams.
 
     Raises:
         CollectorError: It failed.
     """
-    named = [part for file in files for part in ("-f", str(bundle() / file))]
-    whole = [*command, "-p", PROJECT, *named, *arguments]
-    status = subprocess.run(whole, cwd=bundle(), check=False).returncode
+    file_options = [part for file in files for part in ("-f", str(bundle() / file))]
+    line = [*command, "-p", PROJECT, *file_options, *arguments]
+    status = subprocess.run(line, cwd=bundle(), check=False).returncode
     if status:
         raise CollectorError(
-            f"{' '.join(command)} ended with exit status {status}.", f"It was: {' '.join(whole)}"
+            f"{' '.join(command)} exited with status {status}.", f"The command: {' '.join(line)}"
         )
 
 
@@ -44,7 +45,7 @@ def _succeeds(command: Sequence[str]) -> bool:
     if not shutil.which(command[0]):
         return False
     try:
-        ran = subprocess.run(command, capture_output=True, check=False, timeout=_ASK_SECONDS)
+        probe = subprocess.run(command, capture_output=True, check=False, timeout=_PROBE_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return ran.returncode == 0
+    return probe.returncode == 0

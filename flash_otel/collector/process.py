@@ -1,4 +1,4 @@
-"""One program as a process that outlives this one: started, watched, ended by its pid."""
+"""A program as a process that outlives this one: start it, check it, stop it by its pid."""
 
 from __future__ import annotations
 
@@ -11,43 +11,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.collector import files, health
-from flash_otel.collector.errors import CollectorError
-from flash_otel.collector.state import Process
+from flash_otel.collector.files import StartedProcess, config
+from flash_otel.collector.programs import HIGHEST_PORT, CollectorError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flash_otel.collector.programs import Program
 
-START_SECONDS: Final = 60.0
-STOP_SECONDS: Final = 30.0
+START_TIMEOUT_S: Final = 60.0
+STOP_TIMEOUT_S: Final = 30.0
 
-_AGAIN_SECONDS: Final = 0.05
+_POLL_INTERVAL_S: Final = 0.05
 _LOG_MODE: Final = 0o600
-_LAST_LINES: Final = 5
-_LINE_LENGTH: Final = 300
-_HIGHEST_PORT: Final = 65535
+_QUOTED_LINES: Final = 5
+_QUOTED_LENGTH: Final = 300
 
-# What a program may know of the user's environment: what its configuration reads, and what any
-# program needs. No key of the user's is among it.
-_PASSED: Final = frozenset(
+# An allow-list, because the user's environment holds API keys that a program must not inherit:
+# what the configurations read, and what any program needs.
+_INHERITED: Final = frozenset(
     {"PATH", "HOME", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "SYSTEMROOT"}
     | {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"}
     | {"GOMEMLIMIT", "GOMAXPROCS", "GOGC", "PROMETHEUS_URL"}
 )
-_PASSED_PREFIXES: Final = ("OTELCOL_", "JAEGER_", "SECOND_")
+_INHERITED_PREFIXES: Final = ("OTELCOL_", "JAEGER_", "SECOND_")
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """What is to be started.
+class Launch:
+    """How to start a program.
 
     Attributes:
-        program: Which one.
+        program: The program.
         configs: Names of its configuration files, in the order in which they are merged.
         ports: Its ports, by variable.
-        variables: Further variables, which the user's own win over.
+        variables: Defaults of further variables; the user's environment overrides them.
     """
 
     program: Program
@@ -56,58 +54,61 @@ class Start:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
-def start(what: Start, folder: Path) -> Process:
-    """Start a program with its data and its log in a folder, and wait until it is well.
+def start(launch: Launch, folder: Path) -> StartedProcess:
+    """Start a program with its data and its log in a folder, and wait until it is healthy.
 
     Raises:
-        CollectorError: It is not to be found, a port is taken, or it did not start.
+        CollectorError: It is not installed, a port is taken, or it did not start.
     """
-    binary = what.program.binary()
+    program = launch.program
+    binary = program.binary()
     if binary is None:
-        raise CollectorError(
-            f"{what.program.title} is not installed.", f"Get it: {what.program.source}"
-        )
-    _refuse_taken(what)
-    log = folder / f"{what.program.name}.log"
-    arguments = [str(binary), *(f"--config={files.config(name)}" for name in what.configs)]
-    child = _spawn(arguments, _environment(what, folder), folder, log)
+        raise CollectorError(f"{program.title} is not installed.", f"Get it: {program.source}")
+    _require_free_ports(launch)
+    log = folder / f"{program.name}.log"
+    arguments = [str(binary), *(f"--config={config(name)}" for name in launch.configs)]
+    child = _spawn(arguments, _environment(launch, folder), folder, log)
     try:
-        _wait_until_well(what, child, log)
+        _wait_until_healthy(launch, child, log)
     except BaseException:
         child.kill()
         child.wait()
         raise
-    return Process(child.pid, _started(child.pid) or "", what.ports, str(log))
+    return StartedProcess(child.pid, _start_time(child.pid) or "", launch.ports, str(log))
 
 
-def _wait_until_well(what: Start, child: subprocess.Popen[bytes], log: Path) -> None:
-    found = health.wait(what.program, what.ports, START_SECONDS, alive=lambda: child.poll() is None)
-    if found:
+def _wait_until_healthy(launch: Launch, child: subprocess.Popen[bytes], log: Path) -> None:
+    problem = launch.program.wait_until_healthy(
+        launch.ports, START_TIMEOUT_S, is_alive=lambda: child.poll() is None
+    )
+    if problem:
         raise CollectorError(
-            f"{what.program.title} did not start: {found}.\n{_last_lines(log)}", f"Its log: {log}"
+            f"{launch.program.title} did not start: {problem}.\n{_last_lines(log)}",
+            f"Its log: {log}",
         )
 
 
-def is_running(process: Process) -> bool:
-    """Tell whether it is that very process that has this id now."""
-    return _started(process.pid) == process.started
+def is_running(process: StartedProcess) -> bool:
+    """Return True if the process still runs; False if its id was reused."""
+    return _start_time(process.pid) == process.started
 
 
-def stop(process: Process) -> bool:
-    """End a process in order, by force after half a minute; tell whether it had been running."""
+def stop(process: StartedProcess) -> bool:
+    """Stop a process, by force after `STOP_TIMEOUT_S`; return False if it was not running."""
     if not is_running(process):
         return False
     _signal(process, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
+    deadline = time.monotonic() + STOP_TIMEOUT_S
     while is_running(process):
         if time.monotonic() > deadline:
+            # Windows has no SIGKILL; there, SIGTERM already terminates unconditionally.
             _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
-            deadline += STOP_SECONDS
-        time.sleep(_AGAIN_SECONDS)
+            deadline += STOP_TIMEOUT_S
+        time.sleep(_POLL_INTERVAL_S)
     return True
 
 
-def _signal(process: Process, number: signal.Signals) -> None:
+def _signal(process: StartedProcess, number: signal.Signals) -> None:
     try:
         os.kill(process.pid, number)
     except ProcessLookupError:
@@ -126,42 +127,47 @@ def _spawn(
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,
-            # A Ctrl-C in this terminal is not meant for it.
+            # A terminal sends Ctrl-C to its whole process group, which must not include this one.
             start_new_session=True,
         )
     except OSError as error:
-        raise CollectorError(f"{arguments[0]} cannot be run: {error.strerror}.") from error
+        raise CollectorError(f"cannot run {arguments[0]}: {error.strerror}.") from error
     finally:
         os.close(descriptor)
 
 
-def _environment(what: Start, folder: Path) -> dict[str, str]:
-    from_user = {
+def _environment(launch: Launch, folder: Path) -> dict[str, str]:
+    inherited = {
         name: value
         for name, value in os.environ.items()
-        if name in _PASSED or name.startswith(_PASSED_PREFIXES)
+        if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
     }
     return {
-        "JAEGER_UI_CONFIG": str(files.config("jaeger-ui.json")),
-        what.program.folder_variable: str(folder / what.program.name),
-        **what.variables,
-        **from_user,
-        **{name: str(port) for name, port in what.ports.items()},
+        "JAEGER_UI_CONFIG": str(config("jaeger-ui.json")),
+        launch.program.folder_variable: str(folder / launch.program.name),
+        **launch.variables,
+        **inherited,
+        **{name: str(port) for name, port in launch.ports.items()},
     }
 
 
-def _refuse_taken(what: Start) -> None:
-    for variable, port in what.ports.items():
+def _require_free_ports(launch: Launch) -> None:
+    """Raise CollectorError if a port is taken.
+
+    The programs would report that only in their logs, and a health check would ask the stranger.
+    """
+    for variable, port in launch.ports.items():
         with socket.socket() as probe:
             if os.name == "posix":
+                # As the programs do: a port in TIME_WAIT is free for them.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError as error:
-                another = f"{variable}={min(port + 10000, _HIGHEST_PORT)}"
+                other = f"{variable}={min(port + 10000, HIGHEST_PORT)}"
                 raise CollectorError(
-                    f"port {port}, for {what.program.title}, is not free ({error.strerror}).",
-                    f"Choose another: {another} flash-otel collector up",
+                    f"port {port} ({launch.program.title}) is not available: {error.strerror}.",
+                    f"Choose another: {other} flash-otel collector up",
                 ) from error
 
 
@@ -169,23 +175,25 @@ def _last_lines(log: Path) -> str:
     from flash_otel.report.words import clean
 
     lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
-    return "\n".join(f"  {clean(line)[:_LINE_LENGTH]}" for line in lines[-_LAST_LINES:])
+    return "\n".join(f"  {clean(line)[:_QUOTED_LENGTH]}" for line in lines[-_QUOTED_LINES:])
 
 
-def _started(pid: int) -> str | None:
-    """Return when a process was started, in words of the operating system; None for no process."""
+def _start_time(pid: int) -> str | None:
+    """Return a process's start time as the operating system prints it; None if it has ended."""
     try:
-        # After the name, which may hold anything: state, ..., and as the 20th the start time.
-        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except OSError:
-        return None if Path("/proc/self/stat").exists() else _started_by_ps(pid)
+        return None if Path("/proc/self/stat").exists() else _start_time_by_ps(pid)
+    # proc_pid_stat(5): the name in brackets may hold anything, brackets too. After it come the
+    # state (field 3) and, as the 20th of the rest, the start time (field 22).
+    fields = stat.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else fields[19]
 
 
-def _started_by_ps(pid: int) -> str | None:
+def _start_time_by_ps(pid: int) -> str | None:
     command = ["ps", "-o", "lstart=", "-p", str(pid)]
     try:
-        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+        ps = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return ran.stdout.strip() or None
+    return ps.stdout.strip() or None

@@ -1,41 +1,65 @@
-"""The two programs as data: what they are called, what they read, where they listen."""
+"""The Collector and Jaeger as data: executables, configurations, ports, health checks, links."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
-from flash_otel.collector.errors import CollectorError
+from flash_otel import semconv
 from flash_otel.collector.files import bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from flash_otel.store.summary import TraceSummary
 
 BINARIES_VARIABLE: Final = "FLASH_OTEL_COLLECTOR_BIN"
-"""A folder that holds the programs, instead of PATH."""
+"""Names a folder that holds the programs, to be used instead of PATH."""
+
+HIGHEST_PORT: Final = 65535
 
 _BUILT: Final = ".cache/collector/bin"  # where `make collector` puts them in a checkout
-_HIGHEST_PORT: Final = 65535
+_HEALTH_TIMEOUT_S: Final = 2.0
+_HEALTH_INTERVAL_S: Final = 0.1
+_HTTP_OK: Final = 200
+_SERVICE: Final = "flash-cli"  # a deployment's service.name (pipeline/resource.py)
+
+
+class CollectorError(Exception):
+    """The bundled programs cannot be started, watched or stopped.
+
+    Attributes:
+        message: What is wrong, in one sentence.
+        next_step: What to do about it; may hold a command.
+    """
+
+    def __init__(self, message: str, next_step: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One program.
+    """A program of the bundle.
 
     Attributes:
-        name: What it is called here, and in docker-compose.yml.
-        title: What it is called to a person.
+        name: Its name in the state file and in docker-compose.yml.
+        title: Its name in messages.
         binaries: Names of its executable, the preferred one first.
         config: Its configuration file.
         ports: Its port variables and their defaults, as in the configuration.
-        published: Those of them that docker-compose.yml binds on this machine.
+        published: The variables of the ports that docker-compose.yml binds on this machine.
         health: The variable of its health port.
         health_path: Path of its health check.
-        folder_variable: The variable of the folder that it keeps its data in.
-        source: Where the program is to be had.
+        folder_variable: The variable of its data folder.
+        source: Where to download it.
     """
 
     name: str
@@ -49,25 +73,57 @@ class Program:
     folder_variable: str
     source: str
 
-    def chosen_ports(self, remembered: Mapping[str, int] | None = None) -> dict[str, int]:
-        """Return its ports: as the environment says, as they were, or the defaults.
+    def chosen_ports(self, previous: Mapping[str, int] | None = None) -> dict[str, int]:
+        """Return its ports: from the environment, else from its previous run, else the defaults.
 
         Args:
-            remembered: Those of its last run.
+            previous: The ports of its previous run.
 
         Raises:
-            CollectorError: A variable holds no port.
+            CollectorError: A variable does not hold a valid port.
         """
-        known = {**self.ports, **(remembered or {})}
+        known = {**self.ports, **(previous or {})}
         return {name: _port(name, default) for name, default in known.items()}
 
     def binary(self) -> Path | None:
         """Find its executable: in the named folder, or else on PATH, or as built in a checkout."""
         named = os.environ.get(BINARIES_VARIABLE)
-        places = [named] if named else [None, str(bundle() / _BUILT)]
-        candidates = ((name, place) for place in places for name in self.binaries)
-        found = (shutil.which(name, path=place) for name, place in candidates)
-        return next((Path(one) for one in found if one), None)
+        folders = [named] if named else [None, str(bundle() / _BUILT)]
+        candidates = ((name, folder) for folder in folders for name in self.binaries)
+        paths = (shutil.which(name, path=folder) for name, folder in candidates)
+        return next((Path(path) for path in paths if path), None)
+
+    def problem(self, ports: Mapping[str, int]) -> str | None:
+        """Ask its health check; return what is wrong in a few words, None if it is healthy."""
+        import httpx
+
+        url = f"http://127.0.0.1:{ports[self.health]}{self.health_path}"
+        try:
+            # The user's proxy must not come between this machine and its own loopback address.
+            with httpx.Client(trust_env=False, timeout=_HEALTH_TIMEOUT_S) as client:
+                status = client.get(url).status_code
+        except httpx.ConnectError:
+            return f"nothing answers at {url}"
+        except httpx.HTTPError as error:
+            return f"{url}: {type(error).__name__}"
+        return None if status == _HTTP_OK else f"{url} answers {status}"
+
+    def wait_until_healthy(
+        self, ports: Mapping[str, int], timeout_s: float, *, is_alive: Callable[[], bool]
+    ) -> str | None:
+        """Wait until it is healthy; return None then, or else its last problem.
+
+        Args:
+            ports: Its ports, by variable.
+            timeout_s: How long to wait, in seconds.
+            is_alive: Returns False once waiting is in vain.
+        """
+        deadline = time.monotonic() + timeout_s
+        while (problem := self.problem(ports)) and time.monotonic() < deadline:
+            if not is_alive():
+                return "it exited"
+            time.sleep(_HEALTH_INTERVAL_S)
+        return problem
 
 
 JAEGER: Final = Program(
@@ -109,15 +165,34 @@ OTELCOL: Final = Program(
     source="https://opentelemetry.io/docs/collector/install (the contrib distribution)",
 )
 PROGRAMS: Final = (JAEGER, OTELCOL)
-"""In the order of their start; they are stopped the other way round."""
+"""In start order; they are stopped in reverse, so that the Collector drains into Jaeger."""
+
+
+def trace_link(ui_url: str, trace_id: str) -> str:
+    """Return the address of a trace in Jaeger's UI."""
+    return f"{ui_url}/trace/{trace_id}"
+
+
+def search_link(ui_url: str, deployment: TraceSummary) -> str:
+    """Return the address of a search for spans of a deployment's build and environment."""
+    ids = {
+        semconv.ENVIRONMENT_ID: deployment.environment_id,
+        semconv.BUILD_ID: deployment.build_id,
+    }
+    tags = {name: value for name, value in ids.items() if value}
+    query = {"service": _SERVICE, "lookback": "2d", "limit": "50"}
+    if tags:
+        query["tags"] = json.dumps(tags, separators=(",", ":"))
+    return f"{ui_url}/search?{urlencode(query)}"
 
 
 def _port(variable: str, default: int) -> int:
     named = os.environ.get(variable, "").strip()
     if not named:
         return default
-    if not (named.isdecimal() and named.isascii() and 0 < int(named) <= _HIGHEST_PORT):
+    if not (named.isdecimal() and named.isascii() and 0 < int(named) <= HIGHEST_PORT):
         raise CollectorError(
-            f"{variable}={named!r} is no port.", f"Name one: {variable}={default + 10000}"
+            f"{variable}={named!r} is not a valid port.",
+            f"Set another: {variable}={default + 10000}",
         )
     return int(named)

@@ -1,4 +1,4 @@
-"""Collector and Jaeger together: up, down, and how they are."""
+"""Collector and Jaeger together: start both, stop both, and their status."""
 
 from __future__ import annotations
 
@@ -6,50 +6,34 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.collector import docker, files, health, process, state
-from flash_otel.collector.errors import CollectorError
-from flash_otel.collector.programs import BINARIES_VARIABLE, JAEGER, OTELCOL, PROGRAMS
+from flash_otel.collector import docker, files, process
+from flash_otel.collector.files import DOCKER, LOCAL, StartedProcess, StartedPrograms
+from flash_otel.collector.programs import (
+    BINARIES_VARIABLE,
+    JAEGER,
+    OTELCOL,
+    PROGRAMS,
+    CollectorError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from flash_otel.collector.programs import Program
-    from flash_otel.collector.state import State
 
-ENGINES: Final = (state.DOCKER, state.LOCAL)
-
-# Docker may still be starting what it has just fetched.
-_CONTAINER_SECONDS: Final = 120.0
+# The first start pulls images; `docker compose up` returns before their programs listen.
+_CONTAINER_TIMEOUT_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How one program is.
+class CollectorOptions:
+    """The options of `flash-otel collector up`.
 
     Attributes:
-        program: Which one.
-        ports: Its ports, by variable.
-        trouble: Why it is not well; None where it is.
-        pid: Its process id, where it was started here as a process.
-        log: The file that it writes to, where it was started here as a process.
-    """
-
-    program: Program
-    ports: dict[str, int]
-    trouble: str | None
-    pid: int | None = None
-    log: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the user asked for.
-
-    Attributes:
-        engine: DOCKER or LOCAL; None for what there is.
-        reachable: Also for workers: TLS and a token.
-        monitor: Prometheus too (Docker only).
+        engine: DOCKER or LOCAL; None for Docker if an engine answers, else LOCAL.
+        reachable: Accept OTLP from other machines too, over TLS and with a token.
+        monitor: Start Prometheus too (Docker only).
     """
 
     engine: str | None = None
@@ -57,102 +41,154 @@ class Options:
     monitor: bool = False
 
 
-def up(options: Options) -> list[Standing]:
-    """Start what does not run yet, wait until all is well, and tell how it is.
+@dataclass(frozen=True, slots=True)
+class ProgramStatus:
+    """The status of one program.
+
+    Attributes:
+        program: The program.
+        ports: Its ports, by variable.
+        problem: Why it is not healthy; None if it is.
+        pid: Its process id, if it was started here as a process.
+        log: Its log file, if it was started here as a process.
+    """
+
+    program: Program
+    ports: dict[str, int]
+    problem: str | None
+    pid: int | None = None
+    log: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BundleStatus:
+    """The status of both programs.
+
+    Attributes:
+        engine: DOCKER or LOCAL; None if they were not started here.
+        is_reachable: Whether the Collector accepts OTLP over TLS, from other machines too.
+        programs: The status of each, in start order.
+    """
+
+    engine: str | None
+    is_reachable: bool
+    programs: tuple[ProgramStatus, ...]
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether every program is healthy."""
+        return not any(status.problem for status in self.programs)
+
+    @property
+    def ui_url(self) -> str:
+        """The address of Jaeger's UI."""
+        return f"http://localhost:{self._ports(JAEGER)['JAEGER_UI_PORT']}"
+
+    @property
+    def http_url(self) -> str:
+        """The address for OTLP over HTTP."""
+        return f"{self._base}:{self._ports(OTELCOL)['OTELCOL_HTTP_PORT']}"
+
+    @property
+    def grpc_url(self) -> str:
+        """The address for OTLP over gRPC."""
+        return f"{self._base}:{self._ports(OTELCOL)['OTELCOL_GRPC_PORT']}"
+
+    @property
+    def _base(self) -> str:
+        return f"{'https' if self.is_reachable else 'http'}://localhost"
+
+    def _ports(self, program: Program) -> dict[str, int]:
+        return next(status.ports for status in self.programs if status.program is program)
+
+
+def up(options: CollectorOptions) -> BundleStatus:
+    """Start what is not running, wait until both are healthy, and return their status.
 
     Raises:
-        CollectorError: Something keeps it from running; what was started by this call is ended.
+        CollectorError: A program cannot run; what this call started is stopped again.
     """
-    with _alone() as folder:
-        known = state.load(folder)
-        command = None if options.engine == state.LOCAL else _compose(options, known)
+    with _locked_folder() as folder:
+        state = files.load_state(folder)
+        command = None if options.engine == LOCAL else _compose_for(options, state)
         if command:
-            _refuse_mixture(folder, known)
+            _refuse_running_processes(state)
+            files.forget_state(folder)
             _up_docker(folder, command, options)
         else:
-            _up_local(folder, known, options)
-    return standings()
+            _up_local(folder, state, options)
+    return status()
 
 
 def down() -> list[str]:
-    """Stop what runs, the Collector first, and return the titles of what was running."""
-    with _alone() as folder:
-        known = state.load(folder)
-        if known is None:
+    """Stop what is running, the Collector first; return the titles of what was stopped."""
+    with _locked_folder() as folder:
+        state = files.load_state(folder)
+        if state is None:
             return []
-        if known.engine == state.DOCKER:
-            docker.run(_required_compose(), known.files, "--profile", "monitor", "down")
+        if state.engine == DOCKER:
+            docker.run(_require_compose(), state.files, "--profile", "monitor", "down")
             stopped = [program.title for program in PROGRAMS]
         else:
             stopped = [
                 program.title
                 for program in reversed(PROGRAMS)
-                if program.name in known.processes and process.stop(known.processes[program.name])
+                if program.name in state.processes and process.stop(state.processes[program.name])
             ]
-        state.forget(folder)
+        files.forget_state(folder)
         return stopped
 
 
-def standings() -> list[Standing]:
-    """Ask every program how it is, wherever it was started."""
-    known = state.load(files.data_folder())
-    return [_standing(program, known) for program in PROGRAMS]
+def status() -> BundleStatus:
+    """Check the health of both programs, also of those that were started elsewhere."""
+    state = files.load_state(files.data_folder())
+    return BundleStatus(
+        engine=state.engine if state else None,
+        is_reachable=bool(state and {files.REACHABLE, files.REACHABLE_COMPOSE} & set(state.files)),
+        programs=tuple(_program_status(program, state) for program in PROGRAMS),
+    )
 
 
-def engine() -> str | None:
-    """Return what runs the programs, as far as it was started here."""
-    known = state.load(files.data_folder())
-    return known.engine if known else None
-
-
-def is_reachable() -> bool:
-    """Tell whether the Collector was started here with TLS and a token."""
-    known = state.load(files.data_folder())
-    return bool(known and {files.REACHABLE, files.REACHABLE_COMPOSE} & set(known.files))
-
-
-def container_logs(lines: int) -> None:
+def print_container_logs(lines: int) -> None:
     """Print the last lines of each container's log."""
-    known = state.load(files.data_folder())
-    named = known.files if known else [files.COMPOSE]
-    docker.run(_required_compose(), named, "logs", "--tail", str(lines))
+    state = files.load_state(files.data_folder())
+    compose_files = state.files if state else [files.COMPOSE]
+    docker.run(_require_compose(), compose_files, "logs", "--tail", str(lines))
 
 
-def ports_of(found: list[Standing], program: Program) -> dict[str, int]:
-    """Return the ports of one program."""
-    return next(one.ports for one in found if one.program is program)
-
-
-def _standing(program: Program, known: State | None) -> Standing:
-    started = known.processes.get(program.name) if known else None
+def _program_status(program: Program, state: StartedPrograms | None) -> ProgramStatus:
+    started = state.processes.get(program.name) if state else None
     if started is not None:
-        dead = None if process.is_running(started) else f"process {started.pid} has ended"
-        trouble = dead or health.trouble(program, started.ports)
-        return Standing(program, started.ports, trouble, started.pid, started.log)
-    ports = (known.ports.get(program.name) if known else None) or program.chosen_ports()
-    return Standing(program, ports, health.trouble(program, ports))
+        exited = None if process.is_running(started) else f"process {started.pid} has exited"
+        problem = exited or program.problem(started.ports)
+        return ProgramStatus(program, started.ports, problem, started.pid, started.log)
+    ports = (state.ports.get(program.name) if state else None) or program.chosen_ports()
+    return ProgramStatus(program, ports, program.problem(ports))
 
 
 @contextmanager
-def _alone() -> Iterator[Path]:
+def _locked_folder() -> Iterator[Path]:
     from flash_otel.runtime.locks import sole
 
     folder = files.data_folder()
     with sole(folder / "lock") as is_free:
         if not is_free:
             raise CollectorError(
-                "another flash-otel collector is at work.", "Wait for it to end, and try again."
+                "another flash-otel collector command is running.", "Wait for it, then try again."
             )
         yield folder
 
 
-def _compose(options: Options, known: State | None) -> tuple[str, ...] | None:
-    if options.engine == state.DOCKER:
-        return _required_compose()
-    return None if known and known.engine == state.LOCAL else docker.compose_command()
+def _compose_for(
+    options: CollectorOptions, state: StartedPrograms | None
+) -> tuple[str, ...] | None:
+    """Return the command of Docker Compose if it should run the programs."""
+    if options.engine == DOCKER:
+        return _require_compose()
+    return None if state and state.engine == LOCAL else docker.compose_command()
 
 
-def _required_compose() -> tuple[str, ...]:
+def _require_compose() -> tuple[str, ...]:
     command = docker.compose_command()
     if command is None:
         raise CollectorError(
@@ -162,115 +198,116 @@ def _required_compose() -> tuple[str, ...]:
     return command
 
 
-def _refuse_mixture(folder: Path, known: State | None) -> None:
-    running = known.processes.values() if known and known.engine == state.LOCAL else ()
-    if any(process.is_running(one) for one in running):
+def _refuse_running_processes(state: StartedPrograms | None) -> None:
+    processes = state.processes.values() if state and state.engine == LOCAL else ()
+    if any(process.is_running(started) for started in processes):
         raise CollectorError(
-            "the programs run without Docker already.", "Stop them first: flash-otel collector down"
+            "the programs already run without Docker.", "Stop them first: flash-otel collector down"
         )
-    state.forget(folder)
 
 
-def _up_docker(folder: Path, command: tuple[str, ...], options: Options) -> None:
-    named = [files.COMPOSE, *([files.REACHABLE_COMPOSE] if options.reachable else [])]
+def _up_docker(folder: Path, command: tuple[str, ...], options: CollectorOptions) -> None:
+    compose_files = [files.COMPOSE, *([files.REACHABLE_COMPOSE] if options.reachable else [])]
     profile = ("--profile", "monitor") if options.monitor else ()
-    docker.run(command, named, *profile, "up", "--detach")
+    docker.run(command, compose_files, *profile, "up", "--detach")
     ports = {
         program.name: {
             name: port for name, port in program.chosen_ports().items() if name in program.published
         }
         for program in PROGRAMS
     }
-    state.save(folder, state.State(state.DOCKER, named, ports))
+    files.save_state(folder, StartedPrograms(DOCKER, compose_files, ports))
     for program in PROGRAMS:
-        found = health.wait(program, ports[program.name], _CONTAINER_SECONDS, alive=lambda: True)
-        if found:
+        problem = program.wait_until_healthy(
+            ports[program.name], _CONTAINER_TIMEOUT_S, is_alive=lambda: True
+        )
+        if problem:
             raise CollectorError(
-                f"{program.title} is not well: {found}.", "Look: flash-otel collector logs"
+                f"{program.title} is not healthy: {problem}.", "Look: flash-otel collector logs"
             )
 
 
-def _up_local(folder: Path, known: State | None, options: Options) -> None:
-    _refuse_what_needs_docker(options, known)
+def _up_local(folder: Path, state: StartedPrograms | None, options: CollectorOptions) -> None:
+    _refuse_docker(options, state)
     _require_binaries()
-    running = {
-        name: one
-        for name, one in (known.processes if known else {}).items()
-        if process.is_running(one)
-    }
-    _refuse_another_receiver(known, options, is_running=OTELCOL.name in running)
-    fresh: list[state.Process] = []
+    processes = state.processes if state else {}
+    running = {name: started for name, started in processes.items() if process.is_running(started)}
+    _refuse_another_receiver(state, options, is_running=OTELCOL.name in running)
+    fresh: list[StartedProcess] = []
     try:
         for program in PROGRAMS:
             if program.name not in running:
-                what = _start_of(program, known, running, options)
-                running[program.name] = process.start(what, folder)
-                fresh.append(running[program.name])
-        state.save(folder, state.State(state.LOCAL, _configs(OTELCOL, options), {}, running))
+                started = process.start(_launch(program, state, running, options), folder)
+                running[program.name] = started
+                fresh.append(started)
+        configs = _configs(OTELCOL, options)
+        files.save_state(folder, StartedPrograms(LOCAL, configs, {}, running))
     except BaseException:
-        for one in reversed(fresh):
-            process.stop(one)
+        for started in reversed(fresh):
+            process.stop(started)
         raise
 
 
-def _start_of(
-    program: Program, known: State | None, running: dict[str, state.Process], options: Options
-) -> process.Start:
-    before = known.processes.get(program.name) if known else None
-    # What still runs knows the other one by its port.
-    ports = program.chosen_ports(before.ports if before and running else None)
+def _launch(
+    program: Program,
+    state: StartedPrograms | None,
+    running: dict[str, StartedProcess],
+    options: CollectorOptions,
+) -> process.Launch:
+    previous = state.processes.get(program.name) if state else None
+    # A program that still runs keeps the other one's port in its configuration.
+    ports = program.chosen_ports(previous.ports if previous and running else None)
     jaeger = running.get(JAEGER.name)
-    otlp = (
+    variables = (
         {"JAEGER_OTLP_ENDPOINT": f"127.0.0.1:{jaeger.ports['JAEGER_OTLP_PORT']}"} if jaeger else {}
     )
-    return process.Start(program, _configs(program, options), ports, otlp)
+    return process.Launch(program, _configs(program, options), ports, variables)
 
 
-def _refuse_another_receiver(known: State | None, options: Options, *, is_running: bool) -> None:
-    if known and is_running and known.files != _configs(OTELCOL, options):
+def _refuse_another_receiver(
+    state: StartedPrograms | None, options: CollectorOptions, *, is_running: bool
+) -> None:
+    if state and is_running and state.files != _configs(OTELCOL, options):
         raise CollectorError(
-            f"the Collector runs {'without' if options.reachable else 'with'} --reachable already.",
+            f"the Collector already runs {'without' if options.reachable else 'with'} --reachable.",
             "Stop it first: flash-otel collector down",
         )
 
 
-def _refuse_what_needs_docker(options: Options, known: State | None) -> None:
-    if known and known.engine == state.DOCKER:
+def _refuse_docker(options: CollectorOptions, state: StartedPrograms | None) -> None:
+    if state and state.engine == DOCKER:
         raise CollectorError(
-            "the programs run in Docker already.", "Stop them first: flash-otel collector down"
+            "the programs already run in Docker.", "Stop them first: flash-otel collector down"
         )
     if options.monitor:
         raise CollectorError(
-            "Prometheus comes with Docker only.",
-            f"Without Docker, start your own on {files.config('prometheus.yml')}",
+            "--monitor needs Docker.",
+            f"Without it, start a Prometheus of your own with {files.config('prometheus.yml')}",
         )
 
 
 def _require_binaries() -> None:
     missing = [program for program in PROGRAMS if program.binary() is None]
-    if missing:
-        raise CollectorError(
-            f"no Docker engine answers, and {' and '.join(one.title for one in missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} not on PATH.",
-            "\n".join(
-                (
-                    "Any of these helps:",
-                    "  start Docker, and try again",
-                    *(f"  install {one.title}: {one.source}" for one in missing),
-                    f"  name the folder that holds them: {BINARIES_VARIABLE}=FOLDER",
-                    "  in a checkout of flash_otel, build them: make collector",
-                    "Or do without: every span is in the local store, too: flash-otel show last",
-                )
-            ),
-        )
+    if not missing:
+        return
+    titles = " and ".join(program.title for program in missing)
+    raise CollectorError(
+        f"no Docker engine answers, and {titles} {'is' if len(missing) == 1 else 'are'} "
+        "not on PATH.",
+        "\n".join(
+            (
+                "Do one of these:",
+                "  start Docker, and try again",
+                *(f"  install {program.title}: {program.source}" for program in missing),
+                f"  name the folder that holds the programs: {BINARIES_VARIABLE}=FOLDER",
+                "  in a checkout of flash_otel, build them: make collector",
+                "Or go without: the local store has every span, too: flash-otel show last",
+            )
+        ),
+    )
 
 
-def _configs(program: Program, options: Options) -> list[str]:
+def _configs(program: Program, options: CollectorOptions) -> list[str]:
     if program is OTELCOL and options.reachable:
         return [program.config, files.REACHABLE]
     return [program.config]
-
-
-def interface(found: list[Standing]) -> str:
-    """Return the address of Jaeger's UI."""
-    return f"http://localhost:{ports_of(found, JAEGER)['JAEGER_UI_PORT']}"

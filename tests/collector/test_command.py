@@ -24,7 +24,7 @@ from support.collector import ROOT, Access, free_ports
 from support.otlp import eventually, request, span, trace_id
 
 from flash_otel import semconv
-from flash_otel.collector import state
+from flash_otel.collector.files import load_state
 from flash_otel.collector.programs import PROGRAMS
 from flash_otel.runtime.locks import sole
 
@@ -110,8 +110,8 @@ def test_up_and_down(site: Site) -> None:
     eventually(lambda: not _exists(before["jaeger"]))
     half = site("status")
     assert half.returncode == 1
-    assert f"process {before['jaeger']} has ended" in half.stdout
-    assert "Collector  is well" in half.stdout
+    assert f"process {before['jaeger']} has exited" in half.stdout
+    assert "Collector  healthy" in half.stdout
     one = span(trace_id())
     assert httpx.post(f"{found['otlp_http']}/v1/traces", json=request([one])).status_code == 200
     assert site("up").returncode == 0
@@ -128,7 +128,7 @@ def test_up_and_down(site: Site) -> None:
     assert down.stdout.startswith("Stopped: Collector, Jaeger.")
     assert not any(_exists(pid) for pid in after.values())
     assert site("status").returncode == 1
-    assert site("down").stdout.startswith("Nothing was running")
+    assert site("down").stdout.startswith("Nothing to stop")
 
 
 def _exists(pid: int) -> bool:
@@ -165,16 +165,16 @@ def test_a_taken_port(site: Site, variable: str) -> None:
     assert f"port {site.env[variable]}" in up.stderr
     assert f"{variable}=" in up.stderr
     assert not any(site.pids().values())
-    assert site("down").stdout.startswith("Nothing was running")
+    assert site("down").stdout.startswith("Nothing to stop")
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("JAEGER_RETENTION", "soon", "Jaeger did not start: it ended.*badger.ttl.spans"),
-        ("OTELCOL_MEMORY_MIB", "much", "Collector did not start: it ended.*limit_mib"),
-        ("JAEGER_UI_PORT", "80800", "JAEGER_UI_PORT='80800' is no port"),
-        ("OTELCOL_HTTP_PORT", "http", "OTELCOL_HTTP_PORT='http' is no port"),
+        ("JAEGER_RETENTION", "soon", "Jaeger did not start: it exited.*badger.ttl.spans"),
+        ("OTELCOL_MEMORY_MIB", "much", "Collector did not start: it exited.*limit_mib"),
+        ("JAEGER_UI_PORT", "80800", "JAEGER_UI_PORT='80800' is not a valid port"),
+        ("OTELCOL_HTTP_PORT", "http", "OTELCOL_HTTP_PORT='http' is not a valid port"),
     ],
 )
 def test_what_does_not_start(site: Site, variable: str, value: str, said: str) -> None:
@@ -212,15 +212,15 @@ def test_a_process_id_that_was_used_again(site: Site) -> None:
     other = {"pid": os.getpid(), "started": "1", "ports": {"JAEGER_HEALTH_PORT": 1}, "log": "x"}
     kept = {"engine": "programs", "files": [], "ports": {}, "processes": {"jaeger": other}}
     (site.data / "state.json").write_text(json.dumps(kept))
-    assert f"process {os.getpid()} has ended" in site("status").stdout
-    assert site("down").stdout.startswith("Nothing was running")
+    assert f"process {os.getpid()} has exited" in site("status").stdout
+    assert site("down").stdout.startswith("Nothing to stop")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"engine": "x"}', '{"processes": {"a": {}}}'])
 def test_a_damaged_state_file(content: str, tmp_path: Path) -> None:
     """What cannot be understood is as good as nothing."""
     (tmp_path / "state.json").write_text(content)
-    assert state.load(tmp_path) is None
+    assert load_state(tmp_path) is None
 
 
 def test_two_at_once(site: Site) -> None:
