@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from resilience.collectors import HttpCollector  # noqa: E402 - the tests' own collector
-from resilience.victims import Victim  # noqa: E402 - the same
+from support.host_process import Victim  # noqa: E402 - the same
+from support.scripted_collector import HttpCollector  # noqa: E402 - the tests' own collector
 
 FLASH: Final = "1.21.0"
 IN_FLASH: Final = """

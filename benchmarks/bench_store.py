@@ -39,36 +39,14 @@ SPANS = 7 * 2_857  # deployments of seven spans
 MILLION = 1_000_000
 ENVIRONMENTS = 50_000
 
-SINK = """
-import http.server
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-received = []
-class Sink(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_POST(self):
-        received.append(self.rfile.read(int(self.headers["Content-Length"])))
-        self.answer(b"")
-    def do_GET(self):
-        found = map(ExportTraceServiceRequest.FromString, received)
-        count = sum(len(s.spans) for m in found for r in m.resource_spans for s in r.scope_spans)
-        received.clear()
-        self.answer(b"%d" % count)
-    def answer(self, body):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_): pass
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink)
-print(server.server_port, flush=True)
-server.serve_forever()
-"""
+# A process of its own: it must not share an interpreter with what is measured.
+SINK = Path(__file__).parents[1] / "tests/support/scripted_collector.py"
 
 
 @contextmanager
 def sink() -> Iterator[str]:
     """Run a collector that keeps what it gets until it is asked how much; give its endpoint."""
-    with subprocess.Popen([sys.executable, "-c", SINK], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, str(SINK)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
             yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1/traces"

@@ -22,7 +22,7 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from support.collector import BUNDLE, Program, Starter, find_binaries
+from support.real_collector import BUNDLE, Program, Starter, find_binaries
 
 from flash_otel.demo.load import Load, Report, batches, run
 from flash_otel.demo.load_shapes import Copies, shapes

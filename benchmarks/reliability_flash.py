@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from e2e.killing import POINTS, forking, in_store, keys, killed, push
-from e2e.runs import Site
 from reliability_rows import Row, standing
-from resilience.collectors import HttpCollector, Reply
-from resilience.victims import SPANS, Victim
 from support.client import Client, deploy
+from support.host_process import SPANS, Victim
+from support.killing import POINTS, forking, in_store, keys, killed, push
+from support.scripted_collector import HttpCollector, Reply
+from support.site import Site
 
 from flash_otel.demo.control_plane import ControlPlane
 from flash_otel.demo.environment import find_environment
@@ -64,7 +64,7 @@ def kills() -> Iterator[Row]:
     }
     for fault, points in kinds.items():
         is_up.clear()
-        collector.keys.clear()
+        collector.clear()
         with collector, _site() as site, forking(site) as runs:
             made, lines = 0, 0
             kept: set[tuple[str, ...]] = set()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from resilience.victims import SPANS, Victim
+from support.host_process import SPANS, Victim
 
 from flash_otel.otlp.decode import decode
 from flash_otel.store import cursors

@@ -8,10 +8,11 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from resilience.collectors import BAD, KINDS, HttpCollector, Reply
-from resilience.disks import CORRUPT, LIMIT, can_mount, full_disk, locked, make_newer, read_only
-from resilience.hosts import CLOCK, JUMPS, TASKS, jumping, many_tasks
-from resilience.victims import ENDINGS, SPANS
+from support.bad_endpoints import BAD
+from support.disks import CORRUPT, LIMIT, can_mount, full_disk, locked, make_newer, read_only
+from support.host_faults import CLOCK, JUMPS, TASKS, jumping, many_tasks
+from support.host_process import ENDINGS, SPANS
+from support.scripted_collector import KINDS, HttpCollector, Reply
 
 from flash_otel.store.schema import VERSION
 from flash_otel.store.store import SpanStore
@@ -19,6 +20,8 @@ from flash_otel.store.store import SpanStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from support.scripted_collector import Key, ScriptedCollector
 
 Given = dict[str, Any]
 """Arguments for a `Victim`."""
@@ -30,13 +33,18 @@ class Reached:
 
     Attributes:
         url: The collector's.
-        keys: The spans that it has taken, one for each time.
         protocol: How it is spoken to.
+        collector: The collector; None if nothing receives.
     """
 
     url: str
-    keys: list[tuple[str, str]] = field(default_factory=list)
-    protocol: str = HttpCollector.protocol
+    protocol: str
+    collector: ScriptedCollector | None = None
+
+    @property
+    def keys(self) -> list[Key]:
+        """Ids of the spans that it has taken, repeated as often as it took them."""
+        return self.collector.keys if self.collector else []
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ def _reaching_nobody(
     @contextmanager
     def reaching() -> Iterator[Reached]:
         with bad() as url:
-            yield Reached(url, protocol=protocol)
+            yield Reached(url, protocol)
 
     return reaching
 
@@ -100,7 +108,7 @@ def _reaching(kind: Any, *replies: Reply) -> Callable[[], AbstractContextManager
     @contextmanager
     def reaching() -> Iterator[Reached]:
         with kind(*replies) as collector:
-            yield Reached(collector.url, collector.keys, kind.protocol)
+            yield Reached(collector.url, kind.protocol, collector)
 
     return reaching
 

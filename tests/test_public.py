@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tracing.interpreter import run_python
+from support.interpreter import run_python
 
 import flash_otel
 from flash_otel import testing

@@ -6,8 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from cli.processes import TIMEOUT, environment, flash_otel, keep, python
-from report.samples import healthy_deployment
+from support.commands import TIMEOUT, environment, flash_otel, keep, python
+from support.samples import healthy_deployment
 
 from flash_otel import __version__
 from flash_otel.cli.table import COMMANDS

@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli.processes import flash_otel
 from hypothesis import given
 from hypothesis import strategies as st
+from support.commands import flash_otel
 
 from flash_otel.runtime.interpreters import adding_command, interpreter_of, is_ours
 

@@ -12,8 +12,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from cli.processes import TIMEOUT, environment, flash_otel, keep
-from resilience.collectors import HttpCollector, Reply, refusing
+from support.bad_endpoints import refusing
+from support.commands import TIMEOUT, environment, flash_otel, keep
+from support.scripted_collector import HttpCollector, Reply
 
 from flash_otel.records import SpanRecord
 from flash_otel.store.cursors import register

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from report.samples import healthy_deployment, span
-from tracing.interpreter import run_python
+from support.interpreter import run_python
+from support.samples import healthy_deployment, span
 
 from flash_otel.cli.recorded import visible_faults
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from cli.processes import TIMEOUT, environment
+from support.commands import TIMEOUT, environment
 
 from flash_otel.otlp.decode import decode
 from flash_otel.store.store import SpanStore

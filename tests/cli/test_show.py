@@ -7,8 +7,8 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cli.processes import TIMEOUT, environment, flash_otel, keep
-from report.samples import IDS, OTHER, TRACE, failed_deployment, healthy_deployment, span
+from support.commands import TIMEOUT, environment, flash_otel, keep
+from support.samples import IDS, OTHER, TRACE, failed_deployment, healthy_deployment, span
 
 from flash_otel.otlp.decode import decode
 from flash_otel.records import Link

@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cli.processes import flash_otel, keep
-from report.samples import OTHER, TRACE, failed_deployment, healthy_deployment, span
+from support.commands import flash_otel, keep
+from support.samples import OTHER, TRACE, failed_deployment, healthy_deployment, span
 
 from flash_otel.report.words import moment
 

@@ -1,4 +1,4 @@
-"""Fixtures for tests against the real Collector and the real Jaeger (see support/collector.py)."""
+"""Fixtures for tests against the real Collector and Jaeger (see support/real_collector.py)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trustme
-from support.collector import BUNDLE, Access, Collector, Jaeger, Starter, find_binaries
+from support.real_collector import BUNDLE, Access, Collector, Jaeger, Starter, find_binaries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

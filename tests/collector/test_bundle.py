@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from support.collector import BUNDLE
 from support.otlp import pairs, request, span, spans_of, trace_id, wait_for_spans
+from support.real_collector import BUNDLE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.collector import Collector, Jaeger, Starter
+    from support.real_collector import Collector, Jaeger, Starter
 
 # Each row: the binary, its configuration files, variables, and what it says of a bad one.
 VALID = {

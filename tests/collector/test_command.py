@@ -18,10 +18,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from cli.processes import flash_otel, keep
-from report.samples import healthy_deployment
-from support.collector import ROOT, Access, free_ports
+from support.commands import flash_otel, keep
 from support.otlp import eventually, request, span, trace_id
+from support.real_collector import ROOT, Access, free_ports
+from support.samples import healthy_deployment
 
 from flash_otel import semconv
 from flash_otel.collector.files import load_state
@@ -31,7 +31,7 @@ from flash_otel.runtime.locks import sole
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from support.collector import Starter
+    from support.real_collector import Starter
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from support.collector import BUNDLE, ROOT
+from support.real_collector import BUNDLE, ROOT
 
 from flash_otel import semconv
 from flash_otel.pipeline.resource import SERVICE

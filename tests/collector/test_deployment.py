@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import pytest
-from cli.processes import flash_otel
+from support.commands import flash_otel
 from support.flash import CACHE
 from support.otlp import groups_of, spans_of, wait_for_spans
 
@@ -26,7 +26,7 @@ from flash_otel.store.store import SpanStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.collector import Access, Collector, Jaeger
+    from support.real_collector import Access, Collector, Jaeger
 
     from flash_otel.demo.result import ScenarioResult
 

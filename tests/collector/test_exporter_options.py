@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
-from cli.processes import flash_otel
-from resilience.collectors import refusing
-from resilience.victims import SPANS, Victim
-from support.collector import BUNDLE, Starter
+from support.bad_endpoints import refusing
+from support.commands import flash_otel
+from support.host_process import SPANS, Victim
 from support.otlp import wait_for_spans
+from support.real_collector import BUNDLE, Starter
 
 from flash_otel.store.store import SpanStore
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from support.collector import Access, Collector, Jaeger
+    from support.real_collector import Access, Collector, Jaeger
 
 HTTP, JSON, GRPC = "http/protobuf", "http/json", "grpc"
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from support.collector import Collector, Jaeger
+    from support.real_collector import Collector, Jaeger
 
     from flash_otel.demo.result import ScenarioResult
     from flash_otel.records import SpanRecord

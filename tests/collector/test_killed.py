@@ -14,7 +14,7 @@ from support.otlp import request, span, trace_id, wait_for_spans
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.collector import Collector, Starter
+    from support.real_collector import Collector, Starter
 
 SENDERS = 4
 BATCHES = 40

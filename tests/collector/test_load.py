@@ -10,7 +10,7 @@ import pytest
 from flash_otel.cli.app import status_of
 
 if TYPE_CHECKING:
-    from support.collector import Collector
+    from support.real_collector import Collector
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from support.collector import BUNDLE, Starter
+from support.real_collector import BUNDLE, Starter
 
 from flash_otel import semconv
 from flash_otel.demo.load import FAULTY_EVERY, Load, batches
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from support.collector import Collector, Jaeger
+    from support.real_collector import Collector, Jaeger
 
 ALERTS = BUNDLE / "prometheus/alerts.yaml"
 DASHBOARD = BUNDLE / "dashboards/flash.json"

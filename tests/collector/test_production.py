@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from support.collector import BUNDLE
+from support.real_collector import BUNDLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

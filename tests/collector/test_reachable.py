@@ -13,7 +13,7 @@ from support.otlp import request, span, trace_id, wait_for_spans
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.collector import Access, Collector, Jaeger, Starter
+    from support.real_collector import Access, Collector, Jaeger, Starter
 
 
 def _post(collector: Collector, access: Access, authorization: str | None) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
-from support.collector import BUNDLE
+from support.real_collector import BUNDLE
 
 from flash_otel.demo.load_shapes import Copies, shapes
 from flash_otel.export.destination import Destination
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from support.collector import Collector, Jaeger, Starter
+    from support.real_collector import Collector, Jaeger, Starter
 
 PRODUCTION = BUNDLE / "production"
 LONG_S = 120.0

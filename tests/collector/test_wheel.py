@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import yaml
-from support.collector import ROOT
+from support.real_collector import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

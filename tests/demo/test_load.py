@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from resilience.collectors import KINDS, HttpCollector, Reply, partial, refusing
+from support.bad_endpoints import refusing
+from support.scripted_collector import KINDS, HttpCollector, Reply, partial
 
 from flash_otel.cli.app import status_of
 from flash_otel.demo.load import FAULTY_EVERY, Load, batches, run

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cli.processes import flash_otel, keep
 from hypothesis import given
 from hypothesis import strategies as st
-from resilience.collectors import BAD, KINDS, HttpCollector, Reply
+from support.bad_endpoints import BAD
+from support.commands import flash_otel, keep
+from support.scripted_collector import KINDS, HttpCollector, Reply
 
 from flash_otel.doctor import destinations, environment, flash, providers, sources, versions
 from flash_otel.doctor import store as stores

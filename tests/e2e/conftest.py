@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from e2e.runs import Child, Site
 from support.flash import MAIN_VERSIONS
+from support.site import Child, Site
 
 from flash_otel.demo.control_plane import ControlPlane
 from flash_otel.demo.faults import FaultPlan

@@ -11,9 +11,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from e2e.collector import collecting
 from e2e.test_provider import STEPS
 from support.flash import CACHE, run_flash
+from support.scripted_collector import HttpCollector
 
 from flash_otel.demo.environment import CONSTRAINTS
 from flash_otel.demo.lock import file_lock
@@ -22,8 +22,8 @@ from flash_otel.store.store import SpanStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2e.runs import Site
     from support.flash import FlashRun
+    from support.site import Site
 
 pytestmark = pytest.mark.flash
 
@@ -100,11 +100,11 @@ def test_console_exporter(site: Site, distro: Path, with_distro: bool) -> None:
 def test_collector(site: Site, distro: Path, with_distro: bool) -> None:
     """Every span reaches a configured collector once, in one trace."""
     packages = (distro,) if with_distro else ()
-    with collecting() as collector:
+    with HttpCollector() as collector:
         run = deploy(
             site,
             *packages,
-            OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
             OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
             OTEL_SERVICE_NAME="pipeline-42",
         )

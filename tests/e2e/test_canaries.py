@@ -10,8 +10,8 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from e2e.runs import APP, Site
-from resilience.collectors import HttpCollector
+from support.scripted_collector import HttpCollector
+from support.site import APP, Site
 
 from flash_otel.demo.control_plane import CANARY_API_KEY
 from flash_otel.demo.faults import WRITE, FaultPlan, Rule
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from e2e.runs import Child
     from support.flash import FlashEnvironments
+    from support.site import Child
 
     from flash_otel.demo.control_plane import ControlPlane
 

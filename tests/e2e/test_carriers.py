@@ -8,14 +8,14 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e.runs import DEPLOY
+from support.site import DEPLOY
 
 from flash_otel import semconv
 from flash_otel.demo.faults import FAULTS, FaultPlan
 from flash_otel.testing import EPOCH_NS
 
 if TYPE_CHECKING:
-    from e2e.runs import Child, Site
+    from support.site import Child, Site
 
 pytestmark = pytest.mark.flash
 

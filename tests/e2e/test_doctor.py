@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from e2e.runs import Site
+    from support.site import Site
 
 pytestmark = pytest.mark.flash
 

@@ -11,7 +11,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from e2e.runs import DEPLOY, TIMEOUT
+from support.site import DEPLOY, TIMEOUT
 
 from flash_otel import semconv
 from flash_otel.demo.faults import FAULTS, UPLOAD, WRITE, FaultPlan, Rule
@@ -20,7 +20,7 @@ from flash_otel.store.store import SpanStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from e2e.runs import Site
+    from support.site import Site
 
     from flash_otel.records import SpanRecord
 

@@ -7,10 +7,11 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
-from e2e.killing import finished, forking, keys
 from e2e.test_secrets import assert_clean
-from resilience.collectors import BAD, HttpCollector
-from resilience.disks import CORRUPT, locked, make_newer
+from support.bad_endpoints import BAD
+from support.disks import CORRUPT, locked, make_newer
+from support.killing import finished, forking, keys
+from support.scripted_collector import HttpCollector
 
 from flash_otel.store.store import SpanStore
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from e2e.runs import Site
+    from support.site import Site
 
 pytestmark = [
     pytest.mark.flash,

@@ -8,14 +8,14 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from e2e.killing import POINTS, forking, in_store, keys, killed, push
 from e2e.test_secrets import assert_clean, store_bytes
-from resilience.collectors import HttpCollector, Reply
+from support.killing import POINTS, forking, in_store, keys, killed, push
+from support.scripted_collector import HttpCollector, Reply
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2e.runs import Site
+    from support.site import Site
 
 pytestmark = [
     pytest.mark.flash,

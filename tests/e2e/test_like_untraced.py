@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e.comparing import asked, left, shown
-from e2e.runs import APP
+from support.comparing import asked, left, shown
 from support.flash import FlashEnvironments, FlashRun, run_flash
+from support.site import APP
 
 from flash_otel import semconv
 from flash_otel.demo.control_plane import ControlPlane
@@ -19,7 +19,7 @@ from flash_otel.demo.project import write_project
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
-    from e2e.runs import Site
+    from support.site import Site
 
     from flash_otel.demo.environment import PythonEnvironment
 

@@ -10,7 +10,7 @@ from flash_otel import semconv
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
-    from e2e.runs import Site
+    from support.site import Site
 
 pytestmark = pytest.mark.flash
 

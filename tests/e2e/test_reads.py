@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from e2e.runs import DEPLOY
+from support.site import DEPLOY
 
 from flash_otel import semconv
 from flash_otel.demo.control_plane import CANARY_API_KEY
@@ -14,7 +14,7 @@ from flash_otel.demo.faults import FAULTS, FaultPlan, Rule, nothing, read
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from e2e.runs import Child, Site
+    from support.site import Child, Site
 
 pytestmark = pytest.mark.flash
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from e2e.collector import collecting
-from e2e.runs import DEPLOY
 from e2e.test_carriers import READ_TWICE, TRACEPARENT
 from e2e.test_endings import STORED, stored
 from e2e.test_provider import STEPS
+from support.scripted_collector import HttpCollector
+from support.site import DEPLOY
 
 from flash_otel import semconv
 
 if TYPE_CHECKING:
-    from e2e.runs import Site
+    from support.site import Site
 
 pytestmark = pytest.mark.flash
 
@@ -48,11 +48,11 @@ def test_action_of_each_endpoint(site: Site, changed: bool, action: str) -> None
 
 def test_unsampled_deployment(site: Site) -> None:
     """A pipeline that is not sampled: all is stored here, nothing is exported, no read follows."""
-    with collecting() as collector:
+    with HttpCollector() as collector:
         run = site.python(
             STORED,
             TRACEPARENT=TRACEPARENT.format(0xABC, 0xDEF, "00"),
-            OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
         )
     assert run.exit_code == 0, run.output
     assert collector.spans == []

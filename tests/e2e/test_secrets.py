@@ -18,7 +18,7 @@ from flash_otel.store.store import SpanStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2e.runs import Child, Site
+    from support.site import Child, Site
 
 pytestmark = pytest.mark.flash
 

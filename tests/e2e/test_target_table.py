@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from e2e.sources import modules_binding, names_in, packages_of
+from support.flash_source import modules_binding, names_in, packages_of
 
 from flash_otel.tracing.flash import TARGETS
 

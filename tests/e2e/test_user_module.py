@@ -13,8 +13,8 @@ from flash_otel.demo.joining import worker_spans
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
-    from e2e.runs import Site
     from support.flash import FlashRun
+    from support.site import Site
 
     from flash_otel.records import SpanRecord
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e import literal_traces
-from e2e.literals import literal, names_of
+from support import literal_traces
+from support.literals import literal, names_of
 
 from flash_otel import semconv
 from flash_otel._version import __version__
@@ -14,7 +14,7 @@ from flash_otel._version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from e2e.runs import Child, Site
+    from support.site import Child, Site
 
 pytestmark = pytest.mark.flash
 

@@ -11,7 +11,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
-from resilience.collectors import GrpcCollector, HttpCollector
+from support.scripted_collector import GrpcCollector, HttpCollector
 
 from flash_otel.runtime import forks
 from flash_otel.store.store import SpanStore

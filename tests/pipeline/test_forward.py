@@ -8,7 +8,8 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from resilience.collectors import KINDS, OK, HttpCollector, Reply, partial, refusing
+from support.bad_endpoints import refusing
+from support.scripted_collector import KINDS, OK, HttpCollector, Reply, partial
 
 import flash_otel
 from flash_otel import semconv
@@ -106,7 +107,7 @@ def test_what_waits_goes_with_the_next_run(
             deploy(2)
             assert not flash_otel.flush(PATIENCE_S)
         assert "3 spans wait for 127.0.0.1" in capsys.readouterr().err
-        collector.keys.clear()
+        collector.clear()
         with tracing():
             activate("b-later")
         assert len(collector.keys) == len(set(collector.keys)) == 4

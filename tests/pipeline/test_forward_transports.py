@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import closing
 from email.utils import formatdate
@@ -11,7 +12,8 @@ import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage  # type: ignore[import-untyped]  # no types
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # no types
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # no types
-from resilience.collectors import BAD, KINDS, OK, GrpcCollector, HttpCollector, Reply, partial
+from support.bad_endpoints import BAD
+from support.scripted_collector import KINDS, OK, GrpcCollector, HttpCollector, Reply, partial
 
 from flash_otel.export.destination import HTTP_JSON, Destination, configured
 from flash_otel.export.forwarder import transport_to
@@ -190,20 +192,11 @@ def test_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_json() -> None:
     """`http/json` sends the JSON form of OTLP, to the same path."""
-    import json
-
-    bodies: list[dict[str, Any]] = []
-
-    class JsonCollector(HttpCollector):
-        def take(self, body: bytes, headers: dict[str, str], path: str = "") -> Reply:
-            del headers, path
-            bodies.append(json.loads(body))
-            return Reply(body=b'{"partialSuccess":{"rejectedSpans":"1","errorMessage":"one"}}')
-
-    with JsonCollector() as collector:
+    success = b'{"partialSuccess":{"rejectedSpans":"1","errorMessage":"one"}}'
+    with HttpCollector(Reply(body=success)) as collector:
         answer = send(collector.url, HTTP_JSON)
     assert answer == Answer(Verdict.DELIVERED, "one", rejected=1)
-    spans = bodies[0]["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    spans = json.loads(collector.bodies[0])["resourceSpans"][0]["scopeSpans"][0]["spans"]
     assert [span["name"] for span in spans] == ["s1", "s2"]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from opentelemetry.sdk.resources import Resource
-from tracing.interpreter import run_python
+from support.interpreter import run_python
 
 from flash_otel._version import __version__
 from flash_otel.pipeline import resource

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from resilience.collectors import BAD, HttpCollector
+from support.bad_endpoints import BAD
+from support.scripted_collector import HttpCollector
 
 from flash_otel.export.worker_log import parse_line
 

@@ -14,7 +14,7 @@ from opentelemetry import trace as trace_api
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.util._once import Once
-from tracing.interpreter import run_python
+from support.interpreter import run_python
 
 import flash_otel
 from flash_otel.otlp.from_sdk import to_record

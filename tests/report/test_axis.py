@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report.samples import EPOCH_NS, span
+from support.samples import EPOCH_NS, span
 
 from flash_otel.report.axis import Axis, Bar, axis_for
 

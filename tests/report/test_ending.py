@@ -3,7 +3,7 @@ from __future__ import annotations
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
-from report.samples import TRACE, failed_deployment, healthy_deployment, span
+from support.samples import TRACE, failed_deployment, healthy_deployment, span
 
 from flash_otel.report.ending import ending_lines
 from flash_otel.report.glyphs import UNICODE

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report.samples import IDS, OTHER, TRACE, failed_deployment, healthy_deployment, span
+from support.samples import IDS, OTHER, TRACE, failed_deployment, healthy_deployment, span
 
 from flash_otel.diagnosis import diagnose
 from flash_otel.records import Event, Link

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from textwrap import dedent
 
-from report.samples import EPOCH_NS, TRACE
+from support.samples import EPOCH_NS, TRACE
 
 from flash_otel.report import words
 from flash_otel.report.glyphs import UNICODE

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report.samples import (
+from rich.console import Console
+from support.samples import (
     EPOCH_NS,
     IDS,
     OTHER,
@@ -19,7 +20,6 @@ from report.samples import (
     raised,
     span,
 )
-from rich.console import Console
 
 from flash_otel.records import Link, SpanRecord
 from flash_otel.report import words

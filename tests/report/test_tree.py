@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
-from report.samples import OTHER, failed_deployment, healthy_deployment, raised, span
+from support.samples import OTHER, failed_deployment, healthy_deployment, raised, span
 
 from flash_otel import semconv
 from flash_otel.report.tree import Node, Row, build_forest, culprit, rows, walk

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report.samples import raised, retried, span
+from support.samples import raised, retried, span
 
 from flash_otel import semconv
 from flash_otel.records import Link

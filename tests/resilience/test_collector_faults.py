@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from resilience.collectors import BAD, KINDS, HttpCollector, Reply
-from resilience.victims import ENDINGS, SPANS, STATUSES, Victim
+from support.bad_endpoints import BAD
+from support.host_process import ENDINGS, SPANS, STATUSES, Victim
+from support.scripted_collector import KINDS, HttpCollector, Reply
 
 from flash_otel.store import cursors
 from flash_otel.store.store import SpanStore

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from resilience.collectors import HttpCollector
-from resilience.hosts import CLOCK, JUMPS, TASKS, jumping, many_tasks
-from resilience.victims import SPANS, Victim
+from support.host_faults import CLOCK, JUMPS, TASKS, jumping, many_tasks
+from support.host_process import SPANS, Victim
+from support.scripted_collector import HttpCollector
 
 from flash_otel.store.store import SpanStore
 

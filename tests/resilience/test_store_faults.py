@@ -7,9 +7,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from resilience.collectors import BAD, HttpCollector
-from resilience.disks import CORRUPT, LIMIT, can_mount, full_disk, locked, make_newer, read_only
-from resilience.victims import SPANS, Ended, Victim
+from support.bad_endpoints import BAD
+from support.disks import CORRUPT, LIMIT, can_mount, full_disk, locked, make_newer, read_only
+from support.host_process import SPANS, Ended, Victim
+from support.scripted_collector import HttpCollector
 
 from flash_otel.store import cursors
 from flash_otel.store.schema import VERSION

@@ -11,7 +11,7 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from support.collector import Jaeger
+    from support.real_collector import Jaeger
 
 _ARRIVAL_SECONDS: Final = 60.0
 _MILLISECOND: Final = 1_000_000

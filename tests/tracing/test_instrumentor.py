@@ -10,7 +10,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
-from tracing.interpreter import run_python
+from support.interpreter import run_python
 
 if TYPE_CHECKING:
     from pathlib import Path

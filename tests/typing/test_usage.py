@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracing.interpreter import run_python
+from support.interpreter import run_python
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cli.processes import flash_otel
+from support.commands import flash_otel
 from support.flash import MAIN_VERSIONS
 from verify.deployed import APP, Deployed
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any, Final
 
-from e2e import child
+from support.in_flash import child
 
 from flash_otel.demo.artifact import unpack
 from flash_otel.demo.project import CALLING_RESOURCE, write_project
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
 
 APP: Final = "gpu_app"
-HERE: Final = Path(__file__).parent
+IN_FLASH: Final = Path(__file__).with_name("in_flash")
+"""Modules that a process of the Flash environment may import."""
 TIMEOUT: Final = 120
 
 DEPLOY: Final = """
@@ -97,7 +98,7 @@ class Site:
         """Return the variables of a process on a developer's machine."""
         return {
             **flash_environment(self.plane.base_url, home=self._made("home")),
-            "PYTHONPATH": _path(self.environment.source, HERE),
+            "PYTHONPATH": _path(self.environment.source, IN_FLASH),
             "FLASH_OTEL_STORE": str(self.store),
             "FLASH_OTEL_RAISE": "1",
             **more,
@@ -133,7 +134,7 @@ class Site:
             **(changes or {}),
         }
         told = {name: value for name, value in variables.items() if value is not None}
-        told["PYTHONPATH"] = _path(told["PYTHONPATH"], HERE)
+        told["PYTHONPATH"] = _path(told["PYTHONPATH"], IN_FLASH)
         return self._run(code, app, told)
 
     @property

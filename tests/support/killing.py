@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from e2e.runs import HERE
+from support.site import IN_FLASH
 
 from flash_otel.demo.faults import ACTIVATE, FINALIZE, UPLOAD, WRITE, FaultPlan, Rule
 from flash_otel.demo.project import write_project
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from e2e.runs import Site
+    from support.site import Site
 
     from flash_otel.demo.state import Json, State
 
@@ -94,7 +94,7 @@ class Deployments:
 def forking(site: Site) -> Iterator[Deployments]:
     """Run the process that deployments are forked off."""
     with subprocess.Popen(
-        [str(site.environment.python), str(HERE / "deploying.py")],
+        [str(site.environment.python), str(IN_FLASH / "deploying.py")],
         cwd=site.folder,
         env=site.variables(),
         stdin=subprocess.PIPE,
