@@ -22,10 +22,10 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from flash_otel import redaction
 from flash_otel.otlp.from_sdk import to_record
 from flash_otel.pipeline import pipeline
-from flash_otel.tracing import clock, links, span_faults
+from flash_otel.runtime import state
+from flash_otel.tracing import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,12 +103,12 @@ def fixed(after: int = 0) -> Iterator[None]:
     Args:
         after: How many ids and ticks are taken already: a second process goes on after the first.
     """
-    pipeline.id_generator = FixedIds(after)
+    pipeline.id_generator.value = FixedIds(after)
     clock.use(FixedClock(after))
     try:
         yield
     finally:
-        pipeline.id_generator = None
+        pipeline.id_generator.reset()
         clock.use(None)
 
 
@@ -132,12 +132,10 @@ def recording(*, after: int = 0, **options: Any) -> Iterator[Recorded]:
     if instrumentor.is_instrumented_by_opentelemetry:
         raise RuntimeError("flash_otel is active already: uninstrument() first")
     recorded = Recorded()
-    links.reset()
-    redaction.forget()
-    span_faults.forget()
+    state.reset()
     with fixed(after):
         provider = TracerProvider(
-            sampler=ALWAYS_ON, id_generator=pipeline.id_generator, shutdown_on_exit=False
+            sampler=ALWAYS_ON, id_generator=pipeline.id_generator.value, shutdown_on_exit=False
         )
         provider.add_span_processor(recorded)
         chosen = {"legacy_logs": False, "store": False, **options, "tracer_provider": provider}
@@ -146,4 +144,4 @@ def recording(*, after: int = 0, **options: Any) -> Iterator[Recorded]:
             yield recorded
         finally:
             instrumentor.uninstrument()
-            links.reset()
+            state.reset()

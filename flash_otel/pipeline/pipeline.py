@@ -16,12 +16,13 @@ from opentelemetry import trace as trace_api
 
 from flash_otel import semconv
 from flash_otel._version import __version__
-from flash_otel.redaction import remember_environment
-from flash_otel.runtime import forks, signals
+from flash_otel.redaction import forget, remember_environment
+from flash_otel.runtime import forks, signals, state
 from flash_otel.runtime import options as opts
 from flash_otel.runtime.bounded import each, millis
 from flash_otel.runtime.children import ChildEnding
 from flash_otel.runtime.guard import guarded
+from flash_otel.runtime.state import ProcessVar
 
 if TYPE_CHECKING:
     import threading
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 _NOT_SET: Final = (trace_api.ProxyTracerProvider, trace_api.NoOpTracerProvider)
 
-id_generator: IdGenerator | None = None
+id_generator: ProcessVar[IdGenerator | None] = ProcessVar(lambda: None)
 """Ids of the private provider (`flash_otel.testing` sets it)."""
 
 
@@ -95,7 +96,7 @@ class Pipeline(forks.ForkAware):
             if self._own is None:
                 from flash_otel.pipeline import provider
 
-                self._own = provider.make(self._processors(), id_generator)
+                self._own = provider.make(self._processors(), id_generator.value)
             return self._own.provider
 
     def _processors(self) -> list[SpanProcessor]:
@@ -103,8 +104,7 @@ class Pipeline(forks.ForkAware):
         if self._shared is None:
             from flash_otel.pipeline import processors
 
-            global _begun
-            _begun = True
+            _begun.value = True
             self._shared = processors.make(self.options)
         return self._shared
 
@@ -158,33 +158,28 @@ class Pipeline(forks.ForkAware):
         self._own = self._last = None
 
 
-_pipeline: Pipeline | None = None
+_pipeline: ProcessVar[Pipeline | None] = ProcessVar(lambda: None)
+_by_hand: ProcessVar[tuple[TracerProvider, Tracer] | None] = ProcessVar(lambda: None)
+_disabled: ProcessVar[bool | None] = ProcessVar(lambda: None)
+_begun = ProcessVar(bool)
 _endings: list[Callable[[], None]] = []
-_by_hand: tuple[TracerProvider, Tracer] | None = None
-_disabled: bool | None = None
-_begun = False
+# Here, because redaction lies below runtime.
+state.on_reset(forget)
 
 
 def configure(options: Options) -> None:
     """Make the pipeline of an `instrument()`; nothing is started before the first root span."""
-    global _pipeline, _disabled
-    _disabled = None
-    _pipeline = Pipeline(options)
+    _disabled.value = None
+    _pipeline.value = Pipeline(options)
     _child_ending.arrange()
 
 
 def deconfigure() -> None:
     """End the pipeline; what it holds is stored first."""
-    global _pipeline
-    ended, _pipeline = _pipeline, None
+    ended, _pipeline.value = _pipeline.value, None
     signals.remove()
     if ended is not None:
         ended.close(opts.exit_budget())
-
-
-def current_options() -> Options | None:
-    """Return the settings of the active `instrument()`, or None."""
-    return None if _pipeline is None else _pipeline.options
 
 
 def tracer() -> Tracer | None:
@@ -193,30 +188,30 @@ def tracer() -> Tracer | None:
     Without `instrument()`, a decorated function is traced only on a provider that the
     application has set.
     """
-    if _disabled or (_disabled is None and _is_disabled()):
+    if _is_disabled():
         return None
-    if _pipeline is not None:
-        return _pipeline.tracer()
+    if _pipeline.value is not None:
+        return _pipeline.value.tracer()
     provider = _application_provider()
     if provider is None:
         return None
-    global _by_hand
-    if _by_hand is None or _by_hand[0] is not provider:
-        _by_hand = (provider, _tracer_of(provider))
-    return _by_hand[1]
+    by_hand = _by_hand.value
+    if by_hand is None or by_hand[0] is not provider:
+        by_hand = _by_hand.value = (provider, _tracer_of(provider))
+    return by_hand[1]
 
 
 def has_begun() -> bool:
     """Tell whether a root span has had a tracer of ours in this process."""
-    return _begun
+    return _begun.value
 
 
 def is_off() -> bool:
     """Tell cheaply whether nothing can be traced now."""
-    if _disabled is None:
+    if _disabled.value is None:
         _look_around()
-    if _pipeline is not None or _disabled:
-        return bool(_disabled)
+    if _pipeline.value is not None or _disabled.value:
+        return bool(_disabled.value)
     # Not the public getter, which searches os.environ at each call while there is no provider: it
     # takes 0.6 us, three times as long as all else that an untraced call costs.
     try:
@@ -236,7 +231,7 @@ def _look_around() -> None:
 
 def propagation() -> str:
     """Return how a worker's first read relates to its deployment (auto, link or parent)."""
-    return "auto" if _pipeline is None else _pipeline.options.propagation
+    return "auto" if _pipeline.value is None else _pipeline.value.options.propagation
 
 
 def before_exit(ending: Callable[[], None]) -> None:
@@ -253,9 +248,9 @@ def flush(seconds: float | None = None) -> bool:
     Returns:
         Whether everything got out in time.
     """
-    if _pipeline is None:
+    if _pipeline.value is None:
         return True
-    return _pipeline.flush(opts.exit_budget() if seconds is None else seconds)
+    return _pipeline.value.flush(opts.exit_budget() if seconds is None else seconds)
 
 
 def store(seconds: float) -> bool:
@@ -267,18 +262,18 @@ def store(seconds: float) -> bool:
     Returns:
         Whether everything was stored in time.
     """
-    return _pipeline is None or _pipeline.store(time.monotonic() + seconds)
+    return _pipeline.value is None or _pipeline.value.store(time.monotonic() + seconds)
 
 
 def hand_over() -> list[threading.Event]:
     """Have what has ended stored or sent now; return what is set when that was tried."""
-    return [] if _pipeline is None else _pipeline.hand_over()
+    return [] if _pipeline.value is None else _pipeline.value.hand_over()
 
 
 def back_up() -> None:
     """Write what only memory holds to the worker's log, each span once."""
-    if _pipeline is not None:
-        _pipeline.back_up()
+    if _pipeline.value is not None:
+        _pipeline.value.back_up()
 
 
 @atexit.register
@@ -296,10 +291,9 @@ _child_ending: Final = ChildEnding(_at_exit)
 
 
 def _is_disabled() -> bool:
-    global _disabled
-    if _disabled is None:
-        _disabled = opts.is_disabled()
-    return _disabled
+    if _disabled.value is None:
+        _disabled.value = opts.is_disabled()
+    return _disabled.value
 
 
 def _application_provider() -> TracerProvider | None:

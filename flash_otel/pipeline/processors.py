@@ -37,11 +37,11 @@ def recording(options: Options) -> list[SpanProcessor]:
     """Choose where spans are kept: in the store, or (in a worker) in its own log."""
     if not has_store(options):
         return _worker_log(options)
-    from flash_otel.runtime.warning import tell
+    from flash_otel.runtime.warning import warn_once
     from flash_otel.store.paths import default_path
     from flash_otel.store.processor import StoreSpanProcessor
 
-    return [StoreSpanProcessor(options.store or default_path(), warn=tell)]
+    return [StoreSpanProcessor(options.store or default_path(), warn=warn_once)]
 
 
 def has_store(options: Options) -> bool:

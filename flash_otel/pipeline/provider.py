@@ -68,11 +68,11 @@ class OwnProvider:
         if self.forwarding is None:
             return
         from flash_otel.export import setup
-        from flash_otel.runtime.warning import tell
+        from flash_otel.runtime.warning import warn_once
 
         line = setup.finish(self.forwarding, deadline)
         if line:
-            tell(f"flash_otel: {line}")
+            warn_once(f"flash_otel: {line}")
 
 
 def make(processors: Sequence[SpanProcessor], ids: IdGenerator | None) -> OwnProvider:

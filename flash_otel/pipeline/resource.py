@@ -21,8 +21,8 @@ from opentelemetry.sdk.version import __version__ as sdk_version
 from flash_otel import semconv
 from flash_otel._version import __version__
 from flash_otel.redaction import REDACTED, is_secret_name, remember_environment, scrub_value
-from flash_otel.runtime import forks
 from flash_otel.runtime.options import in_worker
+from flash_otel.runtime.state import ProcessVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,15 +37,7 @@ _WORKER: Final = (
     (semconv.FAAS_INSTANCE, "RUNPOD_POD_ID"),
 )
 
-_instance_id = str(uuid.uuid4())
-
-
-def _renew_instance_id() -> None:
-    global _instance_id
-    _instance_id = str(uuid.uuid4())
-
-
-forks.in_child(_renew_instance_id)
+_instance_id = ProcessVar(lambda: str(uuid.uuid4()), reset_in_child=True)
 
 
 def flash_version() -> str | None:
@@ -61,7 +53,7 @@ def detected() -> dict[str, str | int]:
     """Collect the attributes of this process."""
     attributes: dict[str, str | int] = {
         semconv.SERVICE_NAME: _service_name(),
-        semconv.SERVICE_INSTANCE_ID: _instance_id,
+        semconv.SERVICE_INSTANCE_ID: _instance_id.value,
         semconv.HOST_NAME: socket.gethostname(),
         semconv.PROCESS_PID: os.getpid(),
     }

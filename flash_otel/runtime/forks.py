@@ -1,7 +1,8 @@
-"""What happens when the process forks: one registry for all that owns a thread, a lock or a file.
+"""Fork handlers: one registry for everything that owns a thread, a lock or an open file.
 
-Python calls nothing of this for `subprocess`, and before a fork only in the thread that forks:
-whatever another thread holds at that moment stays held in the child for ever.
+Python runs fork handlers for neither `subprocess` nor spawned processes, and runs the one before
+the fork in the forking thread only: a lock that another thread holds at that moment stays locked
+in the child forever.
 """
 
 from __future__ import annotations
@@ -13,57 +14,58 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.runtime.guard import guarded
+from flash_otel.runtime.state import ProcessVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# A fork that something of ours keeps waiting goes on after this.
+# How long a fork waits for each lock of flash_otel: a host must not hang because of tracing.
 PATIENCE_S: Final = 1.0
-# Longer for an import, which ends, though perhaps late on a busy machine: without it the child
-# would hang.
+# How long it waits for an import in another thread. Imports end, if late on a busy machine, and a
+# child that was forked in the middle of one would hang.
 IMPORT_S: Final = 10.0
 
 
 class ForkAware:
-    """Something that has to act when its process forks; by default it does nothing."""
+    """An object with fork handlers. Each handler does nothing by default."""
 
     def before_fork(self) -> None:
-        """Let go of what a child must not inherit."""
+        """Release what the child must not inherit."""
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Resume in the parent."""
 
     def after_fork_in_child(self) -> None:
-        """Begin anew: what is queued is the parent's to see to."""
+        """Reset in the child; queued spans belong to the parent."""
 
 
 _members: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 _in_child: list[Callable[[], None]] = []
 _before: list[Callable[[], None]] = []
-# Reentrant: who is inside may fork, and a signal handler may come in again.
-_gate = threading.RLock()
-# The threads that fork now, and whether each holds the gate.
-_forking: dict[int, bool] = {}
+# Reentrant, because code that holds it may fork, and a signal handler may enter it again.
+_gate = ProcessVar(threading.RLock, reset_in_child=True)
+# The forking threads (by ident), and whether each holds the gate.
+_forking: ProcessVar[dict[int, bool]] = ProcessVar(dict, reset_in_child=True)
 
 
 @contextmanager
 def held_off() -> Iterator[None]:
-    """Let no other thread fork, or be in here, while the block runs.
+    """Delay forks in other threads while the block runs.
 
-    For whatever imports: a module that is half imported when the process forks can never be
-    imported in the child, which waits for the parent's thread to go on.
+    For blocks that import: if the process forks in the middle of an import, the child inherits
+    the module's import lock and waits for a thread that it does not have.
     """
-    with _gate:
+    with _gate.value:
         yield
 
 
 def register(member: ForkAware) -> None:
-    """Tell someone of every fork from now on, as long as they live."""
+    """Call the member's handlers at every fork, as long as it is alive."""
     _members.add(member)
 
 
 def in_child(action: Callable[[], None]) -> None:
-    """Call `action` in every forked child, before the members begin anew."""
+    """Call `action` in every forked child, before the members' handlers."""
     _in_child.append(action)
 
 
@@ -72,36 +74,35 @@ def before(action: Callable[[], None]) -> None:
     _before.append(action)
 
 
-def _each(step: str, actions: list[Callable[[], None]]) -> None:
+def _call_each(step: str, actions: list[Callable[[], None]]) -> None:
     for action in actions:
         with guarded(step):
             action()
 
 
 def _prepare() -> None:
-    is_held = _gate.acquire(timeout=IMPORT_S)
-    if _forking and not is_held:
-        return  # another thread forks, too: what it has prepared holds for this fork
-    _forking[threading.get_ident()] = is_held
-    _each("before a fork", [*_before, *(one.before_fork for one in list(_members))])
+    is_held = _gate.value.acquire(timeout=IMPORT_S)
+    if _forking.value and not is_held:
+        return  # another thread is forking: its preparation covers this fork too
+    _forking.value[threading.get_ident()] = is_held
+    _call_each("before a fork", [*_before, *(member.before_fork for member in list(_members))])
 
 
-def _go_on() -> None:
-    me = threading.get_ident()
-    if me not in _forking:
+def _resume_parent() -> None:
+    thread = threading.get_ident()
+    if thread not in _forking.value:
         return
-    _each("after a fork", [one.after_fork_in_parent for one in list(_members)])
-    if _forking.pop(me):
-        _gate.release()
+    _call_each("after a fork", [member.after_fork_in_parent for member in list(_members)])
+    if _forking.value.pop(thread):
+        _gate.value.release()
 
 
-def _begin_anew() -> None:
-    global _gate
-    _gate = threading.RLock()
-    _forking.clear()
-    actions = [*_in_child, *(one.after_fork_in_child for one in list(_members))]
-    _each("after a fork in the child", actions)
+def _reset_child() -> None:
+    actions = [*_in_child, *(member.after_fork_in_child for member in list(_members))]
+    _call_each("after a fork in the child", actions)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_prepare, after_in_parent=_go_on, after_in_child=_begin_anew)
+    os.register_at_fork(
+        before=_prepare, after_in_parent=_resume_parent, after_in_child=_reset_child
+    )

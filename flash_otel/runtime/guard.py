@@ -12,21 +12,23 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from flash_otel.runtime.state import ProcessVar
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 logger = logging.getLogger("flash_otel")
 logger.addHandler(logging.NullHandler())
 
-_reported: set[str] = set()
+_reported: ProcessVar[set[str]] = ProcessVar(set)
 
 
 def swallowed(place: str) -> None:
     """Report the exception that is being handled, once per `place`; raise it in our own tests."""
     if os.environ.get("FLASH_OTEL_RAISE"):
         raise  # noqa: PLE0704 - called from an except block, by contract
-    if place not in _reported:
-        _reported.add(place)
+    if place not in _reported.value:
+        _reported.value.add(place)
         error = sys.exc_info()
         logger.debug("flash_otel: internal error in %s (ignored)", place, exc_info=error)
 

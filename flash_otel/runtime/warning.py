@@ -1,35 +1,25 @@
-"""The one line that a process may write to standard error about its own spans."""
+"""At most one warning per process on standard error."""
 
 from __future__ import annotations
 
 import sys
 
-from flash_otel.runtime import forks
 from flash_otel.runtime.guard import guarded
+from flash_otel.runtime.state import ProcessVar
 
-_told = False
+_has_warned = ProcessVar(bool, reset_in_child=True)
 
 
-def tell(line: str) -> None:
-    """Write a line, unless this process has written one already."""
-    global _told
-    if not _told:
-        _told = True
+def warn_once(line: str) -> None:
+    """Write a line to standard error, unless this process has already written one."""
+    if not _has_warned.value:
+        _has_warned.value = True
         with guarded("a line to standard error"):
             to_stderr(line)
 
 
-def forget() -> None:
-    """Begin anew, as a forked child does."""
-    global _told
-    _told = False
-
-
-forks.in_child(forget)
-
-
 def to_stderr(message: str) -> None:
-    """Write a line to standard error in one piece, if there is one."""
+    """Write a line to standard error in one call, if the process has a standard error."""
     stream = sys.stderr
     if stream is not None:
         line = f"{message}\n".encode(stream.encoding or "ascii", "backslashreplace")

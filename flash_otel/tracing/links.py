@@ -18,7 +18,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from flash_otel import semconv
-from flash_otel.runtime import forks
+from flash_otel.runtime import forks, state
 from flash_otel.tracing import carriers, clock
 from flash_otel.tracing.specs import LOCAL, READ
 
@@ -80,6 +80,7 @@ def _begin_in_child() -> None:
 
 
 forks.in_child(_begin_in_child)
+state.on_reset(reset)
 
 
 def read_process_parent() -> None:

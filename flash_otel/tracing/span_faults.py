@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from flash_otel import semconv
+from flash_otel.runtime import state
 
 Attributes = Mapping[str, Any]
 Rule = Callable[[Attributes, "BaseException | None"], "str | None"]
@@ -55,6 +56,9 @@ def first_time(code: str) -> bool:
 def forget() -> None:
     """Begin as a fresh process does (a test starts from here)."""
     _explained.clear()
+
+
+state.on_reset(forget)
 
 
 def _not_persisted(attributes: Attributes, error: BaseException | None) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import warnings
 from textwrap import dedent
 from typing import TYPE_CHECKING
@@ -307,36 +306,49 @@ def test_one_that_fails_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) 
     assert told == ["before", "parent"]
 
 
-def test_two_threads_that_fork_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that waits in vain for the other neither lets go of its locks nor keeps them."""
-    monkeypatch.setattr(forks, "IMPORT_S", 0.01)
-    inside, over = threading.Event(), threading.Event()
-    steps: list[str] = []
+def test_two_threads_that_fork_at_once(tmp_path: Path) -> None:
+    """The second fork neither runs the handlers again nor releases what the first one locked.
 
-    class Slow(forks.ForkAware):
-        """Is prepared by the first thread for as long as the second one forks."""
+    In a process of its own: `concurrent.futures.thread` locks in a fork handler, too, and where it
+    was imported last, its lock would serialize the two forks.
+    """
+    code = """
+        import os, threading
+        from flash_otel.runtime import forks
 
-        def before_fork(self) -> None:
-            steps.append("before")
-            inside.set()
-            over.wait(TIMEOUT_S)
+        forks.IMPORT_S = 0.01
+        inside, over, steps = threading.Event(), threading.Event(), []
 
-        def after_fork_in_parent(self) -> None:
-            steps.append("after")
+        class Slow(forks.ForkAware):
+            def before_fork(self):
+                steps.append("before")
+                inside.set()
+                over.wait(60)
 
-    member = Slow()
-    forks.register(member)
-    first = threading.Thread(target=_fork)
-    first.start()
-    assert inside.wait(TIMEOUT_S)
-    _fork()
-    assert steps == ["before"]
-    over.set()
-    first.join(TIMEOUT_S)
-    assert steps == ["before", "after"]
-    assert forks._gate.acquire(blocking=False)
-    forks._gate.release()
-    assert forks._forking == {}
+            def after_fork_in_parent(self):
+                steps.append("after")
+
+        def fork():
+            pid = os.fork()
+            if pid == 0:
+                os._exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+
+        member = Slow()
+        forks.register(member)
+        first = threading.Thread(target=fork)
+        first.start()
+        assert inside.wait(60)
+        fork()
+        assert steps == ["before"]
+        over.set()
+        first.join(60)
+        assert steps == ["before", "after"]
+        assert forks._gate.value.acquire(blocking=False)
+        forks._gate.value.release()
+        assert forks._forking.value == {}
+    """
+    run_code(tmp_path, code)
 
 
 def _fork() -> None:

@@ -22,7 +22,7 @@ from flash_otel.export.http import HttpTransport
 from flash_otel.export.source import StoreSource
 from flash_otel.pipeline import pipeline
 from flash_otel.records import SpanRecord
-from flash_otel.runtime import warning
+from flash_otel.runtime import state
 from flash_otel.runtime.locks import sole
 from flash_otel.store import cursors
 from flash_otel.store.store import SpanStore
@@ -44,11 +44,10 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
     monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "spans.db"))
     monkeypatch.setenv("FLASH_OTEL_EXIT_BUDGET", str(PATIENCE_S))
-    monkeypatch.setattr(pipeline, "_disabled", None)
-    warning.forget()
+    state.reset()
     yield
     flash_otel.uninstrument()
-    warning.forget()
+    state.reset()
 
 
 @pytest.fixture

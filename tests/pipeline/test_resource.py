@@ -46,7 +46,7 @@ def test_the_command_line() -> None:
     """Outside a worker the service is flash-cli, with a random instance id of this process."""
     found = dict(resource.create().attributes)
     assert found["service.name"] == "flash-cli"
-    assert found["service.instance.id"] == resource._instance_id
+    assert found["service.instance.id"] == resource._instance_id.value
     assert found["telemetry.distro.name"] == "flash-otel"
     assert found["telemetry.distro.version"] == __version__
     assert found["telemetry.sdk.name"] == "opentelemetry"
@@ -128,11 +128,11 @@ def test_a_fork_is_another_instance(tmp_path: Path) -> None:
         import os
         from flash_otel.pipeline import resource
 
-        before = resource._instance_id
+        before = resource._instance_id.value
         child = os.fork()
         if child == 0:
-            os._exit(0 if resource._instance_id != before else 1)
+            os._exit(0 if resource._instance_id.value != before else 1)
         assert os.waitpid(child, 0)[1] == 0
-        assert resource._instance_id == before
+        assert resource._instance_id.value == before
     """
     run_python(code, tmp_path)

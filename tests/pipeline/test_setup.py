@@ -20,6 +20,7 @@ import flash_otel
 from flash_otel.otlp.from_sdk import to_record
 from flash_otel.pipeline import pipeline, processors
 from flash_otel.pipeline.detachable import Switch, Switches
+from flash_otel.runtime import state
 from flash_otel.testing import Recorded
 from flash_otel.tracing.instrumentor import FlashInstrumentor
 
@@ -38,8 +39,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
     monkeypatch.setattr(trace_api, "_TRACER_PROVIDER", None)
     monkeypatch.setattr(trace_api, "_TRACER_PROVIDER_SET_ONCE", Once())
-    monkeypatch.setattr(pipeline, "_disabled", None)
-    monkeypatch.setattr(pipeline, "_by_hand", None)
+    state.reset()
     yield
     FlashInstrumentor().uninstrument()
 
@@ -268,7 +268,8 @@ def test_disabled(
     activate("b-1")
     assert recorded.records == []
     assert lines.getvalue() == ""
-    assert pipeline.current_options() is None
+    assert pipeline.is_off()
+    assert pipeline._pipeline.value is None
 
 
 def test_a_wrong_propagation() -> None:

@@ -9,10 +9,8 @@ import pytest
 from opentelemetry import trace as trace_api
 from opentelemetry.util._once import Once
 
-from flash_otel import redaction
-from flash_otel.pipeline import pipeline
+from flash_otel.runtime import state
 from flash_otel.testing import recording
-from flash_otel.tracing import links
 from flash_otel.tracing.instrumentor import FlashInstrumentor
 
 if TYPE_CHECKING:
@@ -33,14 +31,10 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(trace_api, "_TRACER_PROVIDER", None)
     monkeypatch.setattr(trace_api, "_TRACER_PROVIDER_SET_ONCE", Once())
-    monkeypatch.setattr(pipeline, "_disabled", None)
-    monkeypatch.setattr(pipeline, "_by_hand", None)
-    links.reset()
-    redaction.forget()
+    state.reset()
     yield
     FlashInstrumentor().uninstrument()
-    links.reset()
-    redaction.forget()
+    state.reset()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 import flash_otel
 from flash_otel import manifest
 from flash_otel.pipeline import pipeline
-from flash_otel.runtime import guard
+from flash_otel.runtime import state
 from flash_otel.testing import recording
 from flash_otel.tracing import carriers, clock, links, outcome, scope, span_faults
 
@@ -59,7 +59,7 @@ async def upload_async(manifest: dict[str, Any]) -> dict[str, Any]:
 def in_production(monkeypatch: pytest.MonkeyPatch) -> None:
     """Swallow, as outside of flash_otel's own tests."""
     monkeypatch.delenv("FLASH_OTEL_RAISE")
-    monkeypatch.setattr(guard, "_reported", set())
+    state.reset()
 
 
 def calls_work() -> None:
