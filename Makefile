@@ -19,6 +19,8 @@
 # PYTHON=/path/to/python chooses the interpreter, VENV=folder where the environment lives.
 
 VENV ?= .venv
+# Environments with Flash, for the demo and the tests alike; shared by checkouts if it is set.
+export FLASH_OTEL_CACHE ?= $(CURDIR)/.cache
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
@@ -34,8 +36,10 @@ help:
 demo: $(STAMPS)/demo
 	$(BIN)/flash-otel demo healthy
 
+# Modules in random order, and the tests of each; --random-order-seed=N repeats an order.
 test: $(STAMPS)/dev
-	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	@$(BIN)/python tests/prepare.py
+	$(BIN)/python -m pytest -n auto --random-order --durations=10 $(PYTEST_ARGS)
 
 check: $(STAMPS)/dev
 	$(BIN)/ruff check

@@ -151,9 +151,12 @@ def test_unusable_cache_is_a_clear_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.flash
-def test_unknown_version_is_a_clear_error(flash_env: FlashEnvironments) -> None:
-    """A version that was never published fails with pip's own words, and leaves nothing."""
+def test_unknown_version_is_a_clear_error(
+    flash_env: FlashEnvironments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that pip cannot find fails with pip's own words, and leaves nothing."""
     flash_env("1.14.0")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(EnvironmentSetupError, match=r"runpod-flash==0\.0\.1"):
         find_environment("0.0.1", cache=CACHE)
     for rest in (CACHE / "environments").glob("flash-0.0.1-*"):

@@ -6,7 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from support.flash import MAIN_VERSIONS, FlashEnvironments, FlashRun, run_flash
+from support.flash import FlashEnvironments, FlashRun, run_flash
+from support.versions import MAIN_VERSIONS
 
 from flash_otel.demo.control_plane import CANARY_API_KEY, ControlPlane
 from flash_otel.demo.faults import FAULTS, FaultPlan

@@ -12,7 +12,8 @@ from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
-from support.flash import CACHE, MAIN_VERSIONS, FlashEnvironments
+from support.flash import CACHE, FlashEnvironments
+from support.versions import MAIN_VERSIONS
 
 from flash_otel import semconv
 from flash_otel.demo.command import BAD_USAGE, RAN, run_demo, scenario_names

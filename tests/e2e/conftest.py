@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from support.flash import MAIN_VERSIONS
 from support.site import Child, Site
+from support.versions import MAIN_VERSIONS
 
 from flash_otel.demo.control_plane import ControlPlane
 from flash_otel.demo.faults import FaultPlan

@@ -6,17 +6,15 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from e2e.test_provider import STEPS
-from support.flash import CACHE, run_flash
+from support.distro import find_distro
+from support.flash import run_flash
 from support.scripted_collector import HttpCollector
 
-from flash_otel.demo.environment import CONSTRAINTS
-from flash_otel.demo.lock import file_lock
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -38,17 +36,7 @@ TRACES_ONLY: Final = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "no
 @pytest.fixture(scope="session")
 def distro() -> Path:
     """Return a folder that holds opentelemetry-distro, of the instrumentation's own version."""
-    pinned = CONSTRAINTS.read_text(encoding="utf-8")
-    (version,) = re.findall(r"(?m)^opentelemetry-instrumentation==(.+)$", pinned)
-    folder = CACHE / f"opentelemetry-distro-{version}"
-    with file_lock(folder.with_suffix(".lock")):
-        if not (folder / "complete").exists():
-            install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-            target = ("--no-deps", "--upgrade", "--target", str(folder))
-            command = [sys.executable, *install, *target, f"opentelemetry-distro=={version}"]
-            subprocess.run(command, check=True, timeout=300)
-            (folder / "complete").touch()
-    return folder
+    return find_distro()
 
 
 def deploy(site: Site, *packages: Path, **variables: str) -> FlashRun:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from support.flash_source import modules_binding, names_in, packages_of
+from support.versions import FLASH_VERSIONS
 
 from flash_otel.tracing.flash import TARGETS
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.flash
 
-VERSIONS: Final = ("1.0.0", "1.1.1", "1.3.0", "1.4.2", "1.9.1", "1.14.0", "1.21.0")
+VERSIONS: Final = tuple(FLASH_VERSIONS)
 ALL: Final = VERSIONS
 
 # Module and function -> the versions that have it.

@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from flash_otel.demo.environment import PythonEnvironment, find_environment
+from support.versions import FLASH_VERSIONS
+
+from flash_otel.demo.environment import CACHE_VARIABLE, PythonEnvironment, find_environment
 from flash_otel.demo.runner import flash_command
 from flash_otel.demo.variables import flash_environment
 
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from flash_otel.demo.journal import Entry
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-CACHE: Final = ROOT / ".cache"
-MAIN_VERSIONS: Final = ("1.14.0", "1.21.0")
+CACHE: Final = Path(os.environ.get(CACHE_VARIABLE) or ROOT / ".cache")
+"""Where a checkout keeps what `tests/prepare.py` and `make` prepare."""
 
 _TIMEOUT: Final = 120
 _READ_SIZE: Final = 65536
@@ -35,7 +37,8 @@ class FlashEnvironments:
         self._found: dict[str, PythonEnvironment] = {}
 
     def __call__(self, version: str) -> PythonEnvironment:
-        """Return the environment that holds runpod-flash `version`."""
+        """Return the environment that holds runpod-flash `version`, a row of `FLASH_VERSIONS`."""
+        assert version in FLASH_VERSIONS, f"add {version} to tests/support/versions.py"
         if version not in self._found:
             self._found[version] = find_environment(version, cache=CACHE)
         return self._found[version]

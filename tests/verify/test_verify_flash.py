@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.commands import flash_otel
-from support.flash import MAIN_VERSIONS
+from support.versions import MAIN_VERSIONS
 from verify.deployed import APP, Deployed
 
 from flash_otel.demo.control_plane import CANARY_API_KEY
