@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flash_otel.collector.service import BundleStatus, CollectorOptions
-    from flash_otel.store.summary import TraceSummary
+    from flash_otel.store.store import TraceSummary
 
 _LOG_LINES: Final = 50
 _SEARCHED_TRACES: Final = 100

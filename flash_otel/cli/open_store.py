@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,33 +21,36 @@ HOW_TO_RECORD: Final = "Record one: flash-otel run -- flash deploy   (or try: fl
 
 
 @contextmanager
-def reading(
-    named: str | None, *, prepare: Callable[[SpanStore], None] = lambda _: None
-) -> Iterator[SpanStore | None]:
-    """Open the store that a command reads; None where nothing was recorded yet.
-
-    What waits beside the store is taken in first.
+def reading(named: str | None) -> Iterator[SpanStore | None]:
+    """Open the store that a command reads; None if nothing was recorded yet.
 
     Args:
         named: The path that the user gave, or None for the default one.
-        prepare: Called before anything is taken in.
 
     Raises:
         CommandError: The named file does not exist, or the store cannot be read.
     """
-    from flash_otel.store.overflow import adopt_if_possible
-    from flash_otel.store.store import SpanStore, default_path
+    from flash_otel.store.store import open_for_reading
 
-    path = default_path() if named is None else Path(named).expanduser()
-    file = _file(path, is_named=named is not None)
-    with _explained():
-        if file is None:
-            yield None
-        else:
-            with SpanStore(file) as store:
-                prepare(store)
-                adopt_if_possible(store, path)
-                yield store
+    with _explained(), _opened(named, open_for_reading) as store:
+        yield store
+
+
+@contextmanager
+def updating(named: str | None, prepare: Callable[[SpanStore], None]) -> Iterator[SpanStore | None]:
+    """Open the store that a command writes to; None if nothing was recorded yet.
+
+    Args:
+        named: The path that the user gave, or None for the default one.
+        prepare: Called with the store before it takes in the spans set aside beside it.
+
+    Raises:
+        CommandError: As `reading`, or the store cannot be written to.
+    """
+    from flash_otel.store.store import open_existing
+
+    with _explained(), _opened(named, lambda path: open_existing(path, prepare)) as store:
+        yield store
 
 
 @contextmanager
@@ -81,18 +84,19 @@ def _explained() -> Iterator[None]:
         raise CommandError(str(error), status=COULD_NOT_TELL) from error
 
 
-def _file(path: Path, *, is_named: bool) -> Path | None:
-    """Return the newest readable file of the store; reading never creates one."""
-    from flash_otel.store.paths import numbers
-    from flash_otel.store.store import newest
+@contextmanager
+def _opened(
+    named: str | None, open_store: Callable[[Path], SpanStore | None]
+) -> Iterator[SpanStore | None]:
+    from flash_otel.store.store import StoreError, default_path
 
-    found = newest(path)
-    if found is None and numbers(path):
-        raise CommandError(
-            f"{path} is no store of flash-otel, or it is damaged.",
-            "Name another file with --store, or move this one away and record again.",
-            COULD_NOT_TELL,
-        )
-    if found is None and is_named:
+    path = default_path() if named is None else Path(named).expanduser()
+    try:
+        store = open_store(path)
+    except StoreError as error:
+        hint = "Name another file with --store, or move this one away and record again."
+        raise CommandError(str(error), hint, COULD_NOT_TELL) from error
+    if store is None and named is not None:
         raise CommandError(f"there is no store at {path}.", HOW_TO_RECORD)
-    return found
+    with store or nullcontext() as opened:
+        yield opened

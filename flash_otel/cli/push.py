@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, CommandError
-from flash_otel.cli.open_store import NOTHING_RECORDED, STORE_HELP, reading
+from flash_otel.cli.open_store import NOTHING_RECORDED, STORE_HELP, updating
 
 if TYPE_CHECKING:
     from flash_otel.export.batches import Tally
@@ -42,7 +42,7 @@ def push(
     from flash_otel.redaction import remember_environment
 
     remember_environment()
-    with reading(store, prepare=_register) as opened:
+    with updating(store, _register) as opened:
         if opened is None:
             print(NOTHING_RECORDED)
             return CLEAN

@@ -28,16 +28,16 @@ def recorded_since(started_ns: int, named: str | None) -> list[SpanRecord]:
     # A `flash --help` must not pay for SQLite.
     if not pipeline.has_begun():
         return []
-    from flash_otel.store.store import SpanStore, default_path, newest
+    from flash_otel.store.store import default_path, open_for_reading
 
     where = options.resolve(store=named).store
     if where is False:
         return []
     pipeline.store(FLUSH_SECONDS)
-    file = newest(where or default_path())
-    if file is None:
+    store = open_for_reading(where or default_path(), adopts=False)
+    if store is None:
         return []
-    with SpanStore(file) as store:
+    with store:
         return _own(store, started_ns)
 
 

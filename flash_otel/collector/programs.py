@@ -17,7 +17,7 @@ from flash_otel.collector.files import bundle
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from flash_otel.store.summary import TraceSummary
+    from flash_otel.store.store import TraceSummary
 
 BINARIES_VARIABLE: Final = "FLASH_OTEL_COLLECTOR_BIN"
 """Names a folder that holds the programs, to be used instead of PATH."""

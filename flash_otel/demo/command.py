@@ -139,7 +139,7 @@ def _joined_trace(result: ScenarioResult) -> list[SpanRecord]:
     from flash_otel.store.store import SpanStore
 
     join_worker_log(result.store, result.worker_log)
-    with SpanStore(result.store) as store:
+    with SpanStore(result.store, is_read_only=True) as store:
         trace_id = result.trace_id or store.latest_trace_id()
         if trace_id is None:
             return []

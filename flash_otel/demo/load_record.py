@@ -61,7 +61,7 @@ def _spans(name: str, changes: dict[str, str | None]) -> list[SpanRecord]:
             on_progress=lambda sentence: print(f"{name}: {sentence}", file=sys.stderr),  # noqa: T201 - a script's progress
         )
         join_worker_log(result.store, result.worker_log)
-        with SpanStore(result.store) as store:
+        with SpanStore(result.store, is_read_only=True) as store:
             return [_without_machine(one, folder) for one in store.spans()]
 
 

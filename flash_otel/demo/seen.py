@@ -46,7 +46,7 @@ def _otlp_file(left: Left, folder: Path) -> Path:
     from flash_otel.otlp.decode import encode
     from flash_otel.store.store import SpanStore
 
-    with SpanStore(left.store) as store:
+    with SpanStore(left.store, is_read_only=True) as store:
         records = list(store.spans())
     for log in left.worker_logs:
         records += worker_spans(log)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
-from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.doctor.checks import NOTE, OK, PROBLEM, UNKNOWN, Check
 from flash_otel.store import paths
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -68,8 +67,12 @@ def _file(path: Path) -> Iterator[Check]:
 
 
 def _content(path: Path) -> Iterator[Check]:
+    from flash_otel.store.errors import translated
+    from flash_otel.store.store import SpanStore, StoreError
+
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        with SpanStore(path, is_read_only=True) as opened, translated(path):
+            database = opened.connection
             (answer,) = database.execute("PRAGMA quick_check(1)").fetchone()
             if answer != "ok":
                 said = f"the store is damaged: {answer}"
@@ -81,7 +84,7 @@ def _content(path: Path) -> Iterator[Check]:
             (spans,) = database.execute("SELECT count(*) FROM spans").fetchone()
             yield Check("store_integrity", OK, f"the store is whole and holds {spans} spans")
             yield from _waiting(database)
-    except sqlite3.Error as error:
+    except StoreError as error:
         yield Check("store_integrity", UNKNOWN, f"the store cannot be read now: {error}")
 
 

@@ -1,10 +1,12 @@
-"""What can go wrong with the store, told apart by what to do about it.
+"""Errors of the store, one class for each way to handle them.
 
-- `StoreError`: this file cannot be used; the message says why and what to do.
+- `StoreError`: this file cannot be used; the message gives the cause and a remedy.
   - `StoreCorruptError`: the file is damaged; a fresh one beside it can be used.
-  - `StoreBusyError`: another process holds it; a later attempt can succeed.
+  - `StoreBusyError`: another process holds the lock; a later attempt can succeed.
   - `StoreDiskError`: the disk is full or fails; a later attempt can succeed.
-  - `StoreNewerError`: a newer flash_otel made it, and can take in what waits beside it.
+  - `StoreNewerError`: a newer flash_otel made the file; that version can take in what is set
+    aside beside it.
+  - `StoreOutdatedError`: an older flash_otel made the file; opened for writing, it is migrated.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ class StoreError(Exception):
 
 
 class StoreCorruptError(StoreError):
-    """The file is damaged or is no database."""
+    """The file is damaged or not a database."""
 
 
 class StoreBusyError(StoreError):
@@ -45,7 +47,12 @@ class StoreNewerError(StoreError):
     transient: ClassVar[bool] = True
 
 
-# SQLite's result codes as texts (sqlite.org/rescode.html): Python 3.10 gives no numbers.
+class StoreOutdatedError(StoreError):
+    """The file must be migrated before it can be read."""
+
+
+# Matched by text, because Python 3.10 does not expose SQLite's result codes
+# (sqlite.org/rescode.html).
 _BY_TEXT: Final[tuple[tuple[str, type[StoreError]], ...]] = (
     ("locked", StoreBusyError),
     ("busy", StoreBusyError),
@@ -59,7 +66,7 @@ _BY_TEXT: Final[tuple[tuple[str, type[StoreError]], ...]] = (
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the file system raise inside the block into `StoreError`s."""
+    """Raise errors of SQLite and of the file system inside the block as `StoreError`s."""
     import sqlite3
 
     try:

@@ -1,8 +1,8 @@
-"""What waits beside a store that takes nothing now: OTLP JSON files that the next run takes in.
+"""Spans set aside beside a store that takes none: OTLP JSON files that the next run takes in.
 
-Only a process that ends while the store is locked, or is of a newer version, leaves one. It is
-private like the store, complete or absent (renamed when it is written), and taken in once: a span
-is unique in the store by its ids.
+A process leaves such a file only if it ends while the store is locked or of a newer version. The
+file is private like the store and appears complete, since it is renamed after it is written.
+Taking it in twice does no harm: a span is unique in the store by its ids.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-from contextlib import suppress
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
@@ -26,13 +25,13 @@ if TYPE_CHECKING:
 
 SUFFIX: Final = ".unstored"
 
-# Where nobody ever takes them in, the disk must not fill.
+# Limits the disk space if no run ever takes the files in.
 _MOST_FILES: Final = 1_000
 _MODE: Final = 0o600
 
 
 def keep(path: Path, records: Sequence[SpanRecord]) -> bool:
-    """Write records beside the store whose first file is `path`; tell whether they are there."""
+    """Write records beside the store whose first file is `path`; return True on success."""
     from flash_otel.otlp.decode import encode
 
     if sum(1 for _ in waiting(path)) >= _MOST_FILES:
@@ -53,17 +52,21 @@ def keep(path: Path, records: Sequence[SpanRecord]) -> bool:
 def waiting(path: Path) -> Iterator[Path]:
     """Yield the files beside the store whose first file is `path`, the oldest first."""
     try:
-        found = [one for one in path.parent.iterdir() if _is_spool(one, path)]
-        yield from sorted(found, key=lambda one: (one.stat().st_mtime_ns, one.name))
+        found = [
+            file
+            for file in path.parent.iterdir()
+            if file.suffix == SUFFIX and file.name.startswith(f"{path.name}-")
+        ]
+        yield from sorted(found, key=lambda file: (file.stat().st_mtime_ns, file.name))
     except OSError:
         return
 
 
 def adopt(store: SpanStore, path: Path) -> None:
-    """Store what waits beside `path`, and delete it there.
+    """Store the spans that wait beside `path`, and delete their files.
 
     Raises:
-        StoreError: The store takes nothing; everything still waits.
+        StoreError: The store cannot be written to; the files stay.
     """
     for file in waiting(path):
         try:
@@ -74,28 +77,18 @@ def adopt(store: SpanStore, path: Path) -> None:
         except OSError:
             logger.debug("flash_otel: %s cannot be read", file, exc_info=True)
         except Exception:
-            # Not what `keep` has written: left as it is, for a person to look at.
+            # Not written by `keep`: the file stays for a person to look at.
             swallowed("taking in spans from beside the store")
 
 
-def adopt_if_possible(store: SpanStore, path: Path) -> None:
-    """Do the same for somebody who only reads: what the store does not take goes on waiting."""
-    with suppress(StoreError):
-        adopt(store, path)
-
-
-def _is_spool(file: Path, path: Path) -> bool:
-    return file.suffix == SUFFIX and file.name.startswith(f"{path.name}-")
-
-
 def _read(file: Path) -> list[SpanRecord]:
-    """Read a file that is ours; one that somebody else could have planted raises `OSError`."""
+    """Read a file; one that another user could have planted raises `OSError`."""
     from flash_otel.otlp.decode import decode
 
     opened = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     with os.fdopen(opened, encoding="utf-8") as stream:
         found = os.fstat(opened)
-        foreign = hasattr(os, "geteuid") and found.st_uid != os.geteuid()
-        if foreign or not stat.S_ISREG(found.st_mode):
-            raise PermissionError(f"{file} is no file of this user's")
+        is_foreign = hasattr(os, "geteuid") and found.st_uid != os.geteuid()
+        if is_foreign or not stat.S_ISREG(found.st_mode):
+            raise PermissionError(f"{file} does not belong to this user or is not a regular file")
         return list(decode(json.load(stream)))

@@ -1,7 +1,7 @@
-"""Where the store lies, who may read it, and which file is next when one is damaged.
+"""Where the store lies, who may read it, and which file is next if one is damaged.
 
-Spans tell what a person deploys: the folder and the file are their owner's alone, and a file that
-somebody else could have planted (a symbolic link, a foreign owner) is refused.
+Spans reveal what a person deploys: folder and file are private to their owner. A file that another
+user could have planted (a symbolic link, a foreign owner) is refused.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _FOLDER_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
 _OTHERS: Final = 0o077
 _MOST_DAMAGED: Final = 100
-# What SQLite reads and writes beside the file; it would take over what somebody planted there.
-_BESIDE: Final = ("-wal", "-shm", "-journal")
+# The files beside a database that SQLite trusts as much as the database itself
+# (sqlite.org/tempfiles.html).
+_COMPANIONS: Final = ("-wal", "-shm", "-journal")
 
 
 def default_path() -> Path:
-    """Return FLASH_OTEL_STORE where it names a path, else `spans.db` in the user's state folder.
+    """Return the path in FLASH_OTEL_STORE, or else `spans.db` in the user's state folder.
 
-    Whether the store is switched off (`FLASH_OTEL_STORE=off`) is `is_off`'s to say: what was
-    recorded before can still be read.
+    FLASH_OTEL_STORE=off (see `is_off`) yields the default file: earlier recordings stay readable.
     """
     named = os.environ.get(ENVIRONMENT_VARIABLE, "").strip()
     if named and not is_off():
@@ -48,17 +48,17 @@ def state_folder() -> Path:
 
 
 def is_off() -> bool:
-    """Tell whether FLASH_OTEL_STORE switches the store off."""
+    """Return True if FLASH_OTEL_STORE switches the store off."""
     return os.environ.get(ENVIRONMENT_VARIABLE, "").strip().lower() in _OFF
 
 
 def numbered(path: Path, number: int) -> Path:
-    """Return the file that stands in for `path` after `number` damaged ones (0 is `path`)."""
+    """Return the file that replaces `path` after `number` damaged files (0 is `path`)."""
     return path if number == 0 else path.with_name(f"{path.stem}.{number}{path.suffix}")
 
 
 def numbers(path: Path) -> list[int]:
-    """Return the numbers of the files of this store that exist, the newest first."""
+    """Return the numbers of the existing files of this store, the newest first."""
     prefix, suffix = f"{path.stem}.", path.suffix
     found = {0} if os.path.lexists(path) else set()
     for name in _names(path.parent):
@@ -69,7 +69,7 @@ def numbers(path: Path) -> list[int]:
 
 
 def files_to_write(path: Path, damaged: Path | None = None) -> Iterator[Path]:
-    """Yield the file to write to, and after it those to try where it turns out to be damaged.
+    """Yield the file to write to, then those to try if it turns out to be damaged.
 
     Args:
         path: The store's first file, such as `spans.db`.
@@ -84,11 +84,11 @@ def files_to_write(path: Path, damaged: Path | None = None) -> Iterator[Path]:
 
 
 def prepare(path: Path) -> None:
-    """Make the folder and an empty file where they are missing, and see that both are safe.
+    """Create the folder and an empty file if they are missing; make sure that both are private.
 
     Raises:
-        StoreError: The file is a symbolic link, no regular file, or somebody else's.
-        OSError: The folder or the file cannot be made.
+        StoreError: The file is a symbolic link, not a regular file, or belongs to another user.
+        OSError: The folder or the file cannot be created.
     """
     if not path.parent.is_dir():
         path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
@@ -97,17 +97,29 @@ def prepare(path: Path) -> None:
     _refuse_foreign_folder(path.parent)
     if not os.path.lexists(path):
         _create(path)
-    _refuse_unsafe_file(path)
-    for suffix in _BESIDE:
-        beside = path.with_name(path.name + suffix)
-        if os.path.lexists(beside):
-            _refuse_unsafe_file(beside)
+    refuse_unsafe(path)
     _tighten(path, _FILE_MODE)
+
+
+def refuse_unsafe(path: Path) -> None:
+    """Refuse a store that another user could have planted.
+
+    Raises:
+        StoreError: A file of the store is a symbolic link, not a regular file, or belongs to
+            another user; so does the folder.
+        OSError: The file or its folder is missing.
+    """
+    _refuse_foreign_folder(path.parent)
+    _refuse_unsafe_file(path)
+    for suffix in _COMPANIONS:
+        companion = path.with_name(path.name + suffix)
+        if os.path.lexists(companion):
+            _refuse_unsafe_file(companion)
 
 
 def _names(folder: Path) -> list[str]:
     try:
-        return [one.name for one in folder.iterdir()]
+        return [path.name for path in folder.iterdir()]
     except OSError:
         return []
 
@@ -132,7 +144,7 @@ def _refuse_unsafe_file(path: Path) -> None:
     if stat.S_ISLNK(found.st_mode):
         raise StoreError(f"{path} is a symbolic link: the span store does not follow it")
     if not stat.S_ISREG(found.st_mode):
-        raise StoreError(f"{path} is no regular file: the span store cannot be kept there")
+        raise StoreError(f"{path} is not a regular file: the span store cannot be kept there")
     if _is_foreign(found):
         raise StoreError(f"{path} belongs to another user: the span store does not use it")
 

@@ -1,19 +1,20 @@
-"""A record as a row of the store, and back.
+"""Span records as rows of the store, and back.
 
-Attributes, events and links are JSON texts that SQLite's own JSON functions can read, so numbers
-that JSON does not know (NaN, infinities) are kept as their names. Rows are read defensively: a
-person may have edited them.
+Attributes, events and links are JSON texts that SQLite's JSON functions can read; floats that JSON
+lacks (NaN, infinities) are stored as their names. Reading tolerates rows that a person has edited.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from flash_otel import semconv
 from flash_otel.records import Attributes, Event, Link, SpanRecord
+from flash_otel.runtime.guard import swallowed
 
 _COLUMNS: Final = (
     "trace_id", "span_id", "parent_span_id", "name", "kind", "start_ns", "end_ns", "status",
@@ -22,18 +23,18 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _UPDATED: Final = _COLUMNS[2:]
 
-# A row whose key is stored already is left out. Nearly no row is, and an upsert of all of them
-# takes two and a half times as long (24 against 10 us a row): SQLite keeps a journal per statement
-# for one that may change rows.
 _INSERT: Final = (
     f"INSERT INTO spans ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608 - constants only
     "ON CONFLICT (trace_id, span_id) DO "
 )
-INSERT_NEW: Final = f"{_INSERT}NOTHING"
+# Nearly all rows are new. Upserting all of them takes two and a half times as long (24 against
+# 10 us a row), because SQLite keeps a statement journal for an upsert that may change rows
+# (sqlite.org/tempfiles.html, 2.3).
+_INSERT_NEW: Final = f"{_INSERT}NOTHING"
 
-# A finished row replaces a started one, never the reverse; the same one twice changes nothing.
-# Its new id puts it last: who reads in the order of ids has not seen its end yet.
-UPSERT: Final = (
+# A finished row replaces a started one, never the reverse; a repeated one changes nothing. The new
+# id puts it last, because readers that go by ids may have passed the old one already.
+_UPSERT: Final = (
     f"{_INSERT}UPDATE SET id = (SELECT max(id) + 1 FROM spans), "  # noqa: S608 - constants only
     f"{', '.join(f'{name} = excluded.{name}' for name in _UPDATED)} "
     "WHERE spans.end_ns IS NULL AND excluded.end_ns IS NOT NULL"
@@ -45,40 +46,42 @@ SELECT: Final = (
     "FROM spans LEFT JOIN resources ON resources.id = resource_id "
 )
 
-Row = tuple[Any, ...]
+_LARGEST: Final = 2**63 - 1
+
+# Raised by binding a value, or by a column's constraint, if a value cannot be stored.
+_UNSTORABLE: Final = (
+    ValueError,
+    OverflowError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+
+_Row = tuple[Any, ...]
 
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def to_row(record: SpanRecord, resource_id: int) -> Row:
-    """Return the values of `UPSERT` for a record."""
-    attributes = record.attributes
-    return (
-        record.trace_id,
-        record.span_id,
-        record.parent_span_id,
-        record.name,
-        record.kind,
-        record.start_ns,
-        record.end_ns,
-        record.status,
-        record.status_message,
-        _text(attributes.get(semconv.APP_NAME)),
-        _text(attributes.get(semconv.ENVIRONMENT_ID)),
-        _text(attributes.get(semconv.ENVIRONMENT_NAME)),
-        _text(attributes.get(semconv.BUILD_ID)),
-        dumps(attributes),
-        dumps([_event(one) for one in record.events]) if record.events else "[]",
-        dumps([_link(one) for one in record.links]) if record.links else "[]",
-        record.trace_state,
-        record.sampled,
-        record.scope_name,
-        record.scope_version,
-        resource_id,
+def insert(connection: sqlite3.Connection, batch: list[SpanRecord]) -> None:
+    """Insert spans, their resources and their links, within the caller's transaction."""
+    resources = _insert_resources(connection, batch)
+    rows = [_to_row(record, resources[id(record.resource)]) for record in batch]
+    try:
+        if connection.executemany(_INSERT_NEW, rows).rowcount < len(rows):
+            connection.executemany(_UPSERT, rows)
+    except _UNSTORABLE:
+        _insert_singly(connection, rows)
+    links = [(trace, *record.key) for record in batch for trace in _linked_traces(record)]
+    if not links:
+        return
+    connection.executemany(
+        "INSERT OR IGNORE INTO span_links (linked_trace_id, span) "
+        "SELECT ?, id FROM spans WHERE trace_id = ? AND span_id = ?",
+        [_scrubbed(link) for link in links],
     )
 
 
-def from_row(row: Row) -> SpanRecord:
+def from_row(row: _Row) -> SpanRecord:
     """Return the record of a row of `SELECT`."""
     *head, attributes, events, links, trace_state, sampled, scope, version, resource = row
     fields = (
@@ -95,8 +98,69 @@ def from_row(row: Row) -> SpanRecord:
     return SpanRecord(*fields)
 
 
-def linked_traces(record: SpanRecord) -> set[str]:
-    """Return the other traces that a span points to, by a link or by a mirrored one."""
+def _to_row(record: SpanRecord, resource_id: int) -> _Row:
+    attributes = record.attributes
+    return (
+        record.trace_id,
+        record.span_id,
+        record.parent_span_id,
+        record.name,
+        record.kind,
+        record.start_ns,
+        record.end_ns,
+        record.status,
+        record.status_message,
+        _text(attributes.get(semconv.APP_NAME)),
+        _text(attributes.get(semconv.ENVIRONMENT_ID)),
+        _text(attributes.get(semconv.ENVIRONMENT_NAME)),
+        _text(attributes.get(semconv.BUILD_ID)),
+        _dumps(attributes),
+        _dumps([_from_event(event) for event in record.events]) if record.events else "[]",
+        _dumps([_from_link(link) for link in record.links]) if record.links else "[]",
+        record.trace_state,
+        record.sampled,
+        record.scope_name,
+        record.scope_version,
+        resource_id,
+    )
+
+
+def _insert_singly(connection: sqlite3.Connection, rows: list[_Row]) -> None:
+    """Insert the rows that can be stored: an impossible value must not cost the other spans."""
+    for row in rows:
+        try:
+            connection.execute(_UPSERT, _scrubbed(row))
+        except _UNSTORABLE:
+            swallowed("store row")
+
+
+def _insert_resources(connection: sqlite3.Connection, batch: list[SpanRecord]) -> dict[int, int]:
+    """Insert the resources of a batch; return each row id by the identity of the mapping."""
+    texts: dict[int, str] = {}
+    latest: dict[str, int] = {}
+    for record in batch:
+        key = id(record.resource)
+        text = texts.get(key)
+        if text is None:
+            text = texts[key] = _scrubbed((_dumps(record.resource),))[0]
+        latest[text] = max(latest.get(text, 0), min(record.start_ns, _LARGEST))
+    ids = {text: _insert_resource(connection, text, start_ns) for text, start_ns in latest.items()}
+    return {key: ids[text] for key, text in texts.items()}
+
+
+def _insert_resource(connection: sqlite3.Connection, text: str, last_start_ns: int) -> int:
+    connection.execute(
+        "INSERT INTO resources (attributes, last_start_ns) VALUES (?, ?) "
+        "ON CONFLICT (attributes) DO UPDATE "
+        "SET last_start_ns = max(last_start_ns, excluded.last_start_ns)",
+        (text, last_start_ns),
+    )
+    query = "SELECT id FROM resources WHERE attributes = ?"
+    return int(connection.execute(query, (text,)).fetchone()[0])
+
+
+def _linked_traces(record: SpanRecord) -> set[str]:
+    """Return the other traces that a span refers to, by a link or by the mirroring attribute."""
     found = {link.trace_id for link in record.links}
     mirrored = record.attributes.get(semconv.DEPLOY_TRACE_ID)
     if isinstance(mirrored, str):
@@ -105,29 +169,28 @@ def linked_traces(record: SpanRecord) -> set[str]:
     return found
 
 
-def dumps(value: object) -> str:
-    """Return compact JSON that a UTF-8 database can hold."""
-    try:
-        return _encoder.encode(value)
-    except (ValueError, TypeError):
-        return _encoder.encode(_sound(value))
-
-
-def scrubbed(row: Row) -> Row:
-    """Return a row whose texts are valid UTF-8: a lone surrogate cannot be stored."""
+def _scrubbed(row: _Row) -> _Row:
+    """Return a row whose texts are valid UTF-8: SQLite cannot store a lone surrogate."""
     return tuple(
         value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
         for value in row
     )
 
 
-def _sound(value: object) -> object:
+def _dumps(value: object) -> str:
+    try:
+        return _encoder.encode(value)
+    except (ValueError, TypeError):
+        return _encoder.encode(_encodable(value))
+
+
+def _encodable(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key): _sound(one) for key, one in value.items()}
+        return {str(key): _encodable(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_sound(one) for one in value]
+        return [_encodable(item) for item in value]
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
@@ -135,11 +198,11 @@ def _text(value: object) -> str | None:
     return value if value is None or isinstance(value, str) else str(value)
 
 
-def _event(event: Event) -> dict[str, object]:
+def _from_event(event: Event) -> dict[str, object]:
     return {"name": event.name, "time_ns": event.time_ns, "attributes": event.attributes}
 
 
-def _link(link: Link) -> dict[str, object]:
+def _from_link(link: Link) -> dict[str, object]:
     return {
         "trace_id": link.trace_id,
         "span_id": link.span_id,
@@ -152,29 +215,29 @@ def _attributes(value: object) -> Attributes:
     if not isinstance(found, dict):
         return {}
     return {
-        key: tuple(one) if isinstance(one, list) else one
-        for key, one in found.items()
-        if isinstance(one, str | int | float | list)
+        key: tuple(item) if isinstance(item, list) else item
+        for key, item in found.items()
+        if isinstance(item, str | int | float | list)
     }
 
 
 def _events(text: object) -> Iterator[Event]:
-    for one in _objects(text):
-        name, time_ns = one.get("name"), one.get("time_ns")
+    for event in _objects(text):
+        name, time_ns = event.get("name"), event.get("time_ns")
         if isinstance(name, str) and isinstance(time_ns, int):
-            yield Event(name, time_ns, _attributes(one.get("attributes")))
+            yield Event(name, time_ns, _attributes(event.get("attributes")))
 
 
 def _links(text: object) -> Iterator[Link]:
-    for one in _objects(text):
-        trace_id, span_id = one.get("trace_id"), one.get("span_id")
+    for link in _objects(text):
+        trace_id, span_id = link.get("trace_id"), link.get("span_id")
         if isinstance(trace_id, str) and isinstance(span_id, str):
-            yield Link(trace_id, span_id, _attributes(one.get("attributes")))
+            yield Link(trace_id, span_id, _attributes(link.get("attributes")))
 
 
 def _objects(text: object) -> list[dict[str, Any]]:
     found = _loads(text)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def _loads(text: object) -> object:

@@ -1,36 +1,44 @@
-"""The database of the store: its tables, its versions, and how a connection to it is opened.
+"""The tables of the store, their versions, and the connections to them.
 
-`PRAGMA application_id` says that a file is ours and `PRAGMA user_version` which version it has.
-An older one is brought up to date step by step in one transaction; a newer one is left alone.
+`PRAGMA application_id` marks a file as a store of flash_otel; `PRAGMA user_version` holds its
+version. Older files are migrated step by step in one transaction; newer ones are refused.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.store.errors import StoreError, StoreNewerError, translated
+from flash_otel.store.errors import (
+    StoreError,
+    StoreNewerError,
+    StoreOutdatedError,
+    translated,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 APPLICATION_ID: Final = 0x464F5445  # "FOTE"
 
-# Committed data survives the death of the process with NORMAL; only a power cut may cost the last.
+_CHECK_BUSY_MS: Final = 5_000
+
 _SETTINGS: Final = (
     "PRAGMA journal_mode = WAL",
+    # In WAL mode, NORMAL survives the death of the process; a power cut may cost the last commits
+    # (sqlite.org/pragma.html#pragma_synchronous).
     "PRAGMA synchronous = NORMAL",
     f"PRAGMA journal_size_limit = {16 * 2**20}",
-    # In pages of 4 KiB: as much as the journal may keep. Each checkpoint waits for the disk, and
-    # writes pages of the indices that the next one writes again.
+    # In pages of 4 KiB, as large as the journal may stay. Each checkpoint waits for the disk and
+    # rewrites index pages that the next one rewrites again.
     "PRAGMA wal_autocheckpoint = 4096",
 )
 
 _V1: Final = (
-    # Every span of a process has the same resource: it is written once, not with each of them.
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    # All spans of a process share one resource, so it is stored once.
     """CREATE TABLE resources (
         id INTEGER PRIMARY KEY,
         attributes TEXT NOT NULL UNIQUE,
@@ -60,6 +68,8 @@ _V1: Final = (
         scope_version TEXT NOT NULL,
         resource_id INTEGER NOT NULL REFERENCES resources (id)
     )""",
+    # Every insert pays for each index: there is none by name, build or sampling, because no query
+    # of flash_otel filters by these alone.
     "CREATE UNIQUE INDEX spans_key ON spans (trace_id, span_id)",
     "CREATE INDEX spans_start ON spans (start_ns)",
     (
@@ -70,9 +80,6 @@ _V1: Final = (
         "CREATE INDEX spans_environment_name ON spans (environment_name, start_ns) "
         "WHERE environment_name IS NOT NULL"
     ),
-    "CREATE INDEX spans_build_id ON spans (build_id, start_ns) WHERE build_id IS NOT NULL",
-    "CREATE INDEX spans_name ON spans (name, start_ns)",
-    "CREATE INDEX spans_unsampled ON spans (start_ns) WHERE sampled = 0",
     """CREATE VIEW readable AS SELECT
         strftime('%Y-%m-%dT%H:%M:%fZ', start_ns / 1e9, 'unixepoch') AS started,
         (end_ns - start_ns) / 1e6 AS duration_ms,
@@ -80,43 +87,23 @@ _V1: Final = (
         spans.attributes, events, links, resources.attributes AS resource,
         trace_id, span_id, parent_span_id, kind, sampled
         FROM spans JOIN resources ON resources.id = resource_id""",
-)
-
-_V2: Final = (
-    # Which spans point to a trace: a worker's read names its deployment by link and by attribute.
+    # Spans that refer to a trace: a worker's read refers to its deployment by link and attribute.
     """CREATE TABLE span_links (
         linked_trace_id TEXT NOT NULL,
         span INTEGER NOT NULL REFERENCES spans (id),
         PRIMARY KEY (linked_trace_id, span)
     ) WITHOUT ROWID""",
     "CREATE INDEX span_links_span ON span_links (span)",
-    # Enforced foreign keys would cascade as well, and cost each insert two thirds more.
+    # Enforced foreign keys would cascade, too, but make each insert two thirds more expensive.
     """CREATE TRIGGER span_deleted AFTER DELETE ON spans BEGIN
         DELETE FROM span_links WHERE span = old.id;
     END""",
-)
-
-
-def _fill_links(connection: sqlite3.Connection) -> None:
-    rows = connection.execute("SELECT id, attributes, links FROM spans").fetchall()
-    connection.executemany(
-        "INSERT OR IGNORE INTO span_links (linked_trace_id, span) VALUES (?, ?)",
-        [(linked, span) for span, *texts in rows for linked in _linked(*texts)],
-    )
-
-
-def _linked(attributes: str, links: str) -> Iterator[str]:
-    # As version 2 was written: a migration must not change when the code around it does.
-    try:
-        mirrored = json.loads(attributes).get("flash.deploy.trace_id")
-        found = [mirrored, *(link["trace_id"] for link in json.loads(links))]
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return
-    yield from (one for one in found if isinstance(one, str))
-
-
-_V3: Final = (
-    # Who gets the spans, and how far each of them is: ids grow in the order of ending.
+    # A span that was stored as started gets a new id when it ends; otherwise a delivery cursor
+    # that has passed the old id would skip it.
+    """CREATE TRIGGER span_ended AFTER UPDATE OF id ON spans BEGIN
+        UPDATE span_links SET span = new.id WHERE span = old.id;
+    END""",
+    # One delivery cursor per destination: span ids grow in the order in which spans end.
     """CREATE TABLE destinations (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
@@ -135,69 +122,65 @@ _V3: Final = (
         last INTEGER NOT NULL,
         reason TEXT NOT NULL
     )""",
-    # A span that was stored as started gets a new id when it ends, or cursors would pass it by.
-    """CREATE TRIGGER span_ended AFTER UPDATE OF id ON spans BEGIN
-        UPDATE span_links SET span = new.id WHERE span = old.id;
-    END""",
 )
 
-# Nobody asks by name or for what is unsampled: each index costs every insert.
-_V4: Final = ("DROP INDEX IF EXISTS spans_name", "DROP INDEX IF EXISTS spans_unsampled")
-
-_Step = str | Callable[[sqlite3.Connection], None]
-
-MIGRATIONS: Final[tuple[tuple[_Step, ...], ...]] = (
-    (f"PRAGMA application_id = {APPLICATION_ID}", *_V1),
-    (*_V2, _fill_links),
-    _V3,
-    _V4,
-)
+# The statements that lead to each version from the one before. A released entry never changes:
+# files of its version exist.
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_V1,)
 VERSION: Final = len(MIGRATIONS)
 
 
 def connect(path: Path, busy_ms: int) -> sqlite3.Connection:
-    """Open the database at `path`, creating or updating its tables.
+    """Open the database at `path` for writing, creating or migrating its tables.
 
     Args:
-        path: An existing file (an empty one is a new database).
+        path: An existing file; an empty one is a new database.
         busy_ms: How long to wait for another process's lock, in milliseconds.
 
     Raises:
-        StoreError: The file is not ours, is newer than this code, is damaged or locked.
+        StoreError: The file belongs to another program, has a newer version, is damaged or locked.
     """
     with translated(path):
-        # The writer's thread opens it; a fork closes it from the forking thread.
-        connection = sqlite3.connect(
-            path, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False
-        )
+        return _open(str(path), busy_ms, path, _prepare_for_writing)
+
+
+def connect_read_only(path: Path, busy_ms: int) -> sqlite3.Connection:
+    """Open the database at `path` without changing it.
+
+    Args:
+        path: An existing file.
+        busy_ms: How long to wait for another process's lock, in milliseconds.
+
+    Raises:
+        StoreOutdatedError: The file has an older version; `connect` migrates it.
+        StoreError: As `connect`; also if the file is missing or empty.
+    """
+    # Only a URI can open a file without creating it (sqlite.org/uri.html).
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with translated(path):
         try:
-            _set_up(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            return _open(uri, busy_ms, path, _require_current)
+        except sqlite3.OperationalError as error:
+            if not _lacks_shared_memory(error, path):
+                raise
+            return _open(f"{uri}&immutable=1", busy_ms, path, _require_current)
 
 
-def check(path: Path) -> bool:
-    """Tell, without changing anything, whether there is a store at `path` that can be read."""
+def is_readable(path: Path) -> bool:
+    """Return True if `path` is a store of this version or an older one."""
     try:
-        # Through a URI, as only there a file can be opened without being created.
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    except sqlite3.Error:
+        with closing(connect_read_only(path, _CHECK_BUSY_MS)) as connection, translated(path):
+            connection.execute("SELECT id FROM spans LIMIT 1").fetchall()
+    except StoreOutdatedError:
+        return True
+    except StoreError:
         return False
-    try:
-        _refuse_others(connection, path)
-        connection.execute("SELECT id FROM spans LIMIT 1").fetchall()
-    except (sqlite3.Error, StoreError):
-        return False
-    finally:
-        connection.close()
     return True
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Run the block in one write transaction; undo all of it if anything raises."""
+    """Run the block in one write transaction; roll it back if anything raises."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -208,37 +191,82 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _set_up(connection: sqlite3.Connection, path: Path) -> None:
-    _refuse_others(connection, path)
-    if _pragma(connection, "user_version") == 0:
-        # Has an effect only before the first table, and none any more once WAL is on.
+def _open(
+    database: str,
+    busy_ms: int,
+    path: Path,
+    set_up: Callable[[sqlite3.Connection, Path], None],
+) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        database,
+        timeout=busy_ms / 1000,
+        isolation_level=None,
+        # The writer's thread opens it, but the thread that forks closes it.
+        check_same_thread=False,
+        uri=database.startswith("file:"),
+    )
+    try:
+        set_up(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare_for_writing(connection: sqlite3.Connection, path: Path) -> None:
+    version = _refuse_unknown(connection, path)
+    if version == 0:
+        # Takes effect only before the first table, and before WAL is on
+        # (sqlite.org/pragma.html#pragma_auto_vacuum).
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     for setting in _SETTINGS:
         connection.execute(setting)
-    if _pragma(connection, "user_version") < VERSION:
+    if version < VERSION:
         _migrate(connection, path)
 
 
-def _refuse_others(connection: sqlite3.Connection, path: Path) -> None:
+def _require_current(connection: sqlite3.Connection, path: Path) -> None:
+    version = _refuse_unknown(connection, path)
+    if version == 0:
+        raise StoreError(f"{path} is empty")
+    if version < VERSION:
+        raise StoreOutdatedError(f"{path} has version {version}, older than {VERSION}")
+
+
+def _lacks_shared_memory(error: sqlite3.OperationalError, path: Path) -> bool:
+    """Return True if the database can be read as an immutable one only.
+
+    WAL mode needs `-shm`. Where it is missing and cannot be created, SQLite reads a database only
+    if that is declared immutable (sqlite.org/wal.html#readonly); it then ignores `-wal`, which
+    must therefore hold nothing.
+    """
+    if not any(text in str(error) for text in ("readonly database", "unable to open")):
+        return False
+    journal = path.with_name(f"{path.name}-wal")
+    return not journal.exists() or journal.stat().st_size == 0
+
+
+def _refuse_unknown(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of a store; refuse a newer one and another program's database."""
     version = _pragma(connection, "user_version")
-    ours = _pragma(connection, "application_id") == APPLICATION_ID
+    is_store = _pragma(connection, "application_id") == APPLICATION_ID
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if not ours and (version or tables):
-        raise StoreError(f"{path} is a database of another program: it is left alone")
+    if not is_store and (version or tables):
+        raise StoreError(f"{path} is the database of another program: it is left alone")
     if version > VERSION:
         raise StoreNewerError(
             f"{path} has version {version}, this flash_otel knows {VERSION}: upgrade flash-otel, "
             "or name another file in FLASH_OTEL_STORE"
         )
+    return version
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     with transaction(connection):
-        # Another process may have been faster: what counts is read under the lock.
-        _refuse_others(connection, path)
-        for version in range(_pragma(connection, "user_version"), VERSION):
-            for step in MIGRATIONS[version]:
-                connection.execute(step) if isinstance(step, str) else step(connection)
+        # Read again under the lock: another process may have migrated it meanwhile.
+        for version in range(_refuse_unknown(connection, path), VERSION):
+            for statement in MIGRATIONS[version]:
+                connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {version + 1}")
 
 

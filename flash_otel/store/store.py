@@ -1,25 +1,37 @@
-"""The embedded store of spans: one SQLite file, written by any number of processes.
+"""The embedded span store: one SQLite file that any number of processes write to.
 
-A person can look into it with `sqlite3`: `SELECT * FROM readable ORDER BY started DESC`.
+People can query it with `sqlite3`: `SELECT * FROM readable ORDER BY started DESC`.
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.store import retention, schema
-from flash_otel.store.errors import StoreCorruptError, StoreError, translated
-from flash_otel.store.insert import insert
-from flash_otel.store.paths import default_path, files_to_write, numbered, numbers, prepare
-from flash_otel.store.rows import SELECT, from_row
-from flash_otel.store.summary import TraceSummary, summary, trace_ids
+from flash_otel.store import overflow, retention, schema
+from flash_otel.store.errors import (
+    StoreCorruptError,
+    StoreError,
+    StoreOutdatedError,
+    translated,
+)
+from flash_otel.store.paths import (
+    default_path,
+    files_to_write,
+    numbered,
+    numbers,
+    prepare,
+    refuse_unsafe,
+)
+from flash_otel.store.rows import SELECT, from_row, insert
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from os import PathLike
     from types import TracebackType
 
@@ -34,37 +46,101 @@ __all__ = [
     "TraceSummary",
     "default_path",
     "newest",
+    "open_existing",
+    "open_for_reading",
     "open_for_writing",
 ]
 
 BUSY_MS: Final = 5_000
 BATCH: Final = 1_000
 
-_KEY_DIGITS: Final = frozenset("0123456789abcdef")
+_HEX_DIGITS: Final = frozenset("0123456789abcdef")
 _BY_ENVIRONMENT: Final = "(environment_id = ? OR environment_name = ?)"
 
 
-class SpanStore:
-    """The spans in one file; it is created where it is missing.
+@dataclass(frozen=True, slots=True)
+class TraceSummary:
+    """One line of `flash-otel traces`.
 
-    One thread at a time may use it. Every method raises `StoreError` where the file cannot be
+    Attributes:
+        trace_id: 32 lower-case hex digits.
+        root_name: Name of the root: the earliest span whose parent is not in the store.
+        start_ns: Start of the earliest span, in nanoseconds since the epoch.
+        end_ns: End of the latest span; None while a span is unfinished.
+        span_count: Number of spans in the store.
+        error_count: Number of failed spans among them.
+        status: The root's status: unset, ok or error.
+        app_name: Name of the Flash app, from the root or else from another span.
+        environment_id: Id of the environment, in the same way.
+        environment_name: Name of the environment, in the same way.
+        build_id: Id of the build, in the same way.
+        unfinished: Whether the store holds a span that has started but not ended.
+    """
+
+    trace_id: str
+    root_name: str
+    start_ns: int
+    end_ns: int | None
+    span_count: int
+    error_count: int
+    status: str
+    app_name: str | None
+    environment_id: str | None
+    environment_name: str | None
+    build_id: str | None
+    unfinished: bool
+
+
+_TOTALS: Final = """
+    SELECT min(start_ns), max(end_ns), count(*), sum(status = 'error'), sum(end_ns IS NULL),
+        max(app_name), max(environment_id), max(environment_name), max(build_id)
+    FROM spans WHERE trace_id = ?"""
+_ROOT: Final = """
+    SELECT name, status, app_name, environment_id, environment_name, build_id
+    FROM spans AS child WHERE trace_id = ? AND NOT EXISTS (
+        SELECT 1 FROM spans AS parent
+        WHERE parent.trace_id = child.trace_id AND parent.span_id = child.parent_span_id
+    ) ORDER BY start_ns, id LIMIT 1"""
+# The root of spans that are each other's parents: the earliest of them.
+_EARLIEST: Final = """
+    SELECT name, status, app_name, environment_id, environment_name, build_id
+    FROM spans WHERE trace_id = ? ORDER BY start_ns, id LIMIT 1"""
+
+
+class SpanStore:
+    """The spans in one file.
+
+    Only one thread at a time may use it. Every method raises `StoreError` if the file cannot be
     read or written.
 
     Args:
-        path: The database file.
+        path: The database file; created if it is missing, unless it is only read.
         busy_ms: How long to wait for another process's lock, in milliseconds.
+        is_read_only: Open an existing file without changing anything.
 
     Raises:
-        StoreError: The file cannot be used; the message says why.
+        StoreError: The file cannot be used; the message gives the cause.
     """
 
-    def __init__(self, path: str | PathLike[str], *, busy_ms: int = BUSY_MS) -> None:
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        busy_ms: int = BUSY_MS,
+        is_read_only: bool = False,
+    ) -> None:
         self.path = Path(path)
         with translated(self.path):
-            prepare(self.path)
-        self._connection = schema.connect(self.path, busy_ms)
-        with translated(self.path):
-            self._found = self._connection.execute("SELECT max(id) FROM spans").fetchone()[0]
+            refuse_unsafe(self.path) if is_read_only else prepare(self.path)
+        connect = schema.connect_read_only if is_read_only else schema.connect
+        self._connection = connect(self.path, busy_ms)
+        try:
+            with translated(self.path):
+                query = "SELECT max(id) FROM spans"
+                self._last_id = self._connection.execute(query).fetchone()[0]
+        except StoreError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -79,30 +155,30 @@ class SpanStore:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """The connection, for what is kept beside the spans (`forward_cursor`)."""
+        """The connection, for the tables beside the spans (`cursors`)."""
         return self._connection
 
     def close(self) -> None:
-        """Close the file; a closed store cannot be used any more."""
+        """Close the file; the store cannot be used afterwards."""
         self._connection.close()
 
     def write(self, records: Iterable[SpanRecord]) -> None:
-        """Keep records, each once: a finished one replaces a started one, never the reverse."""
+        """Store each record once: a finished span replaces a started one, never the reverse."""
         rest = iter(records)
         while batch := list(islice(rest, BATCH)):
             with translated(self.path), schema.transaction(self._connection):
                 insert(self._connection, batch)
 
     def trace(self, trace_id_prefix: str) -> list[SpanRecord]:
-        """Return the spans of a trace in the order of their start; none of an unknown one.
+        """Return the spans of a trace by start time; an empty list for an unknown trace.
 
         Args:
             trace_id_prefix: The trace id in hex, or enough first digits of it to be unique.
 
         Raises:
-            StoreError: Several traces begin so.
+            StoreError: Several traces begin with the prefix.
         """
-        trace_id = self._full(trace_id_prefix.strip().lower())
+        trace_id = self._full_trace_id(trace_id_prefix.strip().lower())
         if trace_id is None:
             return []
         return list(self._records("WHERE trace_id = ? ORDER BY start_ns, spans.id", trace_id))
@@ -110,47 +186,42 @@ class SpanStore:
     def traces(
         self, limit: int = 20, environment: str | None = None, since_ns: int | None = None
     ) -> list[TraceSummary]:
-        """Summarize the traces in which something began last, the newest first.
+        """Summarize the traces with the latest span starts, the newest first.
 
         Args:
-            limit: How many at most.
-            environment: Id or name of the environment that a trace must have to do with.
-            since_ns: Only traces in which a span began at or after this time, in nanoseconds
+            limit: Maximum number of traces.
+            environment: Id or name of an environment that a span of the trace names.
+            since_ns: Only traces with a span that started at or after this time, in nanoseconds
                 since the epoch.
         """
         where, values = _conditions(environment=environment, since_ns=since_ns)
         with translated(self.path):
-            found = trace_ids(self._connection, where, values, limit)
-            return [summary(self._connection, one) for one in found]
+            return [self._summary(trace_id) for trace_id in self._trace_ids(where, values, limit)]
 
     def latest_trace_id(self) -> str | None:
-        """Return the id of the trace in which a span began last, or None."""
+        """Return the id of the trace whose span started last, or None."""
         with translated(self.path):
-            return next(iter(trace_ids(self._connection, "", (), 1)), None)
+            return next(iter(self._trace_ids("", (), 1)), None)
 
     def spans(
         self,
         *,
         environment: str | None = None,
-        build_id: str | None = None,
         since_ns: int | None = None,
         until_ns: int | None = None,
     ) -> Iterator[SpanRecord]:
-        """Stream the spans that meet all conditions, in the order of their start.
+        """Stream the spans that meet all conditions, by start time.
 
         Args:
             environment: Id or name of an environment.
-            build_id: Id of a build.
             since_ns: Earliest start, in nanoseconds since the epoch.
-            until_ns: Start before this, in nanoseconds since the epoch.
+            until_ns: Start before this time, in nanoseconds since the epoch.
         """
-        where, values = _conditions(
-            environment=environment, build_id=build_id, since_ns=since_ns, until_ns=until_ns
-        )
+        where, values = _conditions(environment=environment, since_ns=since_ns, until_ns=until_ns)
         return self._records(f"{where} ORDER BY start_ns, spans.id", *values)
 
     def linked(self, trace_id: str) -> list[SpanRecord]:
-        """Return the spans of other traces that point to this one, by link or by attribute."""
+        """Return the spans of other traces that refer to this one, by link or by attribute."""
         where = "WHERE spans.id IN (SELECT span FROM span_links WHERE linked_trace_id = ?)"
         return list(self._records(f"{where} ORDER BY start_ns, spans.id", trace_id))
 
@@ -159,27 +230,26 @@ class SpanStore:
     ) -> int:
         """Delete what is older than `max_age_s` seconds or exceeds `max_bytes`, oldest first.
 
-        Age is counted back from the newest span that this store held when it was opened: what was
-        recorded last stays, even if nothing has been recorded since for a long time, and a clock
-        that runs ahead makes nothing old on its own word.
+        Age counts back from the newest span that the store held when it was opened: the last
+        recording stays however long ago it was made, and a fast clock alone cannot expire spans.
 
         Returns:
-            How many spans were deleted; one call deletes 10,000 at most, to be short.
+            Number of deleted spans; one call deletes at most 10,000, to stay short.
         """
         with translated(self.path):
             now_ns = time.time_ns()
             query = "SELECT max(start_ns) FROM spans WHERE start_ns <= ? AND id <= ?"
-            (latest_ns,) = self._connection.execute(query, (now_ns, self._found)).fetchone()
-            # Where everything is yet to come, the clock was set back: nothing is old then.
+            (latest_ns,) = self._connection.execute(query, (now_ns, self._last_id)).fetchone()
+            # If all spans are in the future, the clock was set back: then nothing is old.
             before_ns = None if latest_ns is None else latest_ns - int(max_age_s * 1e9)
             return retention.prune(
                 self._connection, before_ns=before_ns, now_ns=now_ns, max_bytes=max_bytes
             )
 
-    def _full(self, prefix: str) -> str | None:
-        if not prefix or not _KEY_DIGITS.issuperset(prefix):
+    def _full_trace_id(self, prefix: str) -> str | None:
+        if not prefix or not _HEX_DIGITS.issuperset(prefix):
             return None
-        # 'g' follows every hex digit: all ids that begin with the prefix lie below.
+        # 'g' follows every hex digit: all ids with this prefix lie below.
         query = (
             "SELECT DISTINCT trace_id FROM spans WHERE trace_id >= ? AND trace_id < ? "
             "ORDER BY trace_id LIMIT 2"
@@ -198,51 +268,149 @@ class SpanStore:
             for row in self._connection.execute(SELECT + rest, values):
                 yield from_row(row)
 
+    def _trace_ids(self, where: str, values: tuple[object, ...], limit: int) -> list[str]:
+        """Return the traces with the latest matching spans, the newest first.
+
+        Walks the index of starts from its end and stops at the limit: grouping all spans first
+        takes a second among a million.
+        """
+        found: dict[str, None] = {}
+        query = f"SELECT trace_id FROM spans {where} ORDER BY start_ns DESC, id DESC"  # noqa: S608 - `where` holds placeholders
+        rows = self._connection.execute(query, values)
+        for (trace_id,) in rows if limit > 0 else ():
+            found.setdefault(trace_id)
+            if len(found) >= limit:
+                break
+        rows.close()
+        return list(found)
+
+    def _summary(self, trace_id: str) -> TraceSummary:
+        execute = self._connection.execute
+        totals = execute(_TOTALS, (trace_id,)).fetchone()
+        root = execute(_ROOT, (trace_id,)).fetchone() or execute(_EARLIEST, (trace_id,)).fetchone()
+        start_ns, end_ns, spans, errors, unfinished, *anywhere = totals
+        name, status, *own = root
+        fields = (
+            trace_id,
+            name,
+            start_ns,
+            None if unfinished else end_ns,
+            spans,
+            errors,
+            status,
+            *(of_root or of_any for of_root, of_any in zip(own, anywhere, strict=True)),
+            bool(unfinished),
+        )
+        return TraceSummary(*fields)
+
 
 def newest(path: str | PathLike[str]) -> Path | None:
-    """Return the newest readable file of a store, or None where there is none.
+    """Return the newest readable file of a store, or None.
 
-    A writer that finds `spans.db` damaged leaves it and goes on in `spans.1.db`, and so on.
+    A writer that finds `spans.db` damaged leaves it and continues in `spans.1.db`, and so on.
     """
     files = (numbered(Path(path), number) for number in numbers(Path(path)))
-    return next((file for file in files if schema.check(file)), None)
+    return next((file for file in files if schema.is_readable(file)), None)
+
+
+def open_for_reading(path: str | PathLike[str], *, adopts: bool = True) -> SpanStore | None:
+    """Open the newest readable file of a store read-only; None if nothing was recorded yet.
+
+    Args:
+        path: The store's first file, such as `spans.db`.
+        adopts: First take in the spans that were set aside beside the store, if it can be
+            written to.
+
+    Raises:
+        StoreError: None of the store's files can be read; the error of the newest is raised.
+    """
+    problem: StoreError | None = None
+    for number in numbers(Path(path)):
+        try:
+            store = _open_read_only(numbered(Path(path), number))
+        except StoreError as error:
+            problem = problem or error
+            continue
+        if adopts and any(overflow.waiting(Path(path))):
+            with suppress(StoreError), SpanStore(store.path) as writable:
+                overflow.adopt(writable, Path(path))
+        return store
+    if problem is not None:
+        raise problem
+    return None
+
+
+def open_existing(
+    path: str | PathLike[str], prepare: Callable[[SpanStore], None]
+) -> SpanStore | None:
+    """Open the newest readable file of a store for writing; None if nothing was recorded yet.
+
+    Args:
+        path: The store's first file, such as `spans.db`.
+        prepare: Called with the store before it takes in the spans set aside beside it.
+
+    Raises:
+        StoreError: The store cannot be read or written.
+    """
+    readable = open_for_reading(path, adopts=False)
+    if readable is None:
+        return None
+    readable.close()
+    store = SpanStore(readable.path)
+    try:
+        prepare(store)
+        with suppress(StoreError):
+            overflow.adopt(store, Path(path))
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def open_for_writing(
     path: str | PathLike[str], *, busy_ms: int = BUSY_MS, damaged: Path | None = None
 ) -> SpanStore:
-    """Open the newest file of a store, or a fresh one beside it where that is damaged.
+    """Open the newest file of a store, or a fresh one beside it if that is damaged.
 
     Args:
         path: The store's first file, such as `spans.db`.
         busy_ms: How long to wait for another process's lock, in milliseconds.
-        damaged: A file of this store that turned out to be damaged while it was in use.
+        damaged: A file of this store that turned out to be damaged while in use.
 
     Raises:
         StoreError: No file can be used there.
     """
-    found: StoreError = StoreError(f"{path}: every file beside it is damaged")
+    problem = StoreError(f"{path}: every file beside it is damaged")
     for file in files_to_write(Path(path), damaged):
         try:
             return SpanStore(file, busy_ms=busy_ms)
         except StoreCorruptError as error:
-            found = error
-    raise found
+            problem = error
+    raise problem
+
+
+def _open_read_only(file: Path) -> SpanStore:
+    try:
+        return SpanStore(file, is_read_only=True)
+    except StoreOutdatedError:
+        SpanStore(file).close()
+        return SpanStore(file, is_read_only=True)
 
 
 def _conditions(
     *,
     environment: str | None = None,
-    build_id: str | None = None,
     since_ns: int | None = None,
     until_ns: int | None = None,
 ) -> tuple[str, tuple[object, ...]]:
-    asked: tuple[tuple[str, object, int], ...] = (
+    conditions: tuple[tuple[str, object, int], ...] = (
         (_BY_ENVIRONMENT, environment, 2),
-        ("build_id = ?", build_id, 1),
         ("start_ns >= ?", since_ns, 1),
         ("start_ns < ?", until_ns, 1),
     )
-    given = [(text, [value] * times) for text, value, times in asked if value is not None]
+    given = [(text, [value] * times) for text, value, times in conditions if value is not None]
     where = " AND ".join(text for text, _ in given)
-    return (f"WHERE {where}" if where else "", tuple(one for _, each in given for one in each))
+    return (
+        f"WHERE {where}" if where else "",
+        tuple(value for _, values in given for value in values),
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
@@ -51,15 +50,13 @@ class StoreSource:
             NothingFoundError: Nothing was recorded yet.
             SourceError: The store cannot be read.
         """
-        from flash_otel.store.overflow import adopt_if_possible
-        from flash_otel.store.store import SpanStore, StoreError, newest
+        from flash_otel.store.store import StoreError, open_for_reading
 
         try:
-            file = newest(self._path)
-            if file is None:
+            opened = open_for_reading(self._path)
+            if opened is None:
                 raise NothingFoundError(f"nothing is recorded in {self._path}")
-            with SpanStore(file) as store:
-                adopt_if_possible(store, Path(self._path))
+            with opened as store:
                 yield from self._placed(store, progress)
         except StoreError as error:
             raise SourceError(str(error)) from error

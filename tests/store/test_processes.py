@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from pipeline.processes import finished, running
+from store.processes import finished, running
 
 from flash_otel.store.store import SpanStore
 

@@ -5,9 +5,11 @@ import os
 import sqlite3
 import stat
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import permutations
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,10 +19,19 @@ from support.any_records import RECORDS
 
 from flash_otel.records import Event, Link, SpanRecord
 from flash_otel.store import schema
-from flash_otel.store.store import SpanStore, StoreCorruptError, StoreError, default_path, newest
+from flash_otel.store.store import (
+    SpanStore,
+    StoreCorruptError,
+    StoreError,
+    default_path,
+    newest,
+    open_for_reading,
+)
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+
+UNPRIVILEGED_USER = 12_345
 
 DEPLOY = "a" * 32
 READ = "b" * 32
@@ -155,14 +166,13 @@ def test_a_trace_without_a_root_has_a_name(path: Path) -> None:
         assert store.traces()[0].root_name == "flash.deploy"
 
 
-def test_spans_are_found_by_environment_build_and_time(path: Path) -> None:
+def test_spans_are_found_by_environment_and_time(path: Path) -> None:
     """Each condition narrows down, an environment by its id or its name."""
     with SpanStore(path) as store:
         store.write([ROOT, ACTIVATE, FETCH])
         assert list(store.spans(environment="env1")) == [ACTIVATE]
         assert list(store.spans(environment="prod")) == [ROOT]
-        assert list(store.spans(build_id="b1", environment="env2")) == []
-        assert list(store.spans(build_id="b1")) == [ACTIVATE]
+        assert list(store.spans(since_ns=3_000, environment="env1")) == []
         assert list(store.spans(since_ns=2_000, until_ns=20_000)) == [ACTIVATE]
 
 
@@ -170,7 +180,7 @@ def test_one_environment_is_found_by_index(path: Path) -> None:
     """Neither a search by environment nor one by trace scans the table."""
     with SpanStore(path) as store, closing(sqlite3.connect(path)) as plain:
         del store
-        for where in ("environment_id = ? OR environment_name = ?", "trace_id = ?", "build_id = ?"):
+        for where in ("environment_id = ? OR environment_name = ?", "trace_id = ?"):
             query = f"EXPLAIN QUERY PLAN SELECT * FROM spans WHERE {where}"  # noqa: S608 - constants
             plan = plain.execute(query, ["x"] * where.count("?")).fetchall()
             assert not [step for step in plan if "SCAN" in step[3]]
@@ -324,7 +334,7 @@ def test_a_file_planted_beside_it_is_refused(path: Path, suffix: str) -> None:
 def test_something_else_in_its_place_is_refused(path: Path) -> None:
     """A folder where the file should be is a clear error."""
     path.mkdir(parents=True)
-    with pytest.raises(StoreError, match="no regular file"):
+    with pytest.raises(StoreError, match="not a regular file"):
         SpanStore(path)
 
 
@@ -369,68 +379,181 @@ def test_a_database_of_another_program_is_left_alone(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-V1 = """
-CREATE TABLE resources (
-    id INTEGER PRIMARY KEY, attributes TEXT NOT NULL UNIQUE, last_start_ns INTEGER NOT NULL
-);
-CREATE TABLE spans (
-    id INTEGER PRIMARY KEY, trace_id TEXT NOT NULL, span_id TEXT NOT NULL, parent_span_id TEXT,
-    name TEXT NOT NULL, kind TEXT NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER,
-    status TEXT NOT NULL, status_message TEXT NOT NULL, app_name TEXT, environment_id TEXT,
-    environment_name TEXT, build_id TEXT, attributes TEXT NOT NULL, events TEXT NOT NULL,
-    links TEXT NOT NULL, trace_state TEXT NOT NULL, sampled INTEGER NOT NULL,
-    scope_name TEXT NOT NULL, scope_version TEXT NOT NULL,
-    resource_id INTEGER NOT NULL REFERENCES resources (id)
-);
-CREATE UNIQUE INDEX spans_key ON spans (trace_id, span_id);
-PRAGMA application_id = 1179604037;
-PRAGMA user_version = 1;
-INSERT INTO resources VALUES (1, '{"service.name":"flash-cli"}', 5);
-INSERT INTO spans VALUES (1, 'cccccccccccccccccccccccccccccccc', '5555555555555555', NULL,
-    'flash.runtime.fetch', 'internal', 5, 6, 'unset', '', NULL, 'env2', NULL, NULL,
-    '{"flash.deploy.trace_id":"dddddddddddddddddddddddddddddddd"}', '[]',
-    '[{"trace_id":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","span_id":"1111111111111111",
-       "attributes":{}}]', '', 1, 'flash_otel', '0.1', 1);
-INSERT INTO spans VALUES (2, 'cccccccccccccccccccccccccccccccc', '6666666666666666', NULL,
-    'edited', 'internal', 7, 8, 'unset', '', NULL, 'env2', NULL, NULL,
-    'broken', '[]', '[]', '', 1, 'flash_otel', '0.1', 1);
-"""
+def _add_version_2(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS[:1], statements))
+    monkeypatch.setattr(schema, "VERSION", 2)
 
 
-def _make_v1(path: Path) -> None:
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as plain:
-        plain.executescript(V1)
+@pytest.mark.parametrize("is_read_only", [True, False])
+def test_an_older_version_is_migrated(
+    path: Path, monkeypatch: pytest.MonkeyPatch, is_read_only: bool
+) -> None:
+    """A file of an earlier version keeps its spans and gets what the later version adds.
 
-
-def test_a_file_of_version_1_is_brought_up_to_date(path: Path) -> None:
-    """What version 1 recorded stays, and what version 2 added knows of it."""
-    _make_v1(path)
+    Readers do not migrate by themselves: the store is opened for writing first.
+    """
     with SpanStore(path) as store:
-        assert [one.span_id for one in store.linked(DEPLOY)] == ["5" * 16]
-        assert [one.span_id for one in store.linked("d" * 32)] == ["5" * 16]
-        assert [one.name for one in store.trace("c")] == ["flash.runtime.fetch", "edited"]
-        store.write([FETCH])
-        assert len(store.linked(DEPLOY)) == 2
-    with closing(sqlite3.connect(path)) as plain:
-        assert plain.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+        store.write([ROOT, FETCH])
+    _add_version_2(
+        monkeypatch,
+        "ALTER TABLE spans ADD COLUMN later TEXT NOT NULL DEFAULT 'new'",
+        "CREATE TABLE notes (text TEXT NOT NULL)",
+    )
+    assert newest(path) == path
+    store_or_none = open_for_reading(path) if is_read_only else SpanStore(path)
+    assert store_or_none is not None
+    with store_or_none as store:
+        assert list(store.spans()) == [ROOT, FETCH]
+        assert store.connection.execute("PRAGMA user_version").fetchone() == (2,)
+        later = store.connection.execute("SELECT DISTINCT later FROM spans").fetchall()
+        assert later == [("new",)]
+    with SpanStore(path) as again:
+        again.write([ACTIVATE])
+        assert again.connection.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+def test_a_new_file_has_the_newest_version(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fresh store passes through all migrations, in their order."""
+    _add_version_2(monkeypatch, "ALTER TABLE spans ADD COLUMN later TEXT")
+    with SpanStore(path) as store:
+        store.write([ROOT])
+        assert store.connection.execute("SELECT later FROM spans").fetchall() == [(None,)]
 
 
 def test_a_migration_that_fails_changes_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An update is whole or not at all: the old file still opens afterwards."""
-    _make_v1(path)
-    broken = (schema.MIGRATIONS[0], (*schema.MIGRATIONS[1], "SELECT nothing FROM it"))
+    """A migration is whole or not at all: the old file still opens afterwards."""
+    with SpanStore(path) as store:
+        store.write([ROOT, FETCH])
     with monkeypatch.context() as patched:
-        patched.setattr(schema, "MIGRATIONS", broken)
+        _add_version_2(patched, "CREATE TABLE notes (text TEXT)", "SELECT nothing FROM it")
         with pytest.raises(StoreError):
             SpanStore(path)
+        with pytest.raises(StoreError):
+            open_for_reading(path)
     with closing(sqlite3.connect(path)) as plain:
         assert plain.execute("PRAGMA user_version").fetchone() == (1,)
-        assert not plain.execute("SELECT 1 FROM sqlite_master WHERE name = 'span_links'").fetchall()
+        assert not plain.execute("SELECT 1 FROM sqlite_master WHERE name = 'notes'").fetchall()
     with SpanStore(path) as store:
-        assert len(store.trace("c")) == 2
+        assert list(store.spans()) == [ROOT, FETCH]
+
+
+def test_one_of_two_processes_migrates(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The version is read again under the lock: a migration runs once."""
+    SpanStore(path).close()
+    _add_version_2(monkeypatch, "CREATE TABLE notes (text TEXT)")
+    with closing(sqlite3.connect(path, isolation_level=None)) as slow:
+        SpanStore(path).close()
+        schema._migrate(slow, path)
+        assert slow.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+def _files(path: Path) -> dict[str, tuple[int, bytes]]:
+    """Return mode and content of the files of a store, without SQLite's shared memory."""
+    files = [file for file in path.parent.iterdir() if not file.name.endswith("-shm")]
+    return {file.name: (file.stat().st_mode, file.read_bytes()) for file in files}
+
+
+def test_reading_changes_nothing(path: Path) -> None:
+    """A store that is opened for reading keeps its bytes and modes, and takes no spans."""
+    assert open_for_reading(path) is None
+    assert not path.parent.exists()
+    with SpanStore(path) as store:
+        store.write([ROOT])
+    path.chmod(0o644)
+    before = _files(path)
+    opened = open_for_reading(path)
+    assert opened is not None
+    with opened as store:
+        assert list(store.spans()) == [ROOT]
+        with pytest.raises(StoreError, match="readonly"):
+            store.write([FETCH])
+        with pytest.raises(StoreError, match="readonly"):
+            store.prune(max_bytes=0)
+    after = _files(path)
+    assert after[path.name] == before[path.name]
+    assert all(content == b"" for name, (_, content) in after.items() if name != path.name)
+
+
+def test_a_reader_sees_what_others_write(path: Path) -> None:
+    """A store that is open for reading follows the writers of other connections."""
+    with SpanStore(path) as writer:
+        opened = open_for_reading(path)
+        assert opened is not None
+        with opened as reader:
+            assert list(reader.spans()) == []
+            writer.write([ROOT])
+            assert list(reader.spans()) == [ROOT]
+
+
+@contextmanager
+def _unprivileged(folder: Path) -> Iterator[None]:
+    """Act as the owner of a folder without write permission on it; root would have it anyway."""
+    is_root = os.geteuid() == 0
+    for path in (*folder.iterdir(), folder):
+        path.chmod(0o500 if path == folder else 0o400)
+        if is_root:
+            os.chown(path, UNPRIVILEGED_USER, -1)
+    if is_root:
+        os.seteuid(UNPRIVILEGED_USER)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        folder.chmod(0o700)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+def test_a_read_only_folder_can_be_read() -> None:
+    """Without permission to create even SQLite's own files, the store is read all the same."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "spans.db")
+        with SpanStore(path) as store:
+            store.write([ROOT])
+        assert [file.name for file in path.parent.iterdir()] == [path.name]
+        with _unprivileged(path.parent):
+            with pytest.raises(StoreError):
+                SpanStore(path)
+            opened = open_for_reading(path)
+            assert opened is not None
+            with opened as store:
+                assert list(store.spans()) == [ROOT]
+            assert newest(path) == path
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+def test_a_journal_that_cannot_be_read_is_not_ignored() -> None:
+    """A store whose last spans are in a journal that SQLite cannot read is not read without it."""
+    with TemporaryDirectory() as folder, TemporaryDirectory() as other:
+        path, copied = Path(folder, "spans.db"), Path(other, "spans.db")
+        with SpanStore(path) as store:
+            store.write([ROOT])
+            for suffix in ("", "-wal"):
+                copied.with_name(f"spans.db{suffix}").write_bytes(
+                    path.with_name(f"spans.db{suffix}").read_bytes()
+                )
+        with _unprivileged(copied.parent), pytest.raises(StoreError):
+            open_for_reading(copied)
+
+
+def test_the_first_error_is_reported(path: Path) -> None:
+    """If no file can be read, the error of the newest says why; a readable one is preferred."""
+    path.parent.mkdir()
+    path.write_bytes(b"not a database" * 100)
+    with pytest.raises(StoreCorruptError):
+        open_for_reading(path)
+    with SpanStore(path.with_name("spans.1.db")) as store:
+        store.write([ROOT])
+    path.with_name("spans.2.db").symlink_to(path.with_name("spans.1.db"))
+    opened = open_for_reading(path)
+    assert opened is not None
+    with opened as store:
+        assert store.path == path.with_name("spans.1.db")
+    path.with_name("spans.1.db").unlink()
+    with pytest.raises(StoreError, match="symbolic link"):
+        open_for_reading(path)
 
 
 def test_what_is_old_goes(path: Path) -> None:

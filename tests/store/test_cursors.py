@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from flash_otel.records import Link, SpanRecord
-from flash_otel.store import cursors, schema
+from flash_otel.store import cursors
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -131,23 +129,3 @@ def test_retention_never_gives_a_place_away_twice(store: SpanStore) -> None:
     store.prune(max_bytes=1)
     store.write([span(60)])
     assert due(store) == ["s60"]
-
-
-def test_a_file_of_version_2_is_brought_up_to_date(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What an earlier version stored stays, and can be sent."""
-    path = tmp_path / "old.db"
-    with monkeypatch.context() as patched:
-        patched.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:2])
-        patched.setattr(schema, "VERSION", 2)
-        with SpanStore(path) as old:
-            old.write([span(1), replace(span(2), end_ns=None)])
-    with closing(sqlite3.connect(path)) as plain:
-        assert plain.execute("PRAGMA user_version").fetchone() == (2,)
-    with SpanStore(path) as new:
-        cursors.register(new.connection, [NAME])
-        assert due(new) == []
-        cursors.rewind(new.connection, NAME, to_rejected=False)
-        new.write([span(2)])
-        assert due(new) == ["s1", "s2"]
