@@ -37,6 +37,21 @@ SPANS: Final[dict[str, str]] = {
     GRAPHQL: "One GraphQL request (only with capture_graphql).",
 }
 
+STEPS: Final[dict[str, str]] = {
+    DEPLOY: "the deployment",
+    BUILD: "the build",
+    ARTIFACT_UPLOAD: "the artifact upload",
+    ACTIVATE: "the activation",
+    PROVISION: "the provisioning",
+    PROVISION_ENDPOINT: "the provisioning of an endpoint",
+    MANIFEST_UPLOAD: "the manifest upload",
+    RUNTIME_FETCH: "a worker's refresh of its endpoints",
+    MANIFEST_FETCH: "a worker's read of the manifest",
+    CALL: "a remote call",
+    GRAPHQL: "a GraphQL request",
+}
+"""Each span as a step of the deployment, to be used in a sentence."""
+
 # --- attributes --------------------------------------------------------------------------------
 
 APP_NAME: Final = "flash.app_name"

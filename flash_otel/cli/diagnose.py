@@ -118,14 +118,14 @@ def still_runs(deployment: "Deployment") -> bool | None:
 
 def _print(found: "Diagnosis", named: list[str], *, as_json: bool) -> None:
     if as_json:
-        from flash_otel.report.diagnosis_json import diagnosis_json
+        from flash_otel.report.json import diagnosis_json
 
         print(json.dumps(diagnosis_json(found), indent=2))
         return
-    from flash_otel.cli.consoles import CommandConsole
     from flash_otel.report.diagnosis import SHOW, render_diagnosis
+    from flash_otel.report.layout import ReportConsole
 
-    render_diagnosis(found, CommandConsole(), SHOW + from_jaeger(named))
+    render_diagnosis(found, ReportConsole(), SHOW + from_jaeger(named))
 
 
 def _explain(code: str) -> int:

@@ -1,55 +1,89 @@
-"""`flash-otel doctor`: is this installation fit to trace, and what stands in the way."""
+"""`flash-otel doctor`: check this installation and report what prevents tracing."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, FAULT_FOUND
 
 if TYPE_CHECKING:
-    from flash_otel.report.doctor import Examination
+    from collections.abc import Iterator
 
-SECONDS = 3.0
+    from flash_otel.doctor.checks import Check
+    from flash_otel.report.layout import Line
+
+TIMEOUT_S = 3.0
 
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Send nothing: no destination is asked.")
+        bool, typer.Option("--offline", help="Send nothing: skip the destinations.")
     ] = False,
     timeout: Annotated[
         float,
-        typer.Option(
-            metavar="SECONDS", help="How long each destination may take.", min=0.1, max=60.0
-        ),
-    ] = SECONDS,
+        typer.Option(metavar="SECONDS", help="Timeout of each destination.", min=0.1, max=60.0),
+    ] = TIMEOUT_S,
 ) -> int:
-    """Examine versions, Flash's functions, variables, the store and the destinations.
+    """Check versions, Flash's functions, variables, the store and the destinations.
 
-    Nothing is changed and Flash is not imported. Each OTLP destination is sent an empty batch,
-    which adds no span there; --offline leaves that out. Exit status: 0 nothing stands in the way,
-    1 a problem was found, 2 bad usage, 3 something could not be examined.
+    Changes nothing and does not import Flash. Each OTLP destination gets an empty batch, which adds
+    no span there; --offline skips that. Exit status: 0 tracing will work, 1 a problem was found,
+    2 bad usage, 3 a check could not be made.
     """
     from flash_otel.doctor.checks import PROBLEM, UNKNOWN, verdict
     from flash_otel.doctor.examining import examine
     from flash_otel.redaction import remember_environment
 
     remember_environment()
-    found = list(examine(None if offline else timeout))
-    _print(found, as_json=as_json)
-    worst = verdict(check for _, checks in found for check in checks)
-    return {PROBLEM: FAULT_FOUND, UNKNOWN: COULD_NOT_TELL}.get(worst, CLEAN)
-
-
-def _print(found: "Examination", *, as_json: bool) -> None:
-    from flash_otel.report import doctor as report
-
+    topics = list(examine(None if offline else timeout))
+    worst = verdict(check for _, checks in topics for check in checks)
     if as_json:
         import json
 
-        print(json.dumps(report.to_json(found), indent=2))
-        return
-    from flash_otel.cli.consoles import CommandConsole
-    from flash_otel.report.layout import print_lines
+        print(json.dumps(_json(topics, worst), indent=2))
+    else:
+        from flash_otel.report.layout import ReportConsole, print_lines
 
-    print_lines(report.lines(found), CommandConsole(highlight=False))
+        print_lines(_lines(topics, worst), ReportConsole(highlight=False))
+    return {PROBLEM: FAULT_FOUND, UNKNOWN: COULD_NOT_TELL}.get(worst, CLEAN)
+
+
+def _json(topics: "list[tuple[str, list[Check]]]", worst: str) -> dict[str, Any]:
+    return {
+        "verdict": worst,
+        "checks": [
+            {
+                "topic": topic,
+                "check": check.name,
+                "result": check.result,
+                "says": check.says,
+                "next_step": check.next_step,
+            }
+            for topic, checks in topics
+            for check in checks
+        ],
+    }
+
+
+def _lines(topics: "list[tuple[str, list[Check]]]", worst: str) -> "Iterator[Line]":
+    from flash_otel.doctor.checks import NOTE, OK, PROBLEM, UNKNOWN
+    from flash_otel.report.layout import Part
+    from flash_otel.report.words import clean
+
+    styles = {OK: "green", NOTE: "yellow", PROBLEM: "bold red", UNKNOWN: "yellow"}
+    sentences = {
+        OK: "Tracing will work.",
+        NOTE: "Tracing will work; see the notes.",
+        PROBLEM: "Tracing will not work as configured.",
+        UNKNOWN: "Some checks could not be made.",
+    }
+    yield (Part(sentences[worst], "bold"),)
+    for topic, checks in topics:
+        if checks:
+            yield ()
+            yield (Part(topic, "bold"),)
+        for check in checks:
+            yield (Part(f"  {check.result:<8}", styles[check.result]), Part(clean(check.says)))
+            for step in check.next_step.splitlines():
+                yield (Part(" " * 10), Part(clean(step), "dim"))

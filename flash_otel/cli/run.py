@@ -105,10 +105,10 @@ def _end(status: int, started_ns: int, store: str | None, target: str | None) ->
         records = recorded_since(started_ns, store)
         fault = FAULT_FOUND if visible_faults(records) else CLEAN
         if records and (status or fault or sys.stderr.isatty()):
-            from flash_otel.cli.consoles import CommandConsole
             from flash_otel.report.ending import render_ending
+            from flash_otel.report.layout import ReportConsole
 
-            render_ending(records, CommandConsole(stderr=True), status)
+            render_ending(records, ReportConsole(stderr=True), status)
         if records:
             _keep(records, store, target)
     return fault

@@ -113,7 +113,7 @@ def _print_json(records: "list[SpanRecord]") -> None:
 
 
 def _print_tree(records: "list[SpanRecord]") -> None:
-    from flash_otel.cli.consoles import CommandConsole
+    from flash_otel.report.layout import ReportConsole
     from flash_otel.report.trace import render_trace
 
-    render_trace(records, CommandConsole())
+    render_trace(records, ReportConsole())

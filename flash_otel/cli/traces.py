@@ -1,15 +1,22 @@
-"""`flash-otel traces`: what was recorded, the newest first."""
+"""`flash-otel traces`: list the recorded traces, newest first."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flash_otel import semconv
 from flash_otel.cli.ages import since_ns
 from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading_from
 from flash_otel.cli.sources import SOURCES, SOURCES_HELP, Asked
+from flash_otel.report import words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flash_otel.report.layout import Line, Page
     from flash_otel.store.store import TraceSummary
+
+_LONGEST = 40  # cells of a column on a terminal
 
 
 def traces(
@@ -32,12 +39,12 @@ def traces(
     ] = None,
     store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
 ) -> None:
-    """List the recorded traces, the newest first.
+    """List the recorded traces, newest first.
 
     A deployment that is still running, or was killed, is shown as unfinished.
     """
     earliest = since_ns(since)
-    # Those of an environment can be any; else the newest of each service are enough.
+    # Jaeger cannot filter by environment: with --env, any of its traces may match.
     asked = Asked(store, earliest, most=None if env else limit)
     with reading_from(sources, asked) as opened:
         found = [] if opened is None else opened.traces(limit, env, earliest)
@@ -46,9 +53,9 @@ def traces(
     elif found:
         _print_table(found)
     else:
-        filtered = env is not None or since is not None
-        print("No recorded trace matches." if filtered else NOTHING_RECORDED)
-        print("List all: flash-otel traces" if filtered else HOW_TO_RECORD)
+        is_filtered = env is not None or since is not None
+        print("No recorded trace matches." if is_filtered else NOTHING_RECORDED)
+        print("List all: flash-otel traces" if is_filtered else HOW_TO_RECORD)
 
 
 def _print_json(found: "list[TraceSummary]") -> None:
@@ -59,7 +66,70 @@ def _print_json(found: "list[TraceSummary]") -> None:
 
 
 def _print_table(found: "list[TraceSummary]") -> None:
-    from flash_otel.cli.consoles import CommandConsole
-    from flash_otel.report.listing import render_traces
+    from flash_otel.report.layout import ReportConsole, page_for, print_lines
 
-    render_traces(found, CommandConsole())
+    console = ReportConsole()
+    print_lines(table_lines(found, page_for(console)), console)
+
+
+def _duration(summary: "TraceSummary") -> str:
+    if summary.end_ns is None or summary.unfinished:
+        return "?"
+    return words.duration(summary.end_ns - summary.start_ns)
+
+
+def _result(summary: "TraceSummary") -> str:
+    if summary.unfinished:
+        return words.UNFINISHED
+    if summary.status == "error":
+        return semconv.FAILED
+    return f"{summary.error_count} failed inside" if summary.error_count else semconv.RETURNED
+
+
+def _environment(summary: "TraceSummary") -> str:
+    known = [part for part in (summary.environment_name, summary.environment_id) if part]
+    return f"{known[0]} ({known[1]})" if len(known) > 1 else "".join(known)
+
+
+_COLUMNS: "dict[str, Callable[[TraceSummary], object]]" = {
+    "TRACE": lambda summary: summary.trace_id,
+    "STARTED": lambda summary: words.moment(summary.start_ns),
+    "TOOK": _duration,
+    "RESULT": _result,
+    "SPANS": lambda summary: summary.span_count,
+    "NAME": lambda summary: summary.root_name,
+    "APP": lambda summary: summary.app_name or "",
+    "ENVIRONMENT": _environment,
+    "BUILD": lambda summary: summary.build_id or "",
+}
+
+
+def table_lines(summaries: "Sequence[TraceSummary]", page: "Page") -> "list[Line]":
+    """Return the lines of the table, its head first."""
+    from rich.cells import cell_len
+
+    from flash_otel.report.layout import STYLES
+
+    rows = [[_cell(read(summary), page) for read in _COLUMNS.values()] for summary in summaries]
+    table = [list(_COLUMNS), *rows]
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
+    results = [_result(summary) for summary in summaries]
+    styles = ["bold", *(STYLES.get(result, STYLES[semconv.FAILED]) for result in results)]
+    return [_line(cells, widths, style, page) for cells, style in zip(table, styles, strict=True)]
+
+
+def _cell(value: object, page: "Page") -> str:
+    text = words.clean(value)
+    if page.width is None or len(text) <= _LONGEST:
+        return text
+    return text[:_LONGEST] + page.glyphs.cut
+
+
+def _line(cells: list[str], widths: list[int], style: str, page: "Page") -> "Line":
+    from flash_otel.report.layout import Part, fitted
+
+    styled = {list(_COLUMNS).index(name) for name in ("TRACE", "RESULT")}
+    fields = [fitted(cell, width, page.glyphs) for cell, width in zip(cells, widths, strict=True)]
+    return tuple(
+        Part(f"{text}  ", style if index in styled else "") for index, text in enumerate(fields)
+    )

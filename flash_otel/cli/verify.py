@@ -58,7 +58,7 @@ def verify(
         return _fail(error, as_json=as_json)
     status = status_of(found)
     if as_json:
-        from flash_otel.report.verify_json import verification_json
+        from flash_otel.report.json import verification_json
 
         print(json.dumps(verification_json(found, status), indent=2))
     else:
@@ -165,14 +165,14 @@ def status_of(found: "Verification") -> int:
 
 def show(found: "Verification", *, stderr: bool) -> None:
     """Print a verification for people."""
-    from flash_otel.cli.consoles import CommandConsole
+    from flash_otel.report.layout import ReportConsole
     from flash_otel.report.verify import render_verification
 
-    render_verification(found, CommandConsole(stderr=stderr))
+    render_verification(found, ReportConsole(stderr=stderr))
 
 
 def _fail(error: "VerifyError", *, as_json: bool) -> int:
-    from flash_otel.report.verify_json import failure_json
+    from flash_otel.report.json import failure_json
     from flash_otel.verify.errors import WrongNameError
 
     unread = FAULT_FOUND if error.code else COULD_NOT_TELL

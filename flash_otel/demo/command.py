@@ -206,7 +206,7 @@ def _print_json(
     scenario: Scenario, result: ScenarioResult, records: list[SpanRecord], diagnosis: Diagnosis
 ) -> None:
     from flash_otel.otlp.decode import encode
-    from flash_otel.report.diagnosis_json import diagnosis_json
+    from flash_otel.report.json import diagnosis_json
 
     answer = {
         "scenario": scenario.name,

@@ -12,17 +12,6 @@ if TYPE_CHECKING:
 
     from flash_otel.diagnosis.evidence import Deployment, Step
 
-WORDS: Final[dict[str, str]] = {
-    semconv.DEPLOY: "the deployment",
-    semconv.BUILD: "the build",
-    semconv.ARTIFACT_UPLOAD: "the artifact upload",
-    semconv.ACTIVATE: "the activation",
-    semconv.PROVISION: "the provisioning",
-    semconv.PROVISION_ENDPOINT: "the provisioning of an endpoint",
-    semconv.MANIFEST_UPLOAD: "the manifest upload",
-    semconv.GRAPHQL: "a GraphQL request",
-}
-
 # A GraphQL request speaks for the step around it, not for itself.
 _AROUND: Final[dict[str, tuple[str, ...]]] = {
     semconv.BUILD: (semconv.DEPLOY,),
@@ -80,7 +69,7 @@ def _ended(step: Step) -> tuple[bool, int, int, str]:
 
 def what_failed(step: Step) -> str:
     """Say that a step failed, and why."""
-    name = WORDS.get(step.name, step.name)
+    name = semconv.STEPS.get(step.name, step.name)
     if step.outcome == UNFINISHED:
         return f"{name} did not end"
     if is_interrupted(step):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.evidence import UNFINISHED, RuntimeFetch
 from flash_otel.diagnosis.findings import count
-from flash_otel.diagnosis.steps import WORDS, what_failed
+from flash_otel.diagnosis.steps import what_failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +96,7 @@ def _moment(case: Case, phase: str, fact: Fact, text: str) -> Moment:
 
 
 def _step(case: Case, step: Step) -> str:
-    name = WORDS.get(step.name, step.name)
+    name = sc.STEPS.get(step.name, step.name)
     if not step.returned:
         return what_failed(step) if step.outcome != UNFINISHED else f"{name} did not end"
     if step.name == sc.ACTIVATE:

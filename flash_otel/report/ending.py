@@ -1,7 +1,7 @@
-"""What a person reads when a traced command has ended, with nothing typed.
+"""The report at the end of `flash-otel run`.
 
-After a failure: which step failed and why, how long each step took, what to do, and one command
-for more. After success: one line.
+After a failure: the step that failed and why, how long each step took, what to do, and a command
+that shows more. After success: one line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from flash_otel import semconv
 from flash_otel.report import words
 from flash_otel.report.layout import STYLES, Line, Page, Part, page_for, print_lines
 from flash_otel.report.trace import tree_lines
-from flash_otel.report.tree import Node, build_forest, culprit, walk
+from flash_otel.report.tree import Node, build_forest, root_cause, walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,21 +22,48 @@ if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
 
 _PREFIX: Final = "flash-otel: "
-_SAID: Final[dict[str, str]] = {
+_SENTENCES: Final[dict[str, str]] = {
     semconv.FAILED: "{step} failed: {cause}",
     semconv.CANCELLED: "interrupted during {step}",
     semconv.UNKNOWN: "the outcome of {step} is unknown: {cause}",
     words.UNFINISHED: "{step} did not end",
 }
 
+_UNTOUCHED: Final = "Nothing was activated: the environment runs what it ran before."
+# Activation precedes provisioning and the manifest upload in every version of Flash, so that the
+# failed step alone determines what is left behind.
+REMEDIES: Final[dict[str, str]] = {
+    semconv.DEPLOY: "The new build is active. Fix the cause and deploy again.",
+    semconv.BUILD: "Nothing was uploaded. Fix the project; `flash build` shows the whole output.",
+    semconv.ARTIFACT_UPLOAD: (
+        f"{_UNTOUCHED} Check the network and the API key, then deploy again."
+    ),
+    semconv.ACTIVATE: (
+        "Unless the request took effect, the environment still runs its previous build. "
+        "Check the API key and the environment, then deploy again."
+    ),
+    semconv.PROVISION: (
+        "The new build is active, but its endpoints are incomplete and remote calls may fail. "
+        "Fix the cause and deploy again."
+    ),
+    semconv.MANIFEST_UPLOAD: (
+        "The new build is active, but workers may not find its endpoints. Deploy again."
+    ),
+    semconv.RUNTIME_FETCH: "Compare environment_id and build_id with those of the deployment.",
+    semconv.CALL: "Compare the called function with the endpoints of the deployment.",
+    semconv.GRAPHQL: "Fix the cause and try again.",
+}
+REMEDIES[semconv.PROVISION_ENDPOINT] = REMEDIES[semconv.PROVISION]
+REMEDIES[semconv.MANIFEST_FETCH] = REMEDIES[semconv.RUNTIME_FETCH]
+
 
 def render_ending(records: Sequence[SpanRecord], console: Console, status: int) -> None:
-    """Print the report on a command that has ended.
+    """Print the report.
 
     Args:
-        records: The spans of its trace; at least one.
+        records: The spans of the run's trace; at least one.
         console: Where to print.
-        status: The command's exit status.
+        status: Flash's exit status.
     """
     print_lines(ending_lines(records, status, page_for(console)), console)
 
@@ -45,34 +72,47 @@ def ending_lines(records: Sequence[SpanRecord], status: int, page: Page) -> list
     """Return the lines of the report."""
     forest = build_forest(records)
     trace_id = words.clean(records[0].trace_id)
-    cause = culprit(forest)
+    cause = root_cause(forest)
     if cause is not None:
         return _failure(forest, cause, trace_id, page)
     if status:
-        said = f"{_PREFIX}every recorded step returned, but flash ended with status {status}"
-        return [(Part(said, "yellow"),), _more(trace_id)]
-    said = f"{_PREFIX}trace {trace_id} recorded; to see it: flash-otel show {trace_id[:12]}"
-    return [(Part(said, "dim"),)]
+        sentence = f"every recorded step returned, but flash exited with status {status}"
+        return [(Part(_PREFIX + sentence, "yellow"),), _more(trace_id)]
+    sentence = f"trace {trace_id} recorded; show it: flash-otel show {trace_id[:12]}"
+    return [(Part(_PREFIX + sentence, "dim"),)]
 
 
 def _failure(forest: Sequence[Node], cause: Node, trace_id: str, page: Page) -> list[Line]:
-    outcome = words.outcome(cause.record)
-    said = _SAID[outcome].format(step=words.step(cause.record), cause=words.cause(cause.record))
+    record = cause.record
+    outcome = words.outcome(record)
+    step = semconv.STEPS.get(record.name, words.clean(record.name))
+    sentence = _SENTENCES[outcome].format(step=step, cause=words.cause(record))
     return [
         (),
-        (Part(_PREFIX + said, STYLES[outcome]),),
+        (Part(_PREFIX + sentence, STYLES[outcome]),),
         (),
         *tree_lines(forest, page),
         (),
-        (
-            Part("What to do: ", "bold"),
-            Part(words.remedy(cause.record, activated=_activated(forest))),
-        ),
+        (Part("What to do: ", "bold"), Part(remedy(record, is_activated=_is_activated(forest)))),
         _more(trace_id),
     ]
 
 
-def _activated(forest: Sequence[Node]) -> bool:
+def remedy(record: SpanRecord, *, is_activated: bool) -> str:
+    """Return what to do about a step that failed.
+
+    Args:
+        record: The span of the step.
+        is_activated: Whether a build was activated before.
+    """
+    if words.outcome(record) == semconv.CANCELLED:
+        return REMEDIES[semconv.MANIFEST_UPLOAD] if is_activated else f"{_UNTOUCHED} Deploy again."
+    if record.name == semconv.DEPLOY and not is_activated:
+        return f"{_UNTOUCHED} Fix the cause and deploy again."
+    return REMEDIES.get(record.name, REMEDIES[semconv.GRAPHQL])
+
+
+def _is_activated(forest: Sequence[Node]) -> bool:
     activations = [node for node in walk(forest) if node.record.name == semconv.ACTIVATE]
     return any(words.outcome(node.record) != semconv.FAILED for node in activations)
 

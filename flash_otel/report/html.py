@@ -1,7 +1,7 @@
-"""A trace and its diagnosis as one HTML file, to attach to a ticket.
+"""A trace and its diagnosis as a single HTML file, to attach to a ticket.
 
-The file needs nothing beside itself: no script, no font, no request; its own policy forbids them.
-Whatever comes from a span is cleaned as for a terminal, and escaped.
+The file is self-contained: its content security policy forbids scripts, fonts and requests. Text
+from a span is cleaned as for a terminal, then escaped.
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ from typing import TYPE_CHECKING, Final
 from flash_otel import semconv
 from flash_otel._version import __version__
 from flash_otel.report import words
-from flash_otel.report.axis import Axis, axis_for
 from flash_otel.report.diagnosis import diagnosis_lines
-from flash_otel.report.glyphs import UNICODE
-from flash_otel.report.layout import Line, Page
-from flash_otel.report.notes import notes
-from flash_otel.report.rowline import label
-from flash_otel.report.tree import Node, Row, build_forest, walk
+from flash_otel.report.layout import UNICODE, Axis, Line, Page, axis_for
+from flash_otel.report.trace import label, notes
+from flash_otel.report.tree import Node, Row, build_forest, split, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,12 +25,12 @@ if TYPE_CHECKING:
     from flash_otel.diagnosis.judge import Diagnosis
     from flash_otel.records import Attributes, SpanRecord
 
-MOST_SPANS: Final = 2000  # a browser lays out this many at once; `--json` has all
+MOST_SPANS: Final = 2000  # more make a browser slow; `--json` has all
 
 _PAGE: Final = Page(width=None, cells=0, glyphs=UNICODE)
-_DEEPEST: Final = 24  # levels that are still indented
+_DEEPEST: Final = 24  # levels of indentation
 _AXIS_CELLS: Final = 1000  # bars are placed in tenths of a percent
-# Rich's styles of the terminal are the classes of the page, word by word (`report.css`).
+# The words of a Rich style, such as `bold red`, are the CSS classes of the page (`report.css`).
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -42,22 +39,20 @@ def trace_html(records: Sequence[SpanRecord], diagnosis: Diagnosis | None = None
 
     Args:
         records: The spans of the trace, with those of linked traces after them; at least one.
-        diagnosis: What the spans were found to say, or None to leave it out.
+        diagnosis: Their diagnosis; None leaves it out.
     """
-    forest = build_forest(records)
     main = records[0].trace_id
-    own = [root for root in forest if root.record.trace_id == main]
-    linked = [root for root in forest if root.record.trace_id != main]
+    own, linked = split(build_forest(records), main)
     body = [f"<h1>{_text(own[0].record.name)} <small>{_text(main)}</small></h1>"]
     body.append(f"<p>{_text(words.moment(own[0].record.start_ns))}</p>")
     if diagnosis is not None:
         body.append(
             f"<h2>Diagnosis</h2>\n<pre>{lines_html(diagnosis_lines(diagnosis, _PAGE))}</pre>"
         )
-    body += ["<h2>Trace</h2>", *_spans([own], foreign=False)]
+    body += ["<h2>Trace</h2>", *_spans([own], is_linked=False)]
     if linked:
-        each = [[root] for root in linked]
-        body += ["<h2>Traces linked to this one</h2>", *_spans(each, foreign=True)]
+        traces = [[root] for root in linked]
+        body += ["<h2>Traces linked to this one</h2>", *_spans(traces, is_linked=True)]
     return _document(f"{own[0].record.name} {main[:12]}", body)
 
 
@@ -88,8 +83,8 @@ def _document(title: str, body: Iterable[str]) -> str:
     )
 
 
-def _spans(groups: Iterable[Sequence[Node]], *, foreign: bool) -> Iterator[str]:
-    """Yield the spans of one section's traces, each trace with a time axis of its own."""
+def _spans(groups: Iterable[Sequence[Node]], *, is_linked: bool) -> Iterator[str]:
+    """Yield the spans of a section's traces, each trace with a time axis of its own."""
     left = MOST_SPANS
     for roots in groups:
         nodes = list(islice(walk(roots), left + 1))
@@ -98,22 +93,22 @@ def _spans(groups: Iterable[Sequence[Node]], *, foreign: bool) -> Iterator[str]:
         for node in nodes[:left]:
             depth = 0 if node.parent is None else depths[node.parent.record.key] + 1
             depths[node.record.key] = depth
-            yield _span(node, depth, axis, foreign=foreign)
+            yield _span(node, depth, axis, is_linked=is_linked)
         left -= len(nodes)
         if left < 0:
             yield f"<p>Only {MOST_SPANS:,} spans are shown; <code>--json</code> has all.</p>"
             return
 
 
-def _span(node: Node, depth: int, axis: Axis, *, foreign: bool) -> str:
+def _span(node: Node, depth: int, axis: Axis, *, is_linked: bool) -> str:
     record, row = node.record, Row((node,), (True,))
     outcome = words.outcome(record)
     bar = axis.bar(record)
-    place = f"left:{bar.offset / 10}%;width:{bar.length / 10}%"
+    position = f"left:{bar.offset / 10}%;width:{bar.length / 10}%"
     unusual = "" if outcome == semconv.RETURNED else outcome
-    said = "".join(
+    shown_notes = "".join(
         f'<div class="note {note.style}">{_text(note.text)}</div>'
-        for note in notes(row, _PAGE, foreign=foreign)
+        for note in notes(row, _PAGE, is_linked=is_linked)
     )
     return (
         f'<details class="{outcome}">'
@@ -121,13 +116,13 @@ def _span(node: Node, depth: int, axis: Axis, *, foreign: bool) -> str:
         f'<span class="name">{_text(label(row, UNICODE))}</span>'
         f'<span class="took">{_text(words.duration(record.duration_ns))}</span>'
         f'<span class="outcome">{unusual}</span>'
-        f'<span class="track"><i style="{place}"></i></span>{said}</summary>'
-        f"<table>{''.join(_facts(record))}</table></details>"
+        f'<span class="track"><i style="{position}"></i></span>{shown_notes}</summary>'
+        f"<table>{''.join(_details(record))}</table></details>"
     )
 
 
-def _facts(record: SpanRecord) -> Iterator[str]:
-    """Yield the table of a span: ids, attributes, events, resource."""
+def _details(record: SpanRecord) -> Iterator[str]:
+    """Yield the table rows of a span: ids, attributes, events, resource."""
     yield from _rows("span", {"id": record.span_id, "kind": record.kind, "status": record.status})
     yield from _rows("attribute", record.attributes)
     for event in record.events:

@@ -1,7 +1,7 @@
 """The shape of a trace: records into a forest of nodes, and the forest into folded rows.
 
 Records may come in any order, twice, without their parents, or (from a damaged file) in a circle;
-every one of them is shown exactly once. Nothing here recurses: a trace may be deeper than the
+each is shown exactly once. Nothing here recurses, because a trace may be deeper than the
 interpreter's stack.
 """
 
@@ -19,56 +19,56 @@ if TYPE_CHECKING:
 
     from flash_otel.records import SpanRecord
 
-REPEATS: Final = 3  # siblings of one name and outcome that are shown one by one
-LONG: Final = 8  # spans of a healthy subtree that are shown one by one
+MOST_REPEATS: Final = 3  # similar siblings that get a row each
+MOST_HEALTHY: Final = 8  # spans of a healthy branch that get a row each
 
-# The ids and the number that a person compares between spans, in the order of their rank.
+# The attributes that people compare between spans, in their order of rank.
 KEYS: Final = (semconv.ENVIRONMENT_ID, semconv.BUILD_ID, semconv.ENDPOINT_COUNT)
 
-Key = tuple[str, str]
+SpanKey = tuple[str, str]
 Likeness = tuple[str, ...]
 
 
-@dataclass(slots=True, eq=False)  # two nodes are never equal: a circle would compare forever
+@dataclass(slots=True, eq=False)  # equality would recurse forever in a circle of parents
 class Node:
-    """One span and what happened inside it.
+    """A span and its children.
 
     Attributes:
         record: The span.
         children: In order of their start.
-        parent: The node that this one is a child of, None for a root.
-        orphan: The span names a parent that is not among the records.
-        size: Number of spans of this subtree, itself included.
-        healthy: Every span of this subtree returned.
-        captured: Some span of this subtree holds an answer, which somebody has asked to see.
+        parent: The node of the parent span; None for a root.
+        is_orphan: Whether the span names a parent that is not among the records.
+        size: Number of spans in this subtree, itself included.
+        is_healthy: Whether every span of this subtree returned.
+        has_answer: Whether a span of this subtree holds a captured GraphQL answer.
     """
 
     record: SpanRecord
     children: list[Node] = field(default_factory=list)
     parent: Node | None = None
-    orphan: bool = False
+    is_orphan: bool = False
     size: int = 1
-    healthy: bool = True
-    captured: bool = False
+    is_healthy: bool = True
+    has_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a rendered tree.
+    """A line of a rendered tree.
 
     Attributes:
         nodes: The span of this line, or all the siblings that are folded into it.
-        lasts: For each level from the root down: is this branch the last of its siblings?
+        lasts: For each level from the root down, whether the branch is the last of its siblings.
         hidden: Number of spans that are folded away beneath this line.
-        more: The line stands for further siblings of lines above it.
-        opened: Lines of this span's children follow.
+        is_rest: Whether the line stands for further siblings of the lines above it.
+        is_open: Whether lines of this span's children follow.
     """
 
     nodes: tuple[Node, ...]
     lasts: tuple[bool, ...]
     hidden: int = 0
-    more: bool = False
-    opened: bool = False
+    is_rest: bool = False
+    is_open: bool = False
 
     @property
     def node(self) -> Node:
@@ -78,19 +78,25 @@ class Row:
 
 def build_forest(records: Iterable[SpanRecord]) -> list[Node]:
     """Return the roots of `records`, earliest first, with their subtrees beneath them."""
-    nodes = {record.key: Node(record) for record in unique(records)}
-    roots = [node for node in nodes.values() if not _adopt(node, nodes)]
+    nodes = {record.key: Node(record) for record in _unique(records)}
+    roots = [node for node in nodes.values() if not _attach(node, nodes)]
     roots += _break_circles(nodes, roots)
     for node in nodes.values():
         node.children.sort(key=_order)
     roots.sort(key=_order)
-    _weigh(roots)
+    _summarize(roots)
     return roots
 
 
-def unique(records: Iterable[SpanRecord]) -> list[SpanRecord]:
-    """Return each span once; its finished record where there is one."""
-    known: dict[Key, SpanRecord] = {}
+def split(forest: Sequence[Node], trace_id: str) -> tuple[list[Node], list[Node]]:
+    """Return the roots that belong to a trace, and the others."""
+    own = [root for root in forest if root.record.trace_id == trace_id]
+    return own, [root for root in forest if root.record.trace_id != trace_id]
+
+
+def _unique(records: Iterable[SpanRecord]) -> list[SpanRecord]:
+    """Return each span once: its finished record if there is one."""
+    known: dict[SpanKey, SpanRecord] = {}
     for record in records:
         seen = known.get(record.key)
         if seen is None or (seen.end_ns is None and record.end_ns is not None):
@@ -98,21 +104,22 @@ def unique(records: Iterable[SpanRecord]) -> list[SpanRecord]:
     return list(known.values())
 
 
-def _adopt(node: Node, nodes: dict[Key, Node]) -> bool:
+def _attach(node: Node, nodes: dict[SpanKey, Node]) -> bool:
+    """Attach a node to its parent; return False if it is a root."""
     parent_id = node.record.parent_span_id
     if parent_id is None:
         return False
     parent = nodes.get((node.record.trace_id, parent_id))
     if parent is None:
-        node.orphan = True
+        node.is_orphan = True
         return False
     parent.children.append(node)
     node.parent = parent
     return True
 
 
-def _break_circles(nodes: dict[Key, Node], roots: Sequence[Node]) -> list[Node]:
-    """Return one root for each circle of parents, cut loose from its own parent."""
+def _break_circles(nodes: dict[SpanKey, Node], roots: Sequence[Node]) -> list[Node]:
+    """Return one root for each circle of parents, detached from its own parent."""
     reached = {node.record.key for node in walk(roots)}
     broken = []
     for node in sorted(nodes.values(), key=_order):
@@ -120,7 +127,7 @@ def _break_circles(nodes: dict[Key, Node], roots: Sequence[Node]) -> list[Node]:
             continue
         if node.parent is not None:
             node.parent.children.remove(node)
-        node.parent, node.orphan = None, True
+        node.parent, node.is_orphan = None, True
         broken.append(node)
         reached |= {inner.record.key for inner in walk([node])}
     return broken
@@ -139,30 +146,32 @@ def _order(node: Node) -> tuple[int, str]:
     return (node.record.start_ns, node.record.span_id)
 
 
-def _weigh(roots: Sequence[Node]) -> None:
+def _summarize(roots: Sequence[Node]) -> None:
+    """Compute each node's summary of its subtree, children before their parents."""
     for node in reversed(list(walk(roots))):
         node.size = 1 + sum(child.size for child in node.children)
-        healthy = words.outcome(node.record) == semconv.RETURNED
-        node.healthy = healthy and all(child.healthy for child in node.children)
-        own = semconv.GRAPHQL_ANSWER in node.record.attributes
-        node.captured = own or any(child.captured for child in node.children)
+        is_healthy = words.outcome(node.record) == semconv.RETURNED
+        node.is_healthy = is_healthy and all(child.is_healthy for child in node.children)
+        has_answer = semconv.GRAPHQL_ANSWER in node.record.attributes
+        node.has_answer = has_answer or any(child.has_answer for child in node.children)
 
 
-def culprit(forest: Sequence[Node]) -> Node | None:
-    """Return the innermost failed span that is a cause, the earliest of several.
+def root_cause(forest: Sequence[Node]) -> Node | None:
+    """Return the innermost failed span, the earliest of several; None in a healthy forest.
 
-    Neither its parents nor its cancelled siblings are the cause. Where only cancelled, unknown or
-    unfinished spans are left, the innermost of those is returned; None in a healthy forest.
+    Its parents and its cancelled siblings are consequences. If nothing failed, the innermost
+    cancelled, unknown or unfinished span is returned. (`flash_otel.diagnosis.steps.culprit`
+    judges the steps of a deployment, of which spans may be missing; this explains any tree.)
     """
     unsound = [node for node in walk(forest) if words.outcome(node.record) != semconv.RETURNED]
     failed = [node for node in unsound if words.outcome(node.record) == semconv.FAILED]
-    return min(_innermost(forest, failed or unsound), key=_ended, default=None)
+    return min(_innermost(forest, failed or unsound), key=_end_order, default=None)
 
 
 def _innermost(forest: Sequence[Node], nodes: Sequence[Node]) -> list[Node]:
-    """Return those of `nodes` that hold no other one of them."""
+    """Return the nodes whose subtree holds no other of the nodes."""
     members = {node.record.key for node in nodes}
-    holding: set[Key] = set()
+    holding: set[SpanKey] = set()
     for node in reversed(list(walk(forest))):
         keys = {child.record.key for child in node.children}
         if keys & members or keys & holding:
@@ -170,7 +179,7 @@ def _innermost(forest: Sequence[Node], nodes: Sequence[Node]) -> list[Node]:
     return [node for node in nodes if node.record.key not in holding]
 
 
-def _ended(node: Node) -> tuple[bool, int, str]:
+def _end_order(node: Node) -> tuple[bool, int, str]:
     end = node.record.end_ns
     return (end is None, node.record.start_ns if end is None else end, node.record.span_id)
 
@@ -181,30 +190,30 @@ def rows(forest: Sequence[Node]) -> Iterator[Row]:
     while waiting:
         row = waiting.pop()
         yield row
-        if row.opened:
+        if row.is_open:
             waiting.extend(reversed(_fold(row.node.children, row.lasts)))
 
 
 def _fold(siblings: Sequence[Node], above: tuple[bool, ...]) -> list[Row]:
     groups = list(_groups(siblings))
-    lines = []
-    for index, (nodes, more) in enumerate(groups):
-        lasts = (*above, index == len(groups) - 1)
-        lines.append(_row(nodes, lasts, more=more))
-    return lines
+    return [
+        _row(nodes, (*above, index == len(groups) - 1), is_rest=is_rest)
+        for index, (nodes, is_rest) in enumerate(groups)
+    ]
 
 
-def _row(nodes: tuple[Node, ...], lasts: tuple[bool, ...], *, more: bool) -> Row:
+def _row(nodes: tuple[Node, ...], lasts: tuple[bool, ...], *, is_rest: bool) -> Row:
     inside = sum(node.size - 1 for node in nodes)
-    top_level = len(lasts) == 1
-    long = inside > LONG and nodes[0].healthy and not (top_level or nodes[0].captured)
-    if inside and (len(nodes) > 1 or more or long):
-        return Row(nodes, lasts, hidden=inside, more=more)
-    return Row(nodes, lasts, more=more, opened=bool(inside))
+    is_top_level = len(lasts) == 1
+    is_foldable = nodes[0].is_healthy and not (is_top_level or nodes[0].has_answer)
+    is_long = inside > MOST_HEALTHY and is_foldable
+    if inside and (len(nodes) > 1 or is_rest or is_long):
+        return Row(nodes, lasts, hidden=inside, is_rest=is_rest)
+    return Row(nodes, lasts, is_rest=is_rest, is_open=bool(inside))
 
 
 def _groups(siblings: Sequence[Node]) -> Iterator[tuple[tuple[Node, ...], bool]]:
-    """Yield what becomes one line each, and whether it stands for further ones of lines above."""
+    """Yield the nodes of each row, and whether they are the rest of the rows above."""
     alike: dict[Likeness, list[Node]] = {}
     for node in siblings:
         alike.setdefault(_likeness(node), []).append(node)
@@ -213,17 +222,19 @@ def _groups(siblings: Sequence[Node]) -> Iterator[tuple[tuple[Node, ...], bool]]
         likeness = _likeness(node)
         group, position = alike[likeness], shown[likeness]
         shown[likeness] += 1
-        every = len(group) <= REPEATS or group[0].captured
-        one_by_one = len(group) if every else 0 if node.healthy else REPEATS
-        if position < one_by_one:
+        # Healthy repeats are folded as a whole; of equal failures, the first ones stay open. A
+        # captured answer is never folded, because the user asked for it.
+        is_small = len(group) <= MOST_REPEATS or group[0].has_answer
+        separate = len(group) if is_small else 0 if node.is_healthy else MOST_REPEATS
+        if position < separate:
             yield (node,), False
-        elif position == one_by_one:
+        elif position == separate:
             yield tuple(group[position:]), position > 0
 
 
 def _likeness(node: Node) -> Likeness:
-    """Return what siblings must share to be folded: a read of another build is never hidden."""
+    """Return what siblings must share to be folded; a read of another build is never hidden."""
     record = node.record
     shown = (str(record.attributes.get(key)) for key in KEYS)
-    reason = "" if node.healthy else words.cause(record)
-    return (record.name, words.outcome(record), str(node.healthy), reason, *shown)
+    reason = "" if node.is_healthy else words.cause(record)
+    return (record.name, words.outcome(record), str(node.is_healthy), reason, *shown)

@@ -1,4 +1,4 @@
-"""A verification, for people: the verdict first, then every comparison, then what to do."""
+"""A verification on the terminal: the verdict, every comparison, and what to do."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.report import words
+from flash_otel.report.diagnosis import FAULT_STYLE, STYLES
 from flash_otel.report.layout import Line, Part, print_lines
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from flash_otel.diagnosis.findings import Finding
     from flash_otel.verify.checks import Check
     from flash_otel.verify.verdict import Verification
 
@@ -22,7 +22,6 @@ _MARKS: Final = {
     "fail": ("FAIL", "bold red"),
     "unknown": ("  ? ", "yellow"),
 }
-_COLOURS: Final = {semconv.NONE: "green", semconv.INCONCLUSIVE: "yellow"}
 
 
 def render_verification(verification: Verification, console: Console) -> None:
@@ -38,22 +37,23 @@ def verification_lines(verification: Verification) -> list[Line]:
         *_identity(verification),
         (),
         *(_check(check) for check in verification.checks),
-        *_advice(verification),
+        *_remedies(verification),
         *_notes(verification),
-        *_more(verification),
+        *_next_command(verification),
     ]
 
 
 def _headings(verification: Verification) -> Iterator[Line]:
     for finding in verification.findings:
-        colour = _COLOURS.get(finding.code, "bold red")
+        style = STYLES.get(finding.code, FAULT_STYLE)
         if finding.code == semconv.INCONCLUSIVE and verification.is_faulty:
-            colour = "bold red"
-        sure = "" if finding.confidence == "certain" else f" ({finding.confidence})"
-        yield (Part(f"{finding.code}{sure}: ", colour), Part(words.clean(finding.sentence)))
+            style = FAULT_STYLE
+        confidence = "" if finding.confidence == "certain" else f" ({finding.confidence})"
+        code = f"{words.verdict(finding.code)}{confidence}: "
+        yield (Part(code, style), Part(words.clean(finding.sentence)))
         if finding.candidates:
             either = " or ".join(finding.candidates)
-            yield (Part(f"  This is {either}: the reading alone cannot tell which.", "yellow"),)
+            yield (Part(f"  This is {either}; what was read back fits both.", "yellow"),)
 
 
 def _identity(verification: Verification) -> Iterator[Line]:
@@ -70,24 +70,19 @@ def _identity(verification: Verification) -> Iterator[Line]:
 
 
 def _check(check: Check) -> Line:
-    mark, colour = _MARKS[check.result]
-    return (Part("  "), Part(mark, colour), Part(f"  {words.clean(check.says)}"))
+    mark, style = _MARKS[check.result]
+    return (Part("  "), Part(mark, style), Part(f"  {words.clean(check.says)}"))
 
 
-def _advice(verification: Verification) -> Iterator[Line]:
+def _remedies(verification: Verification) -> Iterator[Line]:
     shown: set[str] = set()
-    for finding in _wrong(verification):
-        if finding.remedy_deployer not in shown:
+    for finding in verification.findings:
+        is_open = finding.code in {semconv.NONE, semconv.INCONCLUSIVE}
+        if not is_open and finding.remedy_deployer not in shown:
             shown.add(finding.remedy_deployer)
             yield ()
             yield (Part("What to do: ", "bold"), Part(finding.remedy_deployer))
             yield (Part("In Flash:   ", "bold"), Part(finding.remedy_maintainer))
-
-
-def _wrong(verification: Verification) -> list[Finding]:
-    return [
-        one for one in verification.findings if one.code not in (semconv.NONE, semconv.INCONCLUSIVE)
-    ]
 
 
 def _notes(verification: Verification) -> Iterator[Line]:
@@ -96,9 +91,9 @@ def _notes(verification: Verification) -> Iterator[Line]:
         yield (Part("Note: ", "bold"), Part(words.clean(note)))
 
 
-def _more(verification: Verification) -> Iterator[Line]:
+def _next_command(verification: Verification) -> Iterator[Line]:
     environment = verification.subject.reading.environment
-    commands = [one.command for one in verification.findings if one.command]
+    commands = [finding.command for finding in verification.findings if finding.command]
     if verification.was_recorded:
         commands.insert(0, f"flash-otel diagnose --env {environment.id}")
     if commands:

@@ -1,7 +1,7 @@
-"""Spans in words: durations, moments, outcomes, causes and what to do about them.
+"""Spans in words: durations, times, outcomes, causes, retries and links.
 
-Pure functions without a terminal. Whatever comes from a span passes `clean` before it is shown,
-because span names, ids and messages may have been chosen by someone else.
+Pure functions that need no terminal. Text from a span passes `clean` before it is shown, because
+names, ids and messages in a recording may come from an attacker.
 """
 
 from __future__ import annotations
@@ -18,51 +18,13 @@ if TYPE_CHECKING:
 
 UNFINISHED: Final = "unfinished"
 NO_CAUSE: Final = "no cause was recorded"
+NO_FAULT: Final = "no fault found"
+# Control and format characters (bidirectional overrides among them), private use, surrogates, and
+# the separators that begin a line.
 _UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 _OUTCOMES: Final = frozenset(
     {semconv.RETURNED, semconv.FAILED, semconv.CANCELLED, semconv.UNKNOWN},
 )
-
-STEPS: Final[dict[str, str]] = {
-    semconv.DEPLOY: "the deployment",
-    semconv.BUILD: "the build",
-    semconv.ARTIFACT_UPLOAD: "the artifact upload",
-    semconv.ACTIVATE: "the activation",
-    semconv.PROVISION: "the provisioning",
-    semconv.PROVISION_ENDPOINT: "the provisioning of an endpoint",
-    semconv.MANIFEST_UPLOAD: "the manifest upload",
-    semconv.RUNTIME_FETCH: "a worker's refresh of its endpoints",
-    semconv.MANIFEST_FETCH: "a worker's read of the manifest",
-    semconv.CALL: "a remote call",
-    semconv.GRAPHQL: "a GraphQL request",
-}
-
-_UNTOUCHED: Final = "Nothing was activated: the environment runs what it ran before."
-# Activation precedes provisioning and the manifest upload in every version of Flash, so what a
-# failure leaves behind follows from the step alone.
-REMEDIES: Final[dict[str, str]] = {
-    semconv.DEPLOY: "The new build is active. Fix the cause and deploy again.",
-    semconv.BUILD: "Nothing was uploaded. Fix the project; `flash build` shows the whole output.",
-    semconv.ARTIFACT_UPLOAD: (
-        f"{_UNTOUCHED} Check the network and the API key, then deploy again."
-    ),
-    semconv.ACTIVATE: (
-        "Unless the request took effect, the environment still runs its previous build. "
-        "Check the API key and the environment, then deploy again."
-    ),
-    semconv.PROVISION: (
-        "The new build is active, but its endpoints are incomplete and remote calls may fail. "
-        "Fix the cause and deploy again."
-    ),
-    semconv.MANIFEST_UPLOAD: (
-        "The new build is active, but workers may not find its endpoints. Deploy again."
-    ),
-    semconv.RUNTIME_FETCH: "Compare environment_id and build_id with those of the deployment.",
-    semconv.CALL: "Compare the called function with the endpoints of the deployment.",
-    semconv.GRAPHQL: "Fix the cause and try again.",
-}
-REMEDIES[semconv.PROVISION_ENDPOINT] = REMEDIES[semconv.PROVISION]
-REMEDIES[semconv.MANIFEST_FETCH] = REMEDIES[semconv.RUNTIME_FETCH]
 
 
 def clean(text: object) -> str:
@@ -90,9 +52,10 @@ def encodable(text: str, encoding: str) -> str:
 
 
 def duration(nanoseconds: int | None) -> str:
-    """Say a duration in the unit that a person would use; a question mark while it is unknown."""
+    """Format a duration (in nanoseconds) in the unit that fits it; `?` if it is unknown."""
     if nanoseconds is None:
         return "?"
+    # Rounded down throughout: 999.99 ms must not become 1000 ms.
     seconds = nanoseconds / 1e9
     if seconds < 0:
         return f"-{duration(-nanoseconds)}"
@@ -116,7 +79,7 @@ def _floored(value: float) -> float:
 
 
 def moment(nanoseconds: int) -> str:
-    """Say a time (nanoseconds since the epoch) on the local clock."""
+    """Format a time (in nanoseconds since the epoch) in the local time zone."""
     try:
         local = datetime.fromtimestamp(nanoseconds / 1e9).astimezone()
     except (OverflowError, OSError, ValueError):
@@ -124,37 +87,24 @@ def moment(nanoseconds: int) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S}"
 
 
+def verdict(code: str) -> str:
+    """Return a verdict as people read it: the code `none` as `no fault found`."""
+    return NO_FAULT if code == semconv.NONE else code
+
+
 def outcome(record: SpanRecord) -> str:
     """Return how a span ended: returned, failed, cancelled, unknown or unfinished."""
     if record.end_ns is None:
         return UNFINISHED
-    said = record.attributes.get(semconv.OUTCOME)
-    if isinstance(said, str) and said in _OUTCOMES - {semconv.RETURNED}:
-        return said
+    recorded = record.attributes.get(semconv.OUTCOME)
+    # A call that returned may still be a failure, by a fault that is visible on the span.
+    if isinstance(recorded, str) and recorded in _OUTCOMES - {semconv.RETURNED}:
+        return recorded
     return semconv.FAILED if record.status == "error" else semconv.RETURNED
 
 
-def step(record: SpanRecord) -> str:
-    """Name the step that a span stands for, in words."""
-    return STEPS.get(record.name, clean(record.name))
-
-
-def remedy(record: SpanRecord, *, activated: bool) -> str:
-    """Say what to do when this step is the one that failed.
-
-    Args:
-        record: The span of the step.
-        activated: A build was put onto the environment before.
-    """
-    if outcome(record) == semconv.CANCELLED:
-        return REMEDIES[semconv.MANIFEST_UPLOAD] if activated else f"{_UNTOUCHED} Deploy again."
-    if record.name == semconv.DEPLOY and not activated:
-        return f"{_UNTOUCHED} Fix the cause and deploy again."
-    return REMEDIES.get(record.name, REMEDIES[semconv.GRAPHQL])
-
-
 def cause(record: SpanRecord) -> str:
-    """Say in words why a span failed: its fault, else its exception, else its status."""
+    """Return why a span failed: its fault, else its exception, else its status."""
     fault = record.attributes.get(semconv.FAULT)
     if isinstance(fault, str) and fault in semconv.FAULTS:
         return f"{fault}: {semconv.FAULTS[fault]}"
@@ -179,7 +129,7 @@ def _status(record: SpanRecord) -> str:
 
 
 def retries(record: SpanRecord) -> list[str]:
-    """Say which attempts were repeated inside a span, equal reasons together."""
+    """Return a line for each reason that attempts inside a span were repeated for."""
     reasons: dict[str, int] = {}
     for event in record.events:
         if event.name == semconv.RETRY:
@@ -193,17 +143,17 @@ def _reason(event: Event) -> str:
 
 
 def times(count: int) -> str:
-    """Say how often: once, twice, 3 times."""
+    """Return `once`, `twice`, `3 times`."""
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def links(record: SpanRecord) -> list[str]:
-    """Say which traces a span points to: a deployment, a deployment's build, or another one."""
+    """Return a line for each trace that a span links to."""
     return [f"{_linked_kind(record, link)} trace {clean(link.trace_id)}" for link in record.links]
 
 
 def _linked_kind(record: SpanRecord, link: Link) -> str:
-    # The link to a deployment is mirrored as an attribute; a link's own attributes may be lost.
+    # The attribute mirrors the link to a deployment, because some backends drop link attributes.
     if link.trace_id == record.attributes.get(semconv.DEPLOY_TRACE_ID):
         return "deployment"
     return "build" if record.name == semconv.DEPLOY else "linked"

@@ -204,7 +204,7 @@ def test_a_terminal_gets_one_line_after_success(site: Path) -> None:
         trace_id = store.latest_trace_id()
     assert trace_id is not None
     assert said.splitlines()[-1] == (
-        f"flash-otel: trace {trace_id} recorded; to see it: flash-otel show {trace_id[:12]}"
+        f"flash-otel: trace {trace_id} recorded; show it: flash-otel show {trace_id[:12]}"
     )
 
 

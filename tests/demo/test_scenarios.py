@@ -144,7 +144,7 @@ def test_demo_command_prints_lines_and_joined_trace(monkeypatch: pytest.MonkeyPa
     text = printed.getvalue()
     assert status == RAN
     order = ["[DEPLOY]", "[STATE MANAGER] Uploaded 2", "[RUNTIME SYNC]", "flash.deploy"]
-    order += ["Verdict: none"]
+    order += ["Verdict: no fault found"]
     assert [text.index(one) for one in order] == sorted(text.index(one) for one in order)
     assert semconv.RUNTIME_FETCH in text[text.index("flash.deploy") :]
     assert CANARY_API_KEY not in text

@@ -21,7 +21,7 @@ from flash_otel.diagnosis.evidence import Endpoints, Readback
 from flash_otel.diagnosis.faults import FAULTS
 from flash_otel.records import LINES_SCOPE, STATUSES, SpanRecord
 from flash_otel.report.diagnosis import render_diagnosis
-from flash_otel.report.diagnosis_json import SCHEMA_VERSION, diagnosis_json
+from flash_otel.report.json import DIAGNOSIS_VERSION, diagnosis_json
 
 if TYPE_CHECKING:
     import random
@@ -386,5 +386,5 @@ def test_the_schema_is_strict() -> None:
 
 def test_the_documented_schema_is_current() -> None:
     """Version and codes of the documentation are those of the code."""
-    assert SCHEMA["properties"]["schema_version"]["const"] == SCHEMA_VERSION
+    assert SCHEMA["properties"]["schema_version"]["const"] == DIAGNOSIS_VERSION
     assert SCHEMA["$defs"]["code"]["enum"] == list(FAULTS)

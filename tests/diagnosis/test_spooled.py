@@ -21,7 +21,7 @@ from flash_otel import semconv as sc
 from flash_otel.cli.app import status_of as run
 from flash_otel.diagnosis import Diagnosis, Limits, diagnose, judge, spooled
 from flash_otel.diagnosis.spool import Spool
-from flash_otel.report.diagnosis_json import diagnosis_json
+from flash_otel.report.json import diagnosis_json
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ def test_very_many_findings_are_folded(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of hundreds of equal findings a report shows a few and counts the rest; JSON is bounded."""
-    from flash_otel.cli.consoles import CommandConsole
     from flash_otel.report.diagnosis import render_diagnosis
+    from flash_otel.report.layout import ReportConsole
 
     monkeypatch.setattr(judge, "MOST_JUDGED", 10)
     faulty, sound = 14, 5
@@ -146,7 +146,7 @@ def test_very_many_findings_are_folded(
         {"verdict": sc.NONE, "count": sound},
     ]
     assert len(value["findings"]) <= 20
-    render_diagnosis(found, CommandConsole())
+    render_diagnosis(found, ReportConsole())
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith(f"{sc.READ_BEFORE_WRITE}: ") for line in lines) == 3
     assert any(line.startswith(sc.READ_BEFORE_WRITE) and "more" in line for line in lines)

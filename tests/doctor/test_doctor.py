@@ -101,7 +101,7 @@ def test_text(tmp_path: Path) -> None:
     """The verdict comes first, each check has its mark, and the next step stands below it."""
     done = flash_otel(tmp_path, "doctor", env={"FLASH_OTEL_STROE": "x\x1b[2J"})
     assert done.returncode == 1
-    assert done.stdout.startswith("Something stands in the way of tracing.\n")
+    assert done.stdout.startswith("Tracing will not work as configured.\n")
     assert "  problem FLASH_OTEL_STROE is no variable of flash_otel\n" in done.stdout
     assert "          Did you mean FLASH_OTEL_STORE?\n" in done.stdout
     assert "\x1b" not in done.stdout

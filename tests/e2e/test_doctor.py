@@ -16,7 +16,7 @@ pytestmark = pytest.mark.flash
 
 @pytest.mark.parametrize("version", ["1.14.0", "1.21.0"])
 def test_a_healthy_installation(site: Site, version: str) -> None:
-    """Nothing stands in the way: status 0, and every purpose has its functions."""
+    """No problem: status 0, and every purpose has its functions."""
     done = subprocess.run(
         [str(site.environment.python), "-X", "importtime", "-m", "flash_otel", "doctor", "--json"],
         env={**site.variables(), "PATH": str(site.environment.scripts)},

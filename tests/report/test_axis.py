@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.samples import EPOCH_NS, span
 
-from flash_otel.report.axis import Axis, Bar, axis_for
+from flash_otel.report.layout import Axis, Bar, axis_for
 
 TEN = Axis(EPOCH_NS, EPOCH_NS + 1_000_000_000, 10)
 

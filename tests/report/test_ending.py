@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 from support.samples import TRACE, failed_deployment, healthy_deployment, span
 
 from flash_otel.report.ending import ending_lines
-from flash_otel.report.glyphs import UNICODE
-from flash_otel.report.layout import Page
+from flash_otel.report.layout import UNICODE, Page
 
 if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
@@ -49,14 +48,14 @@ def test_a_failure_says_step_cause_durations_remedy_and_where_there_is_more() ->
 def test_success_is_one_line_with_the_trace() -> None:
     """A good deployment leaves its trace id and the command that shows it, and no more."""
     said = text(healthy_deployment(), 0)
-    assert said == f"flash-otel: trace {TRACE} recorded; to see it: flash-otel show {TRACE[:12]}\n"
+    assert said == f"flash-otel: trace {TRACE} recorded; show it: flash-otel show {TRACE[:12]}\n"
 
 
 def test_a_failure_outside_of_every_step_is_not_blamed_on_one() -> None:
     """Where all recorded steps returned and flash failed all the same, that is what is said."""
     said = text(healthy_deployment(), 3)
     assert said.startswith(
-        "flash-otel: every recorded step returned, but flash ended with status 3\n"
+        "flash-otel: every recorded step returned, but flash exited with status 3\n"
     )
     assert "What to do" not in said
 

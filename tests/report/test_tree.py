@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support.samples import OTHER, failed_deployment, healthy_deployment, raised, span
 
 from flash_otel import semconv
-from flash_otel.report.tree import Node, Row, build_forest, culprit, rows, walk
+from flash_otel.report.tree import Node, Row, build_forest, root_cause, rows, walk
 
 if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
@@ -19,7 +19,7 @@ def outline(forest: list[Node]) -> list[str]:
 
 
 def _line(row: Row) -> str:
-    count = f" x{len(row.nodes)}" if len(row.nodes) > 1 or row.more else ""
+    count = f" x{len(row.nodes)}" if len(row.nodes) > 1 or row.is_rest else ""
     hidden = f" +{row.hidden}" if row.hidden else ""
     return f"{'  ' * (len(row.lasts) - 1)}{row.node.record.name}{count}{hidden}"
 
@@ -43,7 +43,7 @@ def test_a_span_without_its_parent_is_a_root_that_says_so() -> None:
     forest = build_forest(
         [span(2, 1, "lost", 0, 1), span(1, None, "elsewhere", 5, 6, trace_id=OTHER)]
     )
-    assert [(node.record.name, node.orphan) for node in forest] == [
+    assert [(node.record.name, node.is_orphan) for node in forest] == [
         ("lost", True),
         ("elsewhere", False),
     ]
@@ -68,7 +68,7 @@ def test_a_trace_deeper_than_the_stack_is_walked() -> None:
     forest = build_forest(chain)
     assert forest[0].size == 5000
     assert len(list(rows(forest))) == 2  # the long healthy branch below the root is folded
-    assert culprit(forest) is None
+    assert root_cause(forest) is None
 
 
 def test_more_than_three_alike_are_folded_into_one() -> None:
@@ -137,7 +137,7 @@ def test_captured_answers_are_never_folded_away() -> None:
 
 def test_the_innermost_failure_is_the_culprit() -> None:
     """Parents that failed because of their child are not the cause."""
-    found = culprit(build_forest(failed_deployment()))
+    found = root_cause(build_forest(failed_deployment()))
     assert found is not None
     assert found.record.name == "flash.manifest.upload"
 
@@ -150,7 +150,7 @@ def test_cancelled_siblings_are_not_the_culprit() -> None:
         span(2, 1, "flash.provision.endpoint", 1, 2, error="cancelled", attributes=cancelled),
         span(3, 1, "flash.provision.endpoint", 1, 5, error="quota"),
     ]
-    found = culprit(build_forest(records))
+    found = root_cause(build_forest(records))
     assert found is not None
     assert found.record.status_message == "quota"
 
@@ -162,8 +162,8 @@ def test_an_interrupt_is_the_culprit_where_nothing_failed() -> None:
         span(1, None, "flash.deploy", 0, 9, error="x", attributes=cancelled),
         span(2, 1, "flash.build", 1, 9, error="x", attributes=cancelled),
     ]
-    interrupted = culprit(build_forest(records))
-    killed = culprit(build_forest([span(1, None, "flash.deploy", 0, None)]))
+    interrupted = root_cause(build_forest(records))
+    killed = root_cause(build_forest([span(1, None, "flash.deploy", 0, None)]))
     assert interrupted is not None
     assert interrupted.record.name == "flash.build"
     assert killed is not None
@@ -199,5 +199,5 @@ def test_every_span_is_accounted_for_exactly_once(records: list[SpanRecord]) -> 
     hidden = sum(row.hidden for row in rows(forest))
     assert len(shown) == len(set(shown))
     assert len(shown) + hidden == len(keys)
-    unhealthy = any(not node.healthy for node in forest)
-    assert (culprit(forest) is not None) == unhealthy
+    unhealthy = any(not node.is_healthy for node in forest)
+    assert (root_cause(forest) is not None) == unhealthy

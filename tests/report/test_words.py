@@ -9,7 +9,7 @@ from support.samples import raised, retried, span
 
 from flash_otel import semconv
 from flash_otel.records import Link
-from flash_otel.report import words
+from flash_otel.report import ending, words
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,6 @@ def test_links_say_what_they_point_to() -> None:
 def test_every_span_has_a_step_and_a_remedy(name: str) -> None:
     """A new span cannot be added without saying what it is and what to do when it fails."""
     record = span(1, None, name, 0, 1)
-    assert name in words.STEPS
-    assert name in words.REMEDIES
-    assert words.remedy(record, activated=True).endswith(".")
+    assert name in semconv.STEPS
+    assert name in ending.REMEDIES
+    assert ending.remedy(record, is_activated=True).endswith(".")

@@ -10,7 +10,7 @@ from flash_otel.diagnosis.case import CACHE_S
 from flash_otel.diagnosis.faults.judged import findings, proofs
 from flash_otel.diagnosis.findings import MOST_EXHIBITS, Exhibit, Finding, count, exhibits
 from flash_otel.diagnosis.order import follows
-from flash_otel.diagnosis.steps import WORDS, what_failed
+from flash_otel.diagnosis.steps import what_failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ def unauthorized(case: Case) -> Iterator[Finding]:
     """Find a step, a read or a call that failed for want of a valid API key."""
     step = case.culprit
     if step is not None and case.is_unauthorized(step):
-        name = WORDS.get(step.name, step.name)
+        name = sc.STEPS.get(step.name, step.name)
         sentence = f"The API key was missing or rejected in {name}: {step.failure}."
         yield Finding(sc.UNAUTHORIZED, sentence, exhibits((step, what_failed(step))))
         return
@@ -39,7 +39,7 @@ def state_manager_unavailable(case: Case) -> Iterator[Finding]:
     steps = (sc.ACTIVATE, sc.DEPLOY)
     cause = step.failure.kind if step is not None and step.failure else ""
     if step is not None and step.name in steps and cause == failures.UNAVAILABLE:
-        sentence = f"Runpod's API did not answer {WORDS[step.name]}: {step.failure}."
+        sentence = f"Runpod's API did not answer {sc.STEPS[step.name]}: {step.failure}."
         said = exhibits((step, what_failed(step)))
         yield Finding(sc.STATE_MANAGER_UNAVAILABLE, sentence, said)
         return

@@ -4,10 +4,9 @@ from textwrap import dedent
 
 from support.samples import EPOCH_NS, TRACE
 
+from flash_otel.cli.traces import table_lines
 from flash_otel.report import words
-from flash_otel.report.glyphs import UNICODE
-from flash_otel.report.layout import Page
-from flash_otel.report.listing import table_lines
+from flash_otel.report.layout import UNICODE, Page
 from flash_otel.store.store import TraceSummary
 
 STARTED = words.moment(EPOCH_NS)

@@ -1,0 +1,197 @@
+"""A diagnosis and a verification as JSON, by the schemas of docs/diagnose-schema.md and verify.md.
+
+A schema version grows when a field changes its meaning or is removed; new fields leave it as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from flash_otel import manifest, semconv
+from flash_otel.redaction import scrub
+
+if TYPE_CHECKING:
+    from flash_otel.diagnosis.checks import Check, Match
+    from flash_otel.diagnosis.evidence import Origin
+    from flash_otel.diagnosis.findings import Finding
+    from flash_otel.diagnosis.judge import Diagnosis, Judged
+    from flash_otel.diagnosis.timeline import Moment
+    from flash_otel.verify.snapshot import Reading
+    from flash_otel.verify.verdict import Verification
+
+DIAGNOSIS_VERSION: Final = 1
+VERIFICATION_VERSION: Final = 1
+
+
+def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return a diagnosis as JSON values."""
+    return {
+        "schema_version": DIAGNOSIS_VERSION,
+        "verdict": diagnosis.verdict,
+        "findings": [_finding(finding) for finding in diagnosis.findings],
+        "deployments": [_judged(judged) for judged in diagnosis.judged if judged.deployment.id],
+        "missing": list(diagnosis.missing),
+        "next_command": diagnosis.command or None,
+        "other_environments": diagnosis.others,
+        "left_out": [{"verdict": code, "count": number} for code, number in diagnosis.left_out],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "sentence": finding.sentence,
+        "confidence": finding.confidence,
+        "is_fault": finding.is_fault,
+        "deployment_id": finding.deployment_id or None,
+        "candidates": list(finding.candidates),
+        "evidence": [
+            {**_origin(exhibit.origin), "says": exhibit.says} for exhibit in finding.evidence
+        ],
+        "remedy": _remedy(finding),
+        "missing": list(finding.missing),
+        "command": finding.command or None,
+    }
+
+
+def _remedy(finding: Finding) -> dict[str, str]:
+    return {"deployer": finding.remedy_deployer, "maintainer": finding.remedy_maintainer}
+
+
+def _origin(origin: Origin) -> dict[str, Any]:
+    """Return the origin of a fact; spans rebuilt from lines have made-up ids, which stay out."""
+    return {
+        "place": origin.place or None,
+        "trace_id": None if origin.rebuilt else origin.trace_id or None,
+        "span_id": None if origin.rebuilt else origin.span_id or None,
+    }
+
+
+def _judged(judged: Judged) -> dict[str, Any]:
+    deployment = judged.deployment
+    return {
+        "deployment_id": deployment.id,
+        "app_name": deployment.app_name,
+        "environment_id": deployment.environment_id,
+        "environment_name": deployment.environment_name,
+        "build_id": deployment.build_id,
+        "flash_version": ".".join(map(str, deployment.process.flash_version)) or None,
+        "outcome": deployment.outcome,
+        "verdict": judged.verdict,
+        "activation_window_seconds": judged.window_s,
+        "ids": [_match(match) for match in judged.matches],
+        "checks": [_check(check) for check in judged.checks],
+        "timeline": [_moment(moment) for moment in judged.timeline],
+    }
+
+
+def _match(match: Match) -> dict[str, Any]:
+    return {
+        "name": match.name,
+        "deployed": match.deployed,
+        "read": match.read,
+        "result": match.result,
+    }
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {
+        "phase": check.phase,
+        "text": check.text,
+        "result": check.result,
+        "found": check.says or None,
+    }
+
+
+def _moment(moment: Moment) -> dict[str, Any]:
+    return {
+        "phase": moment.phase,
+        "seconds": moment.seconds,
+        "duration_seconds": moment.duration_s,
+        "same_clock": moment.same_clock,
+        "text": moment.text,
+        **_origin(moment.origin),
+    }
+
+
+def verification_json(verification: Verification, status: int) -> dict[str, Any]:
+    """Return a verification as JSON values.
+
+    Args:
+        verification: The verification.
+        status: The exit status of the command.
+    """
+    reading = verification.subject.reading
+    return {
+        "schema_version": VERIFICATION_VERSION,
+        "verdict": verification.verdict,
+        "status": status,
+        "app": {"id": reading.app.id, "name": reading.app.name},
+        "environment": _environment(reading),
+        "manifest": _manifest(reading),
+        "flash_version": verification.flash_version,
+        "recorded": verification.was_recorded,
+        "checks": [
+            {"name": check.name, "result": check.result, "says": check.says}
+            for check in verification.checks
+        ],
+        "findings": [_verify_finding(finding) for finding in verification.findings],
+        "notes": list(verification.notes),
+        "calls": [
+            {
+                "endpoint": answer.name,
+                "by": answer.by,
+                "status": answer.status,
+                "problem": answer.problem,
+            }
+            for answer in reading.answers
+        ],
+    }
+
+
+def failure_json(message: str, next_step: str, code: str | None, status: int) -> dict[str, Any]:
+    """Return the JSON values of a verification that could not read anything back."""
+    return {
+        "schema_version": VERIFICATION_VERSION,
+        "verdict": code or semconv.INCONCLUSIVE,
+        "status": status,
+        "error": {"message": message, "next_step": next_step},
+    }
+
+
+def _verify_finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "sentence": finding.sentence,
+        "confidence": finding.confidence,
+        "evidence": [
+            {"at": str(exhibit.origin), "says": exhibit.says} for exhibit in finding.evidence
+        ],
+        "remedy": _remedy(finding),
+        "candidates": list(finding.candidates),
+        "missing": list(finding.missing),
+        "command": finding.command,
+    }
+
+
+def _environment(reading: Reading) -> dict[str, Any]:
+    environment = reading.environment
+    listed = environment.endpoints
+    return {
+        "id": environment.id,
+        "name": environment.name,
+        "active_build_id": environment.active_build_id,
+        "endpoints": listed and [{"id": endpoint.id, "name": endpoint.name} for endpoint in listed],
+    }
+
+
+def _manifest(reading: Reading) -> dict[str, Any]:
+    carrier = reading.carrier
+    return {
+        "state": manifest.state(reading.manifest),
+        "keys": manifest.keys(reading.manifest),
+        "endpoint_count": len(reading.held),
+        "endpoints": {name: scrub(url) for name, url in reading.held.items()},
+        "deployment_id": carrier.deployment_id if carrier else None,
+        "phase": carrier.phase if carrier else None,
+    }
