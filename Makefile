@@ -16,6 +16,10 @@
 #
 #   make soak    ten minutes of deployments and workers against a collector that fails at random
 #
+# And one that sends recorded deployments, with fresh ids and times, to an OTLP endpoint:
+#
+#   make load    LOAD_ARGS="--endpoint http://localhost:4318 --deployments 100 --rate 1000"
+#
 # PYTHON=/path/to/python chooses the interpreter, VENV=folder where the environment lives.
 
 VENV ?= .venv
@@ -27,7 +31,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench measure collector soak clean
+.PHONY: help demo test check bench measure collector soak load clean
 .DELETE_ON_ERROR:
 
 help:
@@ -59,6 +63,9 @@ collector: $(STAMPS)/venv
 
 soak: $(STAMPS)/dev
 	$(BIN)/python benchmarks/soak.py $(SOAK_ARGS)
+
+load: $(STAMPS)/dev
+	$(BIN)/python benchmarks/load $(LOAD_ARGS)
 
 clean:
 	rm -rf $(VENV) $(VENV)-bench

@@ -2,7 +2,7 @@
 
     python benchmarks/production.py [--seconds 20]
 
-The real Collector and Jaeger run from the shipped files; `flash-otel demo --load` sends. CPU time
+The real Collector and Jaeger run from the shipped files; `make load` sends. CPU time
 is the process's own (/proc/PID/stat): the sender beside it on the same cores does not count.
 Absolute figures are this machine's; take what matters to you on yours. Needs `make collector`.
 """
@@ -22,10 +22,10 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from load.copies import Copies, shapes
+from load.generator import Load, LoadReport, batches, run
 from support.real_collector import BUNDLE, Program, Starter, find_binaries
 
-from flash_otel.demo.load import Load, Report, batches, run
-from flash_otel.demo.load_shapes import Copies, shapes
 from flash_otel.export.destination import Destination
 
 MIB = 1024 * 1024
@@ -130,7 +130,7 @@ def badger(starter: Starter, folder: Path, seconds: float) -> None:
     print(f"Badger on disk: {size / done.acknowledged:.0f} B/span ({size / MIB:.0f} MiB)")
 
 
-def sent(program: Program, seconds: float, batch: int = 512) -> tuple[Report, float]:
+def sent(program: Program, seconds: float, batch: int = 512) -> tuple[LoadReport, float]:
     """Load a Collector; return the report, and the CPU seconds that it took."""
     url = program.url("OTELCOL_HTTP_PORT", "/v1/traces")
     destination = Destination("http/protobuf", url, compression="gzip", timeout_s=60)
@@ -139,7 +139,7 @@ def sent(program: Program, seconds: float, batch: int = 512) -> tuple[Report, fl
     return done, cpu(program.pid) - before
 
 
-def report(what: str, program: Program, measured: tuple[Report, float]) -> None:
+def report(what: str, program: Program, measured: tuple[LoadReport, float]) -> None:
     """Print a row."""
     done, spent = measured
     refused = done.refused + done.unanswered

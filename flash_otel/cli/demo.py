@@ -28,49 +28,12 @@ def demo(
             help="Deployment and worker send to OTEL_EXPORTER_OTLP_*; show what this Jaeger got.",
         ),
     ] = None,
-    load: Annotated[
-        bool,
-        typer.Option("--load", help="Replay recorded deployments against an OTLP endpoint."),
-    ] = False,
-    endpoint: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="With --load: where to; else OTEL_EXPORTER_OTLP_*."),
-    ] = None,
-    deployments: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, max=10_000_000, help="With --load: how many at most."),
-    ] = 100,
-    workers: Annotated[
-        int,
-        typer.Option(metavar="N", min=0, max=10_000, help="With --load: workers of each."),
-    ] = 10,
-    rate: Annotated[
-        float,
-        typer.Option(metavar="R", min=0, help="With --load: spans in a second; 0: all that go."),
-    ] = 0.0,
-    seconds: Annotated[
-        float,
-        typer.Option(metavar="S", min=0.1, max=86_400, help="With --load: how long at most."),
-    ] = 60.0,
-    batch: Annotated[
-        int,
-        typer.Option(
-            metavar="N", min=1, max=10_000, help="With --load: spans in a request, at least."
-        ),
-    ] = 512,
 ) -> int:
     """Run a real deployment and a worker against a stand-in control plane, and show the trace.
 
     Everything happens on this machine, in environments of its own. The first run installs
-    runpod-flash there, which takes a while. With --load, deployments that were recorded like that
-    are sent with fresh ids and times; each twentieth of them has a fault.
+    runpod-flash there, which takes a while.
     """
-    if load:
-        from flash_otel.demo.load import Load
-        from flash_otel.demo.load_command import run_load
-
-        wanted = Load(deployments, workers, rate, seconds, batch)
-        return run_load(wanted, endpoint, json_output=as_json)
     from flash_otel.cli.errors import CLEAN, CommandError
     from flash_otel.demo.command import run_demo, scenario_names
     from flash_otel.demo.scenarios import DEFAULT_VERSION

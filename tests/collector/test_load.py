@@ -6,8 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-
-from flash_otel.cli.app import status_of
+from load.__main__ import main
 
 if TYPE_CHECKING:
     from support.real_collector import Collector
@@ -25,8 +24,8 @@ def test_the_collector_takes_the_load(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
     is_http = protocol.startswith("http")
     url = running_collector.http_url if is_http else f"http://{running_collector.grpc}"
-    arguments = ["--load", "--endpoint", url, "--deployments", "30", "--workers", "3", "--json"]
-    assert status_of(["demo", *arguments]) == 0
+    arguments = ["--endpoint", url, "--deployments", "30", "--workers", "3", "--json"]
+    assert main(arguments) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["acknowledged"] == report["sent"] > 30 * (8 + 3 * 5)
     assert (report["deployments"], report["workers"]) == (30, 90)

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import yaml
+from load.copies import shapes
+from load.generator import FAULTY_EVERY, Load, batches
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from support.real_collector import BUNDLE, Starter
 
 from flash_otel import semconv
-from flash_otel.demo.load import FAULTY_EVERY, Load, batches
-from flash_otel.demo.load_shapes import shapes
 from flash_otel.export.destination import at
 from flash_otel.export.http import HttpTransport
 

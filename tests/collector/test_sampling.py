@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import httpx
+from load.copies import Copies, shapes
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from support.real_collector import BUNDLE
 
-from flash_otel.demo.load_shapes import Copies, shapes
 from flash_otel.export.destination import Destination
 from flash_otel.export.http import HttpTransport
 from flash_otel.export.outcome import Verdict

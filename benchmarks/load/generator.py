@@ -1,7 +1,6 @@
-"""What `flash-otel demo --load` does: replays recorded deployments against an OTLP endpoint.
+"""Replays recorded deployments against an OTLP endpoint, and counts the answers.
 
-Nothing is kept: what the endpoint does not take is asked for again until the time is over, and then
-told as not acknowledged.
+Nothing is stored: a request that the endpoint does not accept is retried until the time is over.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.demo.load_shapes import Copies, Shape, shapes
+from load.copies import Copies, Shape, shapes
+
 from flash_otel.export.forwarder import transport_to
 from flash_otel.export.outcome import Verdict
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flash_otel.export.outcome import Transport
 
 FAULTY_EVERY: Final = 20
-"""Each twentieth deployment is one of those with a fault, in turn."""
+"""Every twentieth deployment has a fault, each recorded fault in turn."""
 
 _SENDERS: Final = 4
 _PAUSE_S: Final = 0.2
@@ -33,14 +33,14 @@ _POLL_S: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is to be sent.
+    """The load to send.
 
     Attributes:
-        deployments: How many deployments.
-        workers: How many workers each of them has.
-        rate: Spans in a second at most; 0 for as many as go.
-        seconds: When to stop, whatever has been sent.
-        batch: How many spans go in one request, at least; 1 sends each process's by themselves.
+        deployments: Number of deployments.
+        workers: Number of workers of each deployment.
+        rate: Maximum rate in spans per second; 0 for no limit.
+        seconds: Time limit in seconds.
+        batch: Minimum number of spans in a request; 1 sends one request per process.
     """
 
     deployments: int = 100
@@ -51,20 +51,20 @@ class Load:
 
 
 @dataclass(slots=True)
-class Report:
-    """What came of it.
+class LoadReport:
+    """The outcome of sending a load.
 
     Attributes:
         deployments: Deployments that were sent.
         workers: Workers that were sent.
-        sent: Spans that went out at least once.
-        acknowledged: Spans that the endpoint has taken.
-        refused: Spans that it refused for good.
-        requests: Requests that were answered with a decision.
-        repeated: Requests that were asked to come again, or met no answer.
-        bytes: Bytes of all these spans before compression.
-        seconds: How long it took.
-        reason: Why the last request was refused or repeated; empty if none was.
+        sent: Spans that were sent at least once.
+        acknowledged: Spans that the endpoint accepted.
+        refused: Spans that the endpoint rejected permanently.
+        requests: Requests with a final answer.
+        repeated: Attempts that got a retryable answer or none.
+        bytes: Size of all sent spans before compression.
+        seconds: Duration.
+        reason: Reason of the last rejection or retry; empty without any.
     """
 
     deployments: int = 0
@@ -80,18 +80,18 @@ class Report:
 
     @property
     def unanswered(self) -> int:
-        """Spans of which nobody knows."""
+        """Sent spans without a final answer."""
         return self.sent - self.acknowledged - self.refused
 
     @property
     def rate(self) -> float:
-        """Acknowledged spans in a second."""
+        """Acknowledged spans per second."""
         return self.acknowledged / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Spans of one request, encoded."""
+class EncodedBatch:
+    """The encoded spans of one request."""
 
     body: bytes
     spans: int
@@ -102,67 +102,69 @@ class Batch:
 def run(
     load: Load,
     destination: Destination,
-    on_progress: Callable[[Report], None] = lambda _: None,
-) -> Report:
-    """Send a load, and wait for the answers.
+    on_progress: Callable[[LoadReport], None] = lambda _: None,
+) -> LoadReport:
+    """Send a load and wait for the answers.
 
     Args:
-        load: What is sent.
-        destination: Where to.
-        on_progress: Called now and then with what has come of it so far.
+        load: What to send.
+        destination: Where to send it.
+        on_progress: Called after each batch with the report so far.
     """
-    sending = _Sending(load, destination)
-    sending.start()
+    senders = _Senders(load, destination)
+    senders.start()
     try:
-        sending.feed(batches(load), on_progress)
+        senders.feed(batches(load), on_progress)
     finally:
-        sending.end()
-    return sending.report
+        senders.end()
+    return senders.report
 
 
-def batches(load: Load) -> Iterator[Batch]:
+def batches(load: Load) -> Iterator[EncodedBatch]:
     """Yield a load's spans in requests of at least `load.batch` spans."""
-    parts: list[Batch] = []
+    parts: list[EncodedBatch] = []
     for part in _parts(load):
         parts.append(part)
-        if sum(one.spans for one in parts) >= load.batch:
+        if sum(part.spans for part in parts) >= load.batch:
             yield _joined(parts)
             parts = []
     if parts:
         yield _joined(parts)
 
 
-def _parts(load: Load) -> Iterator[Batch]:
-    """Yield each deployment and each worker by itself, as its process would send it."""
+def _parts(load: Load) -> Iterator[EncodedBatch]:
+    """Yield each deployment and each worker separately, as its process would send it."""
     healthy, *faulty = map(Copies, shapes())
-    others = itertools.cycle(faulty)
+    faults = itertools.cycle(faulty)
     for number in range(1, load.deployments + 1):
-        copies = next(others) if number % FAULTY_EVERY == 0 else healthy
+        copies = next(faults) if number % FAULTY_EVERY == 0 else healthy
         shape: Shape = copies.shape
-        yield Batch(copies.deployment(time.time_ns()), shape.deployment.spans, 1, 0)
+        yield EncodedBatch(copies.deployment(time.time_ns()), shape.deployment.spans, 1, 0)
         for _ in range(load.workers):
-            yield Batch(copies.worker(), shape.worker.spans, 0, 1)
+            yield EncodedBatch(copies.worker(), shape.worker.spans, 0, 1)
 
 
-def _joined(parts: list[Batch]) -> Batch:
-    # Requests that are strung together are one request with the groups of all of them
-    # (protobuf.dev/programming-guides/encoding, "Last One Wins": repeated fields are joined).
-    return Batch(
-        b"".join(one.body for one in parts),
-        sum(one.spans for one in parts),
-        sum(one.deployments for one in parts),
-        sum(one.workers for one in parts),
+def _joined(parts: list[EncodedBatch]) -> EncodedBatch:
+    # Concatenated protobuf messages are one message with all their repeated fields
+    # (protobuf.dev/programming-guides/encoding, "Last One Wins").
+    return EncodedBatch(
+        b"".join(part.body for part in parts),
+        sum(part.spans for part in parts),
+        sum(part.deployments for part in parts),
+        sum(part.workers for part in parts),
     )
 
 
 @dataclass
-class _Sending:
-    """A few threads that send what is put in front of them, each over a connection of its own."""
+class _Senders:
+    """Threads that send queued batches, each over a connection of its own."""
 
     load: Load
     destination: Destination
-    report: Report = field(default_factory=Report)
-    _waiting: queue.Queue[Batch | None] = field(default_factory=lambda: queue.Queue(2 * _SENDERS))
+    report: LoadReport = field(default_factory=LoadReport)
+    _queue: queue.Queue[EncodedBatch | None] = field(
+        default_factory=lambda: queue.Queue(2 * _SENDERS)
+    )
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _over: threading.Event = field(default_factory=threading.Event)
 
@@ -172,8 +174,10 @@ class _Sending:
         for thread in self._threads:
             thread.start()
 
-    def feed(self, found: Iterator[Batch], on_progress: Callable[[Report], None]) -> None:
-        """Put batches in front of the senders, no faster than the rate, until time is over."""
+    def feed(
+        self, found: Iterator[EncodedBatch], on_progress: Callable[[LoadReport], None]
+    ) -> None:
+        """Queue batches at the load's rate until all are queued or the time is over."""
         fed = 0
         for batch in found:
             due = self._began + fed / self.load.rate if self.load.rate else 0.0
@@ -183,7 +187,7 @@ class _Sending:
             on_progress(self._so_far())
 
     def end(self) -> None:
-        """Let the senders finish what they have, until time is over, and note how long it took."""
+        """Wait for the threads until the time is over, and record the duration."""
         for _ in self._threads:
             self._put(None)
         for thread in self._threads:
@@ -199,17 +203,17 @@ class _Sending:
             time.sleep(min(ahead, _POLL_S))
         return self._left() > 0
 
-    def _put(self, batch: Batch | None) -> bool:
+    def _put(self, batch: EncodedBatch | None) -> bool:
         while self._left() > 0:
             try:
-                self._waiting.put(batch, timeout=_POLL_S)
+                self._queue.put(batch, timeout=_POLL_S)
             except queue.Full:
                 continue
             return True
         self._over.set()
         return False
 
-    def _so_far(self) -> Report:
+    def _so_far(self) -> LoadReport:
         self.report.seconds = time.monotonic() - self._began
         return self.report
 
@@ -218,7 +222,7 @@ class _Sending:
         try:
             while not self._over.is_set():
                 try:
-                    batch = self._waiting.get(timeout=_POLL_S)
+                    batch = self._queue.get(timeout=_POLL_S)
                 except queue.Empty:
                     continue
                 if batch is None:
@@ -227,7 +231,7 @@ class _Sending:
         finally:
             transport.close()
 
-    def _deliver(self, batch: Batch, transport: Transport) -> None:
+    def _deliver(self, batch: EncodedBatch, transport: Transport) -> None:
         with self._lock:
             self.report.sent += batch.spans
             self.report.deployments += batch.deployments

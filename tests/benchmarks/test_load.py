@@ -1,4 +1,4 @@
-"""The load generator: copies of what was recorded, and an honest account of what came of them."""
+"""The load generator: fresh copies of recorded deployments, and a correct count of the answers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from load.__main__ import main
+from load.copies import HEALTHY, Copies, Shape, shapes
+from load.generator import FAULTY_EVERY, Load, batches, run
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from support.bad_endpoints import refusing
 from support.scripted_collector import KINDS, HttpCollector, Reply, partial
 
-from flash_otel.cli.app import status_of
-from flash_otel.demo.load import FAULTY_EVERY, Load, batches, run
-from flash_otel.demo.load_shapes import HEALTHY, Copies, Shape, shapes
 from flash_otel.export import destination
 
 if TYPE_CHECKING:
@@ -129,8 +129,7 @@ def test_what_is_refused_is_counted(
 def test_an_endpoint_that_never_takes_anything(capsys: pytest.CaptureFixture[str]) -> None:
     """Time bounds it; what got no answer is told as such, and the status is 3."""
     with HttpCollector(judge=lambda _: Reply(503)) as collector:
-        arguments = ["--load", "--endpoint", collector.url, "--seconds", "0.5", "--json"]
-        assert status_of(["demo", *arguments]) == 3
+        assert main(["--endpoint", collector.url, "--seconds", "0.5", "--json"]) == 3
     report = json.loads(capsys.readouterr().out)
     assert report["acknowledged"] == 0
     assert report["unanswered"] == report["sent"] > 0
@@ -141,8 +140,7 @@ def test_an_endpoint_that_never_takes_anything(capsys: pytest.CaptureFixture[str
 def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
     """A refused connection is a reason like any other, and no traceback."""
     with refusing() as url:
-        arguments = ["--load", "--endpoint", url, "--seconds", "0.3"]
-        assert status_of(["demo", *arguments]) == 3
+        assert main(["--endpoint", url, "--seconds", "0.3"]) == 3
     told = capsys.readouterr()
     assert "last reason: connection refused" in told.out
     assert "Traceback" not in told.err
@@ -151,5 +149,7 @@ def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("wrong", [["--workers", "-1"], ["--seconds", "0"], ["--batch", "many"]])
 def test_bounds(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """What has no bound or no meaning is a usage error."""
-    assert status_of(["demo", "--load", *wrong]) == 2
+    with pytest.raises(SystemExit) as ended:
+        main(wrong)
+    assert ended.value.code == 2
     assert wrong[0] in capsys.readouterr().err

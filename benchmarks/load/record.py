@@ -1,9 +1,9 @@
-"""Makes the recording that `flash-otel demo --load` replays: the scenarios through the real Flash.
+"""Records the deployments that the load generator replays: each scenario through the real Flash.
 
-    python -m flash_otel.demo.load_record flash_otel/demo/load_recording.jsonl
+    python benchmarks/load/record.py
 
-One line of OTLP JSON for each scenario, the deployment's spans and the worker's. The machine's name
-is replaced; everything else is as Flash and flash_otel left it.
+Writes recording.jsonl: a line of OTLP JSON per scenario with the spans of the deployment and the
+worker. The host name is replaced; everything else is as Flash and flash_otel left it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from flash_otel.store.store import SpanStore
 if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
 
-# In its own function, a worker of 1.14 reads twice: at its start, and again within its call.
+# A worker of Flash 1.14 then reads twice: at its start, and within its call.
 _MODE: Final = "function"
 _HOST: Final = "recorded.example"
 
-# Each row: the recording's name, the scenario, what differs in the worker's environment. The last
-# two are faults that a worker's span shows by itself.
+# Name of the recording, scenario, changed variables of the worker. The worker's own spans show the
+# last two faults.
 _RUNS: Final[tuple[tuple[str, str, dict[str, str | None]], ...]] = (
     *((name, name, {}) for name in SCENARIOS),
     ("environment_unset", "healthy", {"FLASH_ENVIRONMENT_ID": None}),
@@ -40,11 +40,7 @@ _RUNS: Final[tuple[tuple[str, str, dict[str, str | None]], ...]] = (
 
 
 def record(path: Path) -> None:
-    """Run every scenario and write what came of it.
-
-    Args:
-        path: The file to be written, one line for each scenario.
-    """
+    """Run every scenario and write its spans as a line of the file."""
     with path.open("w", encoding="utf-8") as out:
         for name, scenario, changes in _RUNS:
             line = {"scenario": name, **encode(_spans(scenario, changes))}
@@ -58,15 +54,15 @@ def _spans(name: str, changes: dict[str, str | None]) -> list[SpanRecord]:
             workdir=Path(folder),
             worker_mode=_MODE,
             worker_changes=changes,
-            on_progress=lambda sentence: print(f"{name}: {sentence}", file=sys.stderr),  # noqa: T201 - a script's progress
+            on_progress=lambda sentence: print(f"{name}: {sentence}", file=sys.stderr),
         )
         join_worker_log(result.store, result.worker_log)
         with SpanStore(result.store, is_read_only=True) as store:
-            return [_without_machine(one, folder) for one in store.spans()]
+            return [_without_machine(span, folder) for span in store.spans()]
 
 
 def _without_machine(span: SpanRecord, folder: str) -> SpanRecord:
-    """Take out what is this machine's alone: its name, and the folders in stack traces."""
+    """Remove the host name and this machine's folders."""
     resource = {**span.resource, semconv.HOST_NAME: _HOST}
     events = [
         replace(
@@ -83,4 +79,4 @@ def _without_machine(span: SpanRecord, folder: str) -> SpanRecord:
 
 
 if __name__ == "__main__":
-    record(Path(sys.argv[1]))
+    record(Path(__file__).with_name("recording.jsonl"))

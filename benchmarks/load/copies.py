@@ -1,7 +1,7 @@
-"""Recorded deployments as templates: any number of fresh ones are made of them at memory's speed.
+"""Makes copies of recorded deployments with fresh ids and times, without encoding them again.
 
-A recording is encoded once. What must differ from copy to copy (ids and times) has the same length
-in each of them, so a copy is the same bytes with those places filled anew.
+A recording is encoded once. The values that differ from copy to copy (ids and times) have the same
+length in every copy: a copy is the same bytes with those places overwritten.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import random
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib import resources
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HEALTHY: Final = "healthy"
 
-_RECORDING: Final = "load_recording.jsonl"
+_RECORDING: Final = Path(__file__).with_name("recording.jsonl")
 _DEPLOYER: Final = "flash-cli"
 _UUID: Final = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ENDPOINTS: Final = (semconv.ENDPOINT_ID, semconv.WORKER_ENDPOINT_ID)
@@ -38,13 +38,13 @@ Fresh = dict[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
-    """Encoded spans, and the places in them that differ from copy to copy.
+class RequestTemplate:
+    """An encoded request, and the places in it that differ from copy to copy.
 
     Attributes:
-        body: An ExportTraceServiceRequest as it was recorded.
-        spans: How many spans it holds.
-        places: Offset and recorded value of each place, in this order.
+        body: An ExportTraceServiceRequest.
+        spans: Number of its spans.
+        places: Offset and recorded value of each place.
     """
 
     body: bytes
@@ -52,7 +52,7 @@ class Template:
     places: tuple[tuple[int, bytes], ...]
 
     def filled(self, fresh: Mapping[bytes, bytes]) -> bytes:
-        """Return a copy in which each place holds what `fresh` has for its recorded value."""
+        """Return a copy with every recorded value replaced by its value in `fresh`."""
         body = bytearray(self.body)
         for offset, recorded in self.places:
             body[offset : offset + len(recorded)] = fresh[recorded]
@@ -67,31 +67,31 @@ class Shape:
         scenario: Its name.
         deployment: The spans of `flash deploy`.
         worker: The spans of one worker: its first read, a call, and a later read in that call.
-        shared: The ids that the deployment knows, and its workers repeat.
-        own: The ids that each worker makes anew.
+        shared: Ids of the deployment, which its workers repeat.
+        own: Ids that each worker makes itself.
         times: All times, in nanoseconds since the epoch.
     """
 
     scenario: str
-    deployment: Template
-    worker: Template
+    deployment: RequestTemplate
+    worker: RequestTemplate
     shared: tuple[bytes, ...]
     own: tuple[bytes, ...]
     times: tuple[int, ...]
 
     @property
     def started_ns(self) -> int:
-        """When the recording began, in nanoseconds since the epoch."""
+        """Start of the recording, in nanoseconds since the epoch."""
         return self.times[0]
 
 
 @dataclass(slots=True)
 class Copies:
-    """Makes copies of a shape, no two of them alike.
+    """Makes distinct copies of a shape.
 
     Args:
-        shape: What is copied.
-        chance: Where fresh ids come from; one with a seed repeats them.
+        shape: What to copy.
+        chance: Source of fresh ids.
     """
 
     shape: Shape
@@ -99,46 +99,45 @@ class Copies:
     _fresh: Fresh = field(default_factory=dict, init=False)
 
     def deployment(self, started_ns: int) -> bytes:
-        """Return a deployment that began then, encoded."""
+        """Return an encoded deployment that started at this time."""
         shift = started_ns - self.shape.started_ns
         self._fresh = {_encoded(time): _encoded(time + shift) for time in self.shape.times}
         self._renew(self.shape.shared)
         return self.shape.deployment.filled(self._fresh)
 
     def worker(self) -> bytes:
-        """Return a worker of the last deployment, encoded."""
+        """Return an encoded worker of the last deployment."""
         self._renew(self.shape.own)
         return self.shape.worker.filled(self._fresh)
 
     def _renew(self, recorded: Iterable[bytes]) -> None:
-        for one in recorded:
-            self._fresh.update(_renewed(one, self.chance))
+        for value in recorded:
+            self._fresh.update(_renewed(value, self.chance))
 
 
 @lru_cache(maxsize=1)
 def shapes() -> tuple[Shape, ...]:
-    """Return what was recorded, the healthy scenario first."""
-    text = resources.files("flash_otel.demo").joinpath(_RECORDING).read_text("utf-8")
+    """Return the recorded scenarios, the healthy scenario first."""
+    text = _RECORDING.read_text("utf-8")
     lines = [json.loads(line) for line in text.splitlines()]
     made = [shape_of(line["scenario"], list(decode(line))) for line in lines]
-    return tuple(sorted(made, key=lambda one: one.scenario != HEALTHY))
+    return tuple(sorted(made, key=lambda shape: shape.scenario != HEALTHY))
 
 
 def shape_of(scenario: str, spans: list[SpanRecord]) -> Shape:
-    """Make a shape of the spans of one run."""
-    by_deployer = [_is_deployers(one) for one in spans]
-    deploying = [one for one, is_theirs in zip(spans, by_deployer, strict=True) if is_theirs]
-    working = [one for one, is_theirs in zip(spans, by_deployer, strict=True) if not is_theirs]
+    """Make a shape from the spans of one run."""
+    deploying = [span for span in spans if _is_deployers(span)]
+    working = [span for span in spans if not _is_deployers(span)]
     written, read = encode_protobuf(deploying), encode_protobuf(working)
     shared = sorted(_ids(deploying, written))
     own = sorted(_ids(working, read) - {*shared})
     times = sorted({*chain.from_iterable(map(_times, spans))})
     recorded = [_encoded(time) for time in times]
-    recorded += [form for one in (*shared, *own) for form in _forms(one)]
+    recorded += [form for value in (*shared, *own) for form in _forms(value)]
     return Shape(
         scenario,
-        Template(written, len(deploying), tuple(_places(written, recorded))),
-        Template(read, len(working), tuple(_places(read, recorded))),
+        RequestTemplate(written, len(deploying), tuple(_places(written, recorded))),
+        RequestTemplate(read, len(working), tuple(_places(read, recorded))),
         tuple(shared),
         tuple(own),
         tuple(times),
@@ -150,14 +149,14 @@ def _is_deployers(span: SpanRecord) -> bool:
 
 
 def _ids(spans: list[SpanRecord], encoded: bytes) -> set[bytes]:
-    """Collect ids: of traces and spans as bytes, of everything else as text."""
-    binary = {bytes.fromhex(text) for one in spans for text in _trace_ids(one)}
+    """Return all ids: of traces and spans as bytes, all others as text."""
+    binary = {bytes.fromhex(text) for span in spans for text in _trace_ids(span)}
     named = {
-        str(one.attributes[key]).encode()
-        for one in spans
-        for key in _ENDPOINTS & one.attributes.keys()
+        str(span.attributes[key]).encode()
+        for span in spans
+        for key in _ENDPOINTS & span.attributes.keys()
     }
-    called = {one or other for one, other in _ENDPOINT_URL.findall(encoded)}
+    called = {queue or balancer for queue, balancer in _ENDPOINT_URL.findall(encoded)}
     return binary | named | called | {*_UUID.findall(encoded)}
 
 
@@ -178,7 +177,7 @@ def _encoded(time_ns: int) -> bytes:
 
 
 def _forms(recorded: bytes) -> tuple[bytes, ...]:
-    """Return the ways an id is written: those of traces and spans also as text, in attributes."""
+    """Return the encodings of an id: attributes hold trace and span ids as hex text, too."""
     return (
         (recorded,)
         if recorded.isascii() and len(recorded) in _TEXTS
@@ -203,10 +202,10 @@ def _endpoint(chance: random.Random) -> bytes:
     return bytes(chance.choices(_ALPHABET, k=14))
 
 
-# Ids that are text, by their length: a UUID's, and an endpoint's.
+# Length of a textual id -> what makes one: UUIDs and endpoint ids.
 _TEXTS: Final[dict[int, Callable[[random.Random], bytes]]] = {36: _uuid, 14: _endpoint}
 
 
 def _places(body: bytes, recorded: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    for one in recorded:
-        yield from ((found.start(), one) for found in re.finditer(re.escape(one), body))
+    for value in recorded:
+        yield from ((found.start(), value) for found in re.finditer(re.escape(value), body))
