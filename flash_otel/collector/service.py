@@ -168,10 +168,10 @@ def _program_status(program: Program, state: StartedPrograms | None) -> ProgramS
 
 @contextmanager
 def _locked_folder() -> Iterator[Path]:
-    from flash_otel.runtime.locks import sole
+    from flash_otel.runtime.locks import try_lock
 
     folder = files.data_folder()
-    with sole(folder / "lock") as is_free:
+    with try_lock(folder / "lock") as is_free:
         if not is_free:
             raise CollectorError(
                 "another flash-otel collector command is running.", "Wait for it, then try again."

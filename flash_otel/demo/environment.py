@@ -19,8 +19,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from flash_otel.demo.lock import file_lock
 from flash_otel.demo.source import DISTRIBUTION, source_folder
+from flash_otel.runtime.locks import file_lock
 
 Progress = Callable[[str], None]
 

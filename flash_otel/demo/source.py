@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import flash_otel
-from flash_otel.demo.lock import file_lock
+from flash_otel.runtime.locks import file_lock
 
 DISTRIBUTION: Final = "flash-otel"
 

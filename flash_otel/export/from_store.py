@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from flash_otel.export.forwarder import Forwarder
-from flash_otel.runtime import forks, locks
+from flash_otel.runtime import forks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +96,6 @@ class StoreForwarding(forks.ForkAware):
 
     def after_fork_in_child(self) -> None:
         """Begin anew, with threads and connections of its own."""
-        locks.forget()
         for forwarder in self.forwarders:
             forwarder.after_fork()
         self._stored, self._unstored, self._queues, self._path = (), (), (), None

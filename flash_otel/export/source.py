@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Protocol
 
-from flash_otel.runtime.locks import sole
+from flash_otel.runtime.locks import try_lock
 from flash_otel.store import cursors
 from flash_otel.store.errors import StoreBusyError, translated
 from flash_otel.store.store import SpanStore
@@ -100,7 +100,7 @@ class StoreSource:
     def alone(self) -> AbstractContextManager[bool]:
         """Hold the lock file beside the store."""
         digest = sha256(self._name.encode()).hexdigest()[:12]
-        return sole(self._path.with_name(f"{self._path.name}-{digest}.sending"))
+        return try_lock(self._path.with_name(f"{self._path.name}-{digest}.sending"))
 
     def take(self, most: int) -> Sequence[Placed]:
         """Read the spans behind the cursor."""

@@ -26,7 +26,7 @@ from support.samples import healthy_deployment
 from flash_otel import semconv
 from flash_otel.collector.files import load_state
 from flash_otel.collector.programs import PROGRAMS
-from flash_otel.runtime.locks import sole
+from flash_otel.runtime.locks import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -226,7 +226,7 @@ def test_a_damaged_state_file(content: str, tmp_path: Path) -> None:
 def test_two_at_once(site: Site) -> None:
     """While one works, another one says so and does nothing."""
     site.data.mkdir(parents=True)
-    with sole(site.data / "lock") as is_free:
+    with try_lock(site.data / "lock") as is_free:
         assert is_free
         up = site("up")
     assert up.returncode == 3

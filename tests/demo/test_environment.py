@@ -16,7 +16,6 @@ import flash_otel
 from flash_otel.demo import environment
 from flash_otel.demo.control_plane import CANARY_API_KEY
 from flash_otel.demo.environment import EnvironmentSetupError, find_environment
-from flash_otel.demo.lock import file_lock
 from flash_otel.demo.source import source_folder
 from flash_otel.demo.variables import flash_environment
 
@@ -68,25 +67,6 @@ def test_only_one_makes_it(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: environment._complete(tmp_path / "it", make), range(8)))
     assert len(made) == 1
-
-
-def test_lock_excludes_another_process(tmp_path: Path) -> None:
-    """While a process holds the lock another one waits, and goes on when it is let go."""
-    path = tmp_path / "sub" / "lock"
-    code = (
-        "import pathlib, sys; from flash_otel.demo.lock import file_lock\n"
-        "print('waiting', flush=True)\n"
-        "with file_lock(pathlib.Path(sys.argv[1])): print('got it', flush=True)"
-    )
-    with file_lock(path):
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "waiting\n"
-        assert process.poll() is None
-    with process:
-        assert process.communicate(timeout=30)[0] == "got it\n"
 
 
 def test_source_folder_holds_the_running_package_alone(tmp_path: Path) -> None:

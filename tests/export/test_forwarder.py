@@ -23,7 +23,6 @@ from flash_otel.export.source import StoreSource
 from flash_otel.pipeline import pipeline
 from flash_otel.records import SpanRecord
 from flash_otel.runtime import state
-from flash_otel.runtime.locks import sole
 from flash_otel.store import cursors
 from flash_otel.store.store import SpanStore
 
@@ -274,23 +273,14 @@ def test_a_partial_success_is_not_repeated(stored: StoreSource) -> None:
     assert stored.backlog().spans == 0
 
 
-def test_one_sender_at_a_time(stored: StoreSource, tmp_path: Path) -> None:
+def test_one_sender_at_a_time(stored: StoreSource) -> None:
     """While somebody else sends, nothing is sent twice."""
     with HttpCollector() as collector, transport(collector) as carrier, stored.alone() as first:
         assert first
         assert send_all(stored, carrier).is_elsewhere
         assert collector.requests == []
-    with sole(tmp_path / "a.lock") as one, sole(tmp_path / "b.lock") as other:
-        assert one
-        assert other
-
-
-def test_a_planted_lock_is_not_followed(tmp_path: Path) -> None:
-    """A symbolic link in the lock's place creates nothing elsewhere."""
-    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="lock"), sole(tmp_path / "lock"):
-        pass
-    assert not (tmp_path / "elsewhere").exists()
+    with stored.alone() as again:
+        assert again
 
 
 def test_a_server_that_asks_to_wait_is_left_alone(stored: StoreSource) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from support.flash import CACHE
 
 from flash_otel.demo.environment import CONSTRAINTS
-from flash_otel.demo.lock import file_lock
+from flash_otel.runtime.locks import file_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
