@@ -24,7 +24,7 @@ from flash_otel.diagnosis.readers import open_source
 from flash_otel.diagnosis.readers.store import StoreSource
 from flash_otel.lines.format import format_lines
 from flash_otel.lines.table import END, START
-from flash_otel.otlp.decode import encode
+from flash_otel.otlp.encode import encode_json
 from flash_otel.records import SpanRecord
 from flash_otel.store.store import SpanStore
 
@@ -125,7 +125,7 @@ def write_otlp(path: Path, deployments: int) -> None:
     with path.open("w", encoding="utf-8") as stream:
         made = recorded(deployments)
         while batch := list(islice(made, 200)):
-            stream.write(f"{json.dumps(encode(batch))}\n")
+            stream.write(f"{json.dumps(encode_json(batch))}\n")
 
 
 def write_log(path: Path, deployments: int) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.otlp.decode import decode
-from flash_otel.otlp.encode_protobuf import encode_protobuf
+from flash_otel.otlp.encode import encode_protobuf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

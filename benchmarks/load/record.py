@@ -20,7 +20,7 @@ from flash_otel import semconv
 from flash_otel.demo.joining import join_worker_log
 from flash_otel.demo.runner import run_scenario
 from flash_otel.demo.scenarios import SCENARIOS
-from flash_otel.otlp.decode import encode
+from flash_otel.otlp.encode import encode_json
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def record(path: Path) -> None:
     """Run every scenario and write its spans as a line of the file."""
     with path.open("w", encoding="utf-8") as out:
         for name, scenario, changes in _RUNS:
-            line = {"scenario": name, **encode(_spans(scenario, changes))}
+            line = {"scenario": name, **encode_json(_spans(scenario, changes))}
             out.write(json.dumps(line, separators=(",", ":")) + "\n")
 
 

@@ -19,10 +19,10 @@ def export(records: Sequence[SpanRecord], target: str) -> None:
 
     A file that cannot be written is told in one line: the deployment's status stays its own.
     """
-    from flash_otel.otlp.decode import encode
+    from flash_otel.otlp.encode import encode_json
 
     try:
-        Path(target).write_text(json.dumps(encode(records)) + "\n", encoding="utf-8")
+        Path(target).write_text(json.dumps(encode_json(records)) + "\n", encoding="utf-8")
     except OSError as error:
         _tell(f"could not write {target}: {error.strerror}")
     else:

@@ -107,9 +107,9 @@ def _write_html(records: "list[SpanRecord]", file: Path) -> None:
 def _print_json(records: "list[SpanRecord]") -> None:
     import json
 
-    from flash_otel.otlp.decode import encode
+    from flash_otel.otlp.encode import encode_json
 
-    print(json.dumps(encode(records), indent=2))
+    print(json.dumps(encode_json(records), indent=2))
 
 
 def _print_tree(records: "list[SpanRecord]") -> None:

@@ -205,7 +205,7 @@ def _print_lines(lines: list[str]) -> None:
 def _print_json(
     scenario: Scenario, result: ScenarioResult, records: list[SpanRecord], diagnosis: Diagnosis
 ) -> None:
-    from flash_otel.otlp.decode import encode
+    from flash_otel.otlp.encode import encode_json
     from flash_otel.report.json import diagnosis_json
 
     answer = {
@@ -220,7 +220,7 @@ def _print_json(
         "worker_exit": result.worker_exit,
         "deploy_lines": bracketed_lines(result.deploy_log),
         "worker_lines": bracketed_lines(result.worker_log),
-        "trace": encode(records),
+        "trace": encode_json(records),
         "diagnosis": diagnosis_json(diagnosis),
     }
     sys.stdout.write(json.dumps(answer, indent=2) + "\n")

@@ -43,7 +43,7 @@ def _bare(log: Path, folder: Path) -> Path:
 
 
 def _otlp_file(left: Left, folder: Path) -> Path:
-    from flash_otel.otlp.decode import encode
+    from flash_otel.otlp.encode import encode_json
     from flash_otel.store.store import SpanStore
 
     with SpanStore(left.store, is_read_only=True) as store:
@@ -51,5 +51,5 @@ def _otlp_file(left: Left, folder: Path) -> Path:
     for log in left.worker_logs:
         records += worker_spans(log)
     path = folder / "f.jsonl"
-    path.write_text(json.dumps(encode(records)) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(encode_json(records)) + "\n", encoding="utf-8")
     return path

@@ -180,9 +180,10 @@ class Forwarder:
 
             from flash_otel.export import batches
             from flash_otel.export.outcome import taken
-            from flash_otel.otlp import encode_protobuf
+            from flash_otel.otlp.encode import encode_protobuf
 
-            del encodings, batches, encode_protobuf
+            del encodings, batches
+            encode_protobuf(())
             taken(b"")
             self._connected()
 

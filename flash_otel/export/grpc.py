@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel._version import __version__
 from flash_otel.export.outcome import LONGEST_WAIT_S, Answer, Verdict, taken
-from flash_otel.otlp.encode_protobuf import encode_protobuf
+from flash_otel.otlp.encode import encode_protobuf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -23,6 +23,7 @@ from urllib.request import getproxies, proxy_bypass
 from flash_otel._version import __version__
 from flash_otel.export.destination import HTTP_JSON
 from flash_otel.export.outcome import LONGEST_WAIT_S, Answer, Verdict, taken
+from flash_otel.otlp.encode import encode_json, encode_protobuf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -93,12 +94,8 @@ class HttpTransport:
 
     def _body(self, records: Iterable[SpanRecord]) -> bytes:
         if self._destination.protocol == HTTP_JSON:
-            from flash_otel.otlp.decode import encode
-
-            encoded = json.dumps(encode(records), separators=(",", ":")).encode()
+            encoded = json.dumps(encode_json(records), separators=(",", ":")).encode()
             return self._compressed(encoded)
-        from flash_otel.otlp.encode_protobuf import encode_protobuf
-
         return self._compressed(encode_protobuf(records))
 
     def _compressed(self, body: bytes) -> bytes:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, TextIO
 from opentelemetry.sdk.trace import SpanProcessor
 
 from flash_otel import semconv
-from flash_otel.otlp.decode import decode, encode
+from flash_otel.otlp.decode import decode
+from flash_otel.otlp.encode import encode_json
 from flash_otel.runtime.guard import swallowed
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def write(record: SpanRecord, stream: TextIO | None = None) -> None:
 
 def line(record: SpanRecord) -> str:
     """Return the line of a record, in ASCII (any stream can write it), with its line end."""
-    return f"{MARK}{json.dumps(encode([record]), separators=(',', ':'))}\n"
+    return f"{MARK}{json.dumps(encode_json([record]), separators=(',', ':'))}\n"
 
 
 def parse_line(line: str) -> Iterator[SpanRecord]:

@@ -1,1 +1,1 @@
-"""Span records as OTLP (protobuf and JSON), and back."""
+"""OTLP: span records to and from protobuf and JSON."""

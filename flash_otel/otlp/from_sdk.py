@@ -1,7 +1,7 @@
-"""From the SDK's span to the plain record, for finished and for started spans alike.
+"""Convert the SDK's spans, finished or still running, into span records.
 
-Converting is left to the threads that write: a `ReadableSpan` does not change after its end, and
-the containers of a running span are copied in one step.
+The threads that write spans convert them, not the caller's: a `ReadableSpan` does not change
+after its end, and the containers of a running span are copied in one step.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _KINDS: Final = {kind: kind.name.lower() for kind in SpanKind}
 _STATUSES: Final = {code: code.name.lower() for code in StatusCode}
 _SCALARS: Final = frozenset({str, bool, int, float})
-# An enumeration's member is also a string or a number, and becomes that alone.
+# A member of an enumeration that is also a string or a number becomes the plain value.
 _EXACTLY: Final[dict[type, Callable[[Any], Any]]] = {
     bool: bool,
     int: int,
@@ -35,22 +35,19 @@ _EXACTLY: Final[dict[type, Callable[[Any], Any]]] = {
     str: str.__str__,
 }
 
-# Spans of one process share one resource object: the last one converted is nearly always the next.
-_last_resource: tuple[Resource, Attributes] | None = None
-
 
 def to_record(span: ReadableSpan) -> SpanRecord:
-    """Convert a span; one that has not ended yet becomes a record with `end_ns` None.
+    """Convert a span; the record of a running span has `end_ns` None.
 
     Raises:
-        ValueError: The span has no context (no tracer makes such a span).
+        ValueError: The span has no context, which no tracer produces.
     """
     context: SpanContext | None = span.get_span_context()
     if context is None:
         raise ValueError(f"span {span.name!r} has no context")
     parent, scope, status = span.parent, span.instrumentation_scope, span.status
     events, links = span.events, span.links
-    # By position, in the order of the fields: names cost a third more.
+    # By position, in the order of the fields: keywords take a third longer.
     return SpanRecord(
         f"{context.trace_id:032x}",
         f"{context.span_id:016x}",
@@ -64,7 +61,7 @@ def to_record(span: ReadableSpan) -> SpanRecord:
         _plain(span.attributes),
         tuple(map(_event, events)) if events else (),
         tuple(map(_link, links)) if links else (),
-        _resource(span.resource),
+        _resources.attributes(span.resource),
         "" if scope is None else scope.name,
         ("" if scope is None else scope.version) or "",
         context.trace_state.to_header() if context.trace_state else "",
@@ -81,19 +78,29 @@ def _link(link: SdkLink) -> Link:
     return Link(f"{context.trace_id:032x}", f"{context.span_id:016x}", _plain(link.attributes))
 
 
-def _resource(resource: Resource) -> Attributes:
-    global _last_resource
-    last = _last_resource
-    if last is None or last[0] is not resource:
-        last = _last_resource = (resource, _plain(resource.attributes))
-    return last[1]
+class _ResourceCache:
+    """The last resource that was converted: the spans of a process nearly always share one."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Resource, Attributes] | None = None
+
+    def attributes(self, resource: Resource) -> Attributes:
+        last = self._last
+        # By identity, which is safe because the cache keeps the resource alive. Several threads
+        # convert: the pair is replaced as a whole.
+        if last is None or last[0] is not resource:
+            last = self._last = (resource, _plain(resource.attributes))
+        return last[1]
+
+
+_resources: Final = _ResourceCache()
 
 
 def _plain(attributes: Mapping[str, Any] | None) -> Attributes:
-    """Copy attributes, bringing what newer SDKs also allow (bytes, mappings) to plain values."""
+    """Copy attributes; bytes and mappings, which newer SDKs allow, become plain values."""
     if not attributes:
         return {}
-    # BoundedAttributes copies in one step; iterating over it costs a lookup in Python per key.
+    # BoundedAttributes.copy() copies its dict at once; iterating calls Python code for each key.
     copied = attributes.copy() if hasattr(attributes, "copy") else dict(attributes)
     if _SCALARS.issuperset(map(type, copied.values())):
         return copied
@@ -101,12 +108,12 @@ def _plain(attributes: Mapping[str, Any] | None) -> Attributes:
 
 
 def _plain_value(value: Any) -> Any:
-    """Bring any value to one that a record holds; what is nested becomes text."""
+    """Return a value that a record can hold; nested values become JSON text."""
     for kind, exactly in _EXACTLY.items():
         if isinstance(value, kind):
             return exactly(value)
     if isinstance(value, bytes):
         return b64encode(value).decode("ascii")
     if isinstance(value, Sequence):
-        return tuple(_plain_value(one) for one in value if one is not None)
+        return tuple(_plain_value(item) for item in value if item is not None)
     return json.dumps(value, default=str)

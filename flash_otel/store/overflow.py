@@ -32,7 +32,7 @@ _MODE: Final = 0o600
 
 def keep(path: Path, records: Sequence[SpanRecord]) -> bool:
     """Write records beside the store whose first file is `path`; return True on success."""
-    from flash_otel.otlp.decode import encode
+    from flash_otel.otlp.encode import encode_json
 
     if sum(1 for _ in waiting(path)) >= _MOST_FILES:
         return False
@@ -41,7 +41,7 @@ def keep(path: Path, records: Sequence[SpanRecord]) -> bool:
         with os.fdopen(
             os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _MODE), "w"
         ) as file:
-            json.dump(encode(records), file, separators=(",", ":"))
+            json.dump(encode_json(records), file, separators=(",", ":"))
         unfinished.rename(unfinished.with_suffix(SUFFIX))
     except OSError:
         unfinished.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from flash_otel.demo.runner import run_scenario
 from flash_otel.demo.scenarios import SCENARIOS
 from flash_otel.diagnosis.readers import NothingFoundError
 from flash_otel.diagnosis.readers.jaeger import JaegerSource
-from flash_otel.otlp.decode import encode
+from flash_otel.otlp.encode import encode_json
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def _send_failed(made: Exported, collector: Collector) -> str:
         for one in made.store
         if one.trace_id == made.result.trace_id
     ]
-    sent = httpx.post(f"{collector.http_url}/v1/traces", json=encode(spans), timeout=30)
+    sent = httpx.post(f"{collector.http_url}/v1/traces", json=encode_json(spans), timeout=30)
     assert sent.status_code == 200
     return trace_id
 

@@ -22,7 +22,7 @@ from flash_otel.diagnosis.evidence import Deployment, Process
 from flash_otel.diagnosis.faults import FAULTS
 from flash_otel.diagnosis.readers import NothingFoundError, SourceError
 from flash_otel.diagnosis.readers.store import StoreSource
-from flash_otel.otlp.decode import encode
+from flash_otel.otlp.encode import encode_json
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def stored(path: Path, made: list[SpanRecord]) -> Path:
 
 
 def as_file(path: Path, made: list[SpanRecord]) -> str:
-    path.write_text(json.dumps(encode(made)) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(encode_json(made)) + "\n", encoding="utf-8")
     return str(path)
 
 
@@ -85,7 +85,7 @@ def test_standard_input_is_a_source(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A dash reads what is piped in."""
-    text = json.dumps(encode(SCENES[RACE].make())) + "\n"
+    text = json.dumps(encode_json(SCENES[RACE].make())) + "\n"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     assert answer(capsys, "--from", "-")[1]["verdict"] == sc.READ_BEFORE_WRITE
 

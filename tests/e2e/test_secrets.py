@@ -12,7 +12,7 @@ from flash_otel import semconv
 from flash_otel.demo.control_plane import CANARY_API_KEY
 from flash_otel.demo.faults import FAULTS, FaultPlan, Rule
 from flash_otel.demo.state import AI_KEY_CANARY, CREDENTIAL_CANARY, SIGNATURE_CANARY
-from flash_otel.otlp.decode import encode
+from flash_otel.otlp.encode import encode_json
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -160,4 +160,4 @@ def test_store_of_a_killed_deployment(site: Site) -> None:
 def test_recorded_spans(deployed: tuple[Site, Child]) -> None:
     """The spans themselves are clean, whoever exports them."""
     _, run = deployed
-    assert_clean(str(encode(run.records)))
+    assert_clean(str(encode_json(run.records)))

@@ -25,7 +25,8 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from support.any_records import JSON, RECORDS
 
 from flash_otel import semconv
-from flash_otel.otlp.decode import decode, encode
+from flash_otel.otlp.decode import decode
+from flash_otel.otlp.encode import encode_json
 from flash_otel.otlp.from_sdk import to_record
 from flash_otel.records import SpanRecord
 
@@ -47,7 +48,7 @@ def _with_base64_ids(node: Any) -> Any:
 
 
 def _parsed(records: list[SpanRecord]) -> ExportTraceServiceRequest:
-    through_text = json.loads(json.dumps(encode(records)))
+    through_text = json.loads(json.dumps(encode_json(records)))
     request = ExportTraceServiceRequest()
     ParseDict(_with_base64_ids(through_text), request)
     return request
@@ -56,7 +57,7 @@ def _parsed(records: list[SpanRecord]) -> ExportTraceServiceRequest:
 @given(st.lists(RECORDS, max_size=5))
 def test_what_is_written_is_read_back(records: list[SpanRecord]) -> None:
     """Any records survive the way through JSON text, whole and once."""
-    read = list(decode(json.loads(json.dumps(encode(records)))))
+    read = list(decode(json.loads(json.dumps(encode_json(records)))))
     assert sorted(map(repr, read)) == sorted(map(repr, records))
 
 
@@ -104,7 +105,7 @@ def test_flags_hold_the_sampled_bit() -> None:
     """A sampled span has flags 1, another one an explicit 0, and both are read back."""
     sampled, unsampled = SPAN, replace(SPAN, sampled=False)
     for record, flags in ((sampled, 1), (unsampled, 0)):
-        message = encode([record])
+        message = encode_json([record])
         assert message["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["flags"] == flags
         assert list(decode(message)) == [record]
 
@@ -122,7 +123,7 @@ def test_spans_are_grouped_by_resource_and_scope() -> None:
         replace(SPAN, span_id=f"{number:016x}", resource={"p": number % 2}, scope_name=scope)
         for number, scope in enumerate(["a", "a", "b", "a", "a"], start=1)
     ]
-    groups = encode(records)["resourceSpans"]
+    groups = encode_json(records)["resourceSpans"]
     counts = [[len(scope["spans"]) for scope in group["scopeSpans"]] for group in groups]
     assert counts == [[2, 1], [2]]
 
@@ -130,7 +131,7 @@ def test_spans_are_grouped_by_resource_and_scope() -> None:
 def test_numbers_that_json_does_not_know_have_names() -> None:
     """NaN and the infinities are written as protobuf names them, so the text stays JSON."""
     attributes = {"n": math.nan, "p": math.inf, "m": -math.inf}
-    message = encode([replace(SPAN, attributes=attributes)])
+    message = encode_json([replace(SPAN, attributes=attributes)])
     json.dumps(message, allow_nan=False)
     (read,) = decode(message)
     assert repr(read.attributes) == repr(attributes)
@@ -267,13 +268,13 @@ def _places(node: Any) -> list[tuple[Any, Any]]:
 @given(st.lists(RECORDS, min_size=1, max_size=2), st.data())
 def test_no_damage_raises(records: list[SpanRecord], data: st.DataObject) -> None:
     """A message in which any part was replaced by anything is read without an error."""
-    message = copy.deepcopy(encode(records))
+    message = copy.deepcopy(encode_json(records))
     place = data.draw(st.sampled_from(range(1, len(_places(message)))))
     container, key = _places(message)[place]
     container[key] = data.draw(JSON)
     for record in decode(message):
         assert (len(record.trace_id), len(record.span_id)) == (32, 16)
-        list(decode(encode([record])))
+        list(decode(encode_json([record])))
 
 
 @given(JSON)
@@ -288,5 +289,5 @@ def test_any_json_is_traces_or_a_value_error(value: Any) -> None:
 def test_a_number_of_an_enumeration_is_written_at_once() -> None:
     """A member of an IntEnum is a whole number; a search through a range would never end."""
     record = SpanRecord("1" * 32, "2" * 16, None, "x", "internal", 1, 2)
-    (kept,) = decode(encode([replace(record, attributes={"status": HTTPStatus.OK})]))
+    (kept,) = decode(encode_json([replace(record, attributes={"status": HTTPStatus.OK})]))
     assert kept.attributes == {"status": 200}

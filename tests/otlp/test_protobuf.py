@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from support.any_records import RECORDS
 
 from flash_otel.otlp.decode import decode
-from flash_otel.otlp.encode_protobuf import encode_protobuf
+from flash_otel.otlp.encode import encode_protobuf
 from flash_otel.records import SpanRecord
 
 # Its name changed with protobuf 26.

@@ -26,8 +26,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.readers import NothingFoundError, SourceError, open_source, sniff
 from flash_otel.diagnosis.readers.input import Input
-from flash_otel.otlp.decode import encode
-from flash_otel.otlp.protobuf import looks_like_otlp, requests
+from flash_otel.otlp.decode import decode_protobuf
+from flash_otel.otlp.encode import encode_json
+from flash_otel.otlp.framing import looks_like_otlp, payloads
 from flash_otel.records import Event, Link, SpanRecord
 
 if TYPE_CHECKING:
@@ -63,14 +64,14 @@ BATCHES = [SPANS[:3], SPANS[3:]]
 
 
 def as_json(batch: list[SpanRecord], indent: int | None = None) -> bytes:
-    return json.dumps(encode(batch), indent=indent).encode()
+    return json.dumps(encode_json(batch), indent=indent).encode()
 
 
 def as_protobuf(batch: list[SpanRecord]) -> bytes:
     # Official protobuf JSON has ids in base64, OTLP's in hex: build from fields.
     request = ExportTraceServiceRequest()
     for record in batch:
-        plain: dict[str, Any] = encode([record])
+        plain: dict[str, Any] = encode_json([record])
         (one,) = plain["resourceSpans"][0]["scopeSpans"][0]["spans"]
         ids = {"traceId", "spanId", "parentSpanId"}
         raw = {name: one.pop(name) for name in ids & one.keys()}
@@ -177,7 +178,8 @@ def test_damaged_protobuf_never_raises(junk: bytes, at: int) -> None:
     data = as_protobuf(SPANS[:2])
     for broken in (junk, data[:at] + junk + data[at:], data[:at]):
         looks_like_otlp(broken)
-        list(requests(broken[:65536], iter([broken])))
+        for payload in payloads(broken[:65536], iter([broken])):
+            list(decode_protobuf(payload))
 
 
 @given(st.binary(max_size=300))

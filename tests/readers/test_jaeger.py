@@ -24,7 +24,7 @@ from flash_otel.diagnosis.readers.jaeger import PAGE, JaegerSource
 from flash_otel.diagnosis.readers.jaeger_answers import LISTS, names_of, records_of
 from flash_otel.diagnosis.readers.jaeger_client import HEADERS_VARIABLE
 from flash_otel.diagnosis.readers.jaeger_windows import newest_first
-from flash_otel.otlp.decode import encode
+from flash_otel.otlp.encode import encode_json
 from flash_otel.records import Link, SpanRecord
 from flash_otel.store.store import SpanStore
 
@@ -390,7 +390,7 @@ def test_an_empty_jaeger_holds_nothing(capsys: pytest.CaptureFixture[str]) -> No
 @given(st.lists(RECORDS, max_size=4))
 def test_answers_round_trip(made: list[SpanRecord]) -> None:
     """What an exporter has sent comes back as it was."""
-    assert list(records_of({"result": encode(made)})) == _decoded(made)
+    assert list(records_of({"result": encode_json(made)})) == _decoded(made)
 
 
 @given(st.lists(RECORDS, max_size=3), st.lists(st.text(max_size=5), max_size=3))
@@ -398,7 +398,7 @@ def test_lists_come_back_from_their_text(made: list[SpanRecord], names: list[str
     """A storage that keeps lists as JSON text costs nothing; other attributes stay as they are."""
     listed = [replace(one, attributes=dict.fromkeys(LISTS, tuple(names))) for one in made]
     text = [replace(one, attributes=dict.fromkeys(LISTS, json.dumps(names))) for one in made]
-    found = list(records_of({"result": encode(text)}))
+    found = list(records_of({"result": encode_json(text)}))
     assert [one.attributes for one in found] == [one.attributes for one in listed]
 
 
@@ -446,4 +446,4 @@ def test_windows_lose_nothing(times: list[int], page: int, low: int, wide: int) 
 def _decoded(made: list[SpanRecord]) -> list[SpanRecord]:
     from flash_otel.otlp.decode import decode
 
-    return list(decode(encode(made)))
+    return list(decode(encode_json(made)))

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from flash_otel.otlp.decode import encode
+from flash_otel.otlp.encode import encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -133,7 +133,7 @@ class Jaeger:
     def _traces(self, ids: list[str]) -> Any:
         # Each trace in chunks, as several exports have brought them.
         whole = [one for trace_id in ids for one in self._records if one.trace_id == trace_id]
-        groups = [group for one in whole for group in encode([one])["resourceSpans"]]
+        groups = [group for one in whole for group in encode_json([one])["resourceSpans"]]
         if self._as_text:
             _flatten(groups)
         return {"result": {"resourceSpans": groups}} if groups else None

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel.diagnosis.readers.base import NothingFoundError, SourceError
-from flash_otel.otlp.decode import decode
-from flash_otel.otlp.protobuf import requests
+from flash_otel.otlp.decode import decode, decode_protobuf
+from flash_otel.otlp.framing import payloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -62,8 +62,8 @@ class OtlpProtobufFile:
             SourceError: It cannot be read, or holds no trace at all.
         """
         found = False
-        for request in requests(self._input.head, self._input.chunks(progress)):
-            for record in _decoded(request):
+        for payload in payloads(self._input.head, self._input.chunks(progress)):
+            for record in decode_protobuf(payload):
                 found = True
                 yield replace(record, origin=self.name)
         if not found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from flash_otel.otlp.protobuf import looks_like_otlp
+from flash_otel.otlp.framing import looks_like_otlp
 
 OTLP_JSON: Final = "otlp json"
 OTLP_PROTOBUF: Final = "otlp protobuf"

@@ -30,14 +30,14 @@ _DESCRIPTORS: Final = Path("/proc/self/fd")
 @contextmanager
 def recorded(after: int = 0, **options: Any) -> Iterator[Recorded]:
     """Record with fixed ids and clock, and write the spans down, however the block ends."""
-    from flash_otel.otlp.decode import encode
+    from flash_otel.otlp.encode import encode_json
     from flash_otel.testing import recording
 
     with recording(after=after, **options) as spans:
         try:
             yield spans
         finally:
-            Path(os.environ[RECORDS]).write_text(json.dumps(encode(spans.records)))
+            Path(os.environ[RECORDS]).write_text(json.dumps(encode_json(spans.records)))
 
 
 def flash(*arguments: str) -> int:
