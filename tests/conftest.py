@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 from support.flash import FlashEnvironments
+from support.shared import Shared
 
 from flash_otel.demo.control_plane import ControlPlane
 
@@ -21,6 +23,34 @@ settings.load_profile("untimed")
 # A test run that a shell put into the background ignores SIGINT, and so would all of its children.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+SHARED: pytest.StashKey[Shared] = pytest.StashKey()
+_RUN_FOLDER = "run_folder"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder of the run, or take it from the process that controls this worker."""
+    given = getattr(config, "workerinput", None)
+    config.stash[SHARED] = Shared(Path(given[_RUN_FOLDER])) if given else Shared.begin()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Pass the folder of the run to a worker (a hook of pytest-xdist)."""
+    node.workerinput[_RUN_FOLDER] = str(node.config.stash[SHARED].folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what the run has started, once its workers have ended."""
+    if not hasattr(config, "workerinput"):
+        config.stash[SHARED].end()
+
+
+@pytest.fixture(scope="session")
+def shared(pytestconfig: pytest.Config) -> Shared:
+    """What the whole run makes once, in however many processes (see `support/shared.py`)."""
+    return pytestconfig.stash[SHARED]
 
 
 @pytest.fixture(scope="session")

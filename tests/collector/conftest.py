@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from support.shared import Shared
+
 
 @pytest.fixture(scope="session")
 def collector_binaries() -> dict[str, Path]:
@@ -21,27 +23,25 @@ def collector_binaries() -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def running_jaeger(
-    collector_binaries: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Jaeger]:
-    """A Jaeger for all tests of this process: told apart by their trace ids, never killed."""
-    starter = Starter(collector_binaries)
-    try:
-        yield starter.jaeger(tmp_path_factory.mktemp("jaeger"))
-    finally:
-        starter.end()
+def running_jaeger(collector_binaries: dict[str, Path], shared: Shared) -> Jaeger:
+    """A Jaeger for all tests of the run: told apart by their trace ids, never killed."""
+
+    def start(folder: Path) -> Jaeger:
+        return Starter(collector_binaries).jaeger(folder).shared_by(shared)
+
+    return shared.once("jaeger", start)
 
 
 @pytest.fixture(scope="session")
 def running_collector(
-    running_jaeger: Jaeger, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Collector]:
-    """A Collector in front of `running_jaeger`, for all tests of this process; never killed."""
-    starter = Starter(find_binaries())
-    try:
-        yield starter.collector(tmp_path_factory.mktemp("collector"), running_jaeger.otlp)
-    finally:
-        starter.end()
+    collector_binaries: dict[str, Path], running_jaeger: Jaeger, shared: Shared
+) -> Collector:
+    """A Collector in front of `running_jaeger`, for all tests of the run; never killed."""
+
+    def start(folder: Path) -> Collector:
+        return Starter(collector_binaries).collector(folder, running_jaeger.otlp).shared_by(shared)
+
+    return shared.once("collector", start)
 
 
 @pytest.fixture
@@ -55,34 +55,33 @@ def starter(collector_binaries: dict[str, Path]) -> Iterator[Starter]:
 
 
 @pytest.fixture(scope="session")
-def access(tmp_path_factory: pytest.TempPathFactory) -> Access:
+def access(shared: Shared) -> Access:
     """A certificate of one's own authority for 127.0.0.1, and a bearer token."""
-    folder = tmp_path_factory.mktemp("tls")
+    return shared.once("tls", _make_access)
+
+
+def _make_access(folder: Path) -> Access:
     authority = trustme.CA()
     server = authority.issue_cert("localhost", "127.0.0.1")
-    found = Access(
-        folder / "ca.pem", folder / "server.crt", folder / "server.key", folder / "token"
-    )
-    authority.cert_pem.write_to_path(found.authority)
-    server.private_key_pem.write_to_path(found.key)
+    made = Access(folder / "ca.pem", folder / "server.crt", folder / "server.key", folder / "token")
+    authority.cert_pem.write_to_path(made.authority)
+    server.private_key_pem.write_to_path(made.key)
     for pem in server.cert_chain_pems:
-        pem.write_to_path(found.certificate, append=True)
-    found.token_file.write_text(secrets.token_urlsafe(32))
-    return found
+        pem.write_to_path(made.certificate, append=True)
+    made.token_file.write_text(secrets.token_urlsafe(32))
+    return made
 
 
 @pytest.fixture(scope="session")
 def reachable_collector(
-    running_jaeger: Jaeger, access: Access, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Collector]:
+    collector_binaries: dict[str, Path], running_jaeger: Jaeger, access: Access, shared: Shared
+) -> Collector:
     """A Collector with reachable.yaml on top: TLS and a token before `running_jaeger`."""
-    starter = Starter(find_binaries())
-    try:
-        yield starter.collector(
-            tmp_path_factory.mktemp("reachable"),
-            running_jaeger.otlp,
-            [BUNDLE / "reachable.yaml"],
-            **access.of_the_receiver,
-        )
-    finally:
-        starter.end()
+
+    def start(folder: Path) -> Collector:
+        configs = [BUNDLE / "reachable.yaml"]
+        starter, variables = Starter(collector_binaries), access.of_the_receiver
+        made = starter.collector(folder, running_jaeger.otlp, configs, **variables)
+        return made.shared_by(shared)
+
+    return shared.once("reachable-collector", start)

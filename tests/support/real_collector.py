@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -22,6 +22,8 @@ from typing_extensions import Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from support.shared import Shared
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 BUNDLE: Final = ROOT / "collector"
@@ -140,6 +142,12 @@ class Program:
                 pass
             time.sleep(0.05)
         raise AssertionError(f"{self.binary.name} is not healthy:\n{self.log[-4000:]}")
+
+    def shared_by(self, shared: Shared) -> Self:
+        """Leave the running process to the test run; return this program to pass on to others."""
+        assert self._process is not None
+        shared.adopt(self._process, self.folder)
+        return replace(self)
 
     def kill(self) -> None:
         """End it as a power cut would: SIGKILL, by its pid."""
