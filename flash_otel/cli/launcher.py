@@ -47,7 +47,7 @@ def prepare(command: Sequence[str]) -> Flash:
         raise CommandError(f"run takes a flash command, not {command[0]!r}.", _EXAMPLE)
     named = word if len(word.parts) > 1 else None
     entry_point = _entry_point()
-    if named is not None and not interpreters.is_ours(named):
+    if named is not None and not interpreters.runs_here(named):
         raise CommandError(*interpreters.explain(named, command))
     if entry_point is None:
         raise CommandError(*interpreters.explain(_on_path(), command))
@@ -63,7 +63,7 @@ def _script() -> Path:
     """Return the console script of this interpreter; one on PATH may be another's."""
     installed = Path(sysconfig.get_path("scripts"), "flash")
     on_path = _on_path()
-    if not installed.exists() and on_path is not None and interpreters.is_ours(on_path):
+    if not installed.exists() and on_path is not None and interpreters.runs_here(on_path):
         return on_path
     return installed
 

@@ -26,14 +26,14 @@ def recorded_since(started_ns: int, named: str | None) -> list[SpanRecord]:
     from flash_otel.runtime import options
 
     # A `flash --help` must not pay for SQLite.
-    if not pipeline.has_begun():
+    if not pipeline.has_traced():
         return []
     from flash_otel.store.store import default_path, open_for_reading
 
     where = options.resolve(store=named).store
     if where is False:
         return []
-    pipeline.store(FLUSH_SECONDS)
+    pipeline.flush_store(FLUSH_SECONDS)
     store = open_for_reading(where or default_path(), adopts=False)
     if store is None:
         return []

@@ -80,7 +80,7 @@ def _need_flash() -> None:
     if python is None:
         raise CommandError(*interpreters.explain(script, ["flash"]))
     again = shlex.join([str(python), "-m", "flash_otel", *sys.argv[1:]])
-    add = interpreters.adding_command(python)
+    add = interpreters.install_command(python)
     raise CommandError(
         f"flash lives in another interpreter ({python}).",
         f"Add flash-otel there:  {add}\nThen run:              {again}",

@@ -39,7 +39,7 @@ def _flash() -> Iterator[Check]:
     on_path = shutil.which("flash")
     if version is not None:
         yield _known(version)
-        if on_path is not None and not interpreters.is_ours(Path(on_path)):
+        if on_path is not None and not interpreters.runs_here(Path(on_path)):
             yield _another(Path(on_path), NOTE)
         return
     if on_path is not None and interpreters.interpreter_of(Path(on_path)) is not None:
@@ -68,7 +68,7 @@ def _another(script: Path, result: str) -> Check:
         "flash_elsewhere",
         result,
         f"the flash on PATH ({script}) lives in another interpreter ({python})",
-        f"Add flash-otel there: {interpreters.adding_command(python)}\n"
+        f"Add flash-otel there: {interpreters.install_command(python)}\n"
         f"Then ask again there:  {python} -m flash_otel doctor",
     )
 

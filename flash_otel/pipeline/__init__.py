@@ -1,1 +1,1 @@
-"""Where spans go: provider and processors, lines, store, worker log, redaction."""
+"""The pipeline of spans in a process: provider, resource, processors, flush and shutdown."""

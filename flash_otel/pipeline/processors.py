@@ -1,31 +1,90 @@
-"""The processors that every provider of a pipeline gets: lines, and store or worker log."""
+"""The span processors of a pipeline: bracketed lines, and the store or the worker's log.
+
+A provider of the application gets them behind a `DetachableProcessor`, because the SDK cannot
+remove a processor from a provider.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 
-from flash_otel.runtime import options as opts
+from opentelemetry.sdk.trace import SpanProcessor
+
 from flash_otel.runtime.guard import swallowed
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import SpanProcessor
+    from collections.abc import Callable
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from flash_otel.runtime.options import Options
 
 
+class DetachableProcessor(SpanProcessor):
+    """Delegates to `processors`; an empty tuple detaches it."""
+
+    def __init__(self) -> None:
+        self.processors: tuple[SpanProcessor, ...] = ()
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Delegate the start of a span."""
+        for processor in self.processors:
+            processor.on_start(span, parent_context)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Delegate the end of a span."""
+        for processor in self.processors:
+            processor.on_end(span)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Flush the processors in turn."""
+        return all(processor.force_flush(timeout_millis) for processor in self.processors)
+
+    def shutdown(self) -> None:
+        """Shut the processors down with the application's provider."""
+        for processor in self.processors:
+            processor.shutdown()
+
+
+# Compared by identity: a provider need not be hashable (logfire's is a dataclass).
+_attached: list[tuple[Callable[[], object], DetachableProcessor]] = []
+
+
+def detachable_processor(provider: Any) -> DetachableProcessor:
+    """Return the detachable processor of a provider, which the first call adds to it."""
+    _attached[:] = [entry for entry in _attached if entry[0]() is not None]
+    for reference, processor in _attached:
+        if reference() is provider:
+            return processor
+    processor = DetachableProcessor()
+    provider.add_span_processor(processor)
+    _attached.append((_reference(provider), processor))
+    return processor
+
+
+def _reference(provider: object) -> Callable[[], object]:
+    """Refer to a provider weakly, or strongly if its class has slots and forbids that."""
+    try:
+        return weakref.ref(provider)
+    except TypeError:
+        return lambda: provider
+
+
 def make(options: Options) -> list[SpanProcessor]:
-    """Make the processors; one that cannot be made is reported and left out."""
+    """Make the processors; a failure costs that processor only."""
     made: list[SpanProcessor] = []
-    for kind in (lines, recording):
+    for factory in (lines, recording):
         try:
-            made += kind(options)
+            made += factory(options)
         except Exception:
-            swallowed(f"the set-up of {kind.__name__}")
+            swallowed(f"the set-up of {factory.__name__}")
     return made
 
 
 def lines(options: Options) -> list[SpanProcessor]:
-    """Write the bracketed lines, unless they are switched off."""
+    """Make the processor of bracketed lines, unless they are off."""
     if options.legacy_logs is False:
         return []
     from flash_otel.lines.processor import LegacyLogSpanProcessor
@@ -34,24 +93,13 @@ def lines(options: Options) -> list[SpanProcessor]:
 
 
 def recording(options: Options) -> list[SpanProcessor]:
-    """Choose where spans are kept: in the store, or (in a worker) in its own log."""
-    if not has_store(options):
-        return _worker_log(options)
-    from flash_otel.runtime.warning import warn_once
-    from flash_otel.store.paths import default_path
-    from flash_otel.store.processor import StoreSpanProcessor
+    """Make the processor that keeps spans: in the store, or in a worker's own log."""
+    if options.has_store:
+        from flash_otel.runtime.exit import warn_once
+        from flash_otel.store.paths import default_path
+        from flash_otel.store.processor import StoreSpanProcessor
 
-    return [StoreSpanProcessor(options.store or default_path(), warn=warn_once)]
-
-
-def has_store(options: Options) -> bool:
-    """Tell whether spans are kept on disk; a worker has one only where it is named."""
-    if options.store is None:
-        return not opts.in_worker()
-    return options.store is not False
-
-
-def _worker_log(options: Options) -> list[SpanProcessor]:
+        return [StoreSpanProcessor(options.store or default_path(), warn=warn_once)]
     from flash_otel.export import configured
     from flash_otel.export.worker_log import WorkerLogSpanProcessor
 

@@ -1,4 +1,4 @@
-"""Our own provider, for applications that have set none: sampler, resource, and who sends."""
+"""flash_otel's own provider, for applications that set none: sampler, resource and exporters."""
 
 from __future__ import annotations
 
@@ -10,27 +10,63 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from flash_otel.export import configured
 from flash_otel.pipeline import resource
-from flash_otel.pipeline.sampling import AlwaysRecord
-from flash_otel.runtime.bounded import bounded, each
+from flash_otel.runtime.exit import every, run_bounded, warn_once
 from flash_otel.runtime.guard import guarded
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Sequence
 
+    from opentelemetry.context import Context
     from opentelemetry.sdk.trace.id_generator import IdGenerator
+    from opentelemetry.trace import Link, SpanKind, TraceState
+    from opentelemetry.util.types import Attributes
 
     from flash_otel.export.setup import Forwarding
 
 
+class AlwaysRecord(sampling.Sampler):
+    """Records what the wrapped sampler drops, without the sampled bit.
+
+    The bracketed lines and the store get every span; exporters skip unsampled ones
+    (trace SDK specification, "RECORD_ONLY").
+    """
+
+    def __init__(self, sampler: sampling.Sampler) -> None:
+        self._sampler = sampler
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> sampling.SamplingResult:
+        """Return the wrapped sampler's decision, with DROP turned into RECORD_ONLY."""
+        result = self._sampler.should_sample(
+            parent_context, trace_id, name, kind, attributes, links, trace_state
+        )
+        if result.decision is not sampling.Decision.DROP:
+            return result
+        return sampling.SamplingResult(
+            sampling.Decision.RECORD_ONLY, attributes, result.trace_state
+        )
+
+    def get_description(self) -> str:
+        """Describe the sampler."""
+        return f"AlwaysRecord{{{self._sampler.get_description()}}}"
+
+
 @dataclass(slots=True)
 class OwnProvider:
-    """A provider of ours, with what sends its spans.
+    """A private provider and what exports its spans.
 
     Attributes:
         provider: The SDK's provider.
         batches: The processors of exporters other than OTLP's.
-        forwarding: What sends to OTLP destinations; None where none is configured.
+        forwarding: Sends to OTLP destinations; None if none is configured.
     """
 
     provider: TracerProvider
@@ -38,37 +74,26 @@ class OwnProvider:
     forwarding: Forwarding | None = None
 
     @property
-    def sends(self) -> bool:
-        """Whether an ending in haste would lose what is not sent yet."""
+    def exports(self) -> bool:
+        """Whether a sudden end of the process would lose unsent spans."""
         return bool(self.batches) or self.forwarding is not None
 
     def flush(self, deadline: float) -> bool:
-        """Wait until what is stored is sent, or the time (monotonic, in seconds) is over."""
-        sent = each(bounded(one.force_flush, deadline) for one in self.batches)
+        """Wait until everything is sent, or the deadline passes."""
+        is_sent = every(run_bounded(batch.force_flush, deadline) for batch in self.batches)
         if self.forwarding is None:
-            return sent
+            return is_sent
         from flash_otel.export import setup
 
-        return setup.flush(self.forwarding, deadline) and sent
-
-    def hand_over(self) -> list[threading.Event]:
-        """Have sent now what only memory holds; return what is set when it was tried."""
-        return [] if self.forwarding is None else self.forwarding.hand_over()
-
-    def back_up(self) -> None:
-        """Write down, where there is a place for it, what only memory holds."""
-        if self.forwarding is not None:
-            self.forwarding.back_up()
+        return setup.flush(self.forwarding, deadline) and is_sent
 
     def close(self, deadline: float) -> None:
-        """Send a last time, end, and tell in one line what did not get out."""
-        # What the exporters lose is lost; what is forwarded is in the store.
+        """Send once more, stop all threads, and warn about what remains unsent."""
         for batch in self.batches:
-            bounded(batch.shutdown, deadline)
+            run_bounded(batch.shutdown, deadline)
         if self.forwarding is None:
             return
         from flash_otel.export import setup
-        from flash_otel.runtime.warning import warn_once
 
         line = setup.finish(self.forwarding, deadline)
         if line:
@@ -76,11 +101,11 @@ class OwnProvider:
 
 
 def make(processors: Sequence[SpanProcessor], ids: IdGenerator | None) -> OwnProvider:
-    """Make the provider as OTEL_* variables and the resource say.
+    """Make a provider from the OTEL_* variables and the process's resource.
 
     Args:
-        processors: What every provider of the pipeline gets.
-        ids: Makes the ids; None leaves that to the SDK.
+        processors: The pipeline's processors.
+        ids: Generates the ids; None for the SDK's generator.
     """
     provider = TracerProvider(
         sampler=AlwaysRecord(sampling._get_from_env_or_default()),  # noqa: SLF001 - the only reader of OTEL_TRACES_SAMPLER
@@ -88,10 +113,11 @@ def make(processors: Sequence[SpanProcessor], ids: IdGenerator | None) -> OwnPro
         shutdown_on_exit=False,
         id_generator=ids,
     )
-    own = OwnProvider(provider, [BatchSpanProcessor(one) for one in configured.create()])
+    own = OwnProvider(provider, [BatchSpanProcessor(exporter) for exporter in configured.create()])
     with guarded("the set-up of forwarding"):
         own.forwarding = _forwarding(processors)
     for processor in (*processors, *own.batches, own.forwarding):
+        # Forwarding from the store follows the store's writer and is no processor.
         if isinstance(processor, SpanProcessor):
             provider.add_span_processor(processor)
     return own

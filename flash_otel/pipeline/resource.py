@@ -1,8 +1,8 @@
-"""Who made the spans: the command line, or a deployed worker.
+"""The resource of a process's spans: the command line, or a deployed worker.
 
-`OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` win over what is found here. Flash's version is
-read from its package metadata and, where that is missing (a worker's bundle has no dist-info),
-from `runpod_flash.__version__` (1.4.2 and later) if it is imported already.
+`OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` take precedence. Flash's version comes from its
+package metadata. A worker's bundle has none, so the fallback is `runpod_flash.__version__` (1.4.2
+and later), if the module is already imported.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SERVICE: Final = "flash-cli"
 WORKER_SERVICE: Final = "flash-worker"
 
-# Each row: the attribute, and the variable that tells it in a worker.
+# Attributes of a worker, and the variables that hold them.
 _WORKER: Final = (
     (semconv.FAAS_NAME, "FLASH_RESOURCE_NAME"),
     (semconv.FAAS_VERSION, "_FLASH_SOURCE_FINGERPRINT"),
@@ -41,16 +41,16 @@ _instance_id = ProcessVar(lambda: str(uuid.uuid4()), reset_in_child=True)
 
 
 def flash_version() -> str | None:
-    """Return the version of the installed runpod-flash, or None where nothing tells it."""
+    """Return the version of the installed runpod-flash, or None if it is unknown."""
     try:
         return metadata.version("runpod-flash")
-    except Exception:  # a broken dist-info is as good as none
+    except Exception:  # not installed, or a broken dist-info
         found = getattr(sys.modules.get("runpod_flash"), "__version__", None)
         return found if isinstance(found, str) else None
 
 
 def detected() -> dict[str, str | int]:
-    """Collect the attributes of this process."""
+    """Return the attributes of this process."""
     attributes: dict[str, str | int] = {
         semconv.SERVICE_NAME: _service_name(),
         semconv.SERVICE_INSTANCE_ID: _instance_id.value,
@@ -74,23 +74,24 @@ def _service_name() -> str:
 
 
 class FlashResourceDetector(ResourceDetector):
-    """Finds the attributes of a Flash process, for `OTEL_EXPERIMENTAL_RESOURCE_DETECTORS`."""
+    """Detects a Flash process, for `OTEL_EXPERIMENTAL_RESOURCE_DETECTORS`."""
 
     def detect(self) -> Resource:
-        """Return the attributes of this process as a resource without schema URL."""
+        """Return the attributes of this process, without a schema URL."""
+        # The SDK drops a detector's attributes if its schema URL differs from another's (1.45).
         return Resource(detected())
 
 
 def create() -> Resource:
-    """Build the resource of flash_otel's own provider: ours, under what OTEL_* variables say."""
+    """Create the resource of flash_otel's own provider; OTEL_* variables override it."""
     remember_environment()
-    said = OTELResourceDetector().detect()
-    merged = _telemetry().merge(FlashResourceDetector().detect()).merge(said)
+    configured = OTELResourceDetector().detect()
+    merged = _telemetry().merge(FlashResourceDetector().detect()).merge(configured)
     return Resource(_scrubbed(merged.attributes), merged.schema_url)
 
 
 def _scrubbed(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Let a resource through the gate, too: it is written beside each span."""
+    """Redact secrets: the resource is exported with every span."""
     return {
         name: REDACTED if is_secret_name(name) else scrub_value(value)
         for name, value in attributes.items()
@@ -98,10 +99,10 @@ def _scrubbed(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _telemetry() -> Resource:
-    """Name SDK and distribution, and whatever detectors the environment asks for.
+    """Describe the SDK and this distribution, and run the detectors that the environment names.
 
-    `Resource.create` runs even the default detector in threads (SDK 1.27-1.45): a deployment gets
-    none that nobody asked for.
+    `Resource.create` starts threads even for the default detector (SDK 1.27-1.45), so it is only
+    called when detectors are named.
     """
     distro = {"telemetry.distro.name": "flash-otel", "telemetry.distro.version": __version__}
     if os.environ.get(OTEL_EXPERIMENTAL_RESOURCE_DETECTORS):

@@ -1,1 +1,1 @@
-"""What a process needs: guard, forks, exit, options, locks."""
+"""Process-level services: fork and exit hooks, options, locks, the error guard."""

@@ -1,7 +1,7 @@
-"""The one guard around everything that flash_otel does inside its host.
+"""The guard around all code that flash_otel runs inside its host.
 
-Tracing must never break the call it traces: an internal error is swallowed and logged once per
-place; with `FLASH_OTEL_RAISE` set (as in flash_otel's own tests) it is raised instead.
+Tracing must never break the traced call. Internal errors are swallowed and logged once per place;
+`FLASH_OTEL_RAISE`, which flash_otel's own tests set, raises them instead.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ _reported: ProcessVar[set[str]] = ProcessVar(set)
 
 
 def swallowed(place: str) -> None:
-    """Report the exception that is being handled, once per `place`; raise it in our own tests."""
+    """Log the exception being handled, once per `place`; re-raise it under FLASH_OTEL_RAISE."""
     if os.environ.get("FLASH_OTEL_RAISE"):
         raise  # noqa: PLE0704 - called from an except block, by contract
     if place not in _reported.value:
         _reported.value.add(place)
         error = sys.exc_info()
+        # Debug level: a host's log must not show noise about its telemetry.
         logger.debug("flash_otel: internal error in %s (ignored)", place, exc_info=error)
 
 
 @contextmanager
 def guarded(place: str) -> Iterator[None]:
-    """Swallow and report whatever our own code raises inside the block.
+    """Swallow and log any exception of the block.
 
     Not for hot paths: an explicit try with `swallowed` costs a third of this.
     """

@@ -1,7 +1,7 @@
-"""Where flash lives when it is not in this interpreter, and how flash-otel gets there.
+"""Find the interpreter behind a `flash` command, and the command that adds flash-otel to it.
 
-uv and pipx give each tool an environment of its own and leave a note in it: `uv-receipt.toml` and
-`pipx_metadata.json`, in the environment's folder.
+uv and pipx install each tool into an environment of its own and leave a file there that records
+it: `uv-receipt.toml` and `pipx_metadata.json`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _HEAD: Final = 4096  # bytes; longer than the first two lines of any console script
-# The note that a tool leaves in an environment, and the command that adds a package to it.
+# The file that a tool leaves in an environment, and its command that adds a package.
 TOOLS: Final = (
     ("uv-receipt.toml", "uv tool install {name} --with flash-otel"),
     ("pipx_metadata.json", "pipx inject {name} flash-otel"),
@@ -24,7 +24,12 @@ TOOLS: Final = (
 
 
 def explain(script: Path | None, command: Sequence[str]) -> tuple[str, str]:
-    """Return why flash cannot run in this interpreter, and the command to run instead."""
+    """Return why flash cannot run in this interpreter, and the commands to run instead.
+
+    Args:
+        script: The console script found for flash, if any.
+        command: The flash command that was to be run.
+    """
     if script is None or not script.exists():
         return (
             "flash is neither installed beside flash-otel nor on PATH.",
@@ -33,35 +38,35 @@ def explain(script: Path | None, command: Sequence[str]) -> tuple[str, str]:
     python = interpreter_of(script)
     if python is None:
         return (
-            f"{script} is not a console script of runpod-flash that can be read.",
+            f"{script} is not a readable console script of runpod-flash.",
             f"Install flash here: {_quoted(sys.executable)} -m pip install runpod-flash",
         )
     again = f"{_quoted(python)} -m flash_otel run -- {shlex.join(['flash', *command[1:]])}"
     return (
         f"flash lives in another interpreter ({python}).",
-        f"Add flash-otel there:  {adding_command(python)}\nThen run:              {again}",
+        f"Add flash-otel there:  {install_command(python)}\nThen run:              {again}",
     )
 
 
-def adding_command(python: Path) -> str:
-    """Return the exact command that installs flash-otel into an interpreter's environment."""
+def install_command(python: Path) -> str:
+    """Return the command that installs flash-otel into the environment of an interpreter."""
     environment = python.parent.parent
-    for note, command in TOOLS:
-        if (environment / note).exists():
+    for file, command in TOOLS:
+        if (environment / file).exists():
             return command.format(name=environment.name)
     return f"{_quoted(python)} -m pip install flash-otel"
 
 
-def is_ours(script: Path) -> bool:
-    """Tell whether a console script runs in this interpreter's environment."""
+def runs_here(script: Path) -> bool:
+    """Return whether a console script belongs to the environment of this interpreter."""
     python = interpreter_of(script)
     return python is not None and python.parent.parent.resolve() == Path(sys.prefix).resolve()
 
 
 def interpreter_of(script: Path) -> Path | None:
-    """Return the interpreter that a console script starts, None where it does not tell.
+    """Return the interpreter that a console script starts; None if it is not one of Flash's.
 
-    Symbolic links are not followed: the interpreter of a virtual environment is one.
+    Symbolic links are not resolved: the interpreter of a virtual environment is a link itself.
     """
     try:
         with script.open("rb") as file:
@@ -70,14 +75,15 @@ def interpreter_of(script: Path) -> Path | None:
         return None
     if head.startswith(b"#!") and b"runpod_flash" in head:
         return _from_lines(head.decode("utf-8", "replace").splitlines())
-    beside = script.with_name("python.exe")  # the launchers of Windows are no text
+    beside = script.with_name("python.exe")  # launchers on Windows are binaries without a shebang
     return beside if head.startswith(b"MZ") and beside.exists() else None
 
 
 def _from_lines(lines: Sequence[str]) -> Path | None:
-    """Read `#!/path/python`, `#!/usr/bin/env python`, or the form for long paths.
+    """Parse `#!/path/python`, `#!/usr/bin/env python`, and the form for long paths.
 
-    That form is a shell line that Python reads as a string: `'''exec' "/a path/python" "$0" "$@"`.
+    The long form is a shell command that Python reads as a string:
+    `'''exec' "/a path/python" "$0" "$@"`.
     """
     words = lines[0][2:].split()
     if len(lines) > 1 and lines[1].startswith("'''exec'"):

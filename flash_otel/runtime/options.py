@@ -1,7 +1,6 @@
-"""What `instrument()` was asked for, and what the environment says where it was not.
+"""The settings of `instrument()`: arguments first, then environment variables, then defaults.
 
-An argument wins over a variable. A variable that cannot be understood is reported once and its
-default is used: a typo must not break a deployment.
+An invalid variable is logged and replaced by its default: a typo must not break a deployment.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The settings of one `instrument()`.
+    """The resolved settings of an `instrument()` call.
 
     Attributes:
-        tracer_provider: The provider to use; None resolves one per root span.
-        legacy_logs: Where the bracketed lines go (see `LegacyLogSpanProcessor`).
+        tracer_provider: Provider of all spans; None resolves one per root span.
+        legacy_logs: Destination of the bracketed lines (see `LegacyLogSpanProcessor`).
         propagation: `auto`, `link` or `parent`.
-        store: Path of the local store, None for the default place, False for none.
-        capture_graphql: Whether each GraphQL request becomes a span.
+        store: Path of the local store; None for the default path, False for no store.
+        capture_graphql: Whether GraphQL requests become spans.
     """
 
     tracer_provider: TracerProvider | None = None
@@ -49,9 +48,16 @@ class Options:
     store: str | PathLike[str] | Literal[False] | None = None
     capture_graphql: bool = False
 
+    @property
+    def has_store(self) -> bool:
+        """Whether spans are kept on disk; in a worker only if a store is named."""
+        if self.store is None:
+            return not in_worker()
+        return self.store is not False
+
 
 def is_disabled() -> bool:
-    """Tell whether FLASH_OTEL_DISABLED (or the SDK's OTEL_SDK_DISABLED) switches tracing off."""
+    """Return whether FLASH_OTEL_DISABLED (or the SDK's OTEL_SDK_DISABLED) turns tracing off."""
     names = ("FLASH_OTEL_DISABLED", "OTEL_SDK_DISABLED")
     return any(os.environ.get(name, "").strip().lower() in _TRUE for name in names)
 
@@ -64,38 +70,38 @@ def resolve(
     store: str | PathLike[str] | bool | None = None,
     capture_graphql: bool = False,
 ) -> Options:
-    """Fill in from the environment what the arguments leave open.
+    """Complete the arguments of `instrument()` from the environment.
 
     Raises:
-        ValueError: `propagation` is none of auto, link and parent.
+        ValueError: `propagation` is not auto, link or parent.
     """
     if propagation is not None and propagation not in PROPAGATIONS:
         raise ValueError(f"propagation is {propagation!r}; it takes {', '.join(PROPAGATIONS)}")
     return Options(
         tracer_provider=tracer_provider,
-        legacy_logs=_from("FLASH_OTEL_LEGACY_LOGS", str, "auto")
+        legacy_logs=_variable("FLASH_OTEL_LEGACY_LOGS", str, "auto")
         if legacy_logs is None
         else legacy_logs,
-        propagation=propagation or _from("FLASH_OTEL_PROPAGATION", _propagation, "auto"),
-        store=_store(_from("FLASH_OTEL_STORE", str, None) if store is None else store),
+        propagation=propagation or _variable("FLASH_OTEL_PROPAGATION", _propagation, "auto"),
+        store=_store(_variable("FLASH_OTEL_STORE", str, None) if store is None else store),
         capture_graphql=capture_graphql,
     )
 
 
 def exit_budget() -> float:
-    """Return the seconds that flash_otel may take at exit (FLASH_OTEL_EXIT_BUDGET)."""
-    return _from("FLASH_OTEL_EXIT_BUDGET", _seconds, DEFAULT_EXIT_BUDGET)
+    """Return FLASH_OTEL_EXIT_BUDGET: seconds that flash_otel may take at exit."""
+    return _variable("FLASH_OTEL_EXIT_BUDGET", _seconds, DEFAULT_EXIT_BUDGET)
 
 
 def request_budget() -> float:
-    """Return the seconds that a worker's answer may wait for spans (FLASH_OTEL_REQUEST_BUDGET)."""
-    return _from("FLASH_OTEL_REQUEST_BUDGET", _seconds, DEFAULT_REQUEST_BUDGET)
+    """Return FLASH_OTEL_REQUEST_BUDGET: seconds that a worker's response may wait for spans."""
+    return _variable("FLASH_OTEL_REQUEST_BUDGET", _seconds, DEFAULT_REQUEST_BUDGET)
 
 
 def in_worker() -> bool:
-    """Tell whether this process is a deployed worker: Runpod names its endpoint.
+    """Return whether this process is a deployed worker: RUNPOD_ENDPOINT_ID is set.
 
-    RUNPOD_POD_ID alone is a pod's: somebody may develop there and deploy from it.
+    RUNPOD_POD_ID alone marks any pod, including one where a developer deploys from.
     """
     return bool(os.environ.get("RUNPOD_ENDPOINT_ID"))
 
@@ -121,12 +127,12 @@ def _seconds(value: str) -> float:
     return seconds
 
 
-def _from(name: str, convert: Callable[[str], _T], default: _T) -> _T:
-    found = os.environ.get(name, "").strip()
-    if not found:
+def _variable(name: str, convert: Callable[[str], _T], default: _T) -> _T:
+    value = os.environ.get(name, "").strip()
+    if not value:
         return default
     try:
-        return convert(found)
+        return convert(value)
     except ValueError:
-        logger.debug("flash_otel: %s=%r is not understood; using %r", name, found, default)
+        logger.debug("flash_otel: %s=%r is invalid; using %r", name, value, default)
         return default

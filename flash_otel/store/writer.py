@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
+from flash_otel.runtime.exit import to_stderr
 from flash_otel.runtime.guard import swallowed
-from flash_otel.runtime.warning import to_stderr
 from flash_otel.store.paths import files_to_write
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.commands import flash_otel
 
-from flash_otel.runtime.interpreters import adding_command, interpreter_of, is_ours
+from flash_otel.runtime.interpreters import install_command, interpreter_of, runs_here
 
 BODY = "import sys\nfrom runpod_flash.cli.main import app\nsys.exit(app())\n"
 
@@ -88,19 +88,19 @@ def test_tools_are_told_by_the_note_in_their_environment(
     (environment / note).touch()
     python = interpreter_of(script)
     assert python is not None
-    assert adding_command(python) == command
+    assert install_command(python) == command
 
 
 def test_any_other_environment_gets_it_by_pip(tmp_path: Path) -> None:
     """Without a note of a tool it is pip, of that interpreter, quoted for a shell."""
     python = tmp_path / "my env" / "bin" / "python"
-    assert adding_command(python) == f"'{python}' -m pip install flash-otel"
+    assert install_command(python) == f"'{python}' -m pip install flash-otel"
 
 
 def test_this_environment_is_ours(tmp_path: Path) -> None:
     """A script that this interpreter's environment holds is run; any other is not."""
-    assert is_ours(console_script(tmp_path / "a", f"#!{Path(sys.prefix, 'bin', 'python')}"))
-    assert not is_ours(console_script(tmp_path / "b"))
+    assert runs_here(console_script(tmp_path / "a", f"#!{Path(sys.prefix, 'bin', 'python')}"))
+    assert not runs_here(console_script(tmp_path / "b"))
 
 
 def test_run_prints_the_exact_commands_for_a_tool_elsewhere(tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_storing_does_not_wait_for_sending(endpoint: Any, tmp_path: Path) -> Non
         endpoint(collector)
         with tracing():
             deploy(1)
-            assert pipeline.store(PATIENCE_S)
+            assert pipeline.flush_store(PATIENCE_S)
             with SpanStore(tmp_path / "spans.db") as store:
                 assert len(list(store.spans())) == 2
 

@@ -14,7 +14,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status,
 from opentelemetry.trace.span import TraceFlags, TraceState
 
 from flash_otel.otlp.from_sdk import to_record
-from flash_otel.pipeline.sampling import AlwaysRecord
+from flash_otel.pipeline.provider import AlwaysRecord
 from flash_otel.records import Event, Link, SpanRecord
 
 PARENT = SpanContext(

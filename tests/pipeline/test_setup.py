@@ -19,7 +19,7 @@ from support.interpreter import run_python
 import flash_otel
 from flash_otel.otlp.from_sdk import to_record
 from flash_otel.pipeline import pipeline, processors
-from flash_otel.pipeline.detachable import Switch, Switches
+from flash_otel.pipeline.processors import DetachableProcessor, detachable_processor
 from flash_otel.runtime import state
 from flash_otel.testing import Recorded
 from flash_otel.tracing.instrumentor import FlashInstrumentor
@@ -112,11 +112,12 @@ def test_processors_join_once(lines: io.StringIO) -> None:
         flash_otel.uninstrument()
     assert len(recorded.records) == 3
     assert lines.getvalue().splitlines() == [f"{LINE}b-{number}" for number in range(3)]
-    switches = [
-        one for one in provider._active_span_processor._span_processors if isinstance(one, Switch)
+    (detachable,) = [
+        processor
+        for processor in provider._active_span_processor._span_processors
+        if isinstance(processor, DetachableProcessor)
     ]
-    assert len(switches) == 1
-    assert switches[0].processors == ()
+    assert detachable.processors == ()
 
 
 def test_two_providers_in_turn(lines: io.StringIO) -> None:
@@ -187,19 +188,19 @@ def test_providers_of_other_kinds(kind: Any, lines: io.StringIO, *, written: boo
     assert lines.getvalue().count(LINE) == (2 if written else 0)
 
 
-def test_switches_do_not_keep_providers() -> None:
-    """A provider that the application drops is gone, its switch with it."""
-    switches = Switches()
+def test_the_registry_does_not_keep_providers_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that the application drops is collected, and its entry is removed."""
+    monkeypatch.setattr(processors, "_attached", [])
     provider = TracerProvider(shutdown_on_exit=False)
     gone = weakref.ref(provider)
-    first = switches.of(provider)
-    assert switches.of(provider) is first
+    first = detachable_processor(provider)
+    assert detachable_processor(provider) is first
     del provider
     gc.collect()
     assert gone() is None
     other = TracerProvider(shutdown_on_exit=False)
-    assert switches.of(other) is not first
-    assert len(switches._held) == 1
+    assert detachable_processor(other) is not first
+    assert len(processors._attached) == 1
 
 
 def test_an_unsampled_trace_on_our_own(monkeypatch: pytest.MonkeyPatch, lines: io.StringIO) -> None:

@@ -108,7 +108,7 @@ def test_a_second_interrupt_ends_the_wait(tmp_path: Path) -> None:
     ending = """
         import signal, threading
         from flash_otel.pipeline import pipeline
-        assert pipeline.store(30)
+        assert pipeline.flush_store(30)
         print('done')
         timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
         timer.daemon = True

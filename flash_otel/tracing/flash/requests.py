@@ -152,19 +152,19 @@ def _get_out() -> None:
     """Have the spans out, waiting in this thread: a function that blocks has it for itself."""
     deadline = time.monotonic() + opts.request_budget()
     with guarded("the end of a request"):
-        for event in pipeline.hand_over():
+        for event in pipeline.request_flush():
             event.wait(max(0.0, deadline - time.monotonic()))
-        pipeline.back_up()
+        pipeline.log_unsent()
 
 
 async def _get_out_later() -> None:
     """Have the spans out, while the loop serves others."""
     deadline = time.monotonic() + opts.request_budget()
     try:
-        events = pipeline.hand_over()
+        events = pipeline.request_flush()
         while _are_awaited(events) and time.monotonic() < deadline:  # noqa: ASYNC110 - threads set these
             await asyncio.sleep(_LOOK_S)
-        pipeline.back_up()
+        pipeline.log_unsent()
     except Exception:
         swallowed("the end of a request")
 

@@ -1,0 +1,165 @@
+"""The end of a process: exit hooks, signal handlers, bounded waits, and the only warning.
+
+A process can end in three ways, and each needs its own hook: `atexit` for an ordinary exit, a
+finalizer for children of `multiprocessing`, and signal handlers for SIGTERM and SIGHUP. Deadlines
+are times of the monotonic clock, in seconds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from flash_otel.runtime import forks
+from flash_otel.runtime.guard import guarded
+from flash_otel.runtime.state import ProcessVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+# Below the priority of the host's own finalizers, which may still end spans.
+_FINALIZER_PRIORITY: Final = -1_000
+_SIGNALS: Final = ("SIGTERM", "SIGHUP")
+
+_has_warned = ProcessVar(bool, reset_in_child=True)
+_handlers: dict[int, Any] = {}
+
+
+class ExitHook:
+    """Calls an action when the process exits; in children of `multiprocessing`, too.
+
+    Such a child, forked or spawned, ends with `os._exit` after its finalizers
+    (`Process._bootstrap`, CPython 3.10-3.14) and never runs `atexit` handlers. It clears the
+    finalizers that it inherits, and then calls what was passed to `register_after_fork`.
+
+    Args:
+        action: Called at exit; must be harmless if there is nothing to end.
+    """
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
+        self._is_registered = False
+        self._knows_multiprocessing = False
+
+    def register(self) -> None:
+        """Register the hook for this process and its future children. Idempotent."""
+        if not self._is_registered:
+            self._is_registered = True
+            atexit.register(self._action)
+            forks.before(self._hook_multiprocessing)
+        self._hook_multiprocessing()
+
+    def _hook_multiprocessing(self) -> None:
+        # Not imported here: a process that has not loaded multiprocessing is no child of it.
+        util = sys.modules.get("multiprocessing.util")
+        if util is None or self._knows_multiprocessing:
+            return
+        self._knows_multiprocessing = True
+        util.register_after_fork(self, ExitHook._finalize)
+        self._finalize()
+
+    def _finalize(self) -> None:
+        from multiprocessing import parent_process, util
+
+        if parent_process() is not None:
+            util.Finalize(None, self._action, exitpriority=_FINALIZER_PRIORITY)
+
+
+def install_signal_handlers(action: Callable[[], None]) -> bool:
+    """Call `action` before SIGTERM or SIGHUP ends the process.
+
+    Only signals with the default disposition get a handler; the host's own handlers stay. After
+    the action the process kills itself with the same signal, so its parent sees the true cause.
+
+    Returns:
+        False if it is too early to tell: Python sets handlers in the main thread only.
+    """
+    if os.name != "posix":
+        return True
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    with guarded("signal handlers"):
+        for name in _SIGNALS:
+            number = getattr(signal, name)
+            if signal.getsignal(number) is signal.SIG_DFL:
+                handler = partial(_end_by_signal, action)
+                signal.signal(number, handler)
+                _handlers[number] = handler
+    return True
+
+
+def remove_signal_handlers() -> None:
+    """Restore the default disposition, unless the host has set a handler since."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number, handler in _handlers.items():
+        if signal.getsignal(number) is handler:
+            signal.signal(number, signal.SIG_DFL)
+    _handlers.clear()
+
+
+def _end_by_signal(action: Callable[[], None], number: int, frame: object) -> None:
+    del frame
+    # A second signal ends the process at once, even while the action runs.
+    signal.signal(number, signal.SIG_DFL)
+    try:
+        action()
+    finally:
+        os.kill(os.getpid(), number)
+
+
+def remaining_ms(deadline: float) -> int:
+    """Return the milliseconds until the deadline, 0 after it."""
+    return max(0, int((deadline - time.monotonic()) * 1000))
+
+
+def every(results: Iterable[bool]) -> bool:
+    """Return whether all results are true, like `all`, but without stopping at the first false."""
+    return all(tuple(results))
+
+
+def run_bounded(action: Callable[[], object], deadline: float) -> bool:
+    """Run an action in a thread and wait for it until the deadline.
+
+    A batch processor's shutdown joins its worker and ignores the timeout (SDK 1.45): the only safe
+    bound is to stop waiting.
+
+    Returns:
+        Whether the action has finished.
+    """
+    done = threading.Event()
+
+    def run() -> None:
+        with guarded("a bounded ending"):
+            action()
+        done.set()
+
+    try:
+        threading.Thread(target=run, name="flash_otel-ending", daemon=True).start()
+    except RuntimeError:  # 3.12.0 and 3.12.1 cannot start threads while the interpreter exits
+        run()
+    return done.wait(max(0.0, deadline - time.monotonic()))
+
+
+def warn_once(line: str) -> None:
+    """Write a line to standard error, at most once per process."""
+    if not _has_warned.value:
+        _has_warned.value = True
+        with guarded("a line to standard error"):
+            to_stderr(line)
+
+
+def to_stderr(message: str) -> None:
+    """Write a line to standard error in a single call, if the process has a standard error."""
+    stream = sys.stderr
+    if stream is not None:
+        # Characters that the stream cannot encode are escaped: a warning must not raise.
+        line = f"{message}\n".encode(stream.encoding or "ascii", "backslashreplace")
+        stream.write(line.decode(stream.encoding or "ascii"))
+        stream.flush()
