@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.trace import Tracer, TracerProvider
 
+    from flash_otel.export.setup import Forwarding
     from flash_otel.pipeline.processors import DetachableProcessor
     from flash_otel.pipeline.provider import OwnProvider
     from flash_otel.runtime.options import Options
@@ -119,9 +120,7 @@ class Pipeline(forks.ForkAware):
 
     def request_flush(self) -> list[threading.Event]:
         """Start storing, and sending what only memory holds."""
-        events = [
-            event for own in self._owned() if own.forwarding for event in own.forwarding.hand_over()
-        ]
+        events = [event for source in self._forwarding() for event in source.hand_over()]
         if self.options.has_store:
             from flash_otel.store.processor import StoreSpanProcessor
 
@@ -132,9 +131,8 @@ class Pipeline(forks.ForkAware):
 
     def log_unsent(self) -> None:
         """Write what only memory holds to the worker's log."""
-        for own in self._owned():
-            if own.forwarding:
-                own.forwarding.back_up()
+        for source in self._forwarding():
+            source.back_up()
 
     def close(self, seconds: float) -> None:
         """Store and send what is left, within the time, and detach from all providers."""
@@ -149,6 +147,9 @@ class Pipeline(forks.ForkAware):
 
     def _owned(self) -> list[OwnProvider]:
         return [*self._inherited, *([] if self._own is None else [self._own])]
+
+    def _forwarding(self) -> list[Forwarding]:
+        return [own.forwarding for own in self._owned() if own.forwarding is not None]
 
     def after_fork_in_child(self) -> None:
         """Make a new provider for the next root: a resource names its process.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import SpanProcessor
 
+from flash_otel.runtime.exit import warn_once
 from flash_otel.runtime.guard import swallowed
 
 if TYPE_CHECKING:
@@ -95,7 +96,6 @@ def lines(options: Options) -> list[SpanProcessor]:
 def recording(options: Options) -> list[SpanProcessor]:
     """Make the processor that keeps spans: in the store, or in a worker's own log."""
     if options.has_store:
-        from flash_otel.runtime.exit import warn_once
         from flash_otel.store.paths import default_path
         from flash_otel.store.processor import StoreSpanProcessor
 
