@@ -31,7 +31,7 @@ from flash_otel.demo.control_plane import ControlPlane
 from flash_otel.demo.environment import PythonEnvironment, find_environment
 from flash_otel.demo.project import CALLING_RESOURCE, write_project
 from flash_otel.demo.variables import flash_environment, worker_variables
-from flash_otel.export import worker_log
+from flash_otel.otlp.decode import decode_log_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -254,7 +254,7 @@ def push(site: Site, *options: str) -> str:
 def logged(site: Site) -> set[Key]:
     """Return the spans that workers have left in their logs."""
     with (site.folder / "fetch.err").open(encoding="utf-8", errors="replace") as lines:
-        return {one.key for line in lines for one in worker_log.parse_line(line)}
+        return {one.key for line in lines for one in decode_log_line(line)}
 
 
 def judge(site: Site, memories: list[Memory], failed: int, document: Path | None) -> bool:

@@ -16,11 +16,11 @@ def worker_spans(log: Path) -> Iterator[SpanRecord]:
 
     A line that is cut or holds something else is passed over: a container's log may end anywhere.
     """
-    from flash_otel.export.worker_log import parse_line
+    from flash_otel.otlp.decode import decode_log_line
 
     with log.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
-            yield from parse_line(line)
+            yield from decode_log_line(line)
 
 
 def join_worker_log(store: Path, log: Path) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flash_otel.lines.table import MARKS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-_TAGS: Final = ("[DEPLOY]", "[DEPLOY SYNC]", "[STATE MANAGER]", "[RUNTIME SYNC]")
+_TAGS: Final = tuple(f"[{mark}]" for mark in MARKS)
 
 
 def bracketed_lines(log: Path) -> list[str]:

@@ -1,1 +1,1 @@
-"""The bracketed lines: one table that writes and reads them."""
+"""The bracketed lines: one table, by which they are written and parsed."""

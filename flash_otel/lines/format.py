@@ -1,6 +1,6 @@
-"""Writes and reads bracketed lines by the rows of `flash_otel.lines.table`.
+"""Write bracketed lines from span attributes, and parse them, by the rows of the table.
 
-Nothing here needs the SDK, so that the diagnosis of a log does not load it.
+It does not import the SDK, because diagnosing a log should not load it.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from typing import Any, Final
 
 from flash_otel import semconv as sc
 from flash_otel.lines import values
-from flash_otel.lines.table import ATTRIBUTES, LINES, WORDS, Line
+from flash_otel.lines.table import ATTRIBUTES, LINES, MARK, WORDS, Line
 
 Fields = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedLine:
-    """What one bracketed line says.
+    """The content of a bracketed line.
 
     Attributes:
         key: Key of its row in `LINES`.
-        fields: Values by field name. A field that the text does not reach is not there; one that
-            is said to be unset is None. Lists are tuples, mappings are dicts.
+        fields: Values by field name. A field behind the end of a cut line is absent; one that is
+            written as unset is None. Lists are tuples, mappings are dicts.
         cut: Names of the fields of which the line holds only a part.
-        last: The field that ends where the text ends, or None: what a cut text has cut.
+        last: The field that ends where the text ends, or None. If the text was cut off, this
+            field's value may be incomplete.
     """
 
     key: str
@@ -38,7 +39,7 @@ class ParsedLine:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """How the values of one kind of field are found in a text, written and read."""
+    """A kind of field: the pattern of its values, and their writer and reader."""
 
     pattern: str
     write: Callable[..., str]
@@ -48,7 +49,7 @@ class _Kind:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A field of a line, with the text before it."""
+    """A field of a line, with the literal text before it."""
 
     literal: str
     name: str
@@ -68,18 +69,18 @@ class _Piece:
 
 
 _ID = _Kind(
-    # A dash that begins an ASCII arrow ends the id.
+    # The dash of an ASCII arrow (`->`) ends an id, although an id may hold dashes.
     rf"(\(null\)|(?:(?!-+>){values.ID_CHARACTERS})+)?",
     values.write_id,
     values.read_id,
 )
 _LIST = _Kind(r"(\[.*)?", values.write_list, values.read_list, can_be_cut=True)
 _KINDS: Final = {
-    # Greedy up to the last occurrence of what follows it: a name may hold anything.
+    # Greedy, up to the last occurrence of the text behind it: a name may hold anything.
     "environment_name": _Kind(
         r"(?:(.*)(?=\s+activated with))?", values.write_name, values.read_name
     ),
-    # `X` and `N` are what documentation prints for a count.
+    # Documentation prints `X` or `N` for a count.
     "endpoint_count": _Kind(
         r"(?:(\d{1,9})|[A-Z]\b)?", lambda count: str(count or 0), lambda text: (int(text), False)
     ),
@@ -89,14 +90,14 @@ _KINDS: Final = {
 }
 
 _FIELD: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
-# A text may end within an escape.
+# A cut text may end within an escape.
 _TEXT_END: Final = re.compile(r"(?:\\\w{0,8})?\Z")
-# A wrong encoding turns the arrow into any few characters.
+# A wrong encoding turns the arrow into a few other characters.
 _ARROW: Final = r"(?:\s*[-=]+>|\s*(?:\\u2192|[^\x00-\x7f]).{0,11}?|\s.{0,20}?)"
 
 
 def _literal_pattern(literal: str) -> str:
-    """Make a pattern of a literal, for which any space will do and a colon is optional."""
+    """Return a pattern for a literal that accepts any space and leaves colons optional."""
     flexible = re.escape(literal).replace(r"\ ", r"\s*").replace(":", ":?")
     return flexible.replace("→", _ARROW)
 
@@ -111,7 +112,6 @@ def _pieces(line: Line) -> Iterator[_Piece]:
         yield _Piece(literal, name, kind, word or "", pattern)
 
 
-_ROWS: Final = {line.key: line for line in LINES}
 _PIECES: Final = {line.key: tuple(_pieces(line)) for line in LINES}
 _BY_SPAN: Final = {
     (line.span, line.moment): tuple(
@@ -119,30 +119,30 @@ _BY_SPAN: Final = {
     )
     for line in LINES
 }
-_KNOWN_BY: Final = tuple((re.compile(line.known_by).match, line.key) for line in LINES)
+_PATTERNS: Final = tuple((re.compile(line.pattern).match, line.key) for line in LINES)
 
 
 # --- writing -----------------------------------------------------------------------------------
 
 
 def due(span_name: str, moment: str, attributes: Mapping[str, Any]) -> list[tuple[Line, str]]:
-    """Return the rows, with their texts, that a span's start or end makes known."""
+    """Return the rows, with their texts, that a span's start or end writes."""
     rows = _BY_SPAN.get((span_name, moment))
     if rows is None:
         return []
-    # The SDK's own mapping costs ten times as much a look as the dict that its `copy` returns.
+    # A lookup in the SDK's own mapping costs ten times as much as in the dict that copy() returns.
     copy = getattr(attributes, "copy", None)
     attributes = dict(attributes) if copy is None else copy()
     return [(line, _line_of(line.key, attributes)) for line in rows if line.when(attributes)]
 
 
 def format_lines(span_name: str, moment: str, attributes: Mapping[str, Any]) -> list[str]:
-    """Return the lines that a span's `start` or `end` writes, from its attributes alone."""
+    """Return the lines that a span's start or end (`moment`) writes, from its attributes alone."""
     return [text for _, text in due(span_name, moment, attributes)]
 
 
 def format_line(parsed: ParsedLine) -> str:
-    """Write what `parse` has read."""
+    """Write a parsed line again."""
     return "".join(
         piece.write(parsed.fields.get(piece.name), cut=piece.name in parsed.cut)
         for piece in _PIECES[parsed.key]
@@ -154,34 +154,34 @@ def _line_of(key: str, attributes: Mapping[str, Any]) -> str:
 
 
 def _writer(piece: _Piece) -> Callable[[Mapping[str, Any]], str]:
-    """Bind a piece to its attribute, with a short way for what most lines hold."""
+    """Return a function that writes a piece from attributes, with a fast path for usual values."""
     attribute, literal, write = ATTRIBUTES[piece.name], piece.literal, piece.kind.write
     derive = _DERIVED.get(piece.name)
 
-    def as_it_is(attributes: Mapping[str, Any]) -> str:
+    def plain(attributes: Mapping[str, Any]) -> str:
         return literal + write(attributes.get(attribute))
 
     def derived(attributes: Mapping[str, Any]) -> str:
         return literal + write(None if derive is None else derive(attributes))
 
-    def perhaps_cut(attributes: Mapping[str, Any]) -> str:
+    def cuttable(attributes: Mapping[str, Any]) -> str:
         value = attributes.get(attribute) if derive is None else derive(attributes)
         if value and sc.TRUNCATED not in attributes:
             return literal + write(value)
         return piece.write(value, cut=attribute in attributes.get(sc.TRUNCATED, ()))
 
     if piece.kind.can_be_cut:
-        return perhaps_cut
-    return as_it_is if derive is None else derived
+        return cuttable
+    return plain if derive is None else derived
 
 
 def _environment_name(attributes: Mapping[str, Any]) -> Any:
-    """Return the name, or (as a deployment by id has none) the id."""
+    """Return the name, or the id: a deployment by id knows no name."""
     return attributes.get(sc.ENVIRONMENT_NAME) or attributes.get(sc.ENVIRONMENT_ID)
 
 
 def _endpoint_count(attributes: Mapping[str, Any]) -> int:
-    """Return the count, which stays true where the names were cut."""
+    """Return the count, which is right even if the list of names was truncated."""
     count = attributes.get(sc.ENDPOINT_COUNT)
     return len(attributes.get(sc.ENDPOINT_NAMES, ())) if count is None else count
 
@@ -203,23 +203,23 @@ _WRITERS: Final = {key: tuple(map(_writer, pieces)) for key, pieces in _PIECES.i
 
 
 def parse(line: str) -> ParsedLine | None:
-    """Read a bracketed line in any of its forms; whatever stands before its mark is ignored.
+    """Parse a bracketed line in any of its forms; text before its mark is ignored.
 
     Args:
-        line: The line, without its end; of a mapping, all of its lines.
+        line: The line without its line end; for a mapping, all of its lines.
 
     Returns:
-        What it says, or None for a text that is no bracketed line.
+        The line's content, or None if the text is not a bracketed line.
     """
-    mark = values.MARK.search(line)
+    mark = MARK.search(line)
     return None if mark is None else parse_body(line[mark.end() :])
 
 
 def parse_body(text: str) -> ParsedLine | None:
-    """Read what follows the mark of a bracketed line."""
+    """Parse the text behind the mark of a bracketed line."""
     body = text.strip()
-    for known_by, key in _KNOWN_BY:
-        if known_by(body):
+    for matches, key in _PATTERNS:
+        if matches(body):
             return _read(key, body)
     return None
 

@@ -1,7 +1,7 @@
-"""LegacyLogSpanProcessor: keeps the bracketed lines for those who grep.
+"""LegacyLogSpanProcessor: writes the bracketed lines of Flash's diagnostic logging guide.
 
-It writes from span attributes alone, at the moment at which a span starts or ends, so that the
-order of the lines is the order in which things happened.
+It writes from span attributes alone, when a span starts and when it ends, which keeps the lines
+in the order of events.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _WORDS: Final[dict[str, str | bool]] = {
 
 
 class Writable(Protocol):
-    """What a stream needs to be for lines to go there."""
+    """A stream that lines can be written to."""
 
     def write(self, text: str, /) -> object:
         """Write the text."""
@@ -49,23 +49,23 @@ Mode = str | bool | Writable
 
 
 class LegacyLogSpanProcessor(SpanProcessor):
-    """Writes the guide's bracketed lines for the spans of flash_otel, and of nobody else.
+    """Writes the guide's bracketed lines for the spans of the scope `flash_otel`.
 
     Args:
         mode: `"auto"` (bare lines on standard error when that is not a terminal), True (always),
-            False (never), a text stream, or the name of a logger (`"my.app"`, or `"logger:my.app"`
-            for a name that would be taken for a mode).
+            False (never), a text stream, or the name of a logger (`"my.app"`; with the prefix,
+            `"logger:on"`, if the name could be mistaken for a mode).
     """
 
     def __init__(self, mode: Mode | None = AUTO) -> None:
         self._write = _writer(parse_mode(mode))
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the interface's signature
-        """Write what a span's beginning makes known."""
+        """Write the lines of a span's start."""
         self._lines(span, START)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Write what a span's end makes known."""
+        """Write the lines of a span's end."""
         self._lines(span, END)
 
     def _lines(self, span: ReadableSpan, moment: str) -> None:
@@ -81,7 +81,7 @@ class LegacyLogSpanProcessor(SpanProcessor):
 
 
 def parse_mode(mode: Mode | None) -> Mode:
-    """Understand a mode as `instrument()` and FLASH_OTEL_LEGACY_LOGS give it.
+    """Normalise a mode from `instrument()` or FLASH_OTEL_LEGACY_LOGS.
 
     Returns:
         `"auto"`, True, False, a stream, or `"logger:"` and a logger's name.
@@ -107,7 +107,7 @@ def _writer(mode: Mode) -> _Writer | None:
 
 
 class _ToLogger:
-    """Hands each line to a logger; one about a missing mapping as a warning."""
+    """Passes each line to a logger, at the level of its row."""
 
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
@@ -128,35 +128,35 @@ class _ToStream:
 
 
 class _ToStandardError:
-    """Writes bare lines to what standard error is at that moment."""
+    """Writes bare lines to the current standard error, which hosts and tests replace."""
 
     def __init__(self, *, even_on_terminal: bool) -> None:
         self._even_on_terminal = even_on_terminal
-        self._judged: TextIO | None = None
-        self._wanted = False
+        self._checked: TextIO | None = None
+        self._writes = False
 
     def __call__(self, lines: _Lines) -> None:
         stream = sys.stderr
-        if stream is not self._judged:
-            self._judged = stream
-            self._wanted = stream is not None and (self._even_on_terminal or not _isatty(stream))
-        if self._wanted:
+        if stream is not self._checked:
+            self._checked = stream
+            self._writes = stream is not None and (self._even_on_terminal or not _isatty(stream))
+        if self._writes:
             _write(stream, lines)
 
 
 def _isatty(stream: TextIO) -> bool:
     try:
         return stream.isatty()
-    except (AttributeError, ValueError):  # a stand-in for a stream, or a closed one
+    except (AttributeError, ValueError):  # a stand-in without the method, or a closed stream
         return False
 
 
 def _write(stream: Any, lines: _Lines) -> None:
-    """Write each line, with its end, in one call; a stream that is gone is no error."""
+    """Write each line, with its line end, in one call; errors of the stream are ignored."""
     try:
         for _, text in lines:
             _write_line(stream, text + "\n")
-        # What a killed process has not flushed, nobody reads.
+        # The platform may kill a worker at any time, and a buffer dies with it.
         if hasattr(stream, "flush"):
             stream.flush()
     except (OSError, ValueError):
@@ -167,5 +167,5 @@ def _write_line(stream: Any, line: str) -> None:
     try:
         stream.write(line)
     except UnicodeEncodeError as error:
-        # The parser reads the escapes.
+        # parse() reads these escapes.
         stream.write(line.encode(error.encoding, "backslashreplace").decode(error.encoding))

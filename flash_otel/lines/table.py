@@ -1,13 +1,14 @@
-"""The table of bracketed lines: which line is written from which span, and when.
+"""The table of bracketed lines: everything that is known of each line, in one row.
 
-A row's template names fields in braces; `{manifest_keys:NONE}` prints `NONE` for a field that is
-not there, `{endpoint_names:EMPTY}` prints `EMPTY` for one that is not there or empty.
-`flash_otel.lines.format` writes and reads lines by these rows.
+`format` writes and parses lines by these rows, and the log readers group lines into spans by them.
+The bytes are a contract with everybody who greps for them; they come from Flash's own diagnostic
+logging guide.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,22 +27,37 @@ class Line:
 
     Attributes:
         key: The row's name.
-        template: The text, with fields in braces.
-        known_by: Regular expression for what makes a text this line, however it goes on: a line
-            may be cut in half.
+        template: The text, with fields in braces. `{manifest_keys:NONE}` prints `NONE` for a
+            missing field, `{endpoint_names:EMPTY}` prints `EMPTY` for a missing or empty one.
+        pattern: Regular expression that recognises the text behind the mark by its beginning: a
+            log may have cut the rest off.
         span: Name of the span that the line is written from.
         moment: `START` or `END` of that span.
-        when: Tells from the span's attributes whether the line is known.
+        when: Returns True if the span's attributes make the line known.
+        proves_return: Whether the line is written only if the call returned.
         level: The level at which a logger gets it; a bare line carries none.
+        instead_of: Key of the row in whose place this one is written, or empty.
     """
 
     key: str
     template: str
-    known_by: str
+    pattern: str
     span: str
     moment: str
     when: Condition
+    proves_return: bool = False
     level: int = logging.INFO
+    instead_of: str = ""
+
+    @property
+    def mark(self) -> str:
+        """The words within the brackets, such as `DEPLOY SYNC`."""
+        return self.template[1 : self.template.index("]")]
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether it holds a JSON object, and so goes on over several lines."""
+        return "{endpoints}" in self.template
 
 
 # The attribute behind each field; `endpoints` maps the names to these URLs.
@@ -57,7 +73,7 @@ ATTRIBUTES: Final = {
     "endpoints": sc.ENDPOINT_URLS,
 }
 
-# What each word in a template stands for.
+# The value that each word in a template stands for.
 WORDS: Final[dict[str, tuple[str, ...] | None]] = {"NONE": None, "EMPTY": ()}
 
 
@@ -74,7 +90,7 @@ def _returned_with_endpoints(attributes: Mapping[str, Any]) -> bool:
 
 
 def _environment_read(attributes: Mapping[str, Any]) -> bool:
-    # An unknown environment (null) has no active build to speak of: no line, as in Flash's own.
+    # No line for an unknown environment (null), which has no active build: Flash writes none.
     state = attributes.get(sc.ENVIRONMENT_STATE)
     return sc.BUILD_ID in attributes or state == sc.ENVIRONMENT_NO_ACTIVE_BUILD
 
@@ -95,13 +111,14 @@ def _lacks_endpoints(attributes: Mapping[str, Any]) -> bool:
     return _has_manifest(attributes) and sc.ENDPOINT_COUNT not in attributes
 
 
-_ACTIVATED = (sc.ACTIVATE, END, _returned)
-_UPLOADING = (sc.MANIFEST_UPLOAD, START, _always)
-_UPLOADED = (sc.MANIFEST_UPLOAD, END, _returned)
-_ASKING = (sc.RUNTIME_FETCH, START, _always)
-_ASKED = (sc.RUNTIME_FETCH, END, _has_manifest)
+# The columns from `span` to `proves_return`, which rows share.
+_ACTIVATED = (sc.ACTIVATE, END, _returned, True)
+_UPLOADING = (sc.MANIFEST_UPLOAD, START, _always, False)
+_UPLOADED = (sc.MANIFEST_UPLOAD, END, _returned, True)
+_ASKING = (sc.RUNTIME_FETCH, START, _always, False)
+_ASKED = (sc.RUNTIME_FETCH, END, _has_manifest, True)
 
-# The lines of one span and moment are written in this order.
+# In the order in which the lines of a span are written.
 LINES: Final[tuple[Line, ...]] = (
     Line(
         "activated",
@@ -144,7 +161,7 @@ LINES: Final[tuple[Line, ...]] = (
         "uploaded_endpoints",
         "[STATE MANAGER] Uploaded {endpoint_count} endpoints: {endpoint_names}",
         r"Uploaded \w+ endpoints\b",
-        *(sc.MANIFEST_UPLOAD, END, _returned_with_endpoints),
+        *(sc.MANIFEST_UPLOAD, END, _returned_with_endpoints, True),
     ),
     Line(
         "querying",
@@ -175,14 +192,15 @@ LINES: Final[tuple[Line, ...]] = (
         "has_endpoints",
         "[STATE MANAGER] Manifest has {endpoint_count} endpoints: {endpoint_names}",
         r"Manifest has\b",
-        *(sc.MANIFEST_FETCH, END, _has_endpoints),
+        *(sc.MANIFEST_FETCH, END, _has_endpoints, True),
     ),
     Line(
         "missing_endpoints",
         "[STATE MANAGER] Manifest MISSING resources_endpoints! "
         "Full manifest keys: {manifest_keys:NONE}",
         r"Manifest MISSING\b",
-        *(sc.MANIFEST_FETCH, END, _lacks_endpoints, logging.WARNING),
+        *(sc.MANIFEST_FETCH, END, _lacks_endpoints, True, logging.WARNING),
+        instead_of="has_endpoints",
     ),
     Line(
         "received",
@@ -198,3 +216,29 @@ LINES: Final[tuple[Line, ...]] = (
         *_ASKED,
     ),
 )
+
+ROWS: Final = {line.key: line for line in LINES}
+
+# --- marks -------------------------------------------------------------------------------------
+
+MARKS: Final = tuple(dict.fromkeys(line.mark for line in LINES))
+# Searching for these finds every mark: `DEPLOY` is a part of `DEPLOY SYNC`.
+STEMS: Final = tuple(
+    mark for mark in MARKS if not any(mark != other and mark.startswith(other) for other in MARKS)
+)
+# `[DEPLOY]`, `[RUNTIME SYNC]:` or, in logs of early Flash versions, `📤 DEPLOY:`. The longest mark
+# first, or `DEPLOY` would hide `DEPLOY SYNC`.
+MARK: Final = re.compile(rf"(?:{'|'.join(sorted(MARKS, key=len, reverse=True))})(?:\]:?|:)")
+
+# --- the place of a line among those of its span -----------------------------------------------
+
+_PLACES: Final = {line.key: place for place, line in enumerate(LINES)}
+# A line that is written instead of another has the other's place.
+RANKS: Final = {line.key: _PLACES[line.instead_of or line.key] for line in LINES}
+_SPAN_RANKS: Final = {
+    span: sorted(RANKS[line.key] for line in LINES if line.span == span)
+    for span in {line.span for line in LINES}
+}
+# Keys of the lines that are the first, and the last, of their span.
+FIRST: Final = frozenset(key for key in RANKS if RANKS[key] == _SPAN_RANKS[ROWS[key].span][0])
+LAST: Final = frozenset(key for key in RANKS if RANKS[key] == _SPAN_RANKS[ROWS[key].span][-1])

@@ -1,7 +1,8 @@
-r"""How the values within a bracketed line are written and read back.
+r"""Write the values within a bracketed line, and read them back.
 
-Ordinary values stand exactly as they are. What could break a line, colour a terminal or be taken
-for another line is written as a backslash escape (`\x1b`, `\u2028`), as Python's `repr` does it.
+Ordinary values are written exactly as they are. Characters that could break the line, colour a
+terminal or form another mark are written as backslash escapes (`\x1b`, `\u2028`), like those of
+Python's `repr`. Each `read_` function returns the value and whether it was cut off.
 """
 
 from __future__ import annotations
@@ -11,22 +12,20 @@ import re
 import sys
 from typing import TYPE_CHECKING, Final
 
+from flash_otel.lines.table import MARK, STEMS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 NULL: Final = "(null)"
 
-# What a parser looks for: the word of a bracketed line, as `[DEPLOY]`, `[RUNTIME SYNC]:` or, in
-# the older form, `📤 DEPLOY:`.
-MARK: Final = re.compile(r"(?:DEPLOY SYNC|DEPLOY|STATE MANAGER|RUNTIME SYNC)(?:\]:?|:)")
-
 ELLIPSIS: Final = "..."
 
 ESCAPE: Final = r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|\\)"
-# An id as it stands in a line; everything else in it is escaped.
+# The characters of an id that are written as they are, and escapes for all others.
 ID_CHARACTERS: Final = rf"(?:[A-Za-z0-9_.:@+/~-]|{ESCAPE})"
 
-# Without a colon or a bracket no mark can be in it.
+# The usual id. It has no colon and no bracket, so it cannot hold a mark.
 _PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.@+/~-]*[A-Za-z0-9_@+/~-]").fullmatch
 _ID_CHARACTER: Final = re.compile(r"[A-Za-z0-9_.:@+/~-]").fullmatch
 _NULLS: Final = frozenset({NULL, "None", "null"})
@@ -47,7 +46,7 @@ def escape(character: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """Read backslash escapes back, those of `escape` as well as those of `repr`."""
+    """Read the backslash escapes of `escape` and those of `repr`."""
     return _ESCAPED.sub(_unescaped, text) if "\\" in text else text
 
 
@@ -60,19 +59,24 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _without_marks(text: str, style: str = "\\x{:02x}") -> str:
-    """Break every mark inside a value, so that no value can be taken for a line."""
-    if not ("DEPLOY" in text or "STATE MANAGER" in text or "RUNTIME SYNC" in text):
-        return text  # at a tenth of the price of a pattern
+    """Escape the first character of every mark, so that no value is taken for a line."""
+    # Nearly every value ends here, at a tenth of the cost of searching for the pattern.
+    for stem in STEMS:
+        if stem in text:
+            break
+    else:
+        return text
     return MARK.sub(lambda match: style.format(ord(match[0][0])) + match[0][1:], text)
 
 
 def write_id(value: str | None) -> str:
-    """Write an id; `(null)` for one that is not set."""
+    """Write an id; `(null)` for None or an empty one."""
     if value and _PLAIN_ID(value) and value not in _NULLS:
         return value
     if not value:
         return NULL
-    # The first and the last are always escaped: no null word, no trailing ellipsis remains.
+    # The first and the last character are always escaped: the text is then neither a null word
+    # nor does it end like a cut id.
     last = len(value) - 1
     return _without_marks(
         "".join(
@@ -83,7 +87,7 @@ def write_id(value: str | None) -> str:
 
 
 def read_id(text: str) -> tuple[str | None, bool]:
-    """Read an id; the flag tells that it was cut (`abc...`)."""
+    """Read an id; one that ends in an ellipsis (`abc...`) was cut off."""
     if text in _NULLS:
         return None, False
     cut = text.endswith(ELLIPSIS)
@@ -91,7 +95,7 @@ def read_id(text: str) -> tuple[str | None, bool]:
 
 
 def write_name(value: str | None) -> str:
-    """Write a name, which unlike an id may hold spaces; `(null)` for one that is not set."""
+    """Write a name, which may hold spaces; `(null)` for None or an empty one."""
     if not value:
         return NULL
     if value in _NULLS or value.strip() != value:
@@ -105,12 +109,12 @@ def write_name(value: str | None) -> str:
 
 
 def read_name(text: str) -> tuple[str | None, bool]:
-    """Read a name (never cut: what follows it has been found)."""
+    """Read a name, which is never cut off: the parser has found the text behind it."""
     return (None if text in _NULLS else unescape(text)), False
 
 
 def write_list(values: Sequence[str], *, cut: bool = False) -> str:
-    """Write a list as Python prints a list of strings; a cut one ends in `...]`."""
+    """Write a list as Python prints a list of strings; a truncated one ends in `...]`."""
     text = repr(list(values))
     if cut:
         text = f"{text[:-1]}, {ELLIPSIS}]" if values else f"[{ELLIPSIS}]"
@@ -118,7 +122,7 @@ def write_list(values: Sequence[str], *, cut: bool = False) -> str:
 
 
 def read_list(text: str) -> tuple[tuple[str, ...], bool]:
-    """Read a list; the flag tells that it was cut, by its writer or with its line."""
+    """Read a list; its writer may have truncated it, or its line may have been cut off."""
     values: list[str] = []
     for match in _ITEM.finditer(text):
         single, double, dots = match.groups()
@@ -131,8 +135,8 @@ def read_list(text: str) -> tuple[tuple[str, ...], bool]:
 
 
 def write_mapping(mapping: Mapping[str, str | None], *, cut: bool = False) -> str:
-    """Write a mapping as `json.dumps` with an indent of 2 does; a cut one ends in `...`."""
-    # An item separator instead of `indent`, which would take the slow encoder.
+    """Write a mapping like `json.dumps(mapping, indent=2)`; a truncated one ends in `...`."""
+    # A separator with the indent in it: `indent` would select the encoder in Python.
     inner = json.dumps(dict(mapping), separators=(",\n  ", ": "))[1:-1]
     parts = [part for part in (inner, ELLIPSIS if cut else "") if part]
     if not parts:
@@ -142,7 +146,7 @@ def write_mapping(mapping: Mapping[str, str | None], *, cut: bool = False) -> st
 
 
 def read_mapping(text: str) -> tuple[dict[str, str | None], bool]:
-    """Read a mapping of strings; the flag tells that it was cut."""
+    """Read a mapping of strings, as far as the text goes."""
     mapping: dict[str, str | None] = {}
     key: str | None = None
     after_colon = False

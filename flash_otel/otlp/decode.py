@@ -14,7 +14,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from flash_otel.otlp.encode import KIND_NUMBERS, STATUS_NUMBERS
+from flash_otel.otlp.encode import KIND_NUMBERS, LOG_MARK, STATUS_NUMBERS
 from flash_otel.records import Event, Link, SpanRecord
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ _HEX: Final = re.compile(r"[0-9a-f]+")
 # At most 20 digits: Python refuses to convert very long texts, and a 64-bit integer has 19.
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
 
+_LOG_START: Final = f"{LOG_MARK}{{"
+
+_json_decoder = json.JSONDecoder()
 _snake_names: dict[str, str] = {}
 
 
@@ -91,6 +94,31 @@ def _to_json_form(payload: bytes) -> dict[str, Any] | None:
     except (DecodeError, UnicodeDecodeError):
         return None
     return message
+
+
+def decode_log_line(line: str) -> list[SpanRecord]:
+    """Return the spans of a log line, whatever a logger put before and behind them."""
+    return split_log_line(line)[0]
+
+
+def split_log_line(line: str) -> tuple[list[SpanRecord], str]:
+    """Return the spans of a log line, and the line without them.
+
+    A span that was cut off, or a mark before something else, stays in the line.
+    """
+    records: list[SpanRecord] = []
+    begin = line.find(_LOG_START)
+    while begin >= 0:
+        end = begin + len(LOG_MARK)
+        try:
+            request, end = _json_decoder.raw_decode(line, end)
+            records += decode(request)
+        except (ValueError, RecursionError):
+            begin = line.find(_LOG_START, end)
+            continue
+        line = line[:begin] + line[end:]
+        begin = line.find(_LOG_START, begin)
+    return records, line
 
 
 # --- the walk ----------------------------------------------------------------------------------

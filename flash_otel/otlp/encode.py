@@ -7,6 +7,7 @@ integers are text; opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding).
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS, start=1)}
 STATUS_NUMBERS: Final = {status: number for number, status in enumerate(STATUSES)}
+
+# A span in a worker's log is a line of OTLP/JSON behind this mark.
+LOG_MARK: Final = "flash_otel "
 
 _SAMPLED: Final = 0x01  # the W3C trace flag, in the lowest eight bits of `flags`
 _INT64_MIN: Final = -(2**63)
@@ -76,6 +80,14 @@ def encode_protobuf(records: Iterable[SpanRecord]) -> bytes:
     # Protobuf builds messages from nested dicts in C: half the time of constructing each message.
     encoded: bytes = ExportTraceServiceRequest(**_request(records, _PROTOBUF)).SerializeToString()
     return encoded
+
+
+def encode_log_line(record: SpanRecord) -> str:
+    """Return a span as a marked line for a worker's log.
+
+    The line is ASCII, which a stream of any encoding can write, and ends in a newline.
+    """
+    return f"{LOG_MARK}{json.dumps(encode_json([record]), separators=(',', ':'))}\n"
 
 
 def _request(records: Iterable[SpanRecord], form: _Form) -> _Object:

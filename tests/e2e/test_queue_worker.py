@@ -11,7 +11,7 @@ import pytest
 from support.bad_endpoints import BAD
 from support.scripted_collector import HttpCollector
 
-from flash_otel.export.worker_log import parse_line
+from flash_otel.otlp.decode import decode_log_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,12 +159,12 @@ def test_a_collector_that_does_not_answer(flash_env: FlashEnvironments, tmp_path
     """The results come all the same, and each span is in the worker's log, once."""
     with BAD["never answers"]() as url:
         log = serve(flash_env, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=url)
-    written = [record for line in log.splitlines() for record in parse_line(line)]
+    written = [record for line in log.splitlines() for record in decode_log_line(line)]
     assert len({record.key for record in written}) == len(written) == 8
 
 
 def test_without_a_collector(flash_env: FlashEnvironments, tmp_path: Path) -> None:
     """Each span is in the log when it has ended: there is nothing to wait for."""
     log = serve(flash_env, tmp_path, FLASH_OTEL_REQUEST_BUDGET="60")
-    written = [record for line in log.splitlines() for record in parse_line(line)]
+    written = [record for line in log.splitlines() for record in decode_log_line(line)]
     assert len(written) == 8

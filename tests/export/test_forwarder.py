@@ -190,7 +190,7 @@ def test_a_worker_falls_back_to_its_log(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What a worker could not send is in its container's log in the end."""
-    from flash_otel.export.worker_log import parse_line
+    from flash_otel.otlp.decode import decode_log_line
 
     monkeypatch.delenv("FLASH_OTEL_STORE")
     monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "endpoint")
@@ -199,7 +199,7 @@ def test_a_worker_falls_back_to_its_log(
         with tracing():
             deploy(1)
     written = capsys.readouterr().err.splitlines()
-    names = [record.name for line in written for record in parse_line(line)]
+    names = [record.name for line in written for record in decode_log_line(line)]
     assert names == ["flash.activate", "flash.deploy"]
 
 

@@ -17,7 +17,7 @@ import pytest
 from support.bad_endpoints import BAD
 from support.scripted_collector import HttpCollector
 
-from flash_otel.export.worker_log import parse_line
+from flash_otel.otlp.decode import decode_log_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -221,7 +221,7 @@ def test_a_worker_whose_collector_is_silent(budget: str, tmp_path: Path) -> None
                 assert server.get().status_code == 200
             server.kill()
     lines = server.log.read_text().splitlines()
-    written = [record.attributes for line in lines for record in parse_line(line)]
+    written = [record.attributes for line in lines for record in decode_log_line(line)]
     names = [str(one["flash.function_name"]) for one in written]
     assert sorted(names) == ["later", "later", "later", "module"]
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
 from support.any_records import RECORDS
 
-from flash_otel.export.worker_log import MARK, WorkerLogSpanProcessor, line, parse_line
-from flash_otel.otlp.decode import decode
+from flash_otel.export.worker_log import WorkerLogSpanProcessor
+from flash_otel.otlp.decode import decode, decode_log_line
+from flash_otel.otlp.encode import LOG_MARK, encode_log_line
 from flash_otel.records import SpanRecord
 
 
@@ -43,10 +44,10 @@ def test_each_finished_span_is_one_write_of_one_line() -> None:
     stream = _Writes()
     _trace(stream)
     (written,) = stream.calls
-    assert written.startswith(MARK + "{")
+    assert written.startswith(LOG_MARK + "{")
     assert written.endswith("}\n")
     assert written.count("\n") == 1
-    (record,) = parse_line(written)
+    (record,) = decode_log_line(written)
     assert record.name == "flash.runtime.fetch"
     assert record.attributes == {"flash.environment_name": "größe → 雪"}
 
@@ -55,7 +56,7 @@ def test_the_line_is_otlp_json() -> None:
     """What follows the mark is a message that any reader of OTLP JSON takes."""
     stream = _Writes()
     _trace(stream)
-    assert len(list(decode(json.loads(stream.calls[0][len(MARK) :])))) == 1
+    assert len(list(decode(json.loads(stream.calls[0][len(LOG_MARK) :])))) == 1
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
@@ -64,7 +65,7 @@ def test_any_stream_can_write_it(encoding: str) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding, errors="strict")
     _trace(stream)
-    (record,) = parse_line(raw.getvalue().decode("ascii"))
+    (record,) = decode_log_line(raw.getvalue().decode("ascii"))
     assert record.attributes["flash.environment_name"] == "größe → 雪"
     stream.close()
 
@@ -118,26 +119,26 @@ RECORD = SpanRecord("ab" * 16, "cd" * 8, None, "flash.call", "client", 1, 2)
 )
 def test_the_mark_is_found_behind_any_prefix(around: str) -> None:
     """Whatever a logger or a container runtime puts around the line, the span is read."""
-    assert list(parse_line(around.format(line(RECORD).rstrip("\n")))) == [RECORD]
+    assert list(decode_log_line(around.format(encode_log_line(RECORD).rstrip("\n")))) == [RECORD]
 
 
 @given(RECORDS, st.data())
 def test_a_cut_line_holds_nothing(record: SpanRecord, data: st.DataObject) -> None:
     """A line that was cut anywhere gives the whole span or none, and no error."""
-    text = line(record).rstrip("\n")
+    text = encode_log_line(record).rstrip("\n")
     end = data.draw(st.integers(0, len(text)))
-    assert [repr(one) for one in parse_line(text[:end])] == [repr(record)] * (end == len(text))
+    assert [repr(one) for one in decode_log_line(text[:end])] == [repr(record)] * (end == len(text))
 
 
 @given(st.text(), st.text())
 def test_no_line_raises(prefix: str, rest: str) -> None:
     """Arbitrary text, with or without the mark, is read without an error."""
-    list(parse_line(prefix + MARK + "{" + rest))
-    list(parse_line(prefix + rest))
+    list(decode_log_line(prefix + LOG_MARK + "{" + rest))
+    list(decode_log_line(prefix + rest))
 
 
 @pytest.mark.parametrize("hostile", ["[" * 100_000, '{"a":' * 100_000, "1" * 10_000 + "}"])
 def test_hostile_json_is_no_error(hostile: str) -> None:
     """JSON nested without end, or a number of ten thousand digits, is a line without spans."""
-    found: list[Any] = list(parse_line(f'{MARK}{{"resourceSpans":{hostile}'))
+    found: list[Any] = list(decode_log_line(f'{LOG_MARK}{{"resourceSpans":{hostile}'))
     assert found == []

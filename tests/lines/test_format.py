@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from flash_otel import semconv as sc
 from flash_otel.lines.format import ParsedLine, due, format_line, format_lines, parse
-from flash_otel.lines.table import ATTRIBUTES, END, LINES, START
-from flash_otel.lines.values import MARK
+from flash_otel.lines.table import ATTRIBUTES, END, LINES, MARK, START
 
 ANY_TEXT = st.text(st.characters(), min_size=1, max_size=20)
 # Texts that try to be something else: marks, null words, arrows, escapes.

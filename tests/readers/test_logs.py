@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,17 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.readers import log_text
+from flash_otel.diagnosis.readers import log_scan
 from flash_otel.diagnosis.readers.log_prefix import time_of, unwrap
 from flash_otel.diagnosis.readers.log_scan import _NEAR, MAX_LINE, Scanner
 from flash_otel.diagnosis.readers.log_text import Found, LogLines
-from flash_otel.export import worker_log
 from flash_otel.lines.format import ParsedLine, format_lines, parse
 from flash_otel.lines.table import END, START
+from flash_otel.otlp.encode import encode_log_line
 from flash_otel.records import SpanRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 UPLOAD = {
     sc.BUILD_ID: "0f9e-11",
@@ -174,22 +177,42 @@ def test_every_wrapping_is_taken_off(wrapper: str, end: str) -> None:
 @pytest.mark.parametrize("wrapper", ["bare", "root logger", "docker", "compose", "json logger"])
 def test_a_worker_s_span_is_read_at_full_fidelity(wrapper: str) -> None:
     """The OTLP line in a log gives back the very span, whatever is around it."""
-    text = worker_log.line(SPAN).rstrip("\n")
+    text = encode_log_line(SPAN).rstrip("\n")
     data = "\n".join([*WRAPPERS[wrapper](text), *WRAPPERS[wrapper](ALL[0])]).encode() + b"\n"
     span, line = said(data)
     assert span == (1, SPAN)
     assert line.parsed == parse(ALL[0])
 
 
-def test_the_mark_of_spans_is_the_worker_s() -> None:
-    """Diagnosis names the mark itself, since the worker's module would load the SDK."""
-    assert log_text.SPAN_MARK == worker_log.MARK
+def test_reading_a_log_does_not_load_the_sdk(tmp_path: Path) -> None:
+    """Diagnosing a log, a worker's spans included, does not pay for importing the SDK."""
+    path = tmp_path / "worker.log"
+    path.write_text(encode_log_line(SPAN) + ALL[0] + "\n", encoding="utf-8")
+    program = (
+        "import sys\n"
+        "from flash_otel.diagnosis.readers import open_source\n"
+        f"assert len(list(open_source({str(path)!r}).records())) == 2\n"
+        "print('opentelemetry.sdk' in sys.modules)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert ended.stdout.strip() == b"False"
+
+
+def test_every_needle_has_two_rare_bytes() -> None:
+    """The scanner searches for two rare bytes of each needle before the needle itself."""
+    rare = {needle: b"".join(pair) for needle, pair in log_scan._SOUGHT}
+    assert rare == {
+        b"DEPLOY": b"YP",
+        b"STATE MANAGER": b"GM",
+        b"RUNTIME SYNC": b"YU",
+        b"flash_otel {": b"{_",
+    }
 
 
 @pytest.mark.parametrize("split", [1, 20, 60, 120])
 def test_lines_that_a_runtime_has_split_are_joined(split: int) -> None:
     """Docker and Kubernetes split long lines: a span in several parts is one again."""
-    text = worker_log.line(SPAN).rstrip("\n")
+    text = encode_log_line(SPAN).rstrip("\n")
     cut = len("flash_otel {") + split
     parts = (text[:cut], text[cut : cut + 50], text[cut + 50 :])
     time = "2026-01-01T00:00:00Z"

@@ -11,21 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv as sc
-from flash_otel.lines.table import ATTRIBUTES, LINES, START
+from flash_otel.lines.table import ATTRIBUTES, FIRST, LAST, RANKS, ROWS, START
 
 if TYPE_CHECKING:
     from flash_otel.diagnosis.readers.log_text import Found
     from flash_otel.lines.format import ParsedLine
-
-_ROWS: Final = {line.key: line for line in LINES}
-# Which place a line has among those of its span; the last two of a read exclude each other.
-_RANKS: Final = {line.key: rank for rank, line in enumerate(LINES)} | {
-    "missing_endpoints": [line.key for line in LINES].index("has_endpoints")
-}
-_FIRST: Final = frozenset({"activated", "mapping", "querying", "active_build"})
-_LAST: Final = frozenset(
-    {"activated", "uploaded_endpoints", "has_endpoints", "missing_endpoints", "entries"}
-)
 
 # Beyond these nothing is expected to go on: a read takes half a minute at most.
 MAX_OPEN: Final = 256
@@ -71,12 +61,12 @@ class Draft:
     @property
     def rank(self) -> int:
         """The place of its latest line."""
-        return max(_RANKS[key] for key in self.keys)
+        return max(RANKS[key] for key in self.keys)
 
     @property
     def has_ended(self) -> bool:
         """Whether a line was read that is written at the span's end."""
-        return any(_ROWS[key].moment != START for key in self.keys)
+        return any(ROWS[key].moment != START for key in self.keys)
 
     def fits(self, said: Said) -> bool:
         """Tell whether nothing known so far says otherwise."""
@@ -96,7 +86,7 @@ class Draft:
         if found.time_ns is not None:
             self.start_ns = found.time_ns if self.start_ns is None else self.start_ns
             self.end_ns, self.zoned = found.time_ns, found.zoned
-        self.closed = self.closed or found.parsed.key in _LAST
+        self.closed = self.closed or found.parsed.key in LAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +133,7 @@ class Grouper:
 
     def _begin(self, found: Found, said: Said, drafts: list[Draft]) -> Draft:
         self._made += 1
-        draft = Draft(_ROWS[found.parsed.key].span, found.number, found.stream, self._made)
+        draft = Draft(ROWS[found.parsed.key].span, found.number, found.stream, self._made)
         if draft.name == sc.MANIFEST_FETCH:
             draft.parent = _the_one(_asking(said, drafts))
             if draft.parent is not None:
@@ -152,9 +142,9 @@ class Grouper:
         return draft
 
     def _earlier(self, key: str, said: Said, drafts: list[Draft]) -> Draft | None:
-        if key in _FIRST:
+        if key in FIRST:
             return None
-        name, rank = _ROWS[key].span, _RANKS[key]
+        name, rank = ROWS[key].span, RANKS[key]
         found = [one for one in drafts if one.name == name and one.rank < rank and one.fits(said)]
         if key == "worker":
             found = _asking_as(said, found)

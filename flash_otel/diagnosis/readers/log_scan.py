@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flash_otel.lines.table import STEMS
+from flash_otel.otlp.encode import LOG_MARK
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# Each bracketed line holds one of the first three, the worker's spans the last.
-NEEDLES: Final = (b"DEPLOY", b"STATE MANAGER", b"RUNTIME SYNC", b"flash_otel {")
-# Bytes of each that ordinary logs hold seldom: a single byte is found ten times as fast, so that
-# a needle is searched for only where both of its bytes are near.
-_SOUGHT: Final = tuple(zip(NEEDLES, (b"YP", b"MG", b"YU", b"{_"), strict=True))
+# Each bracketed line holds one of the stems, and each of the worker's spans the last needle.
+NEEDLES: Final = (*(stem.encode() for stem in STEMS), f"{LOG_MARK}{{".encode())
+# Bytes that ordinary logs rarely hold, the rarest first. memchr finds a single byte ten times as
+# fast as a needle, so the two rarest of each needle are searched for first.
+_RARE_BYTES: Final = b"{_YUGPM"
+_SOUGHT: Final = tuple(
+    (needle, [bytes([byte]) for byte in _RARE_BYTES if byte in needle][:2]) for needle in NEEDLES
+)
 _NEAR: Final = 4096
 
 MAX_LINE: Final = 16 * 1024 * 1024
@@ -73,7 +79,7 @@ class Scanner:
         return -1 if first >= end else max(block.rfind(b"\n", at, first) + 1, at)
 
 
-def _find(block: bytes, needle: bytes, rare: bytes, at: int, end: int) -> int:
+def _find(block: bytes, needle: bytes, rare: list[bytes], at: int, end: int) -> int:
     """Return where the needle is in block[at:end]; `end` if it is not there."""
     while at < end:
         first, second = block.find(rare[0], at, end), block.find(rare[1], at, end)

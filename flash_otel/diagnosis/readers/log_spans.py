@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import manifest
 from flash_otel import semconv as sc
+from flash_otel.lines.table import ROWS
 from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LINES_STREAM, SpanRecord
 
 if TYPE_CHECKING:
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     _Gists = dict[tuple[Any, ...], SpanRecord]
 
 _CLIENTS: Final = frozenset({sc.ACTIVATE, sc.MANIFEST_UPLOAD, sc.MANIFEST_FETCH})
-# The lines that are written only if the call returned, or only by a read that came to its end.
-_RETURNED: Final = frozenset(
-    {"activated", "mutation", "uploaded_keys", "uploaded_endpoints", "has_endpoints"}
-    | {"missing_endpoints", "received", "entries"}
-)
-
 # How many records wait for a better one of the same fetch, which a log holds right after it.
 WINDOW: Final = 2_000
 _MAX_KNOWN: Final = 64
@@ -149,7 +144,7 @@ def _attributes(draft: Draft) -> dict[str, Any]:
 def _derived(draft: Draft, said: dict[str, Any]) -> dict[str, Any]:
     """Add what follows from the lines, under the names that a span has for it."""
     made: dict[str, Any] = {}
-    if not _RETURNED.isdisjoint(draft.keys):
+    if any(ROWS[key].proves_return for key in draft.keys):
         made[sc.OUTCOME] = sc.RETURNED
     if draft.name == sc.MANIFEST_UPLOAD and {sc.ENDPOINT_NAMES, sc.ENDPOINT_URLS} <= said.keys():
         mapping = dict(zip(said[sc.ENDPOINT_NAMES], said[sc.ENDPOINT_URLS], strict=False))

@@ -6,7 +6,6 @@ container's runtime has split.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -14,19 +13,14 @@ from typing import TYPE_CHECKING, Final
 from flash_otel.diagnosis.readers.log_prefix import Unwrapped, unwrap, with_prefix, without_colours
 from flash_otel.diagnosis.readers.log_scan import NEEDLES, Scanner
 from flash_otel.lines.format import ParsedLine, parse_body
-from flash_otel.lines.values import MARK
-from flash_otel.otlp.decode import decode
+from flash_otel.lines.table import MARK, ROWS
+from flash_otel.otlp.decode import split_log_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from flash_otel.records import SpanRecord
 
-# As `flash_otel.export.worker_log.MARK`, which would load the SDK.
-SPAN_MARK: Final = "flash_otel "
-_SPAN_START: Final = SPAN_MARK + "{"
-
-_MAPPINGS: Final = frozenset({"mapping", "contains"})
 _STRING: Final = r'"(?:[^"\\]|\\.)*"'
 _ENTRY: Final = re.compile(
     rf'[^"{{}}]*?((?:{_STRING}\s*:\s*(?:{_STRING}|null)|\.\.\.)\s*,?)\s*$|[^"{{}}]*(\}})\s*$'
@@ -35,8 +29,6 @@ _NEEDLES: Final = tuple(needle.decode() for needle in NEEDLES)
 _MAX_FOLLOWED: Final = 20_000
 _MAX_OPEN: Final = 64
 _LONGEST_ENTRY: Final = 1 << 16
-
-_decoder = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +134,7 @@ class LogLines:
 
     def _say(self, number: int, line: Unwrapped, *, ended: bool) -> Iterator[Said]:
         text = _readable(line.text)
-        spans, text = _spans(text)
+        spans, text = split_log_line(text)
         yield from ((number, span) for span in spans)
         marks = list(MARK.finditer(text))
         told = with_prefix(line, text[: marks[0].start()]) if marks else line
@@ -153,7 +145,7 @@ class LogLines:
             parsed = _parsed(body, is_cut=not (is_last and ended))
             if parsed is None:
                 continue
-            if is_last and parsed.key in _MAPPINGS and _is_open(body):
+            if is_last and ROWS[parsed.key].is_mapping and _is_open(body):
                 yield from self._hold(self._opened(number, told, body, is_mapping=True))
             else:
                 yield Found(number, parsed, told.stream, told.time_ns, told.zoned)
@@ -195,26 +187,9 @@ def _readable(text: str) -> str:
     return plain if len(MARK.findall(plain)) >= len(MARK.findall(text)) else text
 
 
-def _spans(text: str) -> tuple[list[SpanRecord], str]:
-    """Take the worker's spans out of a line; return them and the text without them."""
-    found: list[SpanRecord] = []
-    begin = text.find(_SPAN_START)
-    while begin >= 0:
-        end = begin + len(SPAN_MARK)
-        try:
-            request, end = _decoder.raw_decode(text, end)
-            found += decode(request)
-        except (ValueError, RecursionError):
-            begin = text.find(_SPAN_START, end)
-            continue
-        text = text[:begin] + text[end:]
-        begin = text.find(_SPAN_START, begin)
-    return found, text
-
-
 def _parsed(body: str, *, is_cut: bool) -> ParsedLine | None:
     parsed = parse_body(body)
-    if parsed is None or parsed.key in _MAPPINGS:
+    if parsed is None or ROWS[parsed.key].is_mapping:
         return parsed
     first, newline, _ = body.strip().partition("\n")
     if newline:

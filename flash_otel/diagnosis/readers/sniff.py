@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from flash_otel.lines.table import MARK
+from flash_otel.otlp.encode import LOG_MARK
 from flash_otel.otlp.framing import looks_like_otlp
 
 OTLP_JSON: Final = "otlp json"
@@ -15,9 +17,7 @@ SQLITE: Final = "sqlite"
 _OTLP_START: Final = re.compile(
     rb'(?:\xef\xbb\xbf)?\s*\[?\s*\{\s*"(?:resource_?(?:[Ss]pans|[Ll]ogs|[Mm]etrics)|partialSuccess)"'
 )
-_MARKS: Final = re.compile(
-    rb"\[?(?:DEPLOY(?: SYNC)?|STATE MANAGER|RUNTIME SYNC)(?:\]|:)|flash_otel \{"
-)
+_MARKS: Final = re.compile(f"{MARK.pattern}|{re.escape(LOG_MARK)}\\{{".encode())
 _SQLITE: Final = b"SQLite format 3\x00"
 
 # First bytes and what begins with them.
