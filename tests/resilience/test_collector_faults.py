@@ -150,7 +150,9 @@ def test_tracing_that_ends_gives_the_signal_back(tmp_path: Path) -> None:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
     """
-    ended = Victim(tmp_path, ending=ending).run()
+    # Under nohup every child inherits an ignored SIGHUP, which is not its default.
+    early = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+    ended = Victim(tmp_path, early=early, ending=ending).run()
     assert (ended.status, ended.stderr) == (0, "")
 
 
