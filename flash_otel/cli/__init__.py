@@ -1,4 +1,4 @@
-"""The `flash-otel` command: thin commands over the recording, each imported when it is called."""
+"""The `flash-otel` command: thin commands, each imported only when it is called."""
 
 from flash_otel.cli.app import main
 

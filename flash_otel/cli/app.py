@@ -1,8 +1,8 @@
-"""The entry point of `flash-otel`: parse, run one command, turn every ending into a status.
+"""The entry point of `flash-otel`: parse, run one command, and turn every ending into a status.
 
-Typer only parses: it hands back the chosen command with its arguments bound, and the command runs
-outside of it. So exceptions and interrupts reach `status_of` as they are, in every version of
-Typer, and a flash that `run` starts is not nested in another command line's machinery.
+Typer only parses: it returns the chosen command with its arguments bound, and the command runs
+outside of it. Exceptions and interrupts thus reach `status_of` unchanged in every version of Typer,
+and the flash that `run` starts is not nested in another command line's machinery.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `flash-otel` and exit.
 
     Args:
-        arguments: What follows the program's name; by default, those of this process.
+        arguments: The words after the program's name; by default, those of this process.
 
     Raises:
         SystemExit: With 0 (clean), 1 (a fault was found), 2 (bad usage) or 3 (could not tell);
@@ -44,19 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def status_of(arguments: list[str]) -> int:
-    """Run a command line and return its exit status; no user's mistake becomes a traceback."""
+    """Run a command line and return its exit status; a user's mistake never raises."""
     try:
         status = _dispatch(arguments)
         sys.stdout.flush()
     except CommandError as error:
-        return _complain(error)
+        return _report_error(error)
     except BrokenPipeError:
-        return _hang_up()
+        return _ignore_broken_pipe()
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        return _confess(error)
+        return _report_bug(error)
     return status
 
 
@@ -74,7 +74,7 @@ def _application(chosen: str | None) -> typer.Typer:
 
     application = typer.Typer(
         name=PROGRAM,
-        help="Follow a Runpod Flash deployment from `flash deploy` to the worker's read.",
+        help="Trace a Runpod Flash deployment from `flash deploy` to the worker's read.",
         epilog="Exit status: 0 clean, 1 a fault was found, 2 bad usage, 3 could not tell.",
         add_completion=False,
         rich_markup_mode=None,
@@ -108,7 +108,7 @@ def _overview() -> Callable[..., None]:
 
 
 def _unchosen() -> None:
-    """Stand in for a command whose module was not imported, because only its line is shown."""
+    """Stand in for a command whose module is not imported, because only its line is shown."""
 
 
 def _bound(function: Callable[..., int | None]) -> Callable[..., Any]:
@@ -122,52 +122,48 @@ def _bound(function: Callable[..., int | None]) -> Callable[..., Any]:
 
 
 def _parse(application: typer.Typer, arguments: list[str]) -> Any:
-    """Return the bound command; or the status where parsing is all there was to do."""
+    """Return the bound command; or the exit status, if the parser did everything itself."""
     from typer.main import get_command
 
     try:
         return get_command(application).main(arguments, PROGRAM, standalone_mode=False)
     except Exception as error:
-        # The parser's errors come from click or, since Typer 0.26, from its private copy of it:
-        # what they have in common is the method.
+        # Typer raises click's errors and, since 0.26, those of its vendored copy: only the method
+        # is common to both.
         if not hasattr(error, "format_message"):
             raise
-        raise CommandError(_sentence(error.format_message()), _usage(error)) from error
+        path = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
+        raise CommandError(_one_line(error.format_message()), f"See: {path} --help") from error
 
 
-def _sentence(message: str) -> str:
+def _one_line(message: str) -> str:
     return " ".join(message.split())
 
 
-def _usage(error: Exception) -> str:
-    path = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
-    return f"See: {path} --help"
-
-
-def _complain(error: CommandError) -> int:
+def _report_error(error: CommandError) -> int:
     from flash_otel.report.words import clean
 
-    # A message may quote a file's name, a server's answer, or what somebody pasted.
+    # A message may quote a file name, a server's answer, or pasted text.
     print(f"{PROGRAM}: {clean(error.message)}", file=sys.stderr)
     for line in error.next_step.splitlines():
         print(clean(line), file=sys.stderr)
     return error.status
 
 
-def _hang_up() -> int:
-    """Give standard output an end that takes everything: its reader is gone, without a word."""
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - a device, no path
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+def _ignore_broken_pipe() -> int:
+    """Redirect standard output to the null device, or Python's own flush at exit fails again."""
+    with open(os.devnull, "w", encoding="utf-8") as null:  # noqa: PTH123 - a device, no path
+        os.dup2(null.fileno(), sys.stdout.fileno())
     return PIPE_CLOSED
 
 
-def _confess(error: Exception) -> int:
+def _report_bug(error: Exception) -> int:
     if os.environ.get("FLASH_OTEL_RAISE"):
         raise error
-    return _complain(
+    return _report_error(
         CommandError(
-            f"internal error: {type(error).__name__}: {_sentence(str(error))}",
-            "This is a bug of flash-otel. FLASH_OTEL_RAISE=1 shows where it comes from.",
+            f"internal error: {type(error).__name__}: {_one_line(str(error))}",
+            "This is a bug in flash-otel. FLASH_OTEL_RAISE=1 prints the traceback.",
             COULD_NOT_TELL,
         ),
     )

@@ -1,4 +1,4 @@
-"""Exit statuses, and the error that tells a user what went wrong and what to do next."""
+"""Exit statuses, and the error that ends a command with a message and a next step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PIPE_CLOSED: Final = 141  # 128 + SIGPIPE
 
 
 class CommandError(Exception):
-    """Ends a command with one line that says what is wrong, and one that says what to do.
+    """Ends a command with an error message.
 
     Attributes:
         message: What is wrong, in one sentence.

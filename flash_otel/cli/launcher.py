@@ -1,4 +1,4 @@
-"""Runs flash's own entry point in this process, as if its console script had been started."""
+"""Run flash's own entry point in this process, as if its console script had been started."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Flash:
 
     Attributes:
         entry_point: The console script's entry point.
-        argv: What `sys.argv` holds in the console script.
+        argv: `sys.argv` as the console script would see it.
     """
 
     entry_point: EntryPoint
@@ -37,10 +37,10 @@ class Flash:
 
 
 def prepare(command: Sequence[str]) -> Flash:
-    """Find what `command` would run, without importing it.
+    """Find the entry point that `command` would run, without importing it.
 
     Raises:
-        CommandError: It is not flash, or flash lives in another interpreter, or nowhere.
+        CommandError: It is not a flash command, or flash is not installed in this interpreter.
     """
     word = Path(command[0])
     if word.name.lower() not in _NAMES:
@@ -55,12 +55,14 @@ def prepare(command: Sequence[str]) -> Flash:
 
 
 def _entry_point() -> EntryPoint | None:
-    found = entry_points(group="console_scripts", name="flash")
-    return next((one for one in found if one.module.partition(".")[0] == "runpod_flash"), None)
+    scripts = entry_points(group="console_scripts", name="flash")
+    # Other packages install a `flash`, too.
+    ours = (script for script in scripts if script.module.partition(".")[0] == "runpod_flash")
+    return next(ours, None)
 
 
 def _script() -> Path:
-    """Return the console script of this interpreter; one on PATH may be another's."""
+    """Return the console script of this interpreter; PATH may lead to another one's."""
     installed = Path(sysconfig.get_path("scripts"), "flash")
     on_path = _on_path()
     if not installed.exists() and on_path is not None and interpreters.runs_here(on_path):
@@ -74,9 +76,9 @@ def _on_path() -> Path | None:
 
 
 def launch(flash: Flash) -> int:
-    """Run flash and return the status that its own process would have ended with.
+    """Run flash and return the exit status that its own process would have had.
 
-    Whatever Python would have printed about the way it ended is printed.
+    Prints what Python prints about an uncaught exception.
     """
     with _as_script(flash):
         try:
@@ -101,17 +103,17 @@ def _status(ending: SystemExit) -> int:
 
 
 def _print_exception(error: BaseException) -> None:
-    """Let the hook that flash has installed (Typer's) print it, without this module's frame."""
+    """Print it with the hook that flash installed (Typer's), without this module's frame."""
     traceback = error.__traceback__.tb_next if error.__traceback__ else None
     sys.excepthook(type(error), error.with_traceback(traceback), traceback)
 
 
 @contextmanager
 def _as_script(flash: Flash) -> Iterator[None]:
-    """Give the process the face of the console script: its arguments, its main module, its path.
+    """Give the process the arguments, the main module and the path of the console script.
 
-    Flash's help prints the program's name, its build imports from the folder of the project, and
-    processes that it starts import the main module again.
+    Flash's help prints the program's name, its build imports from the project's folder, and
+    processes that it spawns import the main module again.
     """
     script = ModuleType("__main__")
     script.__file__ = flash.argv[0]

@@ -1,87 +1,125 @@
-"""Reading the local store for a command; what is wrong with it becomes a clear error."""
+"""Open the store for a command; every problem with it becomes a clear error."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
+from flash_otel import semconv
 from flash_otel.cli.errors import COULD_NOT_TELL, CommandError
-from flash_otel.cli.sources import STORE, records_of
+from flash_otel.cli.sources import STORE, Selection, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flash_otel.cli.sources import Asked
+    from flash_otel.records import SpanRecord
     from flash_otel.store.store import SpanStore
 
 STORE_HELP: Final = "The store's file; by default FLASH_OTEL_STORE or the user's state folder."
 NOTHING_RECORDED: Final = "No traces are recorded yet."
 HOW_TO_RECORD: Final = "Record one: flash-otel run -- flash deploy   (or try: flash-otel demo)"
 
+_FLUSH_TIMEOUT_S: Final = 2.0
+_SEARCHED_TRACES: Final = 20  # other processes may write to the same store
+
 
 @contextmanager
 def reading(named: str | None) -> Iterator[SpanStore | None]:
-    """Open the store that a command reads; None if nothing was recorded yet.
+    """Open the store read-only; None if nothing is recorded yet.
 
     Args:
-        named: The path that the user gave, or None for the default one.
+        named: The path that the user gave; None for the default.
 
     Raises:
         CommandError: The named file does not exist, or the store cannot be read.
     """
     from flash_otel.store.store import open_for_reading
 
-    with _explained(), _opened(named, open_for_reading) as store:
+    with _opened(named, open_for_reading) as store:
         yield store
 
 
 @contextmanager
 def updating(named: str | None, prepare: Callable[[SpanStore], None]) -> Iterator[SpanStore | None]:
-    """Open the store that a command writes to; None if nothing was recorded yet.
+    """Open an existing store for writing; None if nothing is recorded yet.
 
     Args:
-        named: The path that the user gave, or None for the default one.
+        named: The path that the user gave; None for the default.
         prepare: Called with the store before it takes in the spans set aside beside it.
 
     Raises:
-        CommandError: As `reading`, or the store cannot be written to.
+        CommandError: The named file does not exist, or the store cannot be used.
     """
     from flash_otel.store.store import open_existing
 
-    with _explained(), _opened(named, lambda path: open_existing(path, prepare)) as store:
+    with _opened(named, lambda path: open_existing(path, prepare)) as store:
         yield store
 
 
 @contextmanager
-def reading_from(sources: list[str] | None, asked: Asked) -> Iterator[SpanStore | None]:
-    """Open the store that a command reads or, of other sources, one that holds what they hold.
+def reading_from(sources: list[str] | None, selection: Selection) -> Iterator[SpanStore | None]:
+    """Open the store, or a temporary one with the records of the sources.
 
     Args:
-        sources: What the user gave to `--from`; nothing stands for the store.
-        asked: What is wanted.
+        sources: The values of `--from`; None for the store.
+        selection: The wanted records.
 
     Raises:
-        CommandError: A source cannot be read, or holds nothing.
+        CommandError: A source cannot be read, or all of them are empty.
     """
-    from flash_otel.cli.spooled import spooled
-
     if not sources or sources == [STORE]:
-        with reading(asked.store) as found:
-            yield found
+        with reading(selection.store) as store:
+            yield store
         return
-    with _explained(), spooled(records_of(sources, asked)) as store:
+    from flash_otel.store.store import SpanStore
+
+    with (
+        _explained(),
+        TemporaryDirectory(prefix="flash-otel-", ignore_cleanup_errors=True) as folder,
+        SpanStore(Path(folder) / "spans.db") as store,
+    ):
+        store.write(records_of(sources, selection))
         yield store
 
 
-@contextmanager
-def _explained() -> Iterator[None]:
-    from flash_otel.store.store import StoreError
+def recorded_since(started_ns: int, named: str | None) -> list[SpanRecord]:
+    """Return the spans of the last trace that this process took part in, if there is one.
 
-    try:
-        yield
-    except StoreError as error:
-        raise CommandError(str(error), status=COULD_NOT_TELL) from error
+    Args:
+        started_ns: Earliest start, in nanoseconds since the epoch.
+        named: The store that `run` was given; None for the default.
+    """
+    from flash_otel.pipeline import pipeline
+    from flash_otel.runtime import options
+
+    # `flash --help` records nothing, and must not pay for SQLite.
+    if not pipeline.has_traced():
+        return []
+    from flash_otel.store.store import default_path, open_for_reading
+
+    path = options.resolve(store=named).store
+    if path is False:
+        return []
+    pipeline.flush_store(_FLUSH_TIMEOUT_S)
+    store = open_for_reading(path or default_path(), adopts=False)
+    if store is None:
+        return []
+    with store:
+        return _own_trace(store, started_ns)
+
+
+def _own_trace(store: SpanStore, started_ns: int) -> list[SpanRecord]:
+    from flash_otel.pipeline import resource
+
+    instance = resource.create().attributes.get(semconv.SERVICE_INSTANCE_ID)
+    for summary in store.traces(_SEARCHED_TRACES, since_ns=started_ns):
+        records = store.trace(summary.trace_id)
+        instances = {record.resource.get(semconv.SERVICE_INSTANCE_ID) for record in records}
+        if instance in instances:
+            return records
+    return []
 
 
 @contextmanager
@@ -98,5 +136,15 @@ def _opened(
         raise CommandError(str(error), hint, COULD_NOT_TELL) from error
     if store is None and named is not None:
         raise CommandError(f"there is no store at {path}.", HOW_TO_RECORD)
-    with store or nullcontext() as opened:
+    with _explained(), store or nullcontext() as opened:
         yield opened
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    from flash_otel.store.store import StoreError
+
+    try:
+        yield
+    except StoreError as error:
+        raise CommandError(str(error), status=COULD_NOT_TELL) from error

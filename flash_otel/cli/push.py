@@ -1,8 +1,6 @@
-"""`flash-otel push`: sends what waits in the store, now, and says what came of it."""
+"""`flash-otel push`: send the waiting spans of the store now, and report the result."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -10,34 +8,33 @@ import typer
 
 from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, CommandError
 from flash_otel.cli.open_store import NOTHING_RECORDED, STORE_HELP, updating
+from flash_otel.cli.sources import progress_bar
 
 if TYPE_CHECKING:
     from flash_otel.export.batches import Tally
     from flash_otel.export.destination import Destination
-    from flash_otel.export.source import StoreSource
     from flash_otel.store.store import SpanStore
 
 _EXAMPLE: Final = "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 flash-otel push"
-_STATUS: Final = "See: flash-otel status"
 
 
 def push(
     everything: Annotated[
         bool,
         typer.Option(
-            "--all", help="Send the whole store again, also what was recorded without an endpoint."
+            "--all", help="Send the whole store again, with what was recorded without an endpoint."
         ),
     ] = False,
     rejected: Annotated[
         bool,
-        typer.Option("--rejected", help="Send again from the first span that was rejected."),
+        typer.Option("--rejected", help="Send again from the first rejected span on."),
     ] = False,
     store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
 ) -> int:
-    """Send what waits to the OTLP endpoints that the environment names.
+    """Send the waiting spans to the OTLP endpoints that the environment names.
 
-    Where it names none, to those that something waits for. Spans go in the order in which they
-    ended; what is not taken stays and goes with the next run.
+    If it names none, to those that spans are waiting for. Spans go out in the order in which they
+    ended; those that are not accepted wait for the next run.
     """
     from flash_otel.redaction import remember_environment
 
@@ -47,16 +44,17 @@ def push(
             print(NOTHING_RECORDED)
             return CLEAN
         destinations = _destinations(opened)
-        _prepare(opened, destinations, everything=everything, rejected=rejected)
+        if everything or rejected:
+            _rewind(opened, destinations, to_rejected=not everything)
         path = opened.path
     if not destinations:
-        print("Nothing waits: no run has named an OTLP endpoint yet.")
+        print("No spans are waiting: no run has named an OTLP endpoint yet.")
         print(f"Name one: {_EXAMPLE}")
-    # Every one is tried, whatever came of the one before.
-    return max([_push(one, path) for one in destinations], default=CLEAN)
+    # A list, because every destination is tried, whatever the status of the others.
+    return max([_push(destination, path) for destination in destinations], default=CLEAN)
 
 
-def _destinations(opened: "SpanStore") -> "list[Destination]":
+def _destinations(store: "SpanStore") -> "list[Destination]":
     from flash_otel.export import configured
     from flash_otel.export.destination import known
     from flash_otel.store.cursors import standings
@@ -65,27 +63,26 @@ def _destinations(opened: "SpanStore") -> "list[Destination]":
     named = configured.forwarded()
     if named:
         return named
-    with translated(opened.path):
-        return [known(one.name) for one in standings(opened.connection)]
+    with translated(store.path):
+        return [known(standing.name) for standing in standings(store.connection)]
 
 
-def _register(opened: "SpanStore") -> None:
+def _register(store: "SpanStore") -> None:
     from flash_otel.store.cursors import register
     from flash_otel.store.errors import translated
 
-    with translated(opened.path):
-        register(opened.connection, [one.name for one in _destinations(opened)])
+    with translated(store.path):
+        names = [destination.name for destination in _destinations(store)]
+        register(store.connection, names)
 
 
-def _prepare(
-    opened: "SpanStore", destinations: "list[Destination]", *, everything: bool, rejected: bool
-) -> None:
+def _rewind(store: "SpanStore", destinations: "list[Destination]", *, to_rejected: bool) -> None:
     from flash_otel.store.cursors import rewind
     from flash_otel.store.errors import translated
 
-    with translated(opened.path):
-        for one in destinations if everything or rejected else ():
-            rewind(opened.connection, one.name, to_rejected=not everything)
+    with translated(store.path):
+        for destination in destinations:
+            rewind(store.connection, destination.name, to_rejected=to_rejected)
 
 
 def _push(destination: "Destination", path: Path) -> int:
@@ -98,8 +95,14 @@ def _push(destination: "Destination", path: Path) -> int:
 
     source, transport = StoreSource(path, destination.name), transport_to(destination)
     try:
-        with suppress_instrumentation(), _progressing(destination, source) as progress:
-            tally = send_all(source, transport, progress)
+        total = source.backlog().spans
+        with suppress_instrumentation(), progress_bar(destination.host, total) as advance:
+
+            def show(tally: "Tally") -> None:
+                if advance is not None:
+                    advance(tally.delivered + tally.rejected, total)
+
+            tally = send_all(source, transport, show)
         waiting = source.backlog().spans
     except StoreError as error:
         raise CommandError(str(error), status=COULD_NOT_TELL) from error
@@ -114,32 +117,10 @@ def _lines(tally: "Tally", waiting: int) -> Iterator[str]:
     if tally.delivered:
         yield f"{tally.delivered} spans sent"
     if tally.rejected:
-        yield f"{tally.rejected} spans rejected ({tally.rejection}). {_STATUS}"
+        yield f"{tally.rejected} spans rejected ({tally.rejection}). See: flash-otel status"
     if tally.is_elsewhere:
         yield "another process is sending"
     elif tally.trouble is not None:
-        yield f"{waiting} spans wait ({tally.trouble.reason})"
+        yield f"{waiting} spans waiting ({tally.trouble.reason})"
     elif not tally.delivered and not tally.rejected:
-        yield "nothing waits. Send everything that is recorded: flash-otel push --all"
-
-
-@contextmanager
-def _progressing(
-    destination: "Destination", source: "StoreSource"
-) -> "Iterator[Callable[[Tally], None] | None]":
-    """Show a bar while spans are sent, on a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(escape(destination.host), total=source.backlog().spans)
-
-        def advance(tally: "Tally") -> None:
-            bar.update(task, completed=tally.delivered + tally.rejected)
-
-        yield advance
+        yield "no spans are waiting. Send everything that is recorded: flash-otel push --all"

@@ -1,16 +1,23 @@
-"""`flash-otel run`: a flash command in this process, traced, with a report at its end."""
+"""`flash-otel run`: run a flash command in this process, trace it, and report at its end."""
 
+import json
+import os
 import sys
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from flash_otel import semconv
 from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
+from flash_otel.cli.open_store import recorded_since
 from flash_otel.records import SpanRecord
 from flash_otel.runtime.guard import guarded
 
 _LINES_HELP = "Bracketed lines on standard error: auto, true, false, or the name of a logger."
+# Codes that do not name a fault.
+_NO_FAULTS = frozenset({semconv.NONE, semconv.INCONCLUSIVE, semconv.ENVIRONMENT_CREATED})
 
 
 def run(
@@ -35,14 +42,14 @@ def run(
     export: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="Write the recording as one OTLP file.", show_default=False
+            metavar="FILE", help="Write the recording as an OTLP JSON file.", show_default=False
         ),
     ] = None,
     capture_graphql: Annotated[
         bool,
         typer.Option(
             "--capture-graphql",
-            help="A span for each GraphQL request, with its redacted answer (never variables).",
+            help="Add a span for each GraphQL request, with its redacted answer (no variables).",
         ),
     ] = False,
     verify: Annotated[
@@ -50,10 +57,10 @@ def run(
         typer.Option("--verify", help="Read back afterwards what a worker would read."),
     ] = False,
 ) -> None:
-    """Run a flash command, traced: flash-otel run -- flash deploy --env prod.
+    """Run a flash command and trace it: flash-otel run -- flash deploy --env prod.
 
-    Standard output and exit status are flash's own. A failed deployment ends with a report on
-    standard error; a good one, on a terminal, with one line.
+    Standard output and exit status are flash's own. After a failure, a report follows on standard
+    error; after success, on a terminal, one line.
     """
     from flash_otel.cli.launcher import launch, prepare
 
@@ -67,7 +74,7 @@ def run(
     with guarded("cli.run.instrument"):
         _instrument(legacy_logs, store, capture_graphql=capture_graphql)
     status = launch(flash)
-    fault = _end(status, started, store, export)
+    fault = _report(status, started, store, export)
     if verify:
         from flash_otel.cli.verify import after_run
 
@@ -86,38 +93,59 @@ def _is_recorded(store: str | None) -> bool:
 def _instrument(legacy_logs: str | None, store: str | None, *, capture_graphql: bool) -> None:
     import flash_otel
 
-    # What was not said is left to the environment's variables.
-    said: dict[str, Any] = {"legacy_logs": _mode(legacy_logs), "store": store}
-    chosen = {name: value for name, value in said.items() if value is not None}
-    flash_otel.instrument(**chosen, capture_graphql=capture_graphql)
+    mode = {"true": True, "false": False}.get((legacy_logs or "").lower(), legacy_logs or None)
+    # An argument overrides its variable, so that only the given options become arguments.
+    options: dict[str, Any] = {"legacy_logs": mode, "store": store}
+    given = {name: value for name, value in options.items() if value is not None}
+    flash_otel.instrument(**given, capture_graphql=capture_graphql)
 
 
-def _mode(said: str | None) -> bool | str | None:
-    return {"true": True, "false": False}.get(said.lower(), said) if said else None
-
-
-def _end(status: int, started_ns: int, store: str | None, target: str | None) -> int:
-    """Report on what was recorded; return the status that the recording alone deserves."""
+def _report(status: int, started_ns: int, store: str | None, export: str | None) -> int:
+    """Report on the recording; return the exit status that it deserves by itself."""
     fault = COULD_NOT_TELL
-    with guarded("cli.run.end"):
-        from flash_otel.cli.recorded import recorded_since, visible_faults
-
+    with guarded("cli.run.report"):
         records = recorded_since(started_ns, store)
         fault = FAULT_FOUND if visible_faults(records) else CLEAN
-        if records and (status or fault or sys.stderr.isatty()):
+        if not records:
+            return fault
+        if status or fault or sys.stderr.isatty():
             from flash_otel.report.ending import render_ending
             from flash_otel.report.layout import ReportConsole
 
             render_ending(records, ReportConsole(stderr=True), status)
-        if records:
-            _keep(records, store, target)
+        if export is not None:
+            _export(records, export)
+        elif os.environ.get("CI", "").strip().lower() not in {"", "0", "false"}:
+            _print_place(records[0].trace_id, store)
     return fault
 
 
-def _keep(records: list[SpanRecord], store: str | None, target: str | None) -> None:
-    from flash_otel.cli import export
+def visible_faults(records: list[SpanRecord]) -> list[str]:
+    """Return the codes of the faults that are visible on single spans, each once."""
+    codes = (record.attributes.get(semconv.FAULT) for record in records)
+    return list(dict.fromkeys(str(code) for code in codes if code and code not in _NO_FAULTS))
 
-    if target is None:
-        export.tell_place(records[0].trace_id, store)
+
+def _export(records: list[SpanRecord], target: str) -> None:
+    """Write the spans to an OTLP JSON file; a failure must not change flash's exit status."""
+    from flash_otel.otlp.encode import encode_json
+
+    try:
+        Path(target).write_text(json.dumps(encode_json(records)) + "\n", encoding="utf-8")
+    except OSError as error:
+        _note(f"could not write {target}: {error.strerror}")
     else:
-        export.export(records, target)
+        _note(f"trace {records[0].trace_id} ({len(records)} spans) written to {target}")
+
+
+def _print_place(trace_id: str, store: str | None) -> None:
+    """Print where the recording is: a pipeline's machine cannot be searched later."""
+    from flash_otel.runtime import options
+    from flash_otel.store.paths import default_path
+
+    path = options.resolve(store=store).store or default_path()
+    _note(f"trace {trace_id} recorded in {path}; --export FILE keeps it as an artifact")
+
+
+def _note(text: str) -> None:
+    print(f"flash-otel: {text}", file=sys.stderr)

@@ -7,15 +7,15 @@ import typer
 
 from flash_otel.cli.errors import CommandError
 from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading_from
-from flash_otel.cli.sources import SOURCES, SOURCES_HELP, Asked
+from flash_otel.cli.sources import SOURCES, SOURCES_HELP, Selection
 
 if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
     from flash_otel.store.store import SpanStore
 
 LAST = "last"
-HOW_TO_LIST = "List what is recorded: flash-otel traces"
-_WHOLE = 10  # linked traces that are shown with all of their spans
+HOW_TO_LIST = "List the recorded traces: flash-otel traces"
+_MOST_LINKED = 10  # linked traces that are shown with all of their spans
 
 
 def show(
@@ -25,7 +25,7 @@ def show(
     ] = LAST,
     as_json: Annotated[
         bool,
-        typer.Option("--json", help="Print OTLP JSON, as the collector's file exporter writes."),
+        typer.Option("--json", help="Print OTLP JSON, as the Collector's file exporter writes it."),
     ] = False,
     html: Annotated[
         Path | None,
@@ -39,15 +39,15 @@ def show(
     ] = None,
     store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
 ) -> None:
-    """Show one trace as a tree of spans, by default the last one.
+    """Show a trace as a tree of spans, by default the last one.
 
-    Failures are open, repeats are folded. Traces that point to this one, such as later reads of
-    its workers, follow below.
+    Failures are open, repeats are folded. Traces that link to this one, such as later reads by its
+    workers, follow below.
     """
     if as_json and html is not None:
-        raise CommandError("--json and --html exclude each other.", "Ask for one of them.")
-    asked = None if trace == LAST else trace
-    with reading_from(sources, Asked(store, trace=asked)) as opened:
+        raise CommandError("--json and --html exclude each other.", "Give one of them.")
+    selection = Selection(store, trace=None if trace == LAST else trace)
+    with reading_from(sources, selection) as opened:
         if opened is None:
             raise CommandError(NOTHING_RECORDED, HOW_TO_RECORD)
         records = _records(opened, trace)
@@ -59,13 +59,13 @@ def show(
         _print_tree(records)
 
 
-def _records(store: "SpanStore", asked: str) -> "list[SpanRecord]":
-    trace_id = store.latest_trace_id() if asked == LAST else asked
+def _records(store: "SpanStore", trace: str) -> "list[SpanRecord]":
+    trace_id = store.latest_trace_id() if trace == LAST else trace
     if trace_id is None:
         raise CommandError(NOTHING_RECORDED, HOW_TO_RECORD)
     records = _trace(store, trace_id)
     if not records:
-        raise CommandError(f"no recorded trace begins with {asked!r}.", HOW_TO_LIST)
+        raise CommandError(f"no recorded trace begins with {trace!r}.", HOW_TO_LIST)
     return records + _linked(store, records[0].trace_id)
 
 
@@ -75,31 +75,32 @@ def _trace(store: "SpanStore", prefix: str) -> "list[SpanRecord]":
     try:
         return store.trace(prefix)
     except StoreError as error:
-        if error.__cause__ is not None:  # trouble with the file, which `reading` tells
+        # Without a cause it is an ambiguous prefix: the user's mistake, not a broken file.
+        if error.__cause__ is not None:
             raise
         raise CommandError(str(error), HOW_TO_LIST) from error
 
 
 def _linked(store: "SpanStore", trace_id: str) -> "list[SpanRecord]":
-    """Return the traces that point to this one: the first in full, of the rest what points."""
-    pointing = store.linked(trace_id)
-    whole = list(dict.fromkeys(record.trace_id for record in pointing))[:_WHOLE]
+    """Return the traces that link to this one: the first ones whole, then linking spans."""
+    linking = store.linked(trace_id)
+    whole = list(dict.fromkeys(record.trace_id for record in linking))[:_MOST_LINKED]
     inside = [record for linked_id in whole for record in store.trace(linked_id)]
-    return inside + [record for record in pointing if record.trace_id not in whole]
+    return inside + [record for record in linking if record.trace_id not in whole]
 
 
 def _write_html(records: "list[SpanRecord]", file: Path) -> None:
-    from flash_otel.cli.diagnose import still_runs
+    from flash_otel.cli.diagnose import is_running
     from flash_otel.diagnosis import Limits, diagnose
     from flash_otel.report.html import trace_html
 
-    limits = Limits(is_running=still_runs)
-    found = diagnose(records, trace_id=records[0].trace_id, limits=limits)
+    limits = Limits(is_running=is_running)
+    diagnosis = diagnose(records, trace_id=records[0].trace_id, limits=limits)
     try:
-        file.write_text(trace_html(records, found), encoding="utf-8")
+        file.write_text(trace_html(records, diagnosis), encoding="utf-8")
     except OSError as error:
         raise CommandError(
-            f"cannot write {file}: {error.strerror}.", "Name a file in a folder that you can write."
+            f"cannot write {file}: {error.strerror}.", "Name a file in a writable folder."
         ) from error
     print(f"flash-otel: written to {file}")
 

@@ -1,39 +1,47 @@
-"""What `--from` names: the local store, files, standard input, Jaeger."""
+"""What a command reads: the sources that `--from` names, `--since`, and progress while reading."""
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
+import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.cli.errors import BAD_USAGE, COULD_NOT_TELL, CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from flash_otel.diagnosis.readers import Source
     from flash_otel.records import SpanRecord
+
+    ShowProgress = Callable[[int, int], None]
 
 STORE: Final = "store"
 JAEGER: Final = "jaeger"
 SOURCES: Final = "store|FILE|-|jaeger[=URL]"
 SOURCES_HELP: Final = (
     "Logs and OTLP files, - for standard input, store for the local store, jaeger for "
-    "http://localhost:16686; may be given several times. By default, the store."
+    "http://localhost:16686; can be repeated. By default, the store."
 )
-VERIFY: Final = "Ask the State Manager itself: flash-otel verify --app APP --env ENV"
+_VERIFY: Final = "Ask the State Manager itself: flash-otel verify --app APP --env ENV"
+
+UNITS: Final[dict[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_AGE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhdw])", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a command wants of its sources.
+class Selection:
+    """What a command wants from its sources.
 
     Attributes:
-        store: The store's file as the user named it; None for the default one.
-        earliest: Earliest start, in nanoseconds since the epoch; None for no bound.
-        trace: The trace that it is about, or its first digits; None for all.
-        most: How many traces are enough, the newest; None for all.
+        store: The store's file as the user named it; None for the default.
+        earliest: Earliest start, in nanoseconds since the epoch; None for no limit.
+        trace: A trace id or its first digits; None for all traces.
+        most: How many of the newest traces are enough; None for all.
     """
 
     store: str | None = None
@@ -42,66 +50,65 @@ class Asked:
     most: int | None = None
 
 
-def records_of(named: list[str], asked: Asked) -> Iterator[SpanRecord]:
-    """Yield the records of all sources; one that holds nothing is left out with a word.
+def records_of(names: list[str], selection: Selection) -> Iterator[SpanRecord]:
+    """Yield the records of all sources; an empty source is only mentioned on standard error.
 
     Args:
-        named: What the user gave to `--from`.
-        asked: What is wanted.
+        names: The values of `--from`.
+        selection: The wanted records.
 
     Raises:
-        CommandError: A source cannot be read, or none of them holds anything.
+        CommandError: A source cannot be read, or all of them are empty.
     """
     from flash_otel.diagnosis.readers import NothingFoundError, SourceError
 
     empty: list[str] = []
-    names = list(dict.fromkeys(named))
+    names = list(dict.fromkeys(names))
     for name in names:
         try:
-            yield from _of(_source(name, asked), asked.earliest)
+            yield from _records(_source(name, selection), selection.earliest)
         except NothingFoundError as error:
             empty.append(str(error))
         except SourceError as error:
-            raise CommandError(f"{error}.", VERIFY, BAD_USAGE) from error
+            raise CommandError(f"{error}.", _VERIFY, BAD_USAGE) from error
     if len(empty) == len(names):
-        raise CommandError(f"{'; '.join(empty)}.", VERIFY, COULD_NOT_TELL)
-    for one in empty:
-        _note(one)
+        raise CommandError(f"{'; '.join(empty)}.", _VERIFY, COULD_NOT_TELL)
+    for message in empty:
+        _note(message)
 
 
-def from_jaeger(named: list[str]) -> str:
-    """Return the option that names a Jaeger again, for a command that a report suggests."""
-    jaegers = [one for one in named if one.partition("=")[0] == JAEGER]
-    secret = any("@" in one for one in jaegers)
-    return f" --from {shlex.quote(jaegers[0])}" if jaegers and not secret else ""
+def jaeger_option(names: list[str]) -> str:
+    """Return the `--from` option that names the same Jaeger in a suggested command."""
+    jaegers = [name for name in names if name.partition("=")[0] == JAEGER]
+    # The address may hold a user and a password, which must not be printed.
+    has_credentials = any("@" in name for name in jaegers)
+    return f" --from {shlex.quote(jaegers[0])}" if jaegers and not has_credentials else ""
 
 
-def _source(name: str, asked: Asked) -> Source:
+def _source(name: str, selection: Selection) -> Source:
     kind, _, url = name.partition("=")
     if kind == JAEGER:
         from flash_otel.diagnosis.readers.jaeger import DEFAULT_URL, JaegerSource
 
         return JaegerSource(
             url or DEFAULT_URL,
-            since_ns=asked.earliest,
-            trace_id=asked.trace,
-            most=asked.most,
+            since_ns=selection.earliest,
+            trace_id=selection.trace,
+            most=selection.most,
             on_note=_note,
         )
     if name == STORE:
         from flash_otel.diagnosis.readers.store import StoreSource
 
-        return StoreSource(asked.store, asked.earliest)
+        return StoreSource(selection.store, selection.earliest)
     from flash_otel.diagnosis.readers import open_source
 
     return open_source(name)
 
 
-def _of(source: Source, earliest: int | None) -> Iterator[SpanRecord]:
-    """Yield a source's records since then; of those without a clock, all."""
-    from flash_otel.cli.progress import progressing
-
-    with progressing(source.name) as progress:
+def _records(source: Source, earliest: int | None) -> Iterator[SpanRecord]:
+    """Yield a source's records since `earliest`, and all those without a time."""
+    with progress_bar(f"reading {source.name}") as progress:
         for record in source.records(progress):
             if earliest is None or not record.start_ns or record.start_ns >= earliest:
                 yield record
@@ -109,3 +116,79 @@ def _of(source: Source, earliest: int | None) -> Iterator[SpanRecord]:
 
 def _note(text: str) -> None:
     print(f"flash-otel: {text}", file=sys.stderr)
+
+
+def since_ns(text: str | None) -> int | None:
+    """Return the time that was an age ago, in nanoseconds since the epoch; None stays None.
+
+    Raises:
+        CommandError: The age is invalid.
+    """
+    if text is None:
+        return None
+    return max(0, time.time_ns() - int(age_in_seconds(text) * 1e9))
+
+
+def age_in_seconds(text: str) -> float:
+    """Return the seconds of an age such as `2h`, `30m` or `1.5d`.
+
+    Raises:
+        CommandError: It is not a number with one of the units s, m, h, d, w.
+    """
+    found = _AGE.fullmatch(text.strip())
+    if found is None:
+        raise CommandError(
+            f"invalid age: {text!r}.",
+            "Give a number and a unit (s, m, h, d or w), for example: --since 2h",
+        )
+    return float(found[1]) * UNITS[found[2].lower()]
+
+
+@contextmanager
+def progress_bar(title: str, total: int | None = None) -> Iterator[ShowProgress | None]:
+    """Show a progress bar while the block runs; yield None unless standard error is a terminal.
+
+    Args:
+        title: The description of the bar.
+        total: The number of steps, if it is known and should be shown.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    last = TimeRemainingColumn() if total is None else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), last)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(escape(ascii(title)[1:-1]), total=total)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total or None)
+
+        yield advance
+
+
+@contextmanager
+def late_progress_bar(title: str) -> Iterator[ShowProgress]:
+    """Yield a function that shows a progress bar from its first call on.
+
+    Rich cannot show two bars at once, and the bar of the source that is being read comes first.
+    """
+    with ExitStack() as shown:
+        bars: list[ShowProgress | None] = []
+
+        def advance(done: int, total: int) -> None:
+            if not bars:
+                bars.append(shown.enter_context(progress_bar(title)))
+            if bars[0] is not None:
+                bars[0](done, total)
+
+        yield advance

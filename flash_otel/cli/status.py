@@ -1,4 +1,4 @@
-"""`flash-otel status`: what waits to be sent, for whom, since when, and why."""
+"""`flash-otel status`: how many spans wait for each destination, since when, and why."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading
+from flash_otel.report.words import clean, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ def status(
     ] = False,
     store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
 ) -> None:
-    """Show what waits to be sent: for whom, since when, and why.
+    """Show how many spans wait for each destination, since when, and why.
 
     Times in JSON are nanoseconds since the epoch.
     """
@@ -34,29 +35,30 @@ def status(
     elif path is None:
         print(NOTHING_RECORDED)
         print(HOW_TO_RECORD)
+    elif found:
+        print("\n".join(_lines(found)))
     else:
-        print("\n".join(_lines(found) if found else _nobody(str(path))))
+        print(f"Spans are kept in {path} and sent nowhere.")
+        print("Name an endpoint: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318")
 
 
-def _standings(opened: SpanStore) -> list[Standing]:
-    """Return the known destinations, and those that the environment names but nothing was for."""
+def _standings(store: SpanStore) -> list[Standing]:
+    """Return the known destinations, and new ones that the environment names."""
     from flash_otel.export import configured
     from flash_otel.store.cursors import Standing, standings
     from flash_otel.store.errors import translated
 
-    with translated(opened.path):
-        known = standings(opened.connection)
-    names = {one.name for one in known}
-    return [
-        *known,
-        *(Standing(one.name) for one in configured.forwarded() if one.name not in names),
-    ]
+    with translated(store.path):
+        known = standings(store.connection)
+    names = {standing.name for standing in known}
+    configured_names = [destination.name for destination in configured.forwarded()]
+    return [*known, *(Standing(name) for name in configured_names if name not in names)]
 
 
 def _print_json(found: list[Standing]) -> None:
     import json
 
-    print(json.dumps([_object(one) for one in found], indent=2))
+    print(json.dumps([_object(standing) for standing in found], indent=2))
 
 
 def _object(standing: Standing) -> dict[str, Any]:
@@ -66,39 +68,26 @@ def _object(standing: Standing) -> dict[str, Any]:
     return {"protocol": protocol, "url": url, **asdict(standing)}
 
 
-def _nobody(path: str) -> list[str]:
-    return [
-        f"Spans are kept in {path} and sent nowhere.",
-        "Name an endpoint: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318",
-    ]
-
-
 def _lines(found: list[Standing]) -> Iterator[str]:
-    from flash_otel.report.words import clean
-
-    for one in found:
-        yield clean(one.name)
-        yield from (f"  {clean(line)}" for line in _told(one))
+    for standing in found:
+        yield clean(standing.name)
+        yield from (f"  {clean(line)}" for line in _details(standing))
 
 
-def _told(standing: Standing) -> Iterator[str]:
-    from flash_otel.report.words import moment
-
+def _details(standing: Standing) -> Iterator[str]:
     yield _waiting(standing)
     if standing.waiting and standing.failing_since_ns is not None:
         yield f"failing since {moment(standing.failing_since_ns)}: {standing.reason}"
     if standing.rejected:
         yield f"{standing.rejected} spans rejected ({standing.rejected_reason})"
         yield "send them again: flash-otel push --rejected"
-    taken = standing.acknowledged_ns
-    yield "nothing was taken yet" if taken is None else f"last taken {moment(taken)}"
+    accepted = standing.acknowledged_ns
+    yield "nothing accepted yet" if accepted is None else f"last accepted {moment(accepted)}"
 
 
 def _waiting(standing: Standing) -> str:
-    from flash_otel.report.words import moment
-
     since_ns = standing.waiting_since_ns
     if since_ns is None:
-        return "nothing waits"
-    spans = "1 span waits" if standing.waiting == 1 else f"{standing.waiting} spans wait"
-    return f"{spans} since {moment(since_ns)}; send now: flash-otel push"
+        return "no spans waiting"
+    spans = "1 span" if standing.waiting == 1 else f"{standing.waiting} spans"
+    return f"{spans} waiting since {moment(since_ns)}; send now: flash-otel push"

@@ -1,7 +1,4 @@
-"""The commands of `flash-otel`: where each one lives and the line that the overview says of it.
-
-A command's module is imported only when that command was asked for.
-"""
+"""The commands of `flash-otel`: their functions, and their lines in the overview."""
 
 from __future__ import annotations
 
@@ -15,12 +12,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command.
+    """A command.
 
     Attributes:
-        target: `module:function`; the function's signature declares arguments and options, and it
+        target: `module:function`. The function's signature declares arguments and options; it
             returns the exit status (None is 0).
-        help: What the overview says of it.
+        help: Its line in the overview.
         settings: Context settings for the parser.
     """
 
@@ -38,28 +35,29 @@ class Command:
 COMMANDS: Final[dict[str, Command]] = {
     "run": Command(
         "flash_otel.cli.run:run",
-        "Run a flash command, traced: flash-otel run -- flash deploy.",
-        # Everything from the first word on belongs to flash, its options too.
+        "Run a flash command and trace it: flash-otel run -- flash deploy.",
+        # From the first word on, options belong to flash.
         {"allow_interspersed_args": False},
     ),
     "verify": Command(
-        "flash_otel.cli.verify:verify", "Read back what a worker would read, and judge it."
+        "flash_otel.cli.verify:verify", "Read back what a worker would read, and check it."
     ),
     "diagnose": Command(
         "flash_otel.cli.diagnose:diagnose", "Name the fault that the recordings show."
     ),
     "traces": Command("flash_otel.cli.traces:traces", "List the recorded traces."),
-    "show": Command("flash_otel.cli.show:show", "Show one trace as a tree of spans."),
-    "push": Command("flash_otel.cli.push:push", "Send what waits to the OTLP endpoints."),
+    "show": Command("flash_otel.cli.show:show", "Show a trace as a tree of spans."),
+    "push": Command("flash_otel.cli.push:push", "Send the waiting spans to the OTLP endpoints."),
     "status": Command(
-        "flash_otel.cli.status:status", "Show what waits to be sent, for whom, and why."
+        "flash_otel.cli.status:status", "Show how many spans wait for each destination, and why."
     ),
     "collector": Command(
         "flash_otel.cli.collector:collector",
         "Run the OpenTelemetry Collector and Jaeger on this machine.",
     ),
     "doctor": Command(
-        "flash_otel.cli.doctor:doctor", "Examine this installation: what stands in the way."
+        "flash_otel.cli.doctor:doctor",
+        "Check this installation, and report what prevents tracing.",
     ),
     "demo": Command(
         "flash_otel.cli.demo:demo",

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flash_otel import semconv
-from flash_otel.cli.ages import since_ns
 from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading_from
-from flash_otel.cli.sources import SOURCES, SOURCES_HELP, Asked
+from flash_otel.cli.sources import SOURCES, SOURCES_HELP, Selection, since_ns
 from flash_otel.report import words
 
 if TYPE_CHECKING:
@@ -45,8 +44,8 @@ def traces(
     """
     earliest = since_ns(since)
     # Jaeger cannot filter by environment: with --env, any of its traces may match.
-    asked = Asked(store, earliest, most=None if env else limit)
-    with reading_from(sources, asked) as opened:
+    selection = Selection(store, earliest, most=None if env else limit)
+    with reading_from(sources, selection) as opened:
         found = [] if opened is None else opened.traces(limit, env, earliest)
     if as_json:
         _print_json(found)

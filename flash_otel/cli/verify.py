@@ -1,4 +1,4 @@
-"""`flash-otel verify`: what a worker would read now, compared and judged."""
+"""`flash-otel verify`: read back what a worker would read now, and check it."""
 
 import json
 import shlex
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flash_otel.cli.errors import BAD_USAGE, CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
-from flash_otel.cli.open_store import STORE_HELP, reading
+from flash_otel.cli.open_store import STORE_HELP, reading, recorded_since
 from flash_otel.runtime.guard import swallowed
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flash_otel.verify.errors import VerifyError
     from flash_otel.verify.verdict import Verification
 
-SECONDS = 30.0
+TIMEOUT_S = 30.0
 
 
 def verify(
@@ -28,46 +28,47 @@ def verify(
     ] = None,
     env: Annotated[
         str | None,
-        typer.Option("--env", metavar="ENV", help="Name or id; needed where there are several."),
+        typer.Option("--env", metavar="ENV", help="Name or id; needed if there are several."),
     ] = None,
     expect_build: Annotated[
         str | None,
-        typer.Option(metavar="BUILD", help="The build that should be active (or its beginning)."),
+        typer.Option(metavar="BUILD", help="The build that should be active (or id prefix)."),
     ] = None,
     call: Annotated[
-        bool, typer.Option("--call", help="Ask one endpoint for its health; no job is started.")
+        bool,
+        typer.Option("--call", help="Check the health of one endpoint too; starts no job."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     timeout: Annotated[
         float,
-        typer.Option(metavar="SECONDS", help="How long all questions may take.", min=0.1),
-    ] = SECONDS,
+        typer.Option(metavar="SECONDS", help="Timeout of all requests together.", min=0.1),
+    ] = TIMEOUT_S,
     store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
 ) -> int:
-    """Read back what a worker would read, and say what is wrong with it.
+    """Read back what a worker would read, and report what is wrong with it.
 
-    Needs no recording and writes nothing: the environment, its active build, the manifest and the
-    endpoints are asked for through Flash's own client, with the API key that Flash would use.
+    Needs no recording and writes nothing. It fetches the environment, its active build, the
+    manifest and the endpoints through Flash's own client, with the API key that Flash would use.
     """
-    _need_flash()
+    _require_flash()
     from flash_otel.verify.errors import VerifyError
 
     try:
-        found = _verified(app, env, expect_build, call=call, timeout=timeout, store=store)
+        verification = _verified(app, env, expect_build, call=call, timeout=timeout, store=store)
     except VerifyError as error:
         return _fail(error, as_json=as_json)
-    status = status_of(found)
+    status = status_of(verification)
     if as_json:
         from flash_otel.report.json import verification_json
 
-        print(json.dumps(verification_json(found, status), indent=2))
+        print(json.dumps(verification_json(verification, status), indent=2))
     else:
-        show(found, stderr=False)
+        _print(verification, stderr=False)
     return status
 
 
-def _need_flash() -> None:
-    """Say where Flash is, if it is not in this interpreter, as `run` does."""
+def _require_flash() -> None:
+    """Raise CommandError with the exact command, if Flash is in another interpreter."""
     from flash_otel.verify.flash import is_installed
 
     if is_installed():
@@ -100,7 +101,7 @@ def _verified(
 
     with reading(store) as opened:
         return run(
-            app or Path.cwd().name,  # as `flash deploy` has it (`discover_flash_project`)
+            app or Path.cwd().name,  # the default of `flash deploy` (`discover_flash_project`)
             env,
             expected_build=expect_build,
             call=call,
@@ -110,65 +111,63 @@ def _verified(
 
 
 def after_run(started_ns: int, store: str | None) -> int:
-    """Verify what `flash-otel run` has just deployed, and report on standard error.
+    """Verify what `flash-otel run` has deployed, and report on standard error.
 
     Args:
-        started_ns: When the run began, in nanoseconds since the epoch.
+        started_ns: Start of the run, in nanoseconds since the epoch.
         store: The store that the run was given, or None.
 
     Returns:
-        The exit status that the verification deserves.
+        The exit status of the verification.
     """
     try:
         return _after_run(started_ns, store)
-    except Exception:  # flash's own status must come through
+    except Exception:  # the exit status must stay flash's own
         swallowed("cli.verify.after_run")
         return COULD_NOT_TELL
 
 
 def _after_run(started_ns: int, store: str | None) -> int:
-    from flash_otel.cli.recorded import recorded_since
     from flash_otel.verify.errors import VerifyError
 
     app, env = _deployed(recorded_since(started_ns, store))
     print("\nflash-otel verify: what a worker would read now", file=sys.stderr)
     recording = store if store is not None and Path(store).is_file() else None
     try:
-        found = _verified(app, env, None, call=False, timeout=SECONDS, store=recording)
+        verification = _verified(app, env, None, call=False, timeout=TIMEOUT_S, store=recording)
     except (VerifyError, CommandError) as error:
         print(f"flash-otel verify: {error.message}", file=sys.stderr)
         print(error.next_step, file=sys.stderr)
         return FAULT_FOUND if getattr(error, "code", None) else COULD_NOT_TELL
-    show(found, stderr=True)
-    return status_of(found)
+    _print(verification, stderr=True)
+    return status_of(verification)
 
 
 def _deployed(records: "list[SpanRecord]") -> tuple[str | None, str | None]:
-    """Find which app and environment a recorded deployment went to."""
+    """Return the app and the environment that a recorded deployment went to."""
     from flash_otel import semconv
 
-    found = [
-        next((str(one.attributes[name]) for one in records if name in one.attributes), None)
-        for name in (semconv.APP_NAME, semconv.ENVIRONMENT_ID)
-    ]
-    return found[0], found[1]
+    def first(name: str) -> str | None:
+        values = (record.attributes[name] for record in records if name in record.attributes)
+        return next(map(str, values), None)
+
+    return first(semconv.APP_NAME), first(semconv.ENVIRONMENT_ID)
 
 
-def status_of(found: "Verification") -> int:
-    """Return the exit status that a verification deserves."""
+def status_of(verification: "Verification") -> int:
+    """Return the exit status of a verification."""
     from flash_otel import semconv
 
-    if found.is_faulty:
+    if verification.is_faulty:
         return FAULT_FOUND
-    return COULD_NOT_TELL if found.verdict == semconv.INCONCLUSIVE else CLEAN
+    return COULD_NOT_TELL if verification.verdict == semconv.INCONCLUSIVE else CLEAN
 
 
-def show(found: "Verification", *, stderr: bool) -> None:
-    """Print a verification for people."""
+def _print(verification: "Verification", *, stderr: bool) -> None:
     from flash_otel.report.layout import ReportConsole
     from flash_otel.report.verify import render_verification
 
-    render_verification(found, ReportConsole(stderr=stderr))
+    render_verification(verification, ReportConsole(stderr=stderr))
 
 
 def _fail(error: "VerifyError", *, as_json: bool) -> int:
@@ -178,8 +177,8 @@ def _fail(error: "VerifyError", *, as_json: bool) -> int:
     unread = FAULT_FOUND if error.code else COULD_NOT_TELL
     status = BAD_USAGE if isinstance(error, WrongNameError) else unread
     if as_json:
-        said = failure_json(error.message, error.next_step, error.code, status)
-        print(json.dumps(said, indent=2))
+        failure = failure_json(error.message, error.next_step, error.code, status)
+        print(json.dumps(failure, indent=2))
         return status
-    named = f"{error.code}: {error.message}" if error.code else error.message
-    raise CommandError(named, error.next_step, status)
+    message = f"{error.code}: {error.message}" if error.code else error.message
+    raise CommandError(message, error.next_step, status)

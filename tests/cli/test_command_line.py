@@ -56,7 +56,7 @@ def test_nothing_asked_is_bad_usage(tmp_path: Path) -> None:
         (["show", "--nope"], "--nope", "See: flash-otel show --help"),
         (["show", "a", "b"], "b", "See: flash-otel show --help"),
         (["traces", "--limit", "0"], "--limit", "See: flash-otel traces --help"),
-        (["traces", "--since", "soon"], "'soon' is no age", "--since 2h"),
+        (["traces", "--since", "soon"], "invalid age: 'soon'", "--since 2h"),
         (["run"], "FLASH_COMMAND", "See: flash-otel run --help"),
         (["run", "--", "ls"], "'ls'", "flash-otel run -- flash deploy"),
         (["demo", "nope"], "nope", "healthy"),

@@ -50,7 +50,7 @@ def test_push_sends_what_waits(tmp_path: Path) -> None:
         assert (first.returncode, first.stdout, first.stderr) == (0, f"{host}: 3 spans sent\n", "")
         second = flash_otel(tmp_path, "push", env=env)
         assert (second.returncode, second.stderr) == (0, "")
-        assert second.stdout.startswith(f"{host}: nothing waits.")
+        assert second.stdout.startswith(f"{host}: no spans are waiting.")
     assert collector.names == ["s1", "s2", "s3"]
 
 
@@ -69,9 +69,9 @@ def test_push_to_a_dead_collector(tmp_path: Path) -> None:
         done = flash_otel(tmp_path, "push", env=env)
         shown = flash_otel(tmp_path, "status")
     host = url.removeprefix("http://")
-    assert (done.returncode, done.stdout) == (3, f"{host}: 3 spans wait (connection refused)\n")
+    assert (done.returncode, done.stdout) == (3, f"{host}: 3 spans waiting (connection refused)\n")
     assert f"http/protobuf {url}/v1/traces" in shown.stdout
-    assert "3 spans wait since " in shown.stdout
+    assert "3 spans waiting since " in shown.stdout
     assert ": connection refused" in shown.stdout
     assert shown.returncode == 0
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from support.interpreter import run_python
 from support.samples import healthy_deployment, span
 
-from flash_otel.cli.recorded import visible_faults
+from flash_otel.cli.run import visible_faults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LOOKING = """
 import sys
 import flash_otel
-from flash_otel.cli.recorded import recorded_since
+from flash_otel.cli.open_store import recorded_since
 flash_otel.instrument(legacy_logs=False, store="spans.db")
 before = recorded_since(0, "spans.db"), "sqlite3" in sys.modules
 flash_otel.trace_deploy(lambda: None)()

@@ -15,8 +15,8 @@ from diagnosis.scenes import SCENES, killed
 
 from flash_otel import semconv as sc
 from flash_otel.cli.app import status_of as run
-from flash_otel.cli.diagnose import still_runs
-from flash_otel.cli.progress import progressing
+from flash_otel.cli.diagnose import is_running
+from flash_otel.cli.sources import progress_bar
 from flash_otel.diagnosis import collect
 from flash_otel.diagnosis.evidence import Deployment, Process
 from flash_otel.diagnosis.faults import FAULTS
@@ -122,7 +122,7 @@ def test_a_question_about_nothing_recorded_says_so(
     """A name that nobody recorded is named, with how to see what there is."""
     stored(tmp_path / "spans.db", SCENES[RACE].make())
     assert run(["diagnose", "--env", "nope"]) == 3
-    assert "recorded is about --env nope." in capsys.readouterr().err
+    assert "no recording matches --env nope." in capsys.readouterr().err
     assert run(["diagnose", "--env", "production"]) == 1
     assert "is about" not in capsys.readouterr().err
 
@@ -234,12 +234,12 @@ def test_progress_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -
     """Long reading shows a bar on standard error, and leaves nothing in a pipe."""
     screen, pipe = _Terminal(), io.StringIO()
     monkeypatch.setattr(sys, "stderr", screen)
-    with progressing("a\x1b[2J[red].log") as advance:
+    with progress_bar("reading a\x1b[2J[red].log") as advance:
         assert advance is not None
         advance(1, 2)
     assert "reading a\\x1b[2J[red].log" in screen.getvalue()
     monkeypatch.setattr(sys, "stderr", pipe)
-    with progressing("a.log") as advance:
+    with progress_bar("reading a.log") as advance:
         assert advance is None
     assert pipe.getvalue() == ""
 
@@ -253,10 +253,10 @@ def test_a_process_tells_whether_it_runs() -> None:
     """A deployment's process is asked for on its own machine only."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    assert still_runs(_deployed_by(os.getpid())) is True
-    assert still_runs(_deployed_by(ended.pid)) is False
-    assert still_runs(_deployed_by(None)) is None
-    assert still_runs(_deployed_by(os.getpid(), "elsewhere")) is None
+    assert is_running(_deployed_by(os.getpid())) is True
+    assert is_running(_deployed_by(ended.pid)) is False
+    assert is_running(_deployed_by(None)) is None
+    assert is_running(_deployed_by(os.getpid(), "elsewhere")) is None
 
 
 def test_a_killed_deployment_is_named_at_once_where_its_process_is_known(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flash_otel.cli.ages import UNITS, age_in_seconds, since_ns
 from flash_otel.cli.errors import CommandError
+from flash_otel.cli.sources import UNITS, age_in_seconds, since_ns
 
 
 @pytest.mark.parametrize(
@@ -20,9 +20,9 @@ def test_ages(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "2", "h", "-2h", "2y", "2h30m", "٢h", "1e3s", "nan s"])
-def test_what_is_no_age_is_said_to_be_none(text: str) -> None:
-    """A mistyped age is an error with an example, not another age."""
-    with pytest.raises(CommandError, match="is no age"):
+def test_an_invalid_age_is_an_error(text: str) -> None:
+    """A mistyped age is an error with an example; it never means another age."""
+    with pytest.raises(CommandError, match="invalid age"):
         age_in_seconds(text)
 
 
