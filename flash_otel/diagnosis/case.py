@@ -1,25 +1,22 @@
-"""One deployment and what belongs to it: the question that every fault function is asked."""
+"""A deployment with its reads and calls: the plain data that every fault function looks at."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
-from flash_otel.diagnosis import failures, manifest_diff, order
-from flash_otel.diagnosis.active_build import asks_for_deployed, judge_build
-from flash_otel.diagnosis.evidence import UNFINISHED, Deployment, Endpoints, Evidence
-from flash_otel.diagnosis.matching import Belonging, Known
-from flash_otel.diagnosis.read_verdicts import judge
-from flash_otel.diagnosis.steps import culprit
+from flash_otel.diagnosis import order
+from flash_otel.diagnosis.deployments import failed_step
+from flash_otel.diagnosis.evidence import HOLDS, UNFINISHED, Deployment, EndpointSet
+from flash_otel.diagnosis.matching import DeploymentMatcher, asks_for_deployed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from flash_otel.diagnosis.evidence import Call, Fact, RuntimeFetch, Step
-    from flash_otel.diagnosis.read_verdicts import Judgement
+    from flash_otel.diagnosis.evidence import Evidence, RemoteCall, RuntimeFetch, SpanFact, Step
+    from flash_otel.diagnosis.matching import EvidenceIndex
 
 READS_FROM: Final = (1, 2)
 READS_UNTIL: Final = (1, 15)
@@ -31,15 +28,15 @@ CACHE_S: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is taken for granted where the evidence does not tell.
+    """Assumptions for what the evidence leaves open.
 
     Attributes:
-        skew_s: How far clocks of different machines differ at most, in seconds.
-        silence_s: After how many seconds without an end a deployment counts as dead. Flash waits
+        skew_s: Greatest difference between clocks of different machines, in seconds.
+        silence_s: Seconds without an end after which a deployment counts as dead. Flash waits
             600 s for provisioning (`reconcile_and_provision_resources`).
-        rollout_s: How many seconds a rolling release may take.
+        rollout_s: Longest duration of a rolling release, in seconds.
         now_ns: The present, in nanoseconds since the epoch.
-        is_running: Tells whether a deployment's process still runs; None if nobody knows.
+        is_running: Whether a deployment's process still runs; None if unknown.
     """
 
     skew_s: float = order.ASSUMED_SKEW_S
@@ -49,44 +46,60 @@ class Limits:
     is_running: Callable[[Deployment], bool | None] = lambda _: None
 
 
+@dataclass(frozen=True, slots=True)
+class ReadVerdict:
+    """The faults that a read allows.
+
+    Attributes:
+        codes: A single code is proved, several are candidates, none means that the read is fine.
+        reason: What the answer held, in words.
+        confidence: Confidence in a single code.
+    """
+
+    codes: tuple[str, ...] = ()
+    reason: str = ""
+    confidence: str = order.CERTAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A deployment, or none, with the reads and calls that have to do with it.
 
     Attributes:
-        deployment: The deployment that is judged; an empty one where none was recorded.
+        deployment: The deployment to judge; an empty one if none was recorded.
+        is_recorded: A deployment was recorded.
         evidence: Everything that was recorded.
-        limits: What is taken for granted.
-        known: What was recorded, to be looked up.
-        reads: Reads that have to do with it, oldest first.
-        calls: Calls that have to do with it, oldest first.
+        index: The same, by ids.
+        limits: Assumptions.
+        reads: Reads of this deployment, oldest first.
+        calls: Calls of this deployment, oldest first.
+        offsets: Relation of each reading or calling process's clock to the deployment's.
+        has_ended: The deployment is over: it ended, or it was silent for too long.
+        failed_step: The step that made the deployment fail, or None.
+        expected: The endpoints that the deployment wrote or, without an upload, provisioned.
+        own_answers: Reads that were answered with the deployment's own build.
+        whole_reads: Reads that hold everything that the deployment wrote.
+        is_write_seen: Some answer shows that the write took effect, in whole or in part.
+        is_rewritten: A worker wrote the manifest as well (Flash 1.0 to 1.2).
+        read_verdicts: What each read proves, in the order of the reads.
     """
 
-    def __init__(self, deployment: Deployment | None, evidence: Evidence, limits: Limits) -> None:
-        self.recorded = deployment is not None
-        self.deployment = deployment or Deployment(id="")
-        self.evidence = evidence
-        self.limits = limits
-        self._offsets: dict[str, order.Offset] = {}
-        self.known = Known(evidence)
-        belonging = Belonging(self.deployment, evidence, self.known, self.offset)
-        own = [read for read in evidence.reads if belonging.of_read(read) or not self.recorded]
-        self.reads: tuple[RuntimeFetch, ...] = tuple(own)
-        instances = frozenset(read.process.instance for read in own)
-        self.instances = instances
-        self.calls: tuple[Call, ...] = tuple(
-            call
-            for call in evidence.calls
-            if not self.recorded or belonging.of_call(call, instances)
-        )
-
-    def offset(self, fact: Fact) -> order.Offset:
-        """Return how the clock of a worker's fact relates to the deployment's."""
-        instance = fact.process.instance
-        if instance not in self._offsets:
-            self._offsets[instance] = order.offset(
-                fact.process, self.deployment, self.known.reads_by(instance), self.limits.skew_s
-            )
-        return self._offsets[instance]
+    deployment: Deployment
+    is_recorded: bool
+    evidence: Evidence
+    index: EvidenceIndex
+    limits: Limits
+    reads: tuple[RuntimeFetch, ...]
+    calls: tuple[RemoteCall, ...]
+    offsets: Mapping[str, order.Offset]
+    has_ended: bool
+    failed_step: Step | None
+    expected: EndpointSet
+    own_answers: tuple[RuntimeFetch, ...] = ()
+    whole_reads: tuple[RuntimeFetch, ...] = ()
+    is_write_seen: bool = False
+    is_rewritten: bool = False
+    read_verdicts: tuple[tuple[RuntimeFetch, ReadVerdict], ...] = ()
 
     @property
     def reads_manifests(self) -> bool | None:
@@ -94,102 +107,97 @@ class Case:
         version = self.deployment.process.flash_version[:2]
         return READS_FROM <= version < READS_UNTIL if version else None
 
-    @cached_property
-    def ended(self) -> bool:
-        """The deployment is over: it ended, or it has been silent for longer than Flash can be."""
-        deployment = self.deployment
-        if deployment.outcome != UNFINISHED:
-            return True
-        running = self.limits.is_running(deployment)
-        if running is not None:
-            return not running
-        last = max((one.end_ns or one.start_ns or 0 for one in deployment.steps), default=0)
-        return self.limits.now_ns - last > self.limits.silence_s * 1e9
-
-    @cached_property
-    def expected(self) -> Endpoints:
-        """The endpoints that the deployment wrote or, if it did not come so far, provisioned."""
-        deployment = self.deployment
-        if deployment.upload and deployment.upload.endpoints.count is not None:
-            return deployment.upload.endpoints
-        if deployment.provisioning and deployment.provisioning.endpoints.count is not None:
-            return deployment.provisioning.endpoints
-        return Endpoints()
-
-    @cached_property
-    def own_answers(self) -> tuple[RuntimeFetch, ...]:
-        """Reads that were answered with the deployment's own build."""
-        return tuple(read for read in self.reads if self._is_own(read))
-
-    def _is_own(self, read: RuntimeFetch) -> bool:
-        if read.build_id is None:
-            # Lines of a log that was cut may name no build: they belong to what they came with.
-            return read.by_lines and read.held is not None
-        return read.build_id == self.deployment.build_id and asks_for_deployed(self, read)
-
-    @cached_property
-    def judgements(self) -> tuple[tuple[RuntimeFetch, Judgement], ...]:
-        """What each read proves, in the order of the reads."""
-        own = frozenset(read.origin for read in self.own_answers)
-        return tuple(
-            (read, judge(self, read) if read.origin in own else judge_build(self, read))
-            for read in self.reads
-        )
-
-    @cached_property
-    def culprit(self) -> Step | None:
-        """The step that made the deployment fail, or None."""
-        return culprit(self.deployment)
-
-    @cached_property
-    def whole_reads(self) -> tuple[RuntimeFetch, ...]:
-        """Reads that hold all that the deployment wrote."""
-        return tuple(read for read in self.own_answers if self.lack(read) == manifest_diff.HOLDS)
-
-    @cached_property
+    @property
     def is_whole_proven(self) -> bool:
-        """Somebody read the whole write back, so that it is stored."""
-        back = self.evidence.readbacks
-        answers = (one for one in back if one.build_id == self.deployment.build_id)
-        return bool(self.whole_reads) or any(
-            manifest_diff.lack(self.expected, one.endpoints, one.endpoints.count)
-            == manifest_diff.HOLDS
-            for one in answers
-        )
+        """Some read holds the whole write, so it is stored."""
+        return bool(self.whole_reads)
 
-    @cached_property
-    def is_write_seen(self) -> bool:
-        """Some answer shows that the write took effect, whole or not."""
-        return self.is_whole_proven or any(
-            read.held or self.phase(read) == semconv.PHASE_WRITE for read in self.own_answers
-        )
-
-    def is_unauthorized(self, step: Step) -> bool:
-        """Tell whether a step failed for want of a valid API key.
-
-        A 403 that is not GraphQL's speaks of the artifact's presigned URL, not of the key.
-        """
-        failure = step.failure
-        if failure is None or failure.kind != failures.UNAUTHORIZED:
-            return False
-        return "403" not in failure.message or "GraphQL" in failure.message
-
-    @cached_property
-    def is_rewritten(self) -> bool:
-        """A worker wrote the manifest as well (Flash 1.0 to 1.2): it is not the deployment's."""
-        uploads = self.evidence.worker_uploads
-        return any(one.build_id in (None, self.deployment.build_id) for one in uploads)
+    def offset(self, fact: SpanFact) -> order.Offset:
+        """Return how the clock of a worker's fact relates to the deployment's."""
+        return self.offsets[fact.process.instance]
 
     def phase(self, read: RuntimeFetch) -> str | None:
-        """Return the phase of the active manifest's carrier, if it is this deployment's."""
+        """Return the phase of the active manifest's carrier, if this deployment wrote it."""
         return read.active.phase if read.active.deployment_id in self.deployment.aliases else None
 
-    def lack(self, read: RuntimeFetch) -> str:
-        """Tell what an answer with the deployment's build lacks of what was written."""
-        return manifest_diff.lack(self.expected_of(read), read.endpoints, read.held)
+    def comparison(self, read: RuntimeFetch) -> str:
+        """Compare an answer that names the deployment's build with what was written."""
+        return self.expected_of(read).compared_with(read.endpoints, read.held)
 
-    def expected_of(self, read: RuntimeFetch) -> Endpoints:
+    def expected_of(self, read: RuntimeFetch) -> EndpointSet:
         """Return what was written, by the deployment's record or else by the manifest's carrier."""
         if self.expected.count is None and read.active.endpoint_count is not None:
-            return Endpoints(count=read.active.endpoint_count)
+            return EndpointSet(count=read.active.endpoint_count)
         return self.expected
+
+
+def case_of(
+    deployment: Deployment | None, evidence: Evidence, index: EvidenceIndex, limits: Limits
+) -> Case:
+    """Put together what has to do with a deployment; the verdicts on its reads come later.
+
+    Args:
+        deployment: The deployment, or None to look at reads and calls without one.
+        evidence: Everything that was recorded.
+        index: The index of `evidence`.
+        limits: Assumptions.
+    """
+    judged = deployment or Deployment(id="")
+    offsets = {
+        fact.process.instance: order.offset(
+            fact.process, judged, index.reads_by(fact.process.instance), limits.skew_s
+        )
+        for fact in (*evidence.calls, *evidence.reads)
+    }
+    matcher = DeploymentMatcher(judged, evidence, index, offsets)
+    is_recorded = deployment is not None
+    reads = tuple(read for read in evidence.reads if not is_recorded or matcher.of_read(read))
+    instances = frozenset(read.process.instance for read in reads)
+    case = Case(
+        deployment=judged,
+        is_recorded=is_recorded,
+        evidence=evidence,
+        index=index,
+        limits=limits,
+        reads=reads,
+        calls=tuple(
+            call for call in evidence.calls if not is_recorded or matcher.of_call(call, instances)
+        ),
+        offsets=offsets,
+        has_ended=_has_ended(judged, limits),
+        failed_step=failed_step(judged),
+        expected=_expected(judged),
+        own_answers=tuple(read for read in reads if _is_own(judged, read)),
+        is_rewritten=any(
+            upload.build_id in (None, judged.build_id) for upload in evidence.worker_uploads
+        ),
+    )
+    whole = tuple(read for read in case.own_answers if case.comparison(read) == HOLDS)
+    is_write_seen = bool(whole) or any(
+        read.held or case.phase(read) == semconv.PHASE_WRITE for read in case.own_answers
+    )
+    return replace(case, whole_reads=whole, is_write_seen=is_write_seen)
+
+
+def _has_ended(deployment: Deployment, limits: Limits) -> bool:
+    if deployment.outcome != UNFINISHED:
+        return True
+    running = limits.is_running(deployment)
+    if running is not None:
+        return not running
+    last_ns = max((step.end_ns or step.start_ns or 0 for step in deployment.steps), default=0)
+    return limits.now_ns - last_ns > limits.silence_s * 1e9
+
+
+def _expected(deployment: Deployment) -> EndpointSet:
+    for written in (deployment.upload, deployment.provisioning):
+        if written and written.endpoints.count is not None:
+            return written.endpoints
+    return EndpointSet()
+
+
+def _is_own(deployment: Deployment, read: RuntimeFetch) -> bool:
+    if read.build_id is None:
+        # The lines of a cut log may name no build: they belong to the lines around them.
+        return read.by_lines and read.held is not None
+    return read.build_id == deployment.build_id and asks_for_deployed(deployment, read)

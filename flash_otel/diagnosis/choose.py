@@ -1,27 +1,29 @@
-"""Which deployments are judged: those that were asked about, else the ones of now."""
+"""Choose the deployments to judge: those that a question names, or else the current ones."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from flash_otel.diagnosis.deployments import order as age
+from flash_otel.diagnosis.deployments import recency_key
 from flash_otel.diagnosis.evidence import Evidence
 
 if TYPE_CHECKING:
-    from flash_otel.diagnosis.evidence import Call, Deployment, RuntimeFetch
+    from collections.abc import Sequence
+
+    from flash_otel.diagnosis.evidence import Deployment, RemoteCall, RuntimeFetch
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The deployments to judge, and how many other environments are recorded."""
+    """The deployments to judge, and the number of other environments with deployments."""
 
     deployments: tuple[Deployment, ...] = ()
     others: int = 0
 
 
 class Question(NamedTuple):
-    """What is asked about: ids, or what they begin with; nothing stands for the present.
+    """The subject of a diagnosis; without any field, the environments of now.
 
     Attributes:
         environment: Id or name of an environment.
@@ -34,7 +36,7 @@ class Question(NamedTuple):
     trace_id: str | None = None
 
     def __bool__(self) -> bool:
-        """Tell whether something is named."""
+        """Whether something is named."""
         return any(self)
 
 
@@ -42,10 +44,10 @@ NOW: Final = Question()
 
 
 def narrowed(evidence: Evidence, asked: Question) -> Evidence:
-    """Return the reads and calls that match a question for which no deployment is recorded."""
+    """Return the reads and calls that match a question without a recorded deployment."""
     environment, build_id, trace_id = asked
 
-    def matches(fact: RuntimeFetch | Call) -> bool:
+    def matches(fact: RuntimeFetch | RemoteCall) -> bool:
         build = getattr(fact, "build_id", None) or ""
         return (
             (environment is not None and fact.environment_id == environment)
@@ -54,86 +56,92 @@ def narrowed(evidence: Evidence, asked: Question) -> Evidence:
         )
 
     return Evidence(
-        reads=tuple(one for one in evidence.reads if matches(one)),
-        calls=tuple(one for one in evidence.calls if matches(one)),
+        reads=tuple(read for read in evidence.reads if matches(read)),
+        calls=tuple(call for call in evidence.calls if matches(call)),
     )
 
 
 def choose(evidence: Evidence, asked: Question = NOW) -> Chosen:
-    """Choose the deployments that are judged.
+    """Choose the deployments to judge.
 
-    A trace or a build names its deployment, an environment its current one. With nothing named,
-    it is the environment of the newest deployment, and those that the reads in given files are
-    about: an old fault of an environment that nobody asks about says nothing on the present.
+    A trace or a build names its deployment, an environment its current one. Without a question,
+    the environment of the newest deployment is judged and the environments of the reads in given
+    files, because an old fault elsewhere is irrelevant to the present.
     """
     environment, build_id, trace_id = asked
-    known = evidence.deployments
+    deployments = evidence.deployments
     if trace_id:
         return Chosen(tuple(_of_trace(evidence, trace_id)))
     if build_id:
-        return Chosen(tuple(one for one in known if (one.build_id or "").startswith(build_id)))
-    groups = _by_environment(known)
+        return Chosen(
+            tuple(known for known in deployments if (known.build_id or "").startswith(build_id))
+        )
+    groups = _by_environment(deployments)
     if environment:
-        names = (environment,)
-        groups = {
-            key: group
+        wanted = {
+            key
             for key, group in groups.items()
-            if any({one.environment_id, one.environment_name} & {*names} for one in group)
+            if any(environment in (known.environment_id, known.environment_name) for known in group)
         }
-        return Chosen(tuple(one for group in groups.values() for one in _current(group)))
-    chosen = _wanted(evidence, groups)
-    picked = tuple(one for key in groups if key in chosen for one in _current(groups[key]))
-    return Chosen(picked, len(groups) - len(chosen))
+        return Chosen(_picked(groups, wanted))
+    wanted = _wanted(evidence, groups)
+    return Chosen(_picked(groups, wanted), len(groups) - len(wanted))
+
+
+def _picked(groups: dict[str, list[Deployment]], wanted: set[str]) -> tuple[Deployment, ...]:
+    return tuple(
+        deployment for key in groups if key in wanted for deployment in _current(groups[key])
+    )
 
 
 def _of_trace(evidence: Evidence, trace_id: str) -> list[Deployment]:
-    """Return the deployments of a trace, or those whose code the trace's workers run."""
+    """Return the deployments of a trace, or else those whose code the trace's workers run."""
     own = [
-        one
-        for one in evidence.deployments
-        if any(each.startswith(trace_id) for each in one.trace_ids)
+        deployment
+        for deployment in evidence.deployments
+        if any(known.startswith(trace_id) for known in deployment.trace_ids)
     ]
     if own:
         return own
-    facts: tuple[RuntimeFetch | Call, ...] = (*evidence.reads, *evidence.calls)
-    codes = {one.code_deployment_id for one in facts if one.origin.trace_id.startswith(trace_id)}
-    return [one for one in evidence.deployments if codes & one.aliases]
+    facts: tuple[RuntimeFetch | RemoteCall, ...] = (*evidence.reads, *evidence.calls)
+    codes = {fact.code_deployment_id for fact in facts if fact.origin.trace_id.startswith(trace_id)}
+    return [deployment for deployment in evidence.deployments if codes & deployment.aliases]
 
 
-def _by_environment(known: tuple[Deployment, ...]) -> dict[str, list[Deployment]]:
-    """Group deployments by environment; one that never learned its id goes with its name."""
+def _by_environment(deployments: Sequence[Deployment]) -> dict[str, list[Deployment]]:
+    """Group deployments by environment; those without its id are grouped by its name."""
     ids: dict[tuple[str | None, str | None], str] = {
-        (one.app_name, one.environment_name): one.environment_id
-        for one in known
-        if one.environment_id and one.environment_name
+        (known.app_name, known.environment_name): known.environment_id
+        for known in deployments
+        if known.environment_id and known.environment_name
     }
     groups: dict[str, list[Deployment]] = {}
-    for one in known:
-        named = (one.app_name, one.environment_name)
-        key = one.environment_id or ids.get(named) or f"{one.app_name}/{one.environment_name}"
-        groups.setdefault(key, []).append(one)
+    for known in deployments:
+        named = (known.app_name, known.environment_name)
+        key = known.environment_id or ids.get(named) or f"{known.app_name}/{known.environment_name}"
+        groups.setdefault(key, []).append(known)
     return groups
 
 
 def _current(group: list[Deployment]) -> list[Deployment]:
-    """Return the deployment in force, and the latest one if that never came into force."""
-    ordered = sorted(group, key=age)
-    latest = max(ordered, key=lambda one: (one.start_ns or 0, *age(one)))
-    active = [one for one in ordered if one.activation or one.upload]
+    """Return the deployment in force, and the latest one if it never came into force."""
+    ordered = sorted(group, key=recency_key)
+    latest = max(ordered, key=lambda known: (known.start_ns or 0, *recency_key(known)))
+    active = [known for known in ordered if known.activation or known.upload]
     in_force = active[-1:]
     failed = [latest] if latest.activation is None and latest.upload is None else []
-    return list({one.id: one for one in (*in_force, *failed)}.values())
+    return list({known.id: known for known in (*in_force, *failed)}.values())
 
 
 def _wanted(evidence: Evidence, groups: dict[str, list[Deployment]]) -> set[str]:
-    """Return the groups of the newest deployment, and of what the reads in files are about."""
-    newest = max(evidence.deployments, key=age, default=None)
+    """Return the groups of the newest deployment, and those of the reads in files."""
+    newest = max(evidence.deployments, key=recency_key, default=None)
     in_files = [read for read in evidence.reads if read.origin.file]
-    asked = {read.environment_id for read in in_files} - {None}
+    environments = {read.environment_id for read in in_files} - {None}
     builds = {read.build_id for read in in_files} - {None}
     return {
         key
         for key, group in groups.items()
-        for one in group
-        if one is newest or one.environment_id in asked or one.build_id in builds
+        for known in group
+        if known is newest or known.environment_id in environments or known.build_id in builds
     }

@@ -1,4 +1,4 @@
-"""Deploy-side spans put together as deployments: by deployment id, by parents, by build id."""
+"""Put deploy-side spans together as deployments: by deployment id, by parents, by build id."""
 
 from __future__ import annotations
 
@@ -7,42 +7,54 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from flash_otel import semconv
+from flash_otel.diagnosis import failures
 from flash_otel.diagnosis.evidence import (
     Activation,
     Deployment,
-    Endpoint,
+    EndpointFact,
     ManifestUpload,
     Origin,
-    Process,
     Provisioning,
     Step,
 )
-from flash_otel.diagnosis.facts import only, step_of
+from flash_otel.diagnosis.facts import of_kind, step_of
 from flash_otel.diagnosis.values import number, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from flash_otel.diagnosis.evidence import Fact
+    from flash_otel.diagnosis.evidence import SpanFact
     from flash_otel.records import SpanRecord
 
-Pair = tuple["SpanRecord", "Fact"]
-_AnyFact = TypeVar("_AnyFact", bound="Fact")
+Pair = tuple["SpanRecord", "SpanFact"]
+_AnySpanFact = TypeVar("_AnySpanFact", bound="SpanFact")
 
-_LINES: Final = "lines "
-_MAKING: Final = (semconv.DEPLOY, semconv.ACTIVATE, semconv.MANIFEST_UPLOAD)
+# The spans that make a group of spans a deployment.
+MAKING: Final = (semconv.DEPLOY, semconv.ACTIVATE, semconv.MANIFEST_UPLOAD)
+
 _CREATES_ENVIRONMENT: Final = frozenset({"createFlashEnvironment", "CreateFlashEnvironment"})
 _CREATES_APP: Final = frozenset({"createFlashApp", "CreateFlashApp"})
 
+# Steps that surround each step. A GraphQL request is part of the step around it.
+_AROUND: Final[dict[str, tuple[str, ...]]] = {
+    semconv.BUILD: (semconv.DEPLOY,),
+    semconv.ARTIFACT_UPLOAD: (semconv.DEPLOY,),
+    semconv.ACTIVATE: (semconv.DEPLOY,),
+    semconv.PROVISION: (semconv.DEPLOY,),
+    semconv.PROVISION_ENDPOINT: (semconv.DEPLOY, semconv.PROVISION),
+    semconv.MANIFEST_UPLOAD: (semconv.DEPLOY, semconv.PROVISION),
+}
+_UNSOUND: Final = (semconv.FAILED, semconv.UNKNOWN, semconv.CANCELLED)
 
-def deployments_of(pairs: Sequence[Pair]) -> tuple[tuple[Deployment, ...], list[Fact]]:
+
+def deployments_of(pairs: Sequence[Pair]) -> tuple[tuple[Deployment, ...], list[SpanFact]]:
     """Return the deployments, oldest first, and the facts that workers made."""
     groups: dict[str, list[Pair]] = defaultdict(list)
-    rest: list[Fact] = []
-    known = {record.key: record for record, _ in pairs}
+    rest: list[SpanFact] = []
+    by_key = {record.key: record for record, _ in pairs}
     lines = _LineGroups(pairs)
     for record, fact in pairs:
-        name = _told(record, known) or lines.group(record, fact)
+        name = _deployment_id(record, by_key) or lines.group(record, fact)
         if name is None and fact.process.worker:
             rest.append(fact)
         else:
@@ -50,13 +62,13 @@ def deployments_of(pairs: Sequence[Pair]) -> tuple[tuple[Deployment, ...], list[
     made = [
         _deployment(name, members)
         for name, members in groups.items()
-        if any(record.name in _MAKING for record, _ in members)
+        if any(record.name in MAKING for record, _ in members)
     ]
-    return tuple(sorted(_merged(made), key=order)), rest
+    return tuple(sorted(_merged(made), key=recency_key)), rest
 
 
-def order(deployment: Deployment) -> tuple[int, int, Origin, str]:
-    """Order deployments by when they took effect; those without a clock by their place."""
+def recency_key(deployment: Deployment) -> tuple[int, int, Origin, str]:
+    """Order deployments by when they took effect; without a clock, by their place."""
     activation = deployment.activation
     started = deployment.start_ns or 0
     effective = activation.start_ns if activation and activation.start_ns else started
@@ -64,85 +76,82 @@ def order(deployment: Deployment) -> tuple[int, int, Origin, str]:
     return (effective, started, first, deployment.id)
 
 
-def _told(record: SpanRecord, known: Mapping[tuple[str, str], SpanRecord]) -> str | None:
-    """Name the deployment that a span or one of its parents says it belongs to."""
+def _deployment_id(record: SpanRecord, by_key: Mapping[tuple[str, str], SpanRecord]) -> str | None:
+    """Return the deployment id of a span or of its nearest ancestor that has one."""
     current: SpanRecord | None = record
     seen: set[str] = set()
     while current is not None and current.span_id not in seen:
         seen.add(current.span_id)
-        said = text(current.attributes, semconv.DEPLOYMENT_ID)
-        if said or current.name == semconv.DEPLOY:
-            return said or current.span_id
-        current = known.get((current.trace_id, current.parent_span_id or ""))
+        deployment_id = text(current.attributes, semconv.DEPLOYMENT_ID)
+        if deployment_id or current.name == semconv.DEPLOY:
+            return deployment_id or current.span_id
+        current = by_key.get((current.trace_id, current.parent_span_id or ""))
     return None
 
 
 class _LineGroups:
-    """Groups bracketed lines by build id; one without goes with its neighbour in the file."""
+    """Groups bracketed lines by build id; lines without one join their neighbours in the file."""
 
     def __init__(self, pairs: Iterable[Pair]) -> None:
-        self._named: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        self._builds: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for record, fact in pairs:
             build_id = text(record.attributes, semconv.BUILD_ID)
             if fact.by_lines and build_id:
-                self._named[fact.origin.file].append((fact.origin.line, build_id))
+                self._builds[fact.origin.file].append((fact.origin.line, build_id))
 
-    def group(self, record: SpanRecord, fact: Fact) -> str | None:
-        """Name the group of a rebuilt span; None for any other."""
+    def group(self, record: SpanRecord, fact: SpanFact) -> str | None:
+        """Return the group of a rebuilt span; None for any other."""
         if not fact.by_lines:
             return None
-        return f"{_LINES}{text(record.attributes, semconv.BUILD_ID) or self._near(fact.origin)}"
+        return f"lines {text(record.attributes, semconv.BUILD_ID) or self._near(fact.origin)}"
 
     def _near(self, origin: Origin) -> str:
-        named = sorted(self._named.get(origin.file, ()))
-        before = [build_id for line, build_id in named if line <= origin.line]
-        after = [build_id for line, build_id in named if line > origin.line]
+        builds = sorted(self._builds.get(origin.file, ()))
+        before = [build_id for line, build_id in builds if line <= origin.line]
+        after = [build_id for line, build_id in builds if line > origin.line]
         return before[-1] if before else after[0] if after else f"of {origin.file}"
 
 
 def _deployment(name: str, members: Sequence[Pair]) -> Deployment:
-    found = [fact for _, fact in members]
+    facts = [fact for _, fact in members]
     steps = tuple(sorted((step_of(*pair) for pair in members), key=_when))
-    root = next((one for one in steps if one.name == semconv.DEPLOY), None)
-    activation = _last(only(Activation, found))
-    upload = _last(only(ManifestUpload, found))
-    provisioning = _last(only(Provisioning, found))
-    last = max(steps, key=_when)
+    root = next((step for step in steps if step.name == semconv.DEPLOY), None)
+    upload = _last(of_kind(ManifestUpload, facts))
     return Deployment(
         id=name,
         aliases=_aliases(name, members, root),
         trace_ids=frozenset(record.trace_id for record, fact in members if not fact.by_lines),
-        app_name=_said(members, semconv.APP_NAME),
-        environment_id=_said(members, semconv.ENVIRONMENT_ID),
-        environment_name=_said(members, semconv.ENVIRONMENT_NAME),
-        build_id=_said(members, semconv.BUILD_ID),
-        artifact_size=_size(members),
+        app_name=_most_common(members, semconv.APP_NAME),
+        environment_id=_most_common(members, semconv.ENVIRONMENT_ID),
+        environment_name=_most_common(members, semconv.ENVIRONMENT_NAME),
+        build_id=_most_common(members, semconv.BUILD_ID),
+        artifact_size=_artifact_size(members),
         root=root,
-        activation=activation,
+        activation=_last(of_kind(Activation, facts)),
         upload=upload,
-        provisioning=provisioning,
-        endpoints=only(Endpoint, found),
+        provisioning=_last(of_kind(Provisioning, facts)),
+        endpoints=of_kind(EndpointFact, facts),
         steps=steps,
-        created_environment=_created(members),
-        process=_process(root, steps),
-        start_ns=min((one.start_ns for one in steps if one.start_ns), default=None),
-        end_ns=root.end_ns if root else last.end_ns,
-        outcome=_outcome(root, upload),
-        by_lines=all(fact.by_lines for fact in found),
+        created_environment=_creations(members),
+        process=root.process if root else steps[0].process,
+        start_ns=min((step.start_ns for step in steps if step.start_ns), default=None),
+        end_ns=root.end_ns if root else steps[-1].end_ns,
+        outcome=root.outcome if root else upload.outcome if upload else semconv.UNKNOWN,
+        by_lines=all(fact.by_lines for fact in facts),
     )
 
 
-def _when(fact: Fact) -> tuple[int, Origin]:
+def _when(fact: SpanFact) -> tuple[int, Origin]:
     return (fact.start_ns or 0, fact.origin)
 
 
-def _last(found: Sequence[_AnyFact]) -> _AnyFact | None:
-    """Return the last of several facts, one that returned before one that did not."""
-    return max(found, key=lambda one: (one.returned, _when(one)), default=None)
+def _last(facts: Sequence[_AnySpanFact]) -> _AnySpanFact | None:
+    """Return the last of several facts, preferring those that returned."""
+    return max(facts, key=lambda fact: (fact.returned, _when(fact)), default=None)
 
 
 def _aliases(name: str, members: Sequence[Pair], root: Step | None) -> frozenset[str]:
-    """Collect what a carrier may call the deployment: its own span or, in 1.0.0, its build's."""
+    """Collect the ids that a carrier may hold: the deployment's or, in 1.0.0, its build's."""
     linked = (
         link.span_id
         for record, _ in members
@@ -153,8 +162,8 @@ def _aliases(name: str, members: Sequence[Pair], root: Step | None) -> frozenset
     return frozenset({name, *own, *linked})
 
 
-def _said(members: Sequence[Pair], attribute: str) -> str | None:
-    """Return what most of the spans say, the first in the alphabet of equally many."""
+def _most_common(members: Sequence[Pair], attribute: str) -> str | None:
+    """Return the most common value; of equally common ones, the alphabetically first."""
     counts: dict[str, int] = defaultdict(int)
     for record, _ in members:
         value = text(record.attributes, attribute)
@@ -163,46 +172,34 @@ def _said(members: Sequence[Pair], attribute: str) -> str | None:
     return min(counts, key=lambda value: (-counts[value], value), default=None)
 
 
-def _size(members: Sequence[Pair]) -> int | None:
+def _artifact_size(members: Sequence[Pair]) -> int | None:
     sizes = (number(record.attributes, semconv.ARTIFACT_SIZE) for record, _ in members)
     return max((size for size in sizes if size is not None), default=None)
 
 
-def _created(members: Sequence[Pair]) -> tuple[Origin, ...]:
-    """Find what tells that the deployment made its environment, in an app that it did not make."""
+def _creations(members: Sequence[Pair]) -> tuple[Origin, ...]:
+    """Return the spans that created the environment, unless the app was new as well."""
     operations = [
         (text(record.attributes, semconv.GRAPHQL_OPERATION_NAME), fact.origin)
         for record, fact in members
         if fact.returned
     ]
-    told = [
+    found = {
         fact.origin
         for record, fact in members
         if record.attributes.get(semconv.CREATED_ENVIRONMENT) is True
-    ]
+    }
     if not any(operation in _CREATES_APP for operation, _ in operations):
-        told += [origin for operation, origin in operations if operation in _CREATES_ENVIRONMENT]
-    return tuple(sorted(set(told)))
-
-
-def _process(root: Step | None, steps: Sequence[Step]) -> Process:
-    return root.process if root else steps[0].process
-
-
-def _outcome(root: Step | None, upload: ManifestUpload | None) -> str:
-    if root is not None:
-        return root.outcome
-    return upload.outcome if upload else semconv.UNKNOWN
+        found |= {origin for operation, origin in operations if operation in _CREATES_ENVIRONMENT}
+    return tuple(sorted(found))
 
 
 def _merged(made: Sequence[Deployment]) -> list[Deployment]:
-    """Let what lines tell of a deployment fill the gaps of its spans, instead of standing twice."""
-    whole = [one for one in made if not one.by_lines]
-    told = [one for one in made if one.by_lines]
-    merged = {one.id: one for one in whole}
+    """Fill the gaps of a deployment's spans from its lines, rather than list it twice."""
+    merged = {deployment.id: deployment for deployment in made if not deployment.by_lines}
     alone = []
-    for lines in told:
-        same = next((one for one in merged.values() if _is_same(one, lines)), None)
+    for lines in (deployment for deployment in made if deployment.by_lines):
+        same = next((known for known in merged.values() if _is_same(known, lines)), None)
         if same is None:
             alone.append(lines)
         else:
@@ -224,3 +221,49 @@ def _filled(deployment: Deployment, lines: Deployment) -> Deployment:
         environment_id=deployment.environment_id or lines.environment_id,
         environment_name=deployment.environment_name or lines.environment_name,
     )
+
+
+def failed_step(deployment: Deployment) -> Step | None:
+    """Return the innermost unsound step, preferring a failure over an interruption.
+
+    Neither its parents nor its cancelled siblings are the cause. A deployment that returned has
+    recovered from any failure inside it.
+    """
+    if deployment.outcome == semconv.RETURNED:
+        return None
+    steps = [step for step in deployment.steps if step.name != semconv.GRAPHQL]
+    unsound = [step for step in steps if step.outcome in _UNSOUND]
+    failed = [step for step in unsound if not step.is_interrupted]
+    return min(_innermost(failed or unsound), key=_ended, default=None)
+
+
+def _innermost(steps: Sequence[Step]) -> list[Step]:
+    """Leave out steps that surround another one, even if a span between them was lost."""
+    parents = {step.parent_id for step in steps}
+    around = {outer for step in steps for outer in _AROUND.get(step.name, ())}
+    inner = [
+        step for step in steps if step.origin.span_id not in parents and step.name not in around
+    ]
+    return inner or list(steps)
+
+
+def _ended(step: Step) -> tuple[bool, int, int, str]:
+    unknown = step.outcome == semconv.UNKNOWN
+    return (unknown, step.end_ns or 0, step.start_ns or 0, step.origin.span_id)
+
+
+def is_unauthorized(step: Step) -> bool:
+    """Return True if a step failed because the API key is missing or invalid."""
+    if step.failure is None or step.failure.kind != failures.UNAUTHORIZED:
+        return False
+    # A 403 outside of GraphQL is about the artifact's presigned URL, not about the key.
+    return "403" not in step.failure.message or "GraphQL" in step.failure.message
+
+
+def is_of_provisioning(step: Step) -> bool:
+    """Return True if the error of a step is about provisioning, not about the manifest upload.
+
+    The step contains both. `reconcile_and_provision_resources` (1.0.0-1.21.0) has the word
+    "provision" in each of its own errors.
+    """
+    return step.failure is not None and "provision" in step.failure.message.lower()

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Final
 from flash_otel import semconv
 from flash_otel.diagnosis.case import Limits
 from flash_otel.diagnosis.choose import Question, choose, narrowed
-from flash_otel.diagnosis.collecting import collect
+from flash_otel.diagnosis.collect import collect
 from flash_otel.diagnosis.faults import FAULTS
-from flash_otel.diagnosis.judge import Answer, Diagnosis, Judged
+from flash_otel.diagnosis.judge import Diagnosis, Judge, Judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from flash_otel.diagnosis.evidence import Readback
     from flash_otel.diagnosis.faults import Fault
     from flash_otel.records import SpanRecord
 
@@ -32,7 +31,6 @@ def diagnose(
     build_id: str | None = None,
     trace_id: str | None = None,
     limits: Limits | None = None,
-    readbacks: Iterable[Readback] = (),
     faults: Mapping[str, Fault] = FAULTS,
     progress: Callable[[int, int], None] | None = None,
     in_memory: int = IN_MEMORY,
@@ -47,7 +45,6 @@ def diagnose(
         build_id: Build that is asked about, or its first characters.
         trace_id: Trace that is asked about, or its first digits.
         limits: What is taken for granted, such as the skew of clocks.
-        readbacks: What was read back from the State Manager.
         faults: The fault table.
         progress: Called with the environments that were judged so far, and all there are, where
             there are many.
@@ -57,7 +54,7 @@ def diagnose(
         SpoolError: There is no room on disk for that many.
     """
     asked = Question(environment, build_id, trace_id)
-    answer = Answer(limits or Limits(), faults)
+    answer = Judge(limits or Limits(), faults)
     mine = (one for one in records if one.name in semconv.SPANS)
     first = list(islice(mine, in_memory + 1))
     if len(first) > in_memory:
@@ -65,8 +62,8 @@ def diagnose(
 
         everything = chain(first, mine)
         del first
-        return diagnose_spooled(everything, asked, answer, tuple(readbacks), progress)
-    evidence = collect(first, readbacks)
+        return diagnose_spooled(everything, asked, answer, progress)
+    evidence = collect(first)
     chosen = choose(evidence, asked)
     if asked and not chosen.deployments:
         evidence = narrowed(evidence, asked)

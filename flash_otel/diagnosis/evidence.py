@@ -1,67 +1,164 @@
-"""What happened, as plain facts: deployments, their steps, workers' reads and calls.
+"""Evidence as plain facts: deployments, their steps, workers' reads and remote calls.
 
-Every source yields the same facts, each with the place that it was read from. A fact says only
-what its span says; what follows from several facts is decided elsewhere.
+Every source yields the same facts, each with the place where it was read. A fact holds only what
+its own span holds; conclusions from several facts are drawn elsewhere.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from flash_otel import semconv
-from flash_otel.diagnosis.provenance import (
-    NOBODY,
-    NOWHERE,
-    UNTOLD,
-    Endpoints,
-    Failure,
-    Origin,
-    Process,
-)
 
 UNFINISHED: Final = "unfinished"
 """Outcome of a span that was still open when it was recorded."""
 
-__all__ = [
-    "UNFINISHED",
-    "Activation",
-    "Active",
-    "Call",
-    "Deployment",
-    "Endpoint",
-    "Endpoints",
-    "Evidence",
-    "Fact",
-    "Failure",
-    "ManifestFetch",
-    "ManifestUpload",
-    "Origin",
-    "Process",
-    "Provisioning",
-    "Readback",
-    "RuntimeFetch",
-    "Step",
-]
+# How an answer compares with what was written.
+HOLDS: Final = "holds"
+LACKS_ALL: Final = "lacks all"
+LACKS_SOME: Final = "lacks some"
+OTHER_URLS: Final = "other urls"
+UNKNOWN: Final = "unknown"
+
+_INTERRUPTIONS: Final = ("CancelledError", "KeyboardInterrupt", "GeneratorExit")
+
+# --- what every fact is made of -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """Where a fact was read.
+
+    Attributes:
+        file: File that the record came from; empty for the local store.
+        line: Line in that file; 0 if unknown.
+        trace_id: 32 hex digits.
+        span_id: 16 hex digits.
+        rebuilt: The span was rebuilt from bracketed lines, so its ids are made up.
+    """
+
+    file: str = ""
+    line: int = 0
+    trace_id: str = ""
+    span_id: str = ""
+    rebuilt: bool = False
+
+    @property
+    def place(self) -> str:
+        """File and line, or an empty string."""
+        return f"{self.file}:{self.line}" if self.file and self.line else self.file
+
+    def __str__(self) -> str:
+        span = f"span {self.span_id}" if self.span_id and not self.rebuilt else ""
+        return " ".join(part for part in (self.place, span) if part) or "unknown place"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """The process that made a span.
+
+    Attributes:
+        instance: Its `service.instance.id`, or a substitute (`facts.instance_of`).
+        host: Name of its machine; empty if unknown.
+        worker: It is known to be a deployed worker.
+        resource_name: In a worker, the name of its resource.
+        rebuilt: It is known from the lines of a log, which several processes may have written.
+        naive: Its times come from a log without time zone and cannot be compared with others.
+        flash_version: Version of its runpod-flash; empty if unknown.
+        pid: Its process id on its machine, or None.
+    """
+
+    instance: str = ""
+    host: str = ""
+    worker: bool = False
+    resource_name: str = ""
+    rebuilt: bool = False
+    naive: bool = False
+    flash_version: tuple[int, ...] = ()
+    pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a step failed: the kind of cause, the exception's class and its scrubbed message."""
+
+    kind: str
+    type: str = ""
+    message: str = ""
+
+    @property
+    def class_name(self) -> str:
+        """The exception's class without its module."""
+        return self.type.rpartition(".")[2]
+
+    def __str__(self) -> str:
+        if self.message.startswith(self.class_name):
+            return self.message or "no cause was recorded"
+        return f"{self.class_name}: {self.message}" if self.message else self.class_name
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSet:
+    """The endpoints of a manifest, as far as a span lists them; None for what is unknown."""
+
+    count: int | None = None
+    names: tuple[str, ...] | None = None
+    urls: tuple[str, ...] | None = None
+    digest: str | None = None
+
+    @property
+    def all_names(self) -> frozenset[str] | None:
+        """The names, or None unless all of them are known."""
+        if self.names is None or (self.count is not None and len(self.names) != self.count):
+            return None
+        return frozenset(self.names)
+
+    @property
+    def by_name(self) -> dict[str, str]:
+        """URL of each name, as far as both are known."""
+        return dict(zip(self.names or (), self.urls or (), strict=False))
+
+    def missing_in(self, held: EndpointSet) -> tuple[str, ...]:
+        """Return the names that `held` lacks, as far as all names of both are known."""
+        if self.all_names is None or held.all_names is None:
+            return ()
+        return tuple(sorted(self.all_names - held.all_names))
+
+    def compared_with(self, held: EndpointSet, held_count: int | None) -> str:
+        """Compare what was written with an answer that held `held_count` endpoints.
+
+        Returns:
+            `HOLDS`, `LACKS_ALL`, `LACKS_SOME`, `OTHER_URLS`, or `UNKNOWN` without a count.
+        """
+        if held_count is None:
+            return UNKNOWN
+        if held_count == 0:
+            return HOLDS if self.count == 0 else LACKS_ALL
+        if self.count is not None and (held_count < self.count or self.missing_in(held)):
+            return LACKS_SOME
+        if self.digest and held.digest and self.digest != held.digest:
+            return OTHER_URLS
+        return HOLDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class SpanFact:
     """One span as a fact.
 
     Attributes:
         origin: Where it was read.
-        process: Who made it.
+        process: The process that made it.
         parent_id: Span id of its parent, or None.
-        start_ns: Nanoseconds since the epoch; None where no clock is known.
-        end_ns: Nanoseconds since the epoch; None while unfinished or where no clock is known.
+        start_ns: Nanoseconds since the epoch; None without a clock.
+        end_ns: Nanoseconds since the epoch; None while unfinished or without a clock.
         outcome: returned, failed, cancelled, unknown or `UNFINISHED`.
         failure: Why it failed, or None.
-        fault: Code of the fault that is visible on it by itself.
+        fault: Code of the fault that the span itself shows.
     """
 
-    origin: Origin = NOWHERE
-    process: Process = NOBODY
+    origin: Origin = Origin()
+    process: ProcessIdentity = ProcessIdentity()
     parent_id: str | None = None
     start_ns: int | None = None
     end_ns: int | None = None
@@ -80,16 +177,25 @@ class Fact:
         return self.origin.rebuilt
 
 
+# --- the deployment side --------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step(Fact):
+class Step(SpanFact):
     """Any step of a deployment, by the name of its span."""
 
     name: str
 
+    @property
+    def is_interrupted(self) -> bool:
+        """It was cancelled from outside instead of failing by itself."""
+        name = self.failure.class_name if self.failure else ""
+        return self.outcome == semconv.CANCELLED or name in _INTERRUPTIONS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Activation(Fact):
-    """A build is put onto an environment."""
+class Activation(SpanFact):
+    """A build becomes the active one of an environment."""
 
     build_id: str | None = None
     environment_id: str | None = None
@@ -99,18 +205,18 @@ class Activation(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ManifestUpload(Fact):
-    """The manifest is written to the State Manager, and what the server answered."""
+class ManifestUpload(SpanFact):
+    """The manifest is written to the State Manager, with the server's answer."""
 
     build_id: str | None = None
     environment_id: str | None = None
-    endpoints: Endpoints = UNTOLD
+    endpoints: EndpointSet = EndpointSet()
     persisted_count: int | None = None
     persisted_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint(Fact):
+class EndpointFact(SpanFact):
     """One endpoint is created, updated or reused."""
 
     resource_name: str | None = None
@@ -120,100 +226,23 @@ class Endpoint(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Provisioning(Fact):
+class Provisioning(SpanFact):
     """Reconciliation and provisioning of a deployment's endpoints."""
 
-    endpoints: Endpoints = UNTOLD
-
-
-@dataclass(frozen=True, slots=True)
-class Active:
-    """What the active manifest's own carrier says of who wrote it."""
-
-    deployment_id: str | None = None
-    phase: str | None = None
-    endpoint_count: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ManifestFetch(Fact):
-    """What the State Manager answered, in one attempt or in the end.
-
-    Attributes:
-        environment_id: The environment that was asked for.
-        environment_state: What is said of it: null, no_active_build, active; None if nothing.
-        build_id: Its active build.
-        manifest_state: null, incomplete, complete; None if nothing is said of the manifest.
-        endpoints: The endpoints that the manifest holds.
-        active: What the manifest's carrier says.
-    """
-
-    environment_id: str | None = None
-    environment_state: str | None = None
-    build_id: str | None = None
-    manifest_state: str | None = None
-    endpoints: Endpoints = UNTOLD
-    active: Active = Active()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuntimeFetch(ManifestFetch):
-    """A worker's refresh: its attempts, and what it knew in the end.
-
-    Attributes:
-        worker_environment_id: FLASH_ENVIRONMENT_ID as set in the worker.
-        worker_endpoint_id: RUNPOD_ENDPOINT_ID as set in the worker.
-        code_deployment_id: Deployment whose code the worker runs.
-        asked_ns: Start of the last attempt, in nanoseconds since the epoch.
-        attempts: The single attempts, in order.
-        bare: Only the State Manager's own words are recorded, no worker around them.
-    """
-
-    worker_environment_id: str | None = None
-    worker_endpoint_id: str | None = None
-    code_deployment_id: str | None = None
-    asked_ns: int | None = None
-    attempts: tuple[ManifestFetch, ...] = ()
-    bare: bool = False
-
-    @property
-    def held(self) -> int | None:
-        """Number of endpoints that the answer held; None if nothing is said of its manifest."""
-        if self.endpoints.count is not None:
-            return self.endpoints.count
-        lacking = (semconv.MANIFEST_NULL, semconv.MANIFEST_INCOMPLETE)
-        return 0 if self.manifest_state in lacking else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call(Fact):
-    """A remote call and where it was routed to."""
-
-    function_name: str | None = None
-    resource_name: str | None = None
-    route: str | None = None
-    endpoint_url: str | None = None
-    app_name: str | None = None
-    environment_name: str | None = None
-    environment_id: str | None = None
-    code_deployment_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Readback(ManifestFetch):
-    """What somebody else than a worker read back, such as `flash-otel verify`."""
+    endpoints: EndpointSet = EndpointSet()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """One `flash deploy`, and everything that is recorded of it.
+    """One `flash deploy` with everything that is recorded of it.
 
     Attributes:
-        id: Its deployment id; without one, what its spans have in common.
-        aliases: Ids that carriers know it by; that of its build, where that is a span of its own.
+        id: Its deployment id; without one, an id that its spans have in common.
+        aliases: Ids that carriers may call it by: its own and that of its separate build span.
         root: Its root span, or None.
         steps: All of its steps, the root among them, in order.
-        created_environment: Places that tell that it created its environment.
+        created_environment: Spans that show that it created its environment.
+        by_lines: All of it was rebuilt from bracketed lines.
     """
 
     id: str
@@ -228,10 +257,10 @@ class Deployment:
     activation: Activation | None = None
     upload: ManifestUpload | None = None
     provisioning: Provisioning | None = None
-    endpoints: tuple[Endpoint, ...] = ()
+    endpoints: tuple[EndpointFact, ...] = ()
     steps: tuple[Step, ...] = ()
     created_environment: tuple[Origin, ...] = ()
-    process: Process = NOBODY
+    process: ProcessIdentity = ProcessIdentity()
     start_ns: int | None = None
     end_ns: int | None = None
     outcome: str = semconv.UNKNOWN
@@ -244,31 +273,105 @@ class Deployment:
 
     @property
     def name(self) -> str:
-        """What to call it in a sentence."""
+        """Its name in a sentence."""
         return f"build {self.build_id}" if self.build_id else f"deployment {self.id}"
+
+
+# --- the worker side ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveManifest:
+    """The `_flash_otel` carrier of the active manifest: the deployment that wrote it, and when."""
+
+    deployment_id: str | None = None
+    phase: str | None = None
+    endpoint_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestFetch(SpanFact):
+    """An answer of the State Manager: one attempt, or the result of several.
+
+    Attributes:
+        environment_id: The environment that was asked for.
+        environment_state: null, no_active_build or active; None if unknown.
+        build_id: The environment's active build.
+        manifest_state: null, incomplete or complete; None if unknown.
+        endpoints: The endpoints in the manifest.
+        active: The manifest's carrier.
+    """
+
+    environment_id: str | None = None
+    environment_state: str | None = None
+    build_id: str | None = None
+    manifest_state: str | None = None
+    endpoints: EndpointSet = EndpointSet()
+    active: ActiveManifest = ActiveManifest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeFetch(ManifestFetch):
+    """A worker's refresh: its attempts and their final result.
+
+    Attributes:
+        worker_environment_id: FLASH_ENVIRONMENT_ID as set in the worker.
+        worker_endpoint_id: RUNPOD_ENDPOINT_ID as set in the worker.
+        code_deployment_id: Deployment whose code the worker runs.
+        asked_ns: Start of the last attempt, in nanoseconds since the epoch.
+        attempts: The single attempts, in order.
+        bare: Only the State Manager's answer is recorded, not the worker's refresh around it.
+    """
+
+    worker_environment_id: str | None = None
+    worker_endpoint_id: str | None = None
+    code_deployment_id: str | None = None
+    asked_ns: int | None = None
+    attempts: tuple[ManifestFetch, ...] = ()
+    bare: bool = False
+
+    @property
+    def held(self) -> int | None:
+        """Number of endpoints in the answer; None if its manifest is unknown."""
+        if self.endpoints.count is not None:
+            return self.endpoints.count
+        lacking = (semconv.MANIFEST_NULL, semconv.MANIFEST_INCOMPLETE)
+        return 0 if self.manifest_state in lacking else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteCall(SpanFact):
+    """A remote call and its route."""
+
+    function_name: str | None = None
+    resource_name: str | None = None
+    route: str | None = None
+    endpoint_url: str | None = None
+    app_name: str | None = None
+    environment_name: str | None = None
+    environment_id: str | None = None
+    code_deployment_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that was recorded, without any order but that of time and place.
+    """Everything that was recorded; each tuple is ordered by time, oldest first.
 
     Attributes:
-        deployments: Oldest first.
-        reads: Workers' reads, oldest first.
-        calls: Remote calls, oldest first.
+        deployments: Deployments by the time they took effect.
+        reads: Workers' reads.
+        calls: Remote calls.
         worker_endpoints: Endpoints that workers provisioned.
         worker_uploads: Manifests that workers wrote (load balancers of Flash 1.0 to 1.2 do).
-        readbacks: What was read back by somebody else.
     """
 
     deployments: tuple[Deployment, ...] = ()
     reads: tuple[RuntimeFetch, ...] = ()
-    calls: tuple[Call, ...] = ()
-    worker_endpoints: tuple[Endpoint, ...] = ()
+    calls: tuple[RemoteCall, ...] = ()
+    worker_endpoints: tuple[EndpointFact, ...] = ()
     worker_uploads: tuple[ManifestUpload, ...] = ()
-    readbacks: tuple[Readback, ...] = field(default=())
 
     @property
     def empty(self) -> bool:
-        """Nothing of Flash was recorded."""
+        """No span of Flash was recorded."""
         return not (self.deployments or self.reads or self.calls or self.worker_endpoints)

@@ -1,4 +1,4 @@
-"""One span record as one fact: a table of what each kind of span says."""
+"""Read one span record as one fact, by a table of the attributes of each kind of span."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from flash_otel import semconv
 from flash_otel.diagnosis.evidence import (
     UNFINISHED,
     Activation,
-    Active,
-    Call,
-    Endpoint,
-    Endpoints,
-    Fact,
+    ActiveManifest,
+    EndpointFact,
+    EndpointSet,
     ManifestFetch,
     ManifestUpload,
     Origin,
-    Process,
+    ProcessIdentity,
     Provisioning,
+    RemoteCall,
     RuntimeFetch,
+    SpanFact,
     Step,
 )
 from flash_otel.diagnosis.failures import failure_of
@@ -40,20 +40,29 @@ PROCESS_PID: Final = "process.pid"
 
 ZONED: Final = "zoned"
 
+# Containers and CI runners share these names without sharing a clock.
 _NO_HOSTS: Final = frozenset({"localhost", "localhost.localdomain"})
 _OUTCOMES: Final = frozenset({semconv.RETURNED, semconv.FAILED, semconv.CANCELLED, semconv.UNKNOWN})
 _DIGITS: Final = re.compile(r"\d{1,6}")
+_PLACE: Final = re.compile(r"(.*):(\d{1,12})", re.DOTALL)
 
-AnyFact = TypeVar("AnyFact", bound=Fact)
+AnySpanFact = TypeVar("AnySpanFact", bound=SpanFact)
 
 
 def by_lines(record: SpanRecord) -> bool:
-    """Tell whether a record was rebuilt from bracketed lines."""
+    """Return True if a record was rebuilt from bracketed lines."""
     return record.scope_name == LINES_SCOPE
 
 
+def origin(record: SpanRecord) -> Origin:
+    """Return the place where a record was read."""
+    found = _PLACE.fullmatch(record.origin)
+    file, line = (found[1], int(found[2])) if found else (record.origin, 0)
+    return Origin(file, line, record.trace_id, record.span_id, by_lines(record))
+
+
 def instance_of(record: SpanRecord) -> str:
-    """Name the process that made a span: by its instance id, else by where it was read."""
+    """Return the instance id of the process that made a span, or else a substitute for it."""
     instance = text(record.resource, semconv.SERVICE_INSTANCE_ID)
     if instance:
         return instance
@@ -63,11 +72,21 @@ def instance_of(record: SpanRecord) -> str:
     return f"trace {record.trace_id}"
 
 
-def process_of(record: SpanRecord, instance: str, *, worker: bool) -> Process:
-    """Describe the process that made a span, from its resource."""
+def shows_worker(record: SpanRecord) -> bool:
+    """Return True if a span shows that a deployed worker made it."""
+    resource = record.resource
+    if any(text(resource, name) for name in (semconv.FAAS_INSTANCE, semconv.FAAS_NAME)):
+        return True
+    if record.name == semconv.RUNTIME_FETCH and text(record.attributes, semconv.WORKER_ENDPOINT_ID):
+        return True
+    return text(resource, semconv.SERVICE_NAME) == WORKER_SERVICE
+
+
+def process_of(record: SpanRecord, instance: str, *, worker: bool) -> ProcessIdentity:
+    """Return the process that made a span, from its resource."""
     resource = record.resource
     host = text(resource, HOST_ID) or text(resource, HOST_NAME) or ""
-    return Process(
+    return ProcessIdentity(
         instance=instance,
         host="" if host in _NO_HOSTS else host,
         worker=worker,
@@ -81,36 +100,36 @@ def process_of(record: SpanRecord, instance: str, *, worker: bool) -> Process:
 
 def _version(record: SpanRecord) -> tuple[int, ...]:
     resource = record.resource
-    said = text(resource, semconv.FLASH_VERSION) or text(resource, semconv.SERVICE_VERSION) or ""
-    parts = [_DIGITS.match(part) for part in said.split(".")[:3]]
+    given = text(resource, semconv.FLASH_VERSION) or text(resource, semconv.SERVICE_VERSION) or ""
+    parts = [_DIGITS.match(part) for part in given.split(".")[:3]]
     return tuple(int(part[0]) for part in parts if part)
 
 
-def fact_of(record: SpanRecord, process: Process, origin: Origin) -> Fact:
-    """Read a span record as the fact that its name stands for."""
-    common = _common(record, process, origin)
+def fact_of(record: SpanRecord, process: ProcessIdentity) -> SpanFact:
+    """Return the fact of a span record, of the kind that its name stands for."""
+    common = _common(record, process, origin(record))
     make = _MAKERS.get(record.name)
     return Step(name=record.name, **common) if make is None else make(record, common)
 
 
-def step_of(record: SpanRecord, fact: Fact) -> Step:
+def step_of(record: SpanRecord, fact: SpanFact) -> Step:
     """Return a fact as the bare step of a deployment."""
     return Step(name=record.name, **_common(record, fact.process, fact.origin))
 
 
-def only(kind: type[AnyFact], found: Iterable[Fact]) -> tuple[AnyFact, ...]:
-    """Return those facts that are of one kind."""
-    return tuple(one for one in found if isinstance(one, kind))
+def of_kind(kind: type[AnySpanFact], facts: Iterable[SpanFact]) -> tuple[AnySpanFact, ...]:
+    """Return the facts of one kind."""
+    return tuple(fact for fact in facts if isinstance(fact, kind))
 
 
-def _common(record: SpanRecord, process: Process, origin: Origin) -> dict[str, Any]:
+def _common(record: SpanRecord, process: ProcessIdentity, place: Origin) -> dict[str, Any]:
     outcome = _outcome(record)
-    # Zero stands for an unknown clock (bracketed lines without time).
+    # Zero is the start of bracketed lines without a time.
     start_ns = record.start_ns if record.start_ns > 0 else None
     end_ns = record.end_ns if start_ns is not None and record.end_ns else None
     ended_well = outcome in (semconv.RETURNED, UNFINISHED) or by_lines(record)
     return {
-        "origin": origin,
+        "origin": place,
         "process": process,
         "parent_id": record.parent_span_id,
         "start_ns": start_ns,
@@ -122,22 +141,22 @@ def _common(record: SpanRecord, process: Process, origin: Origin) -> dict[str, A
 
 
 def _outcome(record: SpanRecord) -> str:
-    said = record.attributes.get(semconv.OUTCOME)
+    outcome = record.attributes.get(semconv.OUTCOME)
     if record.end_ns is None:
         return UNFINISHED
-    if isinstance(said, str) and said in _OUTCOMES:
-        return said
+    if isinstance(outcome, str) and outcome in _OUTCOMES:
+        return outcome
     if by_lines(record):
-        return semconv.UNKNOWN  # the line of its success is not there
+        return semconv.UNKNOWN  # the line of its success is missing
     return semconv.FAILED if record.status == "error" else semconv.RETURNED
 
 
-def endpoints_of(record: SpanRecord) -> Endpoints:
-    """Read what a span says of an endpoint mapping."""
+def endpoints_of(record: SpanRecord) -> EndpointSet:
+    """Return the endpoint mapping that a span describes."""
     attributes = record.attributes
     names = texts(attributes, semconv.ENDPOINT_NAMES)
     count = number(attributes, semconv.ENDPOINT_COUNT)
-    return Endpoints(
+    return EndpointSet(
         count=len(names) if count is None and names is not None else count,
         names=names,
         urls=texts(attributes, semconv.ENDPOINT_URLS),
@@ -145,93 +164,93 @@ def endpoints_of(record: SpanRecord) -> Endpoints:
     )
 
 
-def _activation(record: SpanRecord, common: dict[str, Any]) -> Fact:
-    said = record.attributes
+def _activation(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
+    attributes = record.attributes
     return Activation(
-        build_id=text(said, semconv.BUILD_ID),
-        environment_id=text(said, semconv.ENVIRONMENT_ID),
-        environment_name=text(said, semconv.ENVIRONMENT_NAME),
-        object_key=text(said, semconv.ARTIFACT_OBJECT_KEY),
-        active_object_key=text(said, semconv.ACTIVE_OBJECT_KEY),
+        build_id=text(attributes, semconv.BUILD_ID),
+        environment_id=text(attributes, semconv.ENVIRONMENT_ID),
+        environment_name=text(attributes, semconv.ENVIRONMENT_NAME),
+        object_key=text(attributes, semconv.ARTIFACT_OBJECT_KEY),
+        active_object_key=text(attributes, semconv.ACTIVE_OBJECT_KEY),
         **common,
     )
 
 
-def _upload(record: SpanRecord, common: dict[str, Any]) -> Fact:
-    said = record.attributes
+def _upload(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
+    attributes = record.attributes
     return ManifestUpload(
-        build_id=text(said, semconv.BUILD_ID),
-        environment_id=text(said, semconv.ENVIRONMENT_ID),
+        build_id=text(attributes, semconv.BUILD_ID),
+        environment_id=text(attributes, semconv.ENVIRONMENT_ID),
         endpoints=endpoints_of(record),
-        persisted_count=number(said, semconv.PERSISTED_ENDPOINT_COUNT),
-        persisted_digest=text(said, semconv.PERSISTED_DIGEST),
+        persisted_count=number(attributes, semconv.PERSISTED_ENDPOINT_COUNT),
+        persisted_digest=text(attributes, semconv.PERSISTED_DIGEST),
         **common,
     )
 
 
-def _provisioning(record: SpanRecord, common: dict[str, Any]) -> Fact:
+def _provisioning(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
     return Provisioning(endpoints=endpoints_of(record), **common)
 
 
-def _endpoint(record: SpanRecord, common: dict[str, Any]) -> Fact:
-    said = record.attributes
-    return Endpoint(
-        resource_name=text(said, semconv.RESOURCE_NAME),
-        endpoint_id=text(said, semconv.ENDPOINT_ID),
-        environment_id=text(said, semconv.ENVIRONMENT_ID),
-        action=text(said, semconv.PROVISION_ACTION),
+def _endpoint(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
+    attributes = record.attributes
+    return EndpointFact(
+        resource_name=text(attributes, semconv.RESOURCE_NAME),
+        endpoint_id=text(attributes, semconv.ENDPOINT_ID),
+        environment_id=text(attributes, semconv.ENVIRONMENT_ID),
+        action=text(attributes, semconv.PROVISION_ACTION),
         **common,
     )
 
 
 def _answer(record: SpanRecord) -> dict[str, Any]:
-    said = record.attributes
+    attributes = record.attributes
     return {
-        "environment_id": text(said, semconv.ENVIRONMENT_ID),
-        "environment_state": text(said, semconv.ENVIRONMENT_STATE),
-        "build_id": text(said, semconv.BUILD_ID),
-        "manifest_state": text(said, semconv.MANIFEST_STATE),
+        "environment_id": text(attributes, semconv.ENVIRONMENT_ID),
+        "environment_state": text(attributes, semconv.ENVIRONMENT_STATE),
+        "build_id": text(attributes, semconv.BUILD_ID),
+        "manifest_state": text(attributes, semconv.MANIFEST_STATE),
         "endpoints": endpoints_of(record),
-        "active": Active(
-            text(said, semconv.ACTIVE_DEPLOYMENT_ID),
-            text(said, semconv.ACTIVE_PHASE),
-            number(said, semconv.ACTIVE_ENDPOINT_COUNT),
+        "active": ActiveManifest(
+            text(attributes, semconv.ACTIVE_DEPLOYMENT_ID),
+            text(attributes, semconv.ACTIVE_PHASE),
+            number(attributes, semconv.ACTIVE_ENDPOINT_COUNT),
         ),
     }
 
 
-def _manifest_fetch(record: SpanRecord, common: dict[str, Any]) -> Fact:
+def _manifest_fetch(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
     return ManifestFetch(**_answer(record), **common)
 
 
-def _runtime_fetch(record: SpanRecord, common: dict[str, Any]) -> Fact:
-    said = record.attributes
+def _runtime_fetch(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
+    attributes = record.attributes
     return RuntimeFetch(
-        worker_environment_id=text(said, semconv.WORKER_ENVIRONMENT_ID),
-        worker_endpoint_id=text(said, semconv.WORKER_ENDPOINT_ID),
-        code_deployment_id=text(said, semconv.CODE_DEPLOYMENT_ID),
+        worker_environment_id=text(attributes, semconv.WORKER_ENVIRONMENT_ID),
+        worker_endpoint_id=text(attributes, semconv.WORKER_ENDPOINT_ID),
+        code_deployment_id=text(attributes, semconv.CODE_DEPLOYMENT_ID),
         asked_ns=common["start_ns"],
         **_answer(record),
         **common,
     )
 
 
-def _call(record: SpanRecord, common: dict[str, Any]) -> Fact:
-    said = record.attributes
-    return Call(
-        function_name=text(said, semconv.FUNCTION_NAME),
-        resource_name=text(said, semconv.RESOURCE_NAME),
-        route=text(said, semconv.CALL_ROUTE),
-        endpoint_url=text(said, semconv.ENDPOINT_URL),
-        app_name=text(said, semconv.APP_NAME),
-        environment_name=text(said, semconv.ENVIRONMENT_NAME),
-        environment_id=text(said, semconv.ENVIRONMENT_ID),
-        code_deployment_id=text(said, semconv.CODE_DEPLOYMENT_ID),
+def _call(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
+    attributes = record.attributes
+    return RemoteCall(
+        function_name=text(attributes, semconv.FUNCTION_NAME),
+        resource_name=text(attributes, semconv.RESOURCE_NAME),
+        route=text(attributes, semconv.CALL_ROUTE),
+        endpoint_url=text(attributes, semconv.ENDPOINT_URL),
+        app_name=text(attributes, semconv.APP_NAME),
+        environment_name=text(attributes, semconv.ENVIRONMENT_NAME),
+        environment_id=text(attributes, semconv.ENVIRONMENT_ID),
+        code_deployment_id=text(attributes, semconv.CODE_DEPLOYMENT_ID),
         **common,
     )
 
 
-_MAKERS: Final[dict[str, Callable[[SpanRecord, dict[str, Any]], Fact]]] = {
+_MAKERS: Final[dict[str, Callable[[SpanRecord, dict[str, Any]], SpanFact]]] = {
     semconv.ACTIVATE: _activation,
     semconv.MANIFEST_UPLOAD: _upload,
     semconv.PROVISION: _provisioning,

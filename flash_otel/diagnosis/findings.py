@@ -1,4 +1,4 @@
-"""What a diagnosis says: findings, each with its evidence and how sure it is."""
+"""Findings: what a diagnosis found, the evidence for it, and the wording of both."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
+from flash_otel.diagnosis.evidence import UNFINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flash_otel.diagnosis.evidence import Fact, Origin
+    from flash_otel.diagnosis.evidence import Origin, SpanFact, Step
 
 MOST_EXHIBITS: Final = 8
 
 NOTES: Final = frozenset({semconv.ENVIRONMENT_CREATED})
-"""Codes that tell something without being a fault."""
+"""Codes of findings that are worth a note but are no faults."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Exhibit:
-    """One piece of evidence: where it stands, and what it says."""
+    """One piece of evidence: its place, and what it shows."""
 
     origin: Origin
     says: str
@@ -28,18 +29,18 @@ class Exhibit:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, or that could not be told.
+    """A fault, a note, or a verdict without a fault.
 
     Attributes:
         code: A key of `flash_otel.semconv.FAULTS`.
-        sentence: What is the matter, with the concrete ids and names.
-        evidence: What proves it.
+        sentence: The finding in words, with the concrete ids and names.
+        evidence: The spans that prove it.
         confidence: certain, likely or possible.
-        deployment_id: The deployment that it is about; empty where none is known.
-        remedy_deployer: What the person who deploys can do.
-        remedy_maintainer: What those who maintain Flash can do.
-        candidates: Of `inconclusive`, the codes that the evidence cannot tell apart.
-        missing: What evidence would tell.
+        deployment_id: The deployment that it is about; empty if unknown.
+        remedy_deployer: Advice for the person who deploys.
+        remedy_maintainer: Advice for the maintainers of Flash.
+        candidates: Of `inconclusive`, the codes that the evidence allows.
+        missing: Evidence that would decide.
         command: The command that gets it.
     """
 
@@ -56,25 +57,38 @@ class Finding:
 
     @property
     def is_fault(self) -> bool:
-        """It names a fault: neither a note, nor a doubt, nor the absence of faults."""
+        """It names a fault, and is neither a note nor a verdict without one."""
         return self.code not in (*NOTES, semconv.NONE, semconv.INCONCLUSIVE)
 
 
-def exhibits(*pairs: tuple[Fact | None, str]) -> tuple[Exhibit, ...]:
-    """Make the evidence of a finding from facts and what each says; None is left out."""
+def exhibits(*pairs: tuple[SpanFact | None, str]) -> tuple[Exhibit, ...]:
+    """Make evidence from pairs of a fact and what it shows; pairs without a fact are left out."""
     return tuple(Exhibit(fact.origin, says) for fact, says in pairs if fact is not None)
 
 
 def several(names: Sequence[str], most: int = 5) -> str:
-    """List names in a sentence; of many, the first ones."""
+    """List up to `most` names in a sentence, and count the others."""
     shown = ", ".join(repr(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def count(number: int | None, noun: str) -> str:
-    """Say how many of something: `1 endpoint`, `2 endpoints`, `no endpoints`."""
+    """Return a number with its noun: `1 endpoint`, `2 endpoints`, `no endpoints`."""
     if number is None:
         return f"an unknown number of {noun}s"
     if number == 0:
         return f"no {noun}s"
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def what_failed(step: Step) -> str:
+    """Describe how a step failed, and why."""
+    name = semconv.STEPS.get(step.name, step.name)
+    if step.outcome == UNFINISHED:
+        return f"{name} did not end"
+    if step.is_interrupted:
+        return f"{name} was interrupted"
+    cause = str(step.failure) if step.failure else "no cause was recorded"
+    if step.outcome == semconv.UNKNOWN:
+        return f"the outcome of {name} is unknown ({cause})"
+    return f"{name} failed ({cause})"

@@ -1,4 +1,4 @@
-"""The judgement of deployments, one by one, and the answer that they make together."""
+"""Judge deployments one after the other, and sum up the verdicts as one diagnosis."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.case import Case, Limits
-from flash_otel.diagnosis.checks import Check, Match, checks, matches, representative
+from flash_otel.diagnosis.case import Case, Limits, case_of
 from flash_otel.diagnosis.faults import FAULTS
-from flash_otel.diagnosis.timeline import Moment, timeline, window_s
+from flash_otel.diagnosis.matching import EvidenceIndex
+from flash_otel.diagnosis.read_verdicts import read_verdicts
+from flash_otel.diagnosis.tables import (
+    Match,
+    Moment,
+    PhaseCheck,
+    matches,
+    phase_checks,
+    representative,
+    timeline,
+    window_s,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,49 +31,52 @@ if TYPE_CHECKING:
 
 RANK: Final = {code: rank for rank, code in enumerate(FAULTS)}
 MOST_JUDGED: Final = 200
-"""Deployments of which the whole judgement is kept; of the others, the verdict is counted."""
+"""Deployments whose results are kept in full; of the others, only the verdicts are counted."""
+
+_WITHOUT_FAULT: Final = (sc.NONE, sc.INCONCLUSIVE)
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One deployment as it was judged.
+    """The results for one deployment.
 
     Attributes:
-        deployment: The deployment; one without id where none was recorded.
+        deployment: The deployment, without an id if none was recorded.
         matches: The id matching table.
         checks: The guide's PASS/FAIL list.
         timeline: Both phases in the order of time.
-        window_s: The activation window, in seconds; None if it was not measured.
+        window_s: The activation window in seconds; None if it was not measured.
         findings: What was found, the gravest first.
     """
 
     deployment: Deployment
     matches: tuple[Match, ...]
-    checks: tuple[Check, ...]
+    checks: tuple[PhaseCheck, ...]
     timeline: tuple[Moment, ...]
     window_s: float | None
     findings: tuple[Finding, ...]
 
     @property
     def verdict(self) -> str:
-        """The code that says it in one word."""
-        named = (one.code for one in self.findings if one.is_fault)
-        said = (one.code for one in self.findings if one.code in (sc.NONE, sc.INCONCLUSIVE))
-        return next(named, next(said, sc.INCONCLUSIVE))
+        """The code of the first fault, or else of the verdict without a fault."""
+        faults = (finding.code for finding in self.findings if finding.is_fault)
+        others = (finding.code for finding in self.findings if finding.code in _WITHOUT_FAULT)
+        return next(faults, next(others, sc.INCONCLUSIVE))
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The answer.
+    """The result of a diagnosis.
 
     Attributes:
         verdict: A key of `flash_otel.semconv.FAULTS`.
-        findings: Of all judged deployments, the gravest first; doubts only if nothing is named.
+        findings: Of all judged deployments, the gravest first; verdicts without a fault are left
+            out beside a fault.
         judged: The deployments that were judged, the one with the verdict first.
-        missing: What evidence would tell more.
+        missing: Evidence that would decide.
         command: The next command to run; empty if there is none.
-        others: How many other environments have recorded deployments.
-        left_out: Of very many judged deployments, how many more there are of each verdict.
+        others: Number of other environments with recorded deployments.
+        left_out: Number of judged deployments that are not in `judged`, by verdict.
     """
 
     verdict: str
@@ -76,11 +89,11 @@ class Diagnosis:
 
 
 @dataclass
-class Answer:
-    """Judges deployments and keeps the gravest, so that any number can be judged.
+class Judge:
+    """Judges any number of deployments in flat memory, as only the gravest results are kept.
 
     Attributes:
-        limits: What is taken for granted.
+        limits: Assumptions.
         faults: The fault table.
     """
 
@@ -91,88 +104,88 @@ class Answer:
 
     def judge(self, evidence: Evidence, deployments: Iterable[Deployment | None]) -> None:
         """Judge deployments on the evidence; None stands for evidence without a deployment."""
-        self._judged += [
-            _judge(Case(one, evidence, self.limits), self.faults) for one in deployments
-        ]
+        index = EvidenceIndex(evidence)
+        for deployment in deployments:
+            case = case_of(deployment, evidence, index, self.limits)
+            case = replace(case, read_verdicts=read_verdicts(case))
+            self._judged.append(_judged(case, self.faults))
         if len(self._judged) > 2 * MOST_JUDGED:
             self._shorten()
 
     def diagnosis(self, others: int = 0) -> Diagnosis:
-        """Return what all that was judged says together.
+        """Sum up everything that was judged.
 
         Args:
-            others: How many other environments have recorded deployments.
+            others: Number of other environments with recorded deployments.
         """
         self._shorten()
         worst = self._judged[0]
-        said = next((one for one in worst.findings if one.code == worst.verdict), None)
+        found = (finding for finding in worst.findings if finding.code == worst.verdict)
+        decisive = next(found, None)
         return Diagnosis(
             verdict=worst.verdict,
-            findings=_of_all(self._judged, worst.verdict),
+            findings=_summary(self._judged, worst.verdict),
             judged=tuple(self._judged),
-            missing=said.missing if said else (),
-            command=said.command if said else "",
+            missing=decisive.missing if decisive else (),
+            command=decisive.command if decisive else "",
             others=others,
-            left_out=tuple(sorted(self._left_out.items(), key=lambda one: RANK[one[0]])),
+            left_out=tuple(sorted(self._left_out.items(), key=lambda item: RANK[item[0]])),
         )
 
     def _shorten(self) -> None:
-        self._judged.sort(key=_gravest)
-        self._left_out.update(one.verdict for one in self._judged[MOST_JUDGED:])
+        self._judged.sort(key=_gravity)
+        self._left_out.update(judged.verdict for judged in self._judged[MOST_JUDGED:])
         del self._judged[MOST_JUDGED:]
 
 
-def _of_all(judged: list[Judged], verdict: str) -> tuple[Finding, ...]:
-    """Return the findings of all, the gravest first; beside a fault, no doubt and no praise."""
-    milder = {sc.NONE, sc.INCONCLUSIVE} - {verdict}
-    found = dict.fromkeys(one for each in judged for one in each.findings)
-    return tuple(
-        sorted((one for one in found if one.code not in milder), key=lambda one: RANK[one.code])
-    )
+def _summary(judged: list[Judged], verdict: str) -> tuple[Finding, ...]:
+    """Return the distinct findings of all deployments, the gravest first."""
+    milder = {*_WITHOUT_FAULT} - {verdict}
+    findings = dict.fromkeys(finding for each in judged for finding in each.findings)
+    kept = (finding for finding in findings if finding.code not in milder)
+    return tuple(sorted(kept, key=lambda finding: RANK[finding.code]))
 
 
-def _gravest(judged: Judged) -> tuple[int, int]:
-    """Order what was judged: faults, then what could not be told, then what is sound."""
+def _gravity(judged: Judged) -> tuple[int, int]:
+    """Order results: faults, then inconclusive ones, then sound ones."""
     order = {sc.NONE: 2, sc.INCONCLUSIVE: 1}
     return (order.get(judged.verdict, 0), RANK[judged.verdict])
 
 
-def _judge(case: Case, faults: Mapping[str, Fault]) -> Judged:
-    findings = tuple(_find(case, faults))
-    named = frozenset(one.origin for found in findings for one in found.evidence)
+def _judged(case: Case, faults: Mapping[str, Fault]) -> Judged:
+    findings = tuple(_findings(case, faults))
+    named = frozenset(exhibit.origin for finding in findings for exhibit in finding.evidence)
     read = representative(case, named)
     return Judged(
         deployment=case.deployment,
         matches=matches(case, read),
-        checks=checks(case, read),
+        checks=phase_checks(case, read),
         timeline=timeline(case),
         window_s=window_s(case),
         findings=findings,
     )
 
 
-def _find(case: Case, faults: Mapping[str, Fault]) -> list[Finding]:
-    verdicts = (sc.NONE, sc.INCONCLUSIVE)
+def _findings(case: Case, faults: Mapping[str, Fault]) -> list[Finding]:
     found = [
-        _completed(case, faults, one)
+        _completed(case, fault, finding)
         for code, fault in faults.items()
-        if code not in verdicts
-        for one in fault.find(case)
+        if code not in _WITHOUT_FAULT
+        for finding in fault.find(case)
     ]
-    hidden = {code for one in found for code in faults[one.code].hides}
-    shown = [one for one in found if one.code not in hidden]
-    if not any(one.is_fault for one in shown):
+    hidden = {code for finding in found for code in faults[finding.code].hides}
+    shown = [finding for finding in found if finding.code not in hidden]
+    if not any(finding.is_fault for finding in shown):
         shown += [
-            _completed(case, faults, one)
-            for code in verdicts
+            _completed(case, faults[code], finding)
+            for code in _WITHOUT_FAULT
             if code in faults
-            for one in faults[code].find(case)
+            for finding in faults[code].find(case)
         ]
     return shown
 
 
-def _completed(case: Case, faults: Mapping[str, Fault], finding: Finding) -> Finding:
-    fault = faults[finding.code]
+def _completed(case: Case, fault: Fault, finding: Finding) -> Finding:
     return replace(
         finding,
         deployment_id=case.deployment.id,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.collecting import DEPLOY_SIDE, collect
+from flash_otel.diagnosis.collect import DEPLOY_SIDE, collect
 from flash_otel.diagnosis.facts import instance_of
 from flash_otel.diagnosis.matching import endpoint_ids
 from flash_otel.diagnosis.spool_rows import FETCHES, alias, endpoint
@@ -19,7 +19,7 @@ from flash_otel.diagnosis.values import text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from flash_otel.diagnosis.evidence import Deployment, Evidence, Readback
+    from flash_otel.diagnosis.evidence import Deployment, Evidence
     from flash_otel.diagnosis.spool import Spool
     from flash_otel.records import SpanRecord
 
@@ -74,9 +74,9 @@ class Neighbourhood:
         told = {str(one.attributes.get(sc.DEPLOYMENT_ID) or "") for one in found} - {""}
         self.take(self._spool.among("deployment", told, f"AND deploying LIMIT {MOST * 5}"))
 
-    def evidence(self, readbacks: Iterable[Readback] = ()) -> Evidence:
+    def evidence(self) -> Evidence:
         """Return the facts of what is loaded."""
-        return collect(self._records.values(), readbacks)
+        return collect(self._records.values())
 
     def load_environment(self, environment: str) -> None:
         """Load the last deployments of an environment, by its id or its name."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import facts
-from flash_otel.diagnosis.collecting import DEPLOY_SIDE, origin, shows_worker
+from flash_otel.diagnosis.collect import DEPLOY_SIDE
+from flash_otel.diagnosis.facts import origin, shows_worker
 from flash_otel.diagnosis.matching import id_in
 from flash_otel.diagnosis.values import text, texts
 from flash_otel.records import Event, Link, SpanRecord

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.choose import Question, choose, narrowed
-from flash_otel.diagnosis.deployments import order as age
+from flash_otel.diagnosis.deployments import recency_key
 from flash_otel.diagnosis.related import SAMPLES, Neighbourhood
 from flash_otel.diagnosis.spool import Spool
 from flash_otel.diagnosis.spool_error import SpoolError
@@ -15,8 +15,7 @@ from flash_otel.diagnosis.spool_error import SpoolError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from flash_otel.diagnosis.evidence import Readback
-    from flash_otel.diagnosis.judge import Answer, Diagnosis
+    from flash_otel.diagnosis.judge import Diagnosis, Judge
     from flash_otel.records import SpanRecord
 
 MOST_ENVIRONMENTS: Final = 1_000
@@ -28,8 +27,7 @@ _NEWEST: Final = 20
 def diagnose_spooled(
     records: Iterable[SpanRecord],
     asked: Question,
-    answer: Answer,
-    readbacks: tuple[Readback, ...],
+    answer: Judge,
     progress: Callable[[int, int], None] | None,
 ) -> Diagnosis:
     """Judge what is asked about, or the environments of now.
@@ -38,7 +36,6 @@ def diagnose_spooled(
         records: Spans in any order.
         asked: What is asked about.
         answer: Judges.
-        readbacks: What was read back from the State Manager.
         progress: Called with the environments that were judged so far, and all there are.
 
     Raises:
@@ -47,7 +44,7 @@ def diagnose_spooled(
     try:
         with Spool() as spool:
             spool.write(records)
-            return _Diagnosing(spool, answer, readbacks).all(asked, progress)
+            return _Diagnosing(spool, answer).all(asked, progress)
     except sqlite3.Error as error:
         raise SpoolError(
             f"the records could not be laid out on disk ({error}); TMPDIR may name another folder"
@@ -55,10 +52,9 @@ def diagnose_spooled(
 
 
 class _Diagnosing:
-    def __init__(self, spool: Spool, answer: Answer, readbacks: tuple[Readback, ...]) -> None:
+    def __init__(self, spool: Spool, answer: Judge) -> None:
         self._spool = spool
         self._answer = answer
-        self._readbacks = readbacks
 
     def all(self, asked: Question, progress: Callable[[int, int], None] | None) -> Diagnosis:
         """Judge what is asked about."""
@@ -85,12 +81,12 @@ class _Diagnosing:
             around.load_environment(asked.environment)
         around.load_codes()
         around.surround(choose(around.evidence(), asked).deployments)
-        evidence = around.evidence(self._readbacks)
+        evidence = around.evidence()
         chosen = choose(evidence, asked)
         if not chosen.deployments:
             if asked.environment:
                 around.load_reads([asked.environment])
-            evidence = narrowed(around.evidence(self._readbacks), asked)
+            evidence = narrowed(around.evidence(), asked)
         self._answer.judge(evidence, chosen.deployments or (None,))
 
     def _load_prefix(self, around: Neighbourhood, column: str, prefix: str) -> None:
@@ -105,7 +101,7 @@ class _Diagnosing:
         around.load_environment(environment)
         asked = Question(environment=environment)
         around.surround(choose(around.evidence(), asked).deployments)
-        evidence = around.evidence(self._readbacks)
+        evidence = around.evidence()
         self._answer.judge(evidence, choose(evidence, asked).deployments)
 
     def _judge_without(self) -> None:
@@ -113,7 +109,7 @@ class _Diagnosing:
         around = self._around()
         for sample in SAMPLES:
             around.take_whole(self._spool.where(f"NOT deploying {sample}"))
-        self._answer.judge(around.evidence(self._readbacks), (None,))
+        self._answer.judge(around.evidence(), (None,))
 
     def _around(self) -> Neighbourhood:
         return Neighbourhood(self._spool, self._answer.limits.skew_s)
@@ -146,7 +142,7 @@ class _Diagnosing:
         making = f"name IN ('{sc.ACTIVATE}', '{sc.MANIFEST_UPLOAD}', '{sc.DEPLOY}')"
         last = f"deploying AND {making} ORDER BY start DESC, file DESC, line DESC LIMIT {_NEWEST}"
         around.take_whole(self._spool.where(last))
-        newest = max(around.evidence().deployments, key=age, default=None)
+        newest = max(around.evidence().deployments, key=recency_key, default=None)
         return None if newest is None else newest.environment_id or newest.environment_name
 
     def _count(self) -> int:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
-from flash_otel.diagnosis import checks
+from flash_otel.diagnosis import tables
 from flash_otel.report import words
 from flash_otel.report.layout import Line, Page, Part, page_for, print_lines
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from flash_otel.diagnosis.findings import Finding
     from flash_otel.diagnosis.judge import Diagnosis, Judged
-    from flash_otel.diagnosis.timeline import Moment
+    from flash_otel.diagnosis.tables import Moment
 
 MOST_JUDGED: Final = 3  # deployments that are shown in full
 MOST_ALIKE: Final = 3  # findings of one code that are shown in full
@@ -26,11 +26,11 @@ SHOW: Final = "flash-otel show {}"
 STYLES: Final = {semconv.NONE: "bold green", semconv.INCONCLUSIVE: "bold yellow"}
 FAULT_STYLE: Final = "bold red"
 _RESULTS: Final = {
-    checks.MATCH: ("MATCH", "green"),
-    checks.MISMATCH: ("MISMATCH", "bold red"),
-    checks.PASS: ("PASS", "green"),
-    checks.FAIL: ("FAIL", "bold red"),
-    checks.UNKNOWN: ("?", "yellow"),
+    tables.MATCH: ("MATCH", "green"),
+    tables.MISMATCH: ("MISMATCH", "bold red"),
+    tables.PASS: ("PASS", "green"),
+    tables.FAIL: ("FAIL", "bold red"),
+    tables.UNKNOWN: ("?", "yellow"),
 }
 _CONFIDENCES: Final = {"likely": " (likely)", "possible": " (possible)"}
 _NOT_RECORDED: Final = "-"
@@ -167,7 +167,7 @@ def _checks(judged: Judged) -> Iterator[Line]:
     yield (Part("Expected when everything works", "bold"),)
     for check in judged.checks:
         mark, style = _RESULTS[check.result]
-        found = f": {words.clean(check.says)}" if check.says else ""
+        found = f": {words.clean(check.found)}" if check.found else ""
         yield (Part(f"  {mark:<4}  ", style), Part(f"{check.phase:<10}  {check.text}{found}"))
 
 

@@ -11,11 +11,10 @@ from flash_otel import manifest, semconv
 from flash_otel.redaction import scrub
 
 if TYPE_CHECKING:
-    from flash_otel.diagnosis.checks import Check, Match
     from flash_otel.diagnosis.evidence import Origin
     from flash_otel.diagnosis.findings import Finding
     from flash_otel.diagnosis.judge import Diagnosis, Judged
-    from flash_otel.diagnosis.timeline import Moment
+    from flash_otel.diagnosis.tables import Match, Moment, PhaseCheck
     from flash_otel.verify.snapshot import Reading
     from flash_otel.verify.verdict import Verification
 
@@ -94,12 +93,12 @@ def _match(match: Match) -> dict[str, Any]:
     }
 
 
-def _check(check: Check) -> dict[str, Any]:
+def _check(check: PhaseCheck) -> dict[str, Any]:
     return {
         "phase": check.phase,
         "text": check.text,
         "result": check.result,
-        "found": check.says or None,
+        "found": check.found or None,
     }
 
 

@@ -160,7 +160,7 @@ def root_cause(forest: Sequence[Node]) -> Node | None:
     """Return the innermost failed span, the earliest of several; None in a healthy forest.
 
     Its parents and its cancelled siblings are consequences. If nothing failed, the innermost
-    cancelled, unknown or unfinished span is returned. (`flash_otel.diagnosis.steps.culprit`
+    cancelled, unknown or unfinished span is returned. (`diagnosis.deployments.failed_step`
     judges the steps of a deployment, of which spans may be missing; this explains any tree.)
     """
     unsound = [node for node in walk(forest) if words.outcome(node.record) != semconv.RETURNED]

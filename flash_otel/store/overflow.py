@@ -17,11 +17,10 @@ from flash_otel.runtime.guard import logger, swallowed
 from flash_otel.store.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from flash_otel.records import SpanRecord
-    from flash_otel.store.store import SpanStore
 
 SUFFIX: Final = ".unstored"
 
@@ -62,15 +61,19 @@ def waiting(path: Path) -> Iterator[Path]:
         return
 
 
-def adopt(store: SpanStore, path: Path) -> None:
+def adopt(write: Callable[[list[SpanRecord]], None], path: Path) -> None:
     """Store the spans that wait beside `path`, and delete their files.
+
+    Args:
+        write: Writes records to the store.
+        path: The store's first file.
 
     Raises:
         StoreError: The store cannot be written to; the files stay.
     """
     for file in waiting(path):
         try:
-            store.write(_read(file))
+            write(_read(file))
             file.unlink(missing_ok=True)
         except StoreError:
             raise

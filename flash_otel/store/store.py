@@ -333,7 +333,7 @@ def open_for_reading(path: str | PathLike[str], *, adopts: bool = True) -> SpanS
             continue
         if adopts and any(overflow.waiting(Path(path))):
             with suppress(StoreError), SpanStore(store.path) as writable:
-                overflow.adopt(writable, Path(path))
+                overflow.adopt(writable.write, Path(path))
         return store
     if problem is not None:
         raise problem
@@ -360,7 +360,7 @@ def open_existing(
     try:
         prepare(store)
         with suppress(StoreError):
-            overflow.adopt(store, Path(path))
+            overflow.adopt(store.write, Path(path))
     except BaseException:
         store.close()
         raise

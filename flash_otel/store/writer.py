@@ -161,7 +161,7 @@ class StoreSink:
             from flash_otel.store import overflow
 
             # Not before the destinations are known to it: they get these spans, too.
-            overflow.adopt(self._store, self._path)
+            overflow.adopt(self._store.write, self._path)
         self._store.write(self.pending)
         self._until_prune -= len(self.pending)
         self.pending = []

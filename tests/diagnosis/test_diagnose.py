@@ -17,7 +17,6 @@ from support.any_records import ATTRIBUTES, EVENTS, INT64, LINKS, TEXT, ids
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Diagnosis, Limits, diagnose
-from flash_otel.diagnosis.evidence import Endpoints, Readback
 from flash_otel.diagnosis.faults import FAULTS
 from flash_otel.records import LINES_SCOPE, STATUSES, SpanRecord
 from flash_otel.report.diagnosis import render_diagnosis
@@ -237,13 +236,12 @@ def test_a_deployment_that_may_still_run_is_not_accused(running: bool | None, ve
         assert found.findings[0].candidates == (sc.MANIFEST_NEVER_WRITTEN,)
 
 
-def test_a_readback_that_holds_the_write_clears_it() -> None:
-    """What somebody else has read back counts like a worker's read."""
+def test_a_read_that_holds_the_write_clears_it() -> None:
+    """An answer to the upload without endpoints proves nothing once a read holds them all."""
     made = SCENES["the server answers the upload without endpoints, and nobody reads"].make()
-    back = Readback(build_id="build-1", endpoints=Endpoints(2, ("gpu", "web")))
-    assert judge(made, readbacks=[back]).verdict == sc.NONE
-    other = Readback(build_id="build-9", endpoints=Endpoints(2, ("gpu", "web")))
-    assert judge(made, readbacks=[other]).verdict == sc.MANIFEST_NOT_PERSISTED
+    assert judge([*made, *read(10, held=TWO)]).verdict == sc.NONE
+    other = read(10, held=TWO, build=9, code=None, env_id="env-stag", endpoint=None)
+    assert judge([*made, *other]).verdict == sc.MANIFEST_NOT_PERSISTED
 
 
 # --- what is said ---------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from flash_otel.cli.app import status_of as run
 from flash_otel.cli.diagnose import is_running
 from flash_otel.cli.sources import progress_bar
 from flash_otel.diagnosis import collect
-from flash_otel.diagnosis.evidence import Deployment, Process
+from flash_otel.diagnosis.evidence import Deployment, ProcessIdentity
 from flash_otel.diagnosis.faults import FAULTS
 from flash_otel.diagnosis.readers import NothingFoundError, SourceError
 from flash_otel.diagnosis.readers.store import StoreSource
@@ -245,7 +245,7 @@ def test_progress_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -
 
 
 def _deployed_by(pid: int | None, host: str = "store here") -> Deployment:
-    return Deployment(id="d", process=Process(host=host, pid=pid))
+    return Deployment(id="d", process=ProcessIdentity(host=host, pid=pid))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signal 0 asks nothing on Windows: it ends a process")

@@ -24,7 +24,18 @@ from diagnosis.scenes import SCENES, killed
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import collect
-from flash_otel.diagnosis.evidence import UNFINISHED, Endpoints, Failure, Origin
+from flash_otel.diagnosis.deployments import failed_step
+from flash_otel.diagnosis.evidence import (
+    HOLDS,
+    LACKS_ALL,
+    LACKS_SOME,
+    OTHER_URLS,
+    UNFINISHED,
+    UNKNOWN,
+    EndpointSet,
+    Failure,
+    Origin,
+)
 from flash_otel.diagnosis.failures import (
     NOT_FOUND,
     OTHER,
@@ -33,17 +44,8 @@ from flash_otel.diagnosis.failures import (
     UNAVAILABLE,
     kind_of,
 )
-from flash_otel.diagnosis.manifest_diff import (
-    HOLDS,
-    LACKS_ALL,
-    LACKS_SOME,
-    OTHER_URLS,
-    UNSAID,
-    lack,
-)
 from flash_otel.diagnosis.matching import id_in, looks_like_id
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, NO, Offset, offset
-from flash_otel.diagnosis.steps import culprit
 from flash_otel.records import LINES_SCOPE, SpanRecord
 
 
@@ -233,7 +235,7 @@ def test_the_innermost_failed_step_is_the_cause(
         cancelled = ("asyncio.exceptions.CancelledError", "")
         steps["web"] = unsound(deployment()["web"], *cancelled, outcome=sc.UNKNOWN)
     (found,) = collect(records(steps)).deployments
-    cause = culprit(found)
+    cause = failed_step(found)
     assert cause is not None
     assert cause.origin.span_id == deployment()[step].span_id
 
@@ -244,7 +246,7 @@ def test_a_timeout_of_the_whole_is_not_its_parts_fault() -> None:
     for name in ("gpu", "web"):
         steps[name] = unsound(steps[name], "asyncio.exceptions.CancelledError", "", sc.UNKNOWN)
     (found,) = collect(records(steps)).deployments
-    cause = culprit(found)
+    cause = failed_step(found)
     assert cause is not None
     assert cause.name == sc.PROVISION
 
@@ -325,25 +327,25 @@ def test_origins_say_where() -> None:
 @pytest.mark.parametrize(
     ("held", "found"),
     [
-        (Endpoints(2, ("gpu", "web"), digest="d"), HOLDS),
-        (Endpoints(2, ("gpu", "web"), digest="e"), OTHER_URLS),
-        (Endpoints(2, ("gpu", "cpu"), digest="e"), LACKS_SOME),
-        (Endpoints(1, ("gpu",)), LACKS_SOME),
-        (Endpoints(3, ("gpu", "web", "cpu")), HOLDS),
-        (Endpoints(2, ("gpu",)), HOLDS),
-        (Endpoints(0, ()), LACKS_ALL),
-        (Endpoints(), UNSAID),
+        (EndpointSet(2, ("gpu", "web"), digest="d"), HOLDS),
+        (EndpointSet(2, ("gpu", "web"), digest="e"), OTHER_URLS),
+        (EndpointSet(2, ("gpu", "cpu"), digest="e"), LACKS_SOME),
+        (EndpointSet(1, ("gpu",)), LACKS_SOME),
+        (EndpointSet(3, ("gpu", "web", "cpu")), HOLDS),
+        (EndpointSet(2, ("gpu",)), HOLDS),
+        (EndpointSet(0, ()), LACKS_ALL),
+        (EndpointSet(), UNKNOWN),
     ],
 )
-def test_answers_are_compared_with_the_write(held: Endpoints, found: str) -> None:
+def test_answers_are_compared_with_the_write(held: EndpointSet, found: str) -> None:
     """Count, names and digest tell what an answer lacks; a list that was cut accuses nobody."""
-    written = Endpoints(2, ("gpu", "web"), digest="d")
-    assert lack(written, held, held.count) == found
+    written = EndpointSet(2, ("gpu", "web"), digest="d")
+    assert written.compared_with(held, held.count) == found
 
 
 def test_nothing_is_lacking_of_nothing() -> None:
     """A deployment without endpoints is read as what it is."""
-    assert lack(Endpoints(0, ()), Endpoints(0, ()), 0) == HOLDS
+    assert EndpointSet(0, ()).compared_with(EndpointSet(0, ()), 0) == HOLDS
 
 
 def _offset(*reads: list[SpanRecord], skew: float = 5.0) -> Offset:

@@ -1,17 +1,41 @@
-"""The fault table: each code, how it is found, what proves it and what helps.
+"""The fault table: how each fault is found, what proves it, and its remedies.
 
-The order of the rows is that of a verdict: of several faults the first one names it.
+If several faults are found, the first in the order of the table is the verdict.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.faults import calls, environment, read_path, verdicts, workers, write_path
-from flash_otel.diagnosis.faults.table import Fault
+from flash_otel.diagnosis.faults import environment, read_path, verdicts, workers, write_path
 
-__all__ = ["FAULTS", "Fault"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flash_otel.diagnosis.case import Case
+    from flash_otel.diagnosis.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row of the fault table.
+
+    Attributes:
+        find: Yields its findings in a case.
+        proof: What proves it.
+        deployer: Remedy for the person who deploys.
+        maintainer: Remedy for the maintainers of Flash.
+        hides: Codes of its consequences, which are not reported beside it.
+    """
+
+    find: Callable[[Case], Iterator[Finding]]
+    proof: str
+    deployer: str
+    maintainer: str
+    hides: frozenset[str] = frozenset()
+
 
 FAULTS: Final[dict[str, Fault]] = {
     sc.UNAUTHORIZED: Fault(
@@ -176,14 +200,14 @@ FAULTS: Final[dict[str, Fault]] = {
         "Find remote calls through imports and attributes, or ask whenever a call is routed.",
     ),
     sc.FUNCTION_UNKNOWN: Fault(
-        calls.function_unknown,
+        workers.function_unknown,
         "The registry did not find the called function in the worker's own manifest.",
         "Check the function's name and that the build finds its module: it passes over a "
         "package's `__init__.py`. Then deploy again.",
         "Raise instead of running the function in place.",
     ),
     sc.CALL_TARGET_MISMATCH: Fault(
-        calls.call_target_mismatch,
+        workers.call_target_mismatch,
         "A call names another app or environment than the deployment whose code makes it; or it "
         "found nothing there, while a deployment elsewhere has an endpoint of that name.",
         "Set FLASH_APP and FLASH_ENV where the call is made: Flash takes the folder's name and "
@@ -192,7 +216,7 @@ FAULTS: Final[dict[str, Fault]] = {
         frozenset({sc.CALL_TARGET_UNKNOWN}),
     ),
     sc.CALL_TARGET_UNKNOWN: Fault(
-        calls.call_target_unknown,
+        workers.call_target_unknown,
         "A call was answered with HTTP 404.",
         "Deploy the endpoint to this app and environment, or correct the names.",
         "List in the error what the environment does have.",

@@ -1,4 +1,4 @@
-"""Faults of the read path: what workers asked the State Manager, and what it answered."""
+"""Faults of the read path: workers' requests to the State Manager, and its answers."""
 
 from __future__ import annotations
 
@@ -7,53 +7,60 @@ from typing import TYPE_CHECKING
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import failures
 from flash_otel.diagnosis.case import CACHE_S
-from flash_otel.diagnosis.faults.judged import findings, proofs
-from flash_otel.diagnosis.findings import MOST_EXHIBITS, Exhibit, Finding, count, exhibits
+from flash_otel.diagnosis.deployments import is_unauthorized
+from flash_otel.diagnosis.faults.proofs import proofs, proved
+from flash_otel.diagnosis.findings import (
+    MOST_EXHIBITS,
+    Exhibit,
+    Finding,
+    count,
+    exhibits,
+    what_failed,
+)
 from flash_otel.diagnosis.order import follows
-from flash_otel.diagnosis.steps import what_failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flash_otel.diagnosis.case import Case
-    from flash_otel.diagnosis.evidence import Call, Fact, RuntimeFetch
+    from flash_otel.diagnosis.evidence import RemoteCall, RuntimeFetch, SpanFact
 
 
 def unauthorized(case: Case) -> Iterator[Finding]:
-    """Find a step, a read or a call that failed for want of a valid API key."""
-    step = case.culprit
-    if step is not None and case.is_unauthorized(step):
+    """Find a step, a read or a call that failed because of the API key."""
+    step = case.failed_step
+    if step is not None and is_unauthorized(step):
         name = sc.STEPS.get(step.name, step.name)
         sentence = f"The API key was missing or rejected in {name}: {step.failure}."
         yield Finding(sc.UNAUTHORIZED, sentence, exhibits((step, what_failed(step))))
         return
-    failed: list[Fact] = [*_unanswered(case, failures.UNAUTHORIZED), *_refused_calls(case)]
+    failed: list[SpanFact] = [*_unanswered(case, failures.UNAUTHORIZED), *_refused_calls(case)]
     if failed:
         sentence = f"A worker's API key was missing or rejected: {failed[0].failure}."
-        yield Finding(sc.UNAUTHORIZED, sentence, _failed(failed))
+        yield Finding(sc.UNAUTHORIZED, sentence, _failure_exhibits(failed))
 
 
 def state_manager_unavailable(case: Case) -> Iterator[Finding]:
-    """Find a State Manager that did not answer an activation, or a worker to the last."""
-    step = case.culprit
-    steps = (sc.ACTIVATE, sc.DEPLOY)
-    cause = step.failure.kind if step is not None and step.failure else ""
-    if step is not None and step.name in steps and cause == failures.UNAVAILABLE:
+    """Find a State Manager that answered no attempt of an activation or of a worker."""
+    step = case.failed_step
+    kind = step.failure.kind if step is not None and step.failure else ""
+    is_request = step is not None and step.name in (sc.ACTIVATE, sc.DEPLOY)
+    if step is not None and is_request and kind == failures.UNAVAILABLE:
         sentence = f"Runpod's API did not answer {sc.STEPS[step.name]}: {step.failure}."
-        said = exhibits((step, what_failed(step)))
-        yield Finding(sc.STATE_MANAGER_UNAVAILABLE, sentence, said)
+        evidence = exhibits((step, what_failed(step)))
+        yield Finding(sc.STATE_MANAGER_UNAVAILABLE, sentence, evidence)
         return
-    failed: list[Fact] = [
+    failed: list[SpanFact] = [
         *_unanswered(case, failures.UNAVAILABLE),
         *_unanswered(case, failures.REJECTED),
     ]
     if failed:
         sentence = f"The State Manager did not answer a worker: {failed[0].failure}."
-        yield Finding(sc.STATE_MANAGER_UNAVAILABLE, sentence, _failed(failed))
+        yield Finding(sc.STATE_MANAGER_UNAVAILABLE, sentence, _failure_exhibits(failed))
 
 
 def stale_build(case: Case) -> Iterator[Finding]:
-    """Find an environment that stands on another build than the deployed one."""
+    """Find an environment whose active build is not the deployed one."""
     deployment = case.deployment
     deployed = f"Build {deployment.build_id} was deployed"
     activation = deployment.activation
@@ -61,9 +68,8 @@ def stale_build(case: Case) -> Iterator[Finding]:
         sent, active = activation.object_key, activation.active_object_key
         if sent and active and sent != active:
             sentence = f"{deployed}, but the activation put another artifact in place: {active}."
-            yield Finding(
-                sc.STALE_BUILD, sentence, exhibits((activation, f"uploaded {sent}, got {active}"))
-            )
+            evidence = exhibits((activation, f"uploaded {sent}, got {active}"))
+            yield Finding(sc.STALE_BUILD, sentence, evidence)
             return
     found = proofs(case, sc.STALE_BUILD)
     if found:
@@ -71,12 +77,12 @@ def stale_build(case: Case) -> Iterator[Finding]:
         stands = f"build {other} is active" if other else "no build is active"
         environment = found[0][0].environment_id
         sentence = f"{deployed}, but {stands} on environment {environment}."
-        said = exhibits((activation, f"activation of build {deployment.build_id} returned"))
-        yield from findings(case, sc.STALE_BUILD, sentence, *said)
+        more = exhibits((activation, f"activation of build {deployment.build_id} returned"))
+        yield from proved(case, sc.STALE_BUILD, sentence, *more)
 
 
 def read_before_write(case: Case) -> Iterator[Finding]:
-    """Find a read that fell between the activation and the manifest's write."""
+    """Find a read between the activation and the write of the manifest."""
     found = proofs(case, sc.READ_BEFORE_WRITE)
     if not found:
         return
@@ -86,15 +92,15 @@ def read_before_write(case: Case) -> Iterator[Finding]:
         "activation and before its manifest with the endpoints was written; a worker keeps such "
         f"an answer for {CACHE_S:.0f} s.{passed}"
     )
-    said = exhibits(
+    more = exhibits(
         (case.deployment.activation, "the build became active"),
         (case.deployment.upload, "the manifest with the endpoints was written only here"),
     )
-    yield from findings(case, sc.READ_BEFORE_WRITE, sentence, *said)
+    yield from proved(case, sc.READ_BEFORE_WRITE, sentence, *more)
 
 
 def read_incomplete(case: Case) -> Iterator[Finding]:
-    """Find an answer that lacked endpoints which the active write holds."""
+    """Find an answer without endpoints that the active write holds."""
     found = proofs(case, sc.READ_INCOMPLETE)
     if not found:
         return
@@ -103,33 +109,33 @@ def read_incomplete(case: Case) -> Iterator[Finding]:
         f"The write of build {case.deployment.build_id} is active, but a worker was answered "
         f"with {count(read.held or 0, 'endpoint')}."
     )
-    said = exhibits((case.deployment.upload, "the manifest was written"))
-    yield from findings(case, sc.READ_INCOMPLETE, sentence, *said)
+    more = exhibits((case.deployment.upload, "the manifest was written"))
+    yield from proved(case, sc.READ_INCOMPLETE, sentence, *more)
 
 
 def _unanswered(case: Case, kind: str) -> list[RuntimeFetch]:
-    """Return the reads that failed for a kind of reason and that no later one made up for."""
+    """Return the reads that failed in a way, without a later success of the same process."""
     failed = [
         read
         for read in case.reads
         if read.failure is not None and read.failure.kind == kind and read.manifest_state is None
     ]
     silent = [read for read in failed if read.environment_state in (None, sc.ENVIRONMENT_ACTIVE)]
-    # An attempt whose refresh was lost may have been made up for within it.
-    lost = [read for read in silent if read.bare and read.parent_id]
-    return [read for read in silent if read not in lost and not _recovered(case, read)]
+    # The refresh around an attempt may have retried it: if its span was lost, nothing is proved.
+    whole = [read for read in silent if not (read.bare and read.parent_id)]
+    return [read for read in whole if not _has_recovered(case, read)]
 
 
-def _recovered(case: Case, read: RuntimeFetch) -> bool:
-    own = case.known.reads_by(read.process.instance)
-    return any(one.returned and follows(one, read) for one in own)
+def _has_recovered(case: Case, read: RuntimeFetch) -> bool:
+    own = case.index.reads_by(read.process.instance)
+    return any(later.returned and follows(later, read) for later in own)
 
 
-def _refused_calls(case: Case) -> list[Call]:
+def _refused_calls(case: Case) -> list[RemoteCall]:
     return [
         call for call in case.calls if call.failure and call.failure.kind == failures.UNAUTHORIZED
     ]
 
 
-def _failed(found: list[Fact]) -> tuple[Exhibit, ...]:
-    return exhibits(*((one, str(one.failure)) for one in found[:MOST_EXHIBITS]))
+def _failure_exhibits(facts: list[SpanFact]) -> tuple[Exhibit, ...]:
+    return exhibits(*((fact, str(fact.failure)) for fact in facts[:MOST_EXHIBITS]))

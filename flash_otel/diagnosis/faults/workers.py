@@ -1,28 +1,29 @@
-"""Faults of workers: old code, old registries, and what they do when they miss an endpoint."""
+"""Faults of workers and of remote calls: old code, old registries, wrong targets."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.active_build import owner
+from flash_otel.diagnosis import failures
 from flash_otel.diagnosis.case import CACHE_S
-from flash_otel.diagnosis.deployments import order as age
-from flash_otel.diagnosis.findings import MOST_EXHIBITS, Finding, count, exhibits, several
+from flash_otel.diagnosis.deployments import recency_key
+from flash_otel.diagnosis.findings import MOST_EXHIBITS, Exhibit, Finding, count, exhibits, several
 from flash_otel.diagnosis.matching import endpoint_urls
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, follows
+from flash_otel.diagnosis.read_verdicts import owner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from flash_otel.diagnosis.case import Case
-    from flash_otel.diagnosis.evidence import Call, Deployment, Endpoint, RuntimeFetch
+    from flash_otel.diagnosis.evidence import Deployment, EndpointFact, RemoteCall, RuntimeFetch
 
 ROLLS_ON_CODE: Final = (1, 14)
 """From this version on, changed code alone makes `flash deploy` update an endpoint."""
 
 RECONCILES_UNTIL: Final = (1, 3)
-"""Load balancers of versions before this provision endpoints at boot, by design."""
+"""Load balancers of earlier versions provision endpoints at boot by design."""
 
 _SAME_SIZE: Final = 1024  # bytes: artifacts of equal code differ in their times and carriers
 
@@ -30,7 +31,7 @@ _SAME_SIZE: Final = 1024  # bytes: artifacts of equal code differ in their times
 def code_not_rolled(case: Case) -> Iterator[Finding]:
     """Find a worker that runs an older deployment's code after the roll-out must be over."""
     for read in case.reads:
-        older = _code_of(case, read)
+        older = _older_code(case, read)
         if older is None or not _should_be_rolled(case, read, older):
             continue
         name = f" of {read.process.resource_name!r}" if read.process.resource_name else ""
@@ -38,14 +39,15 @@ def code_not_rolled(case: Case) -> Iterator[Finding]:
             f"A worker{name} still runs the code of deployment {older.id} ({older.name}), "
             f"though {case.deployment.name} was deployed after it."
         )
-        said = exhibits((read, f"the worker runs the code of deployment {older.id}"))
-        yield Finding(sc.CODE_NOT_ROLLED, sentence, said, LIKELY)
+        evidence = exhibits((read, f"the worker runs the code of deployment {older.id}"))
+        yield Finding(sc.CODE_NOT_ROLLED, sentence, evidence, LIKELY)
         return
 
 
 def stale_cache(case: Case) -> Iterator[Finding]:
     """Find a call that was routed by a registry read before the deployment."""
-    for call in case.evidence.calls:  # of workers, too, that have not read since
+    # Workers that have not read since the deployment are not part of the case, but count here.
+    for call in case.evidence.calls:
         read = _registry_of(case, call)
         if read is None or not _misses(case, call):
             continue
@@ -53,22 +55,22 @@ def stale_cache(case: Case) -> Iterator[Finding]:
             f"A call of {call.resource_name!r} was routed by a registry that its worker had read "
             f"before {case.deployment.name} was written; it is kept for {CACHE_S:.0f} s."
         )
-        said = exhibits(
+        evidence = exhibits(
             (read, f"the worker's last read: build {read.build_id}"),
             (case.deployment.upload, "the manifest was written"),
             (call, f"called {call.endpoint_url or 'no URL'}"),
         )
-        yield Finding(sc.STALE_CACHE, sentence, said, LIKELY)
+        yield Finding(sc.STALE_CACHE, sentence, evidence, LIKELY)
         return
 
 
 def remote_calls_undetected(case: Case) -> Iterator[Finding]:
-    """Find a worker that calls others and never asked where they are: its build says local-only."""
-    asking = {read.process.instance for read in case.evidence.reads}
+    """Find a worker that makes remote calls and never read: its build is marked local-only."""
+    reading = {read.process.instance for read in case.evidence.reads}
     found = [
         call
         for call in case.calls
-        if _is_unrouted(call) and call.process.worker and call.process.instance not in asking
+        if _is_unrouted(call) and call.process.worker and call.process.instance not in reading
     ]
     if not found:
         return
@@ -78,68 +80,117 @@ def remote_calls_undetected(case: Case) -> Iterator[Finding]:
         "endpoint, but never asked the State Manager for it: its build did not find that it makes "
         "remote calls."
     )
-    said = exhibits(*((call, "called without a URL") for call in found[:MOST_EXHIBITS]))
-    yield Finding(sc.REMOTE_CALLS_UNDETECTED, sentence, said, LIKELY)
+    evidence = exhibits(*((call, "called without a URL") for call in found[:MOST_EXHIBITS]))
+    yield Finding(sc.REMOTE_CALLS_UNDETECTED, sentence, evidence, LIKELY)
 
 
 def worker_provisions(case: Case) -> Iterator[Finding]:
-    """Find endpoints that a worker deployed because it missed them."""
-    found = [one for one in case.evidence.worker_endpoints if _is_stray(case, one)]
+    """Find endpoints that a worker deployed because it did not know the deployed ones."""
+    found = [endpoint for endpoint in case.evidence.worker_endpoints if _is_stray(case, endpoint)]
     if not found:
         return
-    names = sorted({one.resource_name or "unnamed" for one in found})
+    names = sorted({endpoint.resource_name or "unnamed" for endpoint in found})
     sentence = (
         f"A worker that missed {count(len(names), 'endpoint')} deployed on its own: "
         f"{several(names)}. Such endpoints cost money."
     )
-    said = exhibits(*((one, f"{one.action}: {one.resource_name}") for one in found[:MOST_EXHIBITS]))
-    yield Finding(sc.WORKER_PROVISIONS, sentence, said)
+    shown = found[:MOST_EXHIBITS]
+    evidence = exhibits(
+        *((endpoint, f"{endpoint.action}: {endpoint.resource_name}") for endpoint in shown)
+    )
+    yield Finding(sc.WORKER_PROVISIONS, sentence, evidence)
 
 
-def _code_of(case: Case, read: RuntimeFetch) -> Deployment | None:
-    """Return the older deployment whose code a worker runs, if it runs one's."""
-    named = case.known.of_code(read.code_deployment_id)
-    return next((one for one in named if age(one) < age(case.deployment)), None)
+def function_unknown(case: Case) -> Iterator[Finding]:
+    """Find a call of a function that the worker's own manifest does not list."""
+    found = [call for call in case.calls if call.route == sc.ROUTE_MISSING]
+    if found:
+        names = sorted({call.function_name or "unnamed" for call in found})
+        sentence = (
+            f"The worker's manifest does not know {several(names)}: Flash ran it in place, "
+            "without its endpoint."
+        )
+        failed = any(not call.returned for call in found)
+        evidence = _call_exhibits(found, "not in the manifest")
+        yield Finding(sc.FUNCTION_UNKNOWN, sentence, evidence, CERTAIN if failed else LIKELY)
+
+
+def call_target_mismatch(case: Case) -> Iterator[Finding]:
+    """Find a call to another app or environment than the deployed one."""
+    found = [call for call in case.calls if _goes_elsewhere(case, call)]
+    if found:
+        call, deployment = found[0], case.deployment
+        sentence = (
+            f"A call of {call.resource_name!r} went to app {call.app_name!r}, environment "
+            f"{call.environment_name!r}; deployed was app {deployment.app_name!r}, environment "
+            f"{deployment.environment_name!r}."
+        )
+        evidence = _call_exhibits(found, f"called {call.app_name}/{call.environment_name}")
+        confidence = CERTAIN if _is_of_code(case, call) else LIKELY
+        yield Finding(sc.CALL_TARGET_MISMATCH, sentence, evidence, confidence)
+
+
+def call_target_unknown(case: Case) -> Iterator[Finding]:
+    """Find a call to an endpoint that Runpod does not know."""
+    found = [call for call in case.calls if _is_not_found(call)]
+    if found:
+        call = found[0]
+        where = (
+            f" in app {call.app_name!r}, environment {call.environment_name!r}"
+            if call.environment_name
+            else f" at {call.endpoint_url}"
+        )
+        sentence = f"Runpod knows no endpoint {call.resource_name!r}{where}."
+        yield Finding(sc.CALL_TARGET_UNKNOWN, sentence, _call_exhibits(found, "no such endpoint"))
+
+
+def _older_code(case: Case, read: RuntimeFetch) -> Deployment | None:
+    """Return the older deployment whose code a worker runs, or None."""
+    mine = recency_key(case.deployment)
+    named = case.index.of_code(read.code_deployment_id)
+    return next((known for known in named if recency_key(known) < mine), None)
 
 
 def _should_be_rolled(case: Case, read: RuntimeFetch, older: Deployment) -> bool:
-    """Tell whether the worker's code should be new: its endpoint was updated long ago.
+    """Return True if the worker's code should be new, as its endpoint was updated long ago.
 
-    An endpoint that was left as it was keeps its workers. From 1.14 on that means that its code
-    has not changed; before, a change of code alone updated nothing.
+    An unchanged endpoint keeps its workers. From 1.14 on that means that its code is unchanged;
+    before, a change of code alone updated nothing.
     """
     deployment = case.deployment
     if deployment.end_ns is None or not read.process.resource_name:
         return False
     rolled_ns = deployment.end_ns + int(case.limits.rollout_s * 1e9)
-    # An assumption about clocks is not enough here: a roll-out takes about as long as they err.
+    # An assumed skew is not enough here: a roll-out takes about as long as clocks may differ.
     if case.offset(read).after(read.start_ns, rolled_ns) != CERTAIN:
         return False
-    own = [one for one in deployment.endpoints if one.resource_name == read.process.resource_name]
-    updated = any(one.action == sc.ACTION_UPDATE for one in own)
-    return updated or (
-        bool(deployment.process.flash_version)
-        and deployment.process.flash_version < ROLLS_ON_CODE
-        and abs((deployment.artifact_size or 0) - (older.artifact_size or 0)) > _SAME_SIZE
-    )
+    name = read.process.resource_name
+    if any(
+        endpoint.resource_name == name and endpoint.action == sc.ACTION_UPDATE
+        for endpoint in deployment.endpoints
+    ):
+        return True
+    version = deployment.process.flash_version
+    growth = (deployment.artifact_size or 0) - (older.artifact_size or 0)
+    return bool(version) and version < ROLLS_ON_CODE and abs(growth) > _SAME_SIZE
 
 
-def _registry_of(case: Case, call: Call) -> RuntimeFetch | None:
-    """Return the read that a call lives on, if that was of an older build and is cached still."""
-    reads = case.known.reads_by(call.process.instance)
+def _registry_of(case: Case, call: RemoteCall) -> RuntimeFetch | None:
+    """Return the read that routes a call, if it is of an older build and still cached."""
+    reads = case.index.reads_by(call.process.instance)
     own = [read for read in reads if follows(call, read)]
     if not own or call.start_ns is None:
         return None
     last = own[-1]
     older = owner(case, last)
-    if older is None or age(older) > age(case.deployment):
+    if older is None or recency_key(older) > recency_key(case.deployment):
         return None
     cached = call.start_ns - (last.end_ns or 0) <= CACHE_S * 1e9
     return last if cached and last.environment_id == case.deployment.environment_id else None
 
 
-def _misses(case: Case, call: Call) -> bool:
-    """Tell whether a call after the write goes elsewhere than the write says."""
+def _misses(case: Case, call: RemoteCall) -> bool:
+    """Return True if a call after the write goes elsewhere than the written endpoint."""
     upload = case.deployment.upload
     if upload is None:
         return False
@@ -150,22 +201,50 @@ def _misses(case: Case, call: Call) -> bool:
     return bool(written) and call.endpoint_url not in endpoint_urls(case.deployment)
 
 
-def _is_unrouted(call: Call) -> bool:
+def _is_unrouted(call: RemoteCall) -> bool:
     return (
         call.route == sc.ROUTE_REMOTE
         and not call.endpoint_url
         and not call.returned
-        and (call.environment_name is None)
+        and call.environment_name is None
     )
 
 
-def _is_stray(case: Case, endpoint: Endpoint) -> bool:
+def _is_stray(case: Case, endpoint: EndpointFact) -> bool:
     version = endpoint.process.flash_version
     if version and version[:2] < RECONCILES_UNTIL:
         return False
     if endpoint.action not in (sc.ACTION_CREATE, sc.ACTION_UPDATE):
         return False
     instance = endpoint.process.instance
-    theirs = {one.process.instance for one in (*case.reads, *case.calls)}
-    anyone = (*case.evidence.reads, *case.evidence.calls)
-    return instance in theirs or instance not in {one.process.instance for one in anyone}
+    own = {fact.process.instance for fact in (*case.reads, *case.calls)}
+    everyone = (*case.evidence.reads, *case.evidence.calls)
+    return instance in own or instance not in {fact.process.instance for fact in everyone}
+
+
+def _goes_elsewhere(case: Case, call: RemoteCall) -> bool:
+    """Return True if a call names another target than its deployment.
+
+    A worker's own call is recognized by the code that it runs. Any other call may mean another
+    target on purpose: it is only suspicious if it found nothing there.
+    """
+    deployment = case.deployment
+    if not (case.is_recorded and call.environment_name and deployment.environment_name):
+        return False
+    app = deployment.app_name or call.app_name
+    if (call.app_name, call.environment_name) == (app, deployment.environment_name):
+        return False
+    return _is_of_code(case, call) or _is_not_found(call)
+
+
+def _is_of_code(case: Case, call: RemoteCall) -> bool:
+    return call.code_deployment_id in case.deployment.aliases
+
+
+def _is_not_found(call: RemoteCall) -> bool:
+    return call.failure is not None and call.failure.kind == failures.NOT_FOUND
+
+
+def _call_exhibits(calls: Sequence[RemoteCall], otherwise: str) -> tuple[Exhibit, ...]:
+    shown = calls[:MOST_EXHIBITS]
+    return exhibits(*((call, str(call.failure) if call.failure else otherwise) for call in shown))

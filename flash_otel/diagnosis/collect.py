@@ -1,0 +1,194 @@
+"""Collect the evidence of span records: each span once, put together by ids, in any order."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from flash_otel import semconv
+from flash_otel.diagnosis import facts
+from flash_otel.diagnosis.deployments import deployments_of
+from flash_otel.diagnosis.evidence import (
+    ActiveManifest,
+    EndpointFact,
+    EndpointSet,
+    Evidence,
+    ManifestFetch,
+    ManifestUpload,
+    Origin,
+    RemoteCall,
+    RuntimeFetch,
+    SpanFact,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from flash_otel.diagnosis.evidence import ProcessIdentity
+    from flash_otel.records import SpanRecord
+
+DEPLOY_SIDE: Final = frozenset(
+    {
+        semconv.DEPLOY,
+        semconv.BUILD,
+        semconv.ARTIFACT_UPLOAD,
+        semconv.ACTIVATE,
+        semconv.PROVISION,
+        semconv.PROVISION_ENDPOINT,
+        semconv.MANIFEST_UPLOAD,
+        semconv.GRAPHQL,
+    }
+)
+
+
+def collect(records: Iterable[SpanRecord]) -> Evidence:
+    """Collect the facts of records in any order, with any number of copies of each.
+
+    Args:
+        records: Spans of any sources. A finished record replaces an unfinished one of the same
+            span.
+    """
+    spans = sorted(unique(records).values(), key=_order)
+    processes = _processes(spans)
+    by_name: dict[str, list[tuple[SpanRecord, SpanFact]]] = defaultdict(list)
+    for record in spans:
+        fact = facts.fact_of(record, processes[facts.instance_of(record)])
+        by_name[record.name].append((record, fact))
+    deploy_side = [pair for name in sorted(DEPLOY_SIDE) for pair in by_name[name]]
+    deployments, by_workers = deployments_of(deploy_side)
+    return Evidence(
+        deployments=deployments,
+        reads=reads_of(
+            [fact for _, fact in by_name[semconv.RUNTIME_FETCH]],
+            [fact for _, fact in by_name[semconv.MANIFEST_FETCH]],
+        ),
+        calls=facts.of_kind(RemoteCall, [fact for _, fact in by_name[semconv.CALL]]),
+        worker_endpoints=facts.of_kind(EndpointFact, by_workers),
+        worker_uploads=facts.of_kind(ManifestUpload, by_workers),
+    )
+
+
+def unique(records: Iterable[SpanRecord]) -> dict[tuple[str, str], SpanRecord]:
+    """Return the fullest record of each of Flash's spans, by its key."""
+    known: dict[tuple[str, str], SpanRecord] = {}
+    for record in records:
+        if record.name not in semconv.SPANS:
+            continue
+        seen = known.get(record.key)
+        if seen is None or is_fuller(record, seen):
+            known[record.key] = record
+    return known
+
+
+def is_fuller(record: SpanRecord, other: SpanRecord) -> bool:
+    """Return True if a record of a span replaces another one: finished, later, with more data."""
+    mine, theirs = _fullness(record), _fullness(other)
+    # The choice between contradicting records must not depend on their order.
+    return mine > theirs or (mine == theirs and repr(record) > repr(other))
+
+
+def _fullness(record: SpanRecord) -> tuple[bool, int, int, str]:
+    end_ns = record.end_ns
+    return (end_ns is not None, end_ns or 0, len(record.attributes), record.origin)
+
+
+def _order(record: SpanRecord) -> tuple[int, Origin]:
+    return (record.start_ns, facts.origin(record))
+
+
+def _processes(spans: Iterable[SpanRecord]) -> Mapping[str, ProcessIdentity]:
+    """Describe each process by its fullest resource; any of its spans may show a worker."""
+    fullest: dict[str, SpanRecord] = {}
+    workers: set[str] = set()
+    for record in spans:
+        instance = facts.instance_of(record)
+        known = fullest.setdefault(instance, record)
+        if len(record.resource) > len(known.resource):
+            fullest[instance] = record
+        if facts.shows_worker(record):
+            workers.add(instance)
+    return {
+        instance: facts.process_of(record, instance, worker=instance in workers)
+        for instance, record in fullest.items()
+    }
+
+
+def reads_of(
+    refreshes: Iterable[SpanFact], attempts: Iterable[SpanFact]
+) -> tuple[RuntimeFetch, ...]:
+    """Return the reads, oldest first; an attempt without a refresh is a read of its own.
+
+    Args:
+        refreshes: Facts of `flash.runtime.fetch`.
+        attempts: Facts of `flash.manifest.fetch`, oldest first.
+    """
+    inside: dict[tuple[str, str], list[ManifestFetch]] = defaultdict(list)
+    for attempt in facts.of_kind(ManifestFetch, attempts):
+        inside[(attempt.origin.trace_id, attempt.parent_id or "")].append(attempt)
+    reads = []
+    for read in facts.of_kind(RuntimeFetch, refreshes):
+        key = (read.origin.trace_id, read.origin.span_id)
+        reads.append(_with_attempts(read, inside.pop(key, [])))
+    reads += [_bare(attempt) for rest in inside.values() for attempt in rest]
+    return tuple(sorted(_without_repeats(reads), key=_when))
+
+
+def _when(read: SpanFact) -> tuple[int, Origin]:
+    return (read.start_ns or 0, read.origin)
+
+
+def _with_attempts(read: RuntimeFetch, attempts: list[ManifestFetch]) -> RuntimeFetch:
+    """Complete a refresh by the result of its last attempt."""
+    if not attempts:
+        return read
+    last = attempts[-1]
+    # A null manifest ends each attempt with an error, so that the refresh itself has no result.
+    return replace(
+        read,
+        attempts=tuple(attempts),
+        asked_ns=last.start_ns or read.asked_ns,
+        environment_id=read.environment_id or last.environment_id,
+        environment_state=read.environment_state or last.environment_state,
+        build_id=read.build_id or last.build_id,
+        manifest_state=read.manifest_state or last.manifest_state,
+        endpoints=_fuller(read.endpoints, last.endpoints),
+        active=last.active if read.active == ActiveManifest() else read.active,
+    )
+
+
+def _fuller(endpoints: EndpointSet, last: EndpointSet) -> EndpointSet:
+    return last if endpoints.count is None else endpoints
+
+
+def _bare(fetch: ManifestFetch) -> RuntimeFetch:
+    return RuntimeFetch(
+        origin=fetch.origin,
+        process=fetch.process,
+        parent_id=fetch.parent_id,
+        start_ns=fetch.start_ns,
+        end_ns=fetch.end_ns,
+        outcome=fetch.outcome,
+        failure=fetch.failure,
+        fault=fetch.fault,
+        environment_id=fetch.environment_id,
+        environment_state=fetch.environment_state,
+        build_id=fetch.build_id,
+        manifest_state=fetch.manifest_state,
+        endpoints=fetch.endpoints,
+        active=fetch.active,
+        asked_ns=fetch.start_ns,
+        attempts=(fetch,),
+        bare=True,
+    )
+
+
+def _without_repeats(reads: Sequence[RuntimeFetch]) -> list[RuntimeFetch]:
+    """Leave out a read in lines if a span holds the same one in full."""
+    in_spans = {_gist(read) for read in reads if not read.by_lines}
+    return [read for read in reads if not (read.by_lines and _gist(read) in in_spans)]
+
+
+def _gist(read: RuntimeFetch) -> tuple[str | None, str | None, bool, int | None]:
+    is_missing = read.manifest_state == semconv.MANIFEST_NULL
+    return (read.environment_id, read.build_id, is_missing, read.held)
