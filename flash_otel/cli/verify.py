@@ -69,7 +69,7 @@ def verify(
 
 def _require_flash() -> None:
     """Raise CommandError with the exact command, if Flash is in another interpreter."""
-    from flash_otel.verify.flash import is_installed
+    from flash_otel.verify.client import is_installed
 
     if is_installed():
         return

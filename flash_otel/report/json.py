@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flash_otel.diagnosis.findings import Finding
     from flash_otel.diagnosis.judge import Diagnosis, Judged
     from flash_otel.diagnosis.tables import Match, Moment, PhaseCheck
-    from flash_otel.verify.snapshot import Reading
+    from flash_otel.verify.snapshot import Snapshot
     from flash_otel.verify.verdict import Verification
 
 DIAGNOSIS_VERSION: Final = 1
@@ -120,30 +120,30 @@ def verification_json(verification: Verification, status: int) -> dict[str, Any]
         verification: The verification.
         status: The exit status of the command.
     """
-    reading = verification.subject.reading
+    snapshot = verification.subject.snapshot
     return {
         "schema_version": VERIFICATION_VERSION,
         "verdict": verification.verdict,
         "status": status,
-        "app": {"id": reading.app.id, "name": reading.app.name},
-        "environment": _environment(reading),
-        "manifest": _manifest(reading),
+        "app": {"id": snapshot.app.id, "name": snapshot.app.name},
+        "environment": _environment(snapshot),
+        "manifest": _manifest(snapshot),
         "flash_version": verification.flash_version,
         "recorded": verification.was_recorded,
         "checks": [
-            {"name": check.name, "result": check.result, "says": check.says}
+            {"name": check.name, "result": check.result, "says": check.text}
             for check in verification.checks
         ],
         "findings": [_verify_finding(finding) for finding in verification.findings],
         "notes": list(verification.notes),
         "calls": [
             {
-                "endpoint": answer.name,
-                "by": answer.by,
-                "status": answer.status,
-                "problem": answer.problem,
+                "endpoint": call.name,
+                "by": call.by,
+                "status": call.status,
+                "problem": call.problem,
             }
-            for answer in reading.answers
+            for call in snapshot.calls
         ],
     }
 
@@ -173,8 +173,8 @@ def _verify_finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _environment(reading: Reading) -> dict[str, Any]:
-    environment = reading.environment
+def _environment(snapshot: Snapshot) -> dict[str, Any]:
+    environment = snapshot.environment
     listed = environment.endpoints
     return {
         "id": environment.id,
@@ -184,13 +184,13 @@ def _environment(reading: Reading) -> dict[str, Any]:
     }
 
 
-def _manifest(reading: Reading) -> dict[str, Any]:
-    carrier = reading.carrier
+def _manifest(snapshot: Snapshot) -> dict[str, Any]:
+    carrier = snapshot.carrier
     return {
-        "state": manifest.state(reading.manifest),
-        "keys": manifest.keys(reading.manifest),
-        "endpoint_count": len(reading.held),
-        "endpoints": {name: scrub(url) for name, url in reading.held.items()},
+        "state": manifest.state(snapshot.manifest),
+        "keys": manifest.keys(snapshot.manifest),
+        "endpoint_count": len(snapshot.endpoints),
+        "endpoints": {name: scrub(url) for name, url in snapshot.endpoints.items()},
         "deployment_id": carrier.deployment_id if carrier else None,
         "phase": carrier.phase if carrier else None,
     }

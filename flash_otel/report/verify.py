@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from flash_otel.verify.checks import Check
+    from flash_otel.verify.checks import Comparison
     from flash_otel.verify.verdict import Verification
 
 _MARKS: Final = {
@@ -57,10 +57,10 @@ def _headings(verification: Verification) -> Iterator[Line]:
 
 
 def _identity(verification: Verification) -> Iterator[Line]:
-    reading = verification.subject.reading
-    environment = reading.environment
+    snapshot = verification.subject.snapshot
+    environment = snapshot.environment
     rows = (
-        ("app", reading.app.name),
+        ("app", snapshot.app.name),
         ("environment", f"{environment.name} ({environment.id})"),
         ("active build", environment.active_build_id or "none"),
         ("flash", verification.flash_version or "unknown"),
@@ -69,9 +69,9 @@ def _identity(verification: Verification) -> Iterator[Line]:
         yield (Part(f"{name:<13}", "bold"), Part(words.clean(value)))
 
 
-def _check(check: Check) -> Line:
+def _check(check: Comparison) -> Line:
     mark, style = _MARKS[check.result]
-    return (Part("  "), Part(mark, style), Part(f"  {words.clean(check.says)}"))
+    return (Part("  "), Part(mark, style), Part(f"  {words.clean(check.text)}"))
 
 
 def _remedies(verification: Verification) -> Iterator[Line]:
@@ -92,7 +92,7 @@ def _notes(verification: Verification) -> Iterator[Line]:
 
 
 def _next_command(verification: Verification) -> Iterator[Line]:
-    environment = verification.subject.reading.environment
+    environment = verification.subject.snapshot.environment
     commands = [finding.command for finding in verification.findings if finding.command]
     if verification.was_recorded:
         commands.insert(0, f"flash-otel diagnose --env {environment.id}")

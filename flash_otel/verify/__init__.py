@@ -1,5 +1,5 @@
-"""What a worker would read now: asked through Flash's own client, compared, and judged.
+"""Read back what a worker would read now, through Flash's own client, and judge it.
 
-It needs no recording and writes nothing. Where a deployment was recorded, its spans and this
-reading are diagnosed together.
+It needs no recording and writes nothing. If the deployment was recorded, its spans and the
+snapshot are diagnosed together.
 """

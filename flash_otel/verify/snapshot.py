@@ -1,10 +1,16 @@
-"""What was read back, as plain data; and as the span that a worker's read would have been."""
+"""The state of one environment: what was read back, and the manifest in the working folder.
+
+A snapshot also has the form of the span that a worker's read would have recorded, so that it can be
+diagnosed together with a recorded deployment.
+"""
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -18,53 +24,58 @@ if TYPE_CHECKING:
     from flash_otel.tracing.carriers import Carrier
 
 ORIGIN: Final = "read back"
-"""Where a fact of this reading stands, as evidence names it."""
+"""How evidence names the snapshot."""
+
+LOCAL_PATH: Final = Path(".flash", "flash_manifest.json")
+"""Where `flash build` writes the manifest, and `flash deploy` the endpoints (1.0.0-1.21.0)."""
+
+MAX_LOCAL_BYTES: Final = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """An app, an environment or an endpoint."""
+class Ref:
+    """Id and name of an app, an environment or an endpoint."""
 
     id: str
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Build:
-    """A build of the app; `created` is the server's own time, as it writes it."""
+class FetchedBuild:
+    """A build of the app; `created` is the server's timestamp, unparsed."""
 
     id: str
     created: str
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
-    """What the State Manager says of the environment.
+class FetchedEnvironment:
+    """The State Manager's answer to the query for an environment.
 
     Attributes:
         id: Its id.
         name: Its name.
-        known: Whether the question by id was answered at all.
-        active_build_id: The build that is active in it.
-        endpoints: Its real endpoints; None if the answer does not list them.
+        is_known: Whether the query by id had an answer.
+        active_build_id: Its active build.
+        endpoints: Its actual endpoints; None if the answer does not list them.
     """
 
     id: str
     name: str
-    known: bool = True
+    is_known: bool = True
     active_build_id: str | None = None
-    endpoints: tuple[Named, ...] | None = None
+    endpoints: tuple[Ref, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one endpoint answered.
+class EndpointCall:
+    """A health request to an endpoint, and its outcome.
 
     Attributes:
         name: The endpoint.
-        by: health (asked by its id) or sentinel (by app, environment and name).
-        status: The HTTP status; None without an answer.
-        problem: Why there was none.
+        by: How it was addressed: `health` (by id) or `sentinel` (by app, environment and name).
+        status: The HTTP status; None without a response.
+        problem: Why there was no response.
     """
 
     name: str
@@ -74,32 +85,32 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Snapshot:
     """Everything that was read back.
 
     Attributes:
         app: The app.
-        environments: All of its environments.
+        environments: All its environments.
         builds: Its builds.
-        environment: The one that was asked about.
+        environment: The environment to verify.
         manifest: The manifest of its active build, or None.
-        record: The reading as a span.
-        elsewhere: Endpoint id -> name of the other environment that lists it.
-        answers: What `--call` was answered.
+        record: The snapshot as a span.
+        elsewhere: Names of the app's other environments by the ids of their endpoints.
+        calls: The health requests of `--call`.
     """
 
-    app: Named
-    environments: tuple[Named, ...]
-    builds: tuple[Build, ...]
-    environment: Environment
+    app: Ref
+    environments: tuple[Ref, ...]
+    builds: tuple[FetchedBuild, ...]
+    environment: FetchedEnvironment
     manifest: Mapping[str, Any] | None
     record: SpanRecord
     elsewhere: Mapping[str, str] = field(default_factory=dict)
-    answers: tuple[Answer, ...] = ()
+    calls: tuple[EndpointCall, ...] = ()
 
     @property
-    def held(self) -> dict[str, str]:
-        """The manifest's endpoint mapping: resource name -> URL."""
+    def endpoints(self) -> dict[str, str]:
+        """The manifest's endpoint mapping: resource name to URL."""
         return manifests.endpoints(self.manifest) or {}
 
     @property
@@ -109,8 +120,50 @@ class Reading:
 
     @property
     def carrier(self) -> Carrier | None:
-        """What the manifest says of the deployment that wrote it."""
+        """The carrier of the deployment that wrote the manifest."""
         return carriers.read(self.manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalManifest:
+    """The manifest in the working folder.
+
+    Attributes:
+        app: Name of the app that it was built for.
+        resources: Names of its resources.
+        endpoints: URLs by resource name, as written by the last deployment from this folder.
+        carrier: The carrier of the deployment that built it, if that was traced.
+        problem: Why it cannot be read; empty if it can.
+    """
+
+    app: str | None = None
+    resources: tuple[str, ...] = ()
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    carrier: Carrier | None = None
+    problem: str = ""
+
+
+def read_local(folder: Path) -> LocalManifest | None:
+    """Read the manifest of a project's folder; None if there is none."""
+    path = folder / LOCAL_PATH
+    try:
+        if not path.is_file():
+            return None
+        if path.stat().st_size > MAX_LOCAL_BYTES:
+            return LocalManifest(problem=f"it is larger than {MAX_LOCAL_BYTES} bytes")
+        manifest = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        return LocalManifest(problem=str(error) or type(error).__name__)
+    if not isinstance(manifest, Mapping):
+        return LocalManifest(problem="it is not a JSON object")
+    redaction.remember_manifest(manifest)
+    app = manifest.get("project_name")
+    return LocalManifest(
+        app=app if isinstance(app, str) else None,
+        resources=resource_names(manifest),
+        endpoints=manifests.endpoints(manifest) or {},
+        carrier=carriers.read(manifest),
+    )
 
 
 def resource_names(manifest: object) -> tuple[str, ...]:
@@ -119,10 +172,10 @@ def resource_names(manifest: object) -> tuple[str, ...]:
     return tuple(str(name) for name in found) if isinstance(found, Mapping) else ()
 
 
-def owner_of(url: str, endpoints: tuple[Named, ...]) -> Named | None:
-    """Find the endpoint that a URL leads to: `https://api/v2/ID`, or `https://ID.api`."""
+def owner_of(url: str, endpoints: tuple[Ref, ...]) -> Ref | None:
+    """Return the endpoint that a URL addresses: `https://api/v2/ID`, or `https://ID.api`."""
     labels = _labels(url)
-    return next((one for one in endpoints if one.id in labels), None)
+    return next((endpoint for endpoint in endpoints if endpoint.id in labels), None)
 
 
 def _labels(url: str) -> frozenset[str]:
@@ -137,25 +190,27 @@ def _labels(url: str) -> frozenset[str]:
 def record(
     environment_id: str, environment: object, manifest: object, start_ns: int, end_ns: int
 ) -> SpanRecord:
-    """Make the span of the reading.
+    """Return the snapshot as the span of a worker's read.
 
     Args:
-        environment_id: The environment that was asked for.
-        environment: What the State Manager answered of it.
+        environment_id: The queried environment.
+        environment: The State Manager's answer.
         manifest: The active build's manifest.
-        start_ns: When it was asked for, nanoseconds since the epoch.
-        end_ns: When the last answer had come, nanoseconds since the epoch.
+        start_ns: Time of the query, nanoseconds since the epoch.
+        end_ns: Time of the last answer, nanoseconds since the epoch.
     """
-    build_known = isinstance(environment, Mapping) and bool(environment.get("activeBuildId"))
+    has_build = isinstance(environment, Mapping) and bool(environment.get("activeBuildId"))
     carrier = carriers.read(manifest)
-    said: dict[str, Any] = {
+    values: dict[str, Any] = {
         semconv.ENVIRONMENT_ID: environment_id,
         **attributes.environment_answer(environment),
-        **(attributes.manifest_read(manifest) if build_known else {}),
+        **(attributes.manifest_read(manifest) if has_build else {}),
         **(links.active_attributes(carrier) if carrier else {}),
         semconv.OUTCOME: semconv.RETURNED,
     }
-    cleaned: dict[str, Any] = {name: redaction.scrub_value(value) for name, value in said.items()}
+    scrubbed: dict[str, Any] = {
+        name: redaction.scrub_value(value) for name, value in values.items()
+    }
     return SpanRecord(
         trace_id=secrets.token_hex(16),
         span_id=secrets.token_hex(8),
@@ -164,7 +219,7 @@ def record(
         kind="client",
         start_ns=start_ns,
         end_ns=end_ns,
-        attributes={name: value for name, value in cleaned.items() if value is not None},
+        attributes={name: value for name, value in scrubbed.items() if value is not None},
         resource=dict(resource.detected()),
         scope_name=semconv.SCOPE_NAME,
         origin=ORIGIN,

@@ -1,23 +1,35 @@
-"""`verify`: read back, compare, judge."""
+"""`verify`: fetch a snapshot, compare, and judge."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from flash_otel import semconv
 from flash_otel.pipeline import resource
 from flash_otel.redaction import remember_environment
-from flash_otel.verify import errors, flash, local
+from flash_otel.verify import client, errors
 from flash_otel.verify.checks import Subject
-from flash_otel.verify.client import Questions
-from flash_otel.verify.deadline import within
+from flash_otel.verify.snapshot import read_local
 from flash_otel.verify.verdict import judge, reads_manifests
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flash_otel.records import SpanRecord
     from flash_otel.store.store import SpanStore
-    from flash_otel.verify.snapshot import Reading
+    from flash_otel.verify.snapshot import Snapshot
     from flash_otel.verify.verdict import Verification
+
+RECENT_TRACES: Final = 20
+
+# The deploying side. Earlier reads of workers are no evidence of what they would read now.
+_WRITE_PATH: Final = semconv.SPANS.keys() - {
+    semconv.RUNTIME_FETCH,
+    semconv.MANIFEST_FETCH,
+    semconv.CALL,
+}
 
 
 def verify(
@@ -32,34 +44,43 @@ def verify(
 ) -> Verification:
     """Read back what a worker would read, and judge it.
 
-    Nothing is written, on Runpod or here; the API key goes nowhere but to Flash's own URLs.
+    Writes nothing, neither to Runpod nor to disk. The API key is only sent to Flash's own URLs.
 
     Args:
         app: Name of the app.
         environment: Name or id of the environment; None if the app has only one.
         expected_build: The build that should be active, or its first characters.
-        call: Whether to ask one endpoint for its health.
-        seconds: How long all questions together may take.
-        folder: The project's folder; by default the working folder.
+        call: Whether to request the health of one endpoint.
+        seconds: Deadline of all queries together.
+        folder: The project's folder; None for the working folder.
         store: The store that may hold the recorded deployment.
 
     Raises:
         VerifyError: Nothing could be compared.
     """
     remember_environment()
-    with flash.quiet():
-        client = flash.make_client()
+    with client.silenced():
+        fetcher = client.Fetcher(client.make_client(), app, environment)
         version = resource.flash_version() or ""
-        questions = Questions(client, app, environment)
         sentinel = reads_manifests(version) is False
-        reading = _asked(questions, seconds, call=call, sentinel=sentinel)
-    subject = Subject(reading, expected_build, local.read(folder or Path.cwd()))
-    recorded = local.recorded(store, reading.environment.id) if store is not None else ()
+        snapshot = _fetch(fetcher, seconds, call=call, sentinel=sentinel)
+    subject = Subject(snapshot, expected_build, read_local(folder or Path.cwd()))
+    recorded = _recorded(store, snapshot.environment.id) if store is not None else ()
     return judge(subject, recorded, version)
 
 
-def _asked(questions: Questions, seconds: float, *, call: bool, sentinel: bool) -> Reading:
+def _fetch(fetcher: client.Fetcher, seconds: float, *, call: bool, sentinel: bool) -> Snapshot:
     try:
-        return within(seconds, lambda: questions.everything(call=call, sentinel=sentinel))
+        return client.run_within(seconds, lambda: fetcher.fetch(call=call, sentinel=sentinel))
     except asyncio.TimeoutError:
-        raise errors.out_of_time(seconds, questions.step) from None
+        raise errors.out_of_time(seconds, fetcher.step) from None
+
+
+def _recorded(store: SpanStore, environment_id: str) -> Sequence[SpanRecord]:
+    """Return the write paths of the recorded deployments to an environment."""
+    return [
+        record
+        for summary in store.traces(RECENT_TRACES, environment=environment_id)
+        for record in store.trace(summary.trace_id)
+        if record.name in _WRITE_PATH
+    ]

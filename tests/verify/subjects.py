@@ -1,4 +1,4 @@
-"""Readings as literals: a sound one, and what differs from it."""
+"""Snapshots as literals: a sound snapshot, and variations of it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from typing import TYPE_CHECKING, Any
 from flash_otel import semconv as sc
 from flash_otel.manifest import digest
 from flash_otel.verify.checks import Subject, compare
-from flash_otel.verify.snapshot import Build, Environment, Named, Reading, record
+from flash_otel.verify.snapshot import (
+    FetchedBuild,
+    FetchedEnvironment,
+    Ref,
+    Snapshot,
+    record,
+)
 
 if TYPE_CHECKING:
-    from flash_otel.verify.local import LocalManifest
+    from flash_otel.verify.snapshot import LocalManifest
 
 BUILD = "build-2"
 URLS = {"api": "https://lb1.api.example", "gpu": "https://api.example/v2/qb2"}
-REAL = (Named("lb1", "api"), Named("qb2", "gpu-fb"))
+REAL = (Ref("lb1", "api"), Ref("qb2", "gpu-fb"))
 DEPLOYMENT = "00000000000000aa"
 
 
-def carried(phase: str, **said: Any) -> dict[str, Any]:
+def carried(phase: str, **values: Any) -> dict[str, Any]:
     """Return what a traced deployment puts into a manifest."""
     return {
         "v": 1,
@@ -26,7 +32,7 @@ def carried(phase: str, **said: Any) -> dict[str, Any]:
         "traceparent": f"00-{'1' * 32}-{DEPLOYMENT}-01",
         "deployment_id": DEPLOYMENT,
         "time_ms": 1,
-        **said,
+        **values,
     }
 
 
@@ -50,30 +56,30 @@ def subject(
     stored: dict[str, Any] | None = SOUND,
     *,
     build: str | None = BUILD,
-    real: tuple[Named, ...] | None = REAL,
+    real: tuple[Ref, ...] | None = REAL,
     known: bool = True,
     expected: str | None = None,
     local: LocalManifest | None = None,
     **more: Any,
 ) -> Subject:
-    """Return what `verify` compares."""
+    """Return the input of the comparisons."""
     answer = {"activeBuildId": build} if known else None
-    reading = Reading(
-        app=Named("app-1", "shop"),
-        environments=(Named("env-1", "production"), Named("env-2", "staging")),
-        builds=(Build("build-1", "2026-01-01"), Build(BUILD, "2026-01-02")),
-        environment=Environment("env-1", "production", known, build, real),
+    snapshot = Snapshot(
+        app=Ref("app-1", "shop"),
+        environments=(Ref("env-1", "production"), Ref("env-2", "staging")),
+        builds=(FetchedBuild("build-1", "2026-01-01"), FetchedBuild(BUILD, "2026-01-02")),
+        environment=FetchedEnvironment("env-1", "production", known, build, real),
         manifest=stored,
         record=record("env-1", answer, stored, 1_000, 2_000),
         **more,
     )
-    return Subject(reading, expected, local)
+    return Subject(snapshot, expected, local)
 
 
 def faults(compared: Subject) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Return name, code and candidates of every comparison that found something."""
+    """Return name, code and candidates of every failed comparison."""
     return [
-        (one.name, one.finding.code, one.finding.candidates)
-        for one in compare(compared)
-        if one.finding is not None
+        (comparison.name, comparison.finding.code, comparison.finding.candidates)
+        for comparison in compare(compared)
+        if comparison.finding is not None
     ]

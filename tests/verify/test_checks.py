@@ -16,8 +16,7 @@ from verify.subjects import (
 from flash_otel import semconv as sc
 from flash_otel.tracing import carriers
 from flash_otel.verify.checks import FAIL, UNKNOWN, Subject, compare
-from flash_otel.verify.local import LocalManifest
-from flash_otel.verify.snapshot import Answer, Named, owner_of
+from flash_otel.verify.snapshot import EndpointCall, LocalManifest, Ref, owner_of
 
 BUILT = carried("build")
 OF_BUILD = carriers.read(manifest(None, BUILT))
@@ -30,7 +29,7 @@ def test_sound_readings_accuse_nobody() -> None:
     for stored in (SOUND, manifest(URLS, WRITTEN)):
         for expected in (None, BUILD, BUILD[:5]):
             found = compare(subject(stored, expected=expected, local=local))
-            assert {one.result for one in found} == {"pass"}
+            assert {comparison.result for comparison in found} == {"pass"}
 
 
 @pytest.mark.parametrize(
@@ -74,10 +73,13 @@ def test_sound_readings_accuse_nobody() -> None:
             ("endpoints_exist", sc.ENVIRONMENT_TAKEOVER, ()),
         ),
         (
-            subject(answers=(Answer("gpu", "health", 404),)),
+            subject(calls=(EndpointCall("gpu", "health", 404),)),
             ("call_health", sc.CALL_TARGET_UNKNOWN, ()),
         ),
-        (subject(answers=(Answer("gpu", "health", 401),)), ("call_health", sc.UNAUTHORIZED, ())),
+        (
+            subject(calls=(EndpointCall("gpu", "health", 401),)),
+            ("call_health", sc.UNAUTHORIZED, ()),
+        ),
     ],
 )
 def test_what_each_comparison_finds(
@@ -90,7 +92,7 @@ def test_what_each_comparison_finds(
 def test_the_writers_digest_and_count() -> None:
     """A manifest that differs from what its own carrier says was written is found without help."""
     other = {**URLS, "gpu": "https://api.example/v2/qb3"}
-    real = (REAL[0], Named("qb3", "gpu"))
+    real = (REAL[0], Ref("qb3", "gpu"))
     swapped = subject(manifest(other, WRITTEN), real=real)
     assert faults(swapped) == [("endpoints_written", sc.ENDPOINTS_DIFFER, ())]
     fewer = subject({**manifest({"api": URLS["api"]}, WRITTEN), "resources": {}}, real=REAL[:1])
@@ -115,7 +117,7 @@ def test_the_local_manifest_of_the_same_deployment() -> None:
 )
 def test_a_local_manifest_of_another_deployment_accuses_nobody(local: LocalManifest) -> None:
     """Another environment's or a newer build's manifest in the folder is a remark, no fault."""
-    found = {one.name: one.result for one in compare(subject(local=local))}
+    found = {comparison.name: comparison.result for comparison in compare(subject(local=local))}
     assert found.pop("local_agrees") == UNKNOWN
     assert set(found.values()) == {"pass"}
 
@@ -123,33 +125,33 @@ def test_a_local_manifest_of_another_deployment_accuses_nobody(local: LocalManif
 def test_another_apps_local_manifest_is_left_out() -> None:
     """A folder of another app says nothing."""
     local = LocalManifest("other", ("api",), {"api": "https://other.example"})
-    assert "local_agrees" not in {one.name for one in compare(subject(local=local))}
+    assert "local_agrees" not in {comparison.name for comparison in compare(subject(local=local))}
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "call",
     [
-        Answer("gpu", "health", None, "timed out"),
-        Answer("gpu", "health", 500),
-        Answer("gpu", "sentinel", 404),
+        EndpointCall("gpu", "health", None, "timed out"),
+        EndpointCall("gpu", "health", 500),
+        EndpointCall("gpu", "sentinel", 404),
     ],
 )
-def test_an_answer_that_proves_nothing(answer: Answer) -> None:
+def test_an_answer_that_proves_nothing(call: EndpointCall) -> None:
     """No answer, an endpoint's own trouble and a sentinel without health name no fault."""
-    last = compare(subject(answers=(answer,)))[-1]
+    last = compare(subject(calls=(call,)))[-1]
     assert (last.result, last.finding) == (UNKNOWN, None)
 
 
 def test_a_resource_without_any_endpoint_is_a_remark() -> None:
     """A resource that has no endpoint anywhere (a client-mode image) is no fault."""
     found = compare(subject(manifest({"api": URLS["api"]}), real=REAL[:1]))
-    assert FAIL not in {one.result for one in found}
-    assert UNKNOWN in {one.result for one in found}
+    assert FAIL not in {comparison.result for comparison in found}
+    assert UNKNOWN in {comparison.result for comparison in found}
 
 
 def test_an_unlisted_environment_accuses_nobody() -> None:
     """Where the answer lists no endpoints at all, none is called missing."""
-    found = {one.name: one.result for one in compare(subject(real=None))}
+    found = {comparison.name: comparison.result for comparison in compare(subject(real=None))}
     assert found["endpoints_exist"] == UNKNOWN
 
 
@@ -157,7 +159,7 @@ def test_no_secret_of_a_url_is_said() -> None:
     """A URL of the manifest is shown without its query and its credentials."""
     url = "https://user:hunter22@api.example/v2/qb9?api_key=abcdefgh12345"
     found = compare(subject(manifest({**URLS, "gpu": url})))
-    said = " ".join(one.says for one in found)
+    said = " ".join(comparison.text for comparison in found)
     assert "qb9" in said
     assert "hunter22" not in said
     assert "abcdefgh12345" not in said
@@ -176,5 +178,5 @@ def test_no_secret_of_a_url_is_said() -> None:
 )
 def test_whose_url_it_is(url: str, owner: str | None) -> None:
     """A URL leads to the endpoint whose id is its host's first label or a part of its path."""
-    found = owner_of(url, (Named("1vv4", "api"), Named("qb2", "gpu")))
+    found = owner_of(url, (Ref("1vv4", "api"), Ref("qb2", "gpu")))
     assert (found.id if found else None) == owner

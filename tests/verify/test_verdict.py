@@ -11,7 +11,7 @@ from flash_otel.records import SpanRecord
 from flash_otel.report.json import verification_json
 from flash_otel.report.layout import Part
 from flash_otel.report.verify import render_verification, verification_lines
-from flash_otel.verify.snapshot import Build
+from flash_otel.verify.snapshot import FetchedBuild
 from flash_otel.verify.verdict import judge, reads_manifests, release
 
 
@@ -69,8 +69,8 @@ def test_a_later_deployment_from_elsewhere_is_no_stale_build() -> None:
 def test_an_older_active_build_of_unknown_making_is_doubted() -> None:
     """An active build that nobody here made, of unknown age, may be someone else's deployment."""
     asked = subject()
-    same_age = (Build("build-9", "2026-01-02"), Build(BUILD, "2026-01-02"))
-    asked = replace(asked, reading=replace(asked.reading, builds=same_age))
+    same_age = (FetchedBuild("build-9", "2026-01-02"), FetchedBuild(BUILD, "2026-01-02"))
+    asked = replace(asked, snapshot=replace(asked.snapshot, builds=same_age))
     found = judge(asked, recorded("build-9"))
     assert found.verdict == sc.INCONCLUSIVE
     assert found.findings[0].candidates == (sc.STALE_BUILD,)
@@ -128,8 +128,8 @@ def test_the_report_and_its_json_agree() -> None:
 def test_hostile_names_cannot_draw() -> None:
     """A name with control characters reaches the terminal spelled out."""
     asked = subject()
-    hostile = replace(asked.reading.environment, name="\x1b[2Jprod")
-    found = judge(replace(asked, reading=replace(asked.reading, environment=hostile)))
+    hostile = replace(asked.snapshot.environment, name="\x1b[2Jprod")
+    found = judge(replace(asked, snapshot=replace(asked.snapshot, environment=hostile)))
     console = Console(record=True, width=80, force_terminal=False)
     render_verification(found, console)
     assert "\x1b" not in console.export_text()

@@ -215,7 +215,7 @@ def test_the_deadline(deployed: Deployed) -> None:
     deployed.plane.faults = FaultPlan((Rule("getFlashAppByName", gate="never"),))
     found = deployed.verify("--timeout", "0.5")
     assert found.status == 3
-    assert "no answer within 0.5 s: the question for app 'gpu_app'" in found.stderr
+    assert "no answer within 0.5 s: the query for app 'gpu_app'" in found.stderr
 
 
 @BOTH

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flash_otel.verify import errors, local
+from flash_otel.verify import errors
 from flash_otel.verify.checks import Subject
-from flash_otel.verify.client import Questions
-from flash_otel.verify.deadline import within
+from flash_otel.verify.client import Fetcher, run_within
 from flash_otel.verify.errors import VerifyError
+from flash_otel.verify.snapshot import LOCAL_PATH, MAX_LOCAL_BYTES, read_local
 from flash_otel.verify.verdict import judge
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ class Answers:
 
 def asked(client: Answers, environment: str | None = None) -> Any:
     """Ask everything."""
-    questions = Questions(client, "shop", environment)
-    return within(10.0, lambda: questions.everything(call=False, sentinel=False))
+    fetcher = Fetcher(client, "shop", environment)
+    return run_within(10.0, lambda: fetcher.fetch(call=False, sentinel=False))
 
 
 @given(
@@ -118,7 +118,7 @@ def test_why_a_question_failed(error: Exception, code: str | None, word: str) ->
         asked(Answers(app, error))
     assert caught.value.code == code
     assert word in caught.value.next_step
-    assert "the question for environment 'production' failed" in caught.value.message
+    assert "the query for environment 'production' failed" in caught.value.message
 
 
 def test_an_environment_is_found_by_name_or_id() -> None:
@@ -151,7 +151,7 @@ def test_the_deadline_holds_against_a_blocked_lookup() -> None:
         await asyncio.get_running_loop().run_in_executor(None, blocked.wait)
 
     with pytest.raises(asyncio.TimeoutError):
-        within(0.05, look_up)
+        run_within(0.05, look_up)
     blocked.set()
 
 
@@ -165,23 +165,23 @@ def test_a_lookup_that_fails_is_told() -> None:
         await asyncio.get_running_loop().run_in_executor(None, fail)
 
     with pytest.raises(LookupError):
-        within(10.0, look_up)
+        run_within(10.0, look_up)
 
 
 def test_the_local_manifest(tmp_path: Path) -> None:
     """A missing file is nothing; a broken one says why; a good one is read."""
-    assert local.read(tmp_path) is None
-    path = tmp_path / local.PATH
+    assert read_local(tmp_path) is None
+    path = tmp_path / LOCAL_PATH
     path.parent.mkdir()
     for broken in ("{", "[]", "[" * 100_000):
         path.write_text(broken, encoding="utf-8")
-        found = local.read(tmp_path)
+        found = read_local(tmp_path)
         assert found is not None
         assert found.problem
-    path.write_text(" " * (local.MAX_BYTES + 1), encoding="utf-8")
-    assert "larger" in getattr(local.read(tmp_path), "problem", "")
+    path.write_text(" " * (MAX_LOCAL_BYTES + 1), encoding="utf-8")
+    assert "larger" in getattr(read_local(tmp_path), "problem", "")
     good = {"project_name": "shop", "resources": {"api": {}}, "resources_endpoints": {"api": "u"}}
     path.write_text(json.dumps(good), encoding="utf-8")
-    found = local.read(tmp_path)
+    found = read_local(tmp_path)
     assert found is not None
     assert (found.app, found.resources, found.endpoints) == ("shop", ("api",), {"api": "u"})
