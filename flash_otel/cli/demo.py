@@ -1,4 +1,4 @@
-"""`flash-otel demo`: the real flash against a stand-in control plane on this machine."""
+"""`flash-otel demo`: run the real flash against a stand-in control plane on this machine."""
 
 from typing import Annotated
 
@@ -8,30 +8,30 @@ import typer
 def demo(
     scenario: Annotated[
         str,
-        typer.Argument(metavar="SCENARIO", help="What to run; --list names all."),
+        typer.Argument(metavar="SCENARIO", help="The scenario to run; see --list."),
     ] = "healthy",
     list_all: Annotated[bool, typer.Option("--list", help="List the scenarios and exit.")] = False,
     version: Annotated[
         str | None,
-        typer.Option(metavar="VERSION", help="Version of runpod-flash.", show_default=False),
+        typer.Option(metavar="VERSION", help="The version of runpod-flash.", show_default=False),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the logs and the store.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     matrix: Annotated[
         bool,
-        typer.Option("--all", help="Inject every fault, diagnose each, and print the matrix."),
+        typer.Option("--all", help="Inject and diagnose every fault, and print the matrix."),
     ] = False,
     jaeger: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="Deployment and worker send to OTEL_EXPORTER_OTLP_*; show what this Jaeger got.",
+            help="Send to the endpoint of OTEL_EXPORTER_OTLP_*; show what this Jaeger received.",
         ),
     ] = None,
 ) -> int:
     """Run a real deployment and a worker against a stand-in control plane, and show the trace.
 
-    Everything happens on this machine, in environments of its own. The first run installs
+    Everything runs on this machine, in virtual environments of its own. The first run installs
     runpod-flash there, which takes a while.
     """
     from flash_otel.cli.errors import CLEAN, CommandError
@@ -45,7 +45,7 @@ def demo(
         print("\n".join(names))
         return CLEAN
     if scenario not in names:
-        raise CommandError(f"there is no scenario {scenario!r}.", f"Choose one: {', '.join(names)}")
+        raise CommandError(f"unknown scenario: {scenario!r}.", f"Choose one: {', '.join(names)}")
     version = version or DEFAULT_VERSION
     _require_endpoint(jaeger)
     return run_demo(scenario, version=version, keep=keep, json_output=as_json, jaeger=jaeger)
@@ -57,7 +57,7 @@ def _require_endpoint(jaeger: str | None) -> None:
 
     if jaeger and not names_an_endpoint():
         raise CommandError(
-            "--jaeger needs an OTLP endpoint to send to.",
+            "--jaeger needs an OTLP endpoint.",
             f"Name one: {ENDPOINT_VARIABLES[0]}=http://localhost:4318",
         )
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
-from flash_otel.cli.open_store import STORE_HELP
+from flash_otel.cli.open_store import StoreOption
 from flash_otel.cli.sources import (
-    SOURCES,
-    SOURCES_HELP,
     STORE,
+    FromOption,
     Selection,
     jaeger_option,
     late_progress_bar,
@@ -44,10 +43,7 @@ def diagnose(
         str | None,
         typer.Option(metavar="AGE", help="Only spans of the last 30m, 2h, 7d ..."),
     ] = None,
-    sources: Annotated[
-        list[str] | None,
-        typer.Option("--from", metavar=SOURCES, help=SOURCES_HELP),
-    ] = None,
+    sources: FromOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     explain: Annotated[
         str | None,
@@ -57,7 +53,7 @@ def diagnose(
         float,
         typer.Option(metavar="SECONDS", min=0, help="Maximum skew between two machines' clocks."),
     ] = ASSUMED_SKEW_S,
-    store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
+    store: StoreOption = None,
 ) -> int:
     """Name the fault of a deployment, with its evidence, or report that there is none.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
 
 from flash_otel import semconv
 from flash_otel.cli.errors import COULD_NOT_TELL, CommandError
@@ -17,7 +19,14 @@ if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
     from flash_otel.store.store import SpanStore
 
-STORE_HELP: Final = "The store's file; by default FLASH_OTEL_STORE or the user's state folder."
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="PATH",
+        help="The store's file; by default FLASH_OTEL_STORE or the user's state folder.",
+    ),
+]
 NOTHING_RECORDED: Final = "No traces are recorded yet."
 HOW_TO_RECORD: Final = "Record one: flash-otel run -- flash deploy   (or try: flash-otel demo)"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, CommandError
-from flash_otel.cli.open_store import NOTHING_RECORDED, STORE_HELP, updating
+from flash_otel.cli.open_store import NOTHING_RECORDED, StoreOption, updating
 from flash_otel.cli.sources import progress_bar
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def push(
         bool,
         typer.Option("--rejected", help="Send again from the first rejected span on."),
     ] = False,
-    store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
+    store: StoreOption = None,
 ) -> int:
     """Send the waiting spans to the OTLP endpoints that the environment names.
 

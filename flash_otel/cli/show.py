@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flash_otel.cli.errors import CommandError
-from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading_from
-from flash_otel.cli.sources import SOURCES, SOURCES_HELP, Selection
+from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, StoreOption, reading_from
+from flash_otel.cli.sources import FromOption, Selection
 
 if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
@@ -33,11 +33,8 @@ def show(
             metavar="FILE", help="Write one HTML file with the diagnosis, to attach to a ticket."
         ),
     ] = None,
-    sources: Annotated[
-        list[str] | None,
-        typer.Option("--from", metavar=SOURCES, help=SOURCES_HELP),
-    ] = None,
-    store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
+    sources: FromOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Show a trace as a tree of spans, by default the last one.
 

@@ -8,7 +8,9 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
 
 from flash_otel.cli.errors import BAD_USAGE, COULD_NOT_TELL, CommandError
 
@@ -22,11 +24,15 @@ if TYPE_CHECKING:
 
 STORE: Final = "store"
 JAEGER: Final = "jaeger"
-SOURCES: Final = "store|FILE|-|jaeger[=URL]"
-SOURCES_HELP: Final = (
-    "Logs and OTLP files, - for standard input, store for the local store, jaeger for "
-    "http://localhost:16686; can be repeated. By default, the store."
-)
+FromOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--from",
+        metavar="store|FILE|-|jaeger[=URL]",
+        help="Logs and OTLP files, - for standard input, store for the local store, jaeger for "
+        "http://localhost:16686; can be repeated. By default, the store.",
+    ),
+]
 _VERIFY: Final = "Ask the State Manager itself: flash-otel verify --app APP --env ENV"
 
 UNITS: Final[dict[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading
+from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, StoreOption, reading
 from flash_otel.report.words import clean, moment
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def status(
         bool,
         typer.Option("--json", help="Print a JSON list, one object for each destination."),
     ] = False,
-    store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
+    store: StoreOption = None,
 ) -> None:
     """Show how many spans wait for each destination, since when, and why.
 

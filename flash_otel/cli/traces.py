@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flash_otel import semconv
-from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, STORE_HELP, reading_from
-from flash_otel.cli.sources import SOURCES, SOURCES_HELP, Selection, since_ns
+from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, StoreOption, reading_from
+from flash_otel.cli.sources import FromOption, Selection, since_ns
 from flash_otel.report import words
 
 if TYPE_CHECKING:
@@ -32,11 +32,8 @@ def traces(
         bool,
         typer.Option("--json", help="Print a JSON list, one object for each trace."),
     ] = False,
-    sources: Annotated[
-        list[str] | None,
-        typer.Option("--from", metavar=SOURCES, help=SOURCES_HELP),
-    ] = None,
-    store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
+    sources: FromOption = None,
+    store: StoreOption = None,
 ) -> None:
     """List the recorded traces, newest first.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flash_otel.cli.errors import BAD_USAGE, CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
-from flash_otel.cli.open_store import STORE_HELP, reading, recorded_since
+from flash_otel.cli.open_store import StoreOption, reading, recorded_since
 from flash_otel.runtime.guard import swallowed
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def verify(
         float,
         typer.Option(metavar="SECONDS", help="Timeout of all requests together.", min=0.1),
     ] = TIMEOUT_S,
-    store: Annotated[str | None, typer.Option(metavar="PATH", help=STORE_HELP)] = None,
+    store: StoreOption = None,
 ) -> int:
     """Read back what a worker would read, and report what is wrong with it.
 
