@@ -77,7 +77,7 @@ def _application(chosen: str | None) -> typer.Typer:
         help="Trace a Runpod Flash deployment from `flash deploy` to the worker's read.",
         epilog="Exit status: 0 clean, 1 a fault was found, 2 bad usage, 3 could not tell.",
         add_completion=False,
-        rich_markup_mode=None,
+        rich_markup_mode=None,  # plain help: Rich takes longer to import than a command to run
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     application.callback(invoke_without_command=True)(_overview())

@@ -11,9 +11,7 @@ import typer
 from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from flash_otel.collector.service import BundleStatus, CollectorOptions
+    from flash_otel.collector.service import BundleStatus
     from flash_otel.store.store import TraceSummary
 
 _LOG_LINES: Final = 50
@@ -22,7 +20,7 @@ _HOW_TO_START: Final = "Start them: flash-otel collector up"
 
 
 class Action(str, Enum):
-    """The actions."""
+    """The values of the argument."""
 
     UP = "up"
     DOWN = "down"
@@ -31,7 +29,7 @@ class Action(str, Enum):
 
 
 class Engine(str, Enum):
-    """The engines."""
+    """The values of `--engine`."""
 
     DOCKER = "docker"
     PROGRAMS = "programs"
@@ -73,31 +71,25 @@ def collector(
     prints their last lines. Variables such as JAEGER_UI_PORT, OTELCOL_GRPC_PORT and
     OTELCOL_HTTP_PORT set the ports.
     """
+    from flash_otel.collector import service
     from flash_otel.collector.programs import CollectorError
     from flash_otel.collector.service import CollectorOptions
 
-    options = CollectorOptions(engine.value if engine else None, reachable, monitor)
     try:
-        return _ACTIONS[action](options, lines, as_json)
+        if action is Action.DOWN:
+            return _down()
+        if action is Action.LOGS:
+            return _print_logs(lines)
+        options = CollectorOptions(engine.value if engine else None, reachable, monitor)
+        status = service.up(options) if action is Action.UP else service.status()
     except CollectorError as error:
         raise CommandError(error.message, error.next_step, COULD_NOT_TELL) from error
     except OSError as error:
         raise CommandError(f"{action.value} failed: {error}.", status=COULD_NOT_TELL) from error
+    return _print(status, as_json=as_json)
 
 
-def _up(options: CollectorOptions, _lines: int, as_json: bool) -> int:
-    from flash_otel.collector import service
-
-    return _print(service.up(options), as_json=as_json)
-
-
-def _status(_options: CollectorOptions, _lines: int, as_json: bool) -> int:
-    from flash_otel.collector import service
-
-    return _print(service.status(), as_json=as_json)
-
-
-def _down(_options: CollectorOptions, _lines: int, _as_json: bool) -> int:
+def _down() -> int:
     from flash_otel.collector import files, service
 
     stopped = service.down()
@@ -110,7 +102,7 @@ def _down(_options: CollectorOptions, _lines: int, _as_json: bool) -> int:
     return CLEAN
 
 
-def _logs(_options: CollectorOptions, lines: int, _as_json: bool) -> int:
+def _print_logs(lines: int) -> int:
     from flash_otel.collector import service
 
     status = service.status()
@@ -124,14 +116,6 @@ def _logs(_options: CollectorOptions, lines: int, _as_json: bool) -> int:
         for line in _tail(Path(log), lines):
             print(f"{name} | {line}")
     return CLEAN
-
-
-_ACTIONS: Final[dict[Action, Callable[[Any, int, bool], int]]] = {
-    Action.UP: _up,
-    Action.DOWN: _down,
-    Action.STATUS: _status,
-    Action.LOGS: _logs,
-}
 
 
 def _tail(log: Path, lines: int) -> list[str]:

@@ -35,6 +35,7 @@ def doctor(
     from flash_otel.doctor.examining import examine
     from flash_otel.redaction import remember_environment
 
+    # The checks quote variables and errors, in which secrets are masked from here on.
     remember_environment()
     topics = list(examine(None if offline else timeout))
     worst = verdict(check for _, checks in topics for check in checks)

@@ -112,6 +112,7 @@ def recorded_since(started_ns: int, named: str | None) -> list[SpanRecord]:
     if path is False:
         return []
     pipeline.flush_store(_FLUSH_TIMEOUT_S)
+    # A run must not wait at its end for spans that others set aside.
     store = open_for_reading(path or default_path(), adopts=False)
     if store is None:
         return []

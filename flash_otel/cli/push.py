@@ -38,6 +38,7 @@ def push(
     """
     from flash_otel.redaction import remember_environment
 
+    # Endpoints and headers hold credentials; a transport's error text may quote them.
     remember_environment()
     with updating(store, _register) as opened:
         if opened is None:
@@ -47,6 +48,7 @@ def push(
         if everything or rejected:
             _rewind(opened, destinations, to_rejected=not everything)
         path = opened.path
+    # Closed before sending, because each source opens the store itself.
     if not destinations:
         print("No spans are waiting: no run has named an OTLP endpoint yet.")
         print(f"Name one: {_EXAMPLE}")

@@ -69,6 +69,7 @@ def run(
         raise CommandError(
             f"{needing} needs the recording, but the store is off.", "Name a file: --store PATH"
         )
+    # Before instrumenting: a command that is not flash must not start the pipeline.
     flash = prepare(command)
     started = time.time_ns()
     with guarded("cli.run.instrument"):
@@ -81,6 +82,7 @@ def run(
         fault = after_run(started, store) or fault
     if fail_on_fault and status == CLEAN:
         status = fault
+    # Raised past `status_of`, because a closed pipe must not replace flash's own status.
     raise SystemExit(status)
 
 

@@ -116,6 +116,7 @@ def _records(source: Source, earliest: int | None) -> Iterator[SpanRecord]:
     """Yield a source's records since `earliest`, and all those without a time."""
     with progress_bar(f"reading {source.name}") as progress:
         for record in source.records(progress):
+            # Spans that are rebuilt from lines without a clock start at 0.
             if earliest is None or not record.start_ns or record.start_ns >= earliest:
                 yield record
 

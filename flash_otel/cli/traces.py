@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flash_otel.report.layout import Line, Page
     from flash_otel.store.store import TraceSummary
 
-_LONGEST = 40  # cells of a column on a terminal
+_LONGEST = 40  # characters of a cell on a terminal
 
 
 def traces(

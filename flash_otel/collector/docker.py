@@ -34,6 +34,7 @@ def run(command: Sequence[str], files: Sequence[str], *arguments: str) -> None:
     """
     file_options = [part for file in files for part in ("-f", str(bundle() / file))]
     line = [*command, "-p", PROJECT, *file_options, *arguments]
+    # Uncaptured: pulling images takes minutes, and the user should see its progress.
     status = subprocess.run(line, cwd=bundle(), check=False).returncode
     if status:
         raise CollectorError(

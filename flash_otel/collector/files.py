@@ -94,6 +94,7 @@ def load_state(folder: Path) -> StartedPrograms | None:
 def save_state(folder: Path, state: StartedPrograms) -> None:
     """Replace the state file atomically."""
     fresh = folder / f"{_STATE}.{os.getpid()}"
+    # A killed process with the same id may have left it; O_EXCL below refuses a planted link.
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _STATE_MODE)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -127,6 +127,7 @@ def down() -> list[str]:
         if state is None:
             return []
         if state.engine == DOCKER:
+            # With the profile in any case: without it, Compose leaves Prometheus running.
             docker.run(_require_compose(), state.files, "--profile", "monitor", "down")
             stopped = [program.title for program in PROGRAMS]
         else:
@@ -210,6 +211,7 @@ def _up_docker(folder: Path, command: tuple[str, ...], options: CollectorOptions
     compose_files = [files.COMPOSE, *([files.REACHABLE_COMPOSE] if options.reachable else [])]
     profile = ("--profile", "monitor") if options.monitor else ()
     docker.run(command, compose_files, *profile, "up", "--detach")
+    # Only published ports can be reached from here, and so are all that status may check.
     ports = {
         program.name: {
             name: port for name, port in program.chosen_ports().items() if name in program.published

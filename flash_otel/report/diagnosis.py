@@ -75,6 +75,7 @@ def _findings(findings: Sequence[Finding], page: Page) -> Iterator[Line]:
 
 def _rest(diagnosis: Diagnosis) -> Iterator[Line]:
     """Count the judged deployments that are not shown, by their verdicts."""
+    # Beyond a limit of its own, the diagnosis keeps only the verdicts (`left_out`).
     rest = Counter(judged.verdict for judged in diagnosis.judged[MOST_JUDGED:])
     rest.update(dict(diagnosis.left_out))
     if rest:

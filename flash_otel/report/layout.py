@@ -132,6 +132,7 @@ def print_lines(lines: Iterable[Line], console: Console) -> None:
         # Text objects, because Rich would interpret markup in strings.
         text = Text.assemble(*parts)
         text.rstrip()
+        # Lines are laid out already; Rich would break them again at spaces.
         console.print(text, soft_wrap=True)
 
 
