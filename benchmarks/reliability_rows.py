@@ -122,7 +122,7 @@ def standing(store: Path) -> tuple[set[tuple[str, ...]], int]:
         return waits, 0
     with SpanStore(file) as opened:
         keys = [record.key for record in opened.spans()]
-        for one in cursors.standings(opened.connection):
+        for one in cursors.delivery_statuses(opened.connection):
             due = cursors.due(opened.connection, one.name, one.waiting)
             waits |= {record.key for _, record in due}
     return waits, len(keys) - len(set(keys))

@@ -71,7 +71,7 @@ def _begin(job: dict[str, Any]) -> NoReturn:
 
 def _log_ended(file: Path) -> None:
     """Write down the key of each span that is given to the store or to the queue in memory."""
-    from flash_otel.export.from_memory import MemoryForwarding
+    from flash_otel.export.memory import MemoryDelivery
     from flash_otel.store.processor import StoreSpanProcessor
 
     log = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
@@ -87,7 +87,7 @@ def _log_ended(file: Path) -> None:
         kind.on_end = on_end
 
     watch(StoreSpanProcessor)
-    watch(MemoryForwarding)
+    watch(MemoryDelivery)
 
 
 def main() -> None:
@@ -96,11 +96,11 @@ def main() -> None:
     import runpod_flash.runtime.service_registry
 
     import flash_otel
-    from flash_otel.export import from_memory
+    from flash_otel.export import memory
     from flash_otel.pipeline import provider
     from flash_otel.store import processor
 
-    del runpod_flash, flash_otel, provider, processor, from_memory
+    del runpod_flash, flash_otel, provider, processor, memory
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Final
 from load.copies import Copies, Shape, shapes
 
 from flash_otel.export.forwarder import transport_to
-from flash_otel.export.outcome import Verdict
+from flash_otel.export.sending import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from flash_otel.export.destination import Destination
-    from flash_otel.export.outcome import Transport
+    from flash_otel.export.sending import Transport
 
 FAULTY_EVERY: Final = 20
 """Every twentieth deployment has a fault, each recorded fault in turn."""
@@ -238,7 +238,7 @@ class _Senders:
             self.report.workers += batch.workers
             self.report.bytes += len(batch.body)
         while True:
-            answer = transport.carry(batch.body)
+            answer = transport.send_encoded(batch.body)
             with self._lock:
                 self.report.reason = answer.reason or self.report.reason
                 if answer.verdict is not Verdict.WAIT:

@@ -11,8 +11,9 @@ from flash_otel.cli.open_store import NOTHING_RECORDED, StoreOption, updating
 from flash_otel.cli.sources import progress_bar
 
 if TYPE_CHECKING:
-    from flash_otel.export.batches import Tally
+    from flash_otel.export.delivery import StoreSpanSource
     from flash_otel.export.destination import Destination
+    from flash_otel.export.sending import Tally, Transport
     from flash_otel.store.store import SpanStore
 
 _EXAMPLE: Final = "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 flash-otel push"
@@ -59,14 +60,14 @@ def push(
 def _destinations(store: "SpanStore") -> "list[Destination]":
     from flash_otel.export import configured
     from flash_otel.export.destination import known
-    from flash_otel.store.cursors import standings
+    from flash_otel.store.cursors import delivery_statuses
     from flash_otel.store.errors import translated
 
     named = configured.forwarded()
     if named:
         return named
     with translated(store.path):
-        return [known(standing.name) for standing in standings(store.connection)]
+        return [known(status.name) for status in delivery_statuses(store.connection)]
 
 
 def _register(store: "SpanStore") -> None:
@@ -90,29 +91,37 @@ def _rewind(store: "SpanStore", destinations: "list[Destination]", *, to_rejecte
 def _push(destination: "Destination", path: Path) -> int:
     from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-    from flash_otel.export.batches import send_all
+    from flash_otel.export.delivery import StoreSpanSource
     from flash_otel.export.forwarder import transport_to
-    from flash_otel.export.source import StoreSource
     from flash_otel.store.errors import StoreError
 
-    source, transport = StoreSource(path, destination.name), transport_to(destination)
+    source, transport = StoreSpanSource(path, destination.name), transport_to(destination)
     try:
-        total = source.backlog().spans
-        with suppress_instrumentation(), progress_bar(destination.host, total) as advance:
-
-            def show(tally: "Tally") -> None:
-                if advance is not None:
-                    advance(tally.delivered + tally.rejected, total)
-
-            tally = send_all(source, transport, show)
-        waiting = source.backlog().spans
+        with source.session() as is_alone, suppress_instrumentation():
+            tally = _send(destination.host, source, transport) if is_alone else None
+            waiting = source.backlog().spans
     except StoreError as error:
         raise CommandError(str(error), status=COULD_NOT_TELL) from error
     finally:
         transport.close()
-    for line in _lines(tally, waiting):
+    lines = ["another process is sending"] if tally is None else _lines(tally, waiting)
+    for line in lines:
         print(f"{destination.host}: {line}")
-    return COULD_NOT_TELL if waiting or tally.rejected else CLEAN
+    return COULD_NOT_TELL if waiting or (tally is not None and tally.rejected) else CLEAN
+
+
+def _send(host: str, source: "StoreSpanSource", transport: "Transport") -> "Tally":
+    """Send everything that waits, within a session; show the progress on a terminal."""
+    from flash_otel.export.sending import send_all
+
+    total = source.backlog().spans
+    with progress_bar(host, total) as advance:
+
+        def show(tally: "Tally") -> None:
+            if advance is not None:
+                advance(tally.delivered + tally.rejected, total)
+
+        return send_all(source, transport, show)
 
 
 def _lines(tally: "Tally", waiting: int) -> Iterator[str]:
@@ -120,9 +129,7 @@ def _lines(tally: "Tally", waiting: int) -> Iterator[str]:
         yield f"{tally.delivered} spans sent"
     if tally.rejected:
         yield f"{tally.rejected} spans rejected ({tally.rejection}). See: flash-otel status"
-    if tally.is_elsewhere:
-        yield "another process is sending"
-    elif tally.trouble is not None:
+    if tally.trouble is not None:
         yield f"{waiting} spans waiting ({tally.trouble.reason})"
     elif not tally.delivered and not tally.rejected:
         yield "no spans are waiting. Send everything that is recorded: flash-otel push --all"

@@ -12,7 +12,7 @@ from flash_otel.report.words import clean, moment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flash_otel.store.cursors import Standing
+    from flash_otel.store.cursors import DeliveryStatus
     from flash_otel.store.store import SpanStore
 
 
@@ -28,7 +28,7 @@ def status(
     Times in JSON are nanoseconds since the epoch.
     """
     with reading(store) as opened:
-        found = [] if opened is None else _standings(opened)
+        found = [] if opened is None else _statuses(opened)
         path = None if opened is None else opened.path
     if as_json:
         _print_json(found)
@@ -42,52 +42,52 @@ def status(
         print("Name an endpoint: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318")
 
 
-def _standings(store: SpanStore) -> list[Standing]:
+def _statuses(store: SpanStore) -> list[DeliveryStatus]:
     """Return the known destinations, and new ones that the environment names."""
     from flash_otel.export import configured
-    from flash_otel.store.cursors import Standing, standings
+    from flash_otel.store.cursors import DeliveryStatus, delivery_statuses
     from flash_otel.store.errors import translated
 
     with translated(store.path):
-        known = standings(store.connection)
-    names = {standing.name for standing in known}
+        known = delivery_statuses(store.connection)
+    names = {delivery.name for delivery in known}
     configured_names = [destination.name for destination in configured.forwarded()]
-    return [*known, *(Standing(name) for name in configured_names if name not in names)]
+    return [*known, *(DeliveryStatus(name) for name in configured_names if name not in names)]
 
 
-def _print_json(found: list[Standing]) -> None:
+def _print_json(found: list[DeliveryStatus]) -> None:
     import json
 
-    print(json.dumps([_object(standing) for standing in found], indent=2))
+    print(json.dumps([_object(delivery) for delivery in found], indent=2))
 
 
-def _object(standing: Standing) -> dict[str, Any]:
+def _object(delivery: DeliveryStatus) -> dict[str, Any]:
     from dataclasses import asdict
 
-    protocol, _, url = standing.name.partition(" ")
-    return {"protocol": protocol, "url": url, **asdict(standing)}
+    protocol, _, url = delivery.name.partition(" ")
+    return {"protocol": protocol, "url": url, **asdict(delivery)}
 
 
-def _lines(found: list[Standing]) -> Iterator[str]:
-    for standing in found:
-        yield clean(standing.name)
-        yield from (f"  {clean(line)}" for line in _details(standing))
+def _lines(found: list[DeliveryStatus]) -> Iterator[str]:
+    for delivery in found:
+        yield clean(delivery.name)
+        yield from (f"  {clean(line)}" for line in _details(delivery))
 
 
-def _details(standing: Standing) -> Iterator[str]:
-    yield _waiting(standing)
-    if standing.waiting and standing.failing_since_ns is not None:
-        yield f"failing since {moment(standing.failing_since_ns)}: {standing.reason}"
-    if standing.rejected:
-        yield f"{standing.rejected} spans rejected ({standing.rejected_reason})"
+def _details(delivery: DeliveryStatus) -> Iterator[str]:
+    yield _waiting(delivery)
+    if delivery.waiting and delivery.failing_since_ns is not None:
+        yield f"failing since {moment(delivery.failing_since_ns)}: {delivery.reason}"
+    if delivery.rejected:
+        yield f"{delivery.rejected} spans rejected ({delivery.rejected_reason})"
         yield "send them again: flash-otel push --rejected"
-    accepted = standing.acknowledged_ns
+    accepted = delivery.acknowledged_ns
     yield "nothing accepted yet" if accepted is None else f"last accepted {moment(accepted)}"
 
 
-def _waiting(standing: Standing) -> str:
-    since_ns = standing.waiting_since_ns
+def _waiting(delivery: DeliveryStatus) -> str:
+    since_ns = delivery.waiting_since_ns
     if since_ns is None:
         return "no spans waiting"
-    spans = "1 span" if standing.waiting == 1 else f"{standing.waiting} spans"
+    spans = "1 span" if delivery.waiting == 1 else f"{delivery.waiting} spans"
     return f"{spans} waiting since {moment(since_ns)}; send now: flash-otel push"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flash_otel.export.destination import Destination
-    from flash_otel.export.outcome import Answer, Transport
+    from flash_otel.export.sending import ExportResult, Transport
 
 SKEW_S: Final = 30.0
 
@@ -59,8 +59,8 @@ def _probed(destination: Destination) -> Iterator[Check]:
     yield from _clock(destination, transport)
 
 
-def _judged(destination: Destination, answer: Answer) -> Check:
-    from flash_otel.export.outcome import Verdict
+def _judged(destination: Destination, answer: ExportResult) -> Check:
+    from flash_otel.export.sending import Verdict
 
     whom = f"{destination.host} ({destination.protocol})"
     if answer.verdict is Verdict.DELIVERED:

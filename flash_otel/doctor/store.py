@@ -89,9 +89,9 @@ def _content(path: Path) -> Iterator[Check]:
 
 
 def _waiting(database: sqlite3.Connection) -> Iterator[Check]:
-    from flash_otel.store.cursors import standings
+    from flash_otel.store.cursors import delivery_statuses
 
-    for one in standings(database):
+    for one in delivery_statuses(database):
         if one.waiting:
             why = f" ({one.reason})" if one.reason else ""
             said = f"{one.waiting} spans wait for {one.name}{why}"

@@ -1,14 +1,15 @@
-"""OTLP over gRPC, on a plain channel: retrying and waiting are the forwarder's."""
+"""OTLP over gRPC, on a channel without retries: those are the job of the forwarder."""
 
 from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel._version import __version__
-from flash_otel.export.outcome import LONGEST_WAIT_S, Answer, Verdict, taken
+from flash_otel.export.sending import LONGEST_WAIT_S, ExportResult, Verdict, parse_response
 from flash_otel.otlp.encode import encode_protobuf
 
 if TYPE_CHECKING:
@@ -22,21 +23,22 @@ _VERBOSITY: Final = "GRPC_VERBOSITY"
 _OPTIONS: Final = (
     ("grpc.primary_user_agent", f"flash-otel/{__version__}"),
     ("grpc.enable_retries", 0),
-    # The subchannels of a process share their back-off: a new attempt must be one.
+    # By default all channels of a process share their back-off, and a new attempt would fail
+    # without connecting (grpc/doc/connection-backoff.md).
     ("grpc.use_local_subchannel_pool", 1),
 )
 
-# The codes that may be repeated (opentelemetry.io/docs/specs/otlp, "Failures"); the first of
-# these says that a server is out of something, and only with RetryInfo that it will have it again.
+# The codes after which a batch may be sent again (opentelemetry.io/docs/specs/otlp, "Failures").
+# An exhausted server can recover only if it sends RetryInfo.
 _EXHAUSTED: Final = "RESOURCE_EXHAUSTED"
 _RETRYABLE: Final = frozenset(
     {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
 )
-_WORDS: Final = {
+_REASONS: Final = {
     "DEADLINE_EXCEEDED": "no answer in time",
     "UNAVAILABLE": "the server is not reachable",
 }
-# What gRPC says of a server that is not there; the first that is found is told.
+# Parts of gRPC's details for a server that cannot be reached; the first match counts.
 _DETAILS: Final = (
     ("refused", "connection refused"),
     ("DNS", "the host's name cannot be resolved"),
@@ -44,17 +46,17 @@ _DETAILS: Final = (
     ("CERTIFICATE_VERIFY_FAILED", "TLS: the certificate is not trusted"),
     ("SSL", "TLS handshake failed"),
     ("handshak", "TLS handshake failed"),
-    # In TLS 1.3 a server judges the client's certificate after the client is done (RFC 8446, 2).
+    # In TLS 1.3 the client's handshake ends before its certificate is checked (RFC 8446, 2).
     ("TSI_", "TLS: the server broke it off; it may want a client's certificate"),
 )
 _TOO_LARGE: Final = "larger than max"
 
 
 class GrpcTransport:
-    """Calls one destination; the channel lasts until a call has to wait.
+    """Calls one destination; the channel is kept until a batch has to wait.
 
     Args:
-        destination: Where to.
+        destination: The receiver.
     """
 
     def __init__(self, destination: Destination) -> None:
@@ -66,69 +68,69 @@ class GrpcTransport:
             self._grpc = grpc
 
     def close(self) -> None:
-        """Let the channel go."""
+        """Close the channel; the next batch opens another."""
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.close()
 
-    def send(self, records: Iterable[SpanRecord]) -> Answer:
-        """Send a batch and wait for the answer."""
-        return self._sent(lambda: encode_protobuf(records))
+    def send(self, records: Iterable[SpanRecord]) -> ExportResult:
+        """Send a batch and wait for the response."""
+        return self._send(lambda: encode_protobuf(records))
 
-    def carry(self, body: bytes) -> Answer:
-        """Send a batch that is encoded already, and wait for the answer."""
-        return self._sent(lambda: body)
+    def send_encoded(self, body: bytes) -> ExportResult:
+        """Send a batch that is already encoded, and wait for the response."""
+        return self._send(lambda: body)
 
-    def _sent(self, encoded: Callable[[], bytes]) -> Answer:
+    def _send(self, encode: Callable[[], bytes]) -> ExportResult:
         try:
-            answer = self._call(encoded())
+            result = self._call(encode())
         except Exception as error:
-            answer = self._judged(error) if hasattr(error, "code") else _local_trouble(error)
-        if answer.verdict is Verdict.WAIT:
+            result = self._failed(error) if hasattr(error, "code") else _local_failure(error)
+        if result.verdict is Verdict.WAIT:
             self.close()
-        return answer
+        return result
 
-    def _call(self, body: bytes) -> Answer:
+    def _call(self, body: bytes) -> ExportResult:
         if self._channel is None:
             with _quiet():
-                self._channel = self._made()
+                self._channel = self._new_channel()
         export = self._channel.unary_unary(_METHOD)
         response = export(
             body,
             timeout=self._destination.timeout_s,
             metadata=tuple(self._destination.headers.items()),
         )
-        answer = taken(response)
-        return Answer(answer.verdict, self._destination.plain(answer.reason), answer.rejected)
+        result = parse_response(response)
+        return replace(result, reason=self._destination.plain(result.reason))
 
-    def _made(self) -> Any:
+    def _new_channel(self) -> Any:
         grpc = self._grpc
-        wanted = self._destination
+        destination = self._destination
         compression = {"gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}.get(
-            wanted.compression
+            destination.compression
         )
         options = {"options": _OPTIONS, "compression": compression}
-        if not wanted.is_secure:
-            return grpc.insecure_channel(wanted.target, **options)
-        files = (wanted.certificate, wanted.client_key, wanted.client_certificate)
+        if not destination.is_secure:
+            return grpc.insecure_channel(destination.target, **options)
+        files = (destination.certificate, destination.client_key, destination.client_certificate)
         credentials = grpc.ssl_channel_credentials(*map(_content, files))
-        return grpc.secure_channel(wanted.target, credentials, **options)
+        return grpc.secure_channel(destination.target, credentials, **options)
 
-    def _judged(self, error: Any) -> Answer:
+    def _failed(self, error: Any) -> ExportResult:
         code, details = error.code().name, error.details() or ""
         wait_s = _retry_delay(error)
         reason = self._destination.plain(_reason(code, details))
         if code == _EXHAUSTED and _TOO_LARGE in details:
-            return Answer(Verdict.TOO_LARGE, reason)
+            return ExportResult(Verdict.TOO_LARGE, reason)
         may_repeat = code in _RETRYABLE or (code == _EXHAUSTED and wait_s is not None)
-        return Answer(Verdict.WAIT if may_repeat else Verdict.REJECTED, reason, wait_s=wait_s)
+        return ExportResult(Verdict.WAIT if may_repeat else Verdict.REJECTED, reason, wait_s=wait_s)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep gRPC's core from writing to standard error, unless the user asked it to.
+    """Keep gRPC's core from writing to standard error, unless the user has set GRPC_VERBOSITY.
 
-    It reads the variable when it starts, which is with the first channel of the process.
+    The core reads the variable when it starts, which is with the first channel of the process.
     """
     if _VERBOSITY in os.environ:
         yield
@@ -144,22 +146,22 @@ def _content(file: str) -> bytes | None:
     return Path(file).read_bytes() if file else None
 
 
-def _local_trouble(error: Exception) -> Answer:
-    # Its text may quote metadata, and so a credential.
-    missing = isinstance(error, FileNotFoundError)
-    reason = "a certificate or key file is missing" if missing else type(error).__name__
-    return Answer(Verdict.WAIT, reason)
+def _local_failure(error: Exception) -> ExportResult:
+    # Without the error's text, which may quote metadata, and so a credential.
+    is_missing = isinstance(error, FileNotFoundError)
+    reason = "a certificate or key file is missing" if is_missing else type(error).__name__
+    return ExportResult(Verdict.WAIT, reason)
 
 
 def _reason(code: str, details: str) -> str:
-    if code not in _WORDS:
+    if code not in _REASONS:
         return f"gRPC {code}: {details}" if details else f"gRPC {code}"
     found = (text for part, text in _DETAILS if part in details)
-    return next(found, _WORDS[code])
+    return next(found, _REASONS[code])
 
 
 def _retry_delay(error: Any) -> float | None:
-    """Return the seconds that RetryInfo in the status's details asks for."""
+    """Return the seconds in RetryInfo, which the details of a status may hold, or None."""
     trailing = error.trailing_metadata() or ()
     packed = next((value for key, value in trailing if key == "grpc-status-details-bin"), None)
     if packed is None:

@@ -1,7 +1,7 @@
-"""OTLP over HTTP, with the standard library's own client.
+"""OTLP over HTTP, with the client of the standard library.
 
-No other HTTP library: the host may have instrumented it, and each of them costs an import. One
-deadline covers a whole request, also where a server answers byte by byte.
+Any other HTTP library takes time to import, and the host may have instrumented it. One deadline
+covers a whole request, even if a server sends its response byte by byte.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import threading
 import time
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING, Final
@@ -22,7 +23,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from flash_otel._version import __version__
 from flash_otel.export.destination import HTTP_JSON
-from flash_otel.export.outcome import LONGEST_WAIT_S, Answer, Verdict, taken
+from flash_otel.export.sending import LONGEST_WAIT_S, ExportResult, Verdict, parse_response
 from flash_otel.otlp.encode import encode_json, encode_protobuf
 
 if TYPE_CHECKING:
@@ -48,13 +49,13 @@ _USER_AGENT: Final = f"flash-otel/{__version__}"
 
 
 class HttpTransport:
-    """Posts batches to one destination, over one connection as long as the server keeps it.
+    """Posts batches to one destination, over one connection while the server keeps it open.
 
     Args:
-        destination: Where to.
+        destination: The receiver.
 
     Attributes:
-        date: What the server's clock said with its last answer (HTTP's Date), as far as it did.
+        date: The Date header of the last response; empty if it had none.
     """
 
     def __init__(self, destination: Destination) -> None:
@@ -64,33 +65,33 @@ class HttpTransport:
         self.date = ""
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection; the next batch opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
-    def send(self, records: Iterable[SpanRecord]) -> Answer:
-        """Send a batch and wait for the answer."""
-        return self._sent(self._body(records))
+    def send(self, records: Iterable[SpanRecord]) -> ExportResult:
+        """Send a batch and wait for the response."""
+        return self._post_again_if_closed(self._body(records))
 
-    def carry(self, body: bytes) -> Answer:
-        """Send a batch that is encoded as protobuf already, and wait for the answer."""
-        return self._sent(self._compressed(body))
+    def send_encoded(self, body: bytes) -> ExportResult:
+        """Send a batch that is already encoded as protobuf, and wait for the response."""
+        return self._post_again_if_closed(self._compressed(body))
 
-    def _sent(self, body: bytes) -> Answer:
-        reused = self._connection is not None
+    def _post_again_if_closed(self, body: bytes) -> ExportResult:
+        is_reused = self._connection is not None
         try:
             try:
                 return self._post(body)
             except (ConnectionError, HTTPException):
                 self.close()
-                if not reused:
+                if not is_reused:
                     raise
-                # The server has closed a connection that waited for the next batch.
+                # The server had closed the idle connection (RFC 9112, 9.5).
                 return self._post(body)
         except Exception as error:
             self.close()
-            return Answer(Verdict.WAIT, self._destination.plain(_words(error)))
+            return ExportResult(Verdict.WAIT, self._destination.plain(_reason(error)))
 
     def _body(self, records: Iterable[SpanRecord]) -> bytes:
         if self._destination.protocol == HTTP_JSON:
@@ -101,7 +102,7 @@ class HttpTransport:
     def _compressed(self, body: bytes) -> bytes:
         return _COMPRESSORS.get(self._destination.compression, bytes)(body)
 
-    def _post(self, body: bytes) -> Answer:
+    def _post(self, body: bytes) -> ExportResult:
         connection, path = self._connected()
         with _Deadline(connection.sock, self._destination.timeout_s) as deadline:
             try:
@@ -115,7 +116,7 @@ class HttpTransport:
             deadline.check()
         if response.will_close or not is_read:
             self.close()
-        return self._judged(response, content)
+        return self._result(response, content)
 
     def _headers(self) -> dict[str, str]:
         is_json = self._destination.protocol == HTTP_JSON
@@ -127,29 +128,30 @@ class HttpTransport:
             **({"content-encoding": compression} if compression else {}),
         }
 
-    def _judged(self, response: HTTPResponse, content: bytes) -> Answer:
+    def _result(self, response: HTTPResponse, content: bytes) -> ExportResult:
         self.date = response.getheader("date") or ""
         if response.status in _OK:
-            answer = taken(content, is_json=self._destination.protocol == HTTP_JSON)
-            return Answer(answer.verdict, self._destination.plain(answer.reason), answer.rejected)
+            result = parse_response(content, is_json=self._destination.protocol == HTTP_JSON)
+            return replace(result, reason=self._destination.plain(result.reason))
         verdict = _VERDICTS.get(response.status, Verdict.REJECTED)
         reason = self._destination.plain(f"HTTP {response.status} {response.reason}")
-        return Answer(verdict, reason, wait_s=_retry_after(response.getheader("retry-after")))
+        return ExportResult(verdict, reason, wait_s=_retry_after(response.getheader("retry-after")))
 
     def _connected(self) -> tuple[HTTPConnection, str]:
-        """Return an open connection, and what to ask for on it."""
+        """Return an open connection, and the request target."""
         proxy = _proxy(self._url)
         path = self._url.path or "/"
         if self._url.query:
             path = f"{path}?{self._url.query}"
         if proxy is not None and self._url.scheme == "http":
+            # A proxy gets the absolute form (RFC 9112, 3.2.2), without the user information.
             path = f"http://{self._url.netloc.rpartition('@')[2]}{path}"
         if self._connection is None:
-            self._connection = self._made(proxy)
+            self._connection = self._new_connection(proxy)
             self._connection.connect()
         return self._connection, path
 
-    def _made(self, proxy: SplitResult | None) -> HTTPConnection:
+    def _new_connection(self, proxy: SplitResult | None) -> HTTPConnection:
         timeout = self._destination.timeout_s
         peer = proxy or self._url
         host = peer.hostname or "localhost"
@@ -164,11 +166,11 @@ class HttpTransport:
 
 
 class _Deadline:
-    """Cuts a connection off when time is over; a socket's timeout begins anew with each byte."""
+    """Cuts a connection off when time is over: a socket's own timeout restarts with each byte."""
 
     def __init__(self, connected: socket.socket | None, seconds: float) -> None:
         self._socket = connected
-        self._over = False
+        self._is_over = False
         self._timer = threading.Timer(seconds, self._cut)
         self._timer.daemon = True
         self._timer.name = "flash_otel-deadline"
@@ -182,14 +184,14 @@ class _Deadline:
 
     def check(self) -> None:
         """Raise TimeoutError if the connection was cut off."""
-        if self._over:
+        if self._is_over:
             raise TimeoutError
 
     def _cut(self) -> None:
-        self._over = True
+        self._is_over = True
         if self._socket is not None:
             with suppress(OSError):
-                # Not SSLSocket's own: it would take the encryption away from under a reader.
+                # SSLSocket.shutdown would drop the encryption while another thread is reading.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
@@ -208,7 +210,7 @@ def _proxy(url: SplitResult) -> SplitResult | None:
 
 
 def _retry_after(text: str | None) -> float | None:
-    """Read a Retry-After header: seconds, or a date."""
+    """Return the seconds in a Retry-After header, which may be a date (RFC 9110, 10.2.3)."""
     if text is None:
         return None
     try:
@@ -221,8 +223,9 @@ def _retry_after(text: str | None) -> float | None:
     return min(max(seconds, 0.0), LONGEST_WAIT_S) if seconds == seconds else None  # noqa: PLR0124 - NaN
 
 
-# What went wrong, in words that do not change from one Python to the next.
-_WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+# The texts of exceptions differ between versions of Python and may quote a header, and so a
+# credential.
+_REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (TimeoutError, "no answer in time"),
     (socket.gaierror, "the host's name cannot be resolved"),
     (ConnectionRefusedError, "connection refused"),
@@ -235,6 +238,5 @@ _WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
 )
 
 
-def _words(error: Exception) -> str:
-    # An unknown error's text may quote a header, and so a credential.
-    return next((text for kind, text in _WORDS if isinstance(error, kind)), type(error).__name__)
+def _reason(error: Exception) -> str:
+    return next((text for kind, text in _REASONS if isinstance(error, kind)), type(error).__name__)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.trace import Tracer, TracerProvider
 
-    from flash_otel.export.setup import Forwarding
+    from flash_otel.export.memory import MemoryDelivery
     from flash_otel.pipeline.processors import DetachableProcessor
     from flash_otel.pipeline.provider import OwnProvider
     from flash_otel.runtime.options import Options
@@ -120,19 +120,19 @@ class Pipeline(forks.ForkAware):
 
     def request_flush(self) -> list[threading.Event]:
         """Start storing, and sending what only memory holds."""
-        events = [event for source in self._forwarding() for event in source.hand_over()]
+        events = [event for delivery in self._in_memory() for event in delivery.request_flush()]
         if self.options.has_store:
             from flash_otel.store.processor import StoreSpanProcessor
 
             for processor in self._processors or ():
                 if isinstance(processor, StoreSpanProcessor):
-                    events += processor.hand_over()
+                    events += processor.request_flush()
         return events
 
     def log_unsent(self) -> None:
         """Write what only memory holds to the worker's log."""
-        for source in self._forwarding():
-            source.back_up()
+        for delivery in self._in_memory():
+            delivery.back_up()
 
     def close(self, seconds: float) -> None:
         """Store and send what is left, within the time, and detach from all providers."""
@@ -148,8 +148,8 @@ class Pipeline(forks.ForkAware):
     def _owned(self) -> list[OwnProvider]:
         return [*self._inherited, *([] if self._own is None else [self._own])]
 
-    def _forwarding(self) -> list[Forwarding]:
-        return [own.forwarding for own in self._owned() if own.forwarding is not None]
+    def _in_memory(self) -> list[MemoryDelivery]:
+        return [own.in_memory for own in self._owned() if own.in_memory is not None]
 
     def after_fork_in_child(self) -> None:
         """Make a new provider for the next root: a resource names its process.

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, SpanKind, TraceState
     from opentelemetry.util.types import Attributes
 
-    from flash_otel.export.setup import Forwarding
+    from flash_otel.export.delivery import StoreDelivery
+    from flash_otel.export.memory import MemoryDelivery
 
 
 class AlwaysRecord(sampling.Sampler):
@@ -66,36 +67,37 @@ class OwnProvider:
     Attributes:
         provider: The SDK's provider.
         batches: The processors of exporters other than OTLP's.
-        forwarding: Sends to OTLP destinations; None if none is configured.
+        delivery: Sends to OTLP destinations; None if none is configured.
     """
 
     provider: TracerProvider
     batches: list[BatchSpanProcessor] = field(default_factory=list)
-    forwarding: Forwarding | None = None
+    delivery: StoreDelivery | MemoryDelivery | None = None
 
     @property
     def exports(self) -> bool:
         """Whether a sudden end of the process would lose unsent spans."""
-        return bool(self.batches) or self.forwarding is not None
+        return bool(self.batches) or self.delivery is not None
+
+    @property
+    def in_memory(self) -> MemoryDelivery | None:
+        """The delivery, if only memory holds the unsent spans."""
+        return self.delivery if isinstance(self.delivery, SpanProcessor) else None
 
     def flush(self, deadline: float) -> bool:
         """Wait until everything is sent, or the deadline passes."""
         is_sent = every(run_bounded(batch.force_flush, deadline) for batch in self.batches)
-        if self.forwarding is None:
+        if self.delivery is None:
             return is_sent
-        from flash_otel.export import setup
+        from flash_otel.export import forwarder
 
-        return setup.flush(self.forwarding, deadline) and is_sent
+        return forwarder.flush(self.delivery.forwarders, deadline) and is_sent
 
     def close(self, deadline: float) -> None:
         """Send once more, stop all threads, and warn about what remains unsent."""
         for batch in self.batches:
             run_bounded(batch.shutdown, deadline)
-        if self.forwarding is None:
-            return
-        from flash_otel.export import setup
-
-        line = setup.finish(self.forwarding, deadline)
+        line = "" if self.delivery is None else self.delivery.finish(deadline)
         if line:
             warn_once(f"flash_otel: {line}")
 
@@ -115,18 +117,18 @@ def make(processors: Sequence[SpanProcessor], ids: IdGenerator | None) -> OwnPro
     )
     own = OwnProvider(provider, [BatchSpanProcessor(exporter) for exporter in configured.create()])
     with guarded("the set-up of forwarding"):
-        own.forwarding = _forwarding(processors)
-    for processor in (*processors, *own.batches, own.forwarding):
-        # Forwarding from the store follows the store's writer and is no processor.
+        own.delivery = _delivery(processors)
+    for processor in (*processors, *own.batches, own.delivery):
+        # Delivery from the store follows the store's writer and is no processor.
         if isinstance(processor, SpanProcessor):
             provider.add_span_processor(processor)
     return own
 
 
-def _forwarding(processors: Sequence[SpanProcessor]) -> Forwarding | None:
+def _delivery(processors: Sequence[SpanProcessor]) -> StoreDelivery | MemoryDelivery | None:
     destinations = configured.forwarded()
     if not destinations:
         return None
-    from flash_otel.export import setup
+    from flash_otel.export.delivery import delivery_to
 
-    return setup.begin(destinations, processors)
+    return delivery_to(destinations, processors)

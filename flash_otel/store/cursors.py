@@ -1,8 +1,8 @@
-"""How far each destination is, kept in the store beside the spans.
+"""Per-destination delivery cursors, stored beside the spans.
 
-Spans go out in the order in which they ended, which is that of their ids; a cursor holds the last
-id that a destination has answered for. Not forwarded are spans that were not sampled, and those of
-a provider that is not ours: its own exporters send them.
+Spans are sent in the order in which they ended, which is the order of their ids; a cursor is the
+last id that a destination has answered for. Spans that were not sampled are not forwarded, nor are
+those of another provider than flash_otel's own: its exporters send them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MOST_COUNTED: Final = 100_000
 
-# Written by `resource.create`, compact as the store writes JSON.
+# As `pipeline.resource` sets it, in the compact JSON of the store.
 _OWN: Final = '%"telemetry.distro.name":"flash-otel"%'
 _DUE: Final = (
     "spans.id > ? AND sampled = 1 AND end_ns IS NOT NULL "
@@ -31,19 +31,19 @@ _DUE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a destination stands.
+class DeliveryStatus:
+    """The state of delivery to one destination.
 
     Attributes:
-        name: What it is known by (`Destination.name`).
-        waiting: How many spans wait, counted up to `MOST_COUNTED`.
-        waiting_since_ns: When the first of them ended, in nanoseconds since the epoch, or None.
-        reason: Why they wait, as far as an attempt has told; empty where there was none.
-        failing_since_ns: When attempts began to fail, or None.
-        acknowledged_ns: When spans were last taken, or None.
-        retry_ns: Before when the server asked to send nothing; 0 where it did not.
-        rejected: How many spans were refused for good and are still in the store.
-        rejected_reason: Why the last of them were.
+        name: The destination's name (`Destination.name`).
+        waiting: Number of waiting spans, counted up to `MOST_COUNTED`.
+        waiting_since_ns: End of the first waiting span, in nanoseconds since the epoch, or None.
+        reason: Why the last attempt failed; empty if it did not, or if there was none.
+        failing_since_ns: Time of the first failed attempt since the last success, or None.
+        acknowledged_ns: Time of the last accepted batch, or None.
+        retry_ns: Time until which the server asked to wait; 0 if it did not.
+        rejected: Number of spans that were refused for good and are still in the store.
+        rejected_reason: Why the last of them were refused.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Standing:
 
 
 def register(connection: sqlite3.Connection, names: Sequence[str]) -> None:
-    """Make destinations known; a new one gets what is stored from now on."""
+    """Register destinations; a new one receives what is stored from now on."""
     with transaction(connection):
         connection.executemany(
             "INSERT OR IGNORE INTO destinations (name, cursor) "
@@ -68,8 +68,8 @@ def register(connection: sqlite3.Connection, names: Sequence[str]) -> None:
 
 
 def due(connection: sqlite3.Connection, name: str, most: int) -> list[tuple[int, SpanRecord]]:
-    """Return the next spans for a destination, each with its place, in the order of sending."""
-    # The id goes last: a row is read from its beginning.
+    """Return the next spans for a destination with their ids, in the order of sending."""
+    # The id goes last, because `from_row` reads a row from its beginning.
     query = SELECT.replace(" FROM spans ", ", spans.id FROM spans ", 1)
     rows = connection.execute(
         f"{query} WHERE {_DUE} ORDER BY spans.id LIMIT ?",
@@ -86,14 +86,14 @@ def advance(
     rejected: int = 0,
     reason: str = "",
 ) -> None:
-    """Note that a destination has answered for the spans at these places.
+    """Record that a destination has answered for a batch.
 
     Args:
         connection: A connection to the store.
-        name: The destination's.
-        places: Where the spans of the batch are.
-        rejected: How many of them it refused for good.
-        reason: Why it did.
+        name: The destination's name.
+        places: The ids of the batch's spans.
+        rejected: Number of spans that were refused for good.
+        reason: Why they were refused.
     """
     now = time.time_ns()
     with transaction(connection):
@@ -112,7 +112,7 @@ def advance(
 
 
 def fail(connection: sqlite3.Connection, name: str, reason: str, retry_ns: int = 0) -> None:
-    """Note why a destination took nothing, and how long it asked to be left alone."""
+    """Record why a destination accepted nothing, and until when it asked to wait."""
     with transaction(connection):
         connection.execute(
             "UPDATE destinations SET reason = ?, retry_ns = ?, "
@@ -122,12 +122,12 @@ def fail(connection: sqlite3.Connection, name: str, reason: str, retry_ns: int =
 
 
 def rewind(connection: sqlite3.Connection, name: str, *, to_rejected: bool) -> None:
-    """Let a destination begin again.
+    """Move a cursor back and forget the rejections.
 
     Args:
         connection: A connection to the store.
-        name: The destination's.
-        to_rejected: Only from the first rejected span on; else from the store's beginning.
+        name: The destination's name.
+        to_rejected: Go back to the first rejected span; otherwise to the store's beginning.
     """
     earliest = (
         "SELECT min(first) - 1 FROM rejections WHERE destination = destinations.id"
@@ -147,15 +147,15 @@ def rewind(connection: sqlite3.Connection, name: str, *, to_rejected: bool) -> N
         )
 
 
-def standings(connection: sqlite3.Connection) -> list[Standing]:
-    """Tell where every known destination stands, in the order in which they became known."""
+def delivery_statuses(connection: sqlite3.Connection) -> list[DeliveryStatus]:
+    """Return the status of every registered destination, in the order of registration."""
     names = connection.execute("SELECT name FROM destinations ORDER BY id").fetchall()
-    found = (standing(connection, name) for (name,) in names)
-    return [one for one in found if one is not None]
+    found = (delivery_status(connection, name) for (name,) in names)
+    return [status for status in found if status is not None]
 
 
-def standing(connection: sqlite3.Connection, name: str) -> Standing | None:
-    """Tell where a destination stands; None where it is not known."""
+def delivery_status(connection: sqlite3.Connection, name: str) -> DeliveryStatus | None:
+    """Return the status of a destination; None if it is not registered."""
     query = (
         "SELECT id, cursor, reason, failing_since_ns, acknowledged_ns, retry_ns "
         "FROM destinations WHERE name = ?"
@@ -174,7 +174,7 @@ def standing(connection: sqlite3.Connection, name: str) -> Standing | None:
         "FROM rejections WHERE destination = ?1",
         (number,),
     ).fetchone()
-    return Standing(
+    return DeliveryStatus(
         name=name,
         waiting=waiting,
         waiting_since_ns=since_ns,

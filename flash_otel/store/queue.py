@@ -1,4 +1,4 @@
-"""What waits to be stored: spans in their order, gaps, and marks that somebody waits at."""
+"""The queue between the threads that end spans and the thread that stores them."""
 
 from __future__ import annotations
 
@@ -13,80 +13,128 @@ from flash_otel.otlp.from_sdk import to_record
 from flash_otel.runtime.guard import swallowed
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from flash_otel.records import SpanRecord
+
+    _Item: TypeAlias = "ReadableSpan | StartedSpan | Gap | FlushMark"
 
 BATCH: Final = 1_000
 INTERVAL_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """A local root that has started; it is stored as such if it still runs when its turn comes."""
+class StartedSpan:
+    """A local root that has started; stored as such if it still runs when it is dequeued."""
 
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """So many spans are lost here: the queue was full."""
+    """A number of spans that were lost here, because the queue was full."""
 
     count: int
 
 
 @dataclass(slots=True)
-class Mark:
-    """A place in the queue; `stored` says whether all before it was stored when it was reached."""
+class FlushMark:
+    """A place in the queue that a flush waits for.
 
-    last: bool = False
-    stored: bool = False
+    Attributes:
+        is_last: Whether the writer ends here.
+        is_stored: Whether everything before the mark was stored when it was reached.
+        reached: Set when the writer has reached the mark.
+    """
+
+    is_last: bool = False
+    is_stored: bool = False
     reached: threading.Event = field(default_factory=threading.Event)
 
-    def settle(self, *, stored: bool) -> None:
-        """Wake up who waits here."""
-        self.stored = stored
+    def settle(self, *, is_stored: bool) -> None:
+        """Record the outcome and wake the thread that waits here."""
+        self.is_stored = is_stored
         self.reached.set()
 
 
 @dataclass(slots=True)
-class Batch:
-    """What is stored in one go; `gap` is what was lost before the next record."""
+class PendingBatch:
+    """Records to be stored in one go.
+
+    Attributes:
+        records: The records.
+        marks: The marks that are reached once the records are stored.
+        lost: Number of spans that were lost between the records.
+        gap: Number of spans that were lost before the next record.
+    """
 
     records: list[SpanRecord] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
+    marks: list[FlushMark] = field(default_factory=list)
     lost: int = 0
     gap: int = 0
 
+    def add(self, item: _Item) -> None:
+        """Add an item of the queue; a span that cannot be converted is left out."""
+        if isinstance(item, FlushMark):
+            self.marks.append(item)
+        elif isinstance(item, Gap):
+            self.gap += item.count
+            self.lost += item.count
+        else:
+            try:
+                self._add_span(item)
+            except Exception:
+                swallowed("store conversion")
+
+    def _add_span(self, item: ReadableSpan | StartedSpan) -> None:
+        if isinstance(item, StartedSpan):
+            record = to_record(item.span)
+            # A span that has ended meanwhile is queued again as such.
+            if record.end_ns is None:
+                self.records.append(record)
+            return
+        record = to_record(item)
+        if self.gap:
+            gap, self.gap = self.gap, 0
+            record = replace(record, attributes={**record.attributes, semconv.DROPPED_SPANS: gap})
+        self.records.append(record)
+
 
 class SpanQueue:
-    """A bounded queue of spans for one reader.
+    """A bounded queue of spans with one reader.
 
     Args:
-        most: How many may wait; what exceeds it is lost and counted.
+        most: Maximum number of waiting spans; spans beyond it are lost and counted.
     """
 
     def __init__(self, most: int) -> None:
-        # SimpleQueue.put, unlike that of a Queue or the set of an Event, may be called by a
-        # signal handler that interrupted another put.
-        self._items: SimpleQueue[ReadableSpan | Started | Gap | Mark] = SimpleQueue()
-        self._hurry: SimpleQueue[None] = SimpleQueue()
-        self._first: ReadableSpan | Started | Gap | Mark | None = None
+        # A signal handler may call SimpleQueue.put even if it interrupted another put; Queue.put
+        # and Event.set would deadlock (docs.python.org/3/library/queue.html#queue.SimpleQueue).
+        self._items: SimpleQueue[_Item] = SimpleQueue()
+        self._urgent: SimpleQueue[None] = SimpleQueue()
+        self._first: _Item | None = None
         self._most = most
         self._lost = 0
         self._gap = 0
 
     def empty(self) -> bool:
-        """Tell whether nothing waits."""
+        """Return True if nothing waits."""
         return self._items.empty()
 
     def put_started(self, span: Span) -> None:
-        """Add a span that has just started, unless so much waits that it will soon have ended."""
+        """Add a span that has just started, unless it will probably end before it is dequeued."""
         if self._items.qsize() < BATCH:
-            self._items.put(Started(span))
+            self._items.put(StartedSpan(span))
 
     def put(self, item: ReadableSpan, waiting: int = 0) -> None:
-        """Add a finished span, unless too many wait here and elsewhere (`waiting`) already."""
+        """Add a finished span; it is lost if too many wait.
+
+        Args:
+            item: The span.
+            waiting: Number of spans that wait elsewhere for the same reader.
+        """
         if self._items.qsize() + waiting >= self._most:
             self._lost += 1
             return
@@ -94,29 +142,29 @@ class SpanQueue:
             self._put_gap()
         self._items.put(item)
 
-    def mark(self, *, last: bool = False) -> Mark:
-        """Add a mark, and let the reader come to it at once."""
+    def mark(self, *, is_last: bool = False) -> FlushMark:
+        """Add a mark, and have the reader come to it at once."""
         if self._lost:
             self._put_gap()
-        mark = Mark(last)
+        mark = FlushMark(is_last)
         self._items.put(mark)
-        self._hurry.put(None)
+        self._urgent.put(None)
         return mark
 
     def wait(self, seconds: float | None) -> None:
-        """Wait for something, at most so long, and then a moment for what comes with it."""
+        """Wait for an item, at most this long, then a moment for others to come with it."""
         with suppress(Empty):
             self._first = self._items.get(timeout=seconds)
         with suppress(Empty):
-            self._hurry.get(timeout=INTERVAL_S)
+            self._urgent.get(timeout=INTERVAL_S)
 
-    def take(self) -> Batch:
-        """Take what is next, converted; a batch without records ends the queue."""
-        batch = Batch(gap=self._gap)
+    def take(self) -> PendingBatch:
+        """Return the next items, converted; a batch without records ends the queue."""
+        batch = PendingBatch(gap=self._gap)
         item, self._first = self._first, None
         with suppress(Empty):
             while len(batch.records) < BATCH:
-                _add(batch, self._items.get_nowait() if item is None else item)
+                batch.add(self._items.get_nowait() if item is None else item)
                 item = None
         self._gap = batch.gap
         return batch
@@ -124,30 +172,3 @@ class SpanQueue:
     def _put_gap(self) -> None:
         lost, self._lost = self._lost, 0
         self._items.put(Gap(lost))
-
-
-def _add(batch: Batch, item: ReadableSpan | Started | Gap | Mark) -> None:
-    if isinstance(item, Mark):
-        batch.marks.append(item)
-    elif isinstance(item, Gap):
-        batch.gap += item.count
-        batch.lost += item.count
-    else:
-        try:
-            _add_record(batch, item)
-        except Exception:
-            swallowed("store conversion")
-
-
-def _add_record(batch: Batch, item: ReadableSpan | Started) -> None:
-    if isinstance(item, Started):
-        record = to_record(item.span)
-        # One that has ended by now comes as such.
-        if record.end_ns is None:
-            batch.records.append(record)
-        return
-    record = to_record(item)
-    if batch.gap:
-        gap, batch.gap = batch.gap, 0
-        record = replace(record, attributes={**record.attributes, semconv.DROPPED_SPANS: gap})
-    batch.records.append(record)

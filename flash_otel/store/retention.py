@@ -1,7 +1,7 @@
-"""What is old or too much is deleted, in short transactions, so that other writers get their turn.
+"""Retention: old and surplus spans are deleted in short transactions, between other writers' own.
 
-The rows that were stored first go first, since a clock may jump: a span is old if it was stored
-before the first one that is not. The file shrinks as its pages become free.
+Spans are deleted in the order in which they were stored, because a clock may jump: a span is old if
+it was stored before the first span that is not. The file shrinks as its pages become free.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ MAX_AGE_S: Final = 30 * 24 * 3600
 MAX_BYTES: Final = 256 * 2**20
 
 _CHUNK: Final = 2_000
-# Below the limit by a margin, or every following write would have to delete again.
+# With a margin below the limit, or every following write would have to delete again.
 _FILLED_AFTER: Final = 0.9
 _VACUUM_PAGES: Final = 2_000
 
-# The last id stays, or it would be given away again, and whoever has read it would miss the next.
+# The last id stays. SQLite would assign it again (sqlite.org/autoinc.html), and a cursor that has
+# passed it would skip the next span.
 _OLDEST: Final = (
     "DELETE FROM spans WHERE id IN (SELECT id FROM spans WHERE id < ? "
     "AND id < (SELECT max(id) FROM spans) ORDER BY id LIMIT ?)"
 )
-# Without the index on starts: what is not old is met after a few rows, or after all old ones.
+# `+` keeps SQLite from using the index on starts: the first young span comes after a few rows, or
+# after all old ones.
 _FIRST_YOUNG: Final = (
     "SELECT id FROM spans WHERE +start_ns >= ? AND +start_ns <= ? ORDER BY id LIMIT 1"
 )
@@ -46,40 +48,40 @@ def prune(
     max_bytes: int = MAX_BYTES,
     max_chunks: int = 5,
 ) -> int:
-    """Delete spans that are older than a time, and the oldest while the database is too large.
+    """Delete spans older than a time, and the oldest ones while the database is too large.
 
     Args:
         connection: A connection to a store.
-        before_ns: Nanoseconds since the epoch; None where nothing counts as old.
-        now_ns: Nanoseconds since the epoch; a later start tells of a clock that ran ahead.
-        max_bytes: Size that the database may have, in bytes.
-        max_chunks: How many transactions of 2,000 spans at most; the rest waits for the next call.
+        before_ns: Nanoseconds since the epoch; None if no span counts as old.
+        now_ns: Nanoseconds since the epoch; later starts come from a fast clock.
+        max_bytes: Maximum size of the database, in bytes.
+        max_chunks: Maximum number of transactions of 2,000 spans; the next call continues.
 
     Returns:
-        How many spans were deleted.
+        Number of deleted spans.
     """
     deleted, target = 0, max_bytes
     young = connection.execute(_FIRST_YOUNG, (before_ns, now_ns)).fetchone()
     before = 0 if young is None else young[0]
     for _ in range(max_chunks):
-        gone = _delete(connection, before)
-        if not gone and used_bytes(connection) > target:
+        count = _delete(connection, before)
+        if not count and used_bytes(connection) > target:
             target = int(max_bytes * _FILLED_AFTER)
-            gone = _delete(connection, _ANY_ID)
-        if not gone:
+            count = _delete(connection, _ANY_ID)
+        if not count:
             break
-        deleted += gone
+        deleted += count
     if deleted:
         with transaction(connection):
             connection.execute(_UNUSED_RESOURCES, (_ANY_TIME,))
             connection.execute(_OLD_REJECTIONS)
-        # Not `execute`: it steps once, and this pragma frees one page per step.
+        # Not `execute`, which steps once: this pragma frees one page per step.
         connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
     return deleted
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
-    """Return the size of what is in use in the database, in bytes."""
+    """Return the size of the pages in use, in bytes."""
     pages, free, size = (
         connection.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("page_count", "freelist_count", "page_size")

@@ -1,13 +1,13 @@
-"""What the store's writer does with records when the store itself has trouble.
+"""Writing records to a store that may be damaged, locked or full.
 
-The host goes on whatever happens, and hears of it in one line:
+The host is never affected, and gets at most one warning:
 
 - a damaged file stays as it is, and a fresh one beside it is used;
-- a locked database, a full disk, a file of a newer version: the records are kept in memory and
-  tried again; what is left at the end waits beside the store for the next run;
-- anything else (no right to write): nothing is stored.
+- a locked database, a full disk, a file of a newer version: the records stay in memory and are
+  tried again; what is left at the end is set aside beside the store for the next run;
+- any other error (such as missing permissions): nothing is stored.
 
-What gets neither into the store nor beside it goes to whoever follows, who may send it at once.
+Records that reach neither the store nor a file beside it go to the follower, which can send them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from flash_otel.store.errors import StoreError
     from flash_otel.store.store import SpanStore
 
-# One attempt must end well within the exit budget; what is locked longer is tried again.
+# Well below the exit budget: what is locked for longer is tried again.
 BUSY_MS: Final = 250
 _BUSY_AGAIN_MS: Final = 50
-# A trouble that lasts is worth a line, one in passing (another writer's transaction) is not.
+# Another writer's transaction passes; a lock that lasts for longer is worth a warning.
 _PATIENCE_S: Final = 2.0
 _PRUNE_EVERY: Final = 10_000
 
@@ -38,31 +38,36 @@ Warn = Callable[[str], None]
 
 
 class Follower(Protocol):
-    """Whoever goes on with what is in the store: it is told from the writer's thread."""
+    """Continues with what is stored; called from the writer's thread."""
 
-    def committing(self, store: SpanStore) -> None:
-        """Learn which file is about to be written to.
+    def before_write(self, store: SpanStore) -> None:
+        """Prepare for a write to this file.
 
         Raises:
             StoreError: The file cannot be used.
         """
 
-    def committed(self) -> None:
-        """Learn that the store holds more than before."""
+    def after_write(self) -> None:
+        """Continue with what the store holds now."""
 
-    def unstored(self, records: list[SpanRecord]) -> None:
-        """Take what no disk keeps."""
+    def on_unstorable(self, records: list[SpanRecord]) -> None:
+        """Take over records that no disk takes."""
 
 
-class StoreSink:
-    """Writes records to the store, opening it when the first come.
+class StoreWriter:
+    """Writes records to the store, which it opens with the first ones.
 
-    One thread at a time may use it; it raises nothing.
+    Only one thread at a time may use it; it raises nothing.
+
+    Args:
+        path: The store's first file.
+        warn: Called, at most once, with a warning; None writes it to standard error.
+        follower: Called around each write, or None.
 
     Attributes:
         pending: Records that are not in the store yet.
         dead: Whether this store cannot be used at all.
-        follower: Who is told of commits, or None.
+        follower: As above.
     """
 
     def __init__(
@@ -70,10 +75,10 @@ class StoreSink:
     ) -> None:
         self.pending: list[SpanRecord] = []
         self.dead = False
-        self._path = path
-        self._say = warn or to_stderr
         self.follower = follower
-        self._warned = False
+        self._path = path
+        self._warn = warn or to_stderr
+        self._has_warned = False
         self._store: SpanStore | None = None
         self._trouble: StoreError | None = None
         self._troubled_since: float | None = None
@@ -87,7 +92,7 @@ class StoreSink:
         """
         self.pending += records
         if self.dead:
-            self._hand_over()
+            self._pass_to_follower()
             return False
         if not self.pending:
             return True
@@ -98,16 +103,17 @@ class StoreSink:
         except StoreCorruptError:
             self._replace()
         except StoreError as error:
-            self._suffer(error)
+            self._handle_transient(error)
         except Exception as error:
             self._give_up(error)
             swallowed("store write")
         return not self.pending and not self.dead
 
-    def rescue(self) -> bool:
-        """At the end, keep what is pending beside the store; tell whether all is on the disk.
+    def spill(self) -> bool:
+        """At the end, set pending records aside beside the store; the follower gets the rest.
 
-        What cannot be kept there either goes to whoever follows.
+        Returns:
+            Whether all records are on the disk.
         """
         if self.dead or not self.pending:
             return not self.dead
@@ -119,11 +125,11 @@ class StoreSink:
             self.warn(f"spans wait beside the store, the next run takes them in: {self._trouble}")
         else:
             self.warn(f"the last spans are not stored: {self._trouble}")
-            self._hand_over()
+            self._pass_to_follower()
         return kept
 
     def prune(self) -> None:
-        """Delete what is old or too much, if enough was written since the last time."""
+        """Delete old and surplus spans, if enough was written since the last time."""
         if self._until_prune > 0 or self._store is None:
             return
         from flash_otel.store.errors import StoreError
@@ -132,7 +138,7 @@ class StoreSink:
         try:
             self._store.prune()
         except StoreError:
-            # Retention is a courtesy; a trouble that matters shows when something is written.
+            # Retention can wait; an error that matters shows with the next write.
             return
 
     def close(self) -> None:
@@ -142,38 +148,38 @@ class StoreSink:
             store.close()
 
     def warn(self, message: str) -> None:
-        """Tell the user, once in the life of this sink."""
-        if self._warned:
+        """Warn the user, once in the life of this writer."""
+        if self._has_warned:
             return
-        self._warned = True
+        self._has_warned = True
         try:
-            self._say(f"flash_otel: {message}")
+            self._warn(f"flash_otel: {message}")
         except Exception:
             swallowed("store warning")
 
     def _write(self) -> None:
-        fresh = self._store is None
+        is_fresh = self._store is None
         if self._store is None:
             self._store = self._open()
         if self.follower is not None:
-            self.follower.committing(self._store)
-        if fresh:
+            self.follower.before_write(self._store)
+        if is_fresh:
             from flash_otel.store import overflow
 
-            # Not before the destinations are known to it: they get these spans, too.
+            # After `before_write`, which registers the destinations: they get these spans, too.
             overflow.adopt(self._store.write, self._path)
         self._store.write(self.pending)
         self._until_prune -= len(self.pending)
         self.pending = []
         self._trouble = self._troubled_since = None
         if self.follower is not None:
-            self.follower.committed()
+            self.follower.after_write()
 
     def _open(self, damaged: Path | None = None) -> SpanStore:
         from flash_otel.store.store import open_for_writing
 
         first = next(files_to_write(self._path))
-        # Who has waited in vain once does not wait so long again: an exit may be waiting.
+        # After a timeout, retry with a shorter one: an exit may be waiting.
         busy_ms = BUSY_MS if self._trouble is None else _BUSY_AGAIN_MS
         store = open_for_writing(self._path, busy_ms=busy_ms, damaged=damaged)
         if store.path != first:
@@ -181,7 +187,7 @@ class StoreSink:
         return store
 
     def _replace(self) -> None:
-        """Go on in a fresh file: the one in use turned out to be damaged."""
+        """Continue in a fresh file, because the current one turned out to be damaged."""
         damaged = None if self._store is None else self._store.path
         try:
             self.close()
@@ -190,7 +196,7 @@ class StoreSink:
         except Exception as error:
             self._give_up(error)
 
-    def _suffer(self, error: StoreError) -> None:
+    def _handle_transient(self, error: StoreError) -> None:
         if not error.transient:
             self._give_up(error)
             return
@@ -208,12 +214,12 @@ class StoreSink:
         except Exception:
             swallowed("store close")
         self.warn(f"spans are not stored: {error}")
-        self._hand_over()
+        self._pass_to_follower()
 
-    def _hand_over(self) -> None:
+    def _pass_to_follower(self) -> None:
         records, self.pending = self.pending, []
         try:
             if self.follower is not None and records:
-                self.follower.unstored(records)
+                self.follower.on_unstorable(records)
         except Exception:
             swallowed("spans that are not stored")

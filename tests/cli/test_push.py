@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.bad_endpoints import refusing
 from support.commands import TIMEOUT, environment, flash_otel, keep
 from support.scripted_collector import HttpCollector, Reply
 
+from flash_otel.cli.push import push
 from flash_otel.records import SpanRecord
 from flash_otel.store.cursors import register
 from flash_otel.store.store import SpanStore
@@ -127,6 +129,29 @@ def test_nothing_is_configured(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "OTEL_EXPORTER_OTLP_ENDPOINT=" in done.stdout
     assert "sent nowhere" in flash_otel(tmp_path, "status").stdout
+
+
+def test_a_push_opens_the_store_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However many batches it takes, a push makes at most three connections to the store."""
+    made: list[object] = []
+    connect = sqlite3.connect
+
+    def counted(*arguments: Any, **named: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **named)
+        made.append(connection)
+        return connection
+
+    with HttpCollector() as collector:
+        for name, value in waiting(tmp_path, collector.url, 20_000).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sqlite3, "connect", counted)
+        assert push(store=str(tmp_path / "spans.db")) == 0
+    assert capsys.readouterr().out.endswith(": 20000 spans sent\n")
+    assert len(collector.requests) == 40
+    assert len(set(collector.names)) == 20_000
+    assert len(made) <= 3
 
 
 @pytest.mark.parametrize("command", ["push", "status"])

@@ -99,7 +99,7 @@ def _measure(collector: Collector) -> Measured:
     sent: Counter[tuple[str, str, str]] = Counter()
     transport = HttpTransport(at(collector.http_url))
     for batch in batches(Load(deployments=FAULTY_EVERY * (len(shapes()) - 1), workers=1)):
-        assert not transport.carry(batch.body).reason
+        assert not transport.send_encoded(batch.body).reason
         for group in ExportTraceServiceRequest.FromString(batch.body).resource_spans:
             sent.update(kind_of(one) for scope in group.scope_spans for one in scope.spans)
     transport.close()

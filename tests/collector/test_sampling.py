@@ -17,7 +17,7 @@ from support.real_collector import BUNDLE
 
 from flash_otel.export.destination import Destination
 from flash_otel.export.http import HttpTransport
-from flash_otel.export.outcome import Verdict
+from flash_otel.export.sending import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,7 @@ class Cluster:
 
     def send(self, body: bytes) -> None:
         """Send a request, which the agent must take."""
-        answer = self._transport.carry(body)
+        answer = self._transport.send_encoded(body)
         assert (answer.verdict, answer.rejected) == (Verdict.DELIVERED, 0), answer
 
     def close(self) -> None:

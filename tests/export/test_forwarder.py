@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from contextlib import closing, contextmanager
@@ -14,16 +15,18 @@ from support.scripted_collector import KINDS, OK, HttpCollector, Reply, partial
 import flash_otel
 from flash_otel import semconv
 from flash_otel.export import forwarder as forwarder_module
-from flash_otel.export import setup
-from flash_otel.export.batches import send_all
+from flash_otel.export import sending
+from flash_otel.export.delivery import StoreDelivery, StoreSpanSource
 from flash_otel.export.destination import Destination
 from flash_otel.export.forwarder import Forwarder
 from flash_otel.export.http import HttpTransport
-from flash_otel.export.source import StoreSource
+from flash_otel.export.memory import MemoryQueue
+from flash_otel.export.sending import ExportResult, Tally, Verdict, send_all
 from flash_otel.pipeline import pipeline
 from flash_otel.records import SpanRecord
 from flash_otel.runtime import state
 from flash_otel.store import cursors
+from flash_otel.store.errors import StoreBusyError
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -229,13 +232,13 @@ def records(count: int) -> list[SpanRecord]:
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> StoreSource:
+def stored(tmp_path: Path) -> StoreSpanSource:
     """A source in which 100 spans wait."""
     path = tmp_path / "waiting.db"
     with SpanStore(path) as store:
         cursors.register(store.connection, [NAME])
         store.write(records(100))
-    return StoreSource(path, NAME)
+    return StoreSpanSource(path, NAME)
 
 
 def transport(collector: HttpCollector) -> closing[HttpTransport]:
@@ -243,7 +246,7 @@ def transport(collector: HttpCollector) -> closing[HttpTransport]:
     return closing(HttpTransport(Destination("http/protobuf", f"{collector.url}/v1/traces")))
 
 
-def test_a_batch_that_is_too_large_is_split(stored: StoreSource) -> None:
+def test_a_batch_that_is_too_large_is_split(stored: StoreSpanSource) -> None:
     """It goes in smaller ones, in order; a single span that is too large is set aside."""
 
     def judge(names: list[str]) -> Reply:
@@ -256,7 +259,7 @@ def test_a_batch_that_is_too_large_is_split(stored: StoreSource) -> None:
     assert stored.backlog().spans == 0
 
 
-def test_a_lost_answer_sends_again(stored: StoreSource) -> None:
+def test_a_lost_answer_sends_again(stored: StoreSpanSource) -> None:
     """A cursor moves with the answer: without one, the same spans go again."""
     with HttpCollector(Reply(503)) as collector, transport(collector) as carrier:
         assert send_all(stored, carrier).trouble is not None
@@ -265,7 +268,7 @@ def test_a_lost_answer_sends_again(stored: StoreSource) -> None:
     assert collector.requests[0] == collector.requests[1]
 
 
-def test_a_partial_success_is_not_repeated(stored: StoreSource) -> None:
+def test_a_partial_success_is_not_repeated(stored: StoreSpanSource) -> None:
     """What the server refused of a batch is counted as rejected, the rest as delivered."""
     with HttpCollector(partial(3, "too old")) as collector, transport(collector) as carrier:
         tally = send_all(stored, carrier)
@@ -273,17 +276,21 @@ def test_a_partial_success_is_not_repeated(stored: StoreSource) -> None:
     assert stored.backlog().spans == 0
 
 
-def test_one_sender_at_a_time(stored: StoreSource) -> None:
-    """While somebody else sends, nothing is sent twice."""
-    with HttpCollector() as collector, transport(collector) as carrier, stored.alone() as first:
-        assert first
-        assert send_all(stored, carrier).is_elsewhere
-        assert collector.requests == []
-    with stored.alone() as again:
-        assert again
+def test_one_sender_at_a_time(stored: StoreSpanSource) -> None:
+    """While another sender is active a forwarder waits; nothing is sent twice."""
+    with HttpCollector() as collector:
+        destination = Destination("http/protobuf", f"{collector.url}/v1/traces")
+        other = Forwarder(destination, StoreSpanSource(stored._path, NAME))
+        with stored.session() as is_alone:
+            assert is_alone
+            other.wake()
+            assert other.request_flush().done.wait(PATIENCE_S)
+            assert collector.requests == []
+        assert other.request_flush(last=True).wait(time.monotonic() + PATIENCE_S)
+    assert len(collector.keys) == len(set(collector.keys)) == 100
 
 
-def test_a_server_that_asks_to_wait_is_left_alone(stored: StoreSource) -> None:
+def test_a_server_that_asks_to_wait_is_left_alone(stored: StoreSpanSource) -> None:
     """Retry-After holds for later processes too; a time that makes no sense does not."""
     waiting = Reply(429, {"retry-after": "600"})
     with HttpCollector(waiting) as collector, transport(collector) as carrier:
@@ -291,6 +298,96 @@ def test_a_server_that_asks_to_wait_is_left_alone(stored: StoreSource) -> None:
     assert not stored.backlog().may_send
     stored.fail("clock went mad", wait_s=10**6)
     assert stored.backlog().may_send
+
+
+# --- connections --------------------------------------------------------------------------------
+
+
+class Connections:
+    """Counts the connections to SQLite that are made and closed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.made = 0
+        self.open = 0
+        counts, connect = self, sqlite3.connect
+
+        class Counted(sqlite3.Connection):
+            """A connection that reports when it is closed."""
+
+            def close(self) -> None:
+                """Close it; twice is once."""
+                counts.open -= self in alive
+                alive.discard(self)
+                super().close()
+
+        alive: set[Counted] = set()
+
+        def counted(*arguments: Any, **named: Any) -> sqlite3.Connection:
+            connection: Counted = connect(*arguments, factory=Counted, **named)
+            alive.add(connection)
+            counts.made += 1
+            counts.open += 1
+            return connection
+
+        monkeypatch.setattr(sqlite3, "connect", counted)
+
+
+@pytest.fixture
+def connections(stored: StoreSpanSource, monkeypatch: pytest.MonkeyPatch) -> Connections:
+    """Count the connections from when the spans are stored."""
+    del stored
+    return Connections(monkeypatch)
+
+
+def test_a_run_of_the_forwarder_opens_the_store_once(
+    stored: StoreSpanSource, connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All batches of a run share a connection, which is closed at its end."""
+    monkeypatch.setattr(sending, "MAX_BATCH", 10)
+    with HttpCollector() as collector:
+        destination = Destination("http/protobuf", f"{collector.url}/v1/traces")
+        forwarder = Forwarder(destination, stored)
+        forwarder.wake()
+        assert forwarder.request_flush(last=True).wait(time.monotonic() + PATIENCE_S)
+    assert len(collector.requests) == 10
+    assert (connections.made, connections.open) == (1, 0)
+
+
+def test_a_session_survives_a_fork(stored: StoreSpanSource, connections: Connections) -> None:
+    """No connection is open while the process forks; the session goes on with another one."""
+    delivery = StoreDelivery([Destination("http/protobuf", "http://example/v1/traces")])
+    with SpanStore(stored._path) as store:
+        delivery.before_write(store)
+    (source,) = delivery._sources
+    with source.session():
+        assert len(source.take(60)) == 60
+        assert connections.open == 1
+        delivery.before_fork()
+        assert connections.open == 0
+        with pytest.raises(StoreBusyError):
+            source.backlog()
+        delivery.after_fork_in_parent()
+        source.settle([place for place, _ in source.take(60)])
+        assert connections.open == 1
+        assert source.backlog().spans == 40
+    assert connections.open == 0
+
+
+def test_a_session_that_fails_closes_the_store(
+    stored: StoreSpanSource, connections: Connections
+) -> None:
+    """Whatever ends a session, the store is closed and the next one finds the lock free."""
+
+    def fail(records: object) -> ExportResult:
+        raise ZeroDivisionError(records)
+
+    with HttpCollector() as collector, transport(collector) as carrier:
+        carrier.send = fail  # type: ignore[method-assign]
+        with pytest.raises(ZeroDivisionError), stored.session():
+            send_all(stored, carrier)
+    assert connections.open == 0
+    with stored.session() as is_alone:
+        assert is_alone
 
 
 # --- the forwarder's end ------------------------------------------------------------------------
@@ -312,56 +409,51 @@ def test_the_thread_ends_with_tracing(endpoint: Any) -> None:
         assert not thread.is_alive()
 
 
-def test_who_has_failed_before_is_not_waited_for_long(stored: StoreSource) -> None:
+def test_who_has_failed_before_is_not_waited_for_long(stored: StoreSpanSource) -> None:
     """Of the exit's budget, a destination that failed last time gets a small part."""
     forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1"), stored)
     deadline = time.monotonic() + 1000
-    assert deadline - 1 < forwarder.patience(deadline) < deadline
+    assert deadline - 1 < forwarder.exit_deadline(deadline) < deadline
     stored.fail("refused")
-    assert forwarder.patience(deadline) - time.monotonic() < 201
+    assert forwarder.exit_deadline(deadline) - time.monotonic() < 201
 
 
-def test_pauses_grow(stored: StoreSource) -> None:
+def test_pauses_grow(stored: StoreSpanSource) -> None:
     """A destination that fails is asked ever more seldom, and never sooner than it asked for."""
-    from flash_otel.export.batches import Tally
-    from flash_otel.export.outcome import Answer, Verdict
-
     forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1"), stored)
     pauses = []
     for _ in range(10):
-        forwarder._pause_s = forwarder._pause_after(Tally(trouble=Answer(Verdict.WAIT)))
+        forwarder._pause_s = forwarder._pause_after(Tally(trouble=ExportResult(Verdict.WAIT)))
         pauses.append(forwarder._pause_s)
     assert pauses[0] < 2
     assert 20 < pauses[-1] < 40
-    asked = Tally(trouble=Answer(Verdict.WAIT, wait_s=600))
+    asked = Tally(trouble=ExportResult(Verdict.WAIT, wait_s=600))
     assert forwarder._pause_after(asked) == 600
     assert forwarder._pause_after(Tally()) == 0
 
 
-def test_a_broken_source_is_no_end(stored: StoreSource, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_source_is_no_end(
+    stored: StoreSpanSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An internal error is swallowed; whoever waits is told that it did not work."""
     monkeypatch.delenv("FLASH_OTEL_RAISE")
     monkeypatch.setattr(forwarder_module, "GATHER_S", 0)
     monkeypatch.setattr(stored, "take", lambda most: 1 / 0 if most else None)
     forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1/v1/traces"), stored)
     forwarder.wake()
-    request = forwarder.ask()
+    request = forwarder.request_flush()
     assert request.done.wait(PATIENCE_S)
-    assert not request.delivered
-    last = forwarder.ask(last=True)
+    assert not request.is_delivered
+    last = forwarder.request_flush(last=True)
     assert last.done.wait(PATIENCE_S)
 
 
-def test_the_unanswered_is_noted(stored: StoreSource) -> None:
+def test_the_unanswered_is_noted(stored: StoreSpanSource) -> None:
     """What an exit did not wait for is told by `flash-otel status` later."""
     forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1"), stored)
-
-    class Silent:
-        """A forwarding whose forwarder never comes to an end."""
-
-        forwarders = (forwarder,)
-
-    line = setup.finish(Silent(), time.monotonic())  # type: ignore[arg-type]  # as far as needed
+    delivery = StoreDelivery([])
+    delivery._from_store = (forwarder,)
+    line = delivery.finish(time.monotonic())
     assert line.startswith("100 spans wait for 127.0.0.1:1 (no answer yet)")
     assert stored.backlog().reason == "no answer yet"
 
@@ -370,8 +462,6 @@ def test_gaps_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first span that gets out after a loss says how many were lost."""
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import StatusCode
-
-    from flash_otel.export.memory_queue import MemoryQueue
 
     monkeypatch.delenv("OTEL_TRACES_SAMPLER", raising=False)
     fallen: list[str] = []
@@ -396,17 +486,13 @@ def test_gaps_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (queue.dropped, queue.backlog().spans) == (2, 0)
 
 
-def test_what_had_no_time_is_no_failure(stored: StoreSource) -> None:
+def test_what_had_no_time_is_no_failure(stored: StoreSpanSource) -> None:
     """A destination that took a part of the spans in time is not called silent."""
     forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1"), stored)
     forwarder.has_delivered = True
-
-    class Busy:
-        """A forwarding whose forwarder is not through yet."""
-
-        forwarders = (forwarder,)
-
-    line = setup.finish(Busy(), time.monotonic())  # type: ignore[arg-type]  # as far as needed
+    delivery = StoreDelivery([])
+    delivery._from_store = (forwarder,)
+    line = delivery.finish(time.monotonic())
     assert line.startswith("100 spans wait for 127.0.0.1:1 (there was no time for more)")
     assert not stored.backlog().is_failing
 
@@ -414,8 +500,6 @@ def test_what_had_no_time_is_no_failure(stored: StoreSource) -> None:
 def test_a_copy_in_the_log() -> None:
     """What waits is written down once, stays to be sent, and goes there when it is refused."""
     from opentelemetry.sdk.trace import TracerProvider
-
-    from flash_otel.export.memory_queue import MemoryQueue
 
     written: list[str] = []
     queue = MemoryQueue(fallback=lambda record: written.append(record.name))
@@ -457,8 +541,6 @@ def test_what_is_refused_is_told(
 def test_every_lost_span_is_counted() -> None:
     """Without a fallback, what the queue had no room for is lost like what was left in it."""
     from opentelemetry.sdk.trace import TracerProvider
-
-    from flash_otel.export.memory_queue import MemoryQueue
 
     queue = MemoryQueue(most=2)
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer(semconv.SCOPE_NAME)

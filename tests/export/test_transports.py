@@ -18,7 +18,7 @@ from support.scripted_collector import KINDS, OK, GrpcCollector, HttpCollector, 
 from flash_otel.export.destination import HTTP_JSON, Destination, configured
 from flash_otel.export.forwarder import transport_to
 from flash_otel.export.http import HttpTransport
-from flash_otel.export.outcome import Answer, Verdict
+from flash_otel.export.sending import ExportResult, Verdict
 from flash_otel.records import SpanRecord
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 RECORDS = [SpanRecord("ab" * 16, f"{n:016x}", None, f"s{n}", "internal", 1, 2) for n in (1, 2)]
 
 
-def send(url: str, protocol: str, **more: Any) -> Answer:
+def send(url: str, protocol: str, **more: Any) -> ExportResult:
     """Send two spans once."""
     path = "" if protocol == "grpc" else "/v1/traces"
     transport = transport_to(Destination(protocol, url + path, **{"timeout_s": 20.0, **more}))
@@ -43,7 +43,7 @@ def test_a_good_collector(kind: Callable[[], Any], compression: str) -> None:
     with kind() as collector:
         headers = {"x-tenant": "a b"}
         answer = send(collector.url, collector.protocol, compression=compression, headers=headers)
-        assert answer == Answer(Verdict.DELIVERED)
+        assert answer == ExportResult(Verdict.DELIVERED)
         assert collector.requests == [["s1", "s2"]]
         assert collector.headers[0]["x-tenant"] == "a b"
         assert collector.headers[0]["user-agent"].startswith("flash-otel/")
@@ -54,7 +54,7 @@ def test_a_partial_success(kind: Callable[[Reply], Any]) -> None:
     """What the server did not take is counted, with its reason; nothing is to be repeated."""
     with kind(partial(1, "no\x1b[31m way")) as collector:
         answer = send(collector.url, collector.protocol)
-    assert answer == Answer(Verdict.DELIVERED, "no [31m way", rejected=1)
+    assert answer == ExportResult(Verdict.DELIVERED, "no [31m way", rejected=1)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_certificate_that_is_missing() -> None:
     """A wrong path in a variable is a reason to wait, with words."""
     for protocol in ("grpc", "http/protobuf"):
         answer = send("https://127.0.0.1:1", protocol, certificate="/nowhere.pem")
-        expected = Answer(Verdict.WAIT, "a certificate or key file is missing")
+        expected = ExportResult(Verdict.WAIT, "a certificate or key file is missing")
         assert answer == expected
 
 
@@ -195,7 +195,7 @@ def test_json() -> None:
     success = b'{"partialSuccess":{"rejectedSpans":"1","errorMessage":"one"}}'
     with HttpCollector(Reply(body=success)) as collector:
         answer = send(collector.url, HTTP_JSON)
-    assert answer == Answer(Verdict.DELIVERED, "one", rejected=1)
+    assert answer == ExportResult(Verdict.DELIVERED, "one", rejected=1)
     spans = json.loads(collector.bodies[0])["resourceSpans"][0]["scopeSpans"][0]["spans"]
     assert [span["name"] for span in spans] == ["s1", "s2"]
 
@@ -203,7 +203,7 @@ def test_json() -> None:
 def test_a_success_with_a_strange_body() -> None:
     """A proxy's own words in a 200 do not make it a failure."""
     with HttpCollector(Reply(200, body=b"<html>fine</html>")) as collector:
-        assert send(collector.url, collector.protocol) == Answer(Verdict.DELIVERED)
+        assert send(collector.url, collector.protocol) == ExportResult(Verdict.DELIVERED)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sockets in the file system")
@@ -225,5 +225,5 @@ def test_grpc_over_a_socket_in_the_file_system(
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         (destination,) = configured(["otlp_proto_grpc"])
         with closing(transport_to(destination)) as transport:
-            assert transport.send(RECORDS) == Answer(Verdict.DELIVERED)
+            assert transport.send(RECORDS) == ExportResult(Verdict.DELIVERED)
         assert collector.requests == [["s1", "s2"]]

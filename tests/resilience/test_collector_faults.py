@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 LATE_S = 5.0
 
 
-def waiting(folder: Path) -> list[cursors.Standing]:
+def waiting(folder: Path) -> list[cursors.DeliveryStatus]:
     """Return where the destinations of a victim's store stand."""
     with SpanStore(folder / "spans.db") as store:
         keys = [record.key for record in store.spans()]
         assert len(keys) == len(set(keys))
-        return cursors.standings(store.connection)
+        return cursors.delivery_statuses(store.connection)
 
 
 @pytest.mark.parametrize("protocol", [kind.protocol for kind in KINDS])
@@ -43,9 +43,9 @@ def test_a_bad_collector(fault: str, protocol: str, tmp_path: Path) -> None:
     assert ended.lines[0].endswith("or: flash-otel push")
     assert ended.exit_s is not None
     assert ended.exit_s < LATE_S
-    (standing,) = waiting(tmp_path)
-    assert (standing.waiting, standing.rejected) == (SPANS, 0)
-    assert standing.reason
+    (status,) = waiting(tmp_path)
+    assert (status.waiting, status.rejected) == (SPANS, 0)
+    assert status.reason
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,8 +63,8 @@ def test_a_collector_that_comes_back(kind: Any, tmp_path: Path) -> None:
         ).run()
         assert (alive.stdout, alive.stderr) == ("done\n", "")
         assert len(set(collector.keys)) == 2 * SPANS
-    (standing,) = waiting(tmp_path)
-    assert standing.waiting == 0
+    (status,) = waiting(tmp_path)
+    assert status.waiting == 0
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -33,7 +33,7 @@ def survives(ended: Ended, *told: str) -> None:
 
 def waiting(store: Path) -> int:
     with SpanStore(store) as opened:
-        return sum(one.waiting for one in cursors.standings(opened.connection))
+        return sum(one.waiting for one in cursors.delivery_statuses(opened.connection))
 
 
 def keys(store: Path) -> list[tuple[str, str]]:

@@ -93,11 +93,11 @@ def test_rejected_spans_are_kept_aside(store: SpanStore) -> None:
     settle(store, most=1, rejected=1, reason="HTTP 400")
     assert due(store) == ["s3"]
     settle(store)
-    (found,) = cursors.standings(store.connection)
+    (found,) = cursors.delivery_statuses(store.connection)
     assert (found.waiting, found.rejected, found.rejected_reason) == (0, 1, "HTTP 400")
     cursors.rewind(store.connection, NAME, to_rejected=True)
     assert due(store) == ["s2", "s3"]
-    (found,) = cursors.standings(store.connection)
+    (found,) = cursors.delivery_statuses(store.connection)
     assert found.rejected == 0
 
 
@@ -105,16 +105,16 @@ def test_trouble_is_kept_until_something_is_taken(store: SpanStore) -> None:
     """Since when and why it fails is told until an answer comes."""
     store.write([span(1)])
     cursors.fail(store.connection, NAME, "refused", retry_ns=5)
-    first = cursors.standing(store.connection, NAME)
+    first = cursors.delivery_status(store.connection, NAME)
     cursors.fail(store.connection, NAME, "no answer")
-    second = cursors.standing(store.connection, NAME)
+    second = cursors.delivery_status(store.connection, NAME)
     assert first is not None
     assert second is not None
     assert (first.reason, first.retry_ns, second.reason) == ("refused", 5, "no answer")
     assert first.failing_since_ns == second.failing_since_ns is not None
     assert (second.waiting, second.waiting_since_ns) == (1, 2)
     settle(store)
-    third = cursors.standing(store.connection, NAME)
+    third = cursors.delivery_status(store.connection, NAME)
     assert third is not None
     assert (third.reason, third.failing_since_ns, third.waiting) == ("", None, 0)
     assert third.acknowledged_ns is not None

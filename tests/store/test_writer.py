@@ -290,7 +290,7 @@ def test_damage_while_it_is_used_loses_no_new_span(path: Path) -> None:
 def test_two_writers_that_meet_the_same_damage_share_the_fresh_file(path: Path) -> None:
     """The second one to notice uses the first one's file instead of making a third."""
     test_damage_while_it_is_used_loses_no_new_span(path)
-    late = writer.StoreSink(path, print)
+    late = writer.StoreWriter(path, print)
     late._store = SpanStore(path)
     late.commit([replace(SAMPLE, name="three")])
     late.close()

@@ -16,11 +16,11 @@ from support.site import IN_FLASH
 
 from flash_otel.demo.faults import ACTIVATE, FINALIZE, UPLOAD, WRITE, FaultPlan, Rule
 from flash_otel.demo.project import write_project
-from flash_otel.export.batches import send_all
+from flash_otel.export.delivery import StoreSpanSource
 from flash_otel.export.destination import known
 from flash_otel.export.forwarder import transport_to
-from flash_otel.export.source import StoreSource
-from flash_otel.store.cursors import standings
+from flash_otel.export.sending import send_all
+from flash_otel.store.cursors import delivery_statuses
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -234,10 +234,10 @@ def killed(
 def push(store: Path) -> None:
     """Send what waits in a store, as the next run does."""
     with SpanStore(store) as opened:
-        names = [one.name for one in standings(opened.connection)]
+        names = [one.name for one in delivery_statuses(opened.connection)]
     for name in names:
         transport = transport_to(known(name))
         try:
-            assert send_all(StoreSource(store, name), transport).trouble is None
+            assert send_all(StoreSpanSource(store, name), transport).trouble is None
         finally:
             transport.close()
