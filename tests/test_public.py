@@ -143,6 +143,7 @@ LAYERS = [
     ("semconv.py", ("",)),
     ("manifest.py", ("tracing", "pipeline", "diagnosis", "report", "cli", "demo", "records", "_")),
     ("records.py", ("",)),
+    ("failures.py", ("",)),
     ("_guard.py", ("",)),
 ]
 

@@ -6,8 +6,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from flash_otel import semconv
-from flash_otel.diagnosis import failures
+from flash_otel import failures, semconv
 from flash_otel.diagnosis.evidence import (
     Activation,
     Deployment,

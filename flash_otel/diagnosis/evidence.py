@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from flash_otel import semconv
+from flash_otel import failures, semconv
 
 UNFINISHED: Final = "unfinished"
 """Outcome of a span that was still open when it was recorded."""
@@ -21,7 +21,6 @@ LACKS_SOME: Final = "lacks some"
 OTHER_URLS: Final = "other urls"
 UNKNOWN: Final = "unknown"
 
-_INTERRUPTIONS: Final = ("CancelledError", "KeyboardInterrupt", "GeneratorExit")
 
 # --- what every fact is made of -------------------------------------------------------------------
 
@@ -190,7 +189,7 @@ class Step(SpanFact):
     def is_interrupted(self) -> bool:
         """It was cancelled from outside instead of failing by itself."""
         name = self.failure.class_name if self.failure else ""
-        return self.outcome == semconv.CANCELLED or name in _INTERRUPTIONS
+        return self.outcome == semconv.CANCELLED or name in failures.CANCELLATIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

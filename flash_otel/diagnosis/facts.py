@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from flash_otel import semconv
+from flash_otel import failures, semconv
 from flash_otel.diagnosis.evidence import (
     UNFINISHED,
     Activation,
     ActiveManifest,
     EndpointFact,
     EndpointSet,
+    Failure,
     ManifestFetch,
     ManifestUpload,
     Origin,
@@ -22,7 +23,6 @@ from flash_otel.diagnosis.evidence import (
     SpanFact,
     Step,
 )
-from flash_otel.diagnosis.failures import failure_of
 from flash_otel.diagnosis.values import number, text, texts
 from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LINES_STREAM
 
@@ -138,6 +138,18 @@ def _common(record: SpanRecord, process: ProcessIdentity, place: Origin) -> dict
         "failure": None if ended_well else failure_of(record),
         "fault": text(record.attributes, semconv.FAULT),
     }
+
+
+def failure_of(record: SpanRecord) -> Failure:
+    """Classify the failure of a span by its last recorded exception, else by its status."""
+    raised = [event for event in record.events if event.name == semconv.EXCEPTION]
+    exception = raised[-1].attributes if raised else {}
+    error_type = text(record.attributes, semconv.ERROR_TYPE)
+    error_type = error_type or text(exception, semconv.EXCEPTION_TYPE) or ""
+    message = text(exception, semconv.EXCEPTION_MESSAGE) if raised else record.status_message
+    message = message or ""
+    status = number(record.attributes, semconv.HTTP_STATUS_CODE)
+    return Failure(failures.kind_of(error_type, message, status), error_type, message.strip())
 
 
 def _outcome(record: SpanRecord) -> str:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flash_otel import failures
 from flash_otel import semconv as sc
-from flash_otel.diagnosis import failures
 from flash_otel.diagnosis.case import ReadVerdict
 from flash_otel.diagnosis.deployments import is_of_provisioning, recency_key
 from flash_otel.diagnosis.evidence import LACKS_ALL, LACKS_SOME, OTHER_URLS

@@ -2,49 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import traceback
 from typing import Final
 
-from flash_otel import semconv
+from flash_otel import failures, semconv
 from flash_otel.redaction import scrub
 
-CANCELLING: Final = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
-
-# The request went out and no answer came back: a write may have taken effect. Matched by class
-# name along the causes, because Flash wraps aiohttp's errors (`_GraphQLNetworkError`, 1.6.1+).
-LOST_ANSWERS: Final = frozenset(
-    {
-        "ServerDisconnectedError",
-        "ClientOSError",
-        "ClientPayloadError",
-        "ConnectionResetError",
-        "ServerTimeoutError",
-        "SocketTimeoutError",
-        "TimeoutError",
-        "ReadTimeout",
-        "ReadError",
-        "RemoteProtocolError",
-        "ConnectionAbortedError",
-        "BrokenPipeError",
-    }
-)
-# The request never went out: nothing can have taken effect.
-NEVER_SENT: Final = frozenset(
-    {
-        "ClientConnectorError",
-        "ClientConnectorDNSError",
-        "ClientConnectorCertificateError",
-        "ClientConnectorSSLError",
-        "ConnectionRefusedError",
-        "ConnectTimeout",
-        "ConnectError",
-        "ConnectionTimeoutError",
-        "gaierror",
-    }
-)
-
-MAX_CAUSES: Final = 10
 MAX_FRAMES: Final = 30
 
 
@@ -56,25 +19,29 @@ def is_clean_exit(error: BaseException) -> bool:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Find the exception that an exit stands for.
+    """Return the exception that an exit hides.
 
     Flash's commands catch what failed and raise `typer.Exit(1)` (1.1.1-1.21.0, `deploy_command`):
-    the failure is its context.
+    the failure is the exit's context.
     """
-    current: BaseException = error
-    for _ in range(MAX_CAUSES):
-        hidden = current.__cause__ or current.__context__
-        if hidden is None or not (_is_exit(current) or isinstance(current, SystemExit)):
-            return current
-        current = hidden
+    current = error
+    for current in failures.causes(error):
+        if not (_is_exit(current) or isinstance(current, SystemExit)):
+            break
     return current
 
 
 def classify(error: BaseException, *, writes: bool) -> str:
-    """Name the outcome of a call that raised: failed, cancelled or unknown."""
-    if isinstance(error, CANCELLING):
+    """Return the outcome of a call that raised: failed, cancelled, or unknown.
+
+    Args:
+        error: What the call raised.
+        writes: Whether the call changes something on the server: an interrupted write may have
+            taken effect.
+    """
+    if failures.is_cancellation(error):
         return semconv.UNKNOWN if writes else semconv.CANCELLED
-    return semconv.UNKNOWN if writes and _lost_answer(error) else semconv.FAILED
+    return semconv.UNKNOWN if writes and failures.is_answer_lost(error) else semconv.FAILED
 
 
 def error_type(error: BaseException) -> str:
@@ -118,17 +85,3 @@ def _message(error: BaseException) -> str:
 
 def _is_exit(error: BaseException) -> bool:
     return type(error).__name__ == "Exit" and hasattr(error, "exit_code")
-
-
-def _lost_answer(error: BaseException) -> bool:
-    current: BaseException | None = error
-    for _ in range(MAX_CAUSES):
-        if current is None:
-            return False
-        names = {kind.__name__ for kind in type(current).__mro__}
-        if names & NEVER_SENT:
-            return False
-        if names & LOST_ANSWERS:
-            return True
-        current = current.__cause__ or current.__context__
-    return False

@@ -190,7 +190,7 @@ class Scope:
         failed = error is not None and not outcome.is_clean_exit(error)
         failure = outcome.root_cause(error) if failed and error is not None else None
         ending = self._outcome(failure)
-        fault = self.fault or span_faults.visible(self.spec.name, self.attributes, failure)
+        fault = self.fault or span_faults.detect(self.spec.name, self.attributes, failure)
         if fault is not None:
             self._name_fault(fault, ending, failure)
         if self.spec.name == semconv.DEPLOY:

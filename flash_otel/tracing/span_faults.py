@@ -9,28 +9,19 @@ write or by the read. Whatever needs both phases is left to the diagnosis of the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from flash_otel import semconv
+from flash_otel import failures, semconv
 from flash_otel.runtime import state
 
 Attributes = Mapping[str, Any]
 Rule = Callable[[Attributes, "BaseException | None"], "str | None"]
 
-# `_execute_graphql` (1.0.0-1.21.0) says "GraphQL request failed: STATUS - BODY"; a bare number may
-# be a part of an id.
-_REFUSED: Final = re.compile(r"failed: 40[13]\b|unauthori[sz]ed|forbidden", re.IGNORECASE)
-_NO_ANSWER: Final = re.compile(
-    r"failed: 5\d\d\b|timed? ?out|cannot connect|HTTP request failed", re.IGNORECASE
-)
-_KEY_ERROR: Final = "RunpodAPIKeyError"
-
 _explained: set[str] = set()
 
 
-def visible(name: str, attributes: Attributes, error: BaseException | None) -> str | None:
+def detect(name: str, attributes: Attributes, error: BaseException | None) -> str | None:
     """Return the code of the fault that a span shows, or None.
 
     Args:
@@ -89,17 +80,16 @@ def _no_environment(attributes: Attributes, _error: BaseException | None) -> str
 
 
 def _refused(_attributes: Attributes, error: BaseException | None) -> str | None:
-    if error is None:
-        return None
-    refused = type(error).__name__ == _KEY_ERROR or _REFUSED.search(str(error))
+    refused = error is not None and failures.certain_kind(error) == failures.UNAUTHORIZED
     return semconv.UNAUTHORIZED if refused else None
 
 
 def _unanswered(attributes: Attributes, error: BaseException | None) -> str | None:
-    """Only where the State Manager said nothing of environment or manifest is it to blame."""
+    """An answer about the environment, or an interruption, clears the State Manager."""
     if not isinstance(error, Exception) or semconv.ENVIRONMENT_STATE in attributes:
         return None
-    return semconv.STATE_MANAGER_UNAVAILABLE if _NO_ANSWER.search(str(error)) else None
+    unavailable = failures.certain_kind(error) == failures.UNAVAILABLE
+    return semconv.STATE_MANAGER_UNAVAILABLE if unavailable else None
 
 
 _READ: Final[tuple[Rule, ...]] = (_no_environment, _refused, _unanswered)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from flash_otel import semconv
-from flash_otel.diagnosis import failures
+from flash_otel import failures, semconv
 from flash_otel.redaction import scrub
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def of(error: BaseException, step: str) -> VerifyError:
     if kind == failures.UNAUTHORIZED:
         return VerifyError(f"the API key was rejected; {message}", _KEY_ORDER, semconv.UNAUTHORIZED)
     if kind == failures.UNAVAILABLE:
-        code = semconv.STATE_MANAGER_UNAVAILABLE if _answered(text) else None
+        code = semconv.STATE_MANAGER_UNAVAILABLE if failures.is_server_error(text) else None
         return VerifyError(message, "Check the network and Runpod's status, and try again.", code)
     return VerifyError(message, "Try again; `flash env list` asks Runpod the same way.")
 
@@ -96,8 +95,3 @@ def listing(names: Sequence[str]) -> str:
     """Return the first names as a list in a sentence."""
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more
-
-
-def _answered(text: str) -> bool:
-    """Return whether the server answered (5xx), as opposed to an unreachable network."""
-    return "request failed: 5" in text

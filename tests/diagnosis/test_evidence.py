@@ -36,16 +36,9 @@ from flash_otel.diagnosis.evidence import (
     Failure,
     Origin,
 )
-from flash_otel.diagnosis.failures import (
-    NOT_FOUND,
-    OTHER,
-    REJECTED,
-    UNAUTHORIZED,
-    UNAVAILABLE,
-    kind_of,
-)
 from flash_otel.diagnosis.matching import id_in, looks_like_id
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, NO, Offset, offset
+from flash_otel.failures import OTHER, UNAVAILABLE
 from flash_otel.records import LINES_SCOPE, SpanRecord
 
 
@@ -249,33 +242,6 @@ def test_a_timeout_of_the_whole_is_not_its_parts_fault() -> None:
     cause = failed_step(found)
     assert cause is not None
     assert cause.name == sc.PROVISION
-
-
-@pytest.mark.parametrize(
-    ("error_type", "message", "kind"),
-    [
-        ("x.RunpodAPIKeyError", "set it", UNAUTHORIZED),
-        ("x._GraphQLHTTPStatusError", "GraphQL request failed: 401 - {}", UNAUTHORIZED),
-        ("x._GraphQLHTTPStatusError", "GraphQL request failed: 403 - {}", UNAUTHORIZED),
-        ("x._GraphQLHTTPStatusError", "GraphQL request failed: 500 - {}", UNAVAILABLE),
-        ("x._GraphQLHTTPStatusError", "GraphQL request failed: 429 - {}", UNAVAILABLE),
-        ("httpx.HTTPStatusError", "Client error '404 Not Found' for url 'x'", NOT_FOUND),
-        ("requests.HTTPError", "404 Client Error: Not Found for url: x", NOT_FOUND),
-        ("RuntimeError", "401 Unauthorized | Make sure Runpod API key is set", UNAUTHORIZED),
-        ("x._GraphQLNetworkError", "HTTP request failed: gone", UNAVAILABLE),
-        ("TimeoutError", "", UNAVAILABLE),
-        ("Exception", "GraphQL errors: Something went wrong", REJECTED),
-        ("Exception", "GraphQL errors: Unauthorized", UNAUTHORIZED),
-        ("x.RemoteExecutionError", "Remote execution on 'gpu' failed: 401 Unauthorized", OTHER),
-        ("x.RemoteExecutionError", "Remote LB call to f (POST u) returned 404: no", OTHER),
-        ("RuntimeError", "remote execution failed: timed out", OTHER),
-        ("ValueError", "build 404a5 has port 8500", OTHER),
-        ("ValueError", "", OTHER),
-    ],
-)
-def test_failures_are_told_by_class_and_text(error_type: str, message: str, kind: str) -> None:
-    """What Flash and its HTTP clients raise is told apart; what a function raised is its own."""
-    assert kind_of(error_type, message) == kind
 
 
 def test_a_failure_reads_well() -> None:

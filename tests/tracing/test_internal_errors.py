@@ -88,7 +88,7 @@ FAULTS: list[tuple[Any, str]] = [
     (links, "relate"),
     (carriers, "write"),
     (clock, "now"),
-    (span_faults, "visible"),
+    (span_faults, "detect"),
     (manifest, "secrets"),
     (outcome, "classify"),
     (outcome, "exception_attributes"),
@@ -179,7 +179,7 @@ def test_a_value_that_cannot_be_rendered() -> None:
 
 def test_a_span_ends_although_its_end_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails while the outcome is told does not leave the span open."""
-    monkeypatch.setattr(span_faults, "visible", breaks)
+    monkeypatch.setattr(span_faults, "detect", breaks)
     with recording() as spans:
         upload({})
     assert len(spans.records) == 1

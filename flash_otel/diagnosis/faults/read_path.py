@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flash_otel import failures
 from flash_otel import semconv as sc
-from flash_otel.diagnosis import failures
 from flash_otel.diagnosis.case import CACHE_S
 from flash_otel.diagnosis.deployments import is_unauthorized
 from flash_otel.diagnosis.faults.proofs import proofs, proved

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flash_otel import failures
 from flash_otel import semconv as sc
-from flash_otel.diagnosis import failures
 from flash_otel.diagnosis.case import CACHE_S
 from flash_otel.diagnosis.deployments import recency_key
 from flash_otel.diagnosis.findings import MOST_EXHIBITS, Exhibit, Finding, count, exhibits, several
