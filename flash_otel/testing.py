@@ -25,7 +25,6 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from flash_otel.otlp.from_sdk import to_record
 from flash_otel.pipeline import pipeline
 from flash_otel.runtime import state
-from flash_otel.tracing import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,12 +103,12 @@ def fixed(after: int = 0) -> Iterator[None]:
         after: How many ids and ticks are taken already: a second process goes on after the first.
     """
     pipeline.id_generator.value = FixedIds(after)
-    clock.use(FixedClock(after))
+    pipeline.clock.value = FixedClock(after)
     try:
         yield
     finally:
         pipeline.id_generator.reset()
-        clock.use(None)
+        pipeline.clock.reset()
 
 
 @contextmanager

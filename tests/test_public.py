@@ -82,7 +82,7 @@ def test_decorators_name_their_facts() -> None:
         found = getattr(flash_otel, name)
         if name.startswith("trace_"):
             assert f"`{found.spec.name}`" in found.__doc__
-            for fact in found.spec.facts:
+            for fact in found.spec.field_names:
                 assert fact in found.__doc__
             assert repr(found) == f"<flash_otel.{name}: {found.spec.name}>"
 

@@ -82,14 +82,14 @@ def test_every_emitted_name_is_in_the_table() -> None:
 
 
 def test_what_spans_say_is_in_the_table() -> None:
-    """Every attribute and span that the table of spans can teach or learn has a meaning."""
+    """Every attribute and span that the table of spans publishes or inherits has a meaning."""
     from flash_otel.tracing import specs
 
     found = [one for one in vars(specs).values() if isinstance(one, specs.SpanSpec)]
     assert {one.name for one in found} == set(semconv.SPANS)
     known = {**semconv.ATTRIBUTES, **semconv.STANDARD_ATTRIBUTES}
     for one in found:
-        assert {*one.learns, *one.recalls, *one.teaches} <= set(known)
+        assert {*one.inherits, *one.inherits_at_end, *one.publishes} <= set(known)
 
 
 def published() -> set[str]:

@@ -27,9 +27,9 @@ _CLOCK: Final = "FLASH_OTEL_DEMO_CLOCK_S"
 # Not `-m`, which would import flash_otel before its clock is set.
 _RUN: Final = (
     "import os, runpy, sys, time\n"
-    "from flash_otel.tracing import clock\n"
+    "from flash_otel.pipeline import pipeline\n"
     f"ahead = int(os.environ.pop({_CLOCK!r}, 0)) * 10**9\n"
-    "clock.use(lambda: time.time_ns() + ahead)\n"
+    "pipeline.clock.value = lambda: time.time_ns() + ahead\n"
     "runpy.run_path(sys.argv.pop(1), run_name='__main__')\n"
 )
 

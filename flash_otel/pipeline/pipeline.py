@@ -38,6 +38,9 @@ _NOT_SET: Final = (trace_api.ProxyTracerProvider, trace_api.NoOpTracerProvider)
 id_generator: ProcessVar[IdGenerator | None] = ProcessVar(lambda: None)
 """Generates the ids of the private provider (set by `flash_otel.testing`)."""
 
+clock: ProcessVar[Callable[[], int]] = ProcessVar(lambda: time.time_ns)
+"""Returns nanoseconds since the epoch, for spans and carriers (`flash_otel.testing` sets it)."""
+
 
 class Pipeline(forks.ForkAware):
     """The processors of an `instrument()` call, and the providers that have them."""

@@ -1,8 +1,8 @@
-"""What a span says: facts of a call, rendered as attributes.
+"""Fields of a traced call, and how each is rendered as span attributes.
 
-A fact is one thing that a call can tell (a build id, a manifest, an endpoint mapping). It has
-default sources and a renderer that turns what was found into attributes. Renderers are pure and
-take whatever they are given: a null stays a null, a wrong type gives no attribute.
+A field is one input of a span: a build id, a manifest, an endpoint mapping. It has default sources
+and a renderer that turns the value found there into attributes. Renderers are pure and accept any
+value: null renders as null where that is meaningful, a wrong type renders as no attribute.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -23,16 +23,17 @@ Renderer: TypeAlias = Callable[[Any], Rendered]
 
 NOTHING: Final[Rendered] = {}
 MAX_NUMBER: Final = 1 << 63
+"""Exporters carry signed 64-bit integers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """One fact of a span: how it is rendered, and where it is found unless the user says.
+class AttributeSpec:
+    """One field of a span.
 
     Attributes:
-        render: Turns what was found into attributes.
-        sources: Where it is looked for, in turn.
-        names: The attributes that hold a text as it is; none for what needs rendering.
+        render: Turns the field's value into attributes.
+        sources: Where the value is looked up, in order.
+        names: The attributes of a text that is recorded as it is; empty for other renderers.
     """
 
     render: Renderer
@@ -40,14 +41,29 @@ class Fact:
     names: tuple[str, ...] = ()
 
 
-def fact(render: Renderer, *sources: Source) -> Fact:
-    """Make a fact with its default sources, tried in order."""
-    extractors = tuple(one for source in sources for one in compile_source(source))
-    return Fact(render, extractors, render.names if isinstance(render, Text) else ())
+class Fields(NamedTuple):
+    """The fields of a traced function, by name.
+
+    Attributes:
+        start: Read when the span starts, or when it ends if they were not available before.
+        end: Read when the span ends.
+    """
+
+    start: Mapping[str, AttributeSpec]
+    end: Mapping[str, AttributeSpec]
+
+
+NO_FIELDS: Final = Fields({}, {})
+
+
+def attribute(render: Renderer, *sources: Source) -> AttributeSpec:
+    """Make a field with its default sources, tried in order."""
+    extractors = tuple(extractor for source in sources for extractor in compile_source(source))
+    return AttributeSpec(render, extractors, render.names if isinstance(render, Text) else ())
 
 
 class Text:
-    """Renders a string (or a number or UUID, as text) under each name; nothing when empty."""
+    """Renders a string, number or UUID as text under each name; nothing if it is empty."""
 
     __slots__ = ("names",)
 
@@ -55,7 +71,7 @@ class Text:
         self.names = names
 
     def __call__(self, value: Any) -> Rendered:
-        """Render what was found."""
+        """Render a value."""
         plain = value.value if isinstance(value, Enum) else value
         if not isinstance(plain, (str, int, float, UUID)) or isinstance(plain, bool):
             return NOTHING
@@ -63,7 +79,7 @@ class Text:
 
 
 def number(name: str) -> Renderer:
-    """Render a whole number, if it is one that exporters can carry."""
+    """Make the renderer of an integer that exporters can carry."""
 
     def render(value: Any) -> Rendered:
         is_number = isinstance(value, int) and not isinstance(value, bool)
@@ -73,50 +89,50 @@ def number(name: str) -> Renderer:
 
 
 def endpoint_total(value: Any) -> Rendered:
-    """Render an endpoint mapping as its count alone."""
+    """Render the size of an endpoint mapping."""
     return {semconv.ENDPOINT_COUNT: len(value)} if isinstance(value, Mapping) else NOTHING
 
 
 def endpoints_deployed(value: Any) -> Rendered:
     """Render the mapping that provisioning returned: count, names and URLs."""
-    held = manifests.endpoints({manifests.ENDPOINTS_KEY: value})
-    if held is None:
+    endpoints = manifests.endpoints({manifests.ENDPOINTS_KEY: value})
+    if endpoints is None:
         return NOTHING
-    return {**_names(held), semconv.ENDPOINT_URLS: list(held.values())}
+    return {**_names(endpoints), semconv.ENDPOINT_URLS: list(endpoints.values())}
 
 
 def endpoints_written(value: Any) -> Rendered:
-    """Render the mapping that is written: count, names, URLs and digest."""
-    held = manifests.endpoints({manifests.ENDPOINTS_KEY: value})
-    if held is None:
+    """Render the mapping of an uploaded manifest: count, names, URLs and digest."""
+    endpoints = manifests.endpoints({manifests.ENDPOINTS_KEY: value})
+    if endpoints is None:
         return NOTHING
     return {
-        **_names(held),
-        semconv.ENDPOINT_URLS: list(held.values()),
-        semconv.ENDPOINTS_DIGEST: manifests.digest(held),
+        **_names(endpoints),
+        semconv.ENDPOINT_URLS: list(endpoints.values()),
+        semconv.ENDPOINTS_DIGEST: manifests.digest(endpoints),
     }
 
 
 def endpoints_read(value: Any) -> Rendered:
-    """Render the mapping that was read: count, names and digest."""
-    held = manifests.endpoints({manifests.ENDPOINTS_KEY: value})
-    if held is None:
+    """Render the mapping of a fetched manifest: count, names and digest."""
+    endpoints = manifests.endpoints({manifests.ENDPOINTS_KEY: value})
+    if endpoints is None:
         return NOTHING
-    return {**_names(held), semconv.ENDPOINTS_DIGEST: manifests.digest(held)}
+    return {**_names(endpoints), semconv.ENDPOINTS_DIGEST: manifests.digest(endpoints)}
 
 
 def manifest_written(value: Any) -> Rendered:
-    """Render the manifest that is written to the State Manager."""
-    measured = manifests.size(value)
+    """Render a manifest that is uploaded to the State Manager."""
+    size = manifests.size(value)
     return {
         **endpoints_written(_mapping_of(value)),
         semconv.MANIFEST_KEYS: manifests.keys(value),
-        **({} if measured is None else {semconv.MANIFEST_SIZE: measured}),
+        **({} if size is None else {semconv.MANIFEST_SIZE: size}),
     }
 
 
 def manifest_read(value: Any) -> Rendered:
-    """Render the manifest that the State Manager answered with, null included."""
+    """Render a manifest that was fetched from the State Manager, null included."""
     keys = {semconv.MANIFEST_KEYS: manifests.keys(value)} if isinstance(value, Mapping) else {}
     return {
         semconv.MANIFEST_STATE: manifests.state(value),
@@ -126,11 +142,11 @@ def manifest_read(value: Any) -> Rendered:
 
 
 def persisted(value: Any) -> Rendered:
-    """Render the manifest that the server answered the upload with."""
-    held = manifests.endpoints(value) or {}
+    """Render the manifest in the server's response to an upload."""
+    endpoints = manifests.endpoints(value) or {}
     return {
-        semconv.PERSISTED_ENDPOINT_COUNT: len(held),
-        semconv.PERSISTED_DIGEST: manifests.digest(held),
+        semconv.PERSISTED_ENDPOINT_COUNT: len(endpoints),
+        semconv.PERSISTED_DIGEST: manifests.digest(endpoints),
     }
 
 
@@ -138,28 +154,28 @@ _environment_name: Final = Text(semconv.ENVIRONMENT_NAME, semconv.DEPLOYMENT_ENV
 
 
 def environment_answer(value: Any) -> Rendered:
-    """Render what the State Manager said of the environment.
+    """Render the State Manager's view of an environment.
 
-    A worker knows its environment by id alone; the answer's `name` is asked for by every version
-    that has the query (1.0.0-1.21.0).
+    A worker has only the id of its environment; every version that queries it (1.0.0-1.21.0)
+    selects its `name`, too.
     """
     if not isinstance(value, Mapping):
         return {semconv.ENVIRONMENT_STATE: semconv.ENVIRONMENT_NULL}
-    named = _environment_name(value.get("name"))
+    name = _environment_name(value.get("name"))
     build_id = value.get("activeBuildId")
     if not build_id:
-        return {semconv.ENVIRONMENT_STATE: semconv.ENVIRONMENT_NO_ACTIVE_BUILD, **named}
+        return {semconv.ENVIRONMENT_STATE: semconv.ENVIRONMENT_NO_ACTIVE_BUILD, **name}
     return {
         semconv.ENVIRONMENT_STATE: semconv.ENVIRONMENT_ACTIVE,
         semconv.BUILD_ID: str(build_id),
-        **named,
+        **name,
     }
 
 
 def created_environment(answers: Any) -> Rendered:
-    """Render that an environment was made in an app that had others already.
+    """Render that a deployment created an environment in an app that already had others.
 
-    `_resolve_environment` (1.2.0-1.21.0) lists them, and makes the one that `--env` names.
+    `_resolve_environment` (1.2.0-1.21.0) lists them, and creates the one that `--env` names.
     """
     if not isinstance(answers, Mapping) or not answers.get("createFlashEnvironment"):
         return NOTHING
@@ -179,9 +195,9 @@ def endpoint_url(value: Any) -> Rendered:
     return {semconv.ENDPOINT_URL: value, **({semconv.SERVER_ADDRESS: host} if host else {})}
 
 
-def _names(held: Mapping[str, str]) -> dict[str, Any]:
-    return {semconv.ENDPOINT_COUNT: len(held), semconv.ENDPOINT_NAMES: list(held)}
+def _names(endpoints: Mapping[str, str]) -> dict[str, Any]:
+    return {semconv.ENDPOINT_COUNT: len(endpoints), semconv.ENDPOINT_NAMES: list(endpoints)}
 
 
-def _mapping_of(value: Any) -> Any:
-    return value.get(manifests.ENDPOINTS_KEY) if isinstance(value, Mapping) else None
+def _mapping_of(manifest: Any) -> Any:
+    return manifest.get(manifests.ENDPOINTS_KEY) if isinstance(manifest, Mapping) else None

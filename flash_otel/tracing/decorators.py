@@ -1,6 +1,6 @@
-"""The public decorators: one span around one function of your own.
+"""The public decorators: each puts a span around a function of your own.
 
-Each takes keyword arguments that say where its facts are found, by name or by an extractor:
+Keyword arguments specify where a field of the span is found, by name or by an extractor:
 
     @trace_upload(build_id="build.id", manifest="payload")
     async def push(build, payload): ...
@@ -9,9 +9,9 @@ Each takes keyword arguments that say where its facts are found, by name or by a
     @trace_activate(environment_id=lambda call: call.instance.environment)
     def promote(self, build_id): ...
 
-A source is the name of a parameter, a dotted path that begins with one (or with `self`, `return` or
-`answer`), or a callable that gets the `Call`. Facts that are not named are looked for under
-their usual names. A fact that is found nowhere is left out; nothing here raises when a call runs.
+A source is the name of a parameter, a dotted path that begins with a parameter (or with `self`,
+`return` or `answer`), or a callable that gets the `Call`. A field without a source is looked up
+under its usual names. A field that is not found is left out; a call never raises because of it.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from flash_otel.tracing import specs
+from flash_otel.tracing.attributes import Fields
 from flash_otel.tracing.extractors import Source, compile_source
-from flash_otel.tracing.hooks import HOOKS, NO_HOOKS, Hooks, carry
 from flash_otel.tracing.proxy import wrap
-from flash_otel.tracing.wrapper import Facts, Traced
+from flash_otel.tracing.wrapper import Traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from flash_otel.tracing.attributes import Fact
+    from flash_otel.tracing.attributes import AttributeSpec
     from flash_otel.tracing.specs import SpanSpec
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-# Not callable by themselves, yet functions once they are looked up.
+# Not callable themselves, but their attribute lookup returns functions.
 _METHODS: Final = (classmethod, staticmethod)
 
-# A mapping of endpoints that is named stands for the manifest that is not.
-_STANDS_FOR: Final = {"endpoints": "manifest"}
+# An endpoint mapping with a source replaces the manifest, unless that has a source, too.
+_REPLACES: Final = {"endpoints": "manifest"}
 
 
 class SpanDecorator:
-    """Puts one kind of span around a function, with or without arguments.
+    """Puts one kind of span around a function; used with or without arguments.
 
     It decorates functions, coroutine functions, methods, classmethods and staticmethods; the
     signature, the return value and the raised exception stay the function's own. Without
-    `instrument()` the spans go to the provider that the application has set; without one, the
+    `instrument()`, spans go to the provider that the application has set; without a provider, the
     function is just called.
     """
 
@@ -53,8 +53,7 @@ class SpanDecorator:
         self.spec = spec
         self.__name__ = self.__qualname__ = name
         self.__module__ = "flash_otel"
-        facts = ", ".join(sorted(spec.facts))
-        self.__doc__ = f"{doc}\n\nSpan: `{spec.name}`. Facts that it takes a source for: {facts}."
+        self.__doc__ = f"{doc}\n\nSpan: `{spec.name}`. Fields: {', '.join(spec.field_names)}."
 
     @overload
     def __call__(self, function: F, /) -> F: ...
@@ -67,18 +66,18 @@ class SpanDecorator:
     def __call__(
         self, function: Any = None, /, *, carrier: bool | str = False, **where: Source
     ) -> Any:
-        """Decorate a function, or return the decorator that does.
+        """Decorate a function, or return the decorator.
 
         Args:
-            function: What to decorate, when used without arguments.
-            carrier: For `trace_upload` within a `trace_deploy`: put the deployment's context
-                into a copy of the manifest, under the key `_flash_otel`. A string names the
-                parameter that holds the manifest (True: `manifest`).
-            **where: Fact -> source.
+            function: The function, if the decorator is used without arguments.
+            carrier: For `trace_upload` inside a `trace_deploy`: put the deployment's context into
+                a copy of the manifest, under the key `_flash_otel`. A string names the parameter
+                that holds the manifest (True: `manifest`).
+            **where: Field -> source.
 
         Raises:
-            TypeError: A fact is not one of this span's, a source is neither path nor callable, or
-                what is decorated is no function.
+            TypeError: The span has no such field, a source is neither a path nor a callable, or
+                the decorated object is not a function.
             ValueError: A path has an empty segment.
         """
         decorate = self.with_sources(where, carrier=carrier)
@@ -87,51 +86,50 @@ class SpanDecorator:
     def with_sources(
         self, where: Mapping[str, Source], *, carrier: bool | str = False
     ) -> Callable[[Any], Any]:
-        """Return the decorator with these sources (raises as a call of this one does)."""
-        facts = self._facts(where)
-        hooks = self._hooks(carrier)
+        """Return the decorator with these sources; arguments and errors as for a call."""
+        fields = self._fields(where)
+        parameter = self._carrier_parameter(carrier)
 
         def decorate(target: Any) -> Any:
             if not (callable(target) or isinstance(target, _METHODS)):
                 raise TypeError(
-                    f"{self.__name__}() decorates a function, not {type(target).__name__}; name "
-                    "where its facts are found by keyword: fact=source"
+                    f"{self.__name__}() decorates a function, not {type(target).__name__}; "
+                    "give the sources of its fields by keyword: field=source"
                 )
-            return wrap(target, Traced(target, self.spec, facts, hooks))
+            return wrap(target, Traced(target, self.spec, fields, parameter))
 
         return decorate
 
     def __repr__(self) -> str:
         return f"<flash_otel.{self.__name__}: {self.spec.name}>"
 
-    def _facts(self, where: Mapping[str, Source]) -> Facts:
-        unknown = sorted(where.keys() - self.spec.facts.keys())
+    def _fields(self, where: Mapping[str, Source]) -> Fields:
+        known = self.spec.field_names
+        unknown = sorted(where.keys() - set(known))
         if unknown:
-            known = ", ".join(sorted(self.spec.facts))
-            raise TypeError(f"{self.__name__}() knows no fact {unknown[0]!r}; it takes {known}")
+            raise TypeError(
+                f"{self.__name__}() has no field {unknown[0]!r}; its fields are {', '.join(known)}"
+            )
         dropped = {
-            other for name, other in _STANDS_FOR.items() if name in where and other not in where
+            other for name, other in _REPLACES.items() if name in where and other not in where
         }
-        return (
-            _with_sources(self.spec.start, where, dropped),
-            _with_sources(self.spec.end, where, dropped),
-        )
+        start, end = self.spec.fields
+        return Fields(_with_sources(start, where, dropped), _with_sources(end, where, dropped))
 
-    def _hooks(self, carrier: bool | str) -> Hooks:
-        hooks = HOOKS.get(self.spec.name, NO_HOOKS)
+    def _carrier_parameter(self, carrier: bool | str) -> str | None:
         if not carrier:
-            return hooks
-        if self.spec is not specs.MANIFEST_UPLOAD:
-            raise TypeError(f"{self.__name__}() uploads no manifest: it takes no carrier")
-        return replace(hooks, rewrite=carry("manifest" if carrier is True else carrier))
+            return None
+        if not self.spec.writes_manifest:
+            raise TypeError(f"{self.__name__}() uploads no manifest, so it has no carrier")
+        return "manifest" if carrier is True else carrier
 
 
 def _with_sources(
-    facts: Mapping[str, Fact], where: Mapping[str, Source], dropped: set[str]
-) -> dict[str, Fact]:
+    fields: Mapping[str, AttributeSpec], where: Mapping[str, Source], dropped: set[str]
+) -> dict[str, AttributeSpec]:
     return {
-        name: replace(fact, sources=compile_source(where[name])) if name in where else fact
-        for name, fact in facts.items()
+        name: replace(spec, sources=compile_source(where[name])) if name in where else spec
+        for name, spec in fields.items()
         if name not in dropped
     }
 
@@ -139,15 +137,15 @@ def _with_sources(
 trace_deploy = SpanDecorator(
     "trace_deploy",
     specs.DEPLOY,
-    "Trace a whole deployment: the root of the write path.\n\nWithin an open deployment no second "
-    "one is made; the facts go to the open one.",
+    "Trace a whole deployment: the root of the write path.\n\nInside an open deployment, a call "
+    "opens no span of its own and adds its fields to the open span.",
 )
 trace_build = SpanDecorator("trace_build", specs.BUILD, "Trace the packaging of a project.")
 trace_artifact_upload = SpanDecorator(
     "trace_artifact_upload",
     specs.ARTIFACT_UPLOAD,
     "Trace the upload of an artifact and its finalization.\n\nOther libraries' HTTP "
-    "instrumentation is suppressed inside: the presigned URL is a credential.",
+    "instrumentation is suppressed during the call: the presigned URL is a credential.",
 )
 trace_activate = SpanDecorator(
     "trace_activate", specs.ACTIVATE, "Trace the activation of a build on an environment."
@@ -165,13 +163,13 @@ trace_runtime_fetch = SpanDecorator(
     "trace_runtime_fetch",
     specs.RUNTIME_FETCH,
     "Trace a worker's refresh of its endpoint registry: the root of the read path.\n\nA process's "
-    "first fetch may continue the deployment's trace; every other one links to it.",
+    "first fetch may continue the deployment's trace; every other fetch links to it.",
 )
 trace_manifest_fetch = SpanDecorator(
     "trace_manifest_fetch",
     specs.MANIFEST_FETCH,
-    "Trace one attempt to read environment and manifest from the State Manager.",
+    "Trace one attempt to fetch environment and manifest from the State Manager.",
 )
 trace_call = SpanDecorator(
-    "trace_call", specs.CALL, "Trace the routing of a function call and the remote call itself."
+    "trace_call", specs.CALL, "Trace the routing of a function call, and the remote call."
 )

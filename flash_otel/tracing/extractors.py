@@ -1,9 +1,8 @@
-"""Where a decorated function's facts are found: by name, by path, or by an extractor.
+"""Where the fields of a traced call are found: by name, by path, or by an extractor.
 
 A source is a dotted path or a callable. A path begins with the name of a parameter, `self` (the
-instance), `return` (what the function returned) or `answer` (the GraphQL answers that Flash
-received inside the call, by field); each further segment is a key or an attribute. A callable
-gets the `Call`.
+instance), `return` (the return value) or `answer` (the GraphQL answers that Flash received during
+the call, by field); each further segment is a key or an attribute. A callable gets the `Call`.
 """
 
 from __future__ import annotations
@@ -14,23 +13,24 @@ from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 MISSING: Final = object()
-"""A source found nothing; None is something that was found."""
+"""The result of a source that found nothing; None is a value that was found."""
 
 
 class NotReturnedError(LookupError):
-    """An extractor asked for the result of a call that has not returned."""
+    """The result of a call was read before the call returned."""
 
 
 class Call:
-    """One call of a decorated function, as an extractor sees it.
+    """One call of a decorated function, as an extractor gets it.
 
     Attributes:
-        instance: What a method was called on, or None.
+        instance: The object that a method was called on, or None.
         args: The positional arguments, without the instance.
         kwargs: The keyword arguments.
-        answers: GraphQL answers received inside the call: field -> value.
-        requests: Variables of the GraphQL requests made inside it: operation -> variables.
-        error: What the call raised, once it has; else None.
+        answers: GraphQL answers received during the call, field -> value.
+        requests: Variables of the GraphQL requests sent during the call, operation -> variables.
+        error: The exception that the call raised; None before the end of the call, or if it
+            returned.
     """
 
     __slots__ = (
@@ -62,15 +62,15 @@ class Call:
 
     @property
     def returned(self) -> bool:
-        """Whether the function has returned."""
+        """Whether the call has returned."""
         return self._result is not MISSING
 
     @property
     def result(self) -> Any:
-        """What the function returned.
+        """The return value of the call.
 
         Raises:
-            NotReturnedError: The function has not returned, or it raised.
+            NotReturnedError: The call has not returned, or it raised.
         """
         if self._result is MISSING:
             raise NotReturnedError("the call has not returned")
@@ -81,7 +81,11 @@ class Call:
         self._result = value
 
     def argument(self, name: str) -> Any:
-        """Find an argument by its parameter's name, however it was passed; or its default."""
+        """Return an argument by its parameter's name, however it was passed.
+
+        Returns:
+            The argument, else the parameter's default, else `MISSING`.
+        """
         if name in self.kwargs:
             return self.kwargs[name]
         index = self._parameters.positions.get(name)
@@ -90,7 +94,7 @@ class Call:
         return self._parameters.defaults.get(name, MISSING)
 
     def replaced(self, name: str, value: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments with one of them replaced, passed in the way it was passed."""
+        """Return the arguments with one of them replaced, passed as the original was."""
         if name in self.kwargs:
             return self.args, {**self.kwargs, name: value}
         index = self._parameters.positions.get(name)
@@ -100,13 +104,15 @@ class Call:
 
 
 class Parameters:
-    """The parameters of a function, read once.
+    """The parameters of a function, inspected once.
 
     Attributes:
-        positions: Name -> index among the positional parameters (a method's without self).
+        signature: The signature, without the instance of a method; None if it is unknown.
+        positions: Name -> index among the positional parameters.
         defaults: Name -> default value.
-        required: How many positional parameters have no default.
-        fixed: Whether the parameters are all positional, so that a count tells a valid call.
+        required: Number of positional parameters without a default.
+        is_fixed: Whether all parameters are positional: counting the arguments then proves a call
+            valid.
     """
 
     def __init__(self, function: Callable[..., Any], *, bound: bool) -> None:
@@ -114,18 +120,19 @@ class Parameters:
             self.signature: inspect.Signature | None = inspect.signature(function)
         except (TypeError, ValueError):
             self.signature = None
-        listed = list(self.signature.parameters.values()) if self.signature else []
-        if bound and listed and listed[0].kind in _POSITIONAL:
-            listed = listed[1:]
-            self.signature = self.signature and self.signature.replace(parameters=listed)
-        positional = [one for one in listed if one.kind in _POSITIONAL]
-        self.positions = {one.name: index for index, one in enumerate(positional)}
-        self.defaults = {one.name: one.default for one in listed if one.default is not one.empty}
-        self.required = sum(one.default is one.empty for one in positional)
-        self.fixed = self.signature is not None and len(positional) == len(listed)
+        parameters = list(self.signature.parameters.values()) if self.signature else []
+        if bound and parameters and parameters[0].kind in _POSITIONAL:
+            parameters = parameters[1:]
+            self.signature = self.signature and self.signature.replace(parameters=parameters)
+        positional = [parameter for parameter in parameters if parameter.kind in _POSITIONAL]
+        optional = [parameter for parameter in parameters if parameter.default is not _NO_DEFAULT]
+        self.positions = {parameter.name: index for index, parameter in enumerate(positional)}
+        self.defaults = {parameter.name: parameter.default for parameter in optional}
+        self.required = sum(parameter.default is _NO_DEFAULT for parameter in positional)
+        self.is_fixed = self.signature is not None and len(positional) == len(parameters)
 
     def accept(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-        """Tell whether a call is valid, as far as the signature is known."""
+        """Return False if the function does not accept these arguments."""
         if self.signature is None:
             return True
         try:
@@ -135,10 +142,11 @@ class Parameters:
         return True
 
     def certainly_accept(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-        """Tell cheaply that a call is valid; False means that it may not be."""
-        return self.fixed and not kwargs and self.required <= len(args) <= len(self.positions)
+        """Return True if counting proves these arguments valid; `accept` costs 20 times as much."""
+        return self.is_fixed and not kwargs and self.required <= len(args) <= len(self.positions)
 
 
+_NO_DEFAULT: Final = inspect.Parameter.empty
 _POSITIONAL: Final = (
     inspect.Parameter.POSITIONAL_ONLY,
     inspect.Parameter.POSITIONAL_OR_KEYWORD,
@@ -146,7 +154,7 @@ _POSITIONAL: Final = (
 
 
 ENDED: Final = Call(Parameters(lambda: None, bound=False), None, (), {})
-"""What is left of a call that has ended."""
+"""Replaces a call that has ended, so that a scope does not keep its arguments alive."""
 
 Extractor: TypeAlias = Callable[[Call], Any]
 Source: TypeAlias = "str | Extractor | Sequence[str | Extractor]"
@@ -171,24 +179,24 @@ def _step(value: Any, segment: str) -> Any:
 
 
 def compile_source(source: Source) -> tuple[Extractor, ...]:
-    """Turn a source, or several to be tried in order, into extractors.
+    """Compile a source, or several that are tried in order, to extractors.
 
     Raises:
         ValueError: A path has an empty segment.
-        TypeError: Something is neither a path nor a callable.
+        TypeError: A source is neither a path nor a callable.
     """
     if isinstance(source, Sequence) and not isinstance(source, (str, bytes)):
-        return tuple(_compile_one(one) for one in source)
-    return (_compile_one(source),)
+        return tuple(_compile(item) for item in source)
+    return (_compile(source),)
 
 
 def _path(path: str) -> Extractor:
-    """Take a dotted path apart, once."""
+    """Compile a dotted path: it is split here, not at each call."""
     start, *segments = path.split(".")
     if not all((start, *segments)):
         raise ValueError(
-            f"{path!r} is no source: give a parameter's name, or a dotted path that begins "
-            "with one or with self, return or answer"
+            f"{path!r} is not a valid source: give a parameter's name, or a dotted path that "
+            "begins with a parameter, self, return or answer"
         )
     begin = _START.get(start) or _argument(start)
     if not segments:
@@ -204,30 +212,35 @@ def _path(path: str) -> Extractor:
 
 
 def _argument(name: str) -> Extractor:
-    # A closure, not a `methodcaller`: from C, a call back into Python costs twice as much (3.11).
+    # A closure, not a `methodcaller`: calling Python from C costs twice as much (3.11).
     def find_argument(call: Call) -> Any:
         return call.argument(name)
 
     return find_argument
 
 
-def _compile_one(source: object) -> Extractor:
+def _compile(source: object) -> Extractor:
     if isinstance(source, str):
         return _path(source)
     if callable(source):
         return source
     raise TypeError(
-        f"a source is a dotted path, a callable or a list of these, not {type(source).__name__}"
+        "a source must be a dotted path, a callable or a list of these, "
+        f"not {type(source).__name__}"
     )
 
 
 def find(extractors: tuple[Extractor, ...], call: Call) -> Any:
-    """Ask each extractor in turn; MISSING where none of them finds anything but None."""
+    """Return the first value other than None that an extractor finds.
+
+    Returns:
+        The value; None if the extractors found only None, `MISSING` if they found nothing.
+    """
     found = MISSING
     for extractor in extractors:
         try:
             value = extractor(call)
-        except Exception:  # noqa: S112 - an extractor that fails has found nothing
+        except Exception:  # noqa: S112 - a failing extractor has found nothing
             continue
         if value is not MISSING and value is not None:
             return value

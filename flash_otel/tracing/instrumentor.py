@@ -1,7 +1,9 @@
-"""FlashInstrumentor: applies the table of targets to the installed Flash, and takes it back.
+"""FlashInstrumentor: wraps the targets of the installed Flash, and restores them.
 
-Nothing is imported for the user: a target's module gets its wrappers when it is imported, before
-or after `instrument()`. What is put back on removal is the very entry that was there.
+Nothing is imported for the user: the functions of a module are wrapped when it is imported, before
+or after `instrument()`. Removal restores the very entry that was in the `__dict__` before:
+`opentelemetry.instrumentation.utils.unwrap` does not restore staticmethods, classmethods and
+inherited names.
 """
 
 from __future__ import annotations
@@ -18,28 +20,30 @@ from flash_otel.runtime import forks
 from flash_otel.runtime import options as opts
 from flash_otel.runtime.guard import logger, swallowed
 from flash_otel.tracing import links
-from flash_otel.tracing.flash import COMMANDS, TARGETS, Command, Target, graphql, tapped
-from flash_otel.tracing.package import _instruments
+from flash_otel.tracing.flash import COMMANDS, TARGETS, CommandTarget, Target, graphql, tapped
 from flash_otel.tracing.proxy import wrap
 from flash_otel.tracing.wrapper import Traced
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from types import ModuleType
+
+# The name that OpenTelemetry's instrumentations declare their packages under.
+_instruments: Final = ("runpod-flash >= 1.0, < 2",)
 
 _INHERITED: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
 class _Applied:
-    """One place that was changed, and what stood there."""
+    """A wrapped function: where it is bound, and the original entry."""
 
     owner: Any
     name: str
     original: Any
 
     def undo(self) -> None:
-        """Put the original back, or take ours away where the attribute was inherited."""
+        """Restore the original, or delete the wrapper if the attribute was inherited."""
         if self.original is _INHERITED:
             delattr(self.owner, self.name)
         else:
@@ -47,7 +51,7 @@ class _Applied:
 
 
 class FlashInstrumentor(BaseInstrumentor):
-    """Traces runpod-flash 1.0.0 to 1.21.0 (OpenTelemetry's `BaseInstrumentor`).
+    """Instruments runpod-flash 1.0.0 to 1.21.0 (an OpenTelemetry `BaseInstrumentor`).
 
     `FlashInstrumentor().instrument()` without arguments does what `opentelemetry-instrument` does.
     """
@@ -59,11 +63,11 @@ class FlashInstrumentor(BaseInstrumentor):
     _targets: tuple[Target, ...] = TARGETS
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Return the packages that are instrumented, with the versions that are known."""
+        """Return the instrumented packages, with the supported versions."""
         return _instruments
 
     def instrument(self, **kwargs: Any) -> None:
-        """Apply the targets; nothing happens when they are applied already.
+        """Wrap the targets; does nothing if they are wrapped already.
 
         The dependency check is skipped by default: a worker's Flash has no package metadata.
 
@@ -72,13 +76,13 @@ class FlashInstrumentor(BaseInstrumentor):
                 `capture_graphql`, as for `flash_otel.instrument`; and BaseInstrumentor's own.
 
         Raises:
-            ValueError: `propagation` is none of auto, link and parent.
+            ValueError: `propagation` is not auto, link or parent.
         """
         if not self.is_instrumented_by_opentelemetry:
             super().instrument(**{"skip_dep_check": True, **kwargs})
 
     def uninstrument(self, **kwargs: Any) -> None:
-        """Put every target back; nothing happens when none is applied."""
+        """Restore every target; does nothing if none is wrapped."""
         if self.is_instrumented_by_opentelemetry:
             super().uninstrument(**kwargs)
 
@@ -112,7 +116,7 @@ class FlashInstrumentor(BaseInstrumentor):
         pipeline.deconfigure()
 
     def _hook(self) -> None:
-        """Apply what is imported already, and be called for what is imported later."""
+        """Wrap the targets of every module, now if it is imported already, else when it is."""
         modules = dict.fromkeys(module for target in self._targets for module, _ in target.places)
         for command in COMMANDS:
             modules.setdefault(command.module)
@@ -120,7 +124,7 @@ class FlashInstrumentor(BaseInstrumentor):
             if self._hooked:
                 self._apply_if_imported(module)
             else:
-                # wrapt's hooks cannot be taken back: they ask whether they are still wanted.
+                # wrapt cannot unregister a hook: `_apply` checks whether tracing is still active.
                 wrapt.register_post_import_hook(self._apply, module)
         self._hooked = True
 
@@ -130,7 +134,7 @@ class FlashInstrumentor(BaseInstrumentor):
             self._apply(module)
 
     def _apply(self, module: ModuleType) -> None:
-        """Wrap the targets of a module that has been imported."""
+        """Wrap the targets of an imported module."""
         if not self._active:
             return
         with forks.held_off():
@@ -142,7 +146,7 @@ class FlashInstrumentor(BaseInstrumentor):
                 if command.module == module.__name__:
                     self._guarded(self._wrap_commands, module, command)
 
-    def _guarded(self, action: Any, *args: Any) -> None:
+    def _guarded(self, action: Callable[..., None], *args: Any) -> None:
         try:
             action(*args)
         except Exception:
@@ -159,22 +163,22 @@ class FlashInstrumentor(BaseInstrumentor):
         here = vars(owner).get(last, _INHERITED)
         current = getattr(owner, last) if here is _INHERITED else here
         if id(current) in {id(wrapper) for _, wrapper in self._wrappers.values()}:
-            # Bound by from-import from a module that was wrapped before.
+            # The module imported the wrapper from a module that was wrapped before.
             self._applied.append(_Applied(owner, last, current.__wrapped__))
             return
-        if _is_ours(current):
+        if _is_decorated(current):
             return
         self._applied.append(_Applied(owner, last, here))
         setattr(owner, last, self._wrapper_of(current, target))
 
     def _wrapper_of(self, function: Any, target: Target) -> Any:
-        """Return the one wrapper of a function, wherever it is bound."""
+        """Return the wrapper of a function: the same wherever the function is bound."""
         if id(function) not in self._wrappers:
             self._wrappers[id(function)] = (function, target.wrapper(function))
         return self._wrappers[id(function)][1]
 
-    def _wrap_commands(self, module: ModuleType, command: Command) -> None:
-        """Reach the functions that a Typer application holds as its commands."""
+    def _wrap_commands(self, module: ModuleType, command: CommandTarget) -> None:
+        """Wrap functions that a Typer application holds as its commands."""
         for registered in _commands_of(getattr(module, command.name)):
             callback = registered.callback
             original = getattr(callback, "__wrapped__", callback)
@@ -192,19 +196,19 @@ def _commands_of(app: Any) -> list[Any]:
     return found
 
 
-def _is_ours(function: Any) -> bool:
-    """Tell whether a function carries one of our decorators already, put there by hand."""
+def _is_decorated(function: Any) -> bool:
+    """Return True if the user has put one of our decorators on a function."""
     return isinstance(getattr(function, "_self_wrapper", None), Traced)
 
 
 def _capturing(targets: tuple[Target, ...]) -> tuple[Target, ...]:
-    """Let each GraphQL request be a span: where Flash has one function per request, around it."""
+    """Make each GraphQL request a span, by wrapping the function that sends a request once."""
     name = "RunpodGraphQLClient._execute_graphql_once"
-    (once,) = (target for target in targets if target.name == name)
-    listening = tapped(graphql.note_attempt)
+    (plain,) = (target for target in targets if target.name == name)
+    noting = tapped(graphql.note_attempt)
 
-    def both(function: Any) -> Any:
-        return listening(wrap(function, graphql.captured(function)))
+    def wrapper(function: Any) -> Any:
+        return noting(wrap(function, graphql.captured(function)))
 
-    captured = Target(once.module, once.name, both, once.aliases)
-    return tuple(captured if target is once else target for target in targets)
+    capturing = Target(plain.module, plain.name, wrapper, plain.aliases)
+    return tuple(capturing if target is plain else target for target in targets)

@@ -1,4 +1,4 @@
-"""How a call ended: what is a failure, what is not, and what may have taken effect anyway."""
+"""How a call ended: what counts as a failure, and how its span describes it."""
 
 from __future__ import annotations
 
@@ -11,33 +11,38 @@ from flash_otel.redaction import scrub
 MAX_FRAMES: Final = 30
 
 
+def failure_of(error: BaseException) -> BaseException | None:
+    """Return the exception that made a call fail; None if it only exited with status 0."""
+    return None if is_clean_exit(error) else root_cause(error)
+
+
 def is_clean_exit(error: BaseException) -> bool:
-    """Tell whether an exception only ends a command with status 0 (`SystemExit`, `typer.Exit`)."""
+    """Return True for an exit with status 0 (`SystemExit`, `typer.Exit`)."""
     if isinstance(error, SystemExit):
         return error.code in (None, 0)
-    return _is_exit(error) and getattr(error, "exit_code", 1) == 0
+    return _is_typer_exit(error) and getattr(error, "exit_code", 1) == 0
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Return the exception that an exit hides.
+    """Return the exception that an exit hides, or the exception itself.
 
     Flash's commands catch what failed and raise `typer.Exit(1)` (1.1.1-1.21.0, `deploy_command`):
     the failure is the exit's context.
     """
-    current = error
-    for current in failures.causes(error):
-        if not (_is_exit(current) or isinstance(current, SystemExit)):
+    found = error
+    for found in failures.causes(error):
+        if not (_is_typer_exit(found) or isinstance(found, SystemExit)):
             break
-    return current
+    return found
 
 
 def classify(error: BaseException, *, writes: bool) -> str:
-    """Return the outcome of a call that raised: failed, cancelled, or unknown.
+    """Return the outcome of a call that raised: failed, cancelled or unknown.
 
     Args:
         error: What the call raised.
-        writes: Whether the call changes something on the server: an interrupted write may have
-            taken effect.
+        writes: Whether the call changes state on the server: an interrupted write may have taken
+            effect.
     """
     if failures.is_cancellation(error):
         return semconv.UNKNOWN if writes else semconv.CANCELLED
@@ -45,7 +50,7 @@ def classify(error: BaseException, *, writes: bool) -> str:
 
 
 def error_type(error: BaseException) -> str:
-    """Return the qualified name of the exception's class, as `error.type` wants it."""
+    """Return the qualified name of the exception's class, for `error.type`."""
     kind = type(error)
     if kind.__module__ == "builtins":
         return kind.__qualname__
@@ -60,13 +65,13 @@ def describe(error: BaseException) -> str:
 
 
 def exception_attributes(error: BaseException) -> dict[str, str]:
-    """Return the attributes of an exception event, scrubbed, as the SDK names them."""
+    """Return the scrubbed attributes of an exception event, named as the SDK names them."""
     try:
         lines = traceback.format_exception(
             type(error), error, error.__traceback__, limit=-MAX_FRAMES
         )
         trace = "".join(lines)
-    except Exception:  # a broken __str__ or __cause__ of the user's is not our failure
+    except Exception:  # the user's exception may have a broken __str__ or __cause__
         trace = ""
     return {
         semconv.EXCEPTION_TYPE: error_type(error),
@@ -83,5 +88,6 @@ def _message(error: BaseException) -> str:
         return ""
 
 
-def _is_exit(error: BaseException) -> bool:
+def _is_typer_exit(error: BaseException) -> bool:
+    # By name: typer and click, whose exception it is, may not be installed.
     return type(error).__name__ == "Exit" and hasattr(error, "exit_code")

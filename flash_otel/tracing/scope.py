@@ -1,7 +1,7 @@
-"""An open span of ours and what its trace knows: carried in OpenTelemetry's context.
+"""An open span of ours, carried in OpenTelemetry's context.
 
-A scope opens and ends its span, reads the facts of the call at both moments, and lets a child
-know what its parent knows. Nothing here raises into the host: `Traced` guards each step.
+A scope starts and ends its span, reads the fields of the call at both moments, and shares
+attributes with the other scopes of its trace. Its methods may raise: callers guard them.
 """
 
 from __future__ import annotations
@@ -13,18 +13,21 @@ from opentelemetry import trace as trace_api
 from opentelemetry.trace import Status, StatusCode
 
 from flash_otel import semconv
-from flash_otel.redaction import MAX_ENTRIES, scrub_value
+from flash_otel.pipeline import pipeline
+from flash_otel.redaction import scrub_value
 from flash_otel.runtime.guard import swallowed
-from flash_otel.tracing import clock, outcome, span_faults
+from flash_otel.tracing import outcome, span_faults
+from flash_otel.tracing.attributes import NO_FIELDS
 from flash_otel.tracing.extractors import ENDED, MISSING, Call, find
+from flash_otel.tracing.inheritance import SpanAttributes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Link, Span, SpanContext, Tracer
 
-    from flash_otel.tracing.attributes import Fact
+    from flash_otel.tracing.attributes import AttributeSpec, Fields
     from flash_otel.tracing.specs import SpanSpec
 
 _KEY: Final = context_api.create_key("flash_otel-scope")
@@ -34,26 +37,26 @@ class Scope:
     """One open span.
 
     Attributes:
-        spec: Which kind of span this is.
-        span: The OpenTelemetry span.
-        tracer: Where the span came from; its children come from there too.
-        call: The call that the span is around.
-        known: Attributes that the whole trace knows, shared by all of its scopes.
-        parent: The scope around this one, or None.
+        spec: The kind of span.
+        tracer: The tracer of this span and of its children.
+        call: The traced call; `ENDED` once the span has ended.
+        fields: The fields of the traced function.
+        parent: The enclosing scope, or None.
         attributes: What has been set on the span.
-        fault: The fault that a hook has proved, or None.
-        attempt: Which attempt at a GraphQL request is running (retries are events here).
+        span: The OpenTelemetry span.
+        fault: The fault that was proven while the call ran, or None.
+        attempt: Number of the current attempt at a GraphQL request (retries are events here).
+        retry_reason: Why the last attempt failed.
     """
 
     __slots__ = (
+        "_unread",
         "attempt",
         "attributes",
         "call",
-        "facts",
         "fault",
-        "known",
+        "fields",
         "parent",
-        "pending",
         "retry_reason",
         "span",
         "spec",
@@ -64,31 +67,37 @@ class Scope:
         self,
         spec: SpanSpec,
         tracer: Tracer,
-        call: Call,
-        facts: tuple[Mapping[str, Fact], Mapping[str, Fact]],
-        parent: Scope | None,
+        call: Call = ENDED,
+        fields: Fields = NO_FIELDS,
+        parent: Scope | None = None,
     ) -> None:
         self.spec = spec
         self.tracer = tracer
         self.call = call
-        self.facts = facts
+        self.fields = fields
         self.parent = parent
-        self.known: dict[str, Any] = {} if parent is None else parent.known
-        self.attributes: dict[str, Any] = {}
-        self.pending: list[Fact] = []
+        self.attributes: SpanAttributes = SpanAttributes(
+            {} if parent is None else parent.attributes.shared
+        )
         self.attempt = 0
         self.retry_reason = ""
         self.fault: str | None = None
         self.span: Span = trace_api.INVALID_SPAN
+        self._unread: list[AttributeSpec] = []
 
     @property
     def root(self) -> Scope:
-        """The outermost scope of this trace in this process.
-
-        Found anew each time: a root that held itself would wait for the garbage collector.
-        """
+        """The outermost scope of this trace in this process."""
+        # Not stored: a root that refers to itself would live until the garbage collector runs.
         found = self
         while found.parent is not None:
+            found = found.parent
+        return found
+
+    def enclosing(self, name: str) -> Scope | None:
+        """Return the innermost open scope of this name, this scope included, or None."""
+        found: Scope | None = self
+        while found is not None and found.spec.name != name:
             found = found.parent
         return found
 
@@ -98,209 +107,174 @@ class Scope:
         links: Sequence[Link] = (),
         attributes: Mapping[str, Any] | None = None,
     ) -> Context:
-        """Start the span and return the context in which the call runs."""
-        self._learn(self.spec.learns)
+        """Start the span.
+
+        Args:
+            context: The parent's context; None for the current one.
+            links: Links to other traces.
+            attributes: Attributes besides those of the call's fields.
+
+        Returns:
+            The context in which the call runs.
+        """
+        self.attributes.inherit(self.spec.inherits)
         self._read_start()
         if attributes:
-            self._take(attributes)
+            self.attributes.merge(attributes)
         self.span = self.tracer.start_span(
             self.spec.name,
             context,
             self.spec.kind,
             self.attributes,
             links,
-            clock.now(),
+            pipeline.clock.value(),
             record_exception=False,
             set_status_on_exception=False,
         )
-        self._teach()
+        self.attributes.publish(self.spec.publishes)
         if self.spec.name == semconv.DEPLOY:
             self._name_deployment()
-        # Without a context, the current one is taken.
         inside = trace_api.set_span_in_context(self.span, context)
         return context_api.set_value(_KEY, self, inside)
 
     def set(self, attributes: Mapping[str, Any]) -> None:
-        """Scrub attributes and set them on the open span."""
-        changed = self._take(attributes)
-        # A task may outlive the span that it was made in, and the SDK warns of late attributes.
-        if changed and self.span.is_recording():
-            self.span.set_attributes(changed)
+        """Scrub attributes and set them on the span, unless it has ended."""
+        self._set(self.attributes.merge(attributes))
 
-    def event(self, name: str, attributes: Mapping[str, Any]) -> None:
+    def add_event(self, name: str, attributes: Mapping[str, Any]) -> None:
         """Add an event with scrubbed attributes, unless the span has ended."""
         if not self.span.is_recording():
             return
         scrubbed = ((key, scrub_value(value)) for key, value in attributes.items())
         clean: dict[str, Any] = {key: value for key, value in scrubbed if value is not None}
-        self.span.add_event(name, clean, clock.now())
+        self.span.add_event(name, clean, pipeline.clock.value())
 
-    def link(self, context: SpanContext) -> bool:
-        """Link to another trace's span, once; within one trace, parents tell more than links.
+    def add_link(self, context: SpanContext) -> bool:
+        """Link to a span of another trace, once.
 
         Returns:
-            Whether the link was added.
+            Whether the link was added; within one trace, the parents say as much.
         """
-        there = (context.trace_id, context.span_id)
+        target = (context.trace_id, context.span_id)
         links = getattr(self.span, "links", ())
         if self.span.get_span_context().trace_id == context.trace_id or any(
-            (one.context.trace_id, one.context.span_id) == there for one in links
+            (link.context.trace_id, link.context.span_id) == target for link in links
         ):
             return False
         self.span.add_link(context)
         return True
 
-    def enclosing(self, name: str) -> Scope | None:
-        """Find the innermost open scope of this name, this one included."""
-        found: Scope | None = self
-        while found is not None and found.spec.name != name:
-            found = found.parent
-        return found
+    def join(self, call: Call, fields: Fields) -> None:
+        """Take over the fields of a call inside this span, as far as they are available."""
+        found = self._read((*fields.start.values(), *fields.end.values()), call)
+        self._set(self.attributes.merge_clean(found))
+        self.attributes.publish(self.spec.publishes)
 
-    def join(self, call: Call, facts: tuple[Mapping[str, Fact], Mapping[str, Fact]]) -> None:
-        """Take over what a call inside this span says, as far as it can say it now."""
-        found: dict[str, Any] = {}
-        for fact in (*facts[0].values(), *facts[1].values()):
-            value = find(fact.sources, call)
-            try:
-                found.update({} if value is MISSING else fact.render(value))
-            except Exception:
-                swallowed(f"a fact of {self.spec.name}")
-        self.set(found)
-        self._teach()
-
-    def learn_at_end(self) -> None:
-        """Read what only the ended call can say, whether it returned or raised."""
-        found: dict[str, Any] = {}
-        for fact in (*self.pending, *self.facts[1].values()):
-            value = find(fact.sources, self.call)
-            if value is not MISSING:
-                self._render(fact, value, found)
-        self._put({**self._keep(found), **self._learn(self.spec.recalls)})
-        self._teach()
+    def read_end(self) -> None:
+        """Read the fields that only the ended call has, whether it returned or raised."""
+        specs = self.fields.end.values()
+        found = self._read((*self._unread, *specs) if self._unread else specs, self.call)
+        changed = self.attributes.merge_clean(found)
+        self._set_each(changed)
+        if self.spec.inherits_at_end:
+            self._set_each(self.attributes.inherit(self.spec.inherits_at_end))
+        self.attributes.publish(self.spec.publishes)
 
     def end(self, error: BaseException | None) -> None:
-        """Record the outcome, name the fault that is visible by itself, and end the span."""
+        """Record the outcome and the fault that the span shows by itself, and end the span."""
         try:
-            self._conclude(error)
+            self._record_outcome(None if error is None else outcome.failure_of(error))
         finally:
             self._close()
 
-    def _conclude(self, error: BaseException | None) -> None:
-        failed = error is not None and not outcome.is_clean_exit(error)
-        failure = outcome.root_cause(error) if failed and error is not None else None
-        ending = self._outcome(failure)
+    def abandon(self) -> None:
+        """End the span of a call whose end was not observed."""
+        self.set({semconv.OUTCOME: semconv.UNKNOWN})
+        self._close()
+
+    def _record_outcome(self, failure: BaseException | None) -> None:
+        final: dict[str, Any] = {semconv.OUTCOME: semconv.RETURNED}
+        if failure is not None:
+            final = self._record_failure(failure)
         fault = self.fault or span_faults.detect(self.spec.name, self.attributes, failure)
         if fault is not None:
-            self._name_fault(fault, ending, failure)
+            final[semconv.FAULT] = final[semconv.ERROR_TYPE] = fault
+            self._record_fault(fault, failure)
         if self.spec.name == semconv.DEPLOY:
-            ending[semconv.DEPLOYMENT_STATUS] = "succeeded" if failure is None else "failed"
-        self.attributes.update(ending)
-        self._put(ending)
+            final[semconv.DEPLOYMENT_STATUS] = "succeeded" if failure is None else "failed"
+        self.attributes.update(final)
+        self._set_each(final)
 
-    def _outcome(self, failure: BaseException | None) -> dict[str, Any]:
-        if failure is None:
-            return {semconv.OUTCOME: semconv.RETURNED}
-        self.span.add_event(semconv.EXCEPTION, outcome.exception_attributes(failure), clock.now())
+    def _record_failure(self, failure: BaseException) -> dict[str, Any]:
+        attributes = outcome.exception_attributes(failure)
+        self.span.add_event(semconv.EXCEPTION, attributes, pipeline.clock.value())
         self.span.set_status(Status(StatusCode.ERROR, outcome.describe(failure)))
         return {
             semconv.OUTCOME: outcome.classify(failure, writes=self.spec.writes),
             semconv.ERROR_TYPE: outcome.error_type(failure),
         }
 
-    def _name_fault(self, code: str, ending: dict[str, Any], failure: BaseException | None) -> None:
-        ending[semconv.FAULT] = ending[semconv.ERROR_TYPE] = code
-        words = semconv.FAULTS[code] if failure is None else outcome.describe(failure)
+    def _record_fault(self, code: str, failure: BaseException | None) -> None:
+        meaning = semconv.FAULTS[code]
+        words = meaning if failure is None else outcome.describe(failure)
         self.span.set_status(Status(StatusCode.ERROR, f"{code}: {words}"))
-        if span_faults.first_time(code):
-            explanation = f"{semconv.FAULTS[code]} Look further with: flash-otel diagnose"
-            self.event(
-                semconv.FAULT_EVENT,
-                {semconv.FAULT: code, semconv.FAULT_EXPLANATION: explanation},
-            )
-
-    def abandon(self) -> None:
-        """End a span whose call nobody saw ending."""
-        self.set({semconv.OUTCOME: semconv.UNKNOWN})
-        self._close()
+        if span_faults.is_first(code):
+            explanation = f"{meaning} Look further with: flash-otel diagnose"
+            details = {semconv.FAULT: code, semconv.FAULT_EXPLANATION: explanation}
+            self.add_event(semconv.FAULT_EVENT, details)
 
     def _close(self) -> None:
-        self.span.end(clock.now())
-        # Tasks that were made inside may keep this scope: not what it was called with.
+        self.span.end(pipeline.clock.value())
+        # A task that was created inside may keep this scope alive, but not the call's arguments.
         self.call = ENDED
 
     def _name_deployment(self) -> None:
         deployment_id = f"{self.span.get_span_context().span_id:016x}"
-        named = {semconv.DEPLOYMENT_ID: deployment_id, semconv.OTEL_DEPLOYMENT_ID: deployment_id}
-        self.set(named)
-        self.known[semconv.DEPLOYMENT_ID] = deployment_id
+        self.set({semconv.DEPLOYMENT_ID: deployment_id, semconv.OTEL_DEPLOYMENT_ID: deployment_id})
+        self.attributes.publish((semconv.DEPLOYMENT_ID,))
 
     def _read_start(self) -> None:
-        for fact in self.facts[0].values():
-            value = find(fact.sources, self.call)
+        for spec in self.fields.start.values():
+            value = find(spec.sources, self.call)
             if value is MISSING or value is None:
-                self.pending.append(fact)
+                self._unread.append(spec)
             else:
-                self._render(fact, value, self.attributes)
+                self._render(spec, value, self.attributes)
 
-    def _render(self, fact: Fact, value: Any, found: dict[str, Any]) -> None:
-        """Add what a fact says; one that cannot be rendered costs its own attributes only."""
+    def _read(self, specs: Iterable[AttributeSpec], call: Call) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for spec in specs:
+            value = find(spec.sources, call)
+            if value is not MISSING:
+                self._render(spec, value, found)
+        return found
+
+    def _render(self, spec: AttributeSpec, value: Any, found: dict[str, Any]) -> None:
+        """Add the scrubbed attributes of a field; one that cannot be rendered is left out."""
         try:
-            # Most facts are one text: the general way takes three times as long (0.6 us).
-            if type(value) is str and value and fact.names:
+            # Most fields are a single text: the general way takes three times as long (0.6 us).
+            if type(value) is str and value and spec.names:
                 clean = scrub_value(value)
-                for name in fact.names:
+                for name in spec.names:
                     found[name] = clean
             else:
-                self._scrub(fact.render(value), found)
+                self.attributes.scrub(spec.render(value), found)
         except Exception:
-            swallowed(f"a fact of {self.spec.name}")
+            swallowed(f"a field of {self.spec.name}")
 
-    def _learn(self, names: tuple[str, ...]) -> dict[str, Any]:
-        """Take over what the trace knows and this span does not; return it."""
-        if not self.known:
-            return {}
-        known, own = self.known, self.attributes
-        learned = {name: known[name] for name in names if name not in own and name in known}
-        own.update(learned)
-        return learned
+    def _set(self, changed: Mapping[str, Any]) -> None:
+        # A task may outlive the span that it was created in, and the SDK logs late attributes.
+        if changed and self.span.is_recording():
+            self.span.set_attributes(changed)
 
-    def _teach(self) -> None:
-        for name in self.spec.teaches:
-            if name in self.attributes:
-                self.known[name] = self.attributes[name]
-
-    def _put(self, attributes: Mapping[str, Any]) -> None:
-        # One by one: a mapping costs the SDK (1.45) as much as three attributes.
+    def _set_each(self, attributes: Mapping[str, Any]) -> None:
+        # Singly: `set_attributes` itself costs the SDK (1.45) as much as three attributes.
         for name, value in attributes.items():
             self.span.set_attribute(name, value)
 
-    def _take(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Scrub attributes into ours; return those that changed."""
-        found: dict[str, Any] = {}
-        self._scrub(attributes, found)
-        return self._keep(found)
-
-    def _keep(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        own = self.attributes
-        changed = {name: value for name, value in found.items() if own.get(name) != value}
-        own.update(changed)
-        return changed
-
-    def _scrub(self, attributes: Mapping[str, Any], found: dict[str, Any]) -> None:
-        """Add scrubbed attributes, and the names of those that were cut."""
-        for name, value in attributes.items():
-            clean = scrub_value(value)
-            if clean is None:
-                continue
-            found[name] = clean
-            if isinstance(clean, tuple) and len(value) > MAX_ENTRIES:
-                cut = self.attributes.get(semconv.TRUNCATED, ()) + found.get(semconv.TRUNCATED, ())
-                found[semconv.TRUNCATED] = tuple(dict.fromkeys((*cut, name)))
-
 
 def current() -> Scope | None:
-    """Return the innermost open scope of this context, or None."""
+    """Return the innermost open scope of the current context, or None."""
     return within(context_api.get_current())
 
 

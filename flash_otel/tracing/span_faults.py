@@ -1,10 +1,10 @@
-"""Faults that one span shows by itself, named while the process still runs.
+"""Faults that one span proves by itself, named while the process still runs.
 
-A span names a fault only where nothing else could explain what it holds: the server's answer to
-the upload, the object key that became active, the refusal that the read met. A worker's carriers
-are not among them: an active manifest that is older than the worker's code is a stale build or
-another environment's, and endpoints that are missing from a written manifest were dropped by the
-write or by the read. Whatever needs both phases is left to the diagnosis of the recording.
+A span names a fault only if nothing else can explain what it holds: the server's response to the
+upload, the object key that became active, the refusal of a read. A worker's carriers prove none:
+an active manifest older than the worker's code is a stale build or that of another environment,
+and endpoints that are missing from a written manifest were dropped by the write or by the read.
+Faults that need both phases are left to the diagnosis of the recording.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from flash_otel import failures, semconv
-from flash_otel.runtime import state
+from flash_otel.runtime.state import ProcessVar
 
 Attributes = Mapping[str, Any]
 Rule = Callable[[Attributes, "BaseException | None"], "str | None"]
 
-_explained: set[str] = set()
+_explained: Final[ProcessVar[set[str]]] = ProcessVar(set)
 
 
 def detect(name: str, attributes: Attributes, error: BaseException | None) -> str | None:
-    """Return the code of the fault that a span shows, or None.
+    """Return the code of the fault that a span proves, or None.
 
     Args:
         name: The span's name.
-        attributes: Everything that is set on it.
+        attributes: The span's attributes.
         error: What its call raised, or None.
     """
     for rule in RULES.get(name, ()):
@@ -36,24 +36,16 @@ def detect(name: str, attributes: Attributes, error: BaseException | None) -> st
     return None
 
 
-def first_time(code: str) -> bool:
-    """Tell whether this process names the fault for the first time (its event comes once)."""
-    if code in _explained:
+def is_first(code: str) -> bool:
+    """Return True when this process names the fault for the first time: its event comes once."""
+    if code in _explained.value:
         return False
-    _explained.add(code)
+    _explained.value.add(code)
     return True
 
 
-def forget() -> None:
-    """Begin as a fresh process does (a test starts from here)."""
-    _explained.clear()
-
-
-state.on_reset(forget)
-
-
 def _not_persisted(attributes: Attributes, error: BaseException | None) -> str | None:
-    """The answer to the upload holds what is stored, unless the server merely echoes."""
+    """The response to an upload holds what was stored, unless the server merely echoes it."""
     persisted = attributes.get(semconv.PERSISTED_ENDPOINT_COUNT)
     written = attributes.get(semconv.ENDPOINT_COUNT)
     if error is not None or persisted is None or not written:
@@ -66,11 +58,11 @@ def _not_persisted(attributes: Attributes, error: BaseException | None) -> str |
 
 
 def _wrong_artifact(attributes: Attributes, error: BaseException | None) -> str | None:
-    """A key that differs proves a wrong build; one that is the same proves nothing."""
+    """A different key proves a wrong build; the same key proves nothing."""
     uploaded = attributes.get(semconv.ARTIFACT_OBJECT_KEY)
     active = attributes.get(semconv.ACTIVE_OBJECT_KEY)
-    known = error is None and uploaded and active
-    return semconv.STALE_BUILD if known and uploaded != active else None
+    is_known = error is None and uploaded and active
+    return semconv.STALE_BUILD if is_known and uploaded != active else None
 
 
 def _no_environment(attributes: Attributes, _error: BaseException | None) -> str | None:

@@ -1,42 +1,50 @@
-"""One span around one function: what every decorator and every target puts in a call's way.
+"""One span around each call of a function: the wrapper of every decorator and every target.
 
-The call stays exactly the user's: its signature, its return value, the identity of its exception,
-its cancellation. Whatever fails on our side is swallowed, and the call goes on untraced.
+The call stays the user's own: its signature, its return value, the identity of its exception, its
+cancellation. An internal error is swallowed, and the call goes on untraced.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.instrumentation import utils as instrumentation
 
 from flash_otel.pipeline import pipeline
 from flash_otel.runtime.guard import guarded, swallowed
-from flash_otel.tracing import links, unclaimed_root
+from flash_otel.tracing import carriers, links, unclaimed_root
 from flash_otel.tracing import scope as scopes
-from flash_otel.tracing.extractors import Call, Parameters
-from flash_otel.tracing.hooks import HOOKS, NO_HOOKS, Arguments, Hooks
+from flash_otel.tracing.attributes import NO_FIELDS, Fields
+from flash_otel.tracing.extractors import ENDED, Call, Parameters
 from flash_otel.tracing.scope import Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
     from opentelemetry.context import Context
 
-    from flash_otel.tracing.attributes import Fact
     from flash_otel.tracing.specs import SpanSpec
 
-Facts = tuple[Mapping[str, "Fact"], Mapping[str, "Fact"]]
+_Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 @dataclass(slots=True)
-class _Entry:
-    """A traced call that is running: its scope, and how to leave it."""
+class _Running:
+    """A traced call that is running.
+
+    Attributes:
+        scope: The scope that records the call.
+        call: The call.
+        context: The context in which it runs.
+        token: What detaches that context.
+        owns: Whether the scope ends with this call; False if the call joined an open span.
+    """
 
     scope: Scope
     call: Call
@@ -49,24 +57,25 @@ class Traced:
     """Opens a span around each call of a function (a wrapt wrapper function).
 
     Attributes:
-        spec: Which kind of span.
-        facts: What is read when the span starts, and when it ends.
-        hooks: What else happens around the call.
-        owner: What the function is bound to already, or None.
+        spec: The kind of span.
+        fields: The fields of the function.
+        carrier: The parameter whose manifest gets the deployment's context, or None.
+        owner: The instance or class that the function is bound to already, or None.
     """
 
     def __init__(
-        self, function: Any, spec: SpanSpec, facts: Facts, hooks: Hooks | None = None
+        self, function: Any, spec: SpanSpec, fields: Fields, carrier: str | None = None
     ) -> None:
         self.spec = spec
-        self.facts = facts
-        self.hooks = HOOKS.get(spec.name, NO_HOOKS) if hooks is None else hooks
+        self.fields = fields
+        self.carrier = carrier
         self.owner = getattr(function, "__self__", None)
         plain = getattr(function, "__func__", function)
-        run = _run_by(plain)
-        # What the call itself does counts, not what a `functools.wraps` inside it points to.
-        self._is_async = inspect.iscoroutinefunction(run)
-        self._name, self._qualname = run.__name__, run.__qualname__
+        # Whether the call itself is a coroutine function counts, not whether a function that
+        # `functools.wraps` names inside it is.
+        runs = _run_by(plain)
+        self._is_async = inspect.iscoroutinefunction(runs)
+        self._name, self._qualname = runs.__name__, runs.__qualname__
         self._free = Parameters(plain, bound=False)
         self._bound = Parameters(plain, bound=True)
 
@@ -90,54 +99,54 @@ class Traced:
     def _run(
         self, wrapped: Callable[..., Any], instance: object, args: tuple[Any, ...], kwargs: Any
     ) -> Any:
-        entry, args, kwargs = self._enter(instance, args, kwargs)
-        if entry is None:
+        running, args, kwargs = self._enter(instance, args, kwargs)
+        if running is None:
             return wrapped(*args, **kwargs)
         try:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
-            self._leave(entry, error)
+            self._leave(running, error)
             raise
-        # Nothing else that can be awaited: a context manager must stay one (`aiohttp`'s request).
+        # No other awaitable: a context manager must stay one (the request of `aiohttp`).
         if isinstance(result, CoroutineType):
-            context_api.detach(entry.token)
-            adopted = self._adopt(entry, _Adopted(result, entry))
+            context_api.detach(running.token)
+            adopted = self._adopt(running, _Adopted(result, running))
             return _named(adopted, result.__name__, result.__qualname__)
-        entry.call.result = result
-        self._leave(entry, None)
+        running.call.result = result
+        self._leave(running, None)
         return result
 
     async def _run_async(
         self, wrapped: Callable[..., Any], instance: object, args: tuple[Any, ...], kwargs: Any
     ) -> Any:
-        entry, args, kwargs = self._enter(instance, args, kwargs)
-        if entry is None:
+        running, args, kwargs = self._enter(instance, args, kwargs)
+        if running is None:
             return await wrapped(*args, **kwargs)
         try:
             result = await wrapped(*args, **kwargs)
         except BaseException as error:
-            self._leave(entry, error)
+            self._leave(running, error)
             raise
-        entry.call.result = result
-        self._leave(entry, None)
+        running.call.result = result
+        self._leave(running, None)
         return result
 
-    async def _adopt(self, entry: _Entry, adopted: _Adopted) -> Any:
+    async def _adopt(self, running: _Running, adopted: _Adopted) -> Any:
         """Keep the span of a plain function open until the coroutine that it returned has run."""
-        entry.token = context_api.attach(entry.context)
+        running.token = context_api.attach(running.context)
         try:
             result = await adopted.run()
         except BaseException as error:
-            self._leave(entry, error)
+            self._leave(running, error)
             raise
-        entry.call.result = result
-        self._leave(entry, None)
+        running.call.result = result
+        self._leave(running, None)
         return result
 
     def _check(
         self, wrapped: Callable[..., Any], instance: object, args: tuple[Any, ...], kwargs: Any
     ) -> None:
-        """Let a wrong call raise when it is made, not when its coroutine is awaited."""
+        """Raise for wrong arguments at the call, as untraced, not when the coroutine is awaited."""
         parameters = self._free if instance is None else self._bound
         if parameters.certainly_accept(args, kwargs) or parameters.accept(args, kwargs):
             return
@@ -145,101 +154,125 @@ class Traced:
 
     def _enter(
         self, instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[_Entry | None, tuple[Any, ...], dict[str, Any]]:
+    ) -> tuple[_Running | None, tuple[Any, ...], dict[str, Any]]:
+        """Begin a call; return it, if it is traced, and the arguments for the function."""
         try:
-            entry = self._begin(instance, args, kwargs)
+            running = self._begin(instance, args, kwargs)
         except Exception:
             swallowed(f"the start of {self.spec.name}")
             return None, args, kwargs
-        if self.hooks.rewrite is not None and entry is not None and entry.owns:
-            args, kwargs = self._rewrite(self.hooks.rewrite, entry)
-        return entry, args, kwargs
+        if self.carrier is not None and running is not None and running.owns:
+            args, kwargs = self._with_carrier(running, self.carrier)
+        return running, args, kwargs
 
     def _begin(
         self, instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> _Entry | None:
-        if not is_instrumentation_enabled():
+    ) -> _Running | None:
+        if not instrumentation.is_instrumentation_enabled():
             return None
         call = Call(self._free if instance is None else self._bound, instance, args, kwargs)
-        here = context_api.get_current()
-        enclosing = scopes.within(here)
         if self.spec.joins:
-            joined = self._join(call, enclosing)
+            joined = self._join(call)
             if joined is not None:
                 return joined
-        tracer = pipeline.tracer() if enclosing is None else enclosing.tracer
-        if tracer is None:
+        opened = open_scope(self.spec, call, self.fields)
+        if opened is None:
             return None
-        opened = Scope(self.spec, tracer, call, self.facts, enclosing)
-        if self.hooks.prepare is not None:
-            self.hooks.prepare(opened)
-        related = links.relate(
-            self.spec.relation, pipeline.propagation(), is_root=enclosing is None
-        )
-        context = opened.open(
-            here if related.context is None else related.context, related.links, related.attributes
-        )
-        if self.hooks.surround is not None:
-            context = self.hooks.surround(context)
-        return _Entry(opened, call, context, context_api.attach(context))
+        scope, context = opened
+        if self.spec.hides_http:
+            context = _without_http(context)
+        return _Running(scope, call, context, context_api.attach(context))
 
-    def _join(self, call: Call, enclosing: Scope | None) -> _Entry | None:
-        """Let the call's facts go to an open span of the same name, if there is one."""
-        open_one = enclosing and enclosing.enclosing(self.spec.name)
-        if open_one is not None:
-            open_one.join(call, self.facts)
-            here = context_api.get_current()
-            return _Entry(open_one, call, here, context_api.attach(here), owns=False)
-        waiting = unclaimed_root.claim(self.spec.name)
-        if waiting is None:
+    def _join(self, call: Call) -> _Running | None:
+        """Add the call's fields to an open span of the same name, if there is one."""
+        current = scopes.current()
+        scope = current and current.enclosing(self.spec.name)
+        if scope is not None:
+            scope.join(call, self.fields)
+            context = context_api.get_current()
+            return _Running(scope, call, context, context_api.attach(context), owns=False)
+        unclaimed = unclaimed_root.claim(self.spec.name)
+        if unclaimed is None:
             return None
-        claimed, context = waiting
-        claimed.join(call, self.facts)
-        claimed.call, claimed.facts = call, self.facts
-        return _Entry(claimed, call, context, context_api.attach(context))
+        root, context = unclaimed
+        root.join(call, self.fields)
+        root.call, root.fields = call, self.fields
+        return _Running(root, call, context, context_api.attach(context))
 
-    def _rewrite(self, rewrite: Callable[[Scope, Call], Arguments], entry: _Entry) -> Arguments:
+    def _with_carrier(self, running: _Running, parameter: str) -> _Arguments:
         try:
-            return rewrite(entry.scope, entry.call)
+            return carriers.write_argument(running.scope, parameter)
         except Exception:
             swallowed(f"the arguments of {self.spec.name}")
-            return entry.call.args, entry.call.kwargs
+            return running.call.args, running.call.kwargs
 
-    def _leave(self, entry: _Entry, error: BaseException | None) -> None:
+    def _leave(self, running: _Running, error: BaseException | None) -> None:
         try:
-            entry.call.error = error
-            _detach(entry.token, error)
-            if not entry.owns:
-                entry.scope.join(entry.call, self.facts)
-                return
-            self._conclude(entry)
-            entry.scope.end(error)
+            running.call.error = error
+            _detach(running.token, error)
+            if running.owns:
+                self._read_end(running.scope)
+                running.scope.end(error)
+            else:
+                running.scope.join(running.call, self.fields)
         except Exception:
             swallowed(f"the end of {self.spec.name}")
         finally:
-            # Its traceback holds this call's frames, and they hold the call.
-            entry.call.error = None
+            # The traceback holds the frames of this call, and they hold the call: a cycle.
+            running.call.error = None
 
-    def _conclude(self, entry: _Entry) -> None:
+    def _read_end(self, scope: Scope) -> None:
         try:
-            if self.hooks.conclude is not None:
-                self.hooks.conclude(entry.scope, entry.call)
-            entry.scope.learn_at_end()
+            if self.spec.reads_manifest:
+                carriers.record_active(scope)
+            scope.read_end()
         except Exception:
-            swallowed(f"the facts of {self.spec.name}")
+            swallowed(f"the fields of {self.spec.name}")
+
+
+def open_scope(
+    spec: SpanSpec,
+    call: Call = ENDED,
+    fields: Fields = NO_FIELDS,
+    attributes: Mapping[str, Any] | None = None,
+) -> tuple[Scope, Context] | None:
+    """Open a span in the current context.
+
+    Args:
+        spec: The kind of span.
+        call: The call that it records.
+        fields: The fields of the called function.
+        attributes: Attributes besides these fields.
+
+    Returns:
+        The scope and the context inside it; None if tracing is off.
+    """
+    here = context_api.get_current()
+    enclosing = scopes.within(here)
+    tracer = pipeline.tracer() if enclosing is None else enclosing.tracer
+    if tracer is None:
+        return None
+    scope = Scope(spec, tracer, call, fields, enclosing)
+    if spec.writes_manifest:
+        # Before anything is recorded: the credentials in it are scrubbed from then on.
+        carriers.remember_secrets(fields.start, call)
+    related = links.relate(spec.relation, pipeline.propagation(), is_root=enclosing is None)
+    parent = here if related.context is None else related.context
+    known = {**related.attributes, **attributes} if attributes else related.attributes
+    return scope, scope.open(parent, related.links, known)
 
 
 class _Adopted:
-    """A coroutine that a plain function returned; closed silently where nobody awaits it.
+    """A coroutine that a plain function returned; closed silently if it is never awaited.
 
     The coroutine around it warns of that already, under the same name.
     """
 
-    __slots__ = ("coroutine", "entry", "started")
+    __slots__ = ("coroutine", "running", "started")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], entry: _Entry) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], running: _Running) -> None:
         self.coroutine = coroutine
-        self.entry = entry
+        self.running = running
         self.started = False
 
     def run(self) -> Coroutine[Any, Any, Any]:
@@ -251,25 +284,39 @@ class _Adopted:
             return
         self.coroutine.close()
         with guarded("a coroutine that was never awaited"):
-            if self.entry.owns:
-                self.entry.scope.abandon()
+            if self.running.owns:
+                self.running.scope.abandon()
 
 
 def _run_by(function: Any) -> Any:
-    """Find the function that a call runs: a partial's own, or the `__call__` of an object."""
+    """Return the function that a call runs: that of a partial, or the `__call__` of an object."""
     while isinstance(function, functools.partial):
         function = function.func
     return function if hasattr(function, "__qualname__") else type(function).__call__
 
 
 def _named(coroutine: Any, name: str, qualname: str) -> Any:
-    """Report a coroutine that is never awaited under the user's name, as it is untraced."""
+    """Name a coroutine after the user's function: Python warns by name if it is never awaited."""
     coroutine.__name__, coroutine.__qualname__ = name, qualname
     return coroutine
 
 
+def _without_http(context: Context) -> Context:
+    """Suppress other libraries' HTTP spans in a context.
+
+    Versions of opentelemetry-instrumentation differ in where the key lives; without it, the
+    context is unchanged.
+    """
+    key = getattr(instrumentation, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", None)
+    return context if key is None else context_api.set_value(key, value=True, context=context)
+
+
 def _detach(token: Any, error: BaseException | None) -> None:
-    """Leave the span's context; silently where the collector closed a coroutine in another one."""
+    """Leave the span's context.
+
+    The garbage collector may close a coroutine in another context, where detaching fails: that is
+    no error to log.
+    """
     if not isinstance(error, GeneratorExit):
         context_api.detach(token)
         return

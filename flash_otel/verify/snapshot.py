@@ -18,7 +18,7 @@ from flash_otel import manifest as manifests
 from flash_otel import redaction, semconv
 from flash_otel.pipeline import resource
 from flash_otel.records import SpanRecord
-from flash_otel.tracing import attributes, carriers, links
+from flash_otel.tracing import attributes, carriers
 
 if TYPE_CHECKING:
     from flash_otel.tracing.carriers import Carrier
@@ -205,7 +205,7 @@ def record(
         semconv.ENVIRONMENT_ID: environment_id,
         **attributes.environment_answer(environment),
         **(attributes.manifest_read(manifest) if has_build else {}),
-        **(links.active_attributes(carrier) if carrier else {}),
+        **(carriers.active_attributes(carrier) if carrier else {}),
         semconv.OUTCOME: semconv.RETURNED,
     }
     scrubbed: dict[str, Any] = {

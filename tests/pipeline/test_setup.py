@@ -341,7 +341,6 @@ def test_waiting_roots_end_with_tracing() -> None:
     """A root that no deployment claimed ends with an unknown outcome."""
     from flash_otel.testing import recording
     from flash_otel.tracing import unclaimed_root
-    from flash_otel.tracing.extractors import ENDED
     from flash_otel.tracing.scope import Scope
     from flash_otel.tracing.specs import DEPLOY
 
@@ -349,7 +348,7 @@ def test_waiting_roots_end_with_tracing() -> None:
         tracer = pipeline.tracer()
         assert tracer is not None
         for _ in range(2):
-            root = Scope(DEPLOY, tracer, ENDED, ({}, {}), None)
+            root = Scope(DEPLOY, tracer)
             unclaimed_root.hold(root, root.open())
         unclaimed_root.abandon()
         unclaimed_root.abandon()
@@ -360,14 +359,13 @@ def test_a_waiting_root_is_claimed() -> None:
     """The deployment that follows takes over the waiting root: one span, its facts, its end."""
     from flash_otel.testing import recording
     from flash_otel.tracing import unclaimed_root
-    from flash_otel.tracing.extractors import ENDED
     from flash_otel.tracing.scope import Scope
     from flash_otel.tracing.specs import DEPLOY
 
     with recording() as spans:
         tracer = pipeline.tracer()
         assert tracer is not None
-        root = Scope(DEPLOY, tracer, ENDED, ({}, {}), None)
+        root = Scope(DEPLOY, tracer)
         unclaimed_root.hold(root, root.open())
 
         @flash_otel.trace_deploy

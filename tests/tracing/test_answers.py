@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flash_otel.redaction import MAX_TEXT, REDACTED
-from flash_otel.tracing.flash.graphql_redaction import MAPPINGS, MAX_LENGTH, SHOWN, redacted
+from flash_otel.tracing.flash.graphql import MAPPINGS, MAX_LENGTH, SHOWN, redacted
 
 SECRET = "canary-hf_ABCDEFGHIJKLMNOP"  # looks like nothing that a search for secrets would find
 PRESIGNED = f"https://store.example/a/b.tar.gz?X-Amz-Signature={SECRET}"

@@ -14,7 +14,7 @@ from flash_otel import manifest
 from flash_otel.pipeline import pipeline
 from flash_otel.runtime import state
 from flash_otel.testing import recording
-from flash_otel.tracing import carriers, clock, links, outcome, scope, span_faults
+from flash_otel.tracing import carriers, inheritance, links, outcome, scope, span_faults
 
 
 class Broken(RuntimeError):  # noqa: N818 - what it is
@@ -87,17 +87,17 @@ FAULTS: list[tuple[Any, str]] = [
     (pipeline, "tracer"),
     (links, "relate"),
     (carriers, "write"),
-    (clock, "now"),
+    (pipeline.clock, "value"),
     (span_faults, "detect"),
     (manifest, "secrets"),
     (outcome, "classify"),
     (outcome, "exception_attributes"),
-    (scope, "scrub_value"),
+    (inheritance, "scrub_value"),
     (scope, "find"),
     (scope.Scope, "open"),
     (scope.Scope, "join"),
     (scope.Scope, "end"),
-    (scope.Scope, "learn_at_end"),
+    (scope.Scope, "read_end"),
 ]
 
 

@@ -299,7 +299,7 @@ def test_late_facts_of_an_orphan(spans: Recorded, caplog: pytest.LogCaptureFixtu
     call()
     (scope,) = kept
     scope.set({"flash.call.route": "remote"})
-    scope.event("flash.retry", {})
+    scope.add_event("flash.retry", {})
     assert scope.call is ENDED
     assert spans.records[0].events == ()
     assert "flash.call.route" not in spans.records[0].attributes

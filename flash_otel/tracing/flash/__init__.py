@@ -1,6 +1,5 @@
-"""Which function of which installed package gets which wrapper: a table per package generation."""
+"""The instrumented functions of runpod-flash and of the packages that serve its workers."""
 
-from flash_otel.tracing.flash.target import Command, Target, tapped
-from flash_otel.tracing.flash.targets import COMMANDS, TARGETS
+from flash_otel.tracing.flash.targets import COMMANDS, TARGETS, CommandTarget, Target, tapped
 
-__all__ = ["COMMANDS", "TARGETS", "Command", "Target", "tapped"]
+__all__ = ["COMMANDS", "TARGETS", "CommandTarget", "Target", "tapped"]

@@ -1,27 +1,30 @@
-"""What Flash's GraphQL client says inside a traced call: answers, requests, retries.
+"""Flash's GraphQL client: notes answers, requests and retries on the enclosing span.
 
-Flash's methods drop what a span needs (`update_build_manifest` returns nothing of the server's
-answer) and retry where nobody sees it (`_execute_graphql`, 1.6.1 and later): both are noted on the
-enclosing span. With `capture_graphql` each request becomes a span of its own, without variables,
-and with no more of its answer than `flash_otel.tracing.flash.graphql_redaction` lets through.
+Flash's methods drop what a span needs (`update_build_manifest` does not return the server's answer)
+and retry internally (`_execute_graphql`, 1.6.1 and later). With `capture_graphql` each request
+becomes a span of its own, without its variables and with a redacted answer.
+
+Redaction uses an allow-list instead of a search for secrets: the shape of an answer is kept, but
+values only of the fields listed here, and those are scrubbed like every other attribute.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from flash_otel import manifest as manifests
 from flash_otel import semconv
 from flash_otel.pipeline import pipeline
-from flash_otel.redaction import remember
+from flash_otel.redaction import REDACTED, remember, scrub
 from flash_otel.runtime.guard import swallowed
 from flash_otel.tracing import outcome
 from flash_otel.tracing import scope as scopes
-from flash_otel.tracing.attributes import fact
+from flash_otel.tracing.attributes import Fields, Text, attribute, number
 from flash_otel.tracing.extractors import ENDED
-from flash_otel.tracing.flash import graphql_redaction
 from flash_otel.tracing.specs import GRAPHQL
 from flash_otel.tracing.wrapper import Traced
 
@@ -31,13 +34,43 @@ if TYPE_CHECKING:
 
 _OPERATION: Final = re.compile(r"\s*(query|mutation|subscription)\s+(\w+)")
 
+SHOWN: Final = frozenset(
+    {
+        *("id", "name", "state", "version", "type"),
+        *("activeBuildId", "objectKey", "createdAt", "updatedAt", "expiresAt"),
+        *("flashAppId", "flashBuildId", "flashEnvironmentId", "templateId"),
+        # of a manifest
+        *("generated_at", "project_name", "python_version", "resource_type", "module"),
+        # of its carrier
+        *("deployment_id", "build_id", "environment_id", "phase", "time"),
+    }
+)
+"""Fields whose strings and numbers are kept: those that the diagnostic guide compares."""
+
+MAPPINGS: Final = frozenset({manifests.ENDPOINTS_KEY, "function_registry"})
+"""Fields of a manifest whose strings are all kept: mappings that a reader compares."""
+
+FIRST: Final = SHOWN | MAPPINGS | {semconv.CARRIER_KEY}
+"""Fields that are kept first when an answer is cut."""
+
+CLOSED: Final = re.compile(
+    r"keys?$|token|secret|passw|credential|signature|auth|^env$", re.IGNORECASE
+)
+"""Fields of which nothing is kept; an `objectKey` is matched, too, but listed above."""
+
+MAX_LENGTH: Final = 6000
+MAX_TEXT: Final = 200
+MAX_DEPTH: Final = 12
+_LIMITS: Final = (400, 100, 25)
+"""Numbers of values to keep, tried in order until the text is short enough."""
+
 Method = Callable[..., Awaitable[Any]]
 
 
 async def note_answer(
     wrapped: Method, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """Keep a request's variables and its answer for the enclosing span's facts."""
+    """Keep a request's variables and its answer for the fields of the enclosing span."""
     scope = _listening()
     if scope is None:
         return await wrapped(*args, **kwargs)
@@ -53,7 +86,7 @@ async def note_answer(
 
 
 def _listening() -> Scope | None:
-    """Return the enclosing scope while its call runs: a task may outlive it."""
+    """Return the enclosing scope, unless its call has ended: a task may outlive it."""
     scope = None if pipeline.is_off() else scopes.current()
     return None if scope is None or scope.call is ENDED else scope
 
@@ -71,13 +104,13 @@ def _note_request(scope: Scope, instance: Any, args: tuple[Any, ...], kwargs: An
 async def note_attempt(
     wrapped: Method, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """Record a request that is sent again as an event of the enclosing span."""
+    """Record a retried request as an event of the enclosing span."""
     scope = _listening()
     if scope is None:
         return await wrapped(*args, **kwargs)
     scope.attempt += 1
     if scope.attempt > 1:
-        scope.event(
+        scope.add_event(
             semconv.RETRY,
             {
                 semconv.HTTP_RESEND_COUNT: scope.attempt - 1,
@@ -91,55 +124,136 @@ async def note_attempt(
         raise
 
 
-def _operation(group: int) -> Callable[[Call], str | None]:
-    def find(call: Call) -> str | None:
-        match = _OPERATION.match(call.argument("query"))
-        return match[group] if match else None
-
-    return find
-
-
-def _size_of(find: Callable[[Call], Any]) -> Callable[[Call], int]:
-    def measure(call: Call) -> int:
-        return len(json.dumps(find(call)).encode())
-
-    return measure
-
-
-def _request(call: Call) -> dict[str, Any]:
-    return {"query": call.argument("query"), "variables": call.argument("variables") or {}}
+def captured(function: Any) -> Traced:
+    """Make the wrapper that turns each request into a span (for `capture_graphql`)."""
+    start = {
+        "name": attribute(Text(semconv.GRAPHQL_OPERATION_NAME), _operation_name),
+        "type": attribute(Text(semconv.GRAPHQL_OPERATION_TYPE), _operation_type),
+        "request": attribute(number(semconv.HTTP_REQUEST_BODY_SIZE), _request_size),
+    }
+    end = {
+        "answer": attribute(number(semconv.HTTP_RESPONSE_BODY_SIZE), _answer_size),
+        "status": attribute(number(semconv.HTTP_STATUS_CODE), _status),
+        "redacted": attribute(Text(semconv.GRAPHQL_ANSWER), _redacted_answer),
+    }
+    return Traced(function, GRAPHQL, Fields(start, end))
 
 
-def _answer(call: Call) -> dict[str, Any]:
-    return {"data": call.result}
+def _operation_type(call: Call) -> str | None:
+    match = _OPERATION.match(call.argument("query"))
+    return match[1] if match else None
 
 
-def _redacted(call: Call) -> str | None:
-    return graphql_redaction.redacted(call.result) if call.returned else None
+def _operation_name(call: Call) -> str | None:
+    match = _OPERATION.match(call.argument("query"))
+    return match[2] if match else None
+
+
+def _request_size(call: Call) -> int:
+    return _json_size(
+        {"query": call.argument("query"), "variables": call.argument("variables") or {}}
+    )
+
+
+def _answer_size(call: Call) -> int:
+    return _json_size({"data": call.result})
+
+
+def _json_size(value: object) -> int:
+    return len(json.dumps(value).encode())
+
+
+def _redacted_answer(call: Call) -> str | None:
+    return redacted(call.result) if call.returned else None
 
 
 def _status(call: Call) -> int | None:
-    """Tell the status of the answer; None where none came (`_execute_graphql_once`, 1.6.1+).
+    """Return the HTTP status of a response; None without a response.
 
-    Flash raises with the status on 400 and above, and with the answer's `errors` below.
+    `_execute_graphql_once` (1.6.1+) raises with the status for 400 and above, and with the
+    answer's `errors` below.
     """
     if call.returned or hasattr(call.error, "errors"):
         return 200
     return getattr(call.error, "status_code", None)
 
 
-def captured(function: Any) -> Traced:
-    """Make the wrapper that turns each request into a span (for `capture_graphql`)."""
-    from flash_otel.tracing.attributes import Text, number
+def redacted(answer: object) -> str | None:
+    """Return the shape of an answer and its listed values as JSON.
 
-    start = {
-        "name": fact(Text(semconv.GRAPHQL_OPERATION_NAME), _operation(2)),
-        "type": fact(Text(semconv.GRAPHQL_OPERATION_TYPE), _operation(1)),
-        "request": fact(number(semconv.HTTP_REQUEST_BODY_SIZE), _size_of(_request)),
-    }
-    end = {
-        "answer": fact(number(semconv.HTTP_RESPONSE_BODY_SIZE), _size_of(_answer)),
-        "status": fact(number(semconv.HTTP_STATUS_CODE), _status),
-        "redacted": fact(Text(semconv.GRAPHQL_ANSWER), _redacted),
-    }
-    return Traced(function, GRAPHQL, (start, end))
+    Args:
+        answer: The `data` of a GraphQL answer.
+
+    Returns:
+        At most `MAX_LENGTH` characters; None if the answer is not a JSON object.
+    """
+    if not isinstance(answer, Mapping):
+        return None
+    text = ""
+    for limit in _LIMITS:
+        text = json.dumps(_Redactor(limit).redact(answer, shown=False), ensure_ascii=False)
+        if len(text) <= MAX_LENGTH:
+            return text
+    return text[: MAX_LENGTH - 1] + "…"
+
+
+class _Redactor:
+    """Walks an answer until a number of values is kept: a server's answer may be huge."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    def redact(self, value: object, *, shown: bool, depth: int = 0) -> Any:
+        """Return what is kept of a value; `shown` applies to the entries of a mapping."""
+        self._left -= 1
+        if isinstance(value, Mapping):
+            return self._mapping(value, shown=shown, depth=depth + 1)
+        if isinstance(value, (list, tuple)):
+            return self._sequence(value, depth=depth + 1)
+        return _scalar(value, shown=shown)
+
+    def _mapping(self, value: Mapping[Any, Any], *, shown: bool, depth: int) -> Any:
+        kept: dict[str, Any] = {}
+        # Before the limit is reached, or the reader's screen is full.
+        items = sorted(value.items(), key=lambda item: str(item[0]) not in FIRST)
+        for key, inner in islice(items, None if depth <= MAX_DEPTH else 0):
+            if self._left <= 0:
+                break
+            name = str(key)
+            kept[_text(name)] = self._field(name, inner, shown=shown, depth=depth)
+        return kept if len(kept) == len(value) else {**kept, "…": _more(value, kept)}
+
+    def _field(self, name: str, value: object, *, shown: bool, depth: int) -> Any:
+        is_scalar = not isinstance(value, (Mapping, list, tuple))
+        if is_scalar and (shown or name in SHOWN):
+            return self.redact(value, shown=True, depth=depth)
+        if CLOSED.search(name[: MAX_TEXT + 1]) and value:
+            return REDACTED
+        return self.redact(value, shown=name in MAPPINGS and not is_scalar, depth=depth)
+
+    def _sequence(self, value: Sequence[Any], *, depth: int) -> Any:
+        kept: list[Any] = []
+        for inner in islice(value, None if depth <= MAX_DEPTH else 0):
+            if self._left <= 0:
+                break
+            kept.append(self.redact(inner, shown=False, depth=depth))
+        return kept if len(kept) == len(value) else [*kept, f"… {_more(value, kept)}"]
+
+
+def _more(value: Sized, kept: Sized) -> str:
+    return f"{len(value) - len(kept)} more"
+
+
+def _scalar(value: object, *, shown: bool) -> Any:
+    if value is None or value == "" or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(value) if shown else "<string>"
+    if isinstance(value, (int, float)):
+        return value if shown else "<number>"
+    return f"<{type(value).__name__}>"
+
+
+def _text(value: str) -> str:
+    kept = scrub(value[: 4 * MAX_TEXT])
+    return kept if len(kept) <= MAX_TEXT else kept[: MAX_TEXT - 1] + "…"

@@ -1,24 +1,81 @@
-"""The targets of runpod-flash 1.0.0 to 1.21.0.
+"""The targets of runpod-flash 1.0.0 to 1.21.0: which function gets which wrapper.
 
-One table for all of them: a function that a version lacks is skipped. Methods on classes are
-preferred, because nothing binds them by from-import.
+One table for all versions: a function that a version does not have is skipped. Methods of classes
+are preferred, because from-imports do not copy them.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import wrapt
 
 from flash_otel import semconv
 from flash_otel.tracing import decorators
 from flash_otel.tracing.flash import build, graphql, requests, worker
-from flash_otel.tracing.flash.target import Command, Target, spanned, tapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from flash_otel.tracing.decorators import SpanDecorator
+    from flash_otel.tracing.extractors import Call, Source
 
-    from flash_otel.tracing.extractors import Call
+Wrapper: TypeAlias = Callable[[Any], Any]
+"""Takes a function and returns its replacement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One function to wrap.
+
+    Attributes:
+        module: The module that defines the function.
+        name: The function's name there; `Class.method` for a method.
+        wrapper: Makes the replacement.
+        aliases: Modules that import the function by name.
+    """
+
+    module: str
+    name: str
+    wrapper: Wrapper
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> tuple[tuple[str, str], ...]:
+        """Every module and name that the function is bound to."""
+        return ((self.module, self.name), *((alias, self.name) for alias in self.aliases))
+
+
+@dataclass(frozen=True, slots=True)
+class CommandTarget:
+    """A Typer application that holds some of the functions as its commands.
+
+    Typer keeps the function object itself, so rebinding the name in its module has no effect.
+
+    Attributes:
+        module: The module that defines the application.
+        name: The application's name there.
+    """
+
+    module: str
+    name: str
+
+
+def spanned(decorator: SpanDecorator, *, carrier: bool = False, **where: Source) -> Wrapper:
+    """Return a public decorator as the wrapper of a target."""
+    return decorator.with_sources(where, carrier=carrier)
+
+
+def tapped(wrapper: Callable[..., Any]) -> Wrapper:
+    """Make the wrapper of a target that gets no span of its own: `wrapper` is wrapt's."""
+
+    def wrap(function: Any) -> Any:
+        return wrapt.FunctionWrapper(function, wrapper)
+
+    return wrap
+
 
 _DEPLOY: Final = "runpod_flash.cli.commands.deploy"
 _BUILD: Final = "runpod_flash.cli.commands.build"
@@ -30,25 +87,18 @@ _WRAPPER: Final = "runpod_flash.runtime.production_wrapper"
 _SENTINEL: Final = "runpod_flash.flash_sentinel"
 
 
-def _size_of_file(find: Callable[[Call], Any]) -> Callable[[Call], int]:
-    def measure(call: Call) -> int:
-        return Path(find(call)).stat().st_size
-
-    return measure
+def _artifact_built(call: Call) -> int:
+    return Path(call.result).stat().st_size
 
 
-def _returned(call: Call) -> Any:
-    return call.result
-
-
-def _tarball(call: Call) -> Any:
-    return call.argument("tar_path")
+def _artifact_uploaded(call: Call) -> int:
+    return Path(call.argument("tar_path")).stat().st_size
 
 
 def _action(call: Call) -> str | None:
-    """Tell what became of an endpoint: `saveEndpoint` with an id updates, without one creates.
+    """Return what happened to an endpoint: `saveEndpoint` with an id updates it, else creates it.
 
-    A resource whose configuration did not change is returned without any request
+    A resource whose configuration did not change is returned without a request
     (`ResourceManager.get_or_deploy_resource`).
     """
     if not call.returned and "saveEndpoint" not in call.requests:
@@ -85,7 +135,7 @@ TARGETS: Final = (
     Target(
         _BUILD,
         "run_build",
-        spanned(decorators.trace_build, artifact_size=_size_of_file(_returned)),
+        spanned(decorators.trace_build, artifact_size=_artifact_built),
         aliases=(_DEPLOY,),
     ),
     Target(_BUILD, "build_command", spanned(decorators.trace_build)),
@@ -99,7 +149,7 @@ TARGETS: Final = (
         "FlashApp.upload_build",
         spanned(
             decorators.trace_artifact_upload,
-            artifact_size=_size_of_file(_tarball),
+            artifact_size=_artifact_uploaded,
             object_key="answer.prepareFlashArtifactUpload.objectKey",
         ),
     ),
@@ -174,9 +224,9 @@ TARGETS: Final = (
             route=_remote,
         ),
     ),
-    # What serves a worker's requests belongs to other packages, in every version of Flash.
+    # Every version of Flash serves a worker's requests with these packages.
     Target("runpod.serverless", "start", tapped(requests.serve_queue)),
     Target("fastapi.applications", "FastAPI.build_middleware_stack", tapped(requests.serve_http)),
 )
 
-COMMANDS: Final = (Command("runpod_flash.cli.main", "app"),)
+COMMANDS: Final = (CommandTarget("runpod_flash.cli.main", "app"),)
