@@ -9,8 +9,16 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from flash_otel import failures, semconv
-from flash_otel.failures import NOT_FOUND, OTHER, REJECTED, UNAUTHORIZED, UNAVAILABLE, kind_of
+from flash_otel import semconv
+from flash_otel.runtime import failures
+from flash_otel.runtime.failures import (
+    NOT_FOUND,
+    OTHER,
+    REJECTED,
+    UNAUTHORIZED,
+    UNAVAILABLE,
+    kind_of,
+)
 from flash_otel.tracing import outcome, span_faults
 from flash_otel.verify import errors
 

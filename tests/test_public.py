@@ -143,7 +143,6 @@ LAYERS = [
     ("semconv.py", ("",)),
     ("manifest.py", ("tracing", "pipeline", "diagnosis", "report", "cli", "demo", "records", "_")),
     ("records.py", ("",)),
-    ("failures.py", ("",)),
     ("_guard.py", ("",)),
 ]
 

@@ -16,7 +16,7 @@ PACKAGE: Final = Path(flash_otel.__file__).parent
 # From the ground up. A room imports its own modules and those of lower strata; the rooms of one
 # stratum do not know each other.
 STRATA: Final = (
-    ("_version", "failures", "records", "semconv"),
+    ("_version", "records", "semconv"),
     ("manifest",),
     ("redaction",),
     ("runtime",),

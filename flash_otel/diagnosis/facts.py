@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from flash_otel import failures, semconv
+from flash_otel import semconv
 from flash_otel.diagnosis.evidence import (
     UNFINISHED,
     Activation,
@@ -25,6 +25,7 @@ from flash_otel.diagnosis.evidence import (
 )
 from flash_otel.diagnosis.values import number, text, texts
 from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LINES_STREAM
+from flash_otel.runtime import failures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -5,8 +5,9 @@ from __future__ import annotations
 import traceback
 from typing import Final
 
-from flash_otel import failures, semconv
+from flash_otel import semconv
 from flash_otel.redaction import scrub
+from flash_otel.runtime import failures
 
 MAX_FRAMES: Final = 30
 

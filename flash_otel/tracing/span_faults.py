@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from flash_otel import failures, semconv
+from flash_otel import semconv
+from flash_otel.runtime import failures
 from flash_otel.runtime.state import ProcessVar
 
 Attributes = Mapping[str, Any]

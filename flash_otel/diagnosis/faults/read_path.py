@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flash_otel import failures
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.case import CACHE_S
 from flash_otel.diagnosis.deployments import is_unauthorized
@@ -18,6 +17,7 @@ from flash_otel.diagnosis.findings import (
     what_failed,
 )
 from flash_otel.diagnosis.order import follows
+from flash_otel.runtime import failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
