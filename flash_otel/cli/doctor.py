@@ -9,7 +9,7 @@ from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, FAULT_FOUND
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flash_otel.doctor.checks import Check
+    from flash_otel.doctor.checks import DoctorCheck
     from flash_otel.report.layout import Line
 
 TIMEOUT_S = 3.0
@@ -32,7 +32,7 @@ def doctor(
     2 bad usage, 3 a check could not be made.
     """
     from flash_otel.doctor.checks import PROBLEM, UNKNOWN, verdict
-    from flash_otel.doctor.examining import examine
+    from flash_otel.doctor.examine import examine
     from flash_otel.redaction import remember_environment
 
     # The checks quote variables and errors, in which secrets are masked from here on.
@@ -50,7 +50,7 @@ def doctor(
     return {PROBLEM: FAULT_FOUND, UNKNOWN: COULD_NOT_TELL}.get(worst, CLEAN)
 
 
-def _json(topics: "list[tuple[str, list[Check]]]", worst: str) -> dict[str, Any]:
+def _json(topics: "list[tuple[str, list[DoctorCheck]]]", worst: str) -> dict[str, Any]:
     return {
         "verdict": worst,
         "checks": [
@@ -58,7 +58,7 @@ def _json(topics: "list[tuple[str, list[Check]]]", worst: str) -> dict[str, Any]
                 "topic": topic,
                 "check": check.name,
                 "result": check.result,
-                "says": check.says,
+                "says": check.text,
                 "next_step": check.next_step,
             }
             for topic, checks in topics
@@ -67,7 +67,7 @@ def _json(topics: "list[tuple[str, list[Check]]]", worst: str) -> dict[str, Any]
     }
 
 
-def _lines(topics: "list[tuple[str, list[Check]]]", worst: str) -> "Iterator[Line]":
+def _lines(topics: "list[tuple[str, list[DoctorCheck]]]", worst: str) -> "Iterator[Line]":
     from flash_otel.doctor.checks import NOTE, OK, PROBLEM, UNKNOWN
     from flash_otel.report.layout import Part
     from flash_otel.report.words import clean
@@ -85,6 +85,6 @@ def _lines(topics: "list[tuple[str, list[Check]]]", worst: str) -> "Iterator[Lin
             yield ()
             yield (Part(topic, "bold"),)
         for check in checks:
-            yield (Part(f"  {check.result:<8}", styles[check.result]), Part(clean(check.says)))
+            yield (Part(f"  {check.result:<8}", styles[check.result]), Part(clean(check.text)))
             for step in check.next_step.splitlines():
                 yield (Part(" " * 10), Part(clean(step), "dim"))

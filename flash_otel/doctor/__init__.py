@@ -1,1 +1,1 @@
-"""Is this installation fit to trace: what stands in the way, and the next step."""
+"""Check an installation: what prevents tracing, and the next step."""

@@ -1,4 +1,4 @@
-"""What a check found, in one sentence, with the next step where there is one."""
+"""The result of a check, and the verdict on several."""
 
 from __future__ import annotations
 
@@ -13,28 +13,27 @@ NOTE: Final = "note"
 PROBLEM: Final = "problem"
 UNKNOWN: Final = "unknown"
 
-# The first of these that a check came to is the verdict on all.
 _WORST_FIRST: Final = (PROBLEM, UNKNOWN, NOTE, OK)
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One check's result.
+class DoctorCheck:
+    """The result of one check.
 
     Attributes:
         name: The check's name, such as `store_rights`.
         result: `ok`, `note`, `problem` or `unknown`.
-        says: What was found.
-        next_step: What to do about it; empty where there is nothing to do.
+        text: What was found, in one sentence.
+        next_step: What to do about it; empty if there is nothing to do.
     """
 
     name: str
     result: str
-    says: str
+    text: str
     next_step: str = ""
 
 
-def verdict(checks: Iterable[Check]) -> str:
-    """Return the worst result, `ok` where there is none."""
+def verdict(checks: Iterable[DoctorCheck]) -> str:
+    """Return the worst result, or `ok` without any checks."""
     found = {check.result for check in checks}
     return next((result for result in _WORST_FIRST if result in found), OK)

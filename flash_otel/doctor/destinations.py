@@ -1,14 +1,14 @@
-"""Would spans arrive: each OTLP destination is sent an empty batch, within a bounded time."""
+"""Checks of the OTLP destinations: send an empty batch, and compare the clocks."""
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.doctor.checks import NOTE, OK, PROBLEM, Check
+from flash_otel.doctor.checks import NOTE, OK, PROBLEM, DoctorCheck
+from flash_otel.runtime.options import in_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,32 +19,35 @@ if TYPE_CHECKING:
 SKEW_S: Final = 30.0
 
 
-def destinations(timeout_s: float | None) -> Iterator[Check]:
-    """Probe every destination that the environment names.
+def destinations(timeout_s: float | None) -> Iterator[DoctorCheck]:
+    """Check every destination that the environment names.
 
     Args:
-        timeout_s: How long each may take, in seconds; None sends nothing.
+        timeout_s: Timeout of each destination, in seconds; None sends nothing.
     """
     from flash_otel.export import configured
 
     named = configured.forwarded()
     if not named:
-        yield _nowhere()
-    for one in named:
+        yield _no_destination()
+    for destination in named:
         if timeout_s is None:
-            yield Check("destination", NOTE, f"{one.host} ({one.protocol}) was not asked")
+            text = f"{destination.host} ({destination.protocol}) was not checked"
+            yield DoctorCheck("destination", NOTE, text)
         else:
-            yield from _probed(replace(one, timeout_s=timeout_s))
+            yield from _probe(replace(destination, timeout_s=timeout_s))
 
 
-def _nowhere() -> Check:
-    if os.environ.get("RUNPOD_ENDPOINT_ID"):
-        return Check("destination", OK, "no OTLP endpoint is named: spans go to the worker's log")
+def _no_destination() -> DoctorCheck:
+    if in_worker():
+        text = "no OTLP endpoint is configured: spans go to the worker's log"
+        return DoctorCheck("destination", OK, text)
+    text = "no OTLP endpoint is configured: spans stay in the store"
     hint = "To send them: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318"
-    return Check("destination", OK, "no OTLP endpoint is named: spans stay in the store", hint)
+    return DoctorCheck("destination", OK, text, hint)
 
 
-def _probed(destination: Destination) -> Iterator[Check]:
+def _probe(destination: Destination) -> Iterator[DoctorCheck]:
     from opentelemetry.instrumentation.utils import suppress_instrumentation
 
     from flash_otel.export.forwarder import transport_to
@@ -52,38 +55,38 @@ def _probed(destination: Destination) -> Iterator[Check]:
     with suppress_instrumentation():
         transport = transport_to(destination)
         try:
-            answer = transport.send([])
+            result = transport.send([])
         finally:
             transport.close()
-    yield _judged(destination, answer)
+    yield _delivery(destination, result)
     yield from _clock(destination, transport)
 
 
-def _judged(destination: Destination, answer: ExportResult) -> Check:
+def _delivery(destination: Destination, result: ExportResult) -> DoctorCheck:
     from flash_otel.export.sending import Verdict
 
-    whom = f"{destination.host} ({destination.protocol})"
-    if answer.verdict is Verdict.DELIVERED:
-        return Check("destination", OK, f"{whom} takes spans")
-    waits = answer.verdict is Verdict.WAIT
-    said = f"{whom} does not take spans: {answer.reason or 'no reason was given'}"
+    name = f"{destination.host} ({destination.protocol})"
+    if result.verdict is Verdict.DELIVERED:
+        return DoctorCheck("destination", OK, f"{name} accepts spans")
+    text = f"{name} does not accept spans: {result.reason or 'no reason was given'}"
     hint = (
         "Is the collector running there, and is the address right? Spans wait in the store."
-        if waits
+        if result.verdict is Verdict.WAIT
         else "Check path, protocol and OTEL_EXPORTER_OTLP_HEADERS."
     )
-    return Check("destination", PROBLEM, said, hint)
+    return DoctorCheck("destination", PROBLEM, text, hint)
 
 
-def _clock(destination: Destination, transport: Transport) -> Iterator[Check]:
-    """Compare the clocks, where the server tells its own (HTTP's Date)."""
+def _clock(destination: Destination, transport: Transport) -> Iterator[DoctorCheck]:
+    """Compare the clocks, if the server sends its time (HTTP's Date header)."""
     try:
-        there = parsedate_to_datetime(getattr(transport, "date", "") or "").timestamp()
+        server_time = parsedate_to_datetime(getattr(transport, "date", "") or "").timestamp()
     except (ValueError, TypeError, OverflowError):
         return
-    skew = there - time.time()
+    skew = server_time - time.time()
     if abs(skew) > SKEW_S:
-        said = f"the clock of {destination.host} differs from this one by {skew:+.0f} s"
-        yield Check("clock", NOTE, said, "Set both by NTP: order across machines rests on it.")
+        text = f"the clock of {destination.host} differs from this one by {skew:+.0f} s"
+        hint = "Synchronize both with NTP: spans of different machines are ordered by time."
+        yield DoctorCheck("clock", NOTE, text, hint)
     else:
-        yield Check("clock", OK, f"the clock agrees with that of {destination.host}")
+        yield DoctorCheck("clock", OK, f"the clock agrees with that of {destination.host}")

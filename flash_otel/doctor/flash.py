@@ -1,17 +1,32 @@
-"""Would tracing apply: which functions of the installed Flash it finds, for what."""
+"""Checks of versions, and of the functions that tracing wraps in the installed Flash.
+
+Flash is not imported: its modules are parsed.
+"""
 
 from __future__ import annotations
 
+import ast
+import platform
+import shutil
+import sys
+from importlib import metadata
+from importlib.machinery import PathFinder
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.doctor import sources
-from flash_otel.doctor.checks import OK, PROBLEM, Check
+from flash_otel._version import __version__
+from flash_otel.doctor.checks import NOTE, OK, PROBLEM, DoctorCheck
+from flash_otel.runtime import interpreters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-# Each row: what is traced, and the targets of which a version of Flash has at least one.
+FLASH: Final = "runpod-flash"
+FIRST: Final = (1, 0)
+BEYOND: Final = (2, 0)
+_TELEMETRY: Final = ("opentelemetry-api", "opentelemetry-sdk", "opentelemetry-instrumentation")
+
+# What is traced, and its targets: every version of Flash has at least one of each row.
 PURPOSES: Final[dict[str, tuple[str, ...]]] = {
     "the deployment": (
         "deploy_command",
@@ -47,33 +62,132 @@ PURPOSES: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 _PACKAGE: Final = "runpod_flash"
-_NEWER: Final = "This Flash may be newer than flash_otel knows: upgrade flash-otel."
+_NEWER: Final = "flash_otel may not support this version of Flash yet: upgrade flash-otel."
 
 
-def targets() -> Iterator[Check]:
-    """Look up every target of the table in the source of the installed Flash."""
-    package = sources.folder_of(_PACKAGE)
-    if package is None:
+def versions() -> Iterator[DoctorCheck]:
+    """Check the versions that this interpreter has."""
+    python = f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})"
+    yield DoctorCheck("python", OK, f"Python: {python}")
+    yield DoctorCheck("flash_otel", OK, f"flash_otel {__version__} ({Path(__file__).parents[1]})")
+    found = {name: version_of(name) for name in _TELEMETRY}
+    text = ", ".join(f"{name} {version or 'missing'}" for name, version in found.items())
+    if None in found.values():
+        reinstall = f"{sys.executable} -m pip install --force-reinstall flash-otel"
+        yield DoctorCheck("opentelemetry", PROBLEM, text, reinstall)
+    else:
+        yield DoctorCheck("opentelemetry", OK, text)
+    yield from _flash()
+
+
+def _flash() -> Iterator[DoctorCheck]:
+    version = version_of(FLASH)
+    on_path = shutil.which("flash")
+    if version is not None:
+        yield _installed(version)
+        if on_path is not None and not interpreters.runs_here(Path(on_path)):
+            yield _elsewhere(Path(on_path), NOTE)
         return
-    found = _found(package)
-    for purpose, names in PURPOSES.items():
-        yield _judged(purpose, [(name, found[name]) for name in names if name in found])
+    if on_path is not None and interpreters.interpreter_of(Path(on_path)) is not None:
+        yield _elsewhere(Path(on_path), PROBLEM)
+        return
+    text = "flash is neither installed beside flash-otel nor on PATH"
+    yield DoctorCheck("flash", PROBLEM, text, f"{sys.executable} -m pip install {FLASH}")
 
 
-def _found(package: Path) -> dict[str, bool]:
-    """Tell of each target of Flash whether the module that defines it has it."""
+def _installed(version: str) -> DoctorCheck:
+    if FIRST <= _numbers(version) < BEYOND:
+        return DoctorCheck("flash", OK, f"{FLASH} {version}")
+    return DoctorCheck(
+        "flash",
+        NOTE,
+        f"flash_otel is not tested with {FLASH} {version}",
+        "Check the targets below: functions that are missing there are not traced.",
+    )
+
+
+def _elsewhere(script: Path, result: str) -> DoctorCheck:
+    python = interpreters.interpreter_of(script)
+    if python is None:
+        return DoctorCheck("flash_elsewhere", NOTE, f"{script} on PATH is not Runpod's flash")
+    return DoctorCheck(
+        "flash_elsewhere",
+        result,
+        f"the flash on PATH ({script}) lives in another interpreter ({python})",
+        f"Add flash-otel there: {interpreters.install_command(python)}\n"
+        f"Then check there:     {python} -m flash_otel doctor",
+    )
+
+
+def version_of(name: str) -> str | None:
+    """Return the version of an installed distribution, or None."""
+    try:
+        return metadata.version(name)
+    except Exception:  # not installed, or a broken dist-info
+        return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts = version.split(".")[:2]
+    return tuple(int(part) if part.isdecimal() else 0 for part in parts)
+
+
+def targets() -> Iterator[DoctorCheck]:
+    """Check which of the target functions the installed Flash defines."""
     from flash_otel.tracing.flash import TARGETS
 
-    ours = [one for one in TARGETS if one.module.startswith(_PACKAGE)]
-    return {one.name: one.name in sources.names_in(package, one.module) for one in ours}
+    package = _folder_of(_PACKAGE)
+    if package is None:
+        return
+    found = {
+        target.name: target.name in names_in(package, target.module)
+        for target in TARGETS
+        if target.module.startswith(_PACKAGE)
+    }
+    for purpose, names in PURPOSES.items():
+        yield _target(purpose, {name: found[name] for name in names if name in found})
 
 
-def _judged(purpose: str, found: list[tuple[str, bool]]) -> Check:
-    there = [name for name, is_there in found if is_there]
-    absent = [name for name, is_there in found if not is_there]
+def _target(purpose: str, found: dict[str, bool]) -> DoctorCheck:
+    present = [name for name, is_present in found.items() if is_present]
+    absent = [name for name, is_present in found.items() if not is_present]
     name = f"target {purpose}"
-    if not there:
-        said = f"{purpose} is not traced: this Flash has none of {', '.join(absent)}"
-        return Check(name, PROBLEM, said, _NEWER)
+    if not present:
+        text = f"{purpose} is not traced: this Flash has none of {', '.join(absent)}"
+        return DoctorCheck(name, PROBLEM, text, _NEWER)
     without = f"; not in this version: {', '.join(absent)}" if absent else ""
-    return Check(name, OK, f"{purpose}: {', '.join(there)}{without}")
+    return DoctorCheck(name, OK, f"{purpose}: {', '.join(present)}{without}")
+
+
+def _folder_of(package: str) -> Path | None:
+    """Return the folder of an importable top-level package, or None."""
+    spec = PathFinder.find_spec(package)
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(places[0]) if places else None
+
+
+def names_in(package: Path, module: str) -> frozenset[str]:
+    """Return the functions of a module, and the methods of its classes as `Class.method`.
+
+    Args:
+        package: Folder of the module's top-level package.
+        module: Full name of the module.
+    """
+    *parts, last = module.split(".")[1:] or ["__init__"]
+    folder = package.joinpath(*parts)
+    for file in (folder / f"{last}.py", folder / last / "__init__.py"):
+        try:
+            return frozenset(_names(ast.parse(file.read_bytes()).body, ""))
+        except (OSError, SyntaxError, ValueError, RecursionError):
+            continue
+    return frozenset()
+
+
+def _names(body: list[ast.stmt], prefix: str) -> Iterator[str]:
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield prefix + node.name
+        elif isinstance(node, ast.ClassDef):
+            yield from _names(node.body, f"{prefix}{node.name}.")
+        elif isinstance(node, (ast.If, ast.Try)):
+            yield from _names(node.body, prefix)

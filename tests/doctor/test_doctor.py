@@ -19,9 +19,9 @@ from support.bad_endpoints import BAD
 from support.commands import flash_otel, keep
 from support.scripted_collector import KINDS, HttpCollector, Reply
 
-from flash_otel.doctor import destinations, environment, flash, providers, sources, versions
+from flash_otel.doctor import destinations, environment, flash
 from flash_otel.doctor import store as stores
-from flash_otel.doctor.checks import NOTE, OK, PROBLEM, UNKNOWN, Check, verdict
+from flash_otel.doctor.checks import NOTE, OK, PROBLEM, UNKNOWN, DoctorCheck, verdict
 from flash_otel.export.destination import Destination
 from flash_otel.testing import recording
 from flash_otel.tracing.flash import TARGETS
@@ -41,11 +41,11 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def results(checks: Iterable[Check]) -> dict[str, str]:
+def results(checks: Iterable[DoctorCheck]) -> dict[str, str]:
     return {check.name: check.result for check in checks}
 
 
-def only(checks: Iterable[Check]) -> Check:
+def only(checks: Iterable[DoctorCheck]) -> DoctorCheck:
     (check,) = checks
     return check
 
@@ -71,7 +71,9 @@ def examined(folder: Path, *options: str, **env: str) -> tuple[int, list[dict[st
     assert done.stderr == ""
     found = json.loads(done.stdout)
     assert CANARY not in done.stdout
-    assert found["verdict"] == verdict(Check("", one["result"], "") for one in found["checks"])
+    assert found["verdict"] == verdict(
+        DoctorCheck("", one["result"], "") for one in found["checks"]
+    )
     return done.returncode, found["checks"]
 
 
@@ -102,7 +104,7 @@ def test_text(tmp_path: Path) -> None:
     done = flash_otel(tmp_path, "doctor", env={"FLASH_OTEL_STROE": "x\x1b[2J"})
     assert done.returncode == 1
     assert done.stdout.startswith("Tracing will not work as configured.\n")
-    assert "  problem FLASH_OTEL_STROE is no variable of flash_otel\n" in done.stdout
+    assert "  problem FLASH_OTEL_STROE is not a variable of flash_otel\n" in done.stdout
     assert "          Did you mean FLASH_OTEL_STORE?\n" in done.stdout
     assert "\x1b" not in done.stdout
 
@@ -116,23 +118,23 @@ def test_verdicts() -> None:
     """The worst result counts; what could not be examined is less than a problem."""
     order = [OK, NOTE, UNKNOWN, PROBLEM]
     for number, worst in enumerate(order):
-        assert verdict(Check("", one, "") for one in order[: number + 1]) == worst
+        assert verdict(DoctorCheck("", one, "") for one in order[: number + 1]) == worst
     assert verdict([]) == OK
 
 
 def test_a_check_that_fails_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """An internal error is one topic that cannot be told; the others are examined."""
-    from flash_otel.doctor.examining import examine
+    from flash_otel.doctor.examine import examine
 
-    def broken() -> Iterator[Check]:
-        yield from [Check("", OK, "")][1:]
+    def broken() -> Iterator[DoctorCheck]:
+        yield from [DoctorCheck("", OK, "")][1:]
         raise RuntimeError(CANARY)
 
     monkeypatch.delenv("FLASH_OTEL_RAISE", raising=False)
     monkeypatch.setattr(stores, "store", broken)
     found = dict(examine(None))
     assert results(found["store"]) == {"store": UNKNOWN}
-    assert CANARY not in found["store"][0].says
+    assert CANARY not in found["store"][0].text
     assert found["versions"]
     assert found["destinations"]
 
@@ -280,7 +282,7 @@ def test_what_waits(stored: Path) -> None:
         opened.connection.execute("UPDATE destinations SET cursor = 0")
     found = [check for check in stores.store() if check.name == "waiting"]
     assert only(found).next_step == "flash-otel push"
-    assert "1 spans wait for grpc http://c:4317 (connection refused)" in found[0].says
+    assert "1 spans wait for grpc http://c:4317 (connection refused)" in found[0].text
 
 
 # --- destinations -------------------------------------------------------------------------------
@@ -307,7 +309,7 @@ def test_bad_destinations(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
         found = only(destinations.destinations(0.5))
     assert found.result == PROBLEM
-    assert "no reason" not in found.says
+    assert "no reason" not in found.text
 
 
 @pytest.mark.parametrize(
@@ -342,30 +344,30 @@ def test_a_server_that_tells_no_time(date: str) -> None:
 
 def test_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a provider that somebody else sets, the rest is theirs: the doctor says so."""
-    assert results(providers.providers())["provider"] == OK
+    assert results(environment.providers())["provider"] == OK
     folder = os.path.join(  # noqa: PTH118 - as opentelemetry-instrument writes it
         "/usr/lib", "opentelemetry", "instrumentation", "auto_instrumentation"
     )
     monkeypatch.setenv("PYTHONPATH", f"/a{os.pathsep}{folder}")
-    launched = next(one for one in providers.providers() if one.name == "provider")
+    launched = next(one for one in environment.providers() if one.name == "provider")
     assert launched.result == NOTE
-    assert "theirs" in launched.says or "is theirs" in launched.says
+    assert "The application's exporters send the spans" in launched.text
     monkeypatch.setenv("OTEL_PYTHON_TRACER_PROVIDER", "sdk_tracer_provider")
-    named = next(one for one in providers.providers() if one.name == "provider")
-    assert "OTEL_PYTHON_TRACER_PROVIDER" in named.says
+    named = next(one for one in environment.providers() if one.name == "provider")
+    assert "OTEL_PYTHON_TRACER_PROVIDER" in named.text
     monkeypatch.setenv("FLASH_OTEL_DISABLED", "1")
     monkeypatch.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "httpx, runpod_flash")
-    found = results(providers.providers())
+    found = results(environment.providers())
     assert (found["disabled"], found["instrumentation_disabled"]) == (PROBLEM, NOTE)
 
 
 def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker, a pod and a desk are told apart."""
-    assert only(providers.place()).says.startswith("no worker")
+    assert only(environment.place()).text.startswith("not a worker")
     monkeypatch.setenv("RUNPOD_POD_ID", "pod")
-    assert only(providers.place()).says.startswith("a pod")
+    assert only(environment.place()).text.startswith("a pod")
     monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "endpoint")
-    assert only(providers.place()).says.startswith("a deployed worker")
+    assert only(environment.place()).text.startswith("a deployed worker")
 
 
 def test_flash_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,12 +377,12 @@ def test_flash_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     script.write_text(f"#!{script.parent}/python\nfrom runpod_flash.cli.main import app\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(script.parent))
-    monkeypatch.setattr(versions, "version_of", lambda _name: None)
-    found = next(one for one in versions.versions() if one.name == "flash_elsewhere")
+    monkeypatch.setattr(flash, "version_of", lambda _name: None)
+    found = next(one for one in flash.versions() if one.name == "flash_elsewhere")
     assert found.result == PROBLEM
     assert f"{script.parent}/python -m pip install flash-otel" in found.next_step
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert results(versions.versions())["flash"] == PROBLEM
+    assert results(flash.versions())["flash"] == PROBLEM
 
 
 @pytest.mark.parametrize(
@@ -388,9 +390,9 @@ def test_flash_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_versions(monkeypatch: pytest.MonkeyPatch, version: str, result: str) -> None:
     """Versions that are not known are noted, not refused."""
-    monkeypatch.setattr(versions, "version_of", lambda _name: version)
+    monkeypatch.setattr(flash, "version_of", lambda _name: version)
     monkeypatch.setenv("PATH", "")
-    assert results(versions.versions())["flash"] == result
+    assert results(flash.versions())["flash"] == result
 
 
 def test_every_target_has_a_purpose() -> None:
@@ -416,4 +418,4 @@ def test_any_source(tmp_path_factory: pytest.TempPathFactory, content: bytes) ->
     folder = tmp_path_factory.getbasetemp() / "some_package"
     folder.mkdir(exist_ok=True)
     (folder / "module.py").write_bytes(content)
-    sources.names_in(folder, "some_package.module")
+    flash.names_in(folder, "some_package.module")
