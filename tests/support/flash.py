@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from flash_otel.demo.journal import Entry
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-CACHE: Final = Path(os.environ.get(CACHE_VARIABLE) or ROOT / ".cache")
+# Resolved, because Flash prints paths: a script's shebang holds the real one.
+CACHE: Final = Path(os.environ.get(CACHE_VARIABLE) or ROOT / ".cache").resolve()
 """Where a checkout keeps what `tests/prepare.py` and `make` prepare."""
 
 _TIMEOUT: Final = 120
