@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import diagnose
-from flash_otel.diagnosis.readers import open_source
-from flash_otel.diagnosis.readers.store import StoreSource
+from flash_otel.diagnosis.readers import open_reader
+from flash_otel.diagnosis.readers.store import StoreReader
 from flash_otel.lines.format import format_lines
 from flash_otel.lines.table import END, START
 from flash_otel.otlp.encode import encode_json
@@ -143,7 +143,7 @@ WRITERS = {"store": write_store, "otlp": write_otlp, "log": write_log}
 
 def records(kind: str, path: str) -> Iterator[SpanRecord]:
     """Read a source."""
-    return (StoreSource(path) if kind == "store" else open_source(path)).records()
+    return (StoreReader(path) if kind == "store" else open_reader(path)).records()
 
 
 def measure(kind: str, what: str, path: str) -> None:

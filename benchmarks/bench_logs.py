@@ -12,7 +12,7 @@ from measuring import AT_LEAST, Row, paired, seconds
 from opentelemetry.sdk.trace import TracerProvider
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.readers import open_source
+from flash_otel.diagnosis.readers import open_reader
 from flash_otel.lines.format import format_lines
 from flash_otel.lines.processor import LegacyLogSpanProcessor
 from flash_otel.lines.table import END, START
@@ -113,7 +113,7 @@ def searching(folder: Path, kind: str, megabytes: int = 64) -> Iterator[Row]:
     pattern = re.compile(rb".*?\[(DEPLOY SYNC|DEPLOY|STATE MANAGER|RUNTIME SYNC)\]:? (.*)")
 
     def ours() -> None:
-        for _ in open_source(path).records():
+        for _ in open_reader(path).records():
             pass
 
     def peer() -> None:

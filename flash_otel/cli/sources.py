@@ -17,7 +17,7 @@ from flash_otel.cli.errors import BAD_USAGE, COULD_NOT_TELL, CommandError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flash_otel.diagnosis.readers import Source
+    from flash_otel.diagnosis.readers import RecordReader
     from flash_otel.records import SpanRecord
 
     ShowProgress = Callable[[int, int], None]
@@ -66,16 +66,16 @@ def records_of(names: list[str], selection: Selection) -> Iterator[SpanRecord]:
     Raises:
         CommandError: A source cannot be read, or all of them are empty.
     """
-    from flash_otel.diagnosis.readers import NothingFoundError, SourceError
+    from flash_otel.diagnosis.readers import NothingFoundError, ReaderError
 
     empty: list[str] = []
     names = list(dict.fromkeys(names))
     for name in names:
         try:
-            yield from _records(_source(name, selection), selection.earliest)
+            yield from _records(_reader(name, selection), selection.earliest)
         except NothingFoundError as error:
             empty.append(str(error))
-        except SourceError as error:
+        except ReaderError as error:
             raise CommandError(f"{error}.", _VERIFY, BAD_USAGE) from error
     if len(empty) == len(names):
         raise CommandError(f"{'; '.join(empty)}.", _VERIFY, COULD_NOT_TELL)
@@ -91,12 +91,12 @@ def jaeger_option(names: list[str]) -> str:
     return f" --from {shlex.quote(jaegers[0])}" if jaegers and not has_credentials else ""
 
 
-def _source(name: str, selection: Selection) -> Source:
+def _reader(name: str, selection: Selection) -> RecordReader:
     kind, _, url = name.partition("=")
     if kind == JAEGER:
-        from flash_otel.diagnosis.readers.jaeger import DEFAULT_URL, JaegerSource
+        from flash_otel.diagnosis.readers.jaeger import DEFAULT_URL, JaegerReader
 
-        return JaegerSource(
+        return JaegerReader(
             url or DEFAULT_URL,
             since_ns=selection.earliest,
             trace_id=selection.trace,
@@ -104,18 +104,18 @@ def _source(name: str, selection: Selection) -> Source:
             on_note=_note,
         )
     if name == STORE:
-        from flash_otel.diagnosis.readers.store import StoreSource
+        from flash_otel.diagnosis.readers.store import StoreReader
 
-        return StoreSource(selection.store, selection.earliest)
-    from flash_otel.diagnosis.readers import open_source
+        return StoreReader(selection.store, selection.earliest)
+    from flash_otel.diagnosis.readers import open_reader
 
-    return open_source(name)
+    return open_reader(name)
 
 
-def _records(source: Source, earliest: int | None) -> Iterator[SpanRecord]:
-    """Yield a source's records since `earliest`, and all those without a time."""
-    with progress_bar(f"reading {source.name}") as progress:
-        for record in source.records(progress):
+def _records(reader: RecordReader, earliest: int | None) -> Iterator[SpanRecord]:
+    """Yield a reader's records since `earliest`, and all those without a time."""
+    with progress_bar(f"reading {reader.name}") as progress:
+        for record in reader.records(progress):
             # Spans that are rebuilt from lines without a clock start at 0.
             if earliest is None or not record.start_ns or record.start_ns >= earliest:
                 yield record

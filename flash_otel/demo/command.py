@@ -119,15 +119,15 @@ def _seen(
     if jaeger is None:
         return _joined_trace(result), _diagnosis(result)
     from flash_otel.diagnosis import diagnose
-    from flash_otel.diagnosis.readers.base import SourceError
-    from flash_otel.diagnosis.readers.jaeger import JaegerSource
+    from flash_otel.diagnosis.readers import ReaderError
+    from flash_otel.diagnosis.readers.jaeger import JaegerReader
 
     try:
         records = remote.arrived(jaeger, str(result.trace_id))
         # Earlier deployments of the scenario are evidence, too: they tell an older build.
-        known = JaegerSource(jaeger, since_ns=begun_ns).records()
+        known = JaegerReader(jaeger, since_ns=begun_ns).records()
         found = diagnose(known, trace_id=result.trace_id)
-    except (SourceError, TimeoutError) as error:
+    except (ReaderError, TimeoutError) as error:
         progress(str(error))
         return None
     return records, found
@@ -150,9 +150,9 @@ def _joined_trace(result: ScenarioResult) -> list[SpanRecord]:
 def _diagnosis(result: ScenarioResult) -> Diagnosis:
     """Judge what the store holds by now: the deployments, and the worker's log."""
     from flash_otel.diagnosis import diagnose
-    from flash_otel.diagnosis.readers.store import StoreSource
+    from flash_otel.diagnosis.readers.store import StoreReader
 
-    return diagnose(StoreSource(result.store).records())
+    return diagnose(StoreReader(result.store).records())
 
 
 def _came_out(scenario: Scenario, result: ScenarioResult, progress: Callable[[str], None]) -> bool:

@@ -39,16 +39,16 @@ def arrived(url: str, trace_id: str) -> list[SpanRecord]:
         trace_id: Trace of the deployment.
 
     Raises:
-        flash_otel.diagnosis.readers.base.SourceError: Jaeger cannot be read.
+        flash_otel.diagnosis.readers.ReaderError: Jaeger cannot be read.
         TimeoutError: The spans did not arrive within a minute.
     """
-    from flash_otel.diagnosis.readers.base import NothingFoundError
-    from flash_otel.diagnosis.readers.jaeger import JaegerSource
+    from flash_otel.diagnosis.readers import NothingFoundError
+    from flash_otel.diagnosis.readers.jaeger import JaegerReader
 
     deadline = time.monotonic() + _ARRIVAL_SECONDS
     while time.monotonic() < deadline:
         try:
-            found = list(JaegerSource(url, trace_id=trace_id).records())
+            found = list(JaegerReader(url, trace_id=trace_id).records())
         except NothingFoundError:
             found = []
         mine = [one for one in found if trace_id in (one.trace_id, _deployment_of(one))]

@@ -17,7 +17,7 @@ from flash_otel.cli.app import status_of as run
 from flash_otel.demo.runner import run_scenario
 from flash_otel.demo.scenarios import SCENARIOS
 from flash_otel.diagnosis.readers import NothingFoundError
-from flash_otel.diagnosis.readers.jaeger import JaegerSource
+from flash_otel.diagnosis.readers.jaeger import JaegerReader
 from flash_otel.otlp.encode import encode_json
 from flash_otel.store.store import SpanStore
 
@@ -52,7 +52,7 @@ class Exported:
     def spans(self) -> list[SpanRecord]:
         """Read all that Jaeger has of the run."""
         assert self.result.trace_id
-        found = JaegerSource(self.url, trace_id=self.result.trace_id).records()
+        found = JaegerReader(self.url, trace_id=self.result.trace_id).records()
         # Other tests use the same Jaeger, at the same time.
         own = {one.trace_id for one in self.store}
         return [

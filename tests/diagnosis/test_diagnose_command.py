@@ -20,8 +20,8 @@ from flash_otel.cli.sources import progress_bar
 from flash_otel.diagnosis import collect
 from flash_otel.diagnosis.evidence import Deployment, ProcessIdentity
 from flash_otel.diagnosis.faults import FAULTS
-from flash_otel.diagnosis.readers import NothingFoundError, SourceError
-from flash_otel.diagnosis.readers.store import StoreSource
+from flash_otel.diagnosis.readers import NothingFoundError, ReaderError
+from flash_otel.diagnosis.readers.store import StoreReader
 from flash_otel.otlp.encode import encode_json
 from flash_otel.store.store import SpanStore
 
@@ -195,7 +195,7 @@ def test_the_store_shares_a_clock(tmp_path: Path) -> None:
         replace(one, resource={k: v for k, v in one.resource.items() if k != "host.name"})
         for one in records(deployment(), deployment(2, at=9, host=""), read(10, host=""))
     ]
-    found = collect(StoreSource(stored(tmp_path / "spans.db", bare)).records())
+    found = collect(StoreReader(stored(tmp_path / "spans.db", bare)).records())
     hosts = {one.process.host for one in found.deployments}
     assert len(hosts) == 1
     assert hosts != {""}
@@ -205,7 +205,7 @@ def test_the_store_shares_a_clock(tmp_path: Path) -> None:
 def test_the_store_keeps_a_host_that_is_known(tmp_path: Path) -> None:
     """A host that the resource names is not replaced."""
     path = stored(tmp_path / "spans.db", records(deployment(host="laptop")))
-    found = collect(StoreSource(path).records())
+    found = collect(StoreReader(path).records())
     assert [one.process.host for one in found.deployments] == ["laptop"]
 
 
@@ -213,16 +213,16 @@ def test_the_store_tells_since_when(tmp_path: Path) -> None:
     """The store itself leaves out what is older."""
     path = stored(tmp_path / "spans.db", records(deployment()))
     since = EPOCH_NS + 4_000_000_000
-    assert {one.name for one in StoreSource(path, since).records()} == {sc.MANIFEST_UPLOAD}
+    assert {one.name for one in StoreReader(path, since).records()} == {sc.MANIFEST_UPLOAD}
 
 
 def test_a_store_that_is_none_is_told(tmp_path: Path) -> None:
     """A missing store holds nothing; a file that is no store cannot be read."""
     with pytest.raises(NothingFoundError):
-        list(StoreSource(tmp_path / "no.db").records())
+        list(StoreReader(tmp_path / "no.db").records())
     (tmp_path / "a.db").write_bytes(b"no database at all, but long enough to look at" * 9)
-    with pytest.raises(SourceError):
-        list(StoreSource(tmp_path / "a.db").records())
+    with pytest.raises(ReaderError):
+        list(StoreReader(tmp_path / "a.db").records())
 
 
 class _Terminal(io.StringIO):

@@ -7,7 +7,7 @@ from diagnosis.recordings import NOW_NS
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Diagnosis, Limits, diagnose
-from flash_otel.diagnosis.readers import open_source
+from flash_otel.diagnosis.readers import open_reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +88,7 @@ def judge(folder: Path, *logs: str) -> Diagnosis:
     for number, text in enumerate(logs):
         path = folder / f"{number}.log"
         path.write_text(text, encoding="utf-8")
-        found += list(open_source(path).records())
+        found += list(open_reader(path).records())
     return diagnose(found, limits=LIMITS)
 
 

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.readers import NothingFoundError, SourceError, open_source, sniff
-from flash_otel.diagnosis.readers.input import Input
+from flash_otel.diagnosis.readers import NothingFoundError, ReaderError, open_reader
+from flash_otel.diagnosis.readers.input import Input, description_of, kind_of
 from flash_otel.otlp.decode import decode_protobuf
 from flash_otel.otlp.encode import encode_json
 from flash_otel.otlp.framing import looks_like_otlp, payloads
@@ -34,7 +34,7 @@ from flash_otel.records import Event, Link, SpanRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flash_otel.diagnosis.readers import Source
+    from flash_otel.diagnosis.readers import RecordReader
 
 LOG_LINE = b"[STATE MANAGER] environment_id=e-1 -> activeBuildId=b-1\n"
 
@@ -123,7 +123,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
 
 
 def read(path: Path, chunk: int = 1 << 20) -> list[SpanRecord]:
-    return [plain(one) for one in open_source(path, chunk).records()]
+    return [plain(one) for one in open_reader(path, chunk).records()]
 
 
 def plain(record: SpanRecord) -> SpanRecord:
@@ -147,7 +147,7 @@ def test_an_otlp_span_tells_its_place(tmp_path: Path) -> None:
     """A record of a JSON file names the file and the line that it came from."""
     path = tmp_path / "trace.jsonl"
     path.write_bytes(json_lines())
-    assert {one.origin for one in open_source(path).records()} == {f"{path}:1", f"{path}:2"}
+    assert {one.origin for one in open_reader(path).records()} == {f"{path}:1", f"{path}:2"}
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_damaged_protobuf_never_raises(junk: bytes, at: int) -> None:
 @given(st.binary(max_size=300))
 def test_any_first_bytes_are_judged(head: bytes) -> None:
     """Whatever a file begins with, it is one of the known kinds or has a description."""
-    assert sniff.kind_of(head) is not None or sniff.description_of(head)
+    assert kind_of(head) is not None or description_of(head)
 
 
 def gzipped(data: bytes) -> bytes:
@@ -222,8 +222,8 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, data: bytes, what: str) ->
     """The error names the file and what was found in it."""
     path = tmp_path / "given"
     path.write_bytes(data)
-    with pytest.raises(SourceError, match=what) as raised:
-        open_source(path)
+    with pytest.raises(ReaderError, match=what) as raised:
+        open_reader(path)
     assert str(path) in str(raised.value)
 
 
@@ -233,20 +233,20 @@ def test_a_database_is_sent_to_the_store(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("create table t (a)")
         connection.commit()
-    with pytest.raises(SourceError, match=r"SQLite database.*--from store"):
-        open_source(path)
+    with pytest.raises(ReaderError, match=r"SQLite database.*--from store"):
+        open_reader(path)
 
 
 def test_a_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
     """A directory, a missing file and an impossible name are errors that say so."""
-    with pytest.raises(SourceError, match="is a directory"):
-        open_source(tmp_path)
-    with pytest.raises(SourceError, match="does not exist"):
-        open_source(tmp_path / "missing")
-    with pytest.raises(SourceError, match="cannot be read"):
-        open_source("a\x00b")
-    with pytest.raises(SourceError, match="an empty name is no file"):
-        open_source("")
+    with pytest.raises(ReaderError, match="is a directory"):
+        open_reader(tmp_path)
+    with pytest.raises(ReaderError, match="does not exist"):
+        open_reader(tmp_path / "missing")
+    with pytest.raises(ReaderError, match="cannot be read"):
+        open_reader("a\x00b")
+    with pytest.raises(ReaderError, match="the name of a file is empty"):
+        open_reader("")
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs rights that can be taken")
@@ -255,15 +255,15 @@ def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_bytes(LOG_LINE)
     path.chmod(0)
-    with pytest.raises(SourceError, match="Permission denied"):
-        open_source(path)
+    with pytest.raises(ReaderError, match="Permission denied"):
+        open_reader(path)
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs Linux")
 def test_a_failing_read_is_named() -> None:
     """A file that opens and then cannot be read (a bad disk) is an error that says why."""
-    with pytest.raises(SourceError, match="/proc/self/mem cannot be read: Input/output error"):
-        open_source("/proc/self/mem")
+    with pytest.raises(ReaderError, match="/proc/self/mem cannot be read: Input/output error"):
+        open_reader("/proc/self/mem")
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_a_file_that_holds_nothing_says_so(tmp_path: Path, data: bytes, what: st
     path = tmp_path / "given"
     path.write_bytes(data)
     with pytest.raises(NothingFoundError, match=what):
-        list(open_source(path).records())
+        list(open_reader(path).records())
 
 
 PACKED: dict[str, bytes] = {
@@ -300,7 +300,7 @@ def test_logs_are_known_whatever_they_are_packed_in(
     """Gzip, UTF-16, a hole of zeros, other encodings and collected logs are all logs."""
     path = tmp_path / "given.log"
     path.write_bytes(data)
-    (found,) = open_source(path, chunk).records()
+    (found,) = open_reader(path, chunk).records()
     assert found.attributes[sc.BUILD_ID] == "b-1"
 
 
@@ -316,11 +316,11 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
     """`-` reads standard input, compressed or not, once, and leaves it open."""
     stream = Standard(data)
     monkeypatch.setattr(sys, "stdin", stream)
-    source: Source = open_source("-")
+    source: RecordReader = open_reader("-")
     (found,) = source.records()
     assert found.origin == "standard input:1"
     assert not stream.buffer.closed
-    with pytest.raises(SourceError, match="read already"):
+    with pytest.raises(ReaderError, match="read already"):
         list(source.records())
 
 
@@ -331,7 +331,7 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     os.mkfifo(path)
     writer = threading.Thread(target=path.write_bytes, args=(b"x\n" * 100_000 + LOG_LINE,))
     writer.start()
-    (found,) = open_source(path).records()
+    (found,) = open_reader(path).records()
     writer.join()
     assert found.origin == f"{path}:100001"
 

@@ -19,11 +19,14 @@ from support.jaeger_server import Jaeger, respond, serving
 
 from flash_otel import semconv as sc
 from flash_otel.cli.app import status_of as run
-from flash_otel.diagnosis.readers import NothingFoundError, SourceError, jaeger_client
-from flash_otel.diagnosis.readers.jaeger import PAGE, JaegerSource
-from flash_otel.diagnosis.readers.jaeger_answers import LISTS, names_of, records_of
-from flash_otel.diagnosis.readers.jaeger_client import HEADERS_VARIABLE
-from flash_otel.diagnosis.readers.jaeger_windows import newest_first
+from flash_otel.diagnosis.readers import NothingFoundError, ReaderError, jaeger_client
+from flash_otel.diagnosis.readers.jaeger import PAGE, JaegerReader, newest_first
+from flash_otel.diagnosis.readers.jaeger_client import (
+    HEADERS_VARIABLE,
+    LISTS,
+    names_of,
+    records_of,
+)
 from flash_otel.otlp.encode import encode_json
 from flash_otel.records import Link, SpanRecord
 from flash_otel.store.store import SpanStore
@@ -61,7 +64,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def everything(url: str, **more: Any) -> list[SpanRecord]:
-    return list(JaegerSource(url, since_ns=LONG_AGO, **more).records())
+    return list(JaegerReader(url, since_ns=LONG_AGO, **more).records())
 
 
 def served(one: SpanRecord) -> SpanRecord:
@@ -149,7 +152,7 @@ def test_linked_traces_outside_the_search_are_found() -> None:
         replace(late[0], links=(Link(older, "1" * 16),)),
     ):
         with serving(Jaeger([*before, pointing, *late[1:]]).handle) as url:
-            source = JaegerSource(url, since_ns=late[0].start_ns - 10**9)
+            source = JaegerReader(url, since_ns=late[0].start_ns - 10**9)
             assert keys(list(source.records())) == keys([*before, *late])
 
 
@@ -159,7 +162,7 @@ def test_a_trace_that_is_asked_for_bounds_the_search() -> None:
     elder = [replace(served(moved(one, -9e6)), trace_id="e" * 32) for one in records(deployment())]
     jaeger = Jaeger([*elder, *made])
     with serving(jaeger.handle) as url:
-        found = list(JaegerSource(url, trace_id=made[0].trace_id.upper()).records())
+        found = list(JaegerReader(url, trace_id=made[0].trace_id.upper()).records())
     assert keys(found) == keys(made)
     assert jaeger.asked[0][0] == f"/api/v3/traces/{made[0].trace_id}"
 
@@ -215,12 +218,12 @@ def test_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Jaeger(made).handle) as url:
         with monkeypatch.context() as patched:
             patched.setattr(f"{jaeger_client.__name__}.monotonic", lambda: now[0])
-            found = JaegerSource(url, since_ns=LONG_AGO, on_note=notes.append).records()
+            found = JaegerReader(url, since_ns=LONG_AGO, on_note=notes.append).records()
             next(found)
             now[0] = 1e6
             assert 0 < len(list(found)) < len(made) - 1
         assert "longer than 120 s" in notes[0]
-        with pytest.raises(SourceError, match="longer than 0 s"):
+        with pytest.raises(ReaderError, match="longer than 0 s"):
             everything(url, seconds=0)
 
 
@@ -242,9 +245,9 @@ MISBEHAVING: Final[dict[str, tuple[Callable[[BaseHTTPRequestHandler], None], str
     "another server": (answering(404, b"404 page not found", "text/plain"), "not Jaeger"),
     "a login": (
         answering(302, b"", location=f"https://login.test/in?token={CANARY}"),
-        "sends to https://login.test/in instead",
+        "redirects to https://login.test/in instead",
     ),
-    "a relative login": (answering(307, b"", location="/login"), "sends to another path"),
+    "a relative login": (answering(307, b"", location="/login"), "redirects to another path"),
     "no authority": (answering(401, b""), HEADERS_VARIABLE),
     "a refusal": (answering(403, HTML, "text/html"), "HTTP 403"),
     "an answer that ends early": (answering(200, WHOLE, content_length="999"), "broke off"),
@@ -261,7 +264,7 @@ MISBEHAVING: Final[dict[str, tuple[Callable[[BaseHTTPRequestHandler], None], str
         answering(200, b"\x1f\x8bzzzzzzzzzzzzz", content_encoding="gzip"),
         "broke off",
     ),
-    "no HTTP": (garbage, "no HTTP"),
+    "not HTTP": (garbage, "not HTTP"),
     "deep JSON": (answering(200, b"[" * 100_000), "not answer as Jaeger's API"),
 }
 
@@ -304,14 +307,14 @@ def test_nobody_listens() -> None:
     """A refused connection is named as such."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with pytest.raises(SourceError, match="cannot be reached"):
+    with pytest.raises(ReaderError, match="cannot be reached"):
         everything(f"http://127.0.0.1:{port}")
 
 
 @pytest.mark.parametrize("address", ["localhost:16686", "ftp://host", "http://", "http://[::1", ""])
 def test_what_is_no_address(address: str) -> None:
     """An address that is none is an error, not a traceback."""
-    with pytest.raises(SourceError):
+    with pytest.raises(ReaderError):
         everything(address)
 
 
@@ -335,7 +338,7 @@ def test_a_silent_server_and_one_that_trickles(monkeypatch: pytest.MonkeyPatch) 
     try:
         for handle in (silent, trickle):
             with serving(handle) as url:
-                with pytest.raises(SourceError, match="did not answer within"):
+                with pytest.raises(ReaderError, match="did not answer within"):
                     everything(url)
                 ended.set()
             ended.clear()
@@ -346,7 +349,7 @@ def test_a_silent_server_and_one_that_trickles(monkeypatch: pytest.MonkeyPatch) 
 def test_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is larger than memory should hold is refused."""
     monkeypatch.setattr(jaeger_client, "MOST_BYTES", 1 << 20)
-    with serving(answering(200, b" " * (2 << 20))) as url, pytest.raises(SourceError, match="1 MB"):
+    with serving(answering(200, b" " * (2 << 20))) as url, pytest.raises(ReaderError, match="1 MB"):
         everything(url)
 
 
@@ -371,7 +374,7 @@ def test_certificates_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     """A certificate that nobody vouches for is refused; SSL_CERT_FILE may name its authority."""
     jaeger = Jaeger([served(one) for one in records(deployment())])
     with serving(jaeger.handle, PEM) as url:
-        with pytest.raises(SourceError, match=r"certificate .* not trusted"):
+        with pytest.raises(ReaderError, match=r"certificate .* not trusted"):
             everything(url)
         assert jaeger.asked == []
         monkeypatch.setenv("SSL_CERT_FILE", str(PEM))

@@ -13,10 +13,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from flash_otel import manifest
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import diagnose
-from flash_otel.diagnosis.readers import open_source
+from flash_otel.diagnosis.readers import open_reader
 from flash_otel.diagnosis.readers.log_groups import Grouper
 from flash_otel.diagnosis.readers.log_spans import WINDOW, record_of
-from flash_otel.diagnosis.readers.log_text import Found, LogLines
+from flash_otel.diagnosis.readers.log_text import LoggedLine, LogLines
 from flash_otel.export.worker_log import WorkerLogSpanProcessor
 from flash_otel.lines.processor import LegacyLogSpanProcessor
 from flash_otel.lines.table import LINES
@@ -95,7 +95,7 @@ class Log:
 def records(tmp_path: Path, text: str, name: str = "a.log") -> list[SpanRecord]:
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
-    return list(open_source(path).records())
+    return list(open_reader(path).records())
 
 
 NAMES = st.sampled_from(["['gpu', 'cpu']", "['resources_endpoints', 'gpu']", "[]", "NONE", "EMPTY"])
@@ -125,7 +125,7 @@ def test_lines_in_any_order_become_records(lines: list[str]) -> None:
     """Lines that contradict each other, or that miss theirs, are evidence like all others."""
     found = list(LogLines().read([f"{line}\n".encode() for line in lines]))
     grouper = Grouper()
-    drafts = [draft for one in found if isinstance(one, Found) if (draft := grouper.add(one))]
+    drafts = [draft for one in found if isinstance(one, LoggedLine) if (draft := grouper.add(one))]
     assert sum(len(draft.keys) for draft in drafts) == len(lines)
     made = [record_of(draft, "a.log") for draft in drafts]
     assert len({record.key for record in made}) == len(made)
@@ -242,13 +242,13 @@ def test_interleaved_workers_are_told_apart_by_their_prefixes(order: list[str]) 
     mixed = [left[name].pop(0) for name in order if left[name]]
     data = "\n".join([*mixed, *left["w-1"], *left["w-2"], ""]).encode()
     grouper = Grouper()
-    found = [grouper.add(one) for one in LogLines().read([data]) if isinstance(one, Found)]
+    found = [grouper.add(one) for one in LogLines().read([data]) if isinstance(one, LoggedLine)]
     drafts = [one for one in found if one is not None]
     assert len(drafts) == 4
     for draft in drafts:
         if draft.parent is not None:
             assert draft.stream == draft.parent.stream
-            assert draft.said[sc.BUILD_ID] == builds[draft.stream]
+            assert draft.values[sc.BUILD_ID] == builds[draft.stream]
 
 
 def test_lines_that_fit_two_workers_are_not_guessed(tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_long_logs_are_yielded_as_they_are_read(
     path.write_text(read * 200, encoding="utf-8")
     size = path.stat().st_size
     seen: list[int] = []
-    source = open_source(path, chunk=4096)
+    source = open_reader(path, chunk=4096)
     early = 0
     found = []
     for record in source.records(lambda done, total: seen.append(done * 100 // total)):

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.readers import log_scan
-from flash_otel.diagnosis.readers.log_prefix import time_of, unwrap
-from flash_otel.diagnosis.readers.log_scan import _NEAR, MAX_LINE, Scanner
-from flash_otel.diagnosis.readers.log_text import Found, LogLines
+from flash_otel.diagnosis.readers.log_scan import _NEAR, MAX_LINE, Scanner, time_of, unwrap
+from flash_otel.diagnosis.readers.log_text import LoggedLine, LogLines
 from flash_otel.lines.format import ParsedLine, format_lines, parse
 from flash_otel.lines.table import END, START
 from flash_otel.otlp.encode import encode_log_line
@@ -69,7 +68,7 @@ def said(data: bytes, size: int = 1 << 20) -> list[Any]:
 
 
 def parsed(data: bytes, size: int = 1 << 20) -> list[ParsedLine]:
-    return [one.parsed for one in said(data, size) if isinstance(one, Found)]
+    return [one.parsed for one in said(data, size) if isinstance(one, LoggedLine)]
 
 
 # Bytes that try to be something: marks, JSON, container prefixes, colours, spans, line ends.
@@ -190,8 +189,8 @@ def test_reading_a_log_does_not_load_the_sdk(tmp_path: Path) -> None:
     path.write_text(encode_log_line(SPAN) + ALL[0] + "\n", encoding="utf-8")
     program = (
         "import sys\n"
-        "from flash_otel.diagnosis.readers import open_source\n"
-        f"assert len(list(open_source({str(path)!r}).records())) == 2\n"
+        "from flash_otel.diagnosis.readers import open_reader\n"
+        f"assert len(list(open_reader({str(path)!r}).records())) == 2\n"
         "print('opentelemetry.sdk' in sys.modules)\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

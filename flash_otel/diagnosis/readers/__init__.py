@@ -1,49 +1,77 @@
-"""Where the evidence of a diagnosis comes from: files and logs, each yielding span records."""
+"""Readers of recorded evidence: each yields span records from one kind of place."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from flash_otel.diagnosis.readers import sniff
-from flash_otel.diagnosis.readers.base import NothingFoundError, Progress, Source, SourceError
-from flash_otel.diagnosis.readers.input import CHUNK, Input
-from flash_otel.diagnosis.readers.logs import LogFile
-from flash_otel.diagnosis.readers.otlp import OtlpJsonFile, OtlpProtobufFile
+from flash_otel.diagnosis.readers.input import (
+    CHUNK,
+    Input,
+    Kind,
+    NothingFoundError,
+    Progress,
+    ReaderError,
+    description_of,
+    kind_of,
+)
+from flash_otel.diagnosis.readers.log_spans import LogReader
+from flash_otel.diagnosis.readers.otlp import OtlpJsonReader, OtlpProtobufReader
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["NothingFoundError", "Progress", "Source", "SourceError", "open_source"]
+    from flash_otel.records import SpanRecord
 
-_SOURCES: Final[dict[str, Callable[[Input], Source]]] = {
-    sniff.LOG: LogFile,
-    sniff.OTLP_JSON: OtlpJsonFile,
-    sniff.OTLP_PROTOBUF: OtlpProtobufFile,
+__all__ = ["NothingFoundError", "Progress", "ReaderError", "RecordReader", "open_reader"]
+
+
+class RecordReader(Protocol):
+    """A place that span records are read from.
+
+    Attributes:
+        name: The place for messages, such as a file's path.
+    """
+
+    name: str
+
+    def records(self, progress: Progress | None = None) -> Iterator[SpanRecord]:
+        """Yield the records, in flat memory.
+
+        Raises:
+            ReaderError: The place cannot be read.
+            NothingFoundError: It was read to its end and holds no record.
+        """
+
+
+_READERS: Final[dict[Kind, Callable[[Input], RecordReader]]] = {
+    Kind.LOG: LogReader,
+    Kind.OTLP_JSON: OtlpJsonReader,
+    Kind.OTLP_PROTOBUF: OtlpProtobufReader,
 }
 
 
-def open_source(path: str | os.PathLike[str], chunk: int = CHUNK) -> Source:
-    """Open a file, or standard input for `-`, as what its first bytes show it to be.
+def open_reader(path: str | os.PathLike[str], chunk: int = CHUNK) -> RecordReader:
+    """Open a file, or standard input for `-`, by what its first bytes show.
 
     Args:
-        path: A log, or OTLP as JSON lines, as one JSON document or as protobuf; each gzipped or
-            not.
+        path: A log, or OTLP as JSON lines, as one JSON document or as protobuf; each may be
+            compressed with gzip.
         chunk: Bytes to read at a time.
 
     Raises:
-        SourceError: It cannot be read; the message says what was found.
+        ReaderError: It cannot be read; the message names what was found.
     """
     given = Input(path, chunk)
-    kind = sniff.kind_of(given.head)
-    if kind == sniff.SQLITE:
-        raise SourceError(
+    kind = kind_of(given.head)
+    if kind is Kind.SQLITE:
+        raise ReaderError(
             f"{given.name} is an SQLite database: if it is flash_otel's store, "
             f"name it by FLASH_OTEL_STORE={given.name} and read it with --from store"
         )
     if kind is None:
-        raise SourceError(
-            f"{given.name} is {sniff.description_of(given.head)}; "
+        raise ReaderError(
+            f"{given.name} is {description_of(given.head)}; "
             "a log or an OTLP file (JSON or protobuf) can be read"
         )
-    return _SOURCES[kind](given)
+    return _READERS[kind](given)

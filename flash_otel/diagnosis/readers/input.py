@@ -1,6 +1,7 @@
-"""A file or standard input as chunks of bytes: compressed or not, seekable or not.
+"""The bytes of a file or of standard input, compressed or not, and what kind of file they are.
 
-The first bytes can be looked at without losing them; memory stays flat whatever the size.
+The first bytes can be examined without being lost, even from a pipe; memory stays flat whatever
+the size.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ import codecs
 import gzip
 import io
 import os
+import re
 import stat
 import sys
 import zlib
+from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
-from flash_otel.diagnosis.readers.base import SourceError
+from flash_otel.lines.table import MARK
+from flash_otel.otlp.encode import LOG_MARK
+from flash_otel.otlp.framing import looks_like_otlp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from flash_otel.diagnosis.readers.base import Progress
 
 CHUNK: Final = 4 * 1024 * 1024
 HEAD: Final = 64 * 1024
@@ -28,49 +32,136 @@ STDIN: Final = "-"
 
 _GZIP: Final = b"\x1f\x8b"
 _GZIP_WINDOW: Final = 31  # zlib's number for "with a gzip header"
-# Windows PowerShell writes what it redirects in UTF-16.
+# Windows PowerShell writes redirected output in UTF-16.
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes read so far and the bytes in total (0: unknown)."""
+
+
+class ReaderError(Exception):
+    """Records cannot be read; the message names the place and what was found there."""
+
+
+class NothingFoundError(ReaderError):
+    """The place was read to its end, but holds no records of flash_otel."""
+
+
+# --- the kind of a file ------------------------------------------------------------------------
+
+
+class Kind(Enum):
+    """The kinds of files that are recognised."""
+
+    LOG = "log"
+    OTLP_JSON = "otlp json"
+    OTLP_PROTOBUF = "otlp protobuf"
+    SQLITE = "sqlite"
+
+
+_OTLP_START: Final = re.compile(
+    rb'(?:\xef\xbb\xbf)?\s*\[?\s*\{\s*"(?:resource_?(?:[Ss]pans|[Ll]ogs|[Mm]etrics)|partialSuccess)"'
+)
+_MARKS: Final = re.compile(f"{MARK.pattern}|{re.escape(LOG_MARK)}\\{{".encode())
+_SQLITE: Final = b"SQLite format 3\x00"
+
+# First bytes of files that cannot be read, and what to call them.
+_OTHERS: Final[tuple[tuple[bytes, str], ...]] = (
+    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"%PDF-", "a PDF document"),
+    (b"PK\x03\x04", "a zip archive (or wheel, or Office document); unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed data; unpack it first (zstd -d)"),
+    (b"\xfd7zXZ\x00", "xz-compressed data; unpack it first (xz -d)"),
+    (b"BZh", "bzip2-compressed data; unpack it first (bzip2 -d)"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive; unpack it first"),
+    (b"\x7fELF", "a Linux program or library"),
+    (b"MZ", "a Windows program or library"),
+    (b"\xcf\xfa\xed\xfe", "a macOS program or library"),
+    (b"\xca\xfe\xba\xbe", "a macOS program or Java class"),
+    (b"PAR1", "a Parquet file"),
+    (b"OggS", "an Ogg media file"),
+    (b"RIFF", "a WAV, AVI or WebP media file"),
+)
+_TAR_MAGIC: Final = slice(257, 262)
+_CONTROL: Final = re.compile(rb"[\x00-\x06\x0e-\x1a]")
+_MAX_CONTROL_SHARE: Final = 0.05  # of a text's bytes
+
+
+def kind_of(head: bytes) -> Kind | None:
+    """Return the kind of a file by its first bytes, None if it cannot be read."""
+    if head.startswith(_SQLITE):
+        return Kind.SQLITE
+    if _OTLP_START.match(head):
+        # Logs that a collector exported hold bracketed lines in their bodies: search the text.
+        return Kind.OTLP_JSON if b"pans" in head or b"etrics" in head[:200] else Kind.LOG
+    if looks_like_otlp(head):
+        return Kind.OTLP_PROTOBUF
+    return Kind.LOG if _MARKS.search(head) or description_of(head) is None else None
+
+
+def description_of(head: bytes) -> str | None:
+    """Return what to call a file that cannot be read; None for text."""
+    if not head:
+        return "an empty file"
+    for magic, name in _OTHERS:
+        if head.startswith(magic) and not _is_text(head):
+            return name
+    if head[_TAR_MAGIC] == b"ustar":
+        return "a tar archive; unpack it first"
+    return None if _is_text(head) else "binary data"
+
+
+def _is_text(head: bytes) -> bool:
+    # A log that was truncated while its writer had it open begins with a hole of zeros.
+    text = head.lstrip(b"\x00")
+    return len(_CONTROL.findall(text)) <= _MAX_CONTROL_SHARE * len(text)
+
+
+# --- the bytes ---------------------------------------------------------------------------------
 
 
 class Input:
-    """Bytes to read from a path, or from standard input for `-`.
+    """The bytes of a path, or of standard input for `-`.
 
     Args:
         path: The path, or `-`.
         chunk: Bytes to read at a time.
 
     Attributes:
-        name: What a person calls it.
-        head: The first bytes, decompressed and recoded; the same bytes are read again.
-        size: Bytes in the file; 0 where that is unknown.
+        name: The path as given, or "standard input".
+        head: The first bytes, decompressed and recoded. `chunks` yields them again.
+        size: Bytes in the file; 0 if unknown.
 
     Raises:
-        SourceError: There is nothing to read there.
+        ReaderError: It cannot be opened or read.
     """
 
     def __init__(self, path: str | os.PathLike[str], chunk: int = CHUNK) -> None:
         self.name = os.fspath(path)
         self.size = 0
         self._chunk = chunk
-        self._stream: _Stream | None = None
+        self._stream: _Stream | None = None  # of what can be read only once
         self._path: Path | None = None
         if self.name == STDIN:
             self.name = "standard input"
             self._stream = _Stream(sys.stdin.buffer, owned=False)
         else:
-            self._look_up(Path(self.name))
+            self._examine(Path(self.name))
         head = self._peek()
-        # In UTF-16 every second byte of ordinary text is a zero; a log may begin with anything.
+        # In UTF-16, every second byte of ordinary text is zero. The mark alone proves nothing: a
+        # log may begin with any bytes.
         self._is_utf16 = head.startswith(_UTF16) and head.count(0) > len(head) // 10
         self.head = head.decode("utf-16", "replace").encode() if self._is_utf16 else head
 
     def chunks(self, progress: Progress | None = None) -> Iterator[bytes]:
-        """Yield the bytes, decompressed and in an encoding that holds ASCII as ASCII.
+        """Yield the bytes, decompressed and in an encoding that extends ASCII.
 
-        A compressed file that was cut in half yields what can be had.
+        A compressed file that was cut off yields the part that can be decompressed.
 
         Raises:
-            SourceError: Reading failed, or what can be read only once has been read.
+            ReaderError: Reading failed, or it can be read only once and was read before.
         """
         stream = self._open()
         self._stream = None
@@ -84,20 +175,20 @@ class Input:
         finally:
             stream.close()
 
-    def _look_up(self, path: Path) -> None:
+    def _examine(self, path: Path) -> None:
         if not self.name:
-            raise SourceError("an empty name is no file")
+            raise ReaderError("the name of a file is empty")
         try:
             found = path.stat()
             if stat.S_ISDIR(found.st_mode):
-                raise SourceError(f"{self.name} is a directory: name the files in it")
+                raise ReaderError(f"{self.name} is a directory: name the files in it")
             if stat.S_ISREG(found.st_mode):
                 self._path, self.size = path, found.st_size
             else:
-                # A pipe, such as `<(docker logs ...)`, can be opened and read once.
+                # A pipe, such as `<(docker logs ...)`, can be opened and read only once.
                 self._stream = _Stream(_binary(path), owned=True)
         except FileNotFoundError:
-            raise SourceError(f"{self.name} does not exist") from None
+            raise ReaderError(f"{self.name} does not exist") from None
         except (OSError, ValueError) as error:
             raise _unreadable(self.name, error) from None
 
@@ -105,7 +196,7 @@ class Input:
         if self._stream is not None:
             return self._stream
         if self._path is None:
-            raise SourceError(f"{self.name} has been read already")
+            raise ReaderError(f"{self.name} has been read already")
         try:
             return _Stream(_binary(self._path), owned=True)
         except OSError as error:
@@ -118,7 +209,7 @@ class Input:
             if head.startswith(_GZIP):
                 head = zlib.decompressobj(_GZIP_WINDOW).decompress(head, HEAD)
         except zlib.error:
-            raise SourceError(f"{self.name} begins like gzip, but is damaged") from None
+            raise ReaderError(f"{self.name} begins like gzip, but is damaged") from None
         except OSError as error:
             raise _unreadable(self.name, error) from None
         finally:
@@ -136,7 +227,7 @@ class Input:
 
 
 class _Stream(io.RawIOBase):
-    """A stream that counts what was read, and can be looked at before."""
+    """A stream that counts the bytes read, and whose first bytes can be peeked at."""
 
     def __init__(self, stream: BinaryIO, *, owned: bool) -> None:
         self._stream = stream
@@ -145,7 +236,7 @@ class _Stream(io.RawIOBase):
         self.count = 0
 
     def peek(self, size: int) -> bytes:
-        """Return the first bytes, which stay to be read; fewer only where there are no more."""
+        """Return the first bytes without consuming them; fewer only at the end of the stream."""
         while len(self._ahead) < size:
             more = self._stream.read(size - len(self._ahead))
             if not more:
@@ -162,7 +253,7 @@ class _Stream(io.RawIOBase):
         return taken
 
     def close(self) -> None:
-        """Close what was opened here (standard input was not)."""
+        """Close the stream if it was opened here, which standard input was not."""
         if self._owned:
             self._stream.close()
         super().close()
@@ -182,8 +273,8 @@ def _decompressed(stream: _Stream, size: int) -> Iterator[bytes]:
             while chunk := unpacked.read1(size):
                 yield chunk
         except (EOFError, zlib.error, gzip.BadGzipFile):
-            return  # cut in half, or something else behind it: what came before is good
+            return  # cut off, or followed by something else: what was decompressed is good
 
 
-def _unreadable(name: str, error: Exception) -> SourceError:
-    return SourceError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}")
+def _unreadable(name: str, error: Exception) -> ReaderError:
+    return ReaderError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}")

@@ -1,48 +1,53 @@
-"""Jaeger's HTTP API (`/api/v3`): one request at a time, each bounded in time and size.
+"""Client of Jaeger's HTTP API (`/api/v3`): each request is bounded in time and size.
 
-Redirects are not followed: they lead to a login page, and headers must not go to another host.
-Certificates are always verified; SSL_CERT_FILE and SSL_CERT_DIR name further authorities.
+Redirects are not followed: they lead to login pages, and the headers, which may hold credentials,
+must not reach another host. Certificates are always verified; SSL_CERT_FILE and SSL_CERT_DIR add
+authorities.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from time import gmtime, monotonic, sleep, strftime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
+from flash_otel import semconv
 from flash_otel._version import __version__
-from flash_otel.diagnosis.readers.base import SourceError
-from flash_otel.diagnosis.readers.jaeger_answers import error_in, names_of, records_of
+from flash_otel.diagnosis.readers.input import ReaderError
+from flash_otel.otlp.decode import decode
 from flash_otel.redaction import scrub
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from typing_extensions import Self
 
-    from flash_otel.records import SpanRecord
+    from flash_otel.records import Attributes, AttributeValue, SpanRecord
 
 HEADERS_VARIABLE: Final = "FLASH_OTEL_JAEGER_HEADERS"
 MOST_BYTES: Final = 256 * 1024 * 1024
 REQUEST_S: Final = 30.0
 CONNECT_S: Final = 5.0
+LISTS: Final = frozenset({semconv.ENDPOINT_NAMES, semconv.ENDPOINT_URLS, semconv.MANIFEST_KEYS})
+"""Attributes whose value is a list of strings."""
 
 _TRIES: Final = 3
 _PAUSE_S: Final = 0.5
-_TRY_AGAIN: Final = frozenset({429, 502, 503, 504})
+_RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _REFUSED: Final = frozenset({401, 403, 407})
 _NOT_FOUND: Final = 404
-_MOST_SAID: Final = 200  # characters of an answer that an error quotes
-
+_MAX_QUOTED: Final = 200  # characters of a response that an error quotes
 
 _Parsed = TypeVar("_Parsed")
 
 
 def shown(url: str) -> str:
-    """Return an address without what may be secret in it: user, password, query."""
+    """Return an address without its secrets: user, password and query."""
     try:
         parts = urlsplit(url)
         host = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
@@ -50,27 +55,27 @@ def shown(url: str) -> str:
         host = None
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not host:
-        return "another path" if url.startswith("/") else "no HTTP address"
+        return "another path" if url.startswith("/") else "an invalid address"
     return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
 
 
-class OutOfTimeError(SourceError):
-    """The time that the reading of Jaeger may take is over."""
+class OutOfTimeError(ReaderError):
+    """The time for all requests together is over."""
 
 
 class JaegerClient:
-    """Asks one Jaeger.
+    """Queries one Jaeger. Every query raises `ReaderError` if Jaeger cannot be read.
 
     Args:
-        url: Its base address, such as `http://localhost:16686`; with the base path, if any.
-        headers: Sent with each request; may hold credentials, so they are never shown.
-        seconds: How long all requests together may take.
+        url: Its base address, such as `http://localhost:16686`, including its base path if any.
+        headers: Sent with each request; may hold credentials, so messages never show them.
+        seconds: Time for all requests together.
 
     Attributes:
-        name: What a person calls it: the address without credentials.
+        name: The address without credentials.
 
     Raises:
-        SourceError: The address is no HTTP address.
+        ReaderError: The client cannot be set up, for example with these headers.
     """
 
     def __init__(self, url: str, headers: Mapping[str, str], seconds: float) -> None:
@@ -81,8 +86,8 @@ class JaegerClient:
         agent = {"user-agent": f"flash-otel/{__version__}", "accept": "application/json"}
         try:
             self._http = httpx.Client(headers={**agent, **headers}, follow_redirects=False)
-        except (OSError, ValueError) as error:  # a certificate file that is none, odd headers
-            raise SourceError(f"Jaeger cannot be asked: {_said(error)}") from None
+        except (OSError, ValueError) as error:  # an invalid certificate file or header
+            raise ReaderError(f"Jaeger cannot be queried: {_described(error)}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -91,126 +96,130 @@ class JaegerClient:
         self._http.close()
 
     def services(self) -> list[str]:
-        """Return the names of all services that have sent spans.
-
-        Raises:
-            SourceError: Jaeger cannot be reached, or it is not Jaeger; so for every question.
-        """
-        return self._ask("services", {}, lambda said: names_of(said, "services"), [])
+        """Return the names of all services that have sent spans."""
+        return self._query("services", {}, lambda answer: names_of(answer, "services"), [])
 
     def operations(self, service: str) -> list[str]:
         """Return the names of the spans of a service."""
-        asked = {"service": service}
-        return self._ask("operations", asked, lambda said: names_of(said, "operations", "name"), [])
+        return self._query(
+            "operations",
+            {"service": service},
+            lambda answer: names_of(answer, "operations", "name"),
+            [],
+        )
 
     def trace(self, trace_id: str) -> list[SpanRecord]:
-        """Return the spans of a trace; none of one that is not there."""
-        return self._ask(f"traces/{trace_id}", {"raw_traces": "true"}, _records, [])
+        """Return the spans of a trace; none if Jaeger does not have it."""
+        return self._query(f"traces/{trace_id}", {"raw_traces": "true"}, _spans, [])
 
     def find(
         self, service: str, operation: str, start_ns: int, end_ns: int, most: int
     ) -> list[SpanRecord]:
-        """Return whole traces that have a span of a service, begun in a span of time.
+        """Return the spans of whole traces in which a service has a span.
 
         Args:
             service: The service.
             operation: Name of the span; empty for any.
-            start_ns: Earliest start, in nanoseconds since the epoch.
-            end_ns: Latest start, in nanoseconds since the epoch.
-            most: How many traces at most.
+            start_ns: Earliest start of the span, in nanoseconds since the epoch.
+            end_ns: Latest start.
+            most: Number of traces at most.
         """
-        asked = {
+        parameters = {
             "query.service_name": service,
-            "query.start_time_min": _moment(start_ns),
-            "query.start_time_max": _moment(end_ns),
+            "query.start_time_min": _rfc3339(start_ns),
+            "query.start_time_max": _rfc3339(end_ns),
             "query.num_traces": str(most),
             "query.raw_traces": "true",
         }
         if operation:
-            asked["query.operation_name"] = operation
-        return self._ask("traces", asked, _records, [])
+            parameters["query.operation_name"] = operation
+        return self._query("traces", parameters, _spans, [])
 
-    def _ask(
+    def _query(
         self,
         path: str,
-        asked: Mapping[str, str],
+        parameters: Mapping[str, str],
         parse: Callable[[Any], _Parsed],
         nothing: _Parsed,
     ) -> _Parsed:
-        """Return what `parse` makes of an answer, or `nothing` where Jaeger has none."""
-        for left in reversed(range(_TRIES)):
-            status, kind, text = self._get(path, asked)
-            if status not in _TRY_AGAIN or not left:
+        """Return the parsed answer, or `nothing` if Jaeger answers that it found nothing."""
+        for tries_left in reversed(range(_TRIES)):
+            status, kind, text = self._get(path, parameters)
+            if status not in _RETRYABLE or not tries_left:
                 break
-            sleep(min(_PAUSE_S, self._left()))
-        if status == _NOT_FOUND and error_in(text) is not None:
+            sleep(min(_PAUSE_S, self._remaining_s()))
+        # Jaeger answers 404 for an empty result, with an error in JSON; other servers do not.
+        if status == _NOT_FOUND and _error_in(text) is not None:
             return nothing
         if not httpx.codes.is_success(status):
-            raise SourceError(self._refusal(status, text))
+            raise ReaderError(self._refusal(status, text))
         try:
             return parse(json.loads(text))
         except (ValueError, RecursionError) as error:
-            raise SourceError(self._misfit(kind, text, error)) from None
+            raise ReaderError(self._misfit(kind, text, error)) from None
 
-    def _get(self, path: str, asked: Mapping[str, str]) -> tuple[int, str, str]:
-        seconds = min(REQUEST_S, self._left())
+    def _get(self, path: str, parameters: Mapping[str, str]) -> tuple[int, str, str]:
+        """Return the status, the content type and the text of a response."""
+        seconds = min(REQUEST_S, self._remaining_s())
         timeout = httpx.Timeout(seconds, connect=min(CONNECT_S, seconds))
         until = monotonic() + seconds
         try:
             with self._http.stream(
-                "GET", f"{self._base}/api/v3/{path}", params=dict(asked), timeout=timeout
-            ) as answer:
-                if answer.has_redirect_location:
-                    raise SourceError(self._redirection(answer))
-                text = self._body(answer, until)
-                return answer.status_code, answer.headers.get("content-type", ""), text
+                "GET", f"{self._base}/api/v3/{path}", params=dict(parameters), timeout=timeout
+            ) as response:
+                if response.has_redirect_location:
+                    raise ReaderError(self._redirection(response))
+                text = self._body(response, until)
+                return response.status_code, response.headers.get("content-type", ""), text
         except httpx.TimeoutException:
             raise self._too_slow(seconds) from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise SourceError(self._trouble(error)) from None
+            raise ReaderError(self._failure(error)) from None
 
-    def _body(self, answer: httpx.Response, until: float) -> str:
+    def _body(self, response: httpx.Response, until: float) -> str:
         parts, size = [], 0
-        for part in answer.iter_bytes():
+        for part in response.iter_bytes():
             size += len(part)
             parts.append(part)
             if size > MOST_BYTES:
                 megabytes = MOST_BYTES // 2**20
-                raise SourceError(f"{self.name} answered with more than {megabytes} MB")
-            if monotonic() > until:  # httpx's own timeout is for each part
+                raise ReaderError(f"{self.name} answered with more than {megabytes} MB")
+            # httpx applies its own timeout to each part, which a trickling server never exceeds.
+            if monotonic() > until:
                 raise self._too_slow(REQUEST_S)
         return b"".join(parts).decode("utf-8", "replace")
 
-    def _left(self) -> float:
-        left = self._until - monotonic()
-        if left <= 0:
+    def _remaining_s(self) -> float:
+        remaining = self._until - monotonic()
+        if remaining <= 0:
             raise OutOfTimeError(f"reading {self.name} took longer than {self._seconds:g} s")
-        return left
+        return remaining
 
-    def _too_slow(self, seconds: float) -> SourceError:
-        self._left()  # all of the time is over rather than this request's
-        return SourceError(f"{self.name} did not answer within {seconds:.0f} s")
+    # --- messages ------------------------------------------------------------------------------
 
-    def _trouble(self, error: Exception) -> str:
-        said = _said(error)
-        if "CERTIFICATE_VERIFY_FAILED" in said:
+    def _too_slow(self, seconds: float) -> ReaderError:
+        self._remaining_s()  # raises if it is the time for all requests that is over
+        return ReaderError(f"{self.name} did not answer within {seconds:.0f} s")
+
+    def _failure(self, error: Exception) -> str:
+        described = _described(error)
+        if "CERTIFICATE_VERIFY_FAILED" in described:
             return (
-                f"the certificate of {self.name} is not trusted ({said}); SSL_CERT_FILE may name "
-                "the authority that signed it"
+                f"the certificate of {self.name} is not trusted ({described}); SSL_CERT_FILE may "
+                "name the authority that signed it"
             )
         if isinstance(error, httpx.ConnectError):
-            return f"{self.name} cannot be reached: {said}"
-        return f"{self.name} cannot be read, the answer broke off or is no HTTP: {said}"
+            return f"{self.name} cannot be reached: {described}"
+        return f"{self.name} cannot be read, the answer broke off or is not HTTP: {described}"
 
-    def _redirection(self, answer: httpx.Response) -> str:
-        there = shown(answer.headers.get("location", ""))
+    def _redirection(self, response: httpx.Response) -> str:
+        target = shown(response.headers.get("location", ""))
         return (
-            f"{self.name} sends to {there} instead of answering: name Jaeger's own address or, "
-            f"behind a login, give a header in {HEADERS_VARIABLE}"
+            f"{self.name} redirects to {target} instead of answering: name Jaeger's own address "
+            f"or, behind a login, give a header in {HEADERS_VARIABLE}"
         )
 
     def _refusal(self, status: int, text: str) -> str:
-        said = error_in(text)
         if status in _REFUSED:
             return (
                 f"{self.name} refuses the request with HTTP {status}: set {HEADERS_VARIABLE}, for "
@@ -218,10 +227,11 @@ class JaegerClient:
             )
         if status == _NOT_FOUND:
             return (
-                f"{self.name} knows no /api/v3 (HTTP 404): it is not Jaeger, or its base path is "
+                f"{self.name} has no /api/v3 (HTTP 404): it is not Jaeger, or its base path is "
                 "missing in the address"
             )
-        quoted = f": {_quoted(said)}" if said else ""
+        message = _error_in(text)
+        quoted = f": {_quoted(message)}" if message else ""
         return f"{self.name} failed with HTTP {status}{quoted}"
 
     def _misfit(self, kind: str, text: str, error: Exception) -> str:
@@ -232,24 +242,88 @@ class JaegerClient:
                 "server, a login, or its base path is missing in the address"
             )
         if begin == "{" and "json" in kind.lower() and isinstance(error, json.JSONDecodeError):
-            return f"the answer of {self.name} is damaged or was cut off: {_said(error)}"
-        return f"{self.name} does not answer as Jaeger's API: {_quoted(_said(error))}"
+            return f"the answer of {self.name} is damaged or was cut off: {_described(error)}"
+        return f"{self.name} does not answer as Jaeger's API: {_described(error)}"
 
 
-def _records(answer: object) -> list[SpanRecord]:
+# --- parsing answers ---------------------------------------------------------------------------
+
+
+def records_of(answer: object) -> Iterator[SpanRecord]:
+    """Yield the spans of `{"result": {"resourceSpans": [...]}}`.
+
+    Raises:
+        ValueError: The answer does not have that form. Malformed spans within it are skipped.
+    """
+    result = answer.get("result") if isinstance(answer, Mapping) else None
+    if not isinstance(result, Mapping):
+        raise ValueError("there is no object 'result'")  # noqa: TRY004 - data, not an argument
+    # Protobuf's JSON omits an empty list.
+    groups = result.get("resourceSpans", [])
+    for record in decode({"resourceSpans": groups}):
+        yield replace(record, attributes=_with_lists(record.attributes))
+
+
+def names_of(answer: object, field: str, name: str = "") -> list[str]:
+    """Return the names in an answer.
+
+    Args:
+        answer: What a JSON parser returned.
+        field: The field that holds the list; an answer without any names omits it.
+        name: The field of an object that holds its name; empty if names are plain strings.
+
+    Raises:
+        ValueError: The answer does not have that form.
+    """
+    is_expected = isinstance(answer, Mapping) and set(answer) <= {field}
+    items = answer.get(field, []) if isinstance(answer, Mapping) and is_expected else None
+    if not isinstance(items, list):
+        raise ValueError(f"there is no list {field!r}")  # noqa: TRY004 - data, not an argument
+    named = (item.get(name) if name and isinstance(item, Mapping) else item for item in items)
+    return [item for item in named if isinstance(item, str)]
+
+
+def _spans(answer: object) -> list[SpanRecord]:
     return list(records_of(answer))
 
 
-def _moment(time_ns: int) -> str:
-    """Write a time as RFC 3339 does, with nanoseconds."""
+def _error_in(text: str) -> str | None:
+    """Return the message of an error in Jaeger's form, or None."""
+    try:
+        answer = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    error = answer.get("error") if isinstance(answer, Mapping) else None
+    message = error.get("message") if isinstance(error, Mapping) else None
+    return message if isinstance(message, str) else None
+
+
+def _with_lists(attributes: Attributes) -> dict[str, AttributeValue]:
+    # Storages of Jaeger's version 1 model (Badger, Elasticsearch, Cassandra) keep a list as its
+    # JSON text.
+    return {
+        key: _list_from(value) if key in LISTS and isinstance(value, str) else value
+        for key, value in attributes.items()
+    }
+
+
+def _list_from(text: str) -> Any:
+    try:
+        items = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return tuple(map(str, items)) if isinstance(items, list) else text
+
+
+def _rfc3339(time_ns: int) -> str:
     seconds, nanos = divmod(max(0, time_ns), 1_000_000_000)
     return f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(seconds))}.{nanos:09d}Z"
 
 
-def _said(error: Exception) -> str:
+def _described(error: Exception) -> str:
     return _quoted(str(error) or type(error).__name__)
 
 
 def _quoted(text: str) -> str:
-    found = " ".join(scrub(text).split())
-    return found if len(found) <= _MOST_SAID else f"{found[:_MOST_SAID]}..."
+    words = " ".join(scrub(text).split())
+    return words if len(words) <= _MAX_QUOTED else f"{words[:_MAX_QUOTED]}..."

@@ -1,8 +1,8 @@
-"""Groups bracketed lines into the spans that they were written from.
+"""Group bracketed lines into the spans that they were written from.
 
 Lines belong together by their ids, by the stream that they came from and by the order in which a
-span writes them. Where that leaves a choice between different spans none is guessed: the line
-becomes a record of its own.
+span writes them. If several different spans remain, none is guessed: the line becomes a record of
+its own, since a wrong group could accuse a healthy deployment.
 """
 
 from __future__ import annotations
@@ -14,14 +14,38 @@ from flash_otel import semconv as sc
 from flash_otel.lines.table import ATTRIBUTES, FIRST, LAST, RANKS, ROWS, START
 
 if TYPE_CHECKING:
-    from flash_otel.diagnosis.readers.log_text import Found
+    from flash_otel.diagnosis.readers.log_text import LoggedLine
     from flash_otel.lines.format import ParsedLine
 
-# Beyond these nothing is expected to go on: a read takes half a minute at most.
+# A draft that is older than these gets no further line: a read takes half a minute at most.
 MAX_OPEN: Final = 256
 MAX_STREAMS: Final = 4096
 LONGEST_LINES: Final = 20_000
 LONGEST_NS: Final = 15 * 60 * 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LineValues:
+    """The values of a line by attribute, and the attributes of which it holds only a part."""
+
+    values: dict[str, Any]
+    cut: frozenset[str]
+
+    @classmethod
+    def of(cls, parsed: ParsedLine) -> LineValues:
+        """Convert a parsed line."""
+        fields = dict(parsed.fields)
+        mapping = fields.pop("endpoints", None)
+        values = {ATTRIBUTES[name]: value for name, value in fields.items()}
+        cut = {ATTRIBUTES[name] for name in parsed.cut}
+        if mapping is not None:
+            urls = tuple(url or "" for url in mapping.values())
+            values |= {sc.ENDPOINT_NAMES: tuple(mapping), sc.ENDPOINT_URLS: urls}
+            if sc.ENDPOINT_URLS in cut:
+                cut.add(sc.ENDPOINT_NAMES)
+            else:
+                values[sc.ENDPOINT_COUNT] = len(mapping)
+        return cls(values, frozenset(cut))
 
 
 @dataclass(eq=False, slots=True)
@@ -33,22 +57,22 @@ class Draft:
         line: Number of its first line.
         stream: Which of several writers it came from.
         ordinal: Its number among the file's drafts.
-        said: What its lines say, by attribute; None where they say that it is unset.
+        values: The values of its lines by attribute; None for one that is written as unset.
         keys: Keys of its lines.
         cut: Attributes of which the log holds only a part.
-        parent: The fetch that this is an attempt of.
+        parent: The fetch that this attempt belongs to.
         attempts: The attempts of this fetch.
-        start_ns: Time of its first line, as far as the log tells.
-        end_ns: Time of its latest line, as far as the log tells.
+        start_ns: Time of its first line with a time.
+        end_ns: Time of its latest line with a time.
         zoned: Whether those times name their offset from UTC.
-        closed: Whether no further line can belong to it.
+        closed: Whether it is complete.
     """
 
     name: str
     line: int
     stream: str
     ordinal: int
-    said: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
     cut: set[str] = field(default_factory=set)
     parent: Draft | None = None
@@ -65,132 +89,121 @@ class Draft:
 
     @property
     def has_ended(self) -> bool:
-        """Whether a line was read that is written at the span's end."""
+        """Whether it has a line that is written at the span's end."""
         return any(ROWS[key].moment != START for key in self.keys)
 
-    def fits(self, said: Said) -> bool:
-        """Tell whether nothing known so far says otherwise."""
-        doubtful = self.cut | said.cut
+    def accepts(self, line: LineValues) -> bool:
+        """Return True if the line contradicts none of its values; a cut value proves nothing."""
+        doubtful = self.cut | line.cut
         return all(
-            self.said.get(name, value) == value or name in doubtful
-            for name, value in said.values.items()
+            self.values.get(name, value) == value or name in doubtful
+            for name, value in line.values.items()
         )
 
-    def add(self, found: Found, said: Said) -> None:
-        """Take a line in; what an earlier one says in full stays."""
-        self.keys.append(found.parsed.key)
-        for name, value in said.values.items():
-            if name not in self.said or name in self.cut:
-                self.said[name] = value
-                (self.cut.add if name in said.cut else self.cut.discard)(name)
-        if found.time_ns is not None:
-            self.start_ns = found.time_ns if self.start_ns is None else self.start_ns
-            self.end_ns, self.zoned = found.time_ns, found.zoned
-        self.closed = self.closed or found.parsed.key in LAST
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a line says, by attribute, and of which attributes it holds only a part."""
-
-    values: dict[str, Any]
-    cut: frozenset[str]
-
-    @classmethod
-    def of(cls, parsed: ParsedLine) -> Said:
-        """Read a parsed line."""
-        fields = dict(parsed.fields)
-        mapping = fields.pop("endpoints", None)
-        values = {ATTRIBUTES[name]: value for name, value in fields.items()}
-        cut = {ATTRIBUTES[name] for name in parsed.cut}
-        if mapping is not None:
-            urls = tuple(url or "" for url in mapping.values())
-            values |= {sc.ENDPOINT_NAMES: tuple(mapping), sc.ENDPOINT_URLS: urls}
-            if sc.ENDPOINT_URLS in cut:
-                cut.add(sc.ENDPOINT_NAMES)
-            else:
-                values[sc.ENDPOINT_COUNT] = len(mapping)
-        return cls(values, frozenset(cut))
+    def add(self, logged: LoggedLine, line: LineValues) -> None:
+        """Add a line; a value that an earlier line holds in full stays."""
+        self.keys.append(logged.parsed.key)
+        for name, value in line.values.items():
+            if name not in self.values or name in self.cut:
+                self.values[name] = value
+                if name in line.cut:
+                    self.cut.add(name)
+                else:
+                    self.cut.discard(name)
+        if logged.time_ns is not None:
+            self.start_ns = logged.time_ns if self.start_ns is None else self.start_ns
+            self.end_ns, self.zoned = logged.time_ns, logged.zoned
+        self.closed = self.closed or logged.parsed.key in LAST
 
 
 class Grouper:
-    """Puts each line to the span that it belongs to."""
+    """Adds each line to the draft of its span."""
 
     def __init__(self) -> None:
-        self._open: dict[str, list[Draft]] = {}
+        self._drafts: dict[str, list[Draft]] = {}  # by stream, the latest used last
         self._made = 0
 
-    def add(self, found: Found) -> Draft | None:
-        """Take a line in; return the draft that it began, None if it belongs to an earlier one."""
-        drafts = self._open_in(found)
-        said = Said.of(found.parsed)
-        draft = self._earlier(found.parsed.key, said, drafts)
+    def add(self, logged: LoggedLine) -> Draft | None:
+        """Add a line; return the draft that it begins, or None if it continues one."""
+        drafts = self._open_drafts(logged)
+        line = LineValues.of(logged.parsed)
+        draft = _continued(logged.parsed.key, line, drafts)
         begun = None
         if draft is None:
-            draft = begun = self._begin(found, said, drafts)
-        draft.add(found, said)
+            draft = begun = self._begin(logged, line, drafts)
+        draft.add(logged, line)
         return begun
 
-    def _begin(self, found: Found, said: Said, drafts: list[Draft]) -> Draft:
+    def _begin(self, logged: LoggedLine, line: LineValues, drafts: list[Draft]) -> Draft:
         self._made += 1
-        draft = Draft(ROWS[found.parsed.key].span, found.number, found.stream, self._made)
+        draft = Draft(ROWS[logged.parsed.key].span, logged.number, logged.stream, self._made)
         if draft.name == sc.MANIFEST_FETCH:
-            draft.parent = _the_one(_asking(said, drafts))
+            draft.parent = _unambiguous(_fetches_of(line, drafts))
             if draft.parent is not None:
                 draft.parent.attempts.append(draft)
         drafts.append(draft)
         return draft
 
-    def _earlier(self, key: str, said: Said, drafts: list[Draft]) -> Draft | None:
-        if key in FIRST:
-            return None
-        name, rank = ROWS[key].span, RANKS[key]
-        found = [one for one in drafts if one.name == name and one.rank < rank and one.fits(said)]
-        if key == "worker":
-            found = _asking_as(said, found)
-        latest = max((one.rank for one in found), default=0)
-        return _the_one([one for one in found if one.rank == latest])
-
-    def _open_in(self, found: Found) -> list[Draft]:
-        """Return the drafts of a stream that may go on, the streams used last kept."""
-        known = self._open.pop(found.stream, [])
-        drafts = [one for one in known[-MAX_OPEN:] if not _is_over(one, found)]
-        self._open[found.stream] = drafts
-        if len(self._open) > MAX_STREAMS:
-            del self._open[next(iter(self._open))]
+    def _open_drafts(self, logged: LoggedLine) -> list[Draft]:
+        """Return the drafts of the line's stream that may continue; drop the oldest stream."""
+        known = self._drafts.pop(logged.stream, [])
+        drafts = [draft for draft in known[-MAX_OPEN:] if not _is_over(draft, logged)]
+        self._drafts[logged.stream] = drafts
+        if len(self._drafts) > MAX_STREAMS:
+            del self._drafts[next(iter(self._drafts))]
         return drafts
 
 
-def _is_over(draft: Draft, found: Found) -> bool:
-    if draft.closed or found.number - draft.line > LONGEST_LINES:
+def _is_over(draft: Draft, logged: LoggedLine) -> bool:
+    if draft.closed or logged.number - draft.line > LONGEST_LINES:
         return True
-    if found.time_ns is None or draft.start_ns is None:
+    if logged.time_ns is None or draft.start_ns is None:
         return False
-    return abs(found.time_ns - draft.start_ns) > LONGEST_NS
+    return abs(logged.time_ns - draft.start_ns) > LONGEST_NS
 
 
-def _the_one(found: list[Draft]) -> Draft | None:
-    """Return the latest of drafts between which no line could tell; None where one could."""
-    if not found or any(one.said != found[0].said for one in found):
+def _continued(key: str, line: LineValues, drafts: list[Draft]) -> Draft | None:
+    """Return the draft that a line continues, or None."""
+    if key in FIRST:
         return None
-    return found[-1]
+    name, rank = ROWS[key].span, RANKS[key]
+    candidates = [
+        draft
+        for draft in drafts
+        if draft.name == name and draft.rank < rank and draft.accepts(line)
+    ]
+    if key == "worker":
+        candidates = _fetches_by(line, candidates)
+    # A span writes all of its lines: the draft that lacks the fewest is the likeliest.
+    latest = max((draft.rank for draft in candidates), default=0)
+    return _unambiguous([draft for draft in candidates if draft.rank == latest])
 
 
-def _asking(said: Said, drafts: list[Draft]) -> list[Draft]:
-    """Find the fetches that an attempt may belong to."""
-    environment_id = said.values.get(sc.ENVIRONMENT_ID)
-    if environment_id is None or sc.ENVIRONMENT_ID in said.cut:
+def _unambiguous(drafts: list[Draft]) -> Draft | None:
+    """Return the latest of drafts with equal values; None if they differ or there is none."""
+    if not drafts or any(draft.values != drafts[0].values for draft in drafts):
+        return None
+    return drafts[-1]
+
+
+def _fetches_of(line: LineValues, drafts: list[Draft]) -> list[Draft]:
+    """Return the fetches that an attempt may belong to."""
+    environment_id = line.values.get(sc.ENVIRONMENT_ID)
+    if environment_id is None or sc.ENVIRONMENT_ID in line.cut:
         return []
     return [
-        one
-        for one in drafts
-        if one.name == sc.RUNTIME_FETCH
-        and not one.has_ended
-        and one.said.get(sc.ENVIRONMENT_ID) == environment_id
+        draft
+        for draft in drafts
+        if draft.name == sc.RUNTIME_FETCH
+        and not draft.has_ended
+        and draft.values.get(sc.ENVIRONMENT_ID) == environment_id
     ]
 
 
-def _asking_as(said: Said, drafts: list[Draft]) -> list[Draft]:
-    """Prefer the fetches that ask with one of the worker's own ids (to 1.3 its endpoint's)."""
-    own = {said.values.get(sc.WORKER_ENVIRONMENT_ID), said.values.get(sc.WORKER_ENDPOINT_ID)}
-    return [one for one in drafts if one.said.get(sc.ENVIRONMENT_ID) in own] or drafts
+def _fetches_by(line: LineValues, drafts: list[Draft]) -> list[Draft]:
+    """Prefer the fetches that query one of the worker's own ids.
+
+    Up to Flash 1.3, a worker queries with its endpoint's id instead of its environment's.
+    """
+    own = {line.values.get(sc.WORKER_ENVIRONMENT_ID), line.values.get(sc.WORKER_ENDPOINT_ID)}
+    return [draft for draft in drafts if draft.values.get(sc.ENVIRONMENT_ID) in own] or drafts

@@ -1,79 +1,37 @@
-"""Makes span records of grouped lines, so that evidence comes alike from every source.
+"""Reader of logs: spans that workers wrote, and records rebuilt from bracketed lines.
 
-Where a log holds the same fetch at full fidelity, that record wins and the lines are left out.
+A record from lines has the attributes that a span would have, so that diagnosis treats evidence
+from every place alike. If a log holds a fetch both as a span and as lines, the lines are left out.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict, deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import manifest
 from flash_otel import semconv as sc
+from flash_otel.diagnosis.readers.input import NothingFoundError
+from flash_otel.diagnosis.readers.log_groups import Draft, Grouper
+from flash_otel.diagnosis.readers.log_text import LoggedLine, LogLines
 from flash_otel.lines.table import ROWS
 from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LINES_STREAM, SpanRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flash_otel.diagnosis.readers.log_groups import Draft
+    from flash_otel.diagnosis.readers.input import Input, Progress
 
     _Gists = dict[tuple[Any, ...], SpanRecord]
 
-_CLIENTS: Final = frozenset({sc.ACTIVATE, sc.MANIFEST_UPLOAD, sc.MANIFEST_FETCH})
-# How many records wait for a better one of the same fetch, which a log holds right after it.
+# A worker writes a fetch's lines shortly before its span: so many records wait for the span.
 WINDOW: Final = 2_000
 _MAX_KNOWN: Final = 64
 
-
-class RecordQueue:
-    """Yields records in the order of their first lines.
-
-    Args:
-        origin: What the records' file is called.
-    """
-
-    def __init__(self, origin: str) -> None:
-        self._origin = origin
-        self._waiting: deque[Draft | SpanRecord] = deque()
-        self._known: defaultdict[tuple[str, Any], _Gists] = defaultdict(dict)
-
-    def add(self, found: Draft | SpanRecord) -> Iterator[SpanRecord]:
-        """Take one in; yield those that have waited long enough."""
-        if isinstance(found, SpanRecord):
-            self._know(found)
-        self._waiting.append(found)
-        while len(self._waiting) > WINDOW:
-            yield from self._next()
-
-    def rest(self) -> Iterator[SpanRecord]:
-        """Yield all that are left."""
-        while self._waiting:
-            yield from self._next()
-
-    def _know(self, record: SpanRecord) -> None:
-        """Remember the latest records of each environment, and of all."""
-        for environment_id in (record.attributes.get(sc.ENVIRONMENT_ID), None):
-            known = self._known[record.name, environment_id]
-            gist = tuple(map(record.attributes.get, _GIST))
-            known.pop(gist, None)
-            known[gist] = record
-            if len(known) > _MAX_KNOWN:
-                del known[next(iter(known))]
-
-    def _next(self) -> Iterator[SpanRecord]:
-        found = self._waiting.popleft()
-        if isinstance(found, SpanRecord):
-            yield found
-            return
-        found.closed = True
-        known = self._known.get((found.name, found.said.get(sc.ENVIRONMENT_ID)), {})
-        if not any(_covers(record, found) for record in known.values()):
-            yield record_of(found, self._origin)
-
-
-# What tells one fetch from another, as far as lines can.
+_CLIENTS: Final = frozenset({sc.ACTIVATE, sc.MANIFEST_UPLOAD, sc.MANIFEST_FETCH})
+# The attributes that distinguish fetches and that lines hold.
 _GIST: Final = (
     sc.ENVIRONMENT_ID,
     sc.BUILD_ID,
@@ -85,16 +43,90 @@ _GIST: Final = (
 )
 
 
+class LogReader:
+    """Reads a log of any size: of a deployment, of workers, of containers, in any mix."""
+
+    def __init__(self, given: Input) -> None:
+        self.name = given.name
+        self._input = given
+
+    def records(self, progress: Progress | None = None) -> Iterator[SpanRecord]:
+        """Yield the log's spans, and records rebuilt from its bracketed lines.
+
+        Raises:
+            ReaderError: The log cannot be read.
+            NothingFoundError: It holds neither.
+        """
+        grouper, queue, found = Grouper(), _RecordQueue(self.name), False
+        for logged in LogLines().read(self._input.chunks(progress)):
+            found = True
+            if isinstance(logged, LoggedLine):
+                draft = grouper.add(logged)
+                if draft is not None:
+                    yield from queue.add(draft)
+            else:
+                number, record = logged
+                yield from queue.add(replace(record, origin=f"{self.name}:{number}"))
+        yield from queue.rest()
+        if not found:
+            raise NothingFoundError(
+                f"{self.name} is text without a bracketed line or a span of flash_otel"
+            )
+
+
+class _RecordQueue:
+    """Yields records in the order of their first lines, without drafts that a span covers."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self._waiting: deque[Draft | SpanRecord] = deque()
+        # The latest spans by name and environment, those of any environment under None.
+        self._known: defaultdict[tuple[str, Any], _Gists] = defaultdict(dict)
+
+    def add(self, item: Draft | SpanRecord) -> Iterator[SpanRecord]:
+        """Add a draft or a span; yield the records that have waited long enough."""
+        if isinstance(item, SpanRecord):
+            self._remember(item)
+        self._waiting.append(item)
+        while len(self._waiting) > WINDOW:
+            yield from self._next()
+
+    def rest(self) -> Iterator[SpanRecord]:
+        """Yield all remaining records."""
+        while self._waiting:
+            yield from self._next()
+
+    def _remember(self, record: SpanRecord) -> None:
+        for environment_id in (record.attributes.get(sc.ENVIRONMENT_ID), None):
+            known = self._known[record.name, environment_id]
+            gist = tuple(map(record.attributes.get, _GIST))
+            known.pop(gist, None)
+            known[gist] = record
+            if len(known) > _MAX_KNOWN:
+                del known[next(iter(known))]
+
+    def _next(self) -> Iterator[SpanRecord]:
+        item = self._waiting.popleft()
+        if isinstance(item, SpanRecord):
+            yield item
+            return
+        item.closed = True
+        known = self._known.get((item.name, item.values.get(sc.ENVIRONMENT_ID)), {})
+        if not any(_covers(record, item) for record in known.values()):
+            yield record_of(item, self._origin)
+
+
 def _covers(record: SpanRecord, draft: Draft) -> bool:
-    """Tell whether a record says all that the lines say."""
-    said = _attributes_said(draft)
-    return all(record.attributes.get(name) == said[name] for name in _GIST if name in said)
+    """Return True if a span holds every value of the lines that distinguishes fetches."""
+    values = _whole_values(draft)
+    return all(record.attributes.get(name) == values[name] for name in _GIST if name in values)
 
 
 def record_of(draft: Draft, origin: str) -> SpanRecord:
-    """Make a record of a draft; times are 0 where the log has none.
+    """Make a record of a draft.
 
-    `end_ns` is None as long as no line was read that is written at the span's end.
+    Times are 0 if the log has none. `end_ns` is None without a line that is written at the span's
+    end.
     """
     clock = {LINES_CLOCK: "zoned" if draft.zoned else "naive"} if draft.start_ns else {}
     stream = {LINES_STREAM: draft.stream} if draft.stream else {}
@@ -113,89 +145,96 @@ def record_of(draft: Draft, origin: str) -> SpanRecord:
     )
 
 
-def _attributes_said(draft: Draft) -> dict[str, Any]:
-    """Return what the lines say and no more; an unset value is no attribute."""
-    said = {
+# --- attributes --------------------------------------------------------------------------------
+
+
+def _whole_values(draft: Draft) -> dict[str, Any]:
+    """Return the values that are set and that the log holds in full."""
+    values = {
         name: value
-        for name, value in draft.said.items()
+        for name, value in draft.values.items()
         if value is not None and name not in draft.cut
     }
-    keys = said.get(sc.MANIFEST_KEYS)
+    keys = values.get(sc.MANIFEST_KEYS)
     is_without = keys is not None and manifest.ENDPOINTS_KEY not in keys
-    if is_without and draft.name != sc.MANIFEST_UPLOAD and not said.get(sc.ENDPOINT_COUNT):
-        # A read's `EMPTY` stands for an empty mapping as well as for none.
-        said.pop(sc.ENDPOINT_COUNT, None)
-        said.pop(sc.ENDPOINT_NAMES, None)
-    return said
+    if is_without and draft.name != sc.MANIFEST_UPLOAD and not values.get(sc.ENDPOINT_COUNT):
+        # A read prints `EMPTY` both for an empty mapping and for a missing key.
+        values.pop(sc.ENDPOINT_COUNT, None)
+        values.pop(sc.ENDPOINT_NAMES, None)
+    return values
 
 
 def _attributes(draft: Draft) -> dict[str, Any]:
-    said = _attributes_said(draft)
-    cut = {name: draft.said[name] for name in draft.cut if draft.said.get(name) is not None}
-    made = {**said, **cut, **_derived(draft, said)}
-    names, urls = made.get(sc.ENDPOINT_NAMES), made.get(sc.ENDPOINT_URLS)
+    whole = _whole_values(draft)
+    cut = {name: draft.values[name] for name in draft.cut if draft.values.get(name) is not None}
+    attributes = {**whole, **cut, **_derived(draft, whole)}
+    names, urls = attributes.get(sc.ENDPOINT_NAMES), attributes.get(sc.ENDPOINT_URLS)
     if urls is not None and (names is None or len(names) != len(urls)):
-        del made[sc.ENDPOINT_URLS]
+        del attributes[sc.ENDPOINT_URLS]
     if cut:
-        made[sc.TRUNCATED] = tuple(sorted(cut))
-    return made
+        attributes[sc.TRUNCATED] = tuple(sorted(cut))
+    return attributes
 
 
-def _derived(draft: Draft, said: dict[str, Any]) -> dict[str, Any]:
-    """Add what follows from the lines, under the names that a span has for it."""
-    made: dict[str, Any] = {}
+def _derived(draft: Draft, whole: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes that follow from the lines, as a span would have them."""
+    derived: dict[str, Any] = {}
     if any(ROWS[key].proves_return for key in draft.keys):
-        made[sc.OUTCOME] = sc.RETURNED
-    if draft.name == sc.MANIFEST_UPLOAD and {sc.ENDPOINT_NAMES, sc.ENDPOINT_URLS} <= said.keys():
-        mapping = dict(zip(said[sc.ENDPOINT_NAMES], said[sc.ENDPOINT_URLS], strict=False))
-        made[sc.ENDPOINTS_DIGEST] = manifest.digest(mapping)
+        derived[sc.OUTCOME] = sc.RETURNED
+    if draft.name == sc.MANIFEST_UPLOAD and {sc.ENDPOINT_NAMES, sc.ENDPOINT_URLS} <= whole.keys():
+        mapping = dict(zip(whole[sc.ENDPOINT_NAMES], whole[sc.ENDPOINT_URLS], strict=False))
+        derived[sc.ENDPOINTS_DIGEST] = manifest.digest(mapping)
     if draft.name == sc.MANIFEST_FETCH:
-        made |= _environment_state(draft)
+        derived |= _environment_state(draft)
     if draft.name in (sc.MANIFEST_FETCH, sc.RUNTIME_FETCH):
-        made |= _manifest_state(draft)
+        derived |= _manifest_state(draft)
     if draft.name == sc.RUNTIME_FETCH:
-        made |= _read_by(draft)
-    return made
+        derived |= _fetch_result(draft)
+    return derived
 
 
 def _environment_state(draft: Draft) -> dict[str, Any]:
-    if "active_build" not in draft.keys or sc.BUILD_ID not in draft.said:
+    if "active_build" not in draft.keys or sc.BUILD_ID not in draft.values:
         return {}
-    no_build = draft.said[sc.BUILD_ID] is None
+    no_build = draft.values[sc.BUILD_ID] is None
     state = sc.ENVIRONMENT_NO_ACTIVE_BUILD if no_build else sc.ENVIRONMENT_ACTIVE
     return {sc.ENVIRONMENT_STATE: state}
 
 
 def _manifest_state(draft: Draft) -> dict[str, Any]:
-    held = draft.said.get(sc.ENDPOINT_COUNT)
-    if sc.MANIFEST_KEYS in draft.said and draft.said[sc.MANIFEST_KEYS] is None:
+    count = draft.values.get(sc.ENDPOINT_COUNT)
+    if sc.MANIFEST_KEYS in draft.values and draft.values[sc.MANIFEST_KEYS] is None:
         return {sc.MANIFEST_STATE: sc.MANIFEST_NULL}
-    if held or draft.said.get(sc.ENDPOINT_NAMES):
+    if count or draft.values.get(sc.ENDPOINT_NAMES):
         return {sc.MANIFEST_STATE: sc.MANIFEST_COMPLETE}
-    if held == 0 or "missing_endpoints" in draft.keys:
+    if count == 0 or "missing_endpoints" in draft.keys:
         return {sc.MANIFEST_STATE: sc.MANIFEST_INCOMPLETE}
     return {}
 
 
-def _read_by(draft: Draft) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    builds = {one.said.get(sc.BUILD_ID) for one in draft.attempts if sc.BUILD_ID not in one.cut}
+def _fetch_result(draft: Draft) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    builds = {
+        attempt.values.get(sc.BUILD_ID)
+        for attempt in draft.attempts
+        if sc.BUILD_ID not in attempt.cut
+    }
     if len(builds) == 1 and None not in builds:
-        made[sc.BUILD_ID] = builds.pop()
+        result[sc.BUILD_ID] = builds.pop()
     unset = (sc.ENVIRONMENT_ID, sc.WORKER_ENVIRONMENT_ID)
-    if all(name in draft.said and draft.said[name] is None for name in unset):
-        made[sc.FAULT] = sc.ENVIRONMENT_UNSET
-    return made
+    if all(name in draft.values and draft.values[name] is None for name in unset):
+        result[sc.FAULT] = sc.ENVIRONMENT_UNSET
+    return result
+
+
+# --- ids ---------------------------------------------------------------------------------------
 
 
 def _trace_id(draft: Draft, origin: str) -> str:
-    build_id = draft.said.get(sc.BUILD_ID)
-    if (
-        draft.name in (sc.ACTIVATE, sc.MANIFEST_UPLOAD)
-        and build_id
-        and sc.BUILD_ID not in draft.cut
-    ):
-        # The two steps of one deployment: nothing else shares its build id.
+    build_id = draft.values.get(sc.BUILD_ID)
+    is_step = draft.name in (sc.ACTIVATE, sc.MANIFEST_UPLOAD)
+    if is_step and build_id and sc.BUILD_ID not in draft.cut:
+        # The two steps of a deployment share a trace, because they share a build id.
         return _hash(origin, "build", build_id)[:32]
     return _hash(origin, "trace", (draft.parent or draft).ordinal)[:32]
 

@@ -1,7 +1,7 @@
-"""From the raw lines of a log to what they say: spans at full fidelity, and bracketed lines.
+"""From the lines of a log to its content: bracketed lines, and spans that a worker wrote.
 
-What was written as one is put together again: mappings over several lines, and lines that a
-container's runtime has split.
+Lines that a container runtime split, and mappings over several lines, are joined before they are
+parsed.
 """
 
 from __future__ import annotations
@@ -10,8 +10,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.diagnosis.readers.log_prefix import Unwrapped, unwrap, with_prefix, without_colours
-from flash_otel.diagnosis.readers.log_scan import NEEDLES, Scanner
+from flash_otel.diagnosis.readers.log_scan import (
+    NEEDLES,
+    Scanner,
+    Unwrapped,
+    unwrap,
+    with_prefix,
+    without_colours,
+)
 from flash_otel.lines.format import ParsedLine, parse_body
 from flash_otel.lines.table import MARK, ROWS
 from flash_otel.otlp.decode import split_log_line
@@ -22,24 +28,25 @@ if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
 
 _STRING: Final = r'"(?:[^"\\]|\\.)*"'
+# A line of a mapping: an entry or the closing brace, behind whatever prefix.
 _ENTRY: Final = re.compile(
     rf'[^"{{}}]*?((?:{_STRING}\s*:\s*(?:{_STRING}|null)|\.\.\.)\s*,?)\s*$|[^"{{}}]*(\}})\s*$'
 )
 _NEEDLES: Final = tuple(needle.decode() for needle in NEEDLES)
-_MAX_FOLLOWED: Final = 20_000
-_MAX_OPEN: Final = 64
+_MAX_FOLLOWED: Final = 20_000  # lines after which an unfinished text is given up
+_MAX_UNFINISHED: Final = 64
 _LONGEST_ENTRY: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One bracketed line of a log.
+class LoggedLine:
+    """A bracketed line, with its place in the log.
 
     Attributes:
         number: The line's number in the file, from 1.
-        parsed: What it says.
-        stream: Which of several writers it came from, as far as the log says so.
-        time_ns: When it was written, as far as the log says so.
+        parsed: Its content.
+        stream: Which of several writers it came from, or empty.
+        time_ns: Nanoseconds since the epoch, or None if no time was given.
         zoned: Whether that time named its offset from UTC.
     """
 
@@ -50,20 +57,23 @@ class Found:
     zoned: bool = False
 
 
-Said = Found | tuple[int, "SpanRecord"]
+LoggedSpan = tuple[int, "SpanRecord"]
+"""A span, behind the number of its line in the file."""
+
+Logged = LoggedLine | LoggedSpan
 
 
 @dataclass(slots=True)
-class _Open:
-    """What goes on in later lines of its stream.
+class _Unfinished:
+    """A text that continues in later lines of its stream.
 
     Attributes:
-        number: The line that it began on.
-        line: That line, with what is known of its writer and its time.
+        number: The number of its first line.
+        line: That line, with its writer and its time.
         parts: The text so far.
-        is_mapping: Whether it is a mapping over several lines, or else one line that a
-            container's runtime has split.
-        deadline: The number of followed lines after which nothing more is expected.
+        is_mapping: Whether it is a mapping over several lines, or else a line that a container
+            runtime split.
+        deadline: The number of followed lines after which it is given up.
     """
 
     number: int
@@ -72,8 +82,8 @@ class _Open:
     is_mapping: bool
     deadline: int
 
-    def goes_on_with(self, line: Unwrapped) -> bool:
-        """Take a line in if it belongs here."""
+    def accept(self, line: Unwrapped) -> bool:
+        """Add a line; return False if it does not belong here."""
         if not self.is_mapping:
             if line.partial is None:
                 return False
@@ -86,8 +96,8 @@ class _Open:
         self.parts.append("\n" + (entry[1] or entry[2]))
         return True
 
-    def is_whole(self, line: Unwrapped) -> bool:
-        """Tell whether the line just taken in was the last."""
+    def is_complete(self, line: Unwrapped) -> bool:
+        """Return True if the line just accepted was the last."""
         return self.parts[-1].endswith("}") if self.is_mapping else not line.partial
 
 
@@ -96,93 +106,94 @@ class LogLines:
 
     def __init__(self) -> None:
         self._scanner = Scanner()
-        self._open: dict[str, _Open] = {}
+        self._unfinished: dict[str, _Unfinished] = {}  # by stream
         self._followed = 0
 
-    def read(self, chunks: Iterable[bytes]) -> Iterator[Said]:
-        """Yield what the log says; nothing in it raises."""
+    def read(self, chunks: Iterable[bytes]) -> Iterator[Logged]:
+        """Yield what the log holds; no content raises."""
         for number, raw, ended in self._scanner.lines(chunks):
             line = unwrap(raw.decode("utf-8", "replace"))
-            if self._open:
+            if self._unfinished:
                 self._followed += 1
-                yield from self._expired()
+                yield from self._expire()
             key = self._key_of(line)
-            opened = self._open.get(key)
-            if opened is not None and opened.goes_on_with(line):
-                if opened.is_whole(line):
-                    yield from self._close(key, ended=ended)
+            unfinished = self._unfinished.get(key)
+            if unfinished is not None and unfinished.accept(line):
+                if unfinished.is_complete(line):
+                    yield from self._finish(key, ended=ended)
             else:
-                yield from self._close(key, ended=False)
+                yield from self._finish(key, ended=False)
                 yield from self._begin(number, line, ended=ended)
-            self._scanner.follow = bool(self._open)
-        yield from self._rest()
+            self._scanner.follow = bool(self._unfinished)
+        while self._unfinished:
+            yield from self._finish(next(iter(self._unfinished)), ended=False)
 
     def _key_of(self, line: Unwrapped) -> str:
-        """Name the stream that a line may continue: if it names none, the only open one."""
-        if not self._open:
+        """Return the stream that a line may continue: its own, else the only unfinished one."""
+        if not self._unfinished:
             return line.stream
         stream = with_prefix(line, line.text).stream
-        return stream if stream or len(self._open) > 1 else next(iter(self._open))
+        return stream if stream or len(self._unfinished) > 1 else next(iter(self._unfinished))
 
-    def _begin(self, number: int, line: Unwrapped, *, ended: bool) -> Iterator[Said]:
+    def _begin(self, number: int, line: Unwrapped, *, ended: bool) -> Iterator[Logged]:
         if not any(needle in line.text for needle in _NEEDLES):
             return
         if line.partial:
-            yield from self._hold(self._opened(number, line, line.text, is_mapping=False))
+            yield from self._hold(number, line, line.text, is_mapping=False)
         else:
-            yield from self._say(number, line, ended=ended)
+            yield from self._parse(number, line, ended=ended)
 
-    def _say(self, number: int, line: Unwrapped, *, ended: bool) -> Iterator[Said]:
-        text = _readable(line.text)
-        spans, text = split_log_line(text)
+    def _parse(self, number: int, line: Unwrapped, *, ended: bool) -> Iterator[Logged]:
+        spans, text = split_log_line(_readable(line.text))
         yield from ((number, span) for span in spans)
         marks = list(MARK.finditer(text))
-        told = with_prefix(line, text[: marks[0].start()]) if marks else line
-        for at, mark in enumerate(marks):
-            is_last = at + 1 == len(marks)
-            body = text[mark.end() :] if is_last else text[mark.end() : marks[at + 1].start()]
-            body = without_colours(body) if is_last else without_colours(body).rstrip("[")
+        if not marks:
+            return
+        line = with_prefix(line, text[: marks[0].start()])
+        # Text up to another mark is a line that was cut off: its line end is missing.
+        ends = [mark.start() for mark in marks[1:]] + [len(text)]
+        for mark, end in zip(marks, ends, strict=True):
+            is_last = end == len(text)
+            body = without_colours(text[mark.end() : end])
+            body = body if is_last else body.rstrip("[")
             parsed = _parsed(body, is_cut=not (is_last and ended))
             if parsed is None:
                 continue
-            if is_last and ROWS[parsed.key].is_mapping and _is_open(body):
-                yield from self._hold(self._opened(number, told, body, is_mapping=True))
+            is_open = ROWS[parsed.key].is_mapping and not body.rstrip().endswith("}")
+            if is_last and is_open:
+                yield from self._hold(number, line, body, is_mapping=True)
             else:
-                yield Found(number, parsed, told.stream, told.time_ns, told.zoned)
+                yield LoggedLine(number, parsed, line.stream, line.time_ns, line.zoned)
 
-    def _hold(self, opened: _Open) -> Iterator[Said]:
-        key = opened.line.stream
-        yield from self._close(key, ended=False)
-        if len(self._open) >= _MAX_OPEN:
-            yield from self._close(next(iter(self._open)), ended=False)
-        self._open[key] = opened
+    def _hold(
+        self, number: int, line: Unwrapped, text: str, *, is_mapping: bool
+    ) -> Iterator[Logged]:
+        yield from self._finish(line.stream, ended=False)
+        if len(self._unfinished) >= _MAX_UNFINISHED:
+            yield from self._finish(next(iter(self._unfinished)), ended=False)
+        deadline = self._followed + _MAX_FOLLOWED
+        self._unfinished[line.stream] = _Unfinished(number, line, [text], is_mapping, deadline)
 
-    def _opened(self, number: int, line: Unwrapped, text: str, *, is_mapping: bool) -> _Open:
-        return _Open(number, line, [text], is_mapping, self._followed + _MAX_FOLLOWED)
+    def _expire(self) -> Iterator[Logged]:
+        late = [key for key, text in self._unfinished.items() if text.deadline < self._followed]
+        for key in late:
+            yield from self._finish(key, ended=False)
 
-    def _expired(self) -> Iterator[Said]:
-        for key in [key for key, one in self._open.items() if one.deadline < self._followed]:
-            yield from self._close(key, ended=False)
-
-    def _rest(self) -> Iterator[Said]:
-        while self._open:
-            yield from self._close(next(iter(self._open)), ended=False)
-
-    def _close(self, key: str, *, ended: bool) -> Iterator[Said]:
-        opened = self._open.pop(key, None)
-        if opened is None:
+    def _finish(self, key: str, *, ended: bool) -> Iterator[Logged]:
+        unfinished = self._unfinished.pop(key, None)
+        if unfinished is None:
             return
-        line, text = opened.line, "".join(opened.parts)
-        if not opened.is_mapping:
-            yield from self._say(opened.number, replace(line, text=text, partial=None), ended=ended)
+        number, line, text = unfinished.number, unfinished.line, "".join(unfinished.parts)
+        if not unfinished.is_mapping:
+            yield from self._parse(number, replace(line, text=text, partial=None), ended=ended)
             return
         parsed = parse_body(text)
         if parsed is not None:
-            yield Found(opened.number, parsed, line.stream, line.time_ns, line.zoned)
+            yield LoggedLine(number, parsed, line.stream, line.time_ns, line.zoned)
 
 
 def _readable(text: str) -> str:
-    """Take colours out, unless what looks like one has bitten into a mark."""
+    """Remove colours, unless removing them damages a mark: an escape may be cut before one."""
     plain = without_colours(text)
     return plain if len(MARK.findall(plain)) >= len(MARK.findall(text)) else text
 
@@ -195,10 +206,6 @@ def _parsed(body: str, *, is_cut: bool) -> ParsedLine | None:
     if newline:
         return parse_body(first)
     if is_cut and parsed.last is not None:
-        # Nothing tells that the value was at its end.
+        # The value may go on behind the cut, so it must not prove a difference.
         return replace(parsed, cut=parsed.cut | {parsed.last})
     return parsed
-
-
-def _is_open(body: str) -> bool:
-    return not body.rstrip().endswith("}")

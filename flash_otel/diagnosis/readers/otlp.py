@@ -1,4 +1,4 @@
-"""OTLP files: JSON lines, one JSON document, protobuf; each gzipped or not."""
+"""Readers of OTLP files: JSON lines, one JSON document, or protobuf."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from flash_otel.diagnosis.readers.base import NothingFoundError, SourceError
+from flash_otel.diagnosis.readers.input import NothingFoundError, ReaderError
 from flash_otel.otlp.decode import decode, decode_protobuf
 from flash_otel.otlp.framing import payloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from flash_otel.diagnosis.readers.base import Progress
-    from flash_otel.diagnosis.readers.input import Input
+    from flash_otel.diagnosis.readers.input import Input, Progress
     from flash_otel.records import SpanRecord
 
 MAX_DOCUMENT: Final = 1 << 30
 _OPENING: Final = ("{", "[")
 _CLOSING: Final = frozenset({"}", "]"})
-_MAX_TRIES: Final = 100  # an unindented document is full of lines that could be its end
+# Every line of an unindented document could be its end; trying them all would be quadratic.
+_MAX_TRIES: Final = 100
 
 
-class OtlpJsonFile:
-    """OTLP/JSON as the collector's file exporter and the official JSON exporters write it.
+class OtlpJsonReader:
+    """Reads OTLP/JSON as the Collector's file exporter and the SDKs' JSON exporters write it.
 
-    JSON lines are read one by one; a document that spans several lines is read as a whole.
+    JSON lines are read line by line; a document that spans several lines is read as a whole.
     """
 
     def __init__(self, given: Input) -> None:
@@ -34,10 +34,11 @@ class OtlpJsonFile:
         self._input = given
 
     def records(self, progress: Progress | None = None) -> Iterator[SpanRecord]:
-        """Yield the spans; a line that is damaged or cut in half is left out.
+        """Yield the spans; a line that is damaged or cut off is skipped.
 
         Raises:
-            SourceError: It cannot be read, or holds no trace at all.
+            ReaderError: The file cannot be read.
+            NothingFoundError: It holds no span.
         """
         found = False
         for number, request in _documents(self.name, self._input.chunks(progress)):
@@ -48,18 +49,19 @@ class OtlpJsonFile:
             raise NothingFoundError(f"{self.name} is OTLP JSON without a single span")
 
 
-class OtlpProtobufFile:
-    """OTLP protobuf: one request, or several with their lengths before them."""
+class OtlpProtobufReader:
+    """Reads OTLP protobuf: one request, or several with a length before each."""
 
     def __init__(self, given: Input) -> None:
         self.name = given.name
         self._input = given
 
     def records(self, progress: Progress | None = None) -> Iterator[SpanRecord]:
-        """Yield the spans; what follows a damaged or cut request is left out.
+        """Yield the spans; what follows a request that was cut off is skipped.
 
         Raises:
-            SourceError: It cannot be read, or holds no trace at all.
+            ReaderError: The file cannot be read.
+            NothingFoundError: It holds no span.
         """
         found = False
         for payload in payloads(self._input.head, self._input.chunks(progress)):
@@ -71,21 +73,21 @@ class OtlpProtobufFile:
 
 
 def _decoded(request: Any) -> Iterator[SpanRecord]:
-    for one in request if isinstance(request, list) else (request,):
+    for message in request if isinstance(request, list) else (request,):
         try:
-            yield from decode(one)
+            yield from decode(message)
         except ValueError:
-            continue  # logs or metrics, which the collector may write to the same file
+            continue  # logs or metrics, which a Collector may write to the same file
 
 
 def _documents(name: str, chunks: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
-    """Yield each JSON document with the number of the line it begins on."""
+    """Yield each JSON document with the number of its first line."""
     document = _Document(name)
     for number, raw in enumerate(_lines(chunks), 1):
         line = raw.decode("utf-8", "replace").strip("\ufeff \r")
         whole = _parsed(line) if line.startswith(_OPENING) else None
         if whole is not None:
-            document.begin()
+            document.clear()
             yield number, whole
         elif (found := document.add(number, line)) is not None:
             yield found
@@ -94,36 +96,36 @@ def _documents(name: str, chunks: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
 
 
 class _Document:
-    """A document that spans several lines, put together until it is whole."""
+    """A JSON document that spans several lines, assembled until it is complete."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self.begin()
+        self.clear()
 
-    def begin(self) -> None:
-        """Forget what was put together: the line that began it was cut in half."""
+    def clear(self) -> None:
+        """Drop the lines so far. After a whole line, they were one that was cut off."""
         self._lines: list[str] = []
         self._first = self._size = self._tried = 0
 
     def add(self, number: int, line: str) -> tuple[int, Any] | None:
-        """Add a line; return the document if this makes it whole."""
+        """Add a line; return the document and its first line's number if that completes it."""
         self._first = self._first or number
         self._lines.append(line)
         self._size += len(line)
         if self._size > MAX_DOCUMENT:
-            raise SourceError(f"{self._name} holds a JSON document of more than a gigabyte")
+            raise ReaderError(f"{self._name} holds a JSON document of more than a gigabyte")
         if line not in _CLOSING or self._tried >= _MAX_TRIES:
             return None
         self._tried += 1
         return self.end()
 
     def end(self) -> tuple[int, Any] | None:
-        """Return the document if it is whole."""
+        """Return the document and the number of its first line, if it is complete."""
         whole = _parsed("\n".join(self._lines))
         if whole is None:
             return None
         first = self._first
-        self.begin()
+        self.clear()
         return first, whole
 
 

@@ -1,4 +1,4 @@
-"""The local store as a source: every deployment that was recorded on this machine."""
+"""Reader of the local store: the deployments that were recorded on this machine."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
-from flash_otel.diagnosis.readers.base import NothingFoundError, SourceError
+from flash_otel.diagnosis.readers.input import NothingFoundError, ReaderError
 from flash_otel.diagnosis.values import text
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-    from flash_otel.diagnosis.readers.base import Progress
+    from flash_otel.diagnosis.readers.input import Progress
     from flash_otel.records import SpanRecord
     from flash_otel.store.store import SpanStore
 
 HOST_ID: Final = "host.id"
 _HOST_KEYS: Final = (HOST_ID, "host.name")
-# Workers write into no store: theirs were put there by somebody else, from another machine.
+# Workers write to no store, so spans with these attributes were imported from other machines.
 _WORKER_KEYS: Final = (semconv.FAAS_INSTANCE, semconv.FAAS_NAME)
 
 
-class StoreSource:
-    """The spans of the local store.
+class StoreReader:
+    """Reads the spans of the local store.
 
-    What processes of this machine wrote shares its clock: such records are given a host, so that
-    their times are compared as they are.
+    Processes of this machine share its clock. Their records get a host id, which lets diagnosis
+    compare their times without allowing for skew.
 
     Args:
-        path: The store's first file; None for the user's own.
+        path: The store's first file; None for the user's default store.
         since_ns: Earliest start, in nanoseconds since the epoch.
     """
 
@@ -47,8 +47,8 @@ class StoreSource:
         """Yield the records, in the order of their start.
 
         Raises:
-            NothingFoundError: Nothing was recorded yet.
-            SourceError: The store cannot be read.
+            NothingFoundError: There is no store yet.
+            ReaderError: The store cannot be read.
         """
         from flash_otel.store.store import StoreError, open_for_reading
 
@@ -57,11 +57,11 @@ class StoreSource:
             if opened is None:
                 raise NothingFoundError(f"nothing is recorded in {self._path}")
             with opened as store:
-                yield from self._placed(store, progress)
+                yield from self._records(store, progress)
         except StoreError as error:
-            raise SourceError(str(error)) from error
+            raise ReaderError(str(error)) from error
 
-    def _placed(self, store: SpanStore, progress: Progress | None) -> Iterator[SpanRecord]:
+    def _records(self, store: SpanStore, progress: Progress | None) -> Iterator[SpanRecord]:
         host = f"store {self._path}"
         for number, record in enumerate(store.spans(since_ns=self._since_ns), 1):
             if progress is not None and number % 1_000 == 0:
