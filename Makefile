@@ -43,7 +43,7 @@ demo: $(STAMPS)/demo
 # Modules in random order, and the tests of each; --random-order-seed=N repeats an order.
 test: $(STAMPS)/dev
 	@$(BIN)/python tests/prepare.py
-	$(BIN)/python -m pytest -n auto --random-order --durations=10 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal --random-order --durations=10 $(PYTEST_ARGS)
 
 check: $(STAMPS)/dev
 	$(BIN)/ruff check

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from support.flash import FlashEnvironments
 from support.shared import Shared
 
@@ -16,8 +16,8 @@ from flash_otel.demo.control_plane import ControlPlane
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# No test asserts timing: a busy machine must not fail one by hypothesis's own deadline.
-settings.register_profile("untimed", deadline=None)
+# No test asserts timing: a busy machine must not fail one by hypothesis's own limits.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 # A test run that a shell put into the background ignores SIGINT, and so would all of its children.

@@ -89,7 +89,7 @@ def test_what_is_written_is_read_back(path: Path) -> None:
         assert list(store.spans()) == [ROOT, ACTIVATE, FETCH]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(records=st.lists(RECORDS, max_size=4, unique_by=lambda one: one.key))
 def test_any_record_survives(tmp_path: Path, records: list[SpanRecord]) -> None:
     """Whatever a span may hold, the store gives it back unchanged."""
