@@ -15,7 +15,7 @@ from flash_otel.cli.sources import UNITS, age_in_seconds, since_ns
     [("90s", 90), ("30m", 1800), ("2h", 7200), ("1.5d", 129_600), ("1w", 604_800), (" 2 H ", 7200)],
 )
 def test_ages(text: str, seconds: float) -> None:
-    """An age is a number and a unit, in either case, with blanks around."""
+    """An age is a number and a unit, in either case, with optional blanks."""
     assert age_in_seconds(text) == seconds
 
 
@@ -28,13 +28,13 @@ def test_an_invalid_age_is_an_error(text: str) -> None:
 
 @given(st.integers(0, 10**9 - 1), st.sampled_from(sorted(UNITS)))
 def test_every_whole_number_of_a_unit_is_an_age(number: int, unit: str) -> None:
-    """What the help promises parses, and never lies before the epoch."""
+    """Every age that the help describes is valid, and none lies before the epoch."""
     assert age_in_seconds(f"{number}{unit}") == number * UNITS[unit]
     assert (since_ns(f"{number}{unit}") or 0) >= 0
 
 
 @given(st.text())
-def test_no_text_raises_anything_but_the_users_error(text: str) -> None:
-    """Any argument is an age or a clear error."""
+def test_any_text_is_an_age_or_a_command_error(text: str) -> None:
+    """No text raises anything but CommandError."""
     with contextlib.suppress(CommandError):
         assert age_in_seconds(text) >= 0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_overview_names_every_command_and_status(tmp_path: Path) -> None:
+def test_the_overview_lists_every_command_and_status(tmp_path: Path) -> None:
     """`--help` lists each command of the table with its line, and the exit statuses."""
     found = flash_otel(tmp_path, "--help")
     text = " ".join(found.stdout.split())
@@ -28,8 +28,8 @@ def test_the_overview_names_every_command_and_status(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_explains_itself(tmp_path: Path, name: str) -> None:
-    """Each row of the table leads to a function that the parser can declare."""
+def test_every_command_has_help(tmp_path: Path, name: str) -> None:
+    """Each row of the table points to a function that the parser can declare."""
     found = flash_otel(tmp_path, name, "--help")
     assert found.returncode == 0
     assert found.stdout.startswith(f"Usage: flash-otel {name} ")
@@ -37,12 +37,12 @@ def test_every_command_explains_itself(tmp_path: Path, name: str) -> None:
 
 
 def test_the_version(tmp_path: Path) -> None:
-    """`--version` is one line with the package's version."""
+    """`--version` prints a single line with the package's version."""
     assert flash_otel(tmp_path, "--version").stdout == f"flash-otel {__version__}\n"
 
 
-def test_nothing_asked_is_bad_usage(tmp_path: Path) -> None:
-    """Without a command the overview is shown, but a script that lost its argument notices."""
+def test_no_arguments_are_bad_usage(tmp_path: Path) -> None:
+    """Without arguments, the overview is printed and the exit status is 2."""
     found = flash_otel(tmp_path)
     assert found.returncode == 2
     assert "Commands:" in found.stdout
@@ -72,7 +72,7 @@ def test_nothing_asked_is_bad_usage(tmp_path: Path) -> None:
 def test_a_mistake_is_one_line_and_a_next_step(
     tmp_path: Path, arguments: list[str], message: str, next_step: str
 ) -> None:
-    """A user's mistake ends with status 2, says what and what to do, and never a traceback."""
+    """A user's mistake exits with 2, a message and a next step, and no traceback."""
     found = flash_otel(tmp_path, *arguments)
     first, second = found.stderr.splitlines()
     assert found.returncode == 2
@@ -93,7 +93,7 @@ def test_the_script_and_the_module_are_the_same(tmp_path: Path) -> None:
 
 
 def test_only_the_chosen_command_is_imported(tmp_path: Path) -> None:
-    """The overview imports no command, and none what only another one needs."""
+    """The overview imports no command, and a command imports no other one's dependencies."""
     code = (
         "import sys; from flash_otel.cli.app import status_of; status_of([{arguments}]); "
         "print(*sorted(sys.modules), sep='\\n')"
@@ -114,7 +114,7 @@ ROW = (
 
 
 def test_an_interrupt_is_one_line_and_130(tmp_path: Path) -> None:
-    """Ctrl-C in the middle of any command ends it without a traceback."""
+    """Ctrl-C ends any command with one line, 130 and no traceback."""
     code = ROW + (
         "def extra():\n"
         "    import os, signal, time\n"
@@ -128,7 +128,7 @@ def test_an_interrupt_is_one_line_and_130(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("returned", "status"), [("None", 0), ("0", 0), ("1", 1), ("3", 3)])
 def test_a_row_in_the_table_is_a_command(tmp_path: Path, returned: str, status: int) -> None:
-    """A command's options are its signature, and its exit status what it returns."""
+    """A function's signature declares the options, and its result is the exit status."""
     code = ROW + (
         f"def extra(word: str, times: int = 1):\n    print(word * times)\n    return {returned}\n"
         "main(['extra', 'ab', '--times', '2'])\n"
@@ -137,8 +137,8 @@ def test_a_row_in_the_table_is_a_command(tmp_path: Path, returned: str, status: 
     assert (found.returncode, found.stdout, found.stderr) == (status, "abab\n", "")
 
 
-def test_an_internal_error_is_no_verdict(tmp_path: Path) -> None:
-    """A bug of ours ends with 3 (could not tell) and one line, not with 1 (a fault was found)."""
+def test_an_internal_error_exits_with_3(tmp_path: Path) -> None:
+    """A bug ends with one line and 3 (could not tell), not with 1 (a fault was found)."""
     code = "import os\ndel os.environ['FLASH_OTEL_RAISE']\n" + ROW
     code += "def extra(): raise ZeroDivisionError('oh\\nno')\nmain(['extra'])\n"
     found = python(tmp_path, code)
@@ -149,7 +149,7 @@ def test_an_internal_error_is_no_verdict(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["show"], ["traces"], ["traces", "--json"]])
 def test_a_closed_pipe_is_quiet(tmp_path: Path, arguments: list[str]) -> None:
-    """`flash-otel ... | head -1` prints no complaint when head has gone."""
+    """`flash-otel ... | head -1` prints no error when head exits."""
     keep(tmp_path, healthy_deployment())
     read_end, write_end = os.pipe()
     os.close(read_end)
@@ -183,9 +183,9 @@ HOSTILE = "x\x1b[2J\x1b]8;;http://evil\x07\u202e\n[RUNTIME SYNC] forged\r\x9b31m
         [HOSTILE],
     ],
 )
-def test_no_complaint_reaches_the_terminal_as_it_is(tmp_path: Path, arguments: list[str]) -> None:
-    """What somebody has named, or pasted, can neither colour the terminal nor begin a line."""
+def test_error_messages_are_cleaned(tmp_path: Path, arguments: list[str]) -> None:
+    """Quoted names and pasted text can neither colour the terminal nor begin a line."""
     found = flash_otel(tmp_path, *arguments)
     assert "Traceback" not in found.stderr
-    assert {one for one in found.stdout + found.stderr if not one.isprintable()} <= {"\n"}
+    assert {char for char in found.stdout + found.stderr if not char.isprintable()} <= {"\n"}
     assert not any(line.startswith("[RUNTIME") for line in found.stderr.splitlines())

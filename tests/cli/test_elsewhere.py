@@ -38,12 +38,12 @@ def console_script(environment: Path, head: str | None = None) -> Path:
     ],
 )
 def test_the_interpreter_of_a_console_script(tmp_path: Path, head: str, python: str) -> None:
-    """Every form in which installers write a console script tells its interpreter."""
+    """The interpreter is found in every form of console script that installers write."""
     assert interpreter_of(console_script(tmp_path, head)) == Path(python)
 
 
-def test_what_is_no_script_of_flash_tells_no_interpreter(tmp_path: Path) -> None:
-    """Another program named flash, a binary, a missing file: none is taken for Runpod's."""
+def test_other_files_have_no_interpreter(tmp_path: Path) -> None:
+    """Another program named flash, a binary or a missing file is not taken for Runpod's."""
     other = tmp_path / "flash"
     other.write_text("#!/usr/bin/python3\nprint('a player of old films')\n", encoding="utf-8")
     assert interpreter_of(other) is None
@@ -54,7 +54,7 @@ def test_what_is_no_script_of_flash_tells_no_interpreter(tmp_path: Path) -> None
 
 
 def test_a_windows_launcher_runs_the_interpreter_beside_it(tmp_path: Path) -> None:
-    """An .exe is no text, but it lies in the folder of its interpreter."""
+    """A launcher of Windows is binary; its interpreter is in the same folder."""
     launcher = tmp_path / "flash.exe"
     launcher.write_bytes(b"MZ\x90\x00")
     assert interpreter_of(launcher) is None
@@ -66,7 +66,7 @@ def test_a_windows_launcher_runs_the_interpreter_beside_it(tmp_path: Path) -> No
 def test_any_file_is_read_without_an_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:
-    """A damaged console script tells an interpreter or none, and never raises."""
+    """A damaged console script never raises."""
     script = tmp_path_factory.getbasetemp() / "damaged-flash"
     script.write_bytes(b"#!" + content + b"\nrunpod_flash")
     interpreter_of(script)
@@ -79,10 +79,10 @@ def test_any_file_is_read_without_an_error(
         ("pipx_metadata.json", "pipx inject runpod-flash flash-otel"),
     ],
 )
-def test_tools_are_told_by_the_note_in_their_environment(
+def test_tools_are_recognized_by_a_file_in_their_environment(
     tmp_path: Path, note: str, command: str
 ) -> None:
-    """What uv and pipx installed gets flash-otel by uv and pipx."""
+    """Environments made by uv and pipx get flash-otel through uv and pipx."""
     environment = tmp_path / "runpod-flash"
     script = console_script(environment)
     (environment / note).touch()
@@ -92,19 +92,19 @@ def test_tools_are_told_by_the_note_in_their_environment(
 
 
 def test_any_other_environment_gets_it_by_pip(tmp_path: Path) -> None:
-    """Without a note of a tool it is pip, of that interpreter, quoted for a shell."""
+    """Other environments get it through pip of their interpreter, quoted for a shell."""
     python = tmp_path / "my env" / "bin" / "python"
     assert install_command(python) == f"'{python}' -m pip install flash-otel"
 
 
-def test_this_environment_is_ours(tmp_path: Path) -> None:
-    """A script that this interpreter's environment holds is run; any other is not."""
+def test_scripts_of_this_environment_run_here(tmp_path: Path) -> None:
+    """Only a console script of this interpreter's environment can run in this process."""
     assert runs_here(console_script(tmp_path / "a", f"#!{Path(sys.prefix, 'bin', 'python')}"))
     assert not runs_here(console_script(tmp_path / "b"))
 
 
 def test_run_prints_the_exact_commands_for_a_tool_elsewhere(tmp_path: Path) -> None:
-    """Flash on PATH in uv's environment: status 2, where it is, how to add it, how to run then."""
+    """Flash in uv's environment: its place, the command that adds flash-otel, the next one."""
     environment = tmp_path / "uv" / "tools" / "runpod-flash"
     script = console_script(environment)
     (environment / "uv-receipt.toml").touch()
@@ -124,8 +124,8 @@ def test_run_prints_the_exact_commands_for_a_tool_elsewhere(tmp_path: Path) -> N
     ]
 
 
-def test_run_without_any_flash_says_how_to_install_it(tmp_path: Path) -> None:
-    """No flash here and none on PATH: the command that installs it beside flash-otel."""
+def test_run_without_any_flash_prints_how_to_install_it(tmp_path: Path) -> None:
+    """Without any flash: the command that installs it next to flash-otel."""
     found = flash_otel(tmp_path, "run", "--", "flash", "deploy", env={"PATH": str(tmp_path)})
     assert found.returncode == 2
     assert found.stderr.splitlines() == [

@@ -37,8 +37,8 @@ def text(summaries: list[TraceSummary], width: int | None = None) -> str:
     return "".join("".join(part.text for part in line).rstrip() + "\n" for line in lines)
 
 
-def test_the_table_tells_how_each_deployment_ended() -> None:
-    """Healthy, failed, killed, and one that went well although something inside it failed."""
+def test_the_table_shows_how_each_deployment_ended() -> None:
+    """Healthy, failed, killed, and returned with a failure inside."""
     found = text(
         [
             summary(),
@@ -58,7 +58,7 @@ def test_the_table_tells_how_each_deployment_ended() -> None:
 
 
 def test_hostile_names_stay_in_their_cell() -> None:
-    """A name with escape sequences or newlines neither leaves its line nor reaches the terminal."""
+    """Escape sequences and newlines in a name neither end its line nor reach the terminal."""
     found = text([summary(app_name="\x1b[2J\nx", environment_name="[red]")])
     assert len(found.splitlines()) == 2
     assert r"\x1b[2J\nx" in found

@@ -1,4 +1,4 @@
-"""`flash-otel push` and `flash-otel status`: what waits, for whom, why, and sending it now."""
+"""`flash-otel push` and `flash-otel status`: waiting spans, and sending them now."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def spans(count: int) -> list[SpanRecord]:
 
 
 def waiting(folder: Path, url: str, count: int = 3) -> dict[str, str]:
-    """Let spans wait for a collector; return the environment that names it."""
+    """Queue spans for a collector; return the environment that names it."""
     with SpanStore(folder / "spans.db") as store:
         register(store.connection, [f"http/protobuf {url}/v1/traces"])
     keep(folder, spans(count))
     return {"OTEL_EXPORTER_OTLP_ENDPOINT": url}
 
 
-def test_push_sends_what_waits(tmp_path: Path) -> None:
-    """Everything that waits arrives; a second push has nothing to do."""
+def test_push_sends_waiting_spans(tmp_path: Path) -> None:
+    """All waiting spans arrive; a second push has nothing to send."""
     with HttpCollector() as collector:
         env = waiting(tmp_path, collector.url)
         host = collector.url.removeprefix("http://")
@@ -56,8 +56,8 @@ def test_push_sends_what_waits(tmp_path: Path) -> None:
     assert collector.names == ["s1", "s2", "s3"]
 
 
-def test_push_knows_whom_something_waits_for(tmp_path: Path) -> None:
-    """The command that the line at exit names works in a shell without any variable."""
+def test_push_without_variables_uses_the_known_destinations(tmp_path: Path) -> None:
+    """The suggested command works in a shell without any variable."""
     with HttpCollector() as collector:
         waiting(tmp_path, collector.url)
         assert "3 spans sent" in flash_otel(tmp_path, "push").stdout
@@ -65,7 +65,7 @@ def test_push_knows_whom_something_waits_for(tmp_path: Path) -> None:
 
 
 def test_push_to_a_dead_collector(tmp_path: Path) -> None:
-    """What could not be sent is said, with the reason, and the status tells scripts."""
+    """Unsent spans are reported with the reason, by push and by status, and push exits with 3."""
     with refusing() as url:
         env = waiting(tmp_path, url)
         done = flash_otel(tmp_path, "push", env=env)
@@ -78,8 +78,8 @@ def test_push_to_a_dead_collector(tmp_path: Path) -> None:
     assert shown.returncode == 0
 
 
-def test_what_was_recorded_before_an_endpoint_was_named(tmp_path: Path) -> None:
-    """A new endpoint gets history only where that is asked for."""
+def test_earlier_recordings_need_all(tmp_path: Path) -> None:
+    """A new endpoint gets earlier recordings only with --all."""
     keep(tmp_path, spans(2))
     with HttpCollector() as collector:
         env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
@@ -89,8 +89,8 @@ def test_what_was_recorded_before_an_endpoint_was_named(tmp_path: Path) -> None:
     assert collector.names == ["s1", "s2"]
 
 
-def test_rejected_spans_go_again(tmp_path: Path) -> None:
-    """What a collector refused is shown with its reason, and sent again on request."""
+def test_rejected_spans_are_sent_again(tmp_path: Path) -> None:
+    """Rejected spans are shown with their reason, and sent again on request."""
     with HttpCollector(Reply(400)) as collector:
         env = waiting(tmp_path, collector.url)
         refused = flash_otel(tmp_path, "push", env=env)
@@ -102,7 +102,7 @@ def test_rejected_spans_go_again(tmp_path: Path) -> None:
 
 
 def test_status_for_machines(tmp_path: Path) -> None:
-    """The JSON form has one object per destination, configured ones among them."""
+    """The JSON has one object for each destination, including the configured ones."""
     waiting(tmp_path, "http://127.0.0.1:1")
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:pa55word@127.0.0.1:2"}
     done = flash_otel(tmp_path, "status", "--json", env=env)
@@ -113,7 +113,7 @@ def test_status_for_machines(tmp_path: Path) -> None:
 
 
 def test_nothing_is_recorded(tmp_path: Path) -> None:
-    """Without a store there is nothing to show and nothing to send, and that is no error."""
+    """Without a store there is nothing to show and nothing to send, and no error."""
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
     for arguments in (("push",), ("status",)):
         done = flash_otel(tmp_path, *arguments, env=env)
@@ -123,7 +123,7 @@ def test_nothing_is_recorded(tmp_path: Path) -> None:
 
 
 def test_nothing_is_configured(tmp_path: Path) -> None:
-    """Without an endpoint, push says which variable names one; status says where spans are."""
+    """Without an endpoint, push names the variable and status the place of the spans."""
     keep(tmp_path, spans(1))
     done = flash_otel(tmp_path, "push")
     assert (done.returncode, done.stderr) == (0, "")
@@ -156,7 +156,7 @@ def test_a_push_opens_the_store_seldom(
 
 @pytest.mark.parametrize("command", ["push", "status"])
 def test_a_damaged_store(tmp_path: Path, command: str) -> None:
-    """A store that cannot be read is an error with a next step, not a traceback."""
+    """An unreadable store is an error without a traceback."""
     (tmp_path / "spans.db").write_bytes(b"no database" * 1000)
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
     done = flash_otel(tmp_path, command, env=env)
@@ -166,8 +166,8 @@ def test_a_damaged_store(tmp_path: Path, command: str) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system has no pseudo-terminals")
-def test_an_interrupt_keeps_what_was_taken(tmp_path: Path) -> None:
-    """On a terminal a bar shows how far it is; Ctrl-C ends it at once, and the next goes on."""
+def test_an_interrupt_keeps_the_acknowledged_batches(tmp_path: Path) -> None:
+    """A terminal shows a bar; Ctrl-C ends push at once, and the next push continues."""
     came, over = threading.Event(), threading.Event()
 
     def judge(names: list[str]) -> Reply:
@@ -203,7 +203,7 @@ def test_an_interrupt_keeps_what_was_taken(tmp_path: Path) -> None:
 
 
 def _read(descriptor: int) -> str:
-    """Read a pseudo-terminal until its last writer is gone, and close it."""
+    """Read a pseudo-terminal until its last writer has closed it."""
     parts = []
     with os.fdopen(descriptor, "rb", buffering=0) as file, suppress(OSError):
         while part := file.read(4096):

@@ -17,12 +17,12 @@ from flash_otel.cli.open_store import recorded_since
 flash_otel.instrument(legacy_logs=False, store="spans.db")
 before = recorded_since(0, "spans.db"), "sqlite3" in sys.modules
 flash_otel.trace_deploy(lambda: None)()
-print(before, [one.name for one in recorded_since(0, "spans.db")])
+print(before, [span.name for span in recorded_since(0, "spans.db")])
 """
 
 
-def test_faults_on_spans_are_told_once() -> None:
-    """A code that several spans carry counts once; notes and open questions are no faults."""
+def test_faults_of_spans_are_listed_once() -> None:
+    """A code on several spans counts once; notes and open questions are not faults."""
     codes = ["stale_build", "stale_build", "none", "inconclusive", "environment_created"]
     records = [
         span(n, None, "flash.runtime.fetch", 0, 1, attributes={"flash.fault": code})
@@ -33,6 +33,6 @@ def test_faults_on_spans_are_told_once() -> None:
 
 
 def test_a_process_without_spans_opens_no_store(tmp_path: Path) -> None:
-    """What made no span is not looked for: `flash --help` pays for no database."""
+    """A process that made no span, such as `flash --help`, does not load SQLite."""
     told = run_python(LOOKING, tmp_path).stdout
     assert told.strip() == "([], False) ['flash.deploy']"

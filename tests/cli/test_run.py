@@ -1,7 +1,7 @@
-"""How `run` starts a console script and ends with it, on a small package of the same shape.
+"""How `run` runs a console script, with a small package in place of Flash.
 
-Its entry point is named like Flash's; what its functions do (exit, raise, wait, record spans) is
-what the launcher has to pass on. The real Flash is run by the tests of the whole.
+Its entry point has the name of Flash's. Its functions exit, raise, wait or record spans, and the
+launcher must pass the result on. tests/e2e runs the real Flash.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ MAIN = """
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """A folder of packages that holds one with the entry point `flash`."""
+    """A folder of packages, one of them with the entry point `flash`."""
     folder = tmp_path / "site"
     for package in ("runpod_flash", "runpod_flash/cli", "runpod_flash-1.14.0.dist-info"):
         (folder / package).mkdir(parents=True)
@@ -112,7 +112,7 @@ def ended(
     ],
 )
 def test_output_and_status_are_flashs_own(site: Path, words: tuple[str, ...]) -> None:
-    """However flash ends: standard output, standard error and status are the untraced run's."""
+    """Standard output, standard error and exit status equal those of an untraced run."""
     traced, untraced = (ended(site, *words, traced=how) for how in (True, False))
     own = "".join(
         line for line in traced.stderr.splitlines(keepends=True) if not line.startswith("[")
@@ -123,14 +123,14 @@ def test_output_and_status_are_flashs_own(site: Path, words: tuple[str, ...]) ->
 
 
 def test_an_exception_is_printed_as_python_prints_it(site: Path) -> None:
-    """A traceback is the untraced one but for the first frame, and the status is 1."""
+    """The traceback lacks only the launcher's frame, and the exit status is 1."""
     traced, untraced = (ended(site, "raise", traced=how) for how in (True, False))
     assert (traced.stdout, traced.returncode) == (untraced.stdout, untraced.returncode)
     assert traced.stderr.splitlines()[-1] == "LookupError: not there"
     assert "launcher.py" not in traced.stderr
 
 
-def test_flash_sees_its_own_face(site: Path) -> None:
+def test_flash_sees_the_process_of_its_console_script(site: Path) -> None:
     """Arguments, main module and path are the console script's, not flash-otel's."""
     argv, file, name, path = json.loads(
         ended(site, "face", "--env", "a b", "--", "-x").stdout.splitlines()[1]
@@ -141,7 +141,7 @@ def test_flash_sees_its_own_face(site: Path) -> None:
 
 
 def test_the_dashes_can_be_left_out(site: Path) -> None:
-    """From the first word on everything is flash's, its options too."""
+    """From the first word on, everything belongs to flash, including options."""
     words = [word for word in command("face", "--json", "--help") if word != "--"]
     found = subprocess.run(
         words,
@@ -154,8 +154,8 @@ def test_the_dashes_can_be_left_out(site: Path) -> None:
     assert json.loads(found.stdout.splitlines()[1])[0][1:] == ["face", "--json", "--help"]
 
 
-def test_a_good_deployment_is_recorded_without_a_word(site: Path) -> None:
-    """Not on a terminal, a deployment that went well adds nothing but the bracketed lines."""
+def test_a_healthy_deployment_is_recorded_silently(site: Path) -> None:
+    """Unless standard error is a terminal, success adds only the bracketed lines."""
     found = ended(site, "deploy", options=("--legacy-logs", "false"))
     assert (found.returncode, found.stderr) == (0, "flash complains\n")
     with SpanStore(site.parent / "spans.db") as store:
@@ -164,7 +164,7 @@ def test_a_good_deployment_is_recorded_without_a_word(site: Path) -> None:
 
 
 def test_a_failed_deployment_ends_with_the_report(site: Path) -> None:
-    """Below flash's own traceback: the step that failed, why, and the command for more."""
+    """Flash's own traceback is followed by the failed step, the cause and a command."""
     found = ended(site, "deploy", "fail", options=("--legacy-logs", "false"))
     _, _, report = found.stderr.partition("ConnectionError: the State Manager hung up\n\n")
     assert found.returncode == 1
@@ -176,8 +176,8 @@ def test_a_failed_deployment_ends_with_the_report(site: Path) -> None:
     assert report.splitlines()[-1].startswith("More:       flash-otel show ")
 
 
-def test_nothing_is_said_where_nothing_was_traced(site: Path) -> None:
-    """A command that deploys nothing, or a store that is off, has no report."""
+def test_without_spans_there_is_no_report(site: Path) -> None:
+    """Without a deployment, or with the store off, nothing is added."""
     assert ended(site, "exit", "1").stderr == "flash complains\n"
     found = ended(site, "deploy", options=("--legacy-logs", "false", "--store", "off"))
     assert found.stderr == "flash complains\n"
@@ -185,7 +185,7 @@ def test_nothing_is_said_where_nothing_was_traced(site: Path) -> None:
 
 
 def test_a_terminal_gets_one_line_after_success(site: Path) -> None:
-    """On a terminal the trace id stands there, ready to be shown."""
+    """The line on the terminal holds the trace id and the command that shows it."""
     main_end, terminal = os.openpty()
     try:
         with subprocess.Popen(
@@ -209,7 +209,7 @@ def test_a_terminal_gets_one_line_after_success(site: Path) -> None:
 
 
 def test_an_interrupt_reaches_flash(site: Path) -> None:
-    """Ctrl-C that flash does not handle ends as Python ends: a traceback, no hanging, 130."""
+    """An unhandled Ctrl-C ends with Python's traceback and 130, without hanging."""
     with subprocess.Popen(
         command("wait"),
         env=environment(site.parent, PYTHONPATH=str(site)),
@@ -236,7 +236,7 @@ def test_fail_on_fault_keeps_flashs_own_failure(
 
 
 def test_export_writes_the_recording_as_one_file(site: Path, tmp_path: Path) -> None:
-    """`--export` leaves an OTLP file that `diagnose --from` and a collector can read."""
+    """`--export` writes an OTLP file that `diagnose --from` and a Collector can read."""
     target = tmp_path / "recording.json"
     done = ended(site, "deploy", options=("--export", str(target)))
     names = [record.name for record in decode(json.loads(target.read_text(encoding="utf-8")))]
@@ -246,15 +246,15 @@ def test_export_writes_the_recording_as_one_file(site: Path, tmp_path: Path) -> 
 
 
 def test_export_that_cannot_be_written_leaves_the_status_alone(site: Path, tmp_path: Path) -> None:
-    """A folder that is not there costs the file and one line, not the deployment."""
+    """If the file cannot be written, one line reports it and the exit status stays."""
     target = tmp_path / "nowhere" / "recording.json"
     done = ended(site, "deploy", options=("--export", str(target)))
     assert done.returncode == 0
     assert f"flash-otel: could not write {target}: No such file or directory" in done.stderr
 
 
-def test_a_pipeline_is_told_where_the_recording_is(site: Path, tmp_path: Path) -> None:
-    """With CI set, one line names the store's file; without, nothing is said."""
+def test_a_pipeline_prints_the_place_of_the_recording(site: Path, tmp_path: Path) -> None:
+    """With CI set, one line names the store's file."""
     assert "recorded in" not in ended(site, "deploy").stderr
     said = ended(site, "deploy", CI="true").stderr
     assert re.search(rf"flash-otel: trace [0-9a-f]{{32}} recorded in {tmp_path}", said)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def test_the_last_trace_is_shown_by_default(tmp_path: Path) -> None:
-    """`show`, `show last`, the whole id and its first digits lead to the same page."""
+    """`show`, `show last`, the full id and its first digits show the same trace."""
     keep(tmp_path, healthy_deployment())
     pages = {
         flash_otel(tmp_path, "show", *words).stdout
@@ -30,8 +30,8 @@ def test_the_last_trace_is_shown_by_default(tmp_path: Path) -> None:
     assert "\x1b" not in page
 
 
-def test_reads_that_point_to_the_deployment_follow_with_their_children(tmp_path: Path) -> None:
-    """A worker's own trace stands below the deployment that it links to, as a whole."""
+def test_linked_reads_follow_with_their_children(tmp_path: Path) -> None:
+    """A worker's own trace follows, whole, below the deployment that it links to."""
     link = (Link(TRACE, f"{1:016x}"),)
     keep(tmp_path, healthy_deployment())
     keep(
@@ -49,27 +49,27 @@ def test_reads_that_point_to_the_deployment_follow_with_their_children(tmp_path:
 
 
 def test_json_is_the_whole_trace_as_otlp(tmp_path: Path) -> None:
-    """What `--json` prints holds every span and reads back as it was recorded."""
+    """`--json` prints every span, and reading it back gives the recorded spans."""
     records = failed_deployment()
     keep(tmp_path, records)
     found = flash_otel(tmp_path, "show", "--json")
-    decoded = {one.key: one for one in decode(json.loads(found.stdout))}
+    decoded = {record.key: record for record in decode(json.loads(found.stdout))}
     assert decoded == {
-        one.key: replace(
-            one,
-            origin=decoded[one.key].origin,
-            attributes=decoded[one.key].attributes,
-            resource=decoded[one.key].resource,
+        record.key: replace(
+            record,
+            origin=decoded[record.key].origin,
+            attributes=decoded[record.key].attributes,
+            resource=decoded[record.key].resource,
         )
-        for one in records
+        for record in records
     }
-    assert {one.key: dict(one.attributes) for one in records} == {
-        key: dict(one.attributes) for key, one in decoded.items()
+    assert {record.key: dict(record.attributes) for record in records} == {
+        key: dict(record.attributes) for key, record in decoded.items()
     }
 
 
 def test_html_is_written_to_a_file_with_the_diagnosis(tmp_path: Path) -> None:
-    """`--html FILE` writes one page with the verdict; what was there before is replaced."""
+    """`--html FILE` writes a page with the verdict, and replaces an existing file."""
     keep(tmp_path, failed_deployment())
     file = tmp_path / "trace.html"
     file.write_text("old", encoding="utf-8")
@@ -81,7 +81,7 @@ def test_html_is_written_to_a_file_with_the_diagnosis(tmp_path: Path) -> None:
 
 
 def test_html_that_cannot_be_written_is_a_clear_mistake(tmp_path: Path) -> None:
-    """A folder as the file, and two forms at once, are told in a sentence."""
+    """A folder as the file, and two formats at once, exit with 2."""
     keep(tmp_path, healthy_deployment())
     folder = flash_otel(tmp_path, "show", "--html", str(tmp_path))
     assert folder.returncode == 2
@@ -92,7 +92,7 @@ def test_html_that_cannot_be_written_is_a_clear_mistake(tmp_path: Path) -> None:
 
 
 def test_an_unknown_trace_names_the_command_that_lists(tmp_path: Path) -> None:
-    """An id that was not recorded, or is none, is a mistake and no empty page."""
+    """An unknown or malformed id is an error, not an empty page."""
     keep(tmp_path, healthy_deployment())
     for asked in ("ffff", "nonsense", "'; DROP TABLE spans"):
         found = flash_otel(tmp_path, "show", asked)
@@ -102,7 +102,7 @@ def test_an_unknown_trace_names_the_command_that_lists(tmp_path: Path) -> None:
 
 
 def test_a_prefix_of_several_traces_is_refused(tmp_path: Path) -> None:
-    """Digits that are not enough to tell traces apart are a mistake that names them."""
+    """An ambiguous prefix is an error that names the traces."""
     keep(tmp_path, healthy_deployment())
     keep(tmp_path, [span(1, None, "flash.build", 0, 1, trace_id=f"0af{'0' * 29}")])
     found = flash_otel(tmp_path, "show", "0af")
@@ -111,7 +111,7 @@ def test_a_prefix_of_several_traces_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_stream_without_unicode_gets_ascii(tmp_path: Path) -> None:
-    """In the C locale the page is drawn in ASCII, whatever the spans hold."""
+    """In the C locale the tree is drawn in ASCII, whatever the spans hold."""
     keep(tmp_path, [span(1, None, "größe", 0, 9), span(2, 1, "模型", 1, 2)])
     found = flash_otel(tmp_path, "show", env={"PYTHONIOENCODING": "ascii"})
     assert found.returncode == 0
@@ -119,7 +119,7 @@ def test_a_stream_without_unicode_gets_ascii(tmp_path: Path) -> None:
 
 
 def test_a_terminal_gets_colours(tmp_path: Path) -> None:
-    """On a terminal the same page is coloured; with NO_COLOR it is not."""
+    """A terminal gets colours, unless NO_COLOR is set."""
     keep(tmp_path, failed_deployment())
     assert b"\x1b[1;31m" in _on_terminal(tmp_path)
     assert b"\x1b[1;31m" not in _on_terminal(tmp_path, NO_COLOR="1")

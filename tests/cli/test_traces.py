@@ -16,16 +16,19 @@ KILLED = "ab" * 16
 
 
 def record(folder: Path) -> None:
-    """Keep a healthy deployment, a later failed one and a still later killed one."""
-    other = [replace(one, trace_id=OTHER, start_ns=one.start_ns + 9) for one in failed_deployment()]
+    """Store a healthy deployment, a later failed one and an even later killed one."""
+    other = [
+        replace(record, trace_id=OTHER, start_ns=record.start_ns + 9)
+        for record in failed_deployment()
+    ]
     staging = {"flash.environment_name": "staging", "flash.environment_id": "env789"}
     keep(folder, healthy_deployment())
     keep(folder, other)
     keep(folder, [span(1, None, "flash.deploy", 90_000, None, trace_id=KILLED, attributes=staging)])
 
 
-def test_the_newest_trace_comes_first_with_how_it_ended(tmp_path: Path) -> None:
-    """The table lists the killed deployment as unfinished, the failed as failed; piped, plainly."""
+def test_the_newest_trace_comes_first_with_its_result(tmp_path: Path) -> None:
+    """A killed deployment is unfinished, a failed one failed; a pipe gets plain text."""
     record(tmp_path)
     found = flash_otel(tmp_path, "traces")
     head, *lines = found.stdout.splitlines()
@@ -51,7 +54,7 @@ def test_the_newest_trace_comes_first_with_how_it_ended(tmp_path: Path) -> None:
 
 
 def test_filters(tmp_path: Path) -> None:
-    """By environment (id or name), age and number; nothing left is said, and is no error."""
+    """Filters by environment (id or name), age and number; an empty result is not an error."""
     record(tmp_path)
     by_name = flash_otel(tmp_path, "traces", "--env", "staging")
     by_id = flash_otel(tmp_path, "traces", "--env", "env456", "--limit", "1")
@@ -65,7 +68,7 @@ def test_filters(tmp_path: Path) -> None:
 
 
 def test_json_is_one_object_for_each_trace(tmp_path: Path) -> None:
-    """Machines get what the store knows: whole ids, nanoseconds, null for what is not known."""
+    """Objects hold full ids, nanoseconds, and null for unknown values."""
     record(tmp_path)
     killed, _, healthy = json.loads(flash_otel(tmp_path, "traces", "--json").stdout)
     assert healthy == {
@@ -85,8 +88,8 @@ def test_json_is_one_object_for_each_trace(tmp_path: Path) -> None:
     assert (killed["end_ns"], killed["unfinished"]) == (None, True)
 
 
-def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
-    """Before the first recording the list is empty, not an error; and no file is made by it."""
+def test_an_empty_store_prints_the_next_step(tmp_path: Path) -> None:
+    """Before the first recording the list is empty, and no store is created."""
     found = flash_otel(tmp_path, "traces")
     assert found.returncode == 0
     assert found.stdout.splitlines()[0] == "No traces are recorded yet."
@@ -95,8 +98,8 @@ def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
     assert not (tmp_path / "spans.db").exists()
 
 
-def test_a_file_that_is_no_store_could_not_tell(tmp_path: Path) -> None:
-    """A damaged or foreign file is named in one line with status 3, and is left as it is."""
+def test_a_foreign_file_exits_with_3(tmp_path: Path) -> None:
+    """A damaged or foreign file is reported in one line and left unchanged."""
     path = tmp_path / "spans.db"
     path.write_bytes(b"not a database, but long enough to be looked at" * 100)
     before = path.read_bytes()

@@ -26,7 +26,7 @@ TEN = Axis(EPOCH_NS, EPOCH_NS + 1_000_000_000, 10)
     ],
 )
 def test_bars(start: float, end: float | None, bar: Bar) -> None:
-    """A bar lies where its span lay, is never invisible, and says on which side it is outside."""
+    """A bar lies where its span lay, takes at least one cell, and knows its side if outside."""
     assert TEN.bar(span(1, None, "x", start, end)) == bar
 
 
@@ -38,7 +38,7 @@ def test_the_axis_holds_the_whole_trace() -> None:
 
 
 def test_a_far_away_span_does_not_squeeze_the_rest() -> None:
-    """A read an hour later is marked at the edge; so is one before, by a clock that is wrong."""
+    """A read an hour later, or earlier by a wrong clock, is marked at the edge."""
     deploy = span(1, None, "flash.deploy", 0, 1000)
     late, early = span(2, 1, "x", 3_600_000, 3_600_100), span(3, 1, "x", -600_000, -599_000)
     axis = axis_for(deploy, [deploy, late, early], 10)
@@ -47,8 +47,8 @@ def test_a_far_away_span_does_not_squeeze_the_rest() -> None:
     assert axis.bar(early).outside == -1
 
 
-def test_an_unfinished_deployment_lasts_as_long_as_what_is_known_of_it() -> None:
-    """The axis of a killed deployment ends with the last thing that was recorded."""
+def test_an_unfinished_deployment_lasts_until_its_last_span() -> None:
+    """The axis of a killed deployment ends with its last recorded span."""
     deploy, build = span(1, None, "flash.deploy", 0, None), span(2, 1, "flash.build", 0, 800)
     axis = axis_for(deploy, [deploy, build], 8)
     assert axis.bar(deploy) == axis.bar(build) == Bar(0, 8)
@@ -56,7 +56,7 @@ def test_an_unfinished_deployment_lasts_as_long_as_what_is_known_of_it() -> None
 
 @given(*[st.integers(-(2**62), 2**62)] * 4, st.integers(1, 50))
 def test_every_bar_fits(first: int, second: int, third: int, fourth: int, cells: int) -> None:
-    """Whatever the times, a bar begins and ends on its axis."""
+    """For any times, a bar begins and ends on its axis."""
     records = [span(1, None, "x", first, second), span(2, 1, "y", third, fourth)]
     axis = axis_for(records[0], records, cells)
     for record in records:

@@ -20,8 +20,8 @@ def text(records: list[SpanRecord], status: int) -> str:
     return "".join("".join(part.text for part in line).rstrip() + "\n" for line in lines)
 
 
-def test_a_failure_says_step_cause_durations_remedy_and_where_there_is_more() -> None:
-    """Everything that the first thirty seconds need stands there with nothing typed."""
+def test_a_failure_shows_step_cause_durations_and_remedy() -> None:
+    """The report of a failure answers the first questions without a further command."""
     assert text(failed_deployment(), 1) == dedent("""\
 
         flash-otel: the manifest upload failed: ClientError: HTTP 500
@@ -46,13 +46,13 @@ def test_a_failure_says_step_cause_durations_remedy_and_where_there_is_more() ->
 
 
 def test_success_is_one_line_with_the_trace() -> None:
-    """A good deployment leaves its trace id and the command that shows it, and no more."""
+    """A healthy deployment prints only its trace id and the command that shows it."""
     said = text(healthy_deployment(), 0)
     assert said == f"flash-otel: trace {TRACE} recorded; show it: flash-otel show {TRACE[:12]}\n"
 
 
 def test_a_failure_outside_of_every_step_is_not_blamed_on_one() -> None:
-    """Where all recorded steps returned and flash failed all the same, that is what is said."""
+    """If all recorded steps returned, the report names only flash's exit status."""
     said = text(healthy_deployment(), 3)
     assert said.startswith(
         "flash-otel: every recorded step returned, but flash exited with status 3\n"
@@ -60,8 +60,8 @@ def test_a_failure_outside_of_every_step_is_not_blamed_on_one() -> None:
     assert "What to do" not in said
 
 
-def test_an_interrupt_names_the_step_that_it_met() -> None:
-    """After Ctrl-C the report says during which step, not that it failed."""
+def test_an_interrupt_names_the_interrupted_step() -> None:
+    """After Ctrl-C, the step is reported as interrupted, not as failed."""
     cancelled = {"flash.outcome": "cancelled"}
     records = [
         span(1, None, "flash.deploy", 0, 9, error="KeyboardInterrupt", attributes=cancelled),
@@ -72,15 +72,15 @@ def test_an_interrupt_names_the_step_that_it_met() -> None:
     assert "Nothing was activated: the environment runs what it ran before. Deploy again." in said
 
 
-def test_a_lost_answer_is_unknown_and_not_failed() -> None:
-    """An upload whose answer was lost may have taken effect: the report does not say otherwise."""
+def test_a_lost_response_is_unknown_and_not_failed() -> None:
+    """An upload whose response was lost may have taken effect."""
     unknown = {"flash.outcome": "unknown"}
     records = [span(1, None, "flash.manifest.upload", 0, 9, error="timeout", attributes=unknown)]
     assert "the outcome of the manifest upload is unknown: timeout\n" in text(records, 1)
 
 
 def test_what_a_failure_left_behind_depends_on_the_activation() -> None:
-    """A deployment that failed by itself says whether the environment was touched."""
+    """The remedy depends on whether the environment was touched."""
     failed = span(1, None, "flash.deploy", 0, 9, error="no such app")
     activated = span(2, 1, "flash.activate", 1, 2)
     refused = span(2, 1, "flash.activate", 1, 2, error="HTTP 401")

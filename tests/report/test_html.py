@@ -15,7 +15,7 @@ VOID = {"meta"}
 
 
 class _Page(HTMLParser):
-    """Reads a page: elements that are balanced, and its text."""
+    """Parses a page: checks that elements are balanced, and collects its text."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class _Page(HTMLParser):
 
 
 def test_the_page_holds_every_span_and_the_diagnosis() -> None:
-    """Spans, ids, the cause of the failure, attributes and the verdict are all on the page."""
+    """The page has every span with its id and attributes, the cause, and the verdict."""
     records = failed_deployment()
     page = _Page(trace_html(records, diagnose(records)))
     for record in records:
@@ -56,7 +56,7 @@ def test_the_page_holds_every_span_and_the_diagnosis() -> None:
     assert page.open == []
 
 
-def test_the_page_asks_for_nothing() -> None:
+def test_the_page_requests_nothing() -> None:
     """No script, no image, no link, and a policy that forbids each."""
     text = trace_html(healthy_deployment())
     assert "default-src 'none'" in text
@@ -65,7 +65,7 @@ def test_the_page_asks_for_nothing() -> None:
 
 
 def test_linked_traces_follow_under_a_heading_of_their_own() -> None:
-    """A read that points to the deployment is shown below it, with its trace id."""
+    """A read that links to the deployment is shown below it, with its trace id."""
     link = (Link(TRACE, f"{1:016x}"),)
     fetch = span(1, None, "flash.runtime.fetch", 50, 60, trace_id=OTHER, attributes=IDS, links=link)
     page = _Page(trace_html([*healthy_deployment(), fetch]))
@@ -73,8 +73,8 @@ def test_linked_traces_follow_under_a_heading_of_their_own() -> None:
     assert f"trace {OTHER}" in page.text
 
 
-def test_a_trace_of_too_many_spans_is_cut_with_a_word() -> None:
-    """A browser is not given a million rows; the page says that there are more."""
+def test_a_long_trace_is_cut_with_a_note() -> None:
+    """A page has a limited number of rows, and reports that there are more."""
     many = [span(n, 1 if n > 1 else None, "flash.graphql", 0, n) for n in range(1, MOST_SPANS + 9)]
     text = trace_html(many)
     assert text.count("<details") == MOST_SPANS
@@ -85,8 +85,8 @@ def test_a_trace_of_too_many_spans_is_cut_with_a_word() -> None:
 def test_hostile_text_stays_text(bad: str) -> None:
     """Markup and control characters in names, values, events and statuses have no effect."""
     event = Event(bad, 0, {bad: bad})
-    one = span(1, None, bad, 0, 1, attributes={bad: bad}, error=bad, events=(event,))
-    text = trace_html([one], diagnose([one]))
+    record = span(1, None, bad, 0, 1, attributes={bad: bad}, error=bad, events=(event,))
+    text = trace_html([record], diagnose([record]))
     assert {"script", "img"}.isdisjoint(_Page(text).seen)
     assert "\x1b" not in text
     assert "\u202e" not in text
@@ -94,7 +94,7 @@ def test_hostile_text_stays_text(bad: str) -> None:
 
 @given(name=st.text(), key=st.text(), value=st.text())
 def test_any_text_leaves_the_page_well_formed(name: str, key: str, value: str) -> None:
-    """Whatever a span holds, every element is closed and none is added."""
+    """For any text in a span, every element is closed and none is added."""
     page = _Page(trace_html([span(1, None, name, 0, 1, attributes={key: value}, error=value)]))
     assert page.open == []
     assert (

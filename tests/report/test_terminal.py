@@ -40,7 +40,7 @@ def rendered(
     terminal: bool = False,
     color: str | None = None,
 ) -> str:
-    """Return what a console of this width and encoding would get."""
+    """Return the bytes that a console of this width and encoding gets, decoded."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding, newline="")
     console = Console(
@@ -56,7 +56,7 @@ def rendered(
 
 
 def test_a_healthy_deployment() -> None:
-    """The whole deployment, to the letter: tree, durations, bars on one axis, ids, retries."""
+    """The whole report, literally: tree, durations, bars on one axis, ids, retries."""
     assert rendered(healthy_deployment()) == dedent(f"""\
         trace 0af7651916cd43dd8448eb211c80319c  returned
         {STARTED}  app shop  environment prod
@@ -77,7 +77,7 @@ def test_a_healthy_deployment() -> None:
 
 
 def test_a_failed_deployment_with_a_linked_read() -> None:
-    """A failure says its cause once, where it happened; a worker's own trace follows below."""
+    """The cause appears once, where it happened; a worker's own trace follows below."""
     read = span(
         1,
         None,
@@ -115,7 +115,7 @@ def test_a_failed_deployment_with_a_linked_read() -> None:
 
 
 def test_many_reads_are_folded_but_not_one_of_another_environment() -> None:
-    """Of nine reads eight are one row; the one that asked for another environment stands alone."""
+    """Of nine reads, eight are one row; the one of another environment has its own."""
     reads = [
         span(
             n,
@@ -136,7 +136,7 @@ def test_many_reads_are_folded_but_not_one_of_another_environment() -> None:
 
 
 def test_a_killed_deployment_is_unfinished() -> None:
-    """A root without an end has an open bar, no duration, and the words that say why."""
+    """A root without an end has an open bar, no duration, and a note."""
     records = [span(1, None, "flash.deploy", 0, None), span(2, 1, "flash.build", 0, 500)]
     assert rendered(records) == dedent(f"""\
         trace 0af7651916cd43dd8448eb211c80319c  unfinished (still running, or killed)
@@ -149,7 +149,7 @@ def test_a_killed_deployment_is_unfinished() -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_streams_without_box_characters_get_plain_ones(encoding: str) -> None:
-    """On a stream that cannot hold the drawing, ASCII draws it, and foreign text is spelled out."""
+    """If the encoding lacks the characters, ASCII draws the tree and text is escaped."""
     records = [
         span(1, None, "flash.deploy", 0, None, attributes={"flash.app_name": "模型"}),
         *(span(n, 1, "flash.call", 0, 500, attributes={}) for n in range(2, 6)),
@@ -166,8 +166,8 @@ def test_streams_without_box_characters_get_plain_ones(encoding: str) -> None:
         """)
 
 
-def test_what_is_piped_holds_no_escape_sequences_and_is_not_cut() -> None:
-    """For a search through a pipe, a long cause stays on its one line, whatever the width."""
+def test_piped_output_has_no_escape_sequences_and_is_not_cut() -> None:
+    """A long cause stays on one line for grep, whatever the width."""
     cause = "word " * 60
     records = [span(1, None, "flash.deploy", 0, 1, error=cause)]
     found = rendered(records, width=40, color="auto")
@@ -175,8 +175,8 @@ def test_what_is_piped_holds_no_escape_sequences_and_is_not_cut() -> None:
     assert cause.strip() in found
 
 
-def test_a_captured_answer_stands_below_its_request() -> None:
-    """The redacted answer of a GraphQL request is shown with it; of a long one, where all is."""
+def test_a_captured_response_follows_its_request() -> None:
+    """The redacted response is below its request; a long one points to --json."""
     said = '{"flashEnvironment": {"id": "e-1", "activeBuildId": null}}'
     asked = {"graphql.operation.name": "getFlashEnvironment", "flash.graphql.answer": said}
     found = rendered([span(1, None, "flash.graphql", 0, 1, attributes=asked)])
@@ -188,7 +188,7 @@ def test_a_captured_answer_stands_below_its_request() -> None:
 
 @pytest.mark.parametrize("width", [20, 40, 66, 100, 200])
 def test_a_terminal_gets_lines_that_fit(width: int) -> None:
-    """On a terminal labels are cut and sentences wrapped: no line is wider than it."""
+    """On a terminal, labels are cut and sentences wrapped to its width."""
     records = [
         *failed_deployment(),
         span(20, 5, "flash.call", 0, 1, error="a long sentence " * 30),
@@ -208,7 +208,7 @@ HOSTILE = "\x1b[2J\x1b]0;title\x07[bold red]x[/bold red][/nope]\r\n\u202egnp.exe
 
 
 def test_hostile_text_is_shown_and_has_no_effect() -> None:
-    """Names, ids and messages of a span cannot move the cursor, set colours or break lines."""
+    """Text of a span cannot move the cursor, set colours or break lines."""
     names = ("flash.app_name", "flash.environment_name", "flash.build_id", "flash.fault")
     attributes = dict.fromkeys(names, HOSTILE)
     record = span(
@@ -224,8 +224,8 @@ def test_hostile_text_is_shown_and_has_no_effect() -> None:
         assert r"\x1b[2J\x1b]0;title\x07[bold red]x[/bold red][/nope]\r\n\u202egnp.exe" in found
 
 
-def test_a_recording_without_spans_says_so() -> None:
-    """An empty sequence is no error."""
+def test_a_recording_without_spans() -> None:
+    """An empty sequence is not an error."""
     assert rendered([]) == "No spans.\n"
 
 
@@ -252,10 +252,8 @@ def test_a_recording_without_spans_says_so() -> None:
     st.integers(1, 150),
     st.booleans(),
 )
-def test_nothing_that_can_be_recorded_breaks_the_page(
-    records: list[SpanRecord], width: int, terminal: bool
-) -> None:
-    """Any spans render at any width, without a control character but the newline."""
+def test_any_recording_renders(records: list[SpanRecord], width: int, terminal: bool) -> None:
+    """Any spans render at any width, without control characters except the newline."""
     for encoding in ("utf-8", "ascii"):
         found = rendered(records, width=width, terminal=terminal, encoding=encoding)
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", found)

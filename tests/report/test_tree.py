@@ -25,7 +25,7 @@ def _line(row: Row) -> str:
 
 
 def test_children_follow_their_parent_in_order_of_their_start() -> None:
-    """Records come in any order; the tree is that of parents, sorted by time."""
+    """Records may come in any order; children are sorted by time."""
     assert outline(build_forest(reversed(healthy_deployment()))) == [
         "flash.deploy",
         "  flash.build",
@@ -38,8 +38,8 @@ def test_children_follow_their_parent_in_order_of_their_start() -> None:
     ]
 
 
-def test_a_span_without_its_parent_is_a_root_that_says_so() -> None:
-    """A parent that was not recorded, or is of another trace, does not hide its children."""
+def test_a_span_without_its_parent_is_an_orphaned_root() -> None:
+    """A missing parent, or one in another trace, does not hide its children."""
     forest = build_forest(
         [span(2, 1, "lost", 0, 1), span(1, None, "elsewhere", 5, 6, trace_id=OTHER)]
     )
@@ -50,20 +50,20 @@ def test_a_span_without_its_parent_is_a_root_that_says_so() -> None:
 
 
 def test_spans_that_are_their_own_ancestors_are_shown_once() -> None:
-    """A damaged file with parents in a circle neither hangs nor loses a span."""
+    """A circle of parents in a damaged file neither hangs nor loses a span."""
     circle = [span(1, 2, "a", 0, 9), span(2, 1, "b", 1, 8), span(3, 3, "self", 2, 3)]
     assert outline(build_forest(circle)) == ["a", "  b", "self"]
 
 
 def test_a_finished_record_replaces_the_started_one() -> None:
-    """The row of a running span and that of the same span's end are one span."""
+    """The start record and the end record of a span are one node."""
     started, ended = span(1, None, "flash.deploy", 0, None), span(1, None, "flash.deploy", 0, 9)
     for records in ([started, ended], [ended, started]):
         assert [node.record for node in build_forest(records)] == [ended]
 
 
 def test_a_trace_deeper_than_the_stack_is_walked() -> None:
-    """Depth is bounded by memory, not by the interpreter's recursion limit."""
+    """Depth is not limited by the interpreter's recursion limit."""
     chain = [span(n, n - 1 or None, "step", n, 10_000) for n in range(1, 5001)]
     forest = build_forest(chain)
     assert forest[0].size == 5000
@@ -72,7 +72,7 @@ def test_a_trace_deeper_than_the_stack_is_walked() -> None:
 
 
 def test_more_than_three_alike_are_folded_into_one() -> None:
-    """Three siblings are shown one by one, four are one row that tells how many."""
+    """Three similar siblings have a row each; four share one row with their number."""
     root = span(1, None, "flash.provision", 0, 100)
     siblings = [span(n, 1, "flash.provision.endpoint", n, 50) for n in range(2, 6)]
     assert outline(build_forest([root, *siblings[:3]])) == [
@@ -86,7 +86,7 @@ def test_more_than_three_alike_are_folded_into_one() -> None:
 
 
 def test_failures_among_repeats_stay_open() -> None:
-    """One failed sibling is not folded away with the healthy ones, nor with other failures."""
+    """A failed sibling is folded neither with healthy ones nor with other failures."""
     root = span(1, None, "flash.provision", 0, 100, error="x")
     siblings = [
         span(n, 1, "flash.provision.endpoint", n, 50, error={7: "quota", 8: "timeout"}.get(n))
@@ -101,7 +101,7 @@ def test_failures_among_repeats_stay_open() -> None:
 
 
 def test_equal_failures_beyond_three_are_counted() -> None:
-    """Of many failures for one cause three are shown, with the number of the rest."""
+    """Of many failures with one cause, three are shown, and the rest is counted."""
     root = span(1, None, "flash.provision", 0, 100, error="x")
     siblings = [span(n, 1, "flash.provision.endpoint", n, 50, error="quota") for n in range(2, 12)]
     assert outline(build_forest([root, *siblings])) == [
@@ -112,14 +112,14 @@ def test_equal_failures_beyond_three_are_counted() -> None:
 
 
 def test_a_single_failure_beyond_three_is_still_marked_as_more() -> None:
-    """The fourth of four equal failures is one row that belongs to those above it."""
+    """The fourth of four equal failures is marked as belonging to those above."""
     root = span(1, None, "flash.provision", 0, 100, error="x")
     siblings = [span(n, 1, "e", n, 50, error="quota") for n in range(2, 6)]
     assert outline(build_forest([root, *siblings])) == ["flash.provision", *["  e"] * 3, "  e x1"]
 
 
 def test_long_healthy_branches_are_folded_and_failed_ones_are_not() -> None:
-    """A healthy branch of more than eight spans is one row; with a failure in it, it is open."""
+    """A healthy branch of more than eight spans is one row; a failure opens it."""
     names = [span(n, 2, f"step {n}", n, n + 1) for n in range(3, 12)]
     records = [span(1, None, "root", 0, 99), span(2, 1, "branch", 1, 90), *names]
     assert outline(build_forest(records)) == ["root", "  branch +9"]
@@ -127,23 +127,23 @@ def test_long_healthy_branches_are_folded_and_failed_ones_are_not() -> None:
     assert len(outline(build_forest(failing))) == 11
 
 
-def test_captured_answers_are_never_folded_away() -> None:
-    """Somebody asked to see them: neither repeats nor long healthy branches hide an answer."""
+def test_captured_responses_are_never_folded() -> None:
+    """The user asked for responses: neither repeats nor long branches hide them."""
     answer = {semconv.GRAPHQL_ANSWER: "{}"}
     asked = [span(n, 2, "flash.graphql", n, n + 1, attributes=answer) for n in range(3, 12)]
     records = [span(1, None, "root", 0, 99), span(2, 1, "branch", 1, 90), *asked]
     assert outline(build_forest(records)) == ["root", "  branch", *["    flash.graphql"] * 9]
 
 
-def test_the_innermost_failure_is_the_culprit() -> None:
+def test_the_innermost_failure_is_the_cause() -> None:
     """Parents that failed because of their child are not the cause."""
     found = root_cause(build_forest(failed_deployment()))
     assert found is not None
     assert found.record.name == "flash.manifest.upload"
 
 
-def test_cancelled_siblings_are_not_the_culprit() -> None:
-    """Of gathered tasks the one that failed is the cause, though a cancelled one ended before."""
+def test_cancelled_siblings_are_not_the_cause() -> None:
+    """The failed task is the cause, even if a cancelled one ended before it."""
     cancelled = {"flash.outcome": "cancelled"}
     records = [
         span(1, None, "flash.provision", 0, 9, error="x"),
@@ -155,8 +155,8 @@ def test_cancelled_siblings_are_not_the_culprit() -> None:
     assert found.record.status_message == "quota"
 
 
-def test_an_interrupt_is_the_culprit_where_nothing_failed() -> None:
-    """After Ctrl-C the innermost interrupted step is named; a killed one where nothing ended."""
+def test_an_interrupt_is_the_cause_if_nothing_failed() -> None:
+    """The innermost interrupted step, or the killed one, is the cause."""
     cancelled = {"flash.outcome": "cancelled"}
     records = [
         span(1, None, "flash.deploy", 0, 9, error="x", attributes=cancelled),
@@ -190,7 +190,7 @@ def _records(draw: st.DrawFn) -> list[SpanRecord]:
 
 @given(st.composite(_records)())
 def test_every_span_is_accounted_for_exactly_once(records: list[SpanRecord]) -> None:
-    """Whatever the recording, each span is shown, counted in a fold, or hidden beneath one."""
+    """Each span of any recording is shown, counted in a fold, or hidden beneath one."""
     forest = build_forest(records)
     keys = {record.key for record in records}
     assert sorted(node.record.key for node in walk(forest)) == sorted(keys)

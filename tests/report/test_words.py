@@ -29,31 +29,29 @@ from flash_otel.report import ending, words
         (-2_500_000_000, "-2.50 s"),
     ],
 )
-def test_durations_are_said_in_the_unit_a_person_would_use(
-    nanoseconds: int | None, said: str
-) -> None:
+def test_durations_have_the_unit_that_fits(nanoseconds: int | None, said: str) -> None:
     """A duration never rounds up into the next unit, and a negative one keeps its sign."""
     assert words.duration(nanoseconds) == said
 
 
 @given(st.integers())
 def test_any_number_is_a_duration_and_a_moment(nanoseconds: int) -> None:
-    """No time that a damaged recording may hold raises."""
+    """No time in a damaged recording raises."""
     assert words.duration(nanoseconds)
     assert words.moment(nanoseconds)
 
 
 @given(st.text())
 def test_clean_text_is_one_line_without_control_characters(text: str) -> None:
-    """Whatever a span holds, nothing of it can move a cursor, colour, reorder or break a line."""
+    """No text can move the cursor, set colours, reorder text or break a line."""
     cleaned = words.clean(text)
     assert len(cleaned.splitlines()) <= 1
     assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in cleaned)
     assert not set(cleaned) & {"\u202e", "\u2066", "\u200b", "\u2028", "\ufeff"}
 
 
-def test_clean_spells_out_what_it_takes_away() -> None:
-    """An escape sequence, a newline and a reversal stay visible; ordinary text is unchanged."""
+def test_clean_escapes_visibly() -> None:
+    """An escape sequence, a newline and a reversal stay visible; other text is unchanged."""
     assert words.clean("a\x1b[2Jb\nc\u202ed\x9be") == r"a\x1b[2Jb\nc\u202ed\x9be"
     assert words.clean("gpu_info → größe 模型") == "gpu_info → größe 模型"
 
@@ -63,7 +61,7 @@ def test_clean_spells_out_what_it_takes_away() -> None:
     st.sampled_from(["ascii", "cp1252", "utf-8", "no-such"]),
 )
 def test_encodable_text_can_be_written_to_its_stream(text: str, encoding: str) -> None:
-    """No character of a span, not even half a surrogate pair, breaks a stream of any encoding."""
+    """No character, not even half a surrogate pair, breaks a stream of any encoding."""
     shown = words.encodable(text, encoding)
     assert shown.encode("ascii" if encoding == "no-such" else encoding) is not None
 
@@ -81,14 +79,14 @@ def test_encodable_text_can_be_written_to_its_stream(text: str, encoding: str) -
     ],
 )
 def test_outcome(end: float | None, error: str | None, said: object, outcome: str) -> None:
-    """An open span is unfinished, a failed one fails even if Flash's call returned."""
+    """An open span is unfinished; an error is a failure even if Flash's call returned."""
     attributes = {} if said is None else {"flash.outcome": said}
     record = span(1, None, "flash.deploy", 0, end, error=error, attributes=attributes)  # type: ignore[arg-type]  # a recording may hold anything
     assert words.outcome(record) == outcome
 
 
 def test_cause_prefers_the_fault_then_the_exception_then_the_status() -> None:
-    """The most telling account of a failure that a span holds is the one that is shown."""
+    """The most specific cause that a span holds is shown."""
     record = span(1, None, "flash.deploy", 0, 1, error="the status")
     exception = replace(record, events=(raised("a.b.First", "1"), raised("a.b.Last", "two\nlines")))
     fault = replace(exception, attributes={"flash.fault": "stale_build"})
@@ -100,20 +98,20 @@ def test_cause_prefers_the_fault_then_the_exception_then_the_status() -> None:
 
 
 def test_cause_falls_back_to_the_type_of_the_error() -> None:
-    """Where only `error.type` is known, that is what is said."""
+    """If only `error.type` is known, it is the cause."""
     record = span(1, None, "flash.deploy", 0, 1, attributes={"error.type": "TimeoutError"})
     assert words.cause(replace(record, status="error")) == "TimeoutError"
 
 
 def test_retries_are_counted_by_reason() -> None:
-    """Equal reasons are said once with their number; other events are no retries."""
+    """Retries with equal reasons are counted; other events are ignored."""
     events = (*[retried("TimeoutError")] * 2, retried("HTTP 502"), raised("E", "x"))
     record = span(1, None, "flash.artifact.upload", 0, 1, events=events)
     assert words.retries(record) == ["retried twice: TimeoutError", "retried once: HTTP 502"]
 
 
-def test_links_say_what_they_point_to() -> None:
-    """A read points to a deployment and perhaps to its caller; a deployment to its build."""
+def test_links_name_their_targets() -> None:
+    """A read links to a deployment and perhaps to its caller; a deployment to its build."""
     links = (Link("ab" * 16, "cd" * 8), Link("ef" * 16, "cd" * 8))
     told = {"flash.deploy.trace_id": "ab" * 16}
     read = span(1, None, "flash.runtime.fetch", 0, 1, links=links, attributes=told)
@@ -124,7 +122,7 @@ def test_links_say_what_they_point_to() -> None:
 
 @pytest.mark.parametrize("name", sorted(semconv.SPANS))
 def test_every_span_has_a_step_and_a_remedy(name: str) -> None:
-    """A new span cannot be added without saying what it is and what to do when it fails."""
+    """Every span name has a step in words and a remedy."""
     record = span(1, None, name, 0, 1)
     assert name in semconv.STEPS
     assert name in ending.REMEDIES
