@@ -1,7 +1,8 @@
-"""Which exporters the environment asks for: none, unless it names an endpoint or an exporter.
+"""The exporters that the environment names; none, if it names neither an endpoint nor an exporter.
 
-The SDK's default (OTLP to a port of localhost) is never taken: nobody asked for it. OTLP is sent
-by flash_otel's own forwarder, everything else by the exporter that is installed for it.
+The SDK's default, OTLP to a port of localhost, does not apply: applications that trace nothing
+would send to whatever listens there. flash_otel sends OTLP itself; for every other name it uses
+the exporter that is installed under it.
 """
 
 from __future__ import annotations
@@ -22,32 +23,33 @@ GROUP: Final = "opentelemetry_traces_exporter"
 
 
 def configured() -> tuple[str, ...]:
-    """Name the exporters that the environment asks for, each once."""
-    named = [one.strip() for one in os.environ.get("OTEL_TRACES_EXPORTER", "").split(",")]
-    asked = [one for one in named if one]
-    if any(one.lower() == "none" for one in asked):
+    """Return the names of the exporters that the environment names, each once."""
+    value = os.environ.get("OTEL_TRACES_EXPORTER", "")
+    names = [name for text in value.split(",") if (name := text.strip())]
+    if any(name.lower() == "none" for name in names):
         return ()
-    if not asked and destinations.is_endpoint_named():
-        asked = ["otlp"]
-    return tuple(dict.fromkeys(asked))
+    if not names and destinations.is_endpoint_named():
+        names = ["otlp"]
+    return tuple(dict.fromkeys(names))
 
 
 def forwarded() -> list[Destination]:
-    """Return the OTLP destinations among what is configured."""
-    return destinations.configured([one for one in configured() if one in destinations.EXPORTERS])
+    """Return the OTLP destinations that the environment names."""
+    names = [name for name in configured() if name in destinations.EXPORTERS]
+    return destinations.configured(names)
 
 
 def create() -> list[SpanExporter]:
-    """Make the other exporters; one that cannot be made is reported and left out."""
-    made: list[SpanExporter] = []
+    """Create the exporters for other protocols; those that fail are logged and left out."""
+    exporters: list[SpanExporter] = []
     for name in configured():
         if name in destinations.EXPORTERS:
             continue
         try:
-            (found, *_) = entry_points(group=GROUP, name=name)
-            made.append(found.load()())
+            (entry_point, *_) = entry_points(group=GROUP, name=name)
+            exporters.append(entry_point.load()())
         except ValueError:
             logger.debug("flash_otel: no exporter named %r is installed", name)
         except Exception:
             swallowed(f"exporter {name}")
-    return made
+    return exporters

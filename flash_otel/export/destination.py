@@ -1,6 +1,6 @@
-"""Where spans are sent to, as the OTEL_EXPORTER_OTLP_* variables say it.
+"""OTLP destinations, from the OTEL_EXPORTER_OTLP_* variables.
 
-What is said for traces wins over what is said for every signal
+A variable for traces wins over the variable for all signals
 (opentelemetry.io/docs/specs/otel/protocol/exporter).
 """
 
@@ -22,7 +22,7 @@ HTTP_PROTOBUF: Final = "http/protobuf"
 HTTP_JSON: Final = "http/json"
 GRPC: Final = "grpc"
 
-# The names that OTEL_TRACES_EXPORTER knows for OTLP, and the protocol that each one fixes.
+# The values of OTEL_TRACES_EXPORTER for OTLP, with the protocol that each implies.
 EXPORTERS: Final[dict[str, str | None]] = {
     "otlp": None,
     "otlp_proto_http": HTTP_PROTOBUF,
@@ -35,13 +35,13 @@ _DEFAULTS: Final = {
     HTTP_JSON: "http://localhost:4318",
     GRPC: "http://localhost:4317",
 }
-# Names that gRPC resolves by itself (grpc/doc/naming.md); nothing is encrypted on them.
+# Schemes of sockets, which gRPC resolves itself (grpc/doc/naming.md) and does not encrypt.
 _SOCKETS: Final = frozenset({"unix", "unix-abstract"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _COMPRESSIONS: Final = frozenset({"gzip", "deflate"})
 _DEFAULT_TIMEOUT_S: Final = 10.0
-# The specification counts in milliseconds, the SDK for Python in seconds. Nobody waits a quarter
-# of an hour, and nobody gives a collector less than a second: the size tells which was meant.
+# OTEL_EXPORTER_OTLP_TIMEOUT is in milliseconds by the specification, but in seconds in the SDK for
+# Python. The size decides: a timeout of a quarter of an hour is as unlikely as less than a second.
 _SURELY_MILLISECONDS: Final = 1000.0
 _LONGEST_TIMEOUT_S: Final = 60.0
 _LONGEST_REASON: Final = 200
@@ -50,16 +50,16 @@ _SHORTEST_SECRET: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """One OTLP endpoint.
+    """An OTLP endpoint.
 
     Attributes:
         protocol: `http/protobuf`, `http/json` or `grpc`.
-        url: Where to; for gRPC only scheme, host and port count.
-        headers: Sent with each request; may hold credentials, so they are never shown.
+        url: The URL; gRPC uses only scheme, host and port.
+        headers: Sent with each request; never shown, because they may hold credentials.
         compression: `gzip`, `deflate`, or an empty string for none.
-        timeout_s: How long one request may take, in seconds.
-        certificate: File of the authorities to trust, or an empty string for the system's.
-        client_certificate: File of our own certificate, or an empty string.
+        timeout_s: Longest time for a request, in seconds.
+        certificate: File of trusted authorities, or an empty string for the system's.
+        client_certificate: File of the client certificate, or an empty string.
         client_key: File of its private key, or an empty string.
     """
 
@@ -74,21 +74,21 @@ class Destination:
 
     @property
     def name(self) -> str:
-        """What the destination is known by: protocol and URL, without anything secret.
+        """Protocol and URL, without secrets.
 
-        Changed credentials do not make it another one: it goes on where it was.
+        A destination whose credentials change keeps its name, and so its cursor.
         """
         return f"{self.protocol} {scrub(self.url)}"
 
     @property
     def host(self) -> str:
-        """Host and port, for people to read."""
+        """Host and port, for messages."""
         found = urlsplit(self.url)
         return found.netloc.rpartition("@")[2] or scrub(self.url)
 
     @property
     def target(self) -> str:
-        """Host and port, or a socket's path, for gRPC to connect to."""
+        """The target of a gRPC channel: host and port, or a socket's URL."""
         found = urlsplit(self.url)
         if found.scheme in _SOCKETS:
             return self.url
@@ -102,11 +102,11 @@ class Destination:
         return urlsplit(self.url).scheme == "https"
 
     def plain(self, reason: str) -> str:
-        """Return what a server said, fit to be stored and shown: one line, nothing secret."""
+        """Return a server's message in a form to store and show: one line without secrets."""
         for value in self.headers.values():
             if len(value) >= _SHORTEST_SECRET:
                 reason = reason.replace(value, "[redacted]")
-        printable = "".join(one if one.isprintable() else " " for one in reason)
+        printable = "".join(char if char.isprintable() else " " for char in reason)
         text = " ".join(scrub(printable).split())
         return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 1]}…"
 
@@ -114,24 +114,24 @@ class Destination:
 def configured(names: list[str]) -> list[Destination]:
     """Return the destinations of these exporter names (keys of `EXPORTERS`), each once."""
     made = [_destination(EXPORTERS[name] or _protocol()) for name in names]
-    return list({one.name: one for one in made}.values())
+    return list({destination.name: destination for destination in made}.values())
 
 
 def known(name: str) -> Destination:
-    """Return the destination that was known by this name, as the environment is now.
+    """Return the destination of this name, with its other settings from the environment.
 
     Args:
-        name: What `Destination.name` was: credentials in its URL are gone.
+        name: A `Destination.name`, which lacks the credentials of its URL.
     """
     protocol, _, url = name.partition(" ")
     return replace(_destination(protocol if protocol in _DEFAULTS else _protocol()), url=url)
 
 
 def at(endpoint: str) -> Destination:
-    """Return the destination that this endpoint is, with all else as the environment says.
+    """Return the destination at an endpoint, with its other settings from the environment.
 
     Args:
-        endpoint: Its base URL, as in OTEL_EXPORTER_OTLP_ENDPOINT.
+        endpoint: A base URL, as in OTEL_EXPORTER_OTLP_ENDPOINT.
     """
     made = _destination(_protocol())
     if made.protocol == GRPC:
@@ -140,52 +140,53 @@ def at(endpoint: str) -> Destination:
 
 
 def is_endpoint_named() -> bool:
-    """Tell whether the environment names an OTLP endpoint for traces."""
-    return bool(_said("ENDPOINT"))
+    """Return True if the environment names an OTLP endpoint for traces."""
+    return bool(_setting("ENDPOINT"))
 
 
-def _said(name: str) -> str:
+def _setting(name: str) -> str:
     names = (f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}")
-    return next((text for one in names if (text := os.environ.get(one, "").strip())), "")
+    return next((value for key in names if (value := os.environ.get(key, "").strip())), "")
 
 
 def _protocol() -> str:
-    said = _said("PROTOCOL").lower() or HTTP_PROTOBUF
-    if said not in _DEFAULTS:
-        logger.debug("flash_otel: OTLP protocol %r is not known; using %s", said, HTTP_PROTOBUF)
+    protocol = _setting("PROTOCOL").lower() or HTTP_PROTOBUF
+    if protocol not in _DEFAULTS:
+        logger.debug("flash_otel: unknown OTLP protocol %r; using %s", protocol, HTTP_PROTOBUF)
         return HTTP_PROTOBUF
-    return said
+    return protocol
 
 
 def _destination(protocol: str) -> Destination:
-    compression = _said("COMPRESSION").lower()
+    compression = _setting("COMPRESSION").lower()
     url = _grpc_url() if protocol == GRPC else _http_url(protocol)
     return Destination(
         protocol=protocol,
         url=url,
-        headers={**_credentials(url), **parse_headers(_said("HEADERS"))},
+        headers={**_credentials(url), **parse_headers(_setting("HEADERS"))},
         compression=compression if compression in _COMPRESSIONS else "",
-        timeout_s=_timeout(_said("TIMEOUT")),
-        certificate=_said("CERTIFICATE"),
-        client_certificate=_said("CLIENT_CERTIFICATE"),
-        client_key=_said("CLIENT_KEY"),
+        timeout_s=_timeout(_setting("TIMEOUT")),
+        certificate=_setting("CERTIFICATE"),
+        client_certificate=_setting("CLIENT_CERTIFICATE"),
+        client_key=_setting("CLIENT_KEY"),
     )
 
 
 def _http_url(protocol: str) -> str:
     exact = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "").strip()
+    # Only the endpoint for all signals gets a path for traces appended (exporter specification).
     if exact:
         return _with_scheme(exact, "http")
-    base = _with_scheme(_said("ENDPOINT") or _DEFAULTS[protocol], "http")
+    base = _with_scheme(_setting("ENDPOINT") or _DEFAULTS[protocol], "http")
     return base.rstrip("/") + _PATH
 
 
 def _grpc_url() -> str:
-    said = _said("ENDPOINT")
-    if not said:
+    endpoint = _setting("ENDPOINT")
+    if not endpoint:
         return _DEFAULTS[GRPC]
-    insecure = _said("INSECURE").lower() == "true"
-    return _with_scheme(said, "http" if insecure else "https")
+    is_insecure = _setting("INSECURE").lower() == "true"
+    return _with_scheme(endpoint, "http" if is_insecure else "https")
 
 
 def _with_scheme(url: str, scheme: str) -> str:
@@ -194,8 +195,8 @@ def _with_scheme(url: str, scheme: str) -> str:
 
 
 def parse_headers(text: str) -> dict[str, str]:
-    """Read `name=value,name=value`, values percent-encoded (the format of W3C Baggage)."""
-    pairs = (one.partition("=") for one in text.split(","))
+    """Parse `name=value,name=value` with percent-encoded values (the format of W3C Baggage)."""
+    pairs = (pair.partition("=") for pair in text.split(","))
     found = {
         unquote(name.strip()).lower(): unquote(value.strip())
         for name, equals, value in pairs
@@ -205,10 +206,10 @@ def parse_headers(text: str) -> dict[str, str]:
 
 
 def _credentials(url: str) -> dict[str, str]:
-    """Read user and password from a URL, as an HTTP client sends them (RFC 7617)."""
+    """Return the header for user and password in a URL, as HTTP clients send it (RFC 7617)."""
     try:
         user, at, _ = urlsplit(url).netloc.rpartition("@")
-    except ValueError:  # no URL at all: sending will say so
+    except ValueError:  # an invalid URL, which fails when it is used
         return {}
     if not at:
         return {}

@@ -17,6 +17,7 @@ MAX_AGE_S: Final = 30 * 24 * 3600
 MAX_BYTES: Final = 256 * 2**20
 
 _CHUNK: Final = 2_000
+_MAX_CHUNKS: Final = 5
 # With a margin below the limit, or every following write would have to delete again.
 _FILLED_AFTER: Final = 0.9
 _VACUUM_PAGES: Final = 2_000
@@ -46,7 +47,6 @@ def prune(
     before_ns: int | None,
     now_ns: int,
     max_bytes: int = MAX_BYTES,
-    max_chunks: int = 5,
 ) -> int:
     """Delete spans older than a time, and the oldest ones while the database is too large.
 
@@ -55,7 +55,6 @@ def prune(
         before_ns: Nanoseconds since the epoch; None if no span counts as old.
         now_ns: Nanoseconds since the epoch; later starts come from a fast clock.
         max_bytes: Maximum size of the database, in bytes.
-        max_chunks: Maximum number of transactions of 2,000 spans; the next call continues.
 
     Returns:
         Number of deleted spans.
@@ -63,9 +62,9 @@ def prune(
     deleted, target = 0, max_bytes
     young = connection.execute(_FIRST_YOUNG, (before_ns, now_ns)).fetchone()
     before = 0 if young is None else young[0]
-    for _ in range(max_chunks):
+    for _ in range(_MAX_CHUNKS):
         count = _delete(connection, before)
-        if not count and used_bytes(connection) > target:
+        if not count and _used_bytes(connection) > target:
             target = int(max_bytes * _FILLED_AFTER)
             count = _delete(connection, _ANY_ID)
         if not count:
@@ -80,7 +79,7 @@ def prune(
     return deleted
 
 
-def used_bytes(connection: sqlite3.Connection) -> int:
+def _used_bytes(connection: sqlite3.Connection) -> int:
     """Return the size of the pages in use, in bytes."""
     pages, free, size = (
         connection.execute(f"PRAGMA {name}").fetchone()[0]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,6 +27,7 @@ from flash_otel.store.paths import (
     refuse_unsafe,
 )
 from flash_otel.store.rows import SELECT, from_row, insert
+from flash_otel.store.summaries import TraceSummary, summarize, trace_ids
 
 if TYPE_CHECKING:
     import sqlite3
@@ -55,56 +55,6 @@ BUSY_MS: Final = 5_000
 BATCH: Final = 1_000
 
 _HEX_DIGITS: Final = frozenset("0123456789abcdef")
-_BY_ENVIRONMENT: Final = "(environment_id = ? OR environment_name = ?)"
-
-
-@dataclass(frozen=True, slots=True)
-class TraceSummary:
-    """One line of `flash-otel traces`.
-
-    Attributes:
-        trace_id: 32 lower-case hex digits.
-        root_name: Name of the root: the earliest span whose parent is not in the store.
-        start_ns: Start of the earliest span, in nanoseconds since the epoch.
-        end_ns: End of the latest span; None while a span is unfinished.
-        span_count: Number of spans in the store.
-        error_count: Number of failed spans among them.
-        status: The root's status: unset, ok or error.
-        app_name: Name of the Flash app, from the root or else from another span.
-        environment_id: Id of the environment, in the same way.
-        environment_name: Name of the environment, in the same way.
-        build_id: Id of the build, in the same way.
-        unfinished: Whether the store holds a span that has started but not ended.
-    """
-
-    trace_id: str
-    root_name: str
-    start_ns: int
-    end_ns: int | None
-    span_count: int
-    error_count: int
-    status: str
-    app_name: str | None
-    environment_id: str | None
-    environment_name: str | None
-    build_id: str | None
-    unfinished: bool
-
-
-_TOTALS: Final = """
-    SELECT min(start_ns), max(end_ns), count(*), sum(status = 'error'), sum(end_ns IS NULL),
-        max(app_name), max(environment_id), max(environment_name), max(build_id)
-    FROM spans WHERE trace_id = ?"""
-_ROOT: Final = """
-    SELECT name, status, app_name, environment_id, environment_name, build_id
-    FROM spans AS child WHERE trace_id = ? AND NOT EXISTS (
-        SELECT 1 FROM spans AS parent
-        WHERE parent.trace_id = child.trace_id AND parent.span_id = child.parent_span_id
-    ) ORDER BY start_ns, id LIMIT 1"""
-# The root of spans that are each other's parents: the earliest of them.
-_EARLIEST: Final = """
-    SELECT name, status, app_name, environment_id, environment_name, build_id
-    FROM spans WHERE trace_id = ? ORDER BY start_ns, id LIMIT 1"""
 
 
 class SpanStore:
@@ -194,30 +144,26 @@ class SpanStore:
             since_ns: Only traces with a span that started at or after this time, in nanoseconds
                 since the epoch.
         """
-        where, values = _conditions(environment=environment, since_ns=since_ns)
+        where, values = _conditions(environment, since_ns)
         with translated(self.path):
-            return [self._summary(trace_id) for trace_id in self._trace_ids(where, values, limit)]
+            found = trace_ids(self._connection, where, values, limit)
+            return [summarize(self._connection, trace_id) for trace_id in found]
 
     def latest_trace_id(self) -> str | None:
         """Return the id of the trace whose span started last, or None."""
         with translated(self.path):
-            return next(iter(self._trace_ids("", (), 1)), None)
+            return next(iter(trace_ids(self._connection, "", (), 1)), None)
 
     def spans(
-        self,
-        *,
-        environment: str | None = None,
-        since_ns: int | None = None,
-        until_ns: int | None = None,
+        self, *, environment: str | None = None, since_ns: int | None = None
     ) -> Iterator[SpanRecord]:
         """Stream the spans that meet all conditions, by start time.
 
         Args:
             environment: Id or name of an environment.
             since_ns: Earliest start, in nanoseconds since the epoch.
-            until_ns: Start before this time, in nanoseconds since the epoch.
         """
-        where, values = _conditions(environment=environment, since_ns=since_ns, until_ns=until_ns)
+        where, values = _conditions(environment, since_ns)
         return self._records(f"{where} ORDER BY start_ns, spans.id", *values)
 
     def linked(self, trace_id: str) -> list[SpanRecord]:
@@ -267,41 +213,6 @@ class SpanStore:
         with translated(self.path):
             for row in self._connection.execute(SELECT + rest, values):
                 yield from_row(row)
-
-    def _trace_ids(self, where: str, values: tuple[object, ...], limit: int) -> list[str]:
-        """Return the traces with the latest matching spans, the newest first.
-
-        Walks the index of starts from its end and stops at the limit: grouping all spans first
-        takes a second among a million.
-        """
-        found: dict[str, None] = {}
-        query = f"SELECT trace_id FROM spans {where} ORDER BY start_ns DESC, id DESC"  # noqa: S608 - `where` holds placeholders
-        rows = self._connection.execute(query, values)
-        for (trace_id,) in rows if limit > 0 else ():
-            found.setdefault(trace_id)
-            if len(found) >= limit:
-                break
-        rows.close()
-        return list(found)
-
-    def _summary(self, trace_id: str) -> TraceSummary:
-        execute = self._connection.execute
-        totals = execute(_TOTALS, (trace_id,)).fetchone()
-        root = execute(_ROOT, (trace_id,)).fetchone() or execute(_EARLIEST, (trace_id,)).fetchone()
-        start_ns, end_ns, spans, errors, unfinished, *anywhere = totals
-        name, status, *own = root
-        fields = (
-            trace_id,
-            name,
-            start_ns,
-            None if unfinished else end_ns,
-            spans,
-            errors,
-            status,
-            *(of_root or of_any for of_root, of_any in zip(own, anywhere, strict=True)),
-            bool(unfinished),
-        )
-        return TraceSummary(*fields)
 
 
 def newest(path: str | PathLike[str]) -> Path | None:
@@ -397,20 +308,14 @@ def _open_read_only(file: Path) -> SpanStore:
         return SpanStore(file, is_read_only=True)
 
 
-def _conditions(
-    *,
-    environment: str | None = None,
-    since_ns: int | None = None,
-    until_ns: int | None = None,
-) -> tuple[str, tuple[object, ...]]:
-    conditions: tuple[tuple[str, object, int], ...] = (
-        (_BY_ENVIRONMENT, environment, 2),
-        ("start_ns >= ?", since_ns, 1),
-        ("start_ns < ?", until_ns, 1),
-    )
-    given = [(text, [value] * times) for text, value, times in conditions if value is not None]
-    where = " AND ".join(text for text, _ in given)
-    return (
-        f"WHERE {where}" if where else "",
-        tuple(value for _, values in given for value in values),
-    )
+def _conditions(environment: str | None, since_ns: int | None) -> tuple[str, tuple[object, ...]]:
+    """Return a WHERE clause, and the values of its placeholders."""
+    conditions: list[str] = []
+    values: list[object] = []
+    if environment is not None:
+        conditions.append("(environment_id = ? OR environment_name = ?)")
+        values += [environment, environment]
+    if since_ns is not None:
+        conditions.append("start_ns >= ?")
+        values.append(since_ns)
+    return (f"WHERE {' AND '.join(conditions)}" if conditions else "", tuple(values))

@@ -68,6 +68,6 @@ def test_the_second_backend_is_the_collectors() -> None:
 def test_every_variable_is_named() -> None:
     """The table holds each variable that is read."""
     source = (ROOT / "flash_otel/export/destination.py").read_text("utf-8")
-    read = set(re.findall(r'_said\("([A-Z_]+)"\)', source))
+    read = set(re.findall(r'_setting\("([A-Z_]+)"\)', source))
     assert read
     assert {f"OTEL_EXPORTER_OTLP_{name}" for name in read} <= set(re.findall(r"`(OTEL_\w+)`", TEXT))
