@@ -1,7 +1,7 @@
-"""What a Flash manifest says, read defensively.
+"""Reads Flash manifests: endpoints, keys, state, digest, size and credentials.
 
-A manifest comes from a server or a file: it may be missing, null, of the wrong type, or huge.
-Nothing here raises on any of that, and nothing here changes what it is given.
+A manifest comes from a server or a file: it may be missing, null, of the wrong type, or huge. No
+function here raises because of that, and none modifies its argument.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from flash_otel import semconv
 
 ENDPOINTS_KEY: Final = "resources_endpoints"
-"""Where Flash keeps resource name -> URL (`reconcile_and_provision_resources`, 1.0.0-1.21.0)."""
+"""Key of the mapping resource name -> URL (`reconcile_and_provision_resources`, 1.0.0-1.21.0)."""
 
 RESOURCES_KEY: Final = "resources"
 
@@ -23,45 +23,45 @@ MEASURED_BYTES: Final = 4 * 1024 * 1024
 
 
 def endpoints(manifest: object) -> dict[str, str] | None:
-    """Read the endpoint mapping of a manifest.
+    """Return the endpoint mapping of a manifest.
 
     Returns:
-        Resource name -> URL in the manifest's order (a URL that is no string becomes ""), or None
-        where there is no mapping at all: no manifest, no such key, or a value of another type.
+        Resource name -> URL in the manifest's order (a URL that is not a string becomes ""); None
+        without a mapping: no manifest, no such key, or a value of another type.
     """
     if not isinstance(manifest, Mapping):
         return None
-    held = manifest.get(ENDPOINTS_KEY)
-    if not isinstance(held, Mapping):
+    found = manifest.get(ENDPOINTS_KEY)
+    if not isinstance(found, Mapping):
         return None
-    return {str(name): url if isinstance(url, str) else "" for name, url in held.items()}
+    return {str(name): url if isinstance(url, str) else "" for name, url in found.items()}
 
 
 def keys(manifest: object) -> list[str]:
-    """List the manifest's top-level keys in order, without flash_otel's own."""
+    """Return the manifest's top-level keys in order, except `_flash_otel`."""
     if not isinstance(manifest, Mapping):
         return []
     return [str(key) for key in manifest if key != semconv.CARRIER_KEY]
 
 
 def state(manifest: object) -> str:
-    """Tell whether the manifest is null, incomplete (no endpoints yet) or complete."""
+    """Return the state of a manifest: null, incomplete (no endpoints) or complete."""
     if not isinstance(manifest, Mapping):
         return semconv.MANIFEST_NULL
     return semconv.MANIFEST_COMPLETE if endpoints(manifest) else semconv.MANIFEST_INCOMPLETE
 
 
 def digest(mapping: Mapping[str, str]) -> str:
-    """Digest an endpoint mapping: 16 hex digits, the same for every order of the same entries."""
+    """Return the digest of an endpoint mapping: 16 hex digits, in any order of entries."""
     canonical = json.dumps(dict(mapping), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def size(manifest: object) -> int | None:
-    """Measure the manifest as compact JSON, in bytes.
+    """Return the size of a manifest as compact JSON, in bytes.
 
     Returns:
-        The size, or None where it is no JSON or where measuring it would delay the deployment
+        The size; None if it is not JSON, or so large that measuring it would delay the deployment
         (more than `MEASURED_VALUES` values or about `MEASURED_BYTES` bytes of text).
     """
     if not _is_small(manifest):
@@ -73,7 +73,7 @@ def size(manifest: object) -> int | None:
 
 
 def secrets(manifest: object) -> Iterator[str]:
-    """Yield the credentials that Flash keeps in a manifest: `resources[*].aiKey`."""
+    """Yield the credentials in a manifest: `resources[*].aiKey`."""
     resources = manifest.get(RESOURCES_KEY) if isinstance(manifest, Mapping) else None
     if not isinstance(resources, Mapping):
         return
@@ -84,7 +84,7 @@ def secrets(manifest: object) -> Iterator[str]:
 
 
 def environments(manifest: object) -> Iterator[Mapping[object, object]]:
-    """Yield what the user has resources' workers get as variables: `resources[*].env`."""
+    """Yield the environment variables of the resources' workers: `resources[*].env`."""
     resources = manifest.get(RESOURCES_KEY) if isinstance(manifest, Mapping) else None
     for config in resources.values() if isinstance(resources, Mapping) else ():
         environment = config.get("env") if isinstance(config, Mapping) else None
@@ -93,7 +93,7 @@ def environments(manifest: object) -> Iterator[Mapping[object, object]]:
 
 
 def _is_small(value: object) -> bool:
-    """Walk the value until it is seen whole or has grown too large to measure."""
+    """Return False as soon as a walk through the value has found too much to measure."""
     pending: list[object] = [value]
     values = text = 0
     while pending:

@@ -1,7 +1,7 @@
-"""The plain form of a span, as the store keeps it, files carry it and diagnosis reads it.
+"""Spans as plain records: the form that the store, files and diagnosis share.
 
-It imports nothing of ours and nothing of OpenTelemetry, so that a report or a diagnosis of a
-recording needs no SDK.
+This module imports neither flash_otel nor OpenTelemetry: reporting and diagnosing a recording
+require no SDK.
 """
 
 from __future__ import annotations
@@ -17,18 +17,23 @@ Attributes = Mapping[str, AttributeValue]
 KINDS = ("internal", "server", "client", "producer", "consumer")
 STATUSES = ("unset", "ok", "error")
 
-# Scope of records that were rebuilt from bracketed lines: they hold only what lines hold, their
-# ids are made up, and without timestamps in the log their times are 0.
 LINES_SCOPE = "flash_otel.lines"
-# Attributes of such a record's resource: which worker of its log it came from, as far as the log
-# says so, and whether its times name their offset from UTC ("zoned") or not ("naive").
+"""Scope of records that were rebuilt from bracketed lines.
+
+They hold only what the lines hold, their ids are made up, and their times are 0 if the log has no
+timestamps.
+"""
+
 LINES_STREAM = "flash_otel.lines.stream"
+"""Resource attribute of a rebuilt record: the worker that logged it, if the log identifies it."""
+
 LINES_CLOCK = "flash_otel.lines.clock"
+"""Resource attribute of a rebuilt record: "zoned" if its times have a UTC offset, else "naive"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened within a span, at `time_ns` nanoseconds since the epoch."""
+    """An event of a span, at `time_ns` nanoseconds since the epoch."""
 
     name: str
     time_ns: int
@@ -37,7 +42,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A pointer to a span of this or another trace (ids in lower-case hex)."""
+    """A link to a span of this or another trace (ids in lower-case hex)."""
 
     trace_id: str
     span_id: str
@@ -46,10 +51,10 @@ class Link:
 
 @dataclass(slots=True)
 class SpanRecord:
-    """One span, finished or (with `end_ns` None) still open when it was recorded.
+    """A span, finished or (with `end_ns` None) still open when it was recorded.
 
-    Nobody changes one; it is not frozen only because that would make it eight times as slow to
-    make (2.4 against 0.3 us), and a diagnosis makes a million of them.
+    Records are not modified. They are not frozen, because that would make construction eight times
+    as slow (2.4 against 0.3 us), and a diagnosis constructs a million of them.
 
     Attributes:
         trace_id: 32 lower-case hex digits.
@@ -64,12 +69,13 @@ class SpanRecord:
         attributes: The span's attributes.
         events: In the order in which they happened.
         links: In the order in which they were added.
-        resource: The attributes of the resource that made the span.
+        resource: The attributes of the resource that produced the span.
         scope_name: Name of the instrumentation scope.
         scope_version: Version of the instrumentation scope.
         trace_state: The W3C tracestate header, or an empty string.
         sampled: The W3C sampled flag.
-        origin: Where the record was read from ("" where it was made), such as "deploy.log:12".
+        origin: Where the record was read, such as "deploy.log:12"; empty in the process that
+            recorded it.
     """
 
     trace_id: str
@@ -93,7 +99,7 @@ class SpanRecord:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What makes a span unique wherever it went: its trace id and span id."""
+        """Trace id and span id, which identify a span in every source."""
         return (self.trace_id, self.span_id)
 
     @property

@@ -1,8 +1,8 @@
-"""Nothing secret gets into a span in the first place.
+"""Scrubs secrets from every value before it is set on a span.
 
-Every value passes `scrub` before it is set. What counts as secret: values that the process holds
-under a secret-looking name, credentials that the wrappers saw (`remember`), and whatever looks
-like a key, a token or a signature. URLs lose their query, fragment and userinfo.
+Secrets are the values of environment variables with a secret-looking name, credentials that the
+wrappers saw (`remember`), and anything that looks like a key, a token or a signature. URLs lose
+their query, fragment and userinfo.
 """
 
 from __future__ import annotations
@@ -32,11 +32,10 @@ _SECRET_NAME: Final = re.compile(
     r"|(?:^|_)pass(?:$|_)|_(?:pwd|dsn|pat)$",
     re.IGNORECASE,
 )
-# `name=value,name=value`, percent-encoded: OTEL_EXPORTER_OTLP_HEADERS and its kin.
+# Hold `name=value,name=value`, percent-encoded: OTEL_EXPORTER_OTLP_HEADERS and its variants.
 _HEADERS_NAME: Final = re.compile(r"headers$", re.IGNORECASE)
 
-# Each row: what to look for, and what stands in its place. The order matters: URLs go first, so
-# that a presigned URL's query goes as a whole.
+# Pattern -> replacement. URLs come first: the query of a presigned URL is removed as a whole.
 _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (
         re.compile(
@@ -54,17 +53,17 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     ),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {REDACTED}"),
     (
-        # The keys of Runpod, Hugging Face, GitHub and AWS tell by themselves what they are.
+        # Keys of Runpod, Hugging Face, GitHub and AWS, which are recognizable by their prefix.
         re.compile(
             r"\b(?:rpa_[A-Za-z0-9]{6,}|(?:hf|gh[pousr]|github_pat)_\w{20,}|AKIA[A-Z0-9]{16})"
         ),
         REDACTED,
     ),
-    # Begins where a run begins: at every eyJ within one, the search would be quadratic.
+    # JSON Web Tokens. The lookbehind keeps the search linear in a long run of such characters.
     (re.compile(r"(?<![\w-])eyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*"), REDACTED),
     (
         re.compile(
-            # Quotes may be escaped: JSON inside a JSON text, or inside a repr.
+            # Quotes may be escaped: JSON inside a JSON string, or inside a repr.
             r"((?:api[_-]?key|access[_-]?key(?:[_-]?id)?|aikey|secret|token|passw(?:or)?d|signature"
             r"|credentials?)[\\\"']*\s*[=:]\s*\\*)(?:([\"'])(?!\[redacted\])"
             r"(?:(?!\2)[^\r\n\\]|\\(?!\2)[^\r\n])+|(?!\[redacted\])[^\s\"'&,;})\]\\]+)",
@@ -74,14 +73,18 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     ),
 )
 
-# A text without any of these holds nothing that a pattern could match.
+# No pattern matches a text without any of these, so most texts skip the search.
 _SUSPECT: Final = re.compile(
     r"://|[=:]|bearer|basic|rpa_|hf_|gh[pousr]_|github_pat_|AKIA|eyJ", re.IGNORECASE
 )
 
 
-class _Known:
-    """The secrets that this process is known to hold, longest first."""
+class _KnownSecrets:
+    """The secrets known to this process.
+
+    Attributes:
+        ordered: Longest first: a secret may contain another.
+    """
 
     def __init__(self) -> None:
         self.values: set[str] = set()
@@ -102,16 +105,16 @@ class _Known:
         _scrub_short.cache_clear()
 
 
-_known: Final = _Known()
+_known: Final = _KnownSecrets()
 
 
 def remember(*values: str | None) -> None:
-    """Treat these values as secret from now on (shorter than 8 characters: ignored)."""
+    """Treat these values as secret from now on; those shorter than 8 characters are ignored."""
     _known.add(value for value in values if value)
 
 
 def remember_environment(environ: Mapping[str, str] | None = None) -> None:
-    """Remember the values that the environment holds under a secret-looking name."""
+    """Remember the values of environment variables with a secret-looking name."""
     found = os.environ if environ is None else environ
     _known.add(value for name, value in found.items() if is_secret_name(name))
     headers = (value for name, value in found.items() if _HEADERS_NAME.search(name))
@@ -119,7 +122,7 @@ def remember_environment(environ: Mapping[str, str] | None = None) -> None:
 
 
 def _in_headers(text: str) -> Iterator[str]:
-    """Yield the values of headers, as they are and without the name of their scheme."""
+    """Yield the values of headers, with and without their authentication scheme."""
     for pair in text.split(","):
         value = unquote(pair.partition("=")[2].strip())
         yield value
@@ -127,7 +130,7 @@ def _in_headers(text: str) -> Iterator[str]:
 
 
 def remember_manifest(manifest: object) -> None:
-    """Remember the credentials of a manifest, and what its resources get under such a name."""
+    """Remember the credentials of a manifest, and secret-looking variables of its resources."""
     _known.add(manifests.secrets(manifest))
     for environment in manifests.environments(manifest):
         _known.add(
@@ -138,23 +141,23 @@ def remember_manifest(manifest: object) -> None:
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether a value under this name is likely to be a secret."""
+    """Return True if the value of a variable with this name is likely to be a secret."""
     return _SECRET_NAME.search(name) is not None
 
 
 def forget() -> None:
-    """Forget every remembered secret (a test starts from here)."""
+    """Forget every remembered secret (for tests)."""
     _known.clear()
 
 
 def scrub(text: str) -> str:
-    """Return the text without anything secret; at most `MAX_TEXT` characters of it."""
+    """Return the text without secrets, truncated to `MAX_TEXT` characters."""
     if len(text) <= CACHED_LENGTH:
         return _scrub_short(text)
-    # What is cut away before the search is four times what is kept of it.
+    # A margin: redaction may shorten the text, but the search in a huge text must end.
     scrubbed = _scrub(text[: 4 * MAX_TEXT])
     if len(text) > 4 * MAX_TEXT and _known.ordered:
-        # The cut may go through a secret, of which the search then missed the first half.
+        # The cut may have split a secret, whose first half the search does not find.
         scrubbed = scrubbed[: 1 - len(_known.ordered[0])]
     return scrubbed if len(scrubbed) <= MAX_TEXT else scrubbed[: MAX_TEXT - 1] + "…"
 
@@ -163,7 +166,7 @@ def scrub_value(value: object) -> str | bool | int | float | tuple[object, ...] 
     """Scrub one attribute value.
 
     Returns:
-        The scrubbed value; None for what is no attribute value. A list is cut at `MAX_ENTRIES`.
+        The scrubbed value, a list truncated to `MAX_ENTRIES`; None if it is not a valid value.
     """
     if isinstance(value, str):
         return _scrub_short(value) if len(value) <= CACHED_LENGTH else scrub(value)
@@ -177,7 +180,7 @@ def scrub_value(value: object) -> str | bool | int | float | tuple[object, ...] 
 
 def _scrub(text: str) -> str:
     if not text.isascii():
-        # A lone surrogate (JSON can spell one) would fail a whole batch in an exporter.
+        # A lone surrogate, which JSON can encode, would make an exporter fail a whole batch.
         text = text.encode("utf-8", "replace").decode()
     for secret in _known.ordered:
         if secret in text:

@@ -1,7 +1,8 @@
-"""Every span, attribute, event and fault name that flash_otel emits, each with its meaning.
+"""Every span, attribute, event and fault name that flash_otel emits, with its meaning.
 
-Names taken over from OpenTelemetry's conventions are literals here, because their modules move
-between versions; a test compares them with the newest package. This module imports nothing.
+The meanings are printed in docs/reference.md. Names of OpenTelemetry's semantic conventions are
+literals, because their modules move between versions; a test compares them with the installed
+package.
 """
 
 from typing import Final
@@ -24,16 +25,16 @@ CALL: Final = "flash.call"
 GRAPHQL: Final = "flash.graphql"
 
 SPANS: Final[dict[str, str]] = {
-    DEPLOY: "The whole deployment: the root of the write path.",
+    DEPLOY: "A whole deployment: the root of the write path.",
     BUILD: "Packaging of the project into an artifact.",
-    ARTIFACT_UPLOAD: "Upload of the artifact and its finalization, which gives the build id.",
-    ACTIVATE: "The build is put onto the environment.",
-    PROVISION: "Reconciliation and provisioning; Flash's function contains the manifest upload.",
-    PROVISION_ENDPOINT: "One endpoint is created, updated or reused.",
-    MANIFEST_UPLOAD: "The manifest is written to the State Manager.",
-    RUNTIME_FETCH: "A worker refreshes its endpoint registry: the root of the read path.",
-    MANIFEST_FETCH: "One attempt to read environment and manifest from the State Manager.",
-    CALL: "Routing of a function call and the remote call itself.",
+    ARTIFACT_UPLOAD: "Upload of the artifact, and its finalization, which returns the build id.",
+    ACTIVATE: "Activation of the build on the environment.",
+    PROVISION: "Reconciliation and provisioning; in Flash, the manifest upload is part of it.",
+    PROVISION_ENDPOINT: "Creation, update or reuse of one endpoint.",
+    MANIFEST_UPLOAD: "Upload of the manifest to the State Manager.",
+    RUNTIME_FETCH: "A worker's refresh of its endpoint registry: the root of the read path.",
+    MANIFEST_FETCH: "One attempt to fetch environment and manifest from the State Manager.",
+    CALL: "Routing of a function call, and the remote call.",
     GRAPHQL: "One GraphQL request (only with capture_graphql).",
 }
 
@@ -99,50 +100,51 @@ GRAPHQL_ANSWER: Final = "flash.graphql.answer"
 
 ATTRIBUTES: Final[dict[str, str]] = {
     APP_NAME: "Name of the Flash app.",
-    BUILD_ID: "Id of the build; on a read, the environment's active build.",
-    ENVIRONMENT_ID: "Id of the environment that was written to or asked for.",
+    BUILD_ID: "Build id; on a read, that of the environment's active build.",
+    ENVIRONMENT_ID: "Id of the environment that is deployed to or queried.",
     ENVIRONMENT_NAME: "Name of the environment.",
-    ENVIRONMENT_STATE: "What the State Manager said of the environment: null, no_active_build, "
+    ENVIRONMENT_STATE: "State of the environment in the State Manager: null, no_active_build or "
     "active.",
-    CREATED_ENVIRONMENT: "True where the deployment made its environment beside existing ones.",
-    DEPLOYMENT_ID: "Id of this deployment (the span id of its root, 16 hex digits).",
+    CREATED_ENVIRONMENT: "True if the deployment created its environment beside others.",
+    DEPLOYMENT_ID: "Deployment id: the span id of its root, 16 hex digits.",
     ENDPOINT_COUNT: "Number of entries in the manifest's resources_endpoints.",
     ENDPOINT_NAMES: "Names in resources_endpoints, in the manifest's order; at most 1,000.",
-    ENDPOINT_URLS: "URLs of resources_endpoints, in the order of the names; at most 1,000.",
-    ENDPOINT_URL: "URL of the endpoint that is called.",
-    ENDPOINT_ID: "Runpod's id of the endpoint.",
+    ENDPOINT_URLS: "URLs in resources_endpoints, in the order of the names; at most 1,000.",
+    ENDPOINT_URL: "URL of the called endpoint.",
+    ENDPOINT_ID: "Runpod endpoint id.",
     ENDPOINTS_DIGEST: "First 16 hex digits of the SHA-256 of the canonical resources_endpoints.",
-    MANIFEST_KEYS: "Top-level keys of the manifest, without flash_otel's own.",
+    MANIFEST_KEYS: "Top-level keys of the manifest, except _flash_otel.",
     MANIFEST_SIZE: "Size of the manifest as JSON, in bytes.",
-    MANIFEST_STATE: "null, incomplete (no resources_endpoints yet) or complete.",
-    PERSISTED_ENDPOINT_COUNT: "Endpoints that the State Manager answered with after the upload.",
-    PERSISTED_DIGEST: "Digest of the endpoints that the State Manager answered with.",
+    MANIFEST_STATE: "State of the fetched manifest: null, incomplete (no resources_endpoints) or "
+    "complete.",
+    PERSISTED_ENDPOINT_COUNT: "Number of endpoints in the State Manager's response to the upload.",
+    PERSISTED_DIGEST: "Digest of the endpoints in the State Manager's response to the upload.",
     ARTIFACT_SIZE: "Size of the artifact, in bytes.",
-    ARTIFACT_OBJECT_KEY: "Object key that the artifact was uploaded to.",
-    ACTIVE_OBJECT_KEY: "Object key that the activation answered with.",
+    ARTIFACT_OBJECT_KEY: "Object key of the uploaded artifact.",
+    ACTIVE_OBJECT_KEY: "Object key of the active artifact, from the response to the activation.",
     RESOURCE_NAME: "Name of the resource in the manifest.",
-    PROVISION_ACTION: "create, update or reuse.",
-    WORKER_ENDPOINT_ID: "RUNPOD_ENDPOINT_ID as set in the worker.",
-    WORKER_ENVIRONMENT_ID: "FLASH_ENVIRONMENT_ID as set in the worker.",
-    FUNCTION_NAME: "Name of the function that is called.",
-    CALL_ROUTE: "local, remote or missing.",
-    OUTCOME: "returned, failed, cancelled or unknown (it may have taken effect).",
-    FAULT_EXPLANATION: "What the fault means and how to look further (on the event).",
-    FAULT: "Code of the fault that is visible on this span by itself.",
-    CODE_DEPLOYMENT_ID: "Deployment whose code this worker runs, from the artifact's manifest.",
-    ACTIVE_DEPLOYMENT_ID: "Deployment whose manifest the State Manager calls active.",
-    ACTIVE_PHASE: "Phase of the active manifest's carrier: build (not written yet) or write.",
-    ACTIVE_ENDPOINT_COUNT: "Endpoint count that the active manifest's carrier was written with.",
-    DEPLOY_TRACE_ID: "Trace id of the linked deployment (mirrors the link).",
-    DEPLOY_SPAN_ID: "Span id of the linked deployment (mirrors the link).",
+    PROVISION_ACTION: "What happened to the endpoint: create, update or reuse.",
+    WORKER_ENDPOINT_ID: "Value of RUNPOD_ENDPOINT_ID in the worker.",
+    WORKER_ENVIRONMENT_ID: "Value of FLASH_ENVIRONMENT_ID in the worker.",
+    FUNCTION_NAME: "Name of the called function.",
+    CALL_ROUTE: "Where the call is routed: local, remote or missing.",
+    OUTCOME: "returned, failed, cancelled, or unknown (a write that may have taken effect).",
+    FAULT_EXPLANATION: "Meaning of the fault, and how to investigate it (on the event).",
+    FAULT: "Code of the fault that this span proves by itself.",
+    CODE_DEPLOYMENT_ID: "Id of the deployment whose code runs, from the artifact's manifest.",
+    ACTIVE_DEPLOYMENT_ID: "Id of the deployment that wrote the active manifest.",
+    ACTIVE_PHASE: "Phase of the active manifest's carrier: build (not uploaded yet) or write.",
+    ACTIVE_ENDPOINT_COUNT: "Endpoint count in the active manifest's carrier.",
+    DEPLOY_TRACE_ID: "Trace id of the linked deployment (repeats the link).",
+    DEPLOY_SPAN_ID: "Span id of the linked deployment (repeats the link).",
     FLASH_VERSION: "Version of the instrumented runpod-flash.",
-    DROPPED_SPANS: "Spans dropped by a bounded queue before this one.",
-    TRUNCATED: "Names of the list attributes that were cut at 1,000 entries.",
-    RETRY_REASON: "Why an attempt was repeated (exception type, scrubbed).",
-    GRAPHQL_ANSWER: "The answer's shape as JSON, with the values of an allow-list of fields.",
+    DROPPED_SPANS: "Number of spans that a full queue dropped before this span.",
+    TRUNCATED: "Names of the list attributes that were truncated to 1,000 entries.",
+    RETRY_REASON: "Why the last attempt failed (exception class and scrubbed message).",
+    GRAPHQL_ANSWER: "Shape of the response as JSON, with the values of allow-listed fields.",
 }
 
-# --- names taken over from OpenTelemetry's conventions -----------------------------------------
+# --- names of OpenTelemetry's semantic conventions -----------------------------------------
 
 ERROR_TYPE: Final = "error.type"
 SERVER_ADDRESS: Final = "server.address"
@@ -171,23 +173,23 @@ EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
 EXCEPTION_ESCAPED: Final = "exception.escaped"
 
 STANDARD_ATTRIBUTES: Final[dict[str, str]] = {
-    ERROR_TYPE: "Qualified class name of the exception, or the fault's code.",
+    ERROR_TYPE: "Qualified class name of the exception, or the code of the fault.",
     SERVER_ADDRESS: "Host of the called endpoint or API.",
     SERVER_PORT: "Port of the called endpoint or API.",
-    HTTP_RESEND_COUNT: "How often the request had been sent before.",
-    HTTP_STATUS_CODE: "HTTP status of the answer.",
+    HTTP_RESEND_COUNT: "Number of times the request was sent before.",
+    HTTP_STATUS_CODE: "HTTP status of the response.",
     HTTP_REQUEST_BODY_SIZE: "Size of the request body, in bytes.",
     HTTP_RESPONSE_BODY_SIZE: "Size of the response body, in bytes.",
     GRAPHQL_OPERATION_NAME: "Name of the GraphQL operation.",
-    GRAPHQL_OPERATION_TYPE: "query or mutation.",
-    DEPLOYMENT_ENVIRONMENT_NAME: "Name of the environment (mirrors flash.environment_name).",
-    OTEL_DEPLOYMENT_ID: "Id of this deployment (mirrors flash.deployment_id).",
-    DEPLOYMENT_STATUS: "succeeded or failed.",
+    GRAPHQL_OPERATION_TYPE: "Type of the GraphQL operation: query or mutation.",
+    DEPLOYMENT_ENVIRONMENT_NAME: "Name of the environment (repeats flash.environment_name).",
+    OTEL_DEPLOYMENT_ID: "Deployment id (repeats flash.deployment_id).",
+    DEPLOYMENT_STATUS: "Result of the deployment: succeeded or failed.",
     SERVICE_NAME: "flash-cli; in a worker, the name of its resource.",
     SERVICE_VERSION: "Version of the instrumented runpod-flash.",
-    SERVICE_INSTANCE_ID: "Random id of this process.",
-    HOST_NAME: "Name of the machine: what tells one clock from two.",
-    PROCESS_PID: "Process id, so that a killed deployment is known as such on its machine.",
+    SERVICE_INSTANCE_ID: "Random id of the process.",
+    HOST_NAME: "Host name: spans of one host share a clock.",
+    PROCESS_PID: "Process id, which identifies a killed deployment on its host.",
     FAAS_NAME: "Name of the worker's resource.",
     FAAS_VERSION: "Source fingerprint of the worker's code.",
     FAAS_INSTANCE: "Id of the worker's pod.",
@@ -205,9 +207,9 @@ EXCEPTION: Final = "exception"
 FAULT_EVENT: Final = "flash.fault"
 
 EVENTS: Final[dict[str, str]] = {
-    RETRY: "An attempt failed inside the call and was repeated.",
-    EXCEPTION: "A recorded exception, as the SDK writes it.",
-    FAULT_EVENT: "What the fault means and what to do (once per process and fault).",
+    RETRY: "Retry of an attempt that failed inside the call.",
+    EXCEPTION: "An exception, recorded as the SDK records it.",
+    FAULT_EVENT: "Meaning of a fault, and how to investigate it (once per process and fault).",
 }
 
 # --- values ------------------------------------------------------------------------------------
@@ -269,32 +271,32 @@ NONE: Final = "none"
 INCONCLUSIVE: Final = "inconclusive"
 
 FAULTS: Final[dict[str, str]] = {
-    ENVIRONMENT_MISMATCH: "The worker asked for another environment than the one deployed to.",
+    ENVIRONMENT_MISMATCH: "The worker reads another environment than the one that was deployed to.",
     STALE_BUILD: "The environment's active build is not the one that was deployed.",
     MANIFEST_NOT_PERSISTED: "The manifest upload was acknowledged, but its endpoints were not "
     "stored.",
-    READ_BEFORE_WRITE: "A worker read after activation and before the manifest was written.",
+    READ_BEFORE_WRITE: "A worker read after the activation, but before the manifest was written.",
     MANIFEST_NEVER_WRITTEN: "The deployment ended between activation and manifest upload.",
     ENDPOINTS_MISSING: "The State Manager holds fewer endpoints than were written.",
     ENDPOINTS_DIFFER: "The State Manager holds the right names with other URLs.",
-    READ_INCOMPLETE: "The write is active, but the worker's answer lacked endpoints.",
+    READ_INCOMPLETE: "The written manifest is active, but the worker's answer lacked endpoints.",
     STATE_MANAGER_UNAVAILABLE: "The State Manager did not answer.",
     UNAUTHORIZED: "The State Manager rejected the API key, or there was none.",
     ENVIRONMENT_UNKNOWN: "The State Manager does not know the environment that was asked for.",
     ENVIRONMENT_UNSET: "FLASH_ENVIRONMENT_ID is not set in the worker.",
-    STALE_CACHE: "The worker still lives on a registry that it read before the deployment.",
+    STALE_CACHE: "The worker still uses a registry that it read before the deployment.",
     CODE_NOT_ROLLED: "The worker still runs the code of an older deployment.",
     FUNCTION_UNKNOWN: "The called function is not in the worker's manifest.",
     REMOTE_CALLS_UNDETECTED: "The build found no remote calls in a resource that makes them.",
-    CALL_TARGET_UNKNOWN: "Runpod knows no endpoint for the call's app, environment and name.",
+    CALL_TARGET_UNKNOWN: "Runpod has no endpoint for the call's app, environment and name.",
     CALL_TARGET_MISMATCH: "The call names another app or environment than the deployed one.",
     WORKER_PROVISIONS: "A worker that missed an endpoint deployed one itself.",
     UPLOAD_FAILED: "The artifact could not be uploaded.",
     PROVISIONING_FAILED: "An endpoint could not be provisioned.",
-    NOTHING_DEPLOYED: "The deployment succeeded without a single endpoint.",
-    ENVIRONMENT_CREATED: "The deployment created a new environment beside existing ones.",
+    NOTHING_DEPLOYED: "The deployment succeeded without deploying any endpoint.",
+    ENVIRONMENT_CREATED: "The deployment created an environment in an app that already had others.",
     OVERLAPPING_DEPLOYS: "Two deployments wrote to one environment at the same time.",
     ENVIRONMENT_TAKEOVER: "A deployment took over the endpoints of another environment.",
     NONE: "The deployment and every read of it agree.",
-    INCONCLUSIVE: "The evidence cannot tell; what is missing is named.",
+    INCONCLUSIVE: "The evidence is not sufficient; the finding names what is missing.",
 }

@@ -93,32 +93,30 @@ def endpoint_total(value: Any) -> Rendered:
     return {semconv.ENDPOINT_COUNT: len(value)} if isinstance(value, Mapping) else NOTHING
 
 
-def endpoints_deployed(value: Any) -> Rendered:
-    """Render the mapping that provisioning returned: count, names and URLs."""
-    endpoints = manifests.endpoints({manifests.ENDPOINTS_KEY: value})
-    if endpoints is None:
-        return NOTHING
-    return {**_names(endpoints), semconv.ENDPOINT_URLS: list(endpoints.values())}
+def _endpoints(*, urls: bool = True, digest: bool = True) -> Renderer:
+    """Make the renderer of an endpoint mapping: count, names, and optionally URLs and digest."""
+
+    def render(value: Any) -> Rendered:
+        endpoints = manifests.endpoints({manifests.ENDPOINTS_KEY: value})
+        if endpoints is None:
+            return NOTHING
+        rendered: dict[str, Any] = {
+            semconv.ENDPOINT_COUNT: len(endpoints),
+            semconv.ENDPOINT_NAMES: list(endpoints),
+        }
+        if urls:
+            rendered[semconv.ENDPOINT_URLS] = list(endpoints.values())
+        if digest:
+            rendered[semconv.ENDPOINTS_DIGEST] = manifests.digest(endpoints)
+        return rendered
+
+    return render
 
 
-def endpoints_written(value: Any) -> Rendered:
-    """Render the mapping of an uploaded manifest: count, names, URLs and digest."""
-    endpoints = manifests.endpoints({manifests.ENDPOINTS_KEY: value})
-    if endpoints is None:
-        return NOTHING
-    return {
-        **_names(endpoints),
-        semconv.ENDPOINT_URLS: list(endpoints.values()),
-        semconv.ENDPOINTS_DIGEST: manifests.digest(endpoints),
-    }
-
-
-def endpoints_read(value: Any) -> Rendered:
-    """Render the mapping of a fetched manifest: count, names and digest."""
-    endpoints = manifests.endpoints({manifests.ENDPOINTS_KEY: value})
-    if endpoints is None:
-        return NOTHING
-    return {**_names(endpoints), semconv.ENDPOINTS_DIGEST: manifests.digest(endpoints)}
+endpoints_deployed: Final = _endpoints(digest=False)
+endpoints_written: Final = _endpoints()
+# A worker's answer is compared by digest; the URLs would only repeat what the write recorded.
+endpoints_read: Final = _endpoints(urls=False)
 
 
 def manifest_written(value: Any) -> Rendered:
@@ -193,10 +191,6 @@ def endpoint_url(value: Any) -> Rendered:
     except ValueError:
         host = None
     return {semconv.ENDPOINT_URL: value, **({semconv.SERVER_ADDRESS: host} if host else {})}
-
-
-def _names(endpoints: Mapping[str, str]) -> dict[str, Any]:
-    return {semconv.ENDPOINT_COUNT: len(endpoints), semconv.ENDPOINT_NAMES: list(endpoints)}
 
 
 def _mapping_of(manifest: Any) -> Any:

@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind
 
 from flash_otel import semconv
 from flash_otel.tracing import attributes
-from flash_otel.tracing.attributes import AttributeSpec, Fields, attribute
+from flash_otel.tracing.attributes import AttributeSpec, Fields, Text, attribute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,18 +77,36 @@ class SpanSpec:
 _IDS: Final = (semconv.DEPLOYMENT_ID, semconv.BUILD_ID, semconv.ENVIRONMENT_ID)
 _ENVIRONMENT: Final = (semconv.ENVIRONMENT_NAME, semconv.DEPLOYMENT_ENVIRONMENT_NAME)
 _TARGET: Final = (*_IDS, *_ENVIRONMENT)
+_ANSWER: Final = (
+    semconv.BUILD_ID,
+    *_ENVIRONMENT,
+    semconv.ENVIRONMENT_STATE,
+    semconv.MANIFEST_STATE,
+)
 
-_APP_NAME: Final = attributes.Text(semconv.APP_NAME)
-_BUILD_ID: Final = attributes.Text(semconv.BUILD_ID)
-_ENVIRONMENT_ID: Final = attributes.Text(semconv.ENVIRONMENT_ID)
-_ENVIRONMENT_NAME: Final = attributes.Text(*_ENVIRONMENT)
-_RESOURCE_NAME: Final = attributes.Text(semconv.RESOURCE_NAME)
+_APP_NAME: Final = Text(semconv.APP_NAME)
+_BUILD_ID: Final = Text(semconv.BUILD_ID)
+_ENVIRONMENT_ID: Final = Text(semconv.ENVIRONMENT_ID)
+_ENVIRONMENT_NAME: Final = Text(*_ENVIRONMENT)
+_RESOURCE_NAME: Final = Text(semconv.RESOURCE_NAME)
+
+_ARTIFACT_SIZE: Final = attribute(attributes.number(semconv.ARTIFACT_SIZE), "artifact_size")
+_NAMED_ENVIRONMENT: Final = attribute(_ENVIRONMENT_NAME, "environment_name", "env_name")
+# The parameter's name changed between versions of `get_persisted_manifest` (1.0.0-1.21.0).
+_READ_ENVIRONMENT: Final = attribute(
+    _ENVIRONMENT_ID, "environment_id", "flash_environment_id", "mothership_id"
+)
+_DEPLOYED_BUILD: Final = {
+    "build_id": attribute(_BUILD_ID, "build_id"),
+    "environment_id": attribute(_ENVIRONMENT_ID, "environment_id"),
+    "environment_name": _NAMED_ENVIRONMENT,
+}
 
 DEPLOY: Final = SpanSpec(
     semconv.DEPLOY,
     start={
         "app_name": attribute(_APP_NAME, "app_name", "app.name"),
-        "environment_name": attribute(_ENVIRONMENT_NAME, "environment_name", "env_name"),
+        "environment_name": _NAMED_ENVIRONMENT,
     },
     end={
         "build_id": attribute(_BUILD_ID, "build_id", "return.build_id"),
@@ -98,6 +116,7 @@ DEPLOY: Final = SpanSpec(
             attributes.endpoint_total, "return.resources_endpoints", "return.endpoints"
         ),
     },
+    # `deploy_command` calls other functions that are traced as deployments.
     joins=True,
     inherits_at_end=(*_TARGET, semconv.APP_NAME, semconv.ENDPOINT_COUNT),
     publishes=(semconv.APP_NAME, *_ENVIRONMENT, semconv.BUILD_ID, semconv.ENVIRONMENT_ID),
@@ -105,7 +124,7 @@ DEPLOY: Final = SpanSpec(
 
 BUILD: Final = SpanSpec(
     semconv.BUILD,
-    end={"artifact_size": attribute(attributes.number(semconv.ARTIFACT_SIZE), "artifact_size")},
+    end={"artifact_size": _ARTIFACT_SIZE},
     joins=True,
     inherits=(semconv.DEPLOYMENT_ID,),
 )
@@ -113,10 +132,10 @@ BUILD: Final = SpanSpec(
 ARTIFACT_UPLOAD: Final = SpanSpec(
     semconv.ARTIFACT_UPLOAD,
     SpanKind.CLIENT,
-    start={"artifact_size": attribute(attributes.number(semconv.ARTIFACT_SIZE), "artifact_size")},
+    start={"artifact_size": _ARTIFACT_SIZE},
     end={
         "build_id": attribute(_BUILD_ID, "return.id", "return.build_id"),
-        "object_key": attribute(attributes.Text(semconv.ARTIFACT_OBJECT_KEY), "object_key"),
+        "object_key": attribute(Text(semconv.ARTIFACT_OBJECT_KEY), "object_key"),
     },
     writes=True,
     inherits=(semconv.DEPLOYMENT_ID, *_ENVIRONMENT),
@@ -128,14 +147,10 @@ ARTIFACT_UPLOAD: Final = SpanSpec(
 ACTIVATE: Final = SpanSpec(
     semconv.ACTIVATE,
     SpanKind.CLIENT,
-    start={
-        "build_id": attribute(_BUILD_ID, "build_id"),
-        "environment_id": attribute(_ENVIRONMENT_ID, "environment_id"),
-        "environment_name": attribute(_ENVIRONMENT_NAME, "environment_name", "env_name"),
-    },
+    start=_DEPLOYED_BUILD,
     end={
         "active_object_key": attribute(
-            attributes.Text(semconv.ACTIVE_OBJECT_KEY), "return.activeArtifact.objectKey"
+            Text(semconv.ACTIVE_OBJECT_KEY), "return.activeArtifact.objectKey"
         )
     },
     writes=True,
@@ -145,11 +160,7 @@ ACTIVATE: Final = SpanSpec(
 
 PROVISION: Final = SpanSpec(
     semconv.PROVISION,
-    start={
-        "build_id": attribute(_BUILD_ID, "build_id"),
-        "environment_id": attribute(_ENVIRONMENT_ID, "environment_id"),
-        "environment_name": attribute(_ENVIRONMENT_NAME, "environment_name", "env_name"),
-    },
+    start=_DEPLOYED_BUILD,
     end={"endpoints": attribute(attributes.endpoints_deployed, "return")},
     inherits=_TARGET,
     publishes=(semconv.BUILD_ID, semconv.ENVIRONMENT_ID, semconv.ENDPOINT_COUNT),
@@ -161,8 +172,8 @@ PROVISION_ENDPOINT: Final = SpanSpec(
     start={"resource_name": attribute(_RESOURCE_NAME, "resource_name", "config.name", "name")},
     end={
         "environment_id": attribute(_ENVIRONMENT_ID, "environment_id"),
-        "endpoint_id": attribute(attributes.Text(semconv.ENDPOINT_ID), "return.id", "endpoint_id"),
-        "action": attribute(attributes.Text(semconv.PROVISION_ACTION), "action"),
+        "endpoint_id": attribute(Text(semconv.ENDPOINT_ID), "return.id", "endpoint_id"),
+        "action": attribute(Text(semconv.PROVISION_ACTION), "action"),
     },
     writes=True,
     inherits=_TARGET,
@@ -187,14 +198,10 @@ MANIFEST_UPLOAD: Final = SpanSpec(
 RUNTIME_FETCH: Final = SpanSpec(
     semconv.RUNTIME_FETCH,
     start={
-        "environment_id": attribute(
-            _ENVIRONMENT_ID, "environment_id", "flash_environment_id", "mothership_id"
-        ),
-        "worker_endpoint_id": attribute(
-            attributes.Text(semconv.WORKER_ENDPOINT_ID), "worker_endpoint_id"
-        ),
+        "environment_id": _READ_ENVIRONMENT,
+        "worker_endpoint_id": attribute(Text(semconv.WORKER_ENDPOINT_ID), "worker_endpoint_id"),
         "worker_environment_id": attribute(
-            attributes.Text(semconv.WORKER_ENVIRONMENT_ID), "worker_environment_id"
+            Text(semconv.WORKER_ENVIRONMENT_ID), "worker_environment_id"
         ),
     },
     end={
@@ -202,12 +209,8 @@ RUNTIME_FETCH: Final = SpanSpec(
         "manifest": attribute(attributes.manifest_read, "return"),
         "endpoints": attribute(attributes.endpoints_read, "endpoints"),
     },
-    inherits_at_end=(
-        semconv.BUILD_ID,
-        *_ENVIRONMENT,
-        semconv.ENVIRONMENT_STATE,
-        semconv.MANIFEST_STATE,
-    ),
+    # Flash returns the manifest alone; its attempts received the rest.
+    inherits_at_end=_ANSWER,
     publishes=(semconv.ENVIRONMENT_ID,),
     relation=READ,
     reads_manifest=True,
@@ -216,11 +219,7 @@ RUNTIME_FETCH: Final = SpanSpec(
 MANIFEST_FETCH: Final = SpanSpec(
     semconv.MANIFEST_FETCH,
     SpanKind.CLIENT,
-    start={
-        "environment_id": attribute(
-            _ENVIRONMENT_ID, "environment_id", "flash_environment_id", "mothership_id"
-        )
-    },
+    start={"environment_id": _READ_ENVIRONMENT},
     end={
         "environment": attribute(attributes.environment_answer, "answer.flashEnvironment"),
         "build_id": attribute(_BUILD_ID, "return.0", "return.build_id"),
@@ -230,12 +229,7 @@ MANIFEST_FETCH: Final = SpanSpec(
         "endpoints": attribute(attributes.endpoints_read, "endpoints"),
     },
     inherits=(semconv.ENVIRONMENT_ID,),
-    publishes=(
-        semconv.BUILD_ID,
-        *_ENVIRONMENT,
-        semconv.ENVIRONMENT_STATE,
-        semconv.MANIFEST_STATE,
-    ),
+    publishes=_ANSWER,
     reads_manifest=True,
 )
 
@@ -243,15 +237,13 @@ CALL: Final = SpanSpec(
     semconv.CALL,
     SpanKind.CLIENT,
     start={
-        "function_name": attribute(
-            attributes.Text(semconv.FUNCTION_NAME), "function_name", "func.__name__"
-        ),
+        "function_name": attribute(Text(semconv.FUNCTION_NAME), "function_name", "func.__name__"),
         "app_name": attribute(_APP_NAME, "app_name"),
         "environment_name": attribute(_ENVIRONMENT_NAME, "environment_name"),
     },
     end={
         "resource_name": attribute(_RESOURCE_NAME, "resource_name"),
-        "route": attribute(attributes.Text(semconv.CALL_ROUTE), "route"),
+        "route": attribute(Text(semconv.CALL_ROUTE), "route"),
         "endpoint_url": attribute(attributes.endpoint_url, "endpoint_url"),
     },
     inherits_at_end=(

@@ -15,16 +15,17 @@ PATH: Final = Path(__file__).parents[2] / "docs" / "reference.md"
 TABLES: Final = (
     ("Spans", semconv.SPANS),
     ("Attributes", semconv.ATTRIBUTES),
-    ("Attributes taken over from OpenTelemetry's conventions", semconv.STANDARD_ATTRIBUTES),
+    ("Attributes of OpenTelemetry's semantic conventions", semconv.STANDARD_ATTRIBUTES),
     ("Events", semconv.EVENTS),
     ("Faults (values of `flash.fault`)", semconv.FAULTS),
 )
 
 HEAD: Final = f"""# Every name that flash_otel emits
 
-Scope name `{semconv.SCOPE_NAME}`, schema URL {semconv.SCHEMA_URL}. A span's status is unset on
-success; on failure it is ERROR with a description, beside `error.type`. An attribute that is not
-known is absent, never null; a list is cut at 1,000 entries.
+The instrumentation scope is `{semconv.SCOPE_NAME}`, with schema URL {semconv.SCHEMA_URL}.
+The status of a span is unset on success; on failure it is ERROR with a description, and
+`error.type` is set. An unknown attribute is absent, never null. Lists are truncated to 1,000
+entries.
 """
 
 

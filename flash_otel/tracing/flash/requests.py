@@ -1,10 +1,11 @@
-"""At the end of a worker's request its spans get out: the worker may be frozen right after it.
+"""The requests of a worker: its spans are flushed before it responds.
 
-Before the answer leaves, what has ended is stored, or sent where only memory holds it; the answer
-waits for that no longer than FLASH_OTEL_REQUEST_BUDGET. What is not acknowledged by then is also
-written to the worker's log, and goes on being sent. Where a destination fails, or is still busy
-with what an earlier request left, nobody waits. A worker without an endpoint has written each span
-to its log when it ended: there is nothing to wait for.
+The platform may freeze a worker as soon as it has responded. Before that, ended spans are stored,
+or sent if only memory holds them, and the response waits for them at most
+FLASH_OTEL_REQUEST_BUDGET seconds. Spans that are not acknowledged by then are also written to the
+worker's log, and remain queued. A response does not wait for a destination that fails, or that is
+still busy with an earlier request. A worker without an endpoint writes each span to its log when
+it ends, and never waits.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ if TYPE_CHECKING:
     Message = MutableMapping[str, Any]
     Send = Callable[[Message], Awaitable[None]]
 
-# A loop cannot wait for a thread's event, and a pool's thread may be kept busy by the host.
-_LOOK_S: Final = 0.002
+# An event loop cannot wait for a thread's event, and the threads of its pool may all be busy.
+_POLL_S: Final = 0.002
 
 
 def serve_queue(
     wrapped: Callable[..., Any], _instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """Let the handler of `runpod.serverless.start(config)` see to its spans, in a worker."""
+    """Make the handler of `runpod.serverless.start(config)` flush its spans, in a worker."""
     config = kwargs.get("config", args[0] if args else None)
     handler = config.get("handler") if isinstance(config, MutableMapping) else None
     if not opts.in_worker() or not callable(handler) or config is None:
         return wrapped(*args, **kwargs)
-    # In place, for `start` writes into it, too; put back, for it is the caller's.
-    config["handler"] = wrapt.FunctionWrapper(handler, _handle)
+    # In place, because `start` writes to it, too; restored, because it belongs to the caller.
+    config["handler"] = wrapt.FunctionWrapper(handler, _run_job)
     try:
         return wrapped(*args, **kwargs)
     finally:
@@ -50,36 +51,36 @@ def serve_queue(
 def serve_http(
     wrapped: Callable[..., Any], _instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """Let the application that `FastAPI.build_middleware_stack` makes see to its spans."""
-    return wrapt.FunctionWrapper(wrapped(*args, **kwargs), _answer)
+    """Make the application of `FastAPI.build_middleware_stack` flush its spans."""
+    return wrapt.FunctionWrapper(wrapped(*args, **kwargs), _serve)
 
 
-def _handle(
+def _run_job(
     handler: Callable[..., Any], _instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """Run a job: `runpod` takes functions, coroutine functions and generators of both kinds."""
+    """Run a job: handlers are functions, coroutine functions, or generators of either kind."""
     try:
         result = handler(*args, **kwargs)
     except Exception:
-        _get_out()
+        _flush_request()
         raise
     if inspect.isgenerator(result):
         return _stream(result)
     if inspect.isasyncgen(result):
-        return _stream_later(result)
+        return _stream_async(result)
     if inspect.isawaitable(result):
-        return _later(result)
-    _get_out()
+        return _await_result(result)
+    _flush_request()
     return result
 
 
-async def _later(result: Awaitable[Any]) -> Any:
+async def _await_result(result: Awaitable[Any]) -> Any:
     try:
         answer = await result
     except Exception:
-        await _get_out_later()
+        await _flush_request_async()
         raise
-    await _get_out_later()
+    await _flush_request_async()
     return answer
 
 
@@ -87,37 +88,37 @@ def _stream(result: Iterator[Any]) -> Iterator[Any]:
     try:
         yield from result
     except Exception:
-        _get_out()
+        _flush_request()
         raise
-    _get_out()
+    _flush_request()
 
 
-async def _stream_later(result: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _stream_async(result: AsyncIterator[Any]) -> AsyncIterator[Any]:
     try:
         async for part in result:
             yield part
     except Exception:
-        await _get_out_later()
+        await _flush_request_async()
         raise
-    await _get_out_later()
+    await _flush_request_async()
 
 
-async def _answer(
+async def _serve(
     application: Callable[..., Awaitable[None]],
     _instance: object,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> None:
-    """Serve a request, and have its spans out before the last part of its answer leaves.
+    """Serve a request, and flush its spans before the last part of the response is sent.
 
-    At the end of the application everything goes out: uvicorn gives a signal back to its default
-    and dies of it, without exit handlers (`Server.capture_signals`).
+    All spans are flushed at the application's shutdown: uvicorn then restores the default signal
+    handler and raises the signal again, so exit handlers do not run (`Server.capture_signals`).
     """
     match args:
         case [{"type": "http"} as scope, receive, send] if not kwargs and opts.in_worker():
-            await application(scope, receive, _before(_is_last_part, _get_out_later, send))
+            await application(scope, receive, _before(_is_last_part, _flush_request_async, send))
         case [{"type": "lifespan"} as scope, receive, send] if not kwargs:
-            await application(scope, receive, _before(_is_shut_down, _flush_later, send))
+            await application(scope, receive, _before(_is_shut_down, _flush_all_async, send))
         case _:
             await application(*args, **kwargs)
 
@@ -141,15 +142,15 @@ def _is_shut_down(message: Message) -> bool:
     return str(message.get("type")).startswith("lifespan.shutdown.")
 
 
-async def _flush_later() -> None:
+async def _flush_all_async() -> None:
     try:
         await asyncio.to_thread(pipeline.flush)
     except Exception:
         swallowed("the end of an application")
 
 
-def _get_out() -> None:
-    """Have the spans out, waiting in this thread: a function that blocks has it for itself."""
+def _flush_request() -> None:
+    """Flush spans and wait in this thread, which a blocking handler has to itself."""
     deadline = time.monotonic() + opts.request_budget()
     with guarded("the end of a request"):
         for event in pipeline.request_flush():
@@ -157,17 +158,17 @@ def _get_out() -> None:
         pipeline.log_unsent()
 
 
-async def _get_out_later() -> None:
-    """Have the spans out, while the loop serves others."""
+async def _flush_request_async() -> None:
+    """Flush spans and wait while the event loop serves other requests."""
     deadline = time.monotonic() + opts.request_budget()
     try:
         events = pipeline.request_flush()
-        while _are_awaited(events) and time.monotonic() < deadline:  # noqa: ASYNC110 - threads set these
-            await asyncio.sleep(_LOOK_S)
+        while _are_pending(events) and time.monotonic() < deadline:  # noqa: ASYNC110 - set by threads
+            await asyncio.sleep(_POLL_S)
         pipeline.log_unsent()
     except Exception:
         swallowed("the end of a request")
 
 
-def _are_awaited(events: list[threading.Event]) -> bool:
+def _are_pending(events: list[threading.Event]) -> bool:
     return not all(event.is_set() for event in events)
