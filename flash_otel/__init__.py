@@ -6,7 +6,7 @@ One line traces the installed Flash:
 
     flash_otel.instrument()
 
-Each name is loaded when it is first used, so that the import itself costs next to nothing.
+Each name is loaded on first use: the import itself costs next to nothing.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 _DECORATORS = "flash_otel.tracing.decorators"
-_HOMES = {
+_MODULES = {
     **dict.fromkeys(("flush", "instrument", "uninstrument"), "flash_otel.api"),
     "FlashInstrumentor": "flash_otel.tracing.instrumentor",
     "Call": "flash_otel.tracing.extractors",
@@ -59,12 +59,12 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Load a public name (PEP 562)."""
-    home = _DECORATORS if name.startswith("trace_") else _HOMES.get(name)
-    if home is None or name not in __all__:
+    module = _DECORATORS if name.startswith("trace_") else _MODULES.get(name)
+    if module is None or name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    found = globals()[name] = getattr(import_module(home), name)
+    found = globals()[name] = getattr(import_module(module), name)
     found.__module__ = __name__
     return found
 

@@ -1,4 +1,4 @@
-"""The three functions that switch tracing on and off: `instrument`, `uninstrument`, `flush`."""
+"""The functions that control tracing: `instrument`, `uninstrument` and `flush`."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ def instrument(
     store: str | PathLike[str] | bool | None = None,
     capture_graphql: bool = False,
 ) -> None:
-    """Trace the installed Flash, whether it is imported already or will be.
+    """Trace the installed Flash, imported already or later.
 
-    Flash is not imported by this, and nothing happens where it is absent, where tracing is active
-    already, or where `FLASH_OTEL_DISABLED` is set. The global tracer provider is never set: spans
-    go to `tracer_provider`, else to the provider that the application has set when a root span
-    starts, else to a private one.
+    This does not import Flash, and does nothing if Flash is not installed, tracing is already
+    active, or `FLASH_OTEL_DISABLED` is set. The global tracer provider is never set: spans go to
+    `tracer_provider`, else to the provider that the application has set when a root span starts,
+    else to a private provider.
 
     Args:
-        tracer_provider: Where the spans go.
-        legacy_logs: The bracketed lines: "auto" (standard error, unless it is a terminal), True
-            or False, a text stream, or the name of a logger. Default: FLASH_OTEL_LEGACY_LOGS,
-            else "auto".
-        propagation: How a worker's first read relates to its deployment: "auto" (it continues a
-            deployment younger than 15 minutes), "link" or "parent". Default:
+        tracer_provider: The provider of all spans.
+        legacy_logs: Destination of the bracketed lines: "auto" (standard error, unless it is a
+            terminal), True or False, a text stream, or the name of a logger. Default:
+            FLASH_OTEL_LEGACY_LOGS, else "auto".
+        propagation: How a worker's first read relates to its deployment: "auto" (it continues the
+            trace of a deployment younger than 15 minutes), "link" or "parent". Default:
             FLASH_OTEL_PROPAGATION, else "auto".
         store: Path of the local store; False for none. Default: FLASH_OTEL_STORE, else a file in
             the user's state folder; none in a worker.
-        capture_graphql: Make a span of each GraphQL request, with its redacted answer (never its
-            variables).
+        capture_graphql: Record each GraphQL request as a span, with its redacted response and
+            without its variables.
 
     Raises:
-        ValueError: `propagation` is none of the three.
+        ValueError: `propagation` is not "auto", "link" or "parent".
     """
     FlashInstrumentor().instrument(
         tracer_provider=tracer_provider,
@@ -56,17 +56,17 @@ def instrument(
 
 
 def uninstrument() -> None:
-    """Put every wrapped function back and end what was started; what has ended is stored first."""
+    """Restore every wrapped function, store and send all ended spans, and stop all threads."""
     FlashInstrumentor().uninstrument()
 
 
 def flush(seconds: float | None = None) -> bool:
-    """Wait until the spans that have ended are stored and sent.
+    """Wait until all ended spans are stored and sent.
 
     Args:
-        seconds: How long at most; FLASH_OTEL_EXIT_BUDGET (0.5) where it is None.
+        seconds: The longest wait; None for FLASH_OTEL_EXIT_BUDGET (0.5 s).
 
     Returns:
-        Whether everything got out in time.
+        Whether all spans were stored and sent in time.
     """
     return pipeline.flush(seconds)

@@ -1,4 +1,4 @@
-"""Helpers for tests of traced code: fixed ids, a fixed clock, and spans as plain literals.
+"""Helpers for tests of traced code: fixed ids, a fixed clock, and recorded spans as plain data.
 
     from flash_otel.testing import recording
 
@@ -8,8 +8,7 @@
             deploy("app", "production")
         assert spans.tree() == ["flash.deploy", "  flash.activate"]
 
-What is recorded inside `recording()` goes to a provider of its own, with ids and times that are
-the same in every run.
+`recording()` uses a provider of its own, whose ids and times are the same in every run.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
 
 EPOCH_NS: Final = 1_700_000_000_000_000_000
-"""Where the fixed clock begins: 2023-11-14T22:13:20Z."""
+"""Start of the fixed clock: 2023-11-14T22:13:20Z, in nanoseconds since the epoch."""
 
 TICK_NS: Final = 1_000_000
-"""How far the fixed clock moves with every look at it: one millisecond."""
+"""Step of the fixed clock: each reading is a millisecond after the last."""
 
 
 class FixedIds(IdGenerator):
-    """Counts: the first trace is `after` + 1, and so is the first span."""
+    """Generates ids by counting: the first trace and the first span have id `after` + 1."""
 
     def __init__(self, after: int = 0) -> None:
         self._traces = itertools.count(after + 1)
@@ -57,7 +56,7 @@ class FixedIds(IdGenerator):
 
 
 class FixedClock:
-    """Begins `after` ticks past `EPOCH_NS` and moves by `TICK_NS` with every look."""
+    """Starts `after` ticks past `EPOCH_NS`, and advances by `TICK_NS` with each reading."""
 
     def __init__(self, after: int = 0) -> None:
         self._ticks = itertools.count(after)
@@ -68,26 +67,26 @@ class FixedClock:
 
 
 class Recorded(SpanProcessor):
-    """The spans that have ended, as plain records in the order of their starts."""
+    """Records ended spans as plain data, in the order of their starts."""
 
     def __init__(self) -> None:
         self._ended: list[ReadableSpan] = []
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Keep a span that has ended."""
+        """Record an ended span."""
         self._ended.append(span)
 
     @property
     def records(self) -> list[SpanRecord]:
-        """Every span that has ended, by start time."""
-        return sorted((to_record(span) for span in self._ended), key=lambda one: one.start_ns)
+        """All ended spans by start time."""
+        return sorted((to_record(span) for span in self._ended), key=lambda record: record.start_ns)
 
     def named(self, name: str) -> list[SpanRecord]:
-        """Every span of this name that has ended, by start time."""
+        """Return the ended spans of this name by start time."""
         return [record for record in self.records if record.name == name]
 
     def tree(self) -> list[str]:
-        """Return the names, each indented by two spaces per ancestor."""
+        """Return the span names, each indented by two spaces per ancestor."""
         records = self.records
         depths: dict[str | None, int] = {}
         for record in records:
@@ -97,10 +96,10 @@ class Recorded(SpanProcessor):
 
 @contextmanager
 def fixed(after: int = 0) -> Iterator[None]:
-    """Give flash_otel's own provider fixed ids, and every span the fixed clock.
+    """Use fixed ids on flash_otel's own provider, and the fixed clock for all spans.
 
     Args:
-        after: How many ids and ticks are taken already: a second process goes on after the first.
+        after: Number of ids and ticks to skip, so that a second process continues the first.
     """
     pipeline.id_generator.value = FixedIds(after)
     pipeline.clock.value = FixedClock(after)
@@ -113,23 +112,23 @@ def fixed(after: int = 0) -> Iterator[None]:
 
 @contextmanager
 def recording(*, after: int = 0, **options: Any) -> Iterator[Recorded]:
-    """Record what decorated functions and an instrumented Flash do inside.
+    """Record the spans of decorated functions and of an instrumented Flash inside the block.
 
-    Tracing begins as in a fresh process: no fetch has been made, no secret is remembered. Nothing
-    is stored; bracketed lines are written where `legacy_logs` asks for them.
+    Tracing starts as in a fresh process: no fetch was made, and no secret is remembered. Nothing
+    is stored; bracketed lines are written if `legacy_logs` asks for them.
 
     Args:
-        after: How many ids and ticks are taken already (see `fixed`).
+        after: Number of ids and ticks to skip (see `fixed`).
         **options: For `flash_otel.instrument` (`legacy_logs` is False unless given).
 
     Raises:
-        RuntimeError: Tracing is active already.
+        RuntimeError: Tracing is already active.
     """
     from flash_otel.tracing.instrumentor import FlashInstrumentor
 
     instrumentor = FlashInstrumentor()
     if instrumentor.is_instrumented_by_opentelemetry:
-        raise RuntimeError("flash_otel is active already: uninstrument() first")
+        raise RuntimeError("flash_otel is already active: call uninstrument() first")
     recorded = Recorded()
     state.reset()
     with fixed(after):

@@ -1,4 +1,4 @@
-"""The public face: what is exported, what it shows of itself, what its import costs."""
+"""The public API: exports, documentation, import cost and layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flash_otel import testing
 PACKAGE = Path(flash_otel.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# What `import flash_otel` must not load: each costs, and none is needed before it is used.
+# Modules that `import flash_otel` must not load: they are slow, and not needed yet.
 LATE = (
     "opentelemetry.sdk",
     "opentelemetry.exporter",
@@ -39,26 +39,26 @@ LATE = (
 
 
 def test_all_is_what_is_exported() -> None:
-    """`__all__` is sorted, can be had as a whole, and is what a type checker sees."""
+    """`__all__` is sorted, importable as a whole, and matches what a type checker sees."""
     seen = {name.rpartition(".")[2] for name in imports_of(Path(flash_otel.__file__))}
     assert flash_otel.__all__ == sorted(seen - {"TYPE_CHECKING", "Any", "import_module"})
     assert dir(flash_otel) == flash_otel.__all__
     everything: dict[str, object] = {}
-    exec("from flash_otel import *", everything)  # noqa: S102 - what a user may write
+    exec("from flash_otel import *", everything)  # noqa: S102 - users may write this
     assert everything.keys() >= set(flash_otel.__all__)
 
 
 def test_what_is_not_public() -> None:
-    """A name that does not exist is missing as in any module."""
+    """An unknown name raises AttributeError, as in any module."""
     for name in ("trace_nothing", "Scope", "__wrapped__"):
         assert not hasattr(flash_otel, name)
     with pytest.raises(AttributeError, match="module 'flash_otel' has no attribute 'trace_n'"):
         flash_otel.trace_n  # noqa: B018 - the access is what is tested
 
 
-@pytest.mark.parametrize("name", [one for one in flash_otel.__all__ if one != "__version__"])
+@pytest.mark.parametrize("name", [name for name in flash_otel.__all__ if name != "__version__"])
 def test_public_objects(name: str) -> None:
-    """Each public object shows the public module, its own name, and documentation."""
+    """Each public object has the public module, its name, and a docstring."""
     found = getattr(flash_otel, name)
     assert found.__module__ == "flash_otel"
     assert found.__name__ == name
@@ -66,14 +66,14 @@ def test_public_objects(name: str) -> None:
 
 
 def test_public_testing_helpers() -> None:
-    """What `flash_otel.testing` defines in public is documented, and shows that module."""
+    """The public objects of `flash_otel.testing` are documented."""
     public = [
-        one
-        for name, one in vars(testing).items()
-        if not name.startswith("_") and getattr(one, "__module__", "") == testing.__name__
+        found
+        for name, found in vars(testing).items()
+        if not name.startswith("_") and getattr(found, "__module__", "") == testing.__name__
     ]
-    assert {one.__name__ for one in public} >= {"recording", "fixed", "FixedIds", "FixedClock"}
-    assert all(inspect.getdoc(one) for one in public)
+    assert {found.__name__ for found in public} >= {"recording", "fixed", "FixedIds", "FixedClock"}
+    assert all(inspect.getdoc(found) for found in public)
 
 
 def test_decorators_name_their_facts() -> None:
@@ -97,21 +97,24 @@ def test_decorators_name_their_facts() -> None:
     ],
 )
 def test_what_an_import_loads(tmp_path: Path, use: str) -> None:
-    """Switching on loads the API alone: the rest comes with the first span."""
+    """`instrument()` loads the API alone; everything else is loaded with the first span."""
     code = f"""
 import sys
 import flash_otel
 {use}
 late = {LATE!r}
-loaded = [one for one in sys.modules if one.startswith(late)]
-loaded = [one for one in loaded if any(one == name or one.startswith(name + ".") for name in late)]
+loaded = [
+    module
+    for module in sys.modules
+    if any(module == name or module.startswith(name + ".") for name in late)
+]
 assert loaded == [], loaded
 """
     run_python(code, tmp_path)
 
 
 def test_the_import_alone_loads_nothing(tmp_path: Path) -> None:
-    """The import alone loads neither the API nor what this library is built with."""
+    """The import alone loads neither the API nor other heavy modules."""
     code = """
 import sys
 import flash_otel
@@ -122,7 +125,7 @@ assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()
 
 
 def imports_of(path: Path) -> set[str]:
-    """Return what a module imports, whenever it does."""
+    """Return the imports of a module, including late ones."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -133,7 +136,7 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-# Each row: a part of the package, and what of ours it must not import.
+# Parts of the package, and the parts that they must not import.
 LAYERS = [
     ("tracing", ("diagnosis", "report", "cli", "demo")),
     ("pipeline", ("diagnosis", "report", "cli", "demo")),
@@ -143,14 +146,15 @@ LAYERS = [
     ("semconv.py", ("",)),
     ("manifest.py", ("tracing", "pipeline", "diagnosis", "report", "cli", "demo", "records", "_")),
     ("records.py", ("",)),
-    ("_guard.py", ("",)),
+    ("runtime/state.py", ("",)),
 ]
 
 
 @pytest.mark.parametrize(("part", "forbidden"), LAYERS, ids=[part for part, _ in LAYERS])
 def test_layers(part: str, forbidden: tuple[str, ...]) -> None:
-    """Each part imports only what lies below it."""
-    members = [one for one in MODULES if one.relative_to(PACKAGE).as_posix().startswith(part)]
+    """No part imports a forbidden one."""
+    members = [path for path in MODULES if path.relative_to(PACKAGE).as_posix().startswith(part)]
+    assert members
     for path in members:
         for name in imports_of(path):
             for other in forbidden:
@@ -158,7 +162,7 @@ def test_layers(part: str, forbidden: tuple[str, ...]) -> None:
 
 
 def test_plain_modules_need_no_opentelemetry() -> None:
-    """Names, manifests and records need nothing but Python."""
+    """Names, manifests and records need the standard library alone."""
     for name in ("semconv.py", "manifest.py", "records.py"):
         for imported in imports_of(PACKAGE / name):
             top = imported.partition(".")[0]
@@ -166,13 +170,13 @@ def test_plain_modules_need_no_opentelemetry() -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_every_module_says_what_it_is(path: Path) -> None:
-    """Every module begins with a docstring whose first line is a sentence of its own."""
+def test_every_module_has_a_docstring(path: Path) -> None:
+    """Every module has a docstring whose first paragraph is a sentence."""
     doc = ast.get_docstring(ast.parse(path.read_text("utf-8")))
     assert doc
     assert doc.split("\n\n", maxsplit=1)[0].rstrip().endswith((".", ":", "."))
 
 
 def test_the_package_is_typed() -> None:
-    """The marker that tells type checkers so is there."""
+    """The package has the marker file of PEP 561."""
     assert (PACKAGE / "py.typed").is_file()

@@ -1,4 +1,4 @@
-"""`flash-otel doctor`: what stands in the way is named, with the next step, and nothing secret."""
+"""`flash-otel doctor` names every problem with its next step, and shows no secret."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CANARY = "canary-6f2d9c41"
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable of ours or of OpenTelemetry is set."""
+    """Unset the variables of flash_otel, Flash and OpenTelemetry."""
     for name in list(os.environ):
         if name.startswith(("FLASH_", "OTEL_", "RUNPOD_")) or name == "PYTHONPATH":
             monkeypatch.delenv(name)
@@ -51,8 +51,8 @@ def only(checks: Iterable[DoctorCheck]) -> DoctorCheck:
 
 
 @pytest.fixture
-def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store that holds one deployment, where the environment says."""
+def store_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store that holds a deployment, at FLASH_OTEL_STORE."""
     import flash_otel as api
 
     with recording() as spans:
@@ -66,19 +66,19 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def examined(folder: Path, *options: str, **env: str) -> tuple[int, list[dict[str, Any]]]:
-    """Run the command; return its status and its checks."""
+    """Run the command; return its exit status and checks."""
     done = flash_otel(folder, "doctor", "--json", *options, env=env)
     assert done.stderr == ""
     found = json.loads(done.stdout)
     assert CANARY not in done.stdout
     assert found["verdict"] == verdict(
-        DoctorCheck("", one["result"], "") for one in found["checks"]
+        DoctorCheck("", check["result"], "") for check in found["checks"]
     )
     return done.returncode, found["checks"]
 
 
 def test_a_destination_that_takes_spans(tmp_path: Path) -> None:
-    """An empty batch with the user's own headers is what it is asked; nothing arrives as a span."""
+    """A destination gets an empty batch with the configured headers, and no span."""
     with HttpCollector() as collector:
         variables = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
@@ -87,20 +87,20 @@ def test_a_destination_that_takes_spans(tmp_path: Path) -> None:
         _, checks = examined(tmp_path, **variables)
         assert collector.requests == [[]]
         assert collector.headers[0]["authorization"] == f"Bearer {CANARY}"
-    found = {one["check"]: one["result"] for one in checks}
+    found = {check["check"]: check["result"] for check in checks}
     assert (found["destination"], found["clock"]) == (OK, OK)
 
 
-def test_offline_asks_nobody(tmp_path: Path) -> None:
-    """With --offline nothing is sent."""
+def test_offline(tmp_path: Path) -> None:
+    """--offline sends nothing."""
     with HttpCollector() as collector:
         _, checks = examined(tmp_path, "--offline", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
         assert collector.requests == []
-    assert {one["result"] for one in checks if one["check"] == "destination"} == {NOTE}
+    assert [check["result"] for check in checks if check["check"] == "destination"] == [NOTE]
 
 
 def test_text(tmp_path: Path) -> None:
-    """The verdict comes first, each check has its mark, and the next step stands below it."""
+    """The verdict comes first; each check has its mark, with the next step below it."""
     done = flash_otel(tmp_path, "doctor", env={"FLASH_OTEL_STROE": "x\x1b[2J"})
     assert done.returncode == 1
     assert done.stdout.startswith("Tracing will not work as configured.\n")
@@ -110,20 +110,20 @@ def test_text(tmp_path: Path) -> None:
 
 
 def test_bad_usage(tmp_path: Path) -> None:
-    """A timeout that makes no sense is bad usage."""
+    """An invalid timeout is bad usage."""
     assert flash_otel(tmp_path, "doctor", "--timeout", "0").returncode == 2
 
 
 def test_verdicts() -> None:
-    """The worst result counts; what could not be examined is less than a problem."""
+    """The worst result counts; `unknown` ranks below `problem`."""
     order = [OK, NOTE, UNKNOWN, PROBLEM]
     for number, worst in enumerate(order):
-        assert verdict(DoctorCheck("", one, "") for one in order[: number + 1]) == worst
+        assert verdict(DoctorCheck("", result, "") for result in order[: number + 1]) == worst
     assert verdict([]) == OK
 
 
 def test_a_check_that_fails_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An internal error is one topic that cannot be told; the others are examined."""
+    """An internal error makes its topic `unknown` and affects no other."""
     from flash_otel.doctor.examine import examine
 
     def broken() -> Iterator[DoctorCheck]:
@@ -143,7 +143,7 @@ def test_a_check_that_fails_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_variable_is_known() -> None:
-    """Whatever FLASH_OTEL_* name the package reads, the doctor knows."""
+    """The doctor knows every FLASH_OTEL_* variable that the package reads."""
     read = {
         name
         for file in PACKAGE.rglob("*.py")
@@ -177,19 +177,19 @@ def test_every_variable_is_known() -> None:
     ],
 )
 def test_variables(monkeypatch: pytest.MonkeyPatch, name: str, value: str, result: str) -> None:
-    """A value that says nothing, and a name that nothing reads, are told."""
+    """Invalid values and unread names are reported."""
     monkeypatch.setenv(name, value)
     assert only(environment.variables()).result == result
 
 
-def test_other_signals_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is said for metrics and logs alone is no business of traces."""
+def test_other_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables for metrics and logs alone are ignored."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://a")
     assert list(environment.variables()) == []
 
 
 def test_values_of_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither headers nor a URL's credentials, right or wrong, are in what is said."""
+    """No check shows headers or credentials, valid or not."""
     for name, value in {
         "OTEL_EXPORTER_OTLP_HEADERS": f"{CANARY}",
         "OTEL_EXPORTER_OTLP_TRACES_HEADERS": f"x-api-key={CANARY}",
@@ -207,7 +207,7 @@ def test_values_of_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @given(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0")))
 def test_any_value(value: str) -> None:
-    """No value of any variable raises."""
+    """No value of a variable raises."""
     with pytest.MonkeyPatch.context() as patched:
         for name in environment.RULES:
             patched.setenv(name, value)
@@ -217,63 +217,63 @@ def test_any_value(value: str) -> None:
 # --- the store ----------------------------------------------------------------------------------
 
 
-def test_a_store(stored: Path) -> None:
-    """A whole store of one's own has nothing to complain of."""
+def test_a_store(store_file: Path) -> None:
+    """An intact store passes; permissions for others are a note."""
     assert results(stores.store()) == {"store": OK, "store_rights": OK, "store_integrity": OK}
-    stored.chmod(0o644)
+    store_file.chmod(0o644)
     assert results(stores.store())["store_rights"] == NOTE
 
 
 def test_no_store_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that the first deployment will make is fine; looking makes none."""
+    """A missing store is fine, and the check does not create it."""
     monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "later" / "spans.db"))
     assert results(stores.store()) == {"store": OK}
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_that_is_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """That spans are kept nowhere is worth a note."""
+    """A store that is off is a note."""
     monkeypatch.setenv("FLASH_OTEL_STORE", "off")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert next(stores.store()).result == NOTE
 
 
-def test_a_planted_store(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A symbolic link in its place is a problem, as the writer would refuse it."""
-    link = stored.with_name("link.db")
-    link.symlink_to(stored)
+def test_a_planted_store(store_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A symbolic link in its place is a problem: the writer refuses it."""
+    link = store_file.with_name("link.db")
+    link.symlink_to(store_file)
     monkeypatch.setenv("FLASH_OTEL_STORE", str(link))
     assert results(stores.store())["store_rights"] == PROBLEM
 
 
-def test_what_is_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of something else in its place is a problem."""
+def test_a_foreign_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another kind of file in its place is a problem."""
     (tmp_path / "spans.db").write_bytes(b"something else" * 1000)
     monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "spans.db"))
     assert results(stores.store()) == {"store": PROBLEM}
 
 
-def test_a_damaged_store(stored: Path) -> None:
-    """A page that is overwritten is found, though the store still opens."""
-    with closing(sqlite3.connect(stored)) as plain:
+def test_a_damaged_store(store_file: Path) -> None:
+    """An overwritten page is found, though the store still opens."""
+    with closing(sqlite3.connect(store_file)) as plain:
         plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (size,) = plain.execute("PRAGMA page_size").fetchone()
         (root,) = plain.execute(
             "SELECT rootpage FROM sqlite_master WHERE type = 'index' ORDER BY rootpage DESC"
         ).fetchone()
-    with stored.open("r+b") as file:
+    with store_file.open("r+b") as file:
         file.seek((root - 1) * size)
         file.write(b"\xff" * size)
     found = results(stores.store())
     assert found.get("store_integrity", found["store"]) in (PROBLEM, UNKNOWN)
 
 
-def test_what_waits(stored: Path) -> None:
-    """Spans that wait for a destination are told, with the reason and the command."""
+def test_undelivered_spans(store_file: Path) -> None:
+    """Spans that wait for a destination are reported with the reason and the command."""
     from flash_otel.store.cursors import fail, register
     from flash_otel.store.store import SpanStore
 
-    with SpanStore(stored) as opened:
+    with SpanStore(store_file) as opened:
         register(opened.connection, ["grpc http://c:4317"])
         fail(opened.connection, "grpc http://c:4317", "connection refused", 0)
         opened.connection.execute(
@@ -289,8 +289,8 @@ def test_what_waits(stored: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_answers(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over HTTP and gRPC: one that takes spans, one that wants credentials."""
+def test_destinations(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A destination that accepts spans, and one that demands credentials, over HTTP and gRPC."""
     with kind() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", collector.protocol)
@@ -304,7 +304,7 @@ def test_answers(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("fault", ["refuses", "never answers", "TLS error"])
 def test_bad_destinations(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is a problem with its reason, after the time that was given."""
+    """Each failure is a problem with its reason, reported within the timeout."""
     with BAD[fault]() as url:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
         found = only(destinations.destinations(0.5))
@@ -316,10 +316,10 @@ def test_bad_destinations(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ("ahead_s", "expected"), [(0, OK), (20, OK), (-20, OK), (120, NOTE), (-86_400, NOTE)]
 )
 def test_clocks(ahead_s: int, expected: str) -> None:
-    """A server whose clock differs by minutes is told of, whichever goes ahead."""
+    """A clock that differs by minutes, in either direction, is a note."""
 
     class Answered:
-        """A transport whose server has told the time."""
+        """A transport whose server sent its time."""
 
         date = formatdate(time.time() + ahead_s, usegmt=True)
 
@@ -328,11 +328,11 @@ def test_clocks(ahead_s: int, expected: str) -> None:
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Nov 2026 99:99:99 GMT"])
-def test_a_server_that_tells_no_time(date: str) -> None:
-    """Without a date that can be read, nothing is said of the clock."""
+def test_a_server_without_a_valid_date(date: str) -> None:
+    """Without a valid date, the clock is not checked."""
 
     class Answered:
-        """A transport whose server has told something else."""
+        """A transport whose server sent an invalid date."""
 
     Answered.date = date  # type: ignore[attr-defined]  # made up here
     where = Destination("http/protobuf", "http://collector:4318")
@@ -343,17 +343,17 @@ def test_a_server_that_tells_no_time(date: str) -> None:
 
 
 def test_providers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a provider that somebody else sets, the rest is theirs: the doctor says so."""
+    """A provider set by others is a note about who exports the spans."""
     assert results(environment.providers())["provider"] == OK
     folder = os.path.join(  # noqa: PTH118 - as opentelemetry-instrument writes it
         "/usr/lib", "opentelemetry", "instrumentation", "auto_instrumentation"
     )
     monkeypatch.setenv("PYTHONPATH", f"/a{os.pathsep}{folder}")
-    launched = next(one for one in environment.providers() if one.name == "provider")
+    launched = next(check for check in environment.providers() if check.name == "provider")
     assert launched.result == NOTE
     assert "The application's exporters send the spans" in launched.text
     monkeypatch.setenv("OTEL_PYTHON_TRACER_PROVIDER", "sdk_tracer_provider")
-    named = next(one for one in environment.providers() if one.name == "provider")
+    named = next(check for check in environment.providers() if check.name == "provider")
     assert "OTEL_PYTHON_TRACER_PROVIDER" in named.text
     monkeypatch.setenv("FLASH_OTEL_DISABLED", "1")
     monkeypatch.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "httpx, runpod_flash")
@@ -362,7 +362,7 @@ def test_providers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker, a pod and a desk are told apart."""
+    """A worker, a pod and any other machine are distinguished."""
     assert only(environment.place()).text.startswith("not a worker")
     monkeypatch.setenv("RUNPOD_POD_ID", "pod")
     assert only(environment.place()).text.startswith("a pod")
@@ -371,14 +371,14 @@ def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_flash_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flash that another interpreter has comes with the command that adds flash-otel there."""
+    """A flash in another interpreter is reported with the command that adds flash-otel there."""
     script = tmp_path / "bin" / "flash"
     script.parent.mkdir()
     script.write_text(f"#!{script.parent}/python\nfrom runpod_flash.cli.main import app\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(script.parent))
     monkeypatch.setattr(flash, "version_of", lambda _name: None)
-    found = next(one for one in flash.versions() if one.name == "flash_elsewhere")
+    found = next(check for check in flash.versions() if check.name == "flash_elsewhere")
     assert found.result == PROBLEM
     assert f"{script.parent}/python -m pip install flash-otel" in found.next_step
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -389,20 +389,22 @@ def test_flash_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     ("version", "result"), [("1.0.0", OK), ("1.21.0", OK), ("2.0.0rc2", NOTE), ("0.9", NOTE)]
 )
 def test_versions(monkeypatch: pytest.MonkeyPatch, version: str, result: str) -> None:
-    """Versions that are not known are noted, not refused."""
+    """Unknown versions are a note."""
     monkeypatch.setattr(flash, "version_of", lambda _name: version)
     monkeypatch.setenv("PATH", "")
     assert results(flash.versions())["flash"] == result
 
 
 def test_every_target_has_a_purpose() -> None:
-    """Each target of Flash is one that some purpose counts on, and the reverse."""
+    """The purposes list every target of Flash, and no others."""
     counted = {name for names in flash.PURPOSES.values() for name in names}
-    assert counted == {one.name for one in TARGETS if one.module.startswith("runpod_flash")}
+    assert counted == {
+        target.name for target in TARGETS if target.module.startswith("runpod_flash")
+    }
 
 
 def test_a_flash_that_lacks_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What no function of the installed version is found for is a problem."""
+    """An operation without any function in the installed version is a problem."""
     module = tmp_path / "runpod_flash" / "core" / "resources" / "app.py"
     module.parent.mkdir(parents=True)
     module.write_text("class FlashApp:\n    async def upload_build(self, tar_path): ...\n")
@@ -414,7 +416,7 @@ def test_a_flash_that_lacks_something(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @given(st.binary())
 def test_any_source(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    """A module that cannot be read has no names, and nothing raises."""
+    """An unreadable module has no names, and does not raise."""
     folder = tmp_path_factory.getbasetemp() / "some_package"
     folder.mkdir(exist_ok=True)
     (folder / "module.py").write_bytes(content)

@@ -1,4 +1,4 @@
-"""Who made the spans: the command line or a worker; OTEL_* variables win."""
+"""The resource: command line or worker, with OTEL_* variables taking precedence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VARIABLES = (
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that is nobody's yet, without Flash."""
+    """Start without any variable and without Flash."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(metadata, "version", _not_installed)
@@ -55,7 +55,7 @@ def test_the_command_line() -> None:
 
 
 def test_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker is named after its resource; faas.* tell resource, code and pod."""
+    """A worker is named after its resource; faas.* hold resource, code and pod."""
     monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "ep1")
     assert resource.create().attributes["service.name"] == "flash-worker"
     monkeypatch.setenv("RUNPOD_POD_ID", "pod1")
@@ -67,7 +67,7 @@ def test_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_variables_win(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OTEL_RESOURCE_ATTRIBUTES wins over what is found, OTEL_SERVICE_NAME over both."""
+    """OTEL_RESOURCE_ATTRIBUTES overrides detected values, and OTEL_SERVICE_NAME overrides both."""
     monkeypatch.setenv(
         "OTEL_RESOURCE_ATTRIBUTES",
         "service.name=theirs,service.version=9,service.instance.id=i,team=flash",
@@ -80,7 +80,7 @@ def test_variables_win(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_version_of_flash(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Package metadata tell it; without them the imported module does, if it can."""
+    """It comes from package metadata, else from the imported module."""
     module = ModuleType("runpod_flash")
     monkeypatch.setitem(sys.modules, "runpod_flash", module)
     assert resource.flash_version() is None
@@ -94,7 +94,7 @@ def test_the_version_of_flash(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_broken_installation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Metadata that cannot be read are as good as none."""
+    """Unreadable metadata count as missing."""
 
     def broken(_name: str) -> str:
         raise KeyError("Version")
@@ -104,7 +104,7 @@ def test_a_broken_installation(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_detector() -> None:
-    """As a detector it brings no schema URL, for a differing one would lose its attributes."""
+    """A detector has no schema URL: the SDK drops the attributes of a differing one."""
     found = resource.FlashResourceDetector().detect()
     assert found.schema_url == ""
     assert found.attributes["service.name"] == "flash-cli"
@@ -113,7 +113,7 @@ def test_the_detector() -> None:
 
 
 def test_detected_by_name(tmp_path: Path) -> None:
-    """OTEL_EXPERIMENTAL_RESOURCE_DETECTORS finds it by its entry point."""
+    """OTEL_EXPERIMENTAL_RESOURCE_DETECTORS loads the detector by its entry point."""
     code = """
         from opentelemetry.sdk.resources import Resource
         assert Resource.create().attributes["service.name"] == "flash-cli"

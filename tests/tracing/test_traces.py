@@ -346,7 +346,7 @@ def test_fixed_ids_and_clock() -> None:
 
 def test_recording_inside_recording() -> None:
     """A second recording is refused: its spans would go to the first."""
-    with recording(), pytest.raises(RuntimeError, match="active already"), recording():
+    with recording(), pytest.raises(RuntimeError, match="already active"), recording():
         pass
 
 

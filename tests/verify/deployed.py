@@ -1,4 +1,4 @@
-"""A real deployment on a stand-in control plane, and `flash-otel verify` beside it."""
+"""A real deployment on a stand-in control plane, and `flash-otel verify` for it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TIMEOUT = 120
 
 @dataclass
 class Verified:
-    """One ended run of `flash-otel verify`."""
+    """A finished run of `flash-otel verify`."""
 
     status: int
     stdout: str
@@ -33,20 +33,20 @@ class Verified:
     operations: list[str]
 
     @property
-    def said(self) -> dict[str, Any]:
-        """Its JSON."""
+    def json(self) -> dict[str, Any]:
+        """Its output as JSON."""
         found: dict[str, Any] = json.loads(self.stdout)
         return found
 
     @property
     def failed(self) -> list[str]:
-        """Names of the comparisons that failed."""
-        return [one["name"] for one in self.said["checks"] if one["result"] == "fail"]
+        """Names of the failed comparisons."""
+        return [check["name"] for check in self.json["checks"] if check["result"] == "fail"]
 
 
 @dataclass
 class Deployed:
-    """A project, the Python that holds its Flash, and the control plane it is deployed to."""
+    """A project, the Python with its Flash, and its control plane."""
 
     environment: PythonEnvironment
     plane: ControlPlane
@@ -93,9 +93,11 @@ class Deployed:
 
     @property
     def production(self) -> Environment:
-        """The environment that Flash creates if none is named."""
+        """The environment that Flash creates by default."""
         return next(
-            one for one in self.plane.state.environments.values() if one.name == "production"
+            environment
+            for environment in self.plane.state.environments.values()
+            if environment.name == "production"
         )
 
     @property

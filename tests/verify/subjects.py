@@ -25,7 +25,7 @@ DEPLOYMENT = "00000000000000aa"
 
 
 def carried(phase: str, **values: Any) -> dict[str, Any]:
-    """Return what a traced deployment puts into a manifest."""
+    """Return the carrier that a traced deployment writes into a manifest."""
     return {
         "v": 1,
         "phase": phase,

@@ -23,8 +23,8 @@ OF_BUILD = carriers.read(manifest(None, BUILT))
 OF_ANOTHER = carriers.read(manifest(None, {**BUILT, "deployment_id": "00000000000000bb"}))
 
 
-def test_sound_readings_accuse_nobody() -> None:
-    """With and without a carrier, a local manifest and an expected build, sound is sound."""
+def test_sound_snapshots_pass() -> None:
+    """A sound snapshot passes, with or without carrier, local manifest and expected build."""
     local = LocalManifest("shop", ("api", "gpu"), URLS, OF_BUILD)
     for stored in (SOUND, manifest(URLS, WRITTEN)):
         for expected in (None, BUILD, BUILD[:5]):
@@ -82,15 +82,13 @@ def test_sound_readings_accuse_nobody() -> None:
         ),
     ],
 )
-def test_what_each_comparison_finds(
-    compared: Subject, expected: tuple[str, str, tuple[str, ...]]
-) -> None:
-    """Each thing that can be wrong is found by its own comparison, and by no other."""
+def test_each_comparison(compared: Subject, expected: tuple[str, str, tuple[str, ...]]) -> None:
+    """Each fault is found by its own comparison, and by no other."""
     assert faults(compared) == [expected]
 
 
 def test_the_writers_digest_and_count() -> None:
-    """A manifest that differs from what its own carrier says was written is found without help."""
+    """A manifest that contradicts its own carrier is found without any record."""
     other = {**URLS, "gpu": "https://api.example/v2/qb3"}
     real = (REAL[0], Ref("qb3", "gpu"))
     swapped = subject(manifest(other, WRITTEN), real=real)
@@ -100,7 +98,7 @@ def test_the_writers_digest_and_count() -> None:
 
 
 def test_the_local_manifest_of_the_same_deployment() -> None:
-    """What this folder's deployment wrote and the State Manager lacks is missing."""
+    """Endpoints that this folder's deployment wrote and the State Manager lacks are missing."""
     stored = manifest({"api": URLS["api"]}, carried("write"))
     local = LocalManifest("shop", ("api", "gpu"), URLS, OF_BUILD)
     found = faults(subject({**stored, "resources": {"api": {}}}, real=REAL[:1], local=local))
@@ -115,15 +113,15 @@ def test_the_local_manifest_of_the_same_deployment() -> None:
         LocalManifest(problem="no JSON"),
     ],
 )
-def test_a_local_manifest_of_another_deployment_accuses_nobody(local: LocalManifest) -> None:
-    """Another environment's or a newer build's manifest in the folder is a remark, no fault."""
+def test_a_local_manifest_of_another_deployment(local: LocalManifest) -> None:
+    """A local manifest of another environment or a newer build is not a fault."""
     found = {comparison.name: comparison.result for comparison in compare(subject(local=local))}
     assert found.pop("local_agrees") == UNKNOWN
     assert set(found.values()) == {"pass"}
 
 
-def test_another_apps_local_manifest_is_left_out() -> None:
-    """A folder of another app says nothing."""
+def test_another_apps_local_manifest() -> None:
+    """The local manifest of another app is ignored."""
     local = LocalManifest("other", ("api",), {"api": "https://other.example"})
     assert "local_agrees" not in {comparison.name for comparison in compare(subject(local=local))}
 
@@ -136,33 +134,33 @@ def test_another_apps_local_manifest_is_left_out() -> None:
         EndpointCall("gpu", "sentinel", 404),
     ],
 )
-def test_an_answer_that_proves_nothing(call: EndpointCall) -> None:
-    """No answer, an endpoint's own trouble and a sentinel without health name no fault."""
+def test_an_inconclusive_call(call: EndpointCall) -> None:
+    """A missing response, a server error and a sentinel's 404 are not faults."""
     last = compare(subject(calls=(call,)))[-1]
     assert (last.result, last.finding) == (UNKNOWN, None)
 
 
-def test_a_resource_without_any_endpoint_is_a_remark() -> None:
-    """A resource that has no endpoint anywhere (a client-mode image) is no fault."""
+def test_a_resource_without_any_endpoint() -> None:
+    """A resource without any endpoint (a client-mode image) is not a fault."""
     found = compare(subject(manifest({"api": URLS["api"]}), real=REAL[:1]))
     assert FAIL not in {comparison.result for comparison in found}
     assert UNKNOWN in {comparison.result for comparison in found}
 
 
-def test_an_unlisted_environment_accuses_nobody() -> None:
-    """Where the answer lists no endpoints at all, none is called missing."""
+def test_an_environment_without_a_list() -> None:
+    """If the answer lists no endpoints, none of the manifest's is missing."""
     found = {comparison.name: comparison.result for comparison in compare(subject(real=None))}
     assert found["endpoints_exist"] == UNKNOWN
 
 
-def test_no_secret_of_a_url_is_said() -> None:
-    """A URL of the manifest is shown without its query and its credentials."""
+def test_urls_are_redacted() -> None:
+    """A URL of the manifest is shown without query and credentials."""
     url = "https://user:hunter22@api.example/v2/qb9?api_key=abcdefgh12345"
     found = compare(subject(manifest({**URLS, "gpu": url})))
-    said = " ".join(comparison.text for comparison in found)
-    assert "qb9" in said
-    assert "hunter22" not in said
-    assert "abcdefgh12345" not in said
+    text = " ".join(comparison.text for comparison in found)
+    assert "qb9" in text
+    assert "hunter22" not in text
+    assert "abcdefgh12345" not in text
 
 
 @pytest.mark.parametrize(
@@ -176,7 +174,7 @@ def test_no_secret_of_a_url_is_said() -> None:
         ("https://api.example/v2/qb22", None),
     ],
 )
-def test_whose_url_it_is(url: str, owner: str | None) -> None:
-    """A URL leads to the endpoint whose id is its host's first label or a part of its path."""
+def test_the_endpoint_of_a_url(url: str, owner: str | None) -> None:
+    """The endpoint's id is the first label of the host or a part of the path."""
     found = owner_of(url, (Ref("1vv4", "api"), Ref("qb2", "gpu")))
     assert (found.id if found else None) == owner

@@ -1,4 +1,4 @@
-"""The questions against a client that answers anything; the real client is in the Flash tests."""
+"""Fetching a snapshot from a client that may answer anything, within a deadline."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ MANIFESTS = JSON | st.fixed_dictionaries(
 )
 
 
-class Answers:
-    """Answers as it was told to, or raises what it was told to raise."""
+class ScriptedClient:
+    """Returns or raises the given answers."""
 
     def __init__(self, app: Any, environment: Any = None, build: Any = None) -> None:
-        self._said = {"app": app, "environment": environment, "build": build}
+        self._answers = {"app": app, "environment": environment, "build": build}
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,30 +52,30 @@ class Answers:
         return None
 
     def _answer(self, name: str) -> Any:
-        said = self._said[name]
-        if isinstance(said, Exception):
-            raise said
-        return said
+        answer = self._answers[name]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     async def get_flash_app_by_name(self, _: str) -> Any:
-        """Answer with the app."""
+        """Return the app."""
         return self._answer("app")
 
     async def list_flash_apps(self) -> Any:
-        """Answer with no list at all."""
+        """Fail to list the apps."""
         raise LookupError("no list")
 
     async def get_flash_environment(self, _: dict[str, Any]) -> Any:
-        """Answer with the environment."""
+        """Return the environment."""
         return self._answer("environment")
 
     async def get_flash_build(self, _: str) -> Any:
-        """Answer with the build."""
+        """Return the build."""
         return self._answer("build")
 
 
-def asked(client: Answers, environment: str | None = None) -> Any:
-    """Ask everything."""
+def fetched(client: ScriptedClient, environment: str | None = None) -> Any:
+    """Fetch a snapshot."""
     fetcher = Fetcher(client, "shop", environment)
     return run_within(10.0, lambda: fetcher.fetch(call=False, sentinel=False))
 
@@ -86,18 +86,16 @@ def asked(client: Answers, environment: str | None = None) -> Any:
     | st.fixed_dictionaries({"activeBuildId": st.just("b") | JSON, "endpoints": ENVIRONMENTS}),
     manifest=MANIFESTS,
 )
-def test_whatever_is_answered_is_judged_or_refused(
-    listed: Any, environment: Any, manifest: Any
-) -> None:
-    """No answer of any shape ends in anything but a verdict or a clear error."""
+def test_any_answer_is_judged_or_refused(listed: Any, environment: Any, manifest: Any) -> None:
+    """Answers of any shape end in a verdict or a VerifyError."""
     app = {"id": "a", "flashEnvironments": listed, "flashBuilds": listed}
-    said: list[object] = []
+    results: list[object] = []
     try:
-        reading = asked(Answers(app, environment, {"manifest": manifest}))
-        said.extend(judge(Subject(reading)).findings)
+        snapshot = fetched(ScriptedClient(app, environment, {"manifest": manifest}))
+        results.extend(judge(Subject(snapshot)).findings)
     except VerifyError as error:
-        said.append(error.message)
-    assert said
+        results.append(error.message)
+    assert results
 
 
 @pytest.mark.parametrize(
@@ -111,38 +109,38 @@ def test_whatever_is_answered_is_judged_or_refused(
         (KeyError("flashEnvironment"), None, "Try again"),
     ],
 )
-def test_why_a_question_failed(error: Exception, code: str | None, word: str) -> None:
-    """A refused key and a server in trouble are faults; an unreached one is no proof of any."""
+def test_why_a_query_failed(error: Exception, code: str | None, word: str) -> None:
+    """A refused key and a server error are faults; an unreachable server proves none."""
     app = {"id": "a", "flashEnvironments": [{"id": "env-1", "name": "production"}]}
     with pytest.raises(VerifyError) as caught:
-        asked(Answers(app, error))
+        fetched(ScriptedClient(app, error))
     assert caught.value.code == code
     assert word in caught.value.next_step
     assert "the query for environment 'production' failed" in caught.value.message
 
 
 def test_an_environment_is_found_by_name_or_id() -> None:
-    """`--env` takes either, and nothing is guessed among several."""
+    """`--env` accepts either; among several environments, none is guessed."""
     listed = [{"id": "env-1", "name": "production"}, {"id": "env-2", "name": "staging"}]
-    client = Answers({"id": "a", "flashEnvironments": listed}, {"activeBuildId": None})
-    assert asked(client, "staging").environment.id == "env-2"
-    assert asked(client, "env-1").environment.name == "production"
-    for wanted, said in ((None, "has 2 environments"), ("prod", "no environment 'prod'")):
-        with pytest.raises(errors.WrongNameError, match=said):
-            asked(client, wanted)
+    client = ScriptedClient({"id": "a", "flashEnvironments": listed}, {"activeBuildId": None})
+    assert fetched(client, "staging").environment.id == "env-2"
+    assert fetched(client, "env-1").environment.name == "production"
+    for wanted, message in ((None, "has 2 environments"), ("prod", "no environment 'prod'")):
+        with pytest.raises(errors.WrongNameError, match=message):
+            fetched(client, wanted)
     with pytest.raises(errors.WrongNameError, match="has no environment"):
-        asked(Answers({"id": "a", "flashEnvironments": []}))
+        fetched(ScriptedClient({"id": "a", "flashEnvironments": []}))
     with pytest.raises(errors.WrongNameError, match="no app 'shop'"):
-        asked(Answers(Exception("GraphQL errors: App not found")))
+        fetched(ScriptedClient(Exception("GraphQL errors: App not found")))
 
 
 def test_names_are_listed_within_bounds() -> None:
-    """A long list of names is cut, and says by how much."""
+    """A long list of names is cut, with the number of omitted names."""
     assert errors.listing([str(number) for number in range(12)]).endswith("9 and 2 more")
 
 
 def test_the_deadline_holds_against_a_blocked_lookup() -> None:
-    """A thread that cannot be interrupted (a name lookup) does not hold the deadline up."""
+    """A thread that cannot be cancelled, such as a name lookup, does not delay the deadline."""
     import threading
 
     blocked = threading.Event()
@@ -155,8 +153,8 @@ def test_the_deadline_holds_against_a_blocked_lookup() -> None:
     blocked.set()
 
 
-def test_a_lookup_that_fails_is_told() -> None:
-    """What a lookup raises reaches who waits for it."""
+def test_a_failing_lookup() -> None:
+    """The exception of a lookup is raised to its caller."""
 
     def fail() -> None:
         raise LookupError("no such host")
@@ -169,7 +167,7 @@ def test_a_lookup_that_fails_is_told() -> None:
 
 
 def test_the_local_manifest(tmp_path: Path) -> None:
-    """A missing file is nothing; a broken one says why; a good one is read."""
+    """A missing file is None; an unreadable one has a problem; a valid one is read."""
     assert read_local(tmp_path) is None
     path = tmp_path / LOCAL_PATH
     path.parent.mkdir()

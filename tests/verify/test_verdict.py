@@ -16,8 +16,8 @@ from flash_otel.verify.verdict import judge, reads_manifests, release
 
 
 def span(name: str, start_ns: int, **attributes: str | int) -> SpanRecord:
-    """Return one returned span of a recorded deployment."""
-    said = {f"flash.{key}": value for key, value in attributes.items()}
+    """Return a successful span of a recorded deployment."""
+    values = {f"flash.{key}": value for key, value in attributes.items()}
     return SpanRecord(
         trace_id="a" * 32,
         span_id=f"{start_ns:016x}",
@@ -30,13 +30,13 @@ def span(name: str, start_ns: int, **attributes: str | int) -> SpanRecord:
             sc.DEPLOYMENT_ID: "00000000000000bb",
             sc.ENVIRONMENT_ID: "env-1",
             sc.OUTCOME: sc.RETURNED,
-            **said,
+            **values,
         },
     )
 
 
 def recorded(build: str = BUILD) -> list[SpanRecord]:
-    """Return a recorded deployment that ended well before the reading."""
+    """Return a recorded deployment that succeeded before the snapshot."""
     return [
         span(sc.DEPLOY, 10, build_id=build),
         span(sc.ACTIVATE, 20, build_id=build),
@@ -45,29 +45,29 @@ def recorded(build: str = BUILD) -> list[SpanRecord]:
 
 
 def test_a_record_that_agrees() -> None:
-    """A recorded deployment and a reading that hold the same are sound."""
+    """A record and a snapshot that agree have no fault."""
     found = judge(subject(), recorded(), "1.14.0")
     assert (found.verdict, found.is_faulty, found.was_recorded) == (sc.NONE, False, True)
 
 
-def test_a_record_tells_what_the_reading_cannot() -> None:
-    """An upload that returned, and an empty manifest after it: the write was dropped."""
+def test_a_record_decides() -> None:
+    """A recorded deployment decides between faults that the snapshot leaves open."""
     alone = judge(subject(manifest()))
     assert (alone.verdict, alone.is_faulty) == (sc.INCONCLUSIVE, True)
-    dead = [one for one in recorded() if one.name != sc.MANIFEST_UPLOAD]
+    dead = [record for record in recorded() if record.name != sc.MANIFEST_UPLOAD]
     dead[0] = replace(dead[0], attributes={**dead[0].attributes, sc.OUTCOME: sc.FAILED})
     assert judge(subject(manifest()), dead).verdict == sc.MANIFEST_NEVER_WRITTEN
 
 
-def test_a_later_deployment_from_elsewhere_is_no_stale_build() -> None:
-    """By the server's own times, an active build that is newer than the record supersedes it."""
+def test_a_later_deployment_from_elsewhere() -> None:
+    """An active build that is newer than the record, by the server's clock, supersedes it."""
     found = judge(subject(), recorded("build-1"))
     assert found.verdict == sc.NONE
     assert any("made after the last recorded deployment" in note for note in found.notes)
 
 
-def test_an_older_active_build_of_unknown_making_is_doubted() -> None:
-    """An active build that nobody here made, of unknown age, may be someone else's deployment."""
+def test_an_active_build_of_unknown_age() -> None:
+    """An active build that is not recorded here may be another machine's deployment."""
     asked = subject()
     same_age = (FetchedBuild("build-9", "2026-01-02"), FetchedBuild(BUILD, "2026-01-02"))
     asked = replace(asked, snapshot=replace(asked.snapshot, builds=same_age))
@@ -76,10 +76,10 @@ def test_an_older_active_build_of_unknown_making_is_doubted() -> None:
     assert found.findings[0].candidates == (sc.STALE_BUILD,)
 
 
-def test_strays_are_a_note() -> None:
-    """An endpoint that the manifest does not name is mentioned, and accuses nobody."""
-    one = subject({"resources": {"api": {}}, "resources_endpoints": {"api": URLS["api"]}})
-    found = judge(one)
+def test_unnamed_endpoints() -> None:
+    """Endpoints that the manifest does not name are a note, not a fault."""
+    narrow = subject({"resources": {"api": {}}, "resources_endpoints": {"api": URLS["api"]}})
+    found = judge(narrow)
     assert not found.is_faulty
     assert any("gpu-fb" in note for note in found.notes)
 
@@ -88,8 +88,8 @@ def test_strays_are_a_note() -> None:
     ("version", "reads"),
     [("1.1.1", False), ("1.2.0", True), ("1.14.0", True), ("1.15.0", False), ("", None)],
 )
-def test_which_workers_read(version: str, reads: bool | None) -> None:
-    """Workers of Flash 1.2 to 1.14 read the manifest; of an unknown version nothing is said."""
+def test_reads_manifests(version: str, reads: bool | None) -> None:
+    """Workers of Flash 1.2 to 1.14 read the manifest; for an unknown version the result is None."""
     assert reads_manifests(version) is reads
 
 
@@ -97,36 +97,36 @@ def test_which_workers_read(version: str, reads: bool | None) -> None:
     ("version", "word"), [("1.1.1", "runs in its own process"), ("1.21.0", "`--call` asks one")]
 )
 def test_what_workers_do_instead(version: str, word: str) -> None:
-    """Where workers read no manifest, a note says how their calls find an endpoint."""
+    """If workers read no manifest, a note explains how their calls find an endpoint."""
     assert any(word in note for note in judge(subject(), flash_version=version).notes)
 
 
-def test_a_doubtful_question_ends_as_one() -> None:
-    """An expected build that the app does not list is asked about, not doubly punctuated."""
+def test_punctuation() -> None:
+    """A finding that ends in a question gets no full stop."""
     (finding,) = judge(subject(expected="build-x")).findings
     assert finding.sentence.endswith("is the id right?")
 
 
 def test_odd_versions() -> None:
-    """A version that is no number is no version."""
+    """Only the leading numbers of a version count."""
     assert release("1.x.0") == (1,)
     assert release("main") == ()
 
 
 def test_the_report_and_its_json_agree() -> None:
-    """Both forms say the verdict, every comparison, the remedy and what to run next."""
+    """Both forms have the verdict, every comparison, the remedy and the next command."""
     found = judge(subject(manifest({"gpu": URLS["gpu"]}, WRITTEN)), recorded(), "1.14.0")
-    said = verification_json(found, 1)
+    output = verification_json(found, 1)
     text = "\n".join("".join(part.text for part in line) for line in verification_lines(found))
     assert text.startswith("endpoints_missing: ")
-    assert said["verdict"] == sc.ENDPOINTS_MISSING
-    assert all(check["says"] in text for check in said["checks"])
-    assert said["findings"][0]["remedy"]["deployer"] in text
+    assert output["verdict"] == sc.ENDPOINTS_MISSING
+    assert all(check["says"] in text for check in output["checks"])
+    assert output["findings"][0]["remedy"]["deployer"] in text
     assert "flash-otel diagnose --env env-1" in text
 
 
-def test_hostile_names_cannot_draw() -> None:
-    """A name with control characters reaches the terminal spelled out."""
+def test_hostile_names() -> None:
+    """Control characters in a name are escaped on the terminal."""
     asked = subject()
     hostile = replace(asked.snapshot.environment, name="\x1b[2Jprod")
     found = judge(replace(asked, snapshot=replace(asked.snapshot, environment=hostile)))

@@ -47,27 +47,27 @@ def deployed(
 
 @pytest.mark.parametrize("version", [*MAIN_VERSIONS, "1.1.1"])
 def test_a_clean_deployment(deployed: Deployed, version: str) -> None:
-    """A sound deployment that nobody recorded is said to be sound, and what that proves."""
+    """An unrecorded sound deployment has no fault, and the notes explain what that proves."""
     assert deployed.deploy() == 0
     found = deployed.verify("--env", "production", "--call", "--json")
-    assert (found.status, found.said["verdict"], found.failed) == (0, "none", [])
-    assert found.said["manifest"]["endpoint_count"] == 2
-    assert found.said["calls"][0]["status"] == 200
-    reads_nothing = any("read no manifest" in note for note in found.said["notes"])
+    assert (found.status, found.json["verdict"], found.failed) == (0, "none", [])
+    assert found.json["manifest"]["endpoint_count"] == 2
+    assert found.json["calls"][0]["status"] == 200
+    reads_nothing = any("read no manifest" in note for note in found.json["notes"])
     assert reads_nothing == (version != MAIN_VERSIONS[0])
 
 
 @BOTH
-def test_it_only_asks_and_tells_no_secret(deployed: Deployed) -> None:
-    """It sends queries alone, leaves nothing in the folder, and prints no credential."""
+def test_queries_only_and_no_secrets(deployed: Deployed) -> None:
+    """It only sends queries, writes no file, and prints no credential."""
     assert deployed.deploy() == 0
     before = sorted(deployed.project.rglob("*"))
     found = [deployed.verify(), deployed.verify("--json")]
-    for one in found:
-        assert one.status == 0
-        assert set(one.operations) <= QUERIES
-        assert not [secret for secret in SECRETS if secret in one.stdout + one.stderr]
-        assert one.stderr == ""
+    for run in found:
+        assert run.status == 0
+        assert set(run.operations) <= QUERIES
+        assert not [secret for secret in SECRETS if secret in run.stdout + run.stderr]
+        assert run.stderr == ""
     assert sorted(deployed.project.rglob("*")) == before
 
 
@@ -84,18 +84,18 @@ def test_it_only_asks_and_tells_no_secret(deployed: Deployed) -> None:
         ("write with other urls, echoed", "endpoints_differ", "endpoints_exist", []),
     ],
 )
-def test_a_faulty_write_that_nobody_recorded(
+def test_an_unrecorded_faulty_write(
     deployed: Deployed, fault: str, verdict: str, failed: str, candidates: list[str]
 ) -> None:
-    """What is stored is compared with the real endpoints; what one reading cannot tell stays open.
+    """The manifest is compared with the actual endpoints; several explanations are inconclusive.
 
-    Either way the exit status says that something is wrong.
+    The exit status is 1 in both cases.
     """
     deployed.plane.faults = FaultPlan(FAULTS[fault])
     assert deployed.deploy() == 0
     found = deployed.verify("--json")
-    assert (found.status, found.said["verdict"], found.failed) == (1, verdict, [failed])
-    assert found.said["findings"][0]["candidates"] == candidates
+    assert (found.status, found.json["verdict"], found.failed) == (1, verdict, [failed])
+    assert found.json["findings"][0]["candidates"] == candidates
 
 
 @BOTH
@@ -110,33 +110,33 @@ def test_a_faulty_write_that_nobody_recorded(
 def test_the_recorded_deployment_names_the_cause(
     deployed: Deployed, fault: str, verdict: str
 ) -> None:
-    """Where the deployment was recorded, its spans and the reading are diagnosed together."""
+    """The spans of a recorded deployment and the snapshot are diagnosed together."""
     deployed.plane.faults = FaultPlan(FAULTS[fault])
     deployed.deploy(traced=True)
     deployed.plane.faults = FaultPlan()
     found = deployed.verify("--json")
-    assert (found.status, found.said["verdict"], found.said["recorded"]) == (1, verdict, True)
-    assert found.said["findings"][0]["remedy"]["deployer"]
+    assert (found.status, found.json["verdict"], found.json["recorded"]) == (1, verdict, True)
+    assert found.json["findings"][0]["remedy"]["deployer"]
 
 
-def test_a_drop_that_a_strip_would_explain_accuses_nobody(deployed: Deployed) -> None:
-    """An empty answer that carries the write's own mark may be a drop or a stripped read."""
+def test_a_drop_or_a_strip(deployed: Deployed) -> None:
+    """An empty mapping with the write's carrier may be a dropped write or a stripped read."""
     deployed.plane.faults = FaultPlan(FAULTS["write dropped, echoed"])
     assert deployed.deploy(traced=True) == 0
     found = deployed.verify("--json")
-    assert (found.status, found.said["verdict"]) == (1, "inconclusive")
-    candidates = found.said["findings"][0]["candidates"]
+    assert (found.status, found.json["verdict"]) == (1, "inconclusive")
+    candidates = found.json["findings"][0]["candidates"]
     assert sorted(candidates) == ["manifest_not_persisted", "read_incomplete"]
 
 
 @BOTH
 def test_a_stale_build(deployed: Deployed) -> None:
-    """An activation without effect shows by the record, and by the named build without one."""
+    """A failed activation is found by the record, or by the expected build."""
     assert deployed.deploy(traced=True) == 0
     deployed.plane.faults = FaultPlan(FAULTS["activation ignored, echoed"])
     assert deployed.deploy(traced=True) == 0
     recorded = deployed.verify("--json")
-    assert (recorded.status, recorded.said["verdict"]) == (1, "stale_build")
+    assert (recorded.status, recorded.json["verdict"]) == (1, "stale_build")
     alone = deployed.verify("--json", "--expect-build", deployed.build.id, FLASH_OTEL_STORE="off")
     assert (alone.status, alone.failed) == (1, ["build_expected"])
     active = deployed.production.active_build_id or ""
@@ -145,19 +145,19 @@ def test_a_stale_build(deployed: Deployed) -> None:
 
 
 def test_an_endpoint_that_is_gone(deployed: Deployed) -> None:
-    """An endpoint of the manifest that the environment does not have is named."""
+    """An endpoint of the manifest that the environment lacks is named."""
     assert deployed.deploy() == 0
     gone = deployed.plane.state.endpoint_named(deployed.production.id, "gpu_info")
     assert gone is not None
     del deployed.plane.state.endpoints[gone.id]
     found = deployed.verify("--json")
     assert (found.status, found.failed) == (1, ["endpoints_exist"])
-    assert found.said["verdict"] == "call_target_unknown"
-    assert "'gpu_info'" in found.said["findings"][0]["sentence"]
+    assert found.json["verdict"] == "call_target_unknown"
+    assert "'gpu_info'" in found.json["findings"][0]["sentence"]
 
 
 def test_endpoints_that_another_environment_took(deployed: Deployed) -> None:
-    """Flash's own takeover (one folder, two environments) is found from production's side."""
+    """The takeover by a second environment of the same folder is found from the first."""
     assert deployed.deploy() == 0
     app = deployed.plane.state.app_named(APP)
     assert app is not None
@@ -167,7 +167,7 @@ def test_endpoints_that_another_environment_took(deployed: Deployed) -> None:
     assert several.status == 2
     assert "2 environments: production, staging" in several.stderr
     found = deployed.verify("--env", "production", "--json")
-    assert (found.status, found.said["verdict"]) == (1, "environment_takeover")
+    assert (found.status, found.json["verdict"]) == (1, "environment_takeover")
 
 
 ANSWERS = (
@@ -180,17 +180,17 @@ ANSWERS = (
 )
 
 
-def test_what_the_state_manager_may_answer(deployed: Deployed) -> None:
-    """Each answer that a worker may get is told in its own way."""
+def test_answers_of_the_state_manager(deployed: Deployed) -> None:
+    """Each answer that a worker may get has its verdict and exit status."""
     assert deployed.deploy() == 0
     for fault, verdict, status in ANSWERS:
         deployed.plane.faults = FaultPlan(FAULTS[fault])
         found = deployed.verify("--json")
-        assert (fault, found.said["verdict"], found.status) == (fault, verdict, status)
+        assert (fault, found.json["verdict"], found.status) == (fault, verdict, status)
 
 
 def test_wrong_names_and_keys(deployed: Deployed) -> None:
-    """A wrong app or environment, no key and a wrong key each get a sentence and a next step."""
+    """Wrong names, a missing key and a wrong key have an error with a next step."""
     assert deployed.deploy() == 0
     app = deployed.verify("--app", "other")
     assert app.status == 2
@@ -209,9 +209,9 @@ def test_wrong_names_and_keys(deployed: Deployed) -> None:
 
 @BOTH
 def test_the_deadline(deployed: Deployed) -> None:
-    """A State Manager that never answers costs the named time and no more."""
+    """A State Manager that never answers is abandoned at the deadline."""
     assert deployed.deploy() == 0
-    # The first question stays open: how many a slow machine gets through in time is not the point.
+    # The first query hangs: a slow machine might not reach a later one in time.
     deployed.plane.faults = FaultPlan((Rule("getFlashAppByName", gate="never"),))
     found = deployed.verify("--timeout", "0.5")
     assert found.status == 3
@@ -220,7 +220,7 @@ def test_the_deadline(deployed: Deployed) -> None:
 
 @BOTH
 def test_after_a_run(deployed: Deployed) -> None:
-    """`run --verify` reports on standard error and leaves flash's own status alone."""
+    """`run --verify` reports on standard error and keeps flash's exit status."""
     deployed.plane.faults = FaultPlan(FAULTS["write partial, echoed"])
     assert deployed.deploy() == 0
     words = ("--verify", "--", "flash", "deploy", "--no-deps")
@@ -233,7 +233,7 @@ def test_after_a_run(deployed: Deployed) -> None:
 
 
 def test_flash_in_another_interpreter(flash_env: FlashEnvironments, tmp_path: Path) -> None:
-    """Where `flash` is another interpreter's, the commands that help are printed."""
+    """If `flash` is in another interpreter, the commands that help are printed."""
     scripts = flash_env(LAST).scripts
     found = flash_otel(tmp_path, "verify", "--app", "shop", env={"PATH": str(scripts)})
     assert found.returncode == 2
@@ -242,9 +242,9 @@ def test_flash_in_another_interpreter(flash_env: FlashEnvironments, tmp_path: Pa
     assert Path(sys.executable).parent != scripts
 
 
-def test_json_says_why_nothing_was_read(deployed: Deployed) -> None:
-    """For a machine, an error is an object with a verdict as well."""
+def test_errors_as_json(deployed: Deployed) -> None:
+    """With --json, an error is an object with a verdict, too."""
     found = deployed.verify("--app", "other", "--json")
-    said = json.loads(found.stdout)
-    assert (said["schema_version"], said["verdict"], said["status"]) == (1, "inconclusive", 2)
-    assert said["error"]["next_step"]
+    output = json.loads(found.stdout)
+    assert (output["schema_version"], output["verdict"], output["status"]) == (1, "inconclusive", 2)
+    assert output["error"]["next_step"]

@@ -1,4 +1,4 @@
-"""Which provider gets the spans, what runs for it, and how it ends."""
+"""The pipeline: provider resolution, threads and exporters, and the exit."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Begin without a global provider, and end uninstrumented."""
+    """Start without a global provider, and uninstrument at the end."""
     for name in ("FLASH_OTEL_DISABLED", "OTEL_SDK_DISABLED", "TRACEPARENT", "RUNPOD_POD_ID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
@@ -46,12 +46,12 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def lines() -> io.StringIO:
-    """A stream for the bracketed lines: written by one of our own processors."""
+    """A stream for the bracketed lines."""
     return io.StringIO()
 
 
 def new_provider(**how: Any) -> tuple[Any, Recorded]:
-    """Make an application's provider, and see what ends on it."""
+    """Make an application's provider that records its ended spans."""
     recorded = Recorded()
     provider = TracerProvider(shutdown_on_exit=False, **how)
     provider.add_span_processor(recorded)
@@ -60,7 +60,7 @@ def new_provider(**how: Any) -> tuple[Any, Recorded]:
 
 @flash_otel.trace_activate
 def activate(build_id: str, environment_name: str = "production") -> None:
-    """Activate: its end writes one bracketed line."""
+    """Activate, which writes a bracketed line at its end."""
     assert build_id
     assert environment_name
 
@@ -69,19 +69,19 @@ LINE = "[DEPLOY] Environment production activated with build_id="
 
 
 def test_a_provider_that_is_set_later_is_joined(lines: io.StringIO) -> None:
-    """The global provider may come after `instrument()`, and even after the first span."""
+    """The application may set its provider after `instrument()`, and even after the first span."""
     flash_otel.instrument(legacy_logs=lines, store=False)
     activate("b-own")
     provider, recorded = new_provider()
     trace_api.set_tracer_provider(provider)
     activate("b-1")
     activate("b-2")
-    assert [one.attributes["flash.build_id"] for one in recorded.records] == ["b-1", "b-2"]
-    assert lines.getvalue().splitlines() == [f"{LINE}{one}" for one in ("b-own", "b-1", "b-2")]
+    assert [record.attributes["flash.build_id"] for record in recorded.records] == ["b-1", "b-2"]
+    assert lines.getvalue().splitlines() == [f"{LINE}{build}" for build in ("b-own", "b-1", "b-2")]
 
 
 def test_a_given_provider_wins(lines: io.StringIO) -> None:
-    """`tracer_provider` gets the spans, whatever is set globally."""
+    """`tracer_provider` overrides the global provider."""
     other, unused = new_provider()
     trace_api.set_tracer_provider(other)
     provider, recorded = new_provider()
@@ -93,7 +93,7 @@ def test_a_given_provider_wins(lines: io.StringIO) -> None:
 
 
 def test_the_global_provider_is_never_set(lines: io.StringIO) -> None:
-    """Without one of the application's, ours stays private and the global one a proxy."""
+    """If the application sets no provider, flash_otel's stays private."""
     flash_otel.instrument(legacy_logs=lines, store=False)
     activate("b-1")
     assert isinstance(trace_api.get_tracer_provider(), trace_api.ProxyTracerProvider)
@@ -102,7 +102,7 @@ def test_the_global_provider_is_never_set(lines: io.StringIO) -> None:
 
 
 def test_processors_join_once(lines: io.StringIO) -> None:
-    """Instrumenting again and again does not double what an application's provider does."""
+    """Instrumenting repeatedly adds a single processor to the application's provider."""
     provider, recorded = new_provider()
     for number in range(3):
         flash_otel.instrument(tracer_provider=provider, legacy_logs=lines, store=False)
@@ -121,7 +121,7 @@ def test_processors_join_once(lines: io.StringIO) -> None:
 
 
 def test_two_providers_in_turn(lines: io.StringIO) -> None:
-    """A provider given and a global one: each is switched off when tracing ends."""
+    """Both a passed and a global provider are detached when tracing ends."""
     first, recorded = new_provider()
     flash_otel.instrument(tracer_provider=first, legacy_logs=lines, store=False)
     activate("b-1")
@@ -129,12 +129,12 @@ def test_two_providers_in_turn(lines: io.StringIO) -> None:
     activate("b-2")
     trace_api.set_tracer_provider(first)
     activate("b-3")
-    assert [one.attributes["flash.build_id"] for one in recorded.records] == ["b-1", "b-3"]
+    assert [record.attributes["flash.build_id"] for record in recorded.records] == ["b-1", "b-3"]
     assert lines.getvalue() == f"{LINE}b-1\n"
 
 
 def test_a_trace_stays_with_its_provider(lines: io.StringIO) -> None:
-    """A trace goes on where its root began, though a provider is set meanwhile."""
+    """A trace continues on its root's provider, even if another is set meanwhile."""
     provider, recorded = new_provider()
 
     @flash_otel.trace_deploy
@@ -152,7 +152,7 @@ def test_a_trace_stays_with_its_provider(lines: io.StringIO) -> None:
 
 @dataclasses.dataclass
 class Unhashable(trace_api.TracerProvider):
-    """As logfire's: a dataclass around a provider, which compares and so has no hash."""
+    """Like logfire's: a dataclass around a provider, with equality and therefore no hash."""
 
     inner: Any
 
@@ -165,7 +165,7 @@ class Unhashable(trace_api.TracerProvider):
 
 
 class Slotted(trace_api.TracerProvider):
-    """One that cannot be referred to weakly, and takes no processors."""
+    """A provider that allows no weak references and takes no processors."""
 
     __slots__ = ("inner",)
 
@@ -179,7 +179,7 @@ class Slotted(trace_api.TracerProvider):
 
 @pytest.mark.parametrize(("kind", "written"), [(Unhashable, True), (Slotted, False)])
 def test_providers_of_other_kinds(kind: Any, lines: io.StringIO, *, written: bool) -> None:
-    """Wrapped, unhashable and minimal providers get the spans; lines where processors fit."""
+    """Wrapped, unhashable and minimal providers get spans, and lines if they take processors."""
     inner, recorded = new_provider()
     flash_otel.instrument(tracer_provider=kind(inner), legacy_logs=lines, store=False)
     activate("b-1")
@@ -204,11 +204,11 @@ def test_the_registry_does_not_keep_providers_alive(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_unsampled_trace_on_our_own(monkeypatch: pytest.MonkeyPatch, lines: io.StringIO) -> None:
-    """On our own provider an unsampled parent is recorded, without the sampled bit."""
+    """The private provider records a trace with an unsampled parent, without the sampled bit."""
     ended: list[ReadableSpan] = []
 
     class Kept(SpanProcessor):
-        """Keeps what ends."""
+        """Keeps ended spans."""
 
         def on_end(self, span: ReadableSpan) -> None:
             ended.append(span)
@@ -218,16 +218,16 @@ def test_an_unsampled_trace_on_our_own(monkeypatch: pytest.MonkeyPatch, lines: i
     flash_otel.instrument(legacy_logs=lines, store=False)
     flash_otel.trace_deploy(activate)("b-1")
     records = [to_record(span) for span in ended]
-    assert [one.name for one in records] == ["flash.activate", "flash.deploy"]
-    assert {one.trace_id for one in records} == {"a" * 32}
-    assert [one.sampled for one in records] == [False, False]
+    assert [record.name for record in records] == ["flash.activate", "flash.deploy"]
+    assert {record.trace_id for record in records} == {"a" * 32}
+    assert [record.sampled for record in records] == [False, False]
     assert lines.getvalue() == f"{LINE}b-1\n"
 
 
 def test_an_unsampled_trace_on_a_joined_provider(
     monkeypatch: pytest.MonkeyPatch, lines: io.StringIO
 ) -> None:
-    """On an application's provider, what its sampler drops is dropped, lines included."""
+    """On an application's provider, spans that its sampler drops write no lines."""
     monkeypatch.setenv("TRACEPARENT", f"00-{'a' * 32}-{'b' * 16}-00")
     provider, recorded = new_provider()
     flash_otel.instrument(tracer_provider=provider, legacy_logs=lines, store=False)
@@ -237,7 +237,7 @@ def test_an_unsampled_trace_on_a_joined_provider(
 
 
 def test_a_sampler_that_drops_everything(lines: io.StringIO) -> None:
-    """A dropping provider of the application's changes nothing for the call."""
+    """A provider that drops all spans does not affect the call."""
     provider, recorded = new_provider(sampler=ALWAYS_OFF)
     flash_otel.instrument(tracer_provider=provider, legacy_logs=lines, store=False)
     activate("b-1")
@@ -248,7 +248,7 @@ def test_a_sampler_that_drops_everything(lines: io.StringIO) -> None:
 def test_samplers_of_the_environment(
     monkeypatch: pytest.MonkeyPatch, lines: io.StringIO, sampler: str
 ) -> None:
-    """OTEL_TRACES_SAMPLER decides what our exporters get; lines are written all the same."""
+    """OTEL_TRACES_SAMPLER affects exporters only; lines are written regardless."""
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0")
     flash_otel.instrument(legacy_logs=lines, store=False)
@@ -261,7 +261,7 @@ def test_samplers_of_the_environment(
 def test_disabled(
     monkeypatch: pytest.MonkeyPatch, lines: io.StringIO, variable: str, value: str
 ) -> None:
-    """Both switches leave everything as it is, decorators included."""
+    """Both variables disable everything, including decorators."""
     monkeypatch.setenv(variable, value)
     provider, recorded = new_provider()
     trace_api.set_tracer_provider(provider)
@@ -274,14 +274,14 @@ def test_disabled(
 
 
 def test_a_wrong_propagation() -> None:
-    """An argument that is none of the three is refused, and nothing is active then."""
+    """An invalid argument raises, and leaves tracing inactive."""
     with pytest.raises(ValueError, match="propagation is 'child'; it takes auto, link, parent"):
         flash_otel.instrument(propagation="child")  # type: ignore[arg-type]  # the mistake is the test
     assert not FlashInstrumentor().is_instrumented_by_opentelemetry
 
 
 def test_flush_without_anything() -> None:
-    """There is nothing to wait for before `instrument()`, nor after `uninstrument()`."""
+    """Before `instrument()` and after `uninstrument()`, `flush` returns True at once."""
     assert flash_otel.flush()
     flash_otel.instrument(legacy_logs=False, store=False)
     assert flash_otel.flush(0.1)
@@ -290,7 +290,7 @@ def test_flush_without_anything() -> None:
 
 
 def test_flush_waits_for_the_store(tmp_path: Path) -> None:
-    """What has ended when `flush` returns True is in the store."""
+    """When `flush` returns True, all ended spans are in the store."""
     import sqlite3
     from contextlib import closing
 
@@ -306,7 +306,7 @@ def test_flush_waits_for_the_store(tmp_path: Path) -> None:
 def test_processors_that_cannot_be_made(
     monkeypatch: pytest.MonkeyPatch, lines: io.StringIO
 ) -> None:
-    """A store that cannot be set up costs the store only."""
+    """A failing store set-up does not affect the lines."""
 
     def broken(_options: Any) -> Any:
         raise OSError
@@ -319,7 +319,7 @@ def test_processors_that_cannot_be_made(
 
 
 def test_the_first_span_from_many_threads(lines: io.StringIO) -> None:
-    """Roots that start at the same time in many threads share one set of processors."""
+    """Roots that start concurrently in many threads share the same processors."""
     provider, recorded = new_provider()
     flash_otel.instrument(tracer_provider=provider, legacy_logs=lines, store=False)
     barrier = threading.Barrier(16)
@@ -338,7 +338,7 @@ def test_the_first_span_from_many_threads(lines: io.StringIO) -> None:
 
 
 def test_waiting_roots_end_with_tracing() -> None:
-    """A root that no deployment claimed ends with an unknown outcome."""
+    """An unclaimed root ends with an unknown outcome."""
     from flash_otel.testing import recording
     from flash_otel.tracing import unclaimed_root
     from flash_otel.tracing.scope import Scope
@@ -352,11 +352,14 @@ def test_waiting_roots_end_with_tracing() -> None:
             unclaimed_root.hold(root, root.open())
         unclaimed_root.abandon()
         unclaimed_root.abandon()
-    assert [one.attributes["flash.outcome"] for one in spans.records] == ["unknown", "unknown"]
+    assert [record.attributes["flash.outcome"] for record in spans.records] == [
+        "unknown",
+        "unknown",
+    ]
 
 
 def test_a_waiting_root_is_claimed() -> None:
-    """The deployment that follows takes over the waiting root: one span, its facts, its end."""
+    """The following deployment claims the root: a single span with its attributes and its end."""
     from flash_otel.testing import recording
     from flash_otel.tracing import unclaimed_root
     from flash_otel.tracing.scope import Scope
@@ -399,8 +402,8 @@ SILENT = """
         return build_id
 
     assert activate("b-1") == "b-1"
-    assert [one.name for one in threading.enumerate()] == ["MainThread"], threading.enumerate()
-    exporters = [one for one in sys.modules if one.startswith("opentelemetry.exporter")]
+    assert threading.enumerate() == [threading.main_thread()], threading.enumerate()
+    exporters = [name for name in sys.modules if name.startswith("opentelemetry.exporter")]
     assert exporters == [], exporters
     assert "grpc" not in sys.modules
 """
@@ -411,28 +414,28 @@ SILENT = """
     [{}, {"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}],
 )
 def test_nothing_configured_nothing_started(tmp_path: Path, variables: dict[str, str]) -> None:
-    """Without an exporter there is no exporter object, no socket and no thread."""
+    """Without an exporter, no exporter module, socket or thread exists."""
     done = run_python(SILENT, tmp_path, variables)
     assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_the_store_is_the_only_thread(tmp_path: Path) -> None:
-    """With the store on, one thread is added: its writer's."""
+    """The store adds a single thread: its writer."""
     code = """
         import threading, flash_otel
 
         flash_otel.instrument(legacy_logs=False)
         flash_otel.trace_activate(lambda: None)()
-        others = [one for one in threading.enumerate() if one is not threading.main_thread()]
+        others = set(threading.enumerate()) - {threading.main_thread()}
         assert len(others) == 1, others
-        assert others[0].daemon
+        assert others.pop().daemon
     """
     done = run_python(code, tmp_path)
     assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_the_console_exporter(tmp_path: Path) -> None:
-    """An exporter that is asked for gets the spans before the process ends."""
+    """A configured exporter gets the spans before the process ends."""
     code = """
         import flash_otel
 
@@ -446,8 +449,8 @@ def test_the_console_exporter(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def test_an_exporter_that_nobody_answers(tmp_path: Path) -> None:
-    """A collector that refuses connections changes neither exit status nor standard output."""
+def test_an_unreachable_collector(tmp_path: Path) -> None:
+    """A collector that refuses connections affects neither exit status nor standard output."""
     code = """
         import flash_otel
 
@@ -480,16 +483,16 @@ print(call("gpu"), "opentelemetry.sdk.trace" in sys.modules)
     ("name", "printed"), [("sdk_tracer_provider", "True True"), ("nobody_knows_it", "False False")]
 )
 def test_a_provider_that_the_environment_names(tmp_path: Path, name: str, printed: str) -> None:
-    """OTEL_PYTHON_TRACER_PROVIDER is honoured; a name that does not exist breaks no call."""
+    """OTEL_PYTHON_TRACER_PROVIDER is honoured; an unknown name does not break calls."""
     variables = {"OTEL_PYTHON_TRACER_PROVIDER": name, "FLASH_OTEL_RAISE": ""}
     assert run_python(NAMED_PROVIDER, tmp_path, variables).stdout.split("\n")[0] == printed
 
 
 def test_an_api_that_keeps_its_provider_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a later API has no such variable, its public getter is asked."""
+    """If a later API lacks the private variable, the public getter is used."""
 
     class Api:
-        """As the API module, without the variable."""
+        """The API module, without the variable."""
 
         provider: object = trace_api.NoOpTracerProvider()
 

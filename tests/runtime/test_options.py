@@ -1,4 +1,4 @@
-"""Arguments win over variables; a variable that cannot be understood does no harm."""
+"""Options: arguments override variables, and an invalid variable has no effect."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ OURS = (
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable of ours is set."""
+    """Unset all variables that the options read."""
     for name in OURS:
         monkeypatch.delenv(name, raising=False)
 
 
 def test_defaults() -> None:
-    """Nothing said: automatic lines, automatic propagation, the default store, no capture."""
+    """The defaults: automatic lines and propagation, the default store, no GraphQL capture."""
     assert resolve() == Options()
     assert Options() == Options(None, "auto", "auto", None, capture_graphql=False)
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "argument", "field", "said"),
+    ("variable", "value", "argument", "field", "expected"),
     [
         ("FLASH_OTEL_LEGACY_LOGS", "false", True, "legacy_logs", "false"),
         ("FLASH_OTEL_LEGACY_LOGS", " my.logger ", False, "legacy_logs", "my.logger"),
@@ -62,11 +62,11 @@ def test_arguments_win(
     value: str,
     argument: Any,
     field: str,
-    said: object,
+    expected: object,
 ) -> None:
-    """A variable is used where no argument is given, and only there."""
+    """A variable is used only if the argument is missing."""
     monkeypatch.setenv(variable, value)
-    assert getattr(resolve(), field) == said
+    assert getattr(resolve(), field) == expected
     given_argument: dict[str, Any] = {field: argument}
     assert getattr(resolve(**given_argument), field) == argument
 
@@ -75,19 +75,19 @@ def test_arguments_win(
     ("store", "expected"), [(True, None), (None, None), (False, False), ("no", False), ("x", "x")]
 )
 def test_stores(store: Any, expected: object) -> None:
-    """True is the default store, False none, everything else a path."""
+    """True means the default store, False none; any other value is a path."""
     assert resolve(store=store).store == expected
 
 
 def test_true_beats_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`store=True` asks for the default store though the variable says off."""
+    """`store=True` overrides a variable that says off."""
     monkeypatch.setenv("FLASH_OTEL_STORE", "off")
     assert resolve(store=True).store is None
 
 
 @pytest.mark.parametrize("value", ["", "auto ", "child", "AUTO?", "\n"])
-def test_a_propagation_that_is_not_understood(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    """A typo in the variable is the default; in the argument it is an error."""
+def test_an_invalid_propagation(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """An invalid variable falls back to the default; an invalid argument raises."""
     monkeypatch.setenv("FLASH_OTEL_PROPAGATION", value)
     assert resolve().propagation == "auto"
     with pytest.raises(ValueError, match="it takes auto, link, parent"):
@@ -110,13 +110,13 @@ def test_a_propagation_that_is_not_understood(monkeypatch: pytest.MonkeyPatch, v
     ],
 )
 def test_exit_budgets(monkeypatch: pytest.MonkeyPatch, value: str, expected: float) -> None:
-    """Seconds from none to a minute; anything else is the default."""
+    """Values from 0 to 60 seconds are used; anything else falls back to the default."""
     monkeypatch.setenv("FLASH_OTEL_EXIT_BUDGET", value)
     assert exit_budget() == expected
 
 
 def test_request_budgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenth of a second, unless something sensible is said."""
+    """The default is a tenth of a second."""
     assert request_budget() == 0.1
     monkeypatch.setenv("FLASH_OTEL_REQUEST_BUDGET", "2")
     assert request_budget() == 2
@@ -140,13 +140,13 @@ def test_any_variable(value: str) -> None:
     ("value", "off"), [("1", True), ("True", True), ("", False), ("0", False), ("false", False)]
 )
 def test_switches(monkeypatch: pytest.MonkeyPatch, name: str, value: str, *, off: bool) -> None:
-    """Either variable switches off, if it says so."""
+    """Each variable disables tracing if it is true."""
     monkeypatch.setenv(name, value)
     assert is_disabled() is off
 
 
 def test_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An endpoint id makes a worker; an empty one does not, nor does a pod that one develops in."""
+    """A process is a worker if RUNPOD_ENDPOINT_ID is set; RUNPOD_POD_ID alone does not count."""
     assert not in_worker()
     monkeypatch.setenv("RUNPOD_POD_ID", "pod1")
     monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "")

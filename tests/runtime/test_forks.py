@@ -1,4 +1,4 @@
-"""Processes that fork and spawn under load: no deadlock, nothing lost, nothing twice."""
+"""Processes that fork and spawn under load neither hang nor lose or duplicate spans."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def activate(build_id):
     return build_id
 
 def child(number=0):
-    for one in range(EACH):
-        activate(f"child-{{number}}-{{one}}")
+    for index in range(EACH):
+        activate(f"child-{{number}}-{{index}}")
 
 def child_that_waits(ready):
     child()
@@ -50,7 +50,7 @@ def child_that_waits(ready):
         time.sleep(0.01)
 
 class Load:
-    \"\"\"Threads that make spans all the time, so that every lock is likely held at a fork.\"\"\"
+    \"\"\"Threads that make spans all the time, to have every lock held at some fork.\"\"\"
 
     def __enter__(self):
         self.made, self.over = [], threading.Event()
@@ -69,12 +69,12 @@ class Load:
             thread.join()
 
 def processes(context):
-    started = [context.Process(target=child, args=(one,)) for one in range(CHILDREN)]
-    for one in started:
-        one.start()
-    for one in started:
-        one.join({timeout})
-    assert [one.exitcode for one in started] == [0] * CHILDREN
+    started = [context.Process(target=child, args=(number,)) for number in range(CHILDREN)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join({timeout})
+    assert [process.exitcode for process in started] == [0] * CHILDREN
 
 def pool(context):
     with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as executor:
@@ -83,12 +83,12 @@ def pool(context):
 def terminated(context):
     for _ in range(CHILDREN):
         ready = context.Event()
-        one = context.Process(target=child_that_waits, args=(ready,))
-        one.start()
+        process = context.Process(target=child_that_waits, args=(ready,))
+        process.start()
         assert ready.wait({timeout})
-        one.terminate()
-        one.join({timeout})
-        assert one.exitcode == -15
+        process.terminate()
+        process.join({timeout})
+        assert process.exitcode == -15
 
 def plain(_context):
     children = []
@@ -109,7 +109,7 @@ if __name__ == "__main__":
 
 
 def run(folder: Path, how: str, method: str, variables: Mapping[str, str]) -> int:
-    """Run the script to its end and return how many spans its processes made."""
+    """Run the script and return the number of spans that its processes made."""
     script = folder / "host.py"
     script.write_text(SCRIPT.format(children=CHILDREN, each=EACH, timeout=TIMEOUT_S))
     kept = {
@@ -134,12 +134,12 @@ def run(folder: Path, how: str, method: str, variables: Mapping[str, str]) -> in
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    # A child that was forked with text in the buffer of standard output prints it, too.
+    # Children inherit unflushed text of standard output and print it as well.
     return int(done.stdout.splitlines()[-1])
 
 
 def run_code(folder: Path, code: str) -> None:
-    """Run code that forks, with a store of its own, to its end."""
+    """Run code that forks, with a store of its own."""
     subprocess.run(
         [sys.executable, "-c", dedent(code)],
         check=True,
@@ -169,7 +169,7 @@ HOSTS = [
 
 @pytest.mark.parametrize(("how", "method"), HOSTS)
 def test_without_a_store(how: str, method: str, tmp_path: Path) -> None:
-    """Every process sends its own queue: each span arrives, and once."""
+    """Every process sends its own queue: each span arrives exactly once."""
     with HttpCollector() as collector:
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "FLASH_OTEL_STORE": "off"}
         made = run(tmp_path, how, method, variables)
@@ -179,7 +179,7 @@ def test_without_a_store(how: str, method: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("how", "method"), HOSTS)
 def test_with_a_store(how: str, method: str, tmp_path: Path) -> None:
-    """Every process stores its own: each span is there, once, under its own process's name."""
+    """Every process stores its own spans, each once and with its own resource."""
     made = run(tmp_path, how, method, {"FLASH_OTEL_STORE": str(tmp_path / "spans.db")})
     records = stored(tmp_path)
     assert len({record.key for record in records}) == len(records) == made
@@ -193,7 +193,7 @@ def test_with_a_store(how: str, method: str, tmp_path: Path) -> None:
 
 
 def test_over_grpc(tmp_path: Path) -> None:
-    """A child's own channel works beside the one that its parent has open."""
+    """A child opens a channel of its own beside its parent's."""
     with GrpcCollector() as collector:
         variables = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
@@ -205,7 +205,7 @@ def test_over_grpc(tmp_path: Path) -> None:
 
 
 def test_with_both(tmp_path: Path) -> None:
-    """What the children stored is sent once, by whoever holds the lock."""
+    """Spans that children stored are sent once, by the process that holds the lock."""
     with HttpCollector() as collector:
         store = str(tmp_path / "spans.db")
         named = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "FLASH_OTEL_STORE": store}
@@ -215,7 +215,7 @@ def test_with_both(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_another_thread_holds(tmp_path: Path) -> None:
-    """A fork waits for it only so long, and the child makes, stores and ends all the same."""
+    """A fork waits for a lock for a limited time, and the child records and ends normally."""
     code = """
         import os, threading
         import flash_otel
@@ -245,7 +245,7 @@ def test_a_lock_that_another_thread_holds(tmp_path: Path) -> None:
 
 
 def test_nothing_is_half_imported(tmp_path: Path) -> None:
-    """A fork waits for what another thread of ours imports: a child could never import it."""
+    """A fork waits for imports of flash_otel's threads, which the child could never complete."""
     code = """
         import builtins, os, sys, threading
         import flash_otel
@@ -277,13 +277,13 @@ def test_nothing_is_half_imported(tmp_path: Path) -> None:
     assert names == ["b-1", "b-2"]
 
 
-def test_one_that_fails_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error in one place costs the others nothing, and the fork goes on."""
+def test_a_failing_handler_affects_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an error in a handler, the other handlers run and the fork succeeds."""
     monkeypatch.delenv("FLASH_OTEL_RAISE", raising=False)
-    told: list[str] = []
+    calls: list[str] = []
 
     class Broken(forks.ForkAware):
-        """Fails at every step."""
+        """Fails in every handler."""
 
         def before_fork(self) -> None:
             raise OSError
@@ -291,19 +291,19 @@ def test_one_that_fails_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) 
         after_fork_in_parent = after_fork_in_child = before_fork
 
     class Sound(forks.ForkAware):
-        """Notes each step."""
+        """Records each handler's call."""
 
         def before_fork(self) -> None:
-            told.append("before")
+            calls.append("before")
 
         def after_fork_in_parent(self) -> None:
-            told.append("parent")
+            calls.append("parent")
 
     members = [kind() for kind in (Broken, Sound, Broken)]
     for member in members:
         forks.register(member)
     _fork()
-    assert told == ["before", "parent"]
+    assert calls == ["before", "parent"]
 
 
 def test_two_threads_that_fork_at_once(tmp_path: Path) -> None:
