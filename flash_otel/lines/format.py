@@ -141,14 +141,6 @@ def format_lines(span_name: str, moment: str, attributes: Mapping[str, Any]) -> 
     return [text for _, text in due(span_name, moment, attributes)]
 
 
-def format_line(parsed: ParsedLine) -> str:
-    """Write a parsed line again."""
-    return "".join(
-        piece.write(parsed.fields.get(piece.name), cut=piece.name in parsed.cut)
-        for piece in _PIECES[parsed.key]
-    )
-
-
 def _line_of(key: str, attributes: Mapping[str, Any]) -> str:
     return "".join([write(attributes) for write in _WRITERS[key]])
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flash_otel import semconv as sc
-from flash_otel.lines.format import ParsedLine, due, format_line, format_lines, parse
+from flash_otel.lines.format import _PIECES, ParsedLine, due, format_lines, parse
 from flash_otel.lines.table import ATTRIBUTES, END, LINES, MARK, START
 
 ANY_TEXT = st.text(st.characters(), min_size=1, max_size=20)
@@ -43,6 +43,14 @@ def parsed_lines(draw: st.DrawFn) -> ParsedLine:
     listed = [name for name, value in fields.items() if isinstance(value, (tuple, dict)) and value]
     cut = draw(st.sets(st.sampled_from(listed))) if listed else set()
     return ParsedLine(key, fields, frozenset(cut))
+
+
+def format_line(parsed: ParsedLine) -> str:
+    """Write a parsed line again, field by field."""
+    return "".join(
+        piece.write(parsed.fields.get(piece.name), cut=piece.name in parsed.cut)
+        for piece in _PIECES[parsed.key]
+    )
 
 
 @given(parsed_lines())

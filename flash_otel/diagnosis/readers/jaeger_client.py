@@ -97,20 +97,18 @@ class JaegerClient:
 
     def services(self) -> list[str]:
         """Return the names of all services that have sent spans."""
-        return self._query("services", {}, lambda answer: names_of(answer, "services"), [])
+        return self._query("services", {}, lambda answer: names_of(answer, "services"))
 
     def operations(self, service: str) -> list[str]:
         """Return the names of the spans of a service."""
+        parameters = {"service": service}
         return self._query(
-            "operations",
-            {"service": service},
-            lambda answer: names_of(answer, "operations", "name"),
-            [],
+            "operations", parameters, lambda answer: names_of(answer, "operations", "name")
         )
 
     def trace(self, trace_id: str) -> list[SpanRecord]:
         """Return the spans of a trace; none if Jaeger does not have it."""
-        return self._query(f"traces/{trace_id}", {"raw_traces": "true"}, _spans, [])
+        return self._query(f"traces/{trace_id}", {"raw_traces": "true"}, _spans)
 
     def find(
         self, service: str, operation: str, start_ns: int, end_ns: int, most: int
@@ -133,16 +131,12 @@ class JaegerClient:
         }
         if operation:
             parameters["query.operation_name"] = operation
-        return self._query("traces", parameters, _spans, [])
+        return self._query("traces", parameters, _spans)
 
     def _query(
-        self,
-        path: str,
-        parameters: Mapping[str, str],
-        parse: Callable[[Any], _Parsed],
-        nothing: _Parsed,
-    ) -> _Parsed:
-        """Return the parsed answer, or `nothing` if Jaeger answers that it found nothing."""
+        self, path: str, parameters: Mapping[str, str], parse: Callable[[Any], list[_Parsed]]
+    ) -> list[_Parsed]:
+        """Return the parsed answer; an empty list if Jaeger found nothing."""
         for tries_left in reversed(range(_TRIES)):
             status, kind, text = self._get(path, parameters)
             if status not in _RETRYABLE or not tries_left:
@@ -150,7 +144,7 @@ class JaegerClient:
             sleep(min(_PAUSE_S, self._remaining_s()))
         # Jaeger answers 404 for an empty result, with an error in JSON; other servers do not.
         if status == _NOT_FOUND and _error_in(text) is not None:
-            return nothing
+            return []
         if not httpx.codes.is_success(status):
             raise ReaderError(self._refusal(status, text))
         try:

@@ -37,16 +37,14 @@ class OtlpJsonReader:
         """Yield the spans; a line that is damaged or cut off is skipped.
 
         Raises:
-            ReaderError: The file cannot be read.
-            NothingFoundError: It holds no span.
+            ReaderError: The file cannot be read, or (NothingFoundError) holds no span.
         """
-        found = False
-        for number, request in _documents(self.name, self._input.chunks(progress)):
-            for record in _decoded(request):
-                found = True
-                yield replace(record, origin=f"{self.name}:{number}")
-        if not found:
-            raise NothingFoundError(f"{self.name} is OTLP JSON without a single span")
+        spans = (
+            replace(record, origin=f"{self.name}:{number}")
+            for number, request in _documents(self.name, self._input.chunks(progress))
+            for record in _decoded(request)
+        )
+        return _not_empty(spans, f"{self.name} is OTLP JSON without a single span")
 
 
 class OtlpProtobufReader:
@@ -60,16 +58,23 @@ class OtlpProtobufReader:
         """Yield the spans; what follows a request that was cut off is skipped.
 
         Raises:
-            ReaderError: The file cannot be read.
-            NothingFoundError: It holds no span.
+            ReaderError: The file cannot be read, or (NothingFoundError) holds no span.
         """
-        found = False
-        for payload in payloads(self._input.head, self._input.chunks(progress)):
-            for record in decode_protobuf(payload):
-                found = True
-                yield replace(record, origin=self.name)
-        if not found:
-            raise NothingFoundError(f"{self.name} is OTLP protobuf without a single span")
+        spans = (
+            replace(record, origin=self.name)
+            for payload in payloads(self._input.head, self._input.chunks(progress))
+            for record in decode_protobuf(payload)
+        )
+        return _not_empty(spans, f"{self.name} is OTLP protobuf without a single span")
+
+
+def _not_empty(spans: Iterator[SpanRecord], message: str) -> Iterator[SpanRecord]:
+    is_empty = True
+    for span in spans:
+        is_empty = False
+        yield span
+    if is_empty:
+        raise NothingFoundError(message)
 
 
 def _decoded(request: Any) -> Iterator[SpanRecord]:
