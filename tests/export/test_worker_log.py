@@ -1,3 +1,5 @@
+"""The worker's own log as an export: spans as OTLP/JSON lines."""
+
 from __future__ import annotations
 
 import io
@@ -40,7 +42,7 @@ def _trace(stream: TextIO | None, scope: str = "flash_otel") -> None:
 
 
 def test_each_finished_span_is_one_write_of_one_line() -> None:
-    """A span is written in one piece, so that lines of several threads cannot mix."""
+    """A span is written with one call, so that lines of several threads cannot mix."""
     stream = _Writes()
     _trace(stream)
     (written,) = stream.calls
@@ -53,7 +55,7 @@ def test_each_finished_span_is_one_write_of_one_line() -> None:
 
 
 def test_the_line_is_otlp_json() -> None:
-    """What follows the mark is a message that any reader of OTLP JSON takes."""
+    """The text behind the mark is a valid OTLP/JSON message."""
     stream = _Writes()
     _trace(stream)
     assert len(list(decode(json.loads(stream.calls[0][len(LOG_MARK) :])))) == 1
@@ -61,7 +63,7 @@ def test_the_line_is_otlp_json() -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 def test_any_stream_can_write_it(encoding: str) -> None:
-    """A stream that knows few characters gets the same line."""
+    """A stream with a narrow encoding gets the same line."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding, errors="strict")
     _trace(stream)
@@ -70,15 +72,15 @@ def test_any_stream_can_write_it(encoding: str) -> None:
     stream.close()
 
 
-def test_spans_of_others_are_not_written() -> None:
-    """On a joined provider the user's own spans stay out of the log."""
+def test_spans_of_other_scopes_are_not_written() -> None:
+    """With a joined provider, the user's own spans are not written to the log."""
     stream = _Writes()
     _trace(stream, scope="users.own")
     assert stream.calls == []
 
 
 def test_standard_error_is_looked_up_at_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stream that replaced standard error later is the one that is written to."""
+    """A span is written to the current standard error."""
     stream = _Writes()
     processor = WorkerLogSpanProcessor()
     monkeypatch.setattr(sys, "stderr", stream)
@@ -88,8 +90,8 @@ def test_standard_error_is_looked_up_at_each_line(monkeypatch: pytest.MonkeyPatc
     assert len(stream.calls) == 1
 
 
-def test_a_stream_that_takes_nothing_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A closed stream, a broken pipe and no standard error at all leave the worker alone."""
+def test_a_failing_stream_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed stream, a broken pipe and a missing standard error raise nothing."""
 
     class _Broken(_Writes):
         def write(self, text: str, /) -> int:
@@ -118,16 +120,18 @@ RECORD = SpanRecord("ab" * 16, "cd" * 8, None, "flash.call", "client", 1, 2)
     ],
 )
 def test_the_mark_is_found_behind_any_prefix(around: str) -> None:
-    """Whatever a logger or a container runtime puts around the line, the span is read."""
+    """The span is read with any text that a logger or a container runtime adds."""
     assert list(decode_log_line(around.format(encode_log_line(RECORD).rstrip("\n")))) == [RECORD]
 
 
 @given(RECORDS, st.data())
 def test_a_cut_line_holds_nothing(record: SpanRecord, data: st.DataObject) -> None:
-    """A line that was cut anywhere gives the whole span or none, and no error."""
+    """A cut line gives the whole span or none, and no error."""
     text = encode_log_line(record).rstrip("\n")
     end = data.draw(st.integers(0, len(text)))
-    assert [repr(one) for one in decode_log_line(text[:end])] == [repr(record)] * (end == len(text))
+    assert [repr(found) for found in decode_log_line(text[:end])] == [repr(record)] * (
+        end == len(text)
+    )
 
 
 @given(st.text(), st.text())
@@ -138,7 +142,7 @@ def test_no_line_raises(prefix: str, rest: str) -> None:
 
 
 @pytest.mark.parametrize("hostile", ["[" * 100_000, '{"a":' * 100_000, "1" * 10_000 + "}"])
-def test_hostile_json_is_no_error(hostile: str) -> None:
-    """JSON nested without end, or a number of ten thousand digits, is a line without spans."""
+def test_hostile_json_is_skipped(hostile: str) -> None:
+    """Endlessly nested JSON, or a number of ten thousand digits, is a line without spans."""
     found: list[Any] = list(decode_log_line(f'{LOG_MARK}{{"resourceSpans":{hostile}'))
     assert found == []

@@ -1,4 +1,4 @@
-"""The table of bracketed lines, written and read back."""
+"""Bracketed lines are written by the table, and parsed again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flash_otel.lines.format import _PIECES, ParsedLine, due, format_lines, pars
 from flash_otel.lines.table import ATTRIBUTES, END, LINES, MARK, START
 
 ANY_TEXT = st.text(st.characters(), min_size=1, max_size=20)
-# Texts that try to be something else: marks, null words, arrows, escapes.
+# Values that look like syntax: marks, null words, arrows, escapes.
 TRAPS = st.sampled_from(
     [
         "(null)", "None", "NONE", "EMPTY", "...", "a...", "[DEPLOY] x", "STATE MANAGER: y", "a, b",
@@ -54,8 +54,8 @@ def format_line(parsed: ParsedLine) -> str:
 
 
 @given(parsed_lines())
-def test_what_is_written_is_read_back(parsed: ParsedLine) -> None:
-    """Every field of every line comes back as it was, whatever its value, and so does the text."""
+def test_lines_round_trip(parsed: ParsedLine) -> None:
+    """Every line with any values is parsed to the same values, and written to the same text."""
     text = format_line(parsed)
     assert parse(text) == parsed
     read = parse(text)
@@ -65,7 +65,7 @@ def test_what_is_written_is_read_back(parsed: ParsedLine) -> None:
 
 @given(parsed_lines())
 def test_no_value_leaves_its_line(parsed: ParsedLine) -> None:
-    """No control character gets out, only a mapping has several lines, and each has one mark."""
+    """No control character is written, only mappings have several lines, and each has one mark."""
     text = format_line(parsed)
     parts = text.split("\n") if "endpoints" in parsed.fields else [text]
     assert all(part.isprintable() for part in parts)
@@ -75,14 +75,14 @@ def test_no_value_leaves_its_line(parsed: ParsedLine) -> None:
 
 @given(parsed_lines(), st.sampled_from(["ascii", "cp1252", "latin-1", "utf-8"]))
 def test_a_narrow_stream_loses_nothing(parsed: ParsedLine, encoding: str) -> None:
-    """What an encoding lacks is written as an escape, from which the same values are read."""
+    """Characters that an encoding lacks are escaped, and parsed to the same values."""
     text = format_line(parsed).encode(encoding, "backslashreplace").decode(encoding)
     assert parse(text) == parsed
 
 
 @given(parsed_lines(), st.integers(0, 200))
-def test_half_a_line_says_nothing_else(parsed: ParsedLine, length: int) -> None:
-    """A line that is cut anywhere says what the whole says, or less, or that a value was cut."""
+def test_a_cut_line_has_no_other_values(parsed: ParsedLine, length: int) -> None:
+    """A cut line has the values of the whole line, fewer, or values marked as cut."""
     text = format_line(parsed)
     half = parse(text[:length])
     if half is None or length >= len(text):
@@ -95,7 +95,7 @@ def test_half_a_line_says_nothing_else(parsed: ParsedLine, length: int) -> None:
 
 @given(st.text(st.characters(), max_size=80), st.text(st.characters(), max_size=80))
 def test_any_text_is_read_without_an_error(before: str, after: str) -> None:
-    """Reading never raises, with any text before or after a mark."""
+    """Any text before and after a mark can be parsed."""
     parse(before)
     for line in LINES:
         parse(before + line.template.split("{", maxsplit=1)[0] + after)
@@ -212,7 +212,7 @@ LACKING = {
 def test_the_lines_of_each_span(
     span: str, moment: str, attributes: dict[str, Any], expected: list[str]
 ) -> None:
-    """Each span writes exactly the guide's lines, in the order in which things happened."""
+    """Each span writes exactly the guide's lines, in the order of events."""
     assert format_lines(span, moment, attributes) == expected
 
 
@@ -236,29 +236,27 @@ def test_the_lines_of_each_span(
         ),
     ],
 )
-def test_a_read_that_got_only_part_of_the_way(
-    attributes: dict[str, Any], expected: list[str]
-) -> None:
-    """A line that the read got far enough to know is written, one that it did not is not."""
+def test_an_incomplete_read(attributes: dict[str, Any], expected: list[str]) -> None:
+    """A read writes the lines up to the point that it reached."""
     assert format_lines(sc.MANIFEST_FETCH, END, attributes) == expected
 
 
 @pytest.mark.parametrize("outcome", [sc.FAILED, sc.CANCELLED, sc.UNKNOWN])
 @pytest.mark.parametrize("span", [sc.ACTIVATE, sc.MANIFEST_UPLOAD])
 def test_a_write_that_did_not_return_claims_nothing(span: str, outcome: str) -> None:
-    """A failed, interrupted or lost call writes no line of success."""
+    """A failed, cancelled or lost call writes no line of success."""
     assert format_lines(span, END, UPLOAD | {sc.OUTCOME: outcome}) == []
 
 
-def test_an_unset_environment_is_said_to_be_unset() -> None:
+def test_an_unset_environment_is_null() -> None:
     """A worker without FLASH_ENVIRONMENT_ID prints `(null)` for it."""
     assert format_lines(sc.RUNTIME_FETCH, START, {})[1] == (
         "[RUNTIME SYNC] FLASH_ENVIRONMENT_ID=(null), RUNPOD_ENDPOINT_ID=(null)"
     )
 
 
-def test_a_cut_list_says_so_and_its_count_stays_true() -> None:
-    """Names that were cut end in the guide's `...]`, beside the count of all."""
+def test_a_truncated_list_keeps_its_count() -> None:
+    """A truncated list ends in the guide's `...]`, and the count is that of all endpoints."""
     cut = READ | {sc.ENDPOINT_COUNT: 5000, sc.TRUNCATED: (sc.ENDPOINT_NAMES,)}
     line = format_lines(sc.RUNTIME_FETCH, END, cut)[1]
     assert line == "[RUNTIME SYNC] resources_endpoints contains 5000 entries: ['gpu', 'cpu', ...]"
@@ -275,7 +273,7 @@ def test_only_the_missing_mapping_is_a_warning() -> None:
 
 
 def test_other_spans_have_no_lines() -> None:
-    """A span that the guide knows nothing of writes nothing."""
+    """A span without lines in the table writes nothing."""
     assert list(due(sc.CALL, START, UPLOAD)) == []
 
 
@@ -283,8 +281,8 @@ MOJIBAKE = "→".encode().decode("cp1252")
 
 
 @pytest.mark.parametrize("arrow", ["→", MOJIBAKE, "?", "->", "-->", "=>", "\\u2192", "\ufffd"])
-def test_any_arrow_will_do(arrow: str) -> None:
-    """Whatever an encoding has made of the arrow, both of its ids are read."""
+def test_any_arrow_is_accepted(arrow: str) -> None:
+    """Both ids are parsed even if an encoding has replaced the arrow."""
     for space in (" ", ""):
         if arrow in {"?", "\\u2192"} and not space:
             continue
@@ -318,13 +316,13 @@ def test_any_arrow_will_do(arrow: str) -> None:
     ],
 )
 def test_the_forms_of_old_logs(text: str, key: str, fields: dict[str, Any]) -> None:
-    """Prefixes, colons, emoji and the guide's own samples are read for what they hold."""
+    """Lines with prefixes, colons or emoji, and the guide's own samples, are parsed."""
     read = parse(text)
     assert read is not None
     assert (read.key, read.fields) == (key, fields)
 
 
-def test_other_texts_are_no_lines() -> None:
-    """A mark before a text that no row knows makes no line, nor does a text without a mark."""
+def test_other_texts_are_not_lines() -> None:
+    """A mark before an unknown text, or a text without a mark, is not a line."""
     assert parse("[DEPLOY] Environment prod is being created") is None
     assert parse("build_id=abc") is None

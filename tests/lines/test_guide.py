@@ -1,4 +1,4 @@
-"""The guide's Step 5 script on the lines that are really written."""
+"""The guide's Step 5 script works on the lines that are written."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def log(*spans: tuple[str, dict[str, Any]]) -> bytes:
 
 
 def matching(tmp_path: Path, build: str, environment: str) -> list[bool]:
-    """Run the script on a deployment's log and a worker's; tell what it calls a match."""
+    """Run the script on a deployment's log and a worker's; return its two verdicts on matches."""
     written: dict[str, Any] = {
         sc.BUILD_ID: BUILD,
         sc.ENVIRONMENT_ID: ENVIRONMENT,
@@ -79,5 +79,5 @@ def test_another_build(tmp_path: Path) -> None:
 
 
 def test_another_environment(tmp_path: Path) -> None:
-    """A worker that asks for another environment is a mismatch."""
+    """A worker that queries another environment is a mismatch."""
     assert matching(tmp_path, BUILD, OTHER_ENVIRONMENT) == [True, False]

@@ -42,7 +42,7 @@ def _raise_internal_errors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read_once(mode: Any, scope: str = sc.SCOPE_NAME) -> None:
-    """Make the spans of one worker's read, in the order in which they happen."""
+    """Record the spans of a worker's read."""
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(LegacyLogSpanProcessor(mode))
     tracer = provider.get_tracer(scope)
@@ -56,30 +56,30 @@ def read_once(mode: Any, scope: str = sc.SCOPE_NAME) -> None:
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
-        """Claim to be one."""
+        """Pretend to be a terminal."""
         return True
 
 
 class Calls:
-    """A stream that keeps every write apart."""
+    """A stream that records its write calls."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
 
     def write(self, text: str) -> None:
-        """Keep one call."""
+        """Record the call."""
         self.calls.append(text)
 
 
-def test_lines_come_in_the_order_of_things() -> None:
-    """Start lines are written at the start, end lines at the end, each in one write."""
+def test_lines_are_in_the_order_of_events() -> None:
+    """Start lines are written at the start, end lines at the end, each with one call."""
     stream = Calls()
     read_once(stream)
     assert stream.calls == [line + "\n" for line in LINES]
 
 
 def test_a_mapping_is_one_write() -> None:
-    """The several lines of a mapping leave in one call, so that nothing gets between them."""
+    """A mapping over several lines is written with one call, which keeps it together."""
     stream = Calls()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(LegacyLogSpanProcessor(stream))
@@ -91,15 +91,15 @@ def test_a_mapping_is_one_write() -> None:
     assert len(stream.calls) == 3
 
 
-def test_spans_of_others_are_left_alone() -> None:
-    """A span of another scope writes nothing, even under one of our names."""
+def test_spans_of_other_scopes_write_nothing() -> None:
+    """A span of another scope writes nothing, even if its name is Flash's."""
     stream = Calls()
     read_once(stream, scope="my.app")
     assert stream.calls == []
 
 
 def test_auto_writes_to_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bare lines go to what standard error is when they are written, not when it was set up."""
+    """Lines go to the current standard error, not to that of the set-up."""
     before, after = io.StringIO(), io.StringIO()
     monkeypatch.setattr(sys, "stderr", before)
     processor = LegacyLogSpanProcessor()
@@ -112,7 +112,7 @@ def test_auto_writes_to_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("mode", "written"), [("auto", 0), (True, 7), ("1", 7), (False, 0)])
-def test_a_terminal_gets_lines_only_on_demand(
+def test_a_terminal_gets_lines_only_on_request(
     monkeypatch: pytest.MonkeyPatch, mode: str | bool, written: int
 ) -> None:
     """On a terminal `auto` writes nothing, True everything, False nothing."""
@@ -124,7 +124,7 @@ def test_a_terminal_gets_lines_only_on_demand(
 
 @pytest.mark.parametrize("mode", ["my.lines", "logger:my.lines"])
 def test_a_logger_gets_levels(caplog: pytest.LogCaptureFixture, mode: str) -> None:
-    """A named logger gets each line once, and the one about missing endpoints as a warning."""
+    """A logger gets each line once, and the line about missing endpoints as a warning."""
     with caplog.at_level(logging.INFO, logger="my.lines"):
         read_once(mode)
     assert [record.getMessage() for record in caplog.records] == LINES
@@ -134,8 +134,8 @@ def test_a_logger_gets_levels(caplog: pytest.LogCaptureFixture, mode: str) -> No
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_a_narrow_stream_is_no_error(encoding: str) -> None:
-    """A stream whose encoding has no arrow gets the line with an escape, which is read back."""
+def test_a_narrow_stream_gets_escapes(encoding: str) -> None:
+    """A stream whose encoding lacks the arrow gets an escape, which can be parsed."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding, write_through=True)
     read_once(stream)
@@ -152,28 +152,30 @@ def _broken_pipe() -> Iterator[io.TextIOWrapper]:
     stream.detach().close()
 
 
-def test_a_broken_pipe_is_no_error() -> None:
-    """Lines for a reader that has gone are dropped without a word."""
+def test_a_broken_pipe_is_ignored() -> None:
+    """Lines for a closed pipe are dropped silently."""
     for stream in _broken_pipe():
         read_once(stream)
 
 
-def test_a_closed_stream_is_no_error() -> None:
-    """Lines for a closed stream are dropped without a word."""
+def test_a_closed_stream_is_ignored() -> None:
+    """Lines for a closed stream are dropped silently."""
     stream = io.StringIO()
     stream.close()
     read_once(stream)
 
 
 @pytest.mark.parametrize("mode", ["auto", True])
-def test_no_standard_error_is_no_error(monkeypatch: pytest.MonkeyPatch, mode: str | bool) -> None:
-    """A process without standard error (a Windows service) is left alone."""
+def test_a_missing_standard_error_is_ignored(
+    monkeypatch: pytest.MonkeyPatch, mode: str | bool
+) -> None:
+    """A process without standard error (a Windows service) has no lines and no error."""
     monkeypatch.setattr(sys, "stderr", None)
     read_once(mode)
 
 
 def test_a_faulty_stream_does_not_reach_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a user's stream raises stays inside."""
+    """Exceptions of a user's stream are swallowed."""
 
     class Faulty:
         def write(self, _text: str) -> None:
@@ -192,5 +194,5 @@ def test_a_faulty_stream_does_not_reach_the_user(monkeypatch: pytest.MonkeyPatch
     ],
 )  # fmt: skip
 def test_modes_are_understood(given: Any, understood: Any) -> None:
-    """Arguments and the variable's words mean the same."""
+    """The argument and the variable accept the same modes."""
     assert parse_mode(given) == understood

@@ -1,4 +1,4 @@
-"""One walk encodes both forms of OTLP, and its output stays what it was."""
+"""Both encodings of OTLP hold the same message, and their bytes do not change."""
 
 from __future__ import annotations
 

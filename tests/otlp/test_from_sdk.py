@@ -1,3 +1,5 @@
+"""Spans of the SDK become records."""
+
 from __future__ import annotations
 
 from enum import Enum
@@ -27,7 +29,7 @@ def _provider() -> TracerProvider:
 
 
 def test_a_finished_span_keeps_everything() -> None:
-    """Every part of an SDK span has its place in the record, with its value."""
+    """The record has every part of a finished span."""
     provider, exporter = _provider(), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     span = provider.get_tracer("flash_otel", "1.2").start_span(
@@ -65,7 +67,7 @@ def test_a_finished_span_keeps_everything() -> None:
 
 
 def test_a_running_span_is_a_snapshot() -> None:
-    """A span that has not ended has no end, and what it gets later does not change the record."""
+    """A running span's record has no end, and later changes to the span do not affect it."""
     span = _provider().get_tracer("flash_otel").start_span("flash.deploy", attributes={"a": 1})
     assert isinstance(span, ReadableSpan)
     record = to_record(span)
@@ -77,8 +79,8 @@ def test_a_running_span_is_a_snapshot() -> None:
     assert record.parent_span_id is None
 
 
-def test_an_unsampled_span_says_so() -> None:
-    """A span that is recorded for the store alone has `sampled` False."""
+def test_an_unsampled_span_is_marked() -> None:
+    """A span that is recorded only for the store has `sampled` False."""
     from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
     provider = TracerProvider(sampler=AlwaysRecord(ALWAYS_OFF), shutdown_on_exit=False)
@@ -89,7 +91,7 @@ def test_an_unsampled_span_says_so() -> None:
 
 
 def test_values_that_a_record_cannot_hold_become_text() -> None:
-    """Bytes, mappings and nothing, which newer SDKs allow, become plain values or are left out."""
+    """Bytes and mappings, which newer SDKs allow, become text; None is left out."""
     span = ReadableSpan(
         "x",
         PARENT,
@@ -99,7 +101,7 @@ def test_values_that_a_record_cannot_hold_become_text() -> None:
 
 
 def test_members_of_enumerations_become_plain_values() -> None:
-    """A status or a kind of the user's is kept as its number or text, of the very plain type."""
+    """Members of a user's enumerations become plain numbers and strings."""
 
     class Kind(str, Enum):
         GPU = "gpu"
@@ -109,10 +111,10 @@ def test_members_of_enumerations_become_plain_values() -> None:
     assert kept == {"status": 200, "kinds": ("gpu",)}
     assert type(kept["status"]) is int
     assert isinstance(kept["kinds"], tuple)
-    assert [type(one) for one in kept["kinds"]] == [str]
+    assert [type(kind) for kind in kept["kinds"]] == [str]
 
 
-def test_a_span_without_a_context_is_refused() -> None:
-    """What no tracer makes is a clear error, not half a record."""
+def test_a_span_without_a_context_is_rejected() -> None:
+    """A span without a context is an error, not an incomplete record."""
     with pytest.raises(ValueError, match="no context"):
         to_record(ReadableSpan("x"))

@@ -1,3 +1,5 @@
+"""OTLP/JSON: what it contains, and how leniently it is decoded."""
+
 from __future__ import annotations
 
 import base64
@@ -34,9 +36,9 @@ SPAN = SpanRecord("ab" * 16, "cd" * 8, None, "flash.deploy", "internal", 1, 2)
 
 
 def _with_base64_ids(node: Any) -> Any:
-    """Do to OTLP/JSON what protobuf's own JSON parser expects: bytes as base64."""
+    """Convert OTLP's hex ids to the base64 that protobuf's own JSON parser expects."""
     if isinstance(node, list):
-        return [_with_base64_ids(one) for one in node]
+        return [_with_base64_ids(item) for item in node]
     if not isinstance(node, dict):
         return node
     return {
@@ -55,22 +57,22 @@ def _parsed(records: list[SpanRecord]) -> ExportTraceServiceRequest:
 
 
 @given(st.lists(RECORDS, max_size=5))
-def test_what_is_written_is_read_back(records: list[SpanRecord]) -> None:
-    """Any records survive the way through JSON text, whole and once."""
+def test_records_round_trip(records: list[SpanRecord]) -> None:
+    """Any records round-trip through JSON text, complete and without duplicates."""
     read = list(decode(json.loads(json.dumps(encode_json(records)))))
     assert sorted(map(repr, read)) == sorted(map(repr, records))
 
 
 @given(st.lists(RECORDS, max_size=5))
 def test_the_official_protobuf_accepts_it(records: list[SpanRecord]) -> None:
-    """Protobuf's own strict parser reads every message, and finds as many spans in it."""
+    """Protobuf's own strict parser accepts every message and finds all of its spans."""
     request = _parsed(records)
     found = [span for r in request.resource_spans for s in r.scope_spans for span in s.spans]
     assert sorted(span.name for span in found) == sorted(record.name for record in records)
 
 
-def test_it_says_what_the_official_exporter_says() -> None:
-    """For real SDK spans our message equals the official encoder's, but for the sampled bit."""
+def test_it_equals_the_official_exporter() -> None:
+    """For real SDK spans, the message equals the official encoder's except for the flags."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(
         resource=Resource({"service.name": "flash-cli", "pid": 7}), shutdown_on_exit=False
@@ -102,7 +104,7 @@ def test_it_says_what_the_official_exporter_says() -> None:
 
 
 def test_flags_hold_the_sampled_bit() -> None:
-    """A sampled span has flags 1, another one an explicit 0, and both are read back."""
+    """A sampled span has flags 1, an unsampled span an explicit 0; both are read back."""
     sampled, unsampled = SPAN, replace(SPAN, sampled=False)
     for record, flags in ((sampled, 1), (unsampled, 0)):
         message = encode_json([record])
@@ -112,13 +114,13 @@ def test_flags_hold_the_sampled_bit() -> None:
 
 @pytest.mark.parametrize("flags", [0x100, 0x300, "256", None, "x", [1]])
 def test_flags_of_the_sdk_mean_sampled(flags: object) -> None:
-    """The SDK's exporters leave the sampled bit out: their spans count as sampled."""
+    """Spans of the SDK's exporters, which omit the sampled bit, count as sampled."""
     (record,) = decode(_message(flags=flags))
     assert record.sampled is True
 
 
 def test_spans_are_grouped_by_resource_and_scope() -> None:
-    """Equal resources and scopes stand once, whatever the order in which spans came."""
+    """Equal resources and scopes form one group, whatever the order of the spans."""
     records = [
         replace(SPAN, span_id=f"{number:016x}", resource={"p": number % 2}, scope_name=scope)
         for number, scope in enumerate(["a", "a", "b", "a", "a"], start=1)
@@ -128,8 +130,8 @@ def test_spans_are_grouped_by_resource_and_scope() -> None:
     assert counts == [[2, 1], [2]]
 
 
-def test_numbers_that_json_does_not_know_have_names() -> None:
-    """NaN and the infinities are written as protobuf names them, so the text stays JSON."""
+def test_numbers_outside_json_have_names() -> None:
+    """NaN and the infinities are written as protobuf's names for them, and the text stays JSON."""
     attributes = {"n": math.nan, "p": math.inf, "m": -math.inf}
     message = encode_json([replace(SPAN, attributes=attributes)])
     json.dumps(message, allow_nan=False)
@@ -137,13 +139,13 @@ def test_numbers_that_json_does_not_know_have_names() -> None:
     assert repr(read.attributes) == repr(attributes)
 
 
-def test_what_would_make_the_message_unreadable_is_changed() -> None:
-    """A lone surrogate and an integer beyond 64 bits become texts that every reader accepts."""
+def test_unencodable_values_are_replaced() -> None:
+    """Lone surrogates and integers beyond 64 bits become text that every reader accepts."""
     record = replace(SPAN, name="a\ud800", attributes={"k\udfff": "\ud800", "big": 2**64})
     request = _parsed([record])
     span = request.resource_spans[0].scope_spans[0].spans[0]
     assert span.name == "a?"
-    assert [(one.key, one.value.string_value) for one in span.attributes] == [
+    assert [(pair.key, pair.value.string_value) for pair in span.attributes] == [
         ("k?", "?"),
         ("big", str(2**64)),
     ]
@@ -206,7 +208,7 @@ LENIENT: list[tuple[dict[str, object], str, object]] = [
 def test_other_writers_forms_are_read(
     changed: dict[str, object], name: str, expected: object
 ) -> None:
-    """Each form that another writer may use is understood; a malformed part is left out alone."""
+    """Other writers' forms are accepted; of a malformed message, only the bad part is dropped."""
     (record,) = decode(_message(**changed))
     found = getattr(record, name)
     assert (len(found) == 1) if name in {"events", "links"} else (found == expected)
@@ -228,7 +230,7 @@ def test_other_writers_forms_are_read(
     ],
 )
 def test_a_span_without_identity_or_start_is_left_out(changed: dict[str, object]) -> None:
-    """What a record cannot do without is not invented, and the span beside it is still read."""
+    """Ids and start are never made up, and the span beside such a span is still read."""
     message = _message(**changed)
     message["resourceSpans"][0]["scopeSpans"][0]["spans"].append(
         {"trace_id": "ab" * 16, "span_id": "cd" * 8, "start_time_unix_nano": 1}
@@ -237,15 +239,15 @@ def test_a_span_without_identity_or_start_is_left_out(changed: dict[str, object]
 
 
 @pytest.mark.parametrize("value", [None, [], {}, "x", 5, {"resourceSpans": {}}, {"spans": []}])
-def test_what_holds_no_traces_is_an_error(value: object) -> None:
-    """Something else than OTLP traces is told apart from an empty message, at once."""
+def test_other_data_is_an_error(value: object) -> None:
+    """Data other than OTLP traces raises at the call; an empty message does not."""
     with pytest.raises(ValueError, match="no OTLP traces"):
         decode(value)
     assert list(decode({"resource_spans": []})) == []
 
 
-def test_depth_without_end_is_cut() -> None:
-    """A value nested ten thousand deep costs neither an error nor the other attributes."""
+def test_deep_nesting_is_cut() -> None:
+    """A value nested ten thousand levels deep is dropped, and the other attributes are kept."""
     value: dict[str, Any] = {"intValue": "1"}
     for _ in range(10_000):
         value = {"arrayValue": {"values": [value]}}
@@ -267,7 +269,7 @@ def _places(node: Any) -> list[tuple[Any, Any]]:
 
 @given(st.lists(RECORDS, min_size=1, max_size=2), st.data())
 def test_no_damage_raises(records: list[SpanRecord], data: st.DataObject) -> None:
-    """A message in which any part was replaced by anything is read without an error."""
+    """A message in which any part is replaced by any JSON is read without an error."""
     message = copy.deepcopy(encode_json(records))
     place = data.draw(st.sampled_from(range(1, len(_places(message)))))
     container, key = _places(message)[place]
@@ -279,15 +281,18 @@ def test_no_damage_raises(records: list[SpanRecord], data: st.DataObject) -> Non
 
 @given(JSON)
 def test_any_json_is_traces_or_a_value_error(value: Any) -> None:
-    """Whatever JSON comes in, there is either an iterator of records or the one ValueError."""
+    """Any JSON gives an iterator of records or the documented ValueError."""
     try:
         list(decode(value))
     except ValueError:
         assert not (isinstance(value, dict) and isinstance(value.get("resourceSpans"), list))
 
 
-def test_a_number_of_an_enumeration_is_written_at_once() -> None:
-    """A member of an IntEnum is a whole number; a search through a range would never end."""
+def test_a_member_of_an_enumeration_is_a_number() -> None:
+    """An IntEnum's member is written as a number, and quickly.
+
+    `in` on a 64-bit range compares such a member with every number of the range.
+    """
     record = SpanRecord("1" * 32, "2" * 16, None, "x", "internal", 1, 2)
     (kept,) = decode(encode_json([replace(record, attributes={"status": HTTPStatus.OK})]))
     assert kept.attributes == {"status": 200}

@@ -1,4 +1,4 @@
-"""Records become OTLP protobuf without loss, whatever they hold."""
+"""OTLP protobuf: records are encoded without loss."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ PLAIN = SpanRecord("ab" * 16, "cd" * 8, None, "sample", "internal", 1, 2)
 
 
 @given(st.lists(RECORDS, max_size=4))
-def test_what_is_encoded_is_what_was_there(records: list[SpanRecord]) -> None:
-    """A collector reads the very records, grouped by resource and scope."""
+def test_records_round_trip(records: list[SpanRecord]) -> None:
+    """A decoded message holds the same records."""
     message = ExportTraceServiceRequest.FromString(encode_protobuf(records))
-    # Defaults written out: an absent start or flag would say nothing.
+    # With defaults, because an absent start or flag counts as unknown.
     plain = MessageToDict(message, **{_WITH_DEFAULTS: True})
     found = list(decode(plain))
     assert len(found) == len(records)
-    assert all(one in records for one in found)
+    assert all(record in records for record in found)
 
 
-def test_what_no_message_can_hold_is_replaced() -> None:
-    """A store that was edited by hand cannot fail a batch."""
+def test_unencodable_values_are_replaced() -> None:
+    """A record that was edited by hand in the store does not fail its batch."""
     broken = replace(
         PLAIN,
         trace_id="no hex",

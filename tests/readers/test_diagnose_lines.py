@@ -93,7 +93,7 @@ def judge(folder: Path, *logs: str) -> Diagnosis:
 
 
 def candidates(found: Diagnosis) -> set[str]:
-    return {code for one in found.findings for code in one.candidates}
+    return {code for finding in found.findings for code in finding.candidates}
 
 
 @pytest.mark.parametrize(
@@ -107,29 +107,32 @@ def candidates(found: Diagnosis) -> set[str]:
     ],
 )
 def test_the_guides_lines_get_the_guides_verdicts(folder: Path, text: str, verdict: str) -> None:
-    """Each scenario of the guide is named; the fourth one's lines are those of any deployment."""
+    """The guide's scenarios get its verdicts, but for the fourth: any deployment has its lines."""
     found = judge(folder, text)
     assert found.verdict == verdict, found.findings
-    assert all(one.confidence != "certain" for one in found.findings if one.is_fault)
+    faults = [finding for finding in found.findings if finding.is_fault]
+    assert all(fault.confidence != "certain" for fault in faults)
 
 
 def test_activation_before_upload_is_no_race(folder: Path) -> None:
-    """The order of the fourth scenario is that of every healthy deployment."""
+    """Activation before upload is the order of every healthy deployment."""
     first, rest = WRITE_PATH.splitlines()[-1], WRITE_PATH.splitlines()[:-1]
     found = judge(folder, "\n".join([first, *rest, READ_PATH]))
     assert found.verdict == sc.NONE
 
 
 def test_logs_of_two_machines_are_read_together(folder: Path) -> None:
-    """The deployment's log and the worker's, as two files, agree as one does."""
+    """The deployment's log and the worker's may be separate files."""
     found = judge(folder, WRITE_PATH, READ_PATH)
     assert found.verdict == sc.NONE
-    assert [one.result for one in found.judged[0].checks] == ["pass"] * 7
+    assert [check.result for check in found.judged[0].checks] == ["pass"] * 7
 
 
 @pytest.mark.parametrize("as_one_file", [True, False])
-def test_a_drop_and_a_race_leave_the_same_lines(folder: Path, as_one_file: bool) -> None:
-    """Lines without a clock allow both, whatever the order in which logs were put together."""
+def test_a_dropped_manifest_and_a_race_leave_the_same_lines(
+    folder: Path, as_one_file: bool
+) -> None:
+    """Lines without times allow both causes, in any order of the logs."""
     logs = [WRITE_PATH + EMPTY_READ] if as_one_file else [WRITE_PATH, EMPTY_READ]
     found = judge(folder, *logs)
     assert found.verdict == sc.INCONCLUSIVE
@@ -140,15 +143,15 @@ def test_a_drop_and_a_race_leave_the_same_lines(folder: Path, as_one_file: bool)
     }
 
 
-def test_a_later_read_that_holds_the_write_excludes_the_drop(folder: Path) -> None:
-    """Once a read holds the endpoints, they are stored."""
+def test_a_later_read_with_the_endpoints_excludes_the_drop(folder: Path) -> None:
+    """A read with the endpoints proves that they were stored."""
     found = judge(folder, WRITE_PATH, EMPTY_READ + READ_PATH)
     assert found.verdict == sc.INCONCLUSIVE
     assert candidates(found) == {sc.READ_BEFORE_WRITE, sc.READ_INCOMPLETE}
 
 
-def test_a_part_of_the_endpoints_is_told_by_lines(folder: Path) -> None:
-    """Fewer endpoints than were uploaded: the count alone proves it."""
+def test_lines_prove_that_endpoints_are_missing(folder: Path) -> None:
+    """The count alone proves that a read has fewer endpoints than were uploaded."""
     part = READ_PATH.replace("2 endpoints", "1 endpoints").replace("2 entries", "1 entries")
     part = part.replace(", 'resource_2'", "")
     found = judge(folder, WRITE_PATH, part)
@@ -156,16 +159,16 @@ def test_a_part_of_the_endpoints_is_told_by_lines(folder: Path) -> None:
     assert "'resource_2' missing" in found.findings[0].sentence
 
 
-def test_a_worker_that_asks_elsewhere_is_told_by_both_logs(folder: Path) -> None:
-    """Where every read in the given logs asks for another environment, that is the fault."""
+def test_both_logs_prove_another_environment(folder: Path) -> None:
+    """If every read in the logs queries another environment, that is the fault."""
     other = READ_PATH.replace("env456", "xyz789").replace("abc123", "b9")
     found = judge(folder, WRITE_PATH, other)
     assert found.verdict == sc.ENVIRONMENT_MISMATCH
     assert judge(folder, WRITE_PATH, other + READ_PATH).verdict == sc.NONE
 
 
-def test_an_unset_environment_is_told_by_its_line(folder: Path) -> None:
-    """A worker's own line says that the variable is not set."""
+def test_a_line_proves_an_unset_environment(folder: Path) -> None:
+    """A worker's own line shows that the variable is not set."""
     unset = """\
 [RUNTIME SYNC] Querying State Manager with environment_id=(null)
 [RUNTIME SYNC] FLASH_ENVIRONMENT_ID=(null), RUNPOD_ENDPOINT_ID=abc0000001
@@ -174,15 +177,15 @@ def test_an_unset_environment_is_told_by_its_line(folder: Path) -> None:
 
 
 def test_an_environment_without_build_may_be_unknown(folder: Path) -> None:
-    """No active build is printed alike for an unknown environment and for an empty one."""
+    """The line is the same for an unknown environment and for an environment without a build."""
     empty = "[STATE MANAGER] environment_id=env456 → activeBuildId=(null)\n"
     found = judge(folder, WRITE_PATH, empty)
     assert found.verdict == sc.INCONCLUSIVE
     assert candidates(found) == {sc.ENVIRONMENT_UNKNOWN, sc.STALE_BUILD}
 
 
-def test_a_question_without_answer_may_have_several_reasons(folder: Path) -> None:
-    """A read that ends with an error leaves only its first lines."""
+def test_a_query_without_an_answer_may_have_several_causes(folder: Path) -> None:
+    """A failed read leaves only its first lines, which allow several causes."""
     asked = "\n".join(EMPTY_READ.splitlines()[:2])
     found = judge(folder, WRITE_PATH, asked)
     assert found.verdict == sc.INCONCLUSIVE
@@ -193,8 +196,8 @@ def test_a_question_without_answer_may_have_several_reasons(folder: Path) -> Non
     }
 
 
-def test_a_worker_log_of_before_the_deployment_accuses_nobody(folder: Path) -> None:
-    """Reads of the build before, without a clock, may be older than the deployment."""
+def test_a_worker_log_from_before_the_deployment_proves_no_fault(folder: Path) -> None:
+    """Reads of the previous build without times may be older than the deployment."""
     before, read = (text.replace("abc123", "b1") for text in (WRITE_PATH, READ_PATH))
     found = judge(folder, before, WRITE_PATH.replace("abc123", "b2"), read)
     assert found.verdict == sc.INCONCLUSIVE
@@ -202,7 +205,7 @@ def test_a_worker_log_of_before_the_deployment_accuses_nobody(folder: Path) -> N
 
 
 def test_a_log_of_one_phase_is_not_enough(folder: Path) -> None:
-    """A deployment's log alone, and a worker's alone, say what is missing."""
+    """With only one of the two logs, the diagnosis names what is missing."""
     assert judge(folder, WRITE_PATH).verdict == sc.INCONCLUSIVE
     alone = judge(folder, READ_PATH)
     assert alone.verdict == sc.INCONCLUSIVE

@@ -1,4 +1,4 @@
-"""Files and standard input, opened as what they are."""
+"""Files and standard input are recognised and read."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def as_protobuf(batch: list[SpanRecord]) -> bytes:
     request = ExportTraceServiceRequest()
     for record in batch:
         plain: dict[str, Any] = encode_json([record])
-        (one,) = plain["resourceSpans"][0]["scopeSpans"][0]["spans"]
+        (span,) = plain["resourceSpans"][0]["scopeSpans"][0]["spans"]
         ids = {"traceId", "spanId", "parentSpanId"}
-        raw = {name: one.pop(name) for name in ids & one.keys()}
-        links = [(link.pop("traceId"), link.pop("spanId")) for link in one["links"]]
+        raw = {name: span.pop(name) for name in ids & span.keys()}
+        links = [(link.pop("traceId"), link.pop("spanId")) for link in span["links"]]
         ParseDict(plain, part := ExportTraceServiceRequest())
         made = part.resource_spans[0].scope_spans[0].spans[0]
         made.trace_id = bytes.fromhex(raw["traceId"])
@@ -114,7 +114,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "json document": lambda: as_json(SPANS),
     "json document, indented": lambda: as_json(SPANS, indent=2),
     "json document, unindented lines": lambda: as_json(SPANS, indent=0),
-    "json documents, indented": lambda: b"\n".join(as_json(one, indent=1) for one in BATCHES),
+    "json documents, indented": lambda: b"\n".join(as_json(batch, indent=1) for batch in BATCHES),
     "json array": lambda: b"[" + b",".join(map(as_json, BATCHES)) + b"]",
     "protobuf": lambda: as_protobuf(SPANS),
     "protobuf, collector": prefixed_protobuf,
@@ -123,7 +123,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
 
 
 def read(path: Path, chunk: int = 1 << 20) -> list[SpanRecord]:
-    return [plain(one) for one in open_reader(path, chunk).records()]
+    return [plain(record) for record in open_reader(path, chunk).records()]
 
 
 def plain(record: SpanRecord) -> SpanRecord:
@@ -136,25 +136,25 @@ def plain(record: SpanRecord) -> SpanRecord:
 def test_every_form_of_otlp_gives_the_spans(
     tmp_path: Path, name: str, chunk: int, packed: bool
 ) -> None:
-    """JSON lines, documents and protobuf, gzipped or not, in chunks of any size: all alike."""
+    """JSON lines, documents and protobuf, gzipped or not, give the same spans in any chunks."""
     data = FORMATS[name]()
     path = tmp_path / "trace"
     path.write_bytes(gzipped(data) if packed else data)
     assert read(path, chunk) == SPANS
 
 
-def test_an_otlp_span_tells_its_place(tmp_path: Path) -> None:
-    """A record of a JSON file names the file and the line that it came from."""
+def test_an_origin_has_the_line(tmp_path: Path) -> None:
+    """A record of a JSON file names its file and line as its origin."""
     path = tmp_path / "trace.jsonl"
     path.write_bytes(json_lines())
-    assert {one.origin for one in open_reader(path).records()} == {f"{path}:1", f"{path}:2"}
+    assert {record.origin for record in open_reader(path).records()} == {f"{path}:1", f"{path}:2"}
 
 
 @pytest.mark.parametrize(
     "name", ["json lines", "protobuf, collector", "protobuf", "json documents, indented"]
 )
-def test_a_damaged_end_costs_no_more_than_itself(tmp_path: Path, name: str) -> None:
-    """A file that was cut in half, compressed or not, gives what came before."""
+def test_a_damaged_end_is_skipped(tmp_path: Path, name: str) -> None:
+    """A file that was cut off, compressed or not, gives the spans before the cut."""
     data = FORMATS[name]()
     for number, cut in enumerate((data[:-20], gzipped(data)[:-9])):
         path = tmp_path / f"trace{number}"
@@ -164,8 +164,8 @@ def test_a_damaged_end_costs_no_more_than_itself(tmp_path: Path, name: str) -> N
         assert len(found) >= 3
 
 
-def test_a_broken_line_costs_no_more_than_itself(tmp_path: Path) -> None:
-    """A line that was cut in the middle of a file leaves the others readable."""
+def test_a_broken_line_is_skipped(tmp_path: Path) -> None:
+    """A broken line in the middle of a file does not affect the others."""
     path = tmp_path / "trace.jsonl"
     first, second, _ = json_lines().split(b"\n")
     path.write_bytes(first + b"\n" + second[:50] + b"\n" + second + b"\n")
@@ -174,7 +174,7 @@ def test_a_broken_line_costs_no_more_than_itself(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=200), st.integers(0, 400))
 def test_damaged_protobuf_never_raises(junk: bytes, at: int) -> None:
-    """Any bytes, and real ones that are broken anywhere, are read or left."""
+    """Any bytes, and real messages broken anywhere, are read or skipped without an error."""
     data = as_protobuf(SPANS[:2])
     for broken in (junk, data[:at] + junk + data[at:], data[:at]):
         looks_like_otlp(broken)
@@ -183,13 +183,13 @@ def test_damaged_protobuf_never_raises(junk: bytes, at: int) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_any_first_bytes_are_judged(head: bytes) -> None:
-    """Whatever a file begins with, it is one of the known kinds or has a description."""
+def test_any_first_bytes_are_classified(head: bytes) -> None:
+    """Any first bytes are of a known kind or have a description."""
     assert kind_of(head) is not None or description_of(head)
 
 
 def gzipped(data: bytes) -> bytes:
-    """Compress with a constant header, because gzip's own one holds the current second.
+    """Compress with a constant header, because gzip's default header holds the current second.
 
     Parameters must be the same in every process that collects the tests: pytest-xdist compares
     what its workers have collected.
@@ -217,18 +217,18 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("data", "what"), UNREADABLE.values(), ids=UNREADABLE)
-def test_what_cannot_be_read_is_named(tmp_path: Path, data: bytes, what: str) -> None:
-    """The error names the file and what was found in it."""
+@pytest.mark.parametrize(("data", "description"), UNREADABLE.values(), ids=UNREADABLE)
+def test_unreadable_content_is_named(tmp_path: Path, data: bytes, description: str) -> None:
+    """The error names the file and its kind."""
     path = tmp_path / "given"
     path.write_bytes(data)
-    with pytest.raises(ReaderError, match=what) as raised:
+    with pytest.raises(ReaderError, match=description) as raised:
         open_reader(path)
     assert str(path) in str(raised.value)
 
 
-def test_a_database_is_sent_to_the_store(tmp_path: Path) -> None:
-    """An SQLite file is told how it is read."""
+def test_a_database_is_referred_to_the_store(tmp_path: Path) -> None:
+    """The error for an SQLite file explains how to read a store."""
     path = tmp_path / "store.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("create table t (a)")
@@ -238,7 +238,7 @@ def test_a_database_is_sent_to_the_store(tmp_path: Path) -> None:
 
 
 def test_a_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
-    """A directory, a missing file and an impossible name are errors that say so."""
+    """A directory, a missing file and an impossible name have distinct errors."""
     with pytest.raises(ReaderError, match="is a directory"):
         open_reader(tmp_path)
     with pytest.raises(ReaderError, match="does not exist"):
@@ -251,7 +251,7 @@ def test_a_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs rights that can be taken")
 def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
-    """A file that may not be read is an error that says why."""
+    """The error for a file without permission gives that reason."""
     path = tmp_path / "secret"
     path.write_bytes(LOG_LINE)
     path.chmod(0)
@@ -261,23 +261,23 @@ def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs Linux")
 def test_a_failing_read_is_named() -> None:
-    """A file that opens and then cannot be read (a bad disk) is an error that says why."""
+    """A file that opens but cannot be read (a bad disk) gives the system's reason."""
     with pytest.raises(ReaderError, match="/proc/self/mem cannot be read: Input/output error"):
         open_reader("/proc/self/mem")
 
 
 @pytest.mark.parametrize(
-    ("data", "what"),
+    ("data", "description"),
     [
         (b"just text\n", "text without a bracketed line"),
         (b'{"resourceSpans":[]}\n', "without a single span"),
     ],
 )
-def test_a_file_that_holds_nothing_says_so(tmp_path: Path, data: bytes, what: str) -> None:
-    """A readable file without evidence raises its own kind of error, after the last record."""
+def test_a_file_without_records_is_reported(tmp_path: Path, data: bytes, description: str) -> None:
+    """A readable file without records raises NothingFoundError at its end."""
     path = tmp_path / "given"
     path.write_bytes(data)
-    with pytest.raises(NothingFoundError, match=what):
+    with pytest.raises(NothingFoundError, match=description):
         list(open_reader(path).records())
 
 
@@ -294,10 +294,8 @@ PACKED: dict[str, bytes] = {
 
 @pytest.mark.parametrize("data", PACKED.values(), ids=PACKED)
 @pytest.mark.parametrize("chunk", [3, 1 << 20])
-def test_logs_are_known_whatever_they_are_packed_in(
-    tmp_path: Path, data: bytes, chunk: int
-) -> None:
-    """Gzip, UTF-16, a hole of zeros, other encodings and collected logs are all logs."""
+def test_logs_are_recognised_in_any_encoding(tmp_path: Path, data: bytes, chunk: int) -> None:
+    """A log is found in gzip, UTF-16, other encodings, OTLP logs and behind a hole of zeros."""
     path = tmp_path / "given.log"
     path.write_bytes(data)
     (found,) = open_reader(path, chunk).records()
@@ -313,20 +311,20 @@ class Standard:
 
 @pytest.mark.parametrize("data", [LOG_LINE, gzipped(LOG_LINE)], ids=["plain", "gzip"])
 def test_standard_input(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
-    """`-` reads standard input, compressed or not, once, and leaves it open."""
+    """`-` reads standard input once, compressed or not, and does not close it."""
     stream = Standard(data)
     monkeypatch.setattr(sys, "stdin", stream)
-    source: RecordReader = open_reader("-")
-    (found,) = source.records()
+    reader: RecordReader = open_reader("-")
+    (found,) = reader.records()
     assert found.origin == "standard input:1"
     assert not stream.buffer.closed
     with pytest.raises(ReaderError, match="read already"):
-        list(source.records())
+        list(reader.records())
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
-    """What a shell's `<(docker logs ...)` gives is read whole, without seeking."""
+    """A pipe, such as a shell's `<(docker logs ...)`, is read completely without seeking."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
     writer = threading.Thread(target=path.write_bytes, args=(b"x\n" * 100_000 + LOG_LINE,))
@@ -336,12 +334,12 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     assert found.origin == f"{path}:100001"
 
 
-def test_progress_is_told(tmp_path: Path) -> None:
-    """Progress counts the bytes of the file, also of a compressed one."""
+def test_progress_counts_compressed_bytes(tmp_path: Path) -> None:
+    """Progress counts the bytes of the file itself, even if it is compressed."""
     path = tmp_path / "given.log.gz"
     path.write_bytes(gzipped(LOG_LINE * 50_000))
-    told: list[tuple[int, int]] = []
-    for _ in Input(path, chunk=1 << 16).chunks(lambda *progress: told.append(progress)):
+    calls: list[tuple[int, int]] = []
+    for _ in Input(path, chunk=1 << 16).chunks(lambda *progress: calls.append(progress)):
         pass
-    assert told == sorted(told)
-    assert told[-1] == (path.stat().st_size, path.stat().st_size)
+    assert calls == sorted(calls)
+    assert calls[-1] == (path.stat().st_size, path.stat().st_size)

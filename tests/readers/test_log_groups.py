@@ -1,4 +1,4 @@
-"""Bracketed lines rebuilt into the records of the spans that they were written from."""
+"""Bracketed lines become records of the spans that wrote them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ ENDPOINTS = {"gpu": "https://gpu", "cpu": "https://cpu"}
 
 
 class Log:
-    """Writes what real spans write: bracketed lines and, in a worker, its OTLP lines."""
+    """A log that real spans write: bracketed lines and, in a worker, OTLP lines."""
 
     def __init__(self, *, spans: bool = False) -> None:
         self.stream = io.StringIO()
@@ -66,7 +66,7 @@ class Log:
         self.tracer = provider.get_tracer(sc.SCOPE_NAME)
 
     def deploy(self) -> Log:
-        """Activate and upload, as a deployment does."""
+        """Write the lines of a deployment's activation and upload."""
         returned = {sc.OUTCOME: sc.RETURNED}
         activated = {sc.BUILD_ID: "b-1", sc.ENVIRONMENT_NAME: "prod", sc.ENVIRONMENT_ID: "e-1"}
         for name, attributes in ((sc.ACTIVATE, activated), (sc.MANIFEST_UPLOAD, WRITTEN)):
@@ -75,20 +75,22 @@ class Log:
         return self
 
     def read(self, held: dict[str, Any] | None = None, attempts: int = 1) -> Log:
-        """Make a worker's read; `held` overrides what its last attempt gets (None: nothing)."""
+        """Write a worker's read; `held` overrides attributes of its last attempt (None removes)."""
         got = {**HELD, **(held or {})}
         got = {name: value for name, value in got.items() if value is not None}
         with self.tracer.start_as_current_span(sc.RUNTIME_FETCH, attributes=WORKER) as fetch:
             for attempt in range(attempts):
                 is_last = attempt + 1 == attempts
                 asking = {sc.ENVIRONMENT_ID: "e-1"}
-                with self.tracer.start_as_current_span(sc.MANIFEST_FETCH, attributes=asking) as one:
-                    one.set_attributes(got if is_last else {sc.BUILD_ID: "b-1"})
+                with self.tracer.start_as_current_span(
+                    sc.MANIFEST_FETCH, attributes=asking
+                ) as span:
+                    span.set_attributes(got if is_last else {sc.BUILD_ID: "b-1"})
             fetch.set_attributes(got)
         return self
 
     def text(self) -> str:
-        """Return what was written."""
+        """Return the log so far."""
         return self.stream.getvalue()
 
 
@@ -114,7 +116,7 @@ FIELDS = {
 
 @st.composite
 def contradicting_lines(draw: st.DrawFn) -> str:
-    """Draw a line of the guide whose values need not go with those of its neighbours."""
+    """Draw a line of the guide whose values may contradict those of other lines."""
     template = draw(st.sampled_from([line.template for line in LINES]))
     return re.sub(r"{(\w+)(?::\w+)?}", lambda word: draw(FIELDS[word[1]]), template)
 
@@ -122,18 +124,20 @@ def contradicting_lines(draw: st.DrawFn) -> str:
 @settings(max_examples=300)
 @given(st.lists(contradicting_lines(), max_size=12))
 def test_lines_in_any_order_become_records(lines: list[str]) -> None:
-    """Lines that contradict each other, or that miss theirs, are evidence like all others."""
+    """Contradicting and incomplete lines all become records, and can be diagnosed."""
     found = list(LogLines().read([f"{line}\n".encode() for line in lines]))
     grouper = Grouper()
-    drafts = [draft for one in found if isinstance(one, LoggedLine) if (draft := grouper.add(one))]
+    drafts = [
+        draft for line in found if isinstance(line, LoggedLine) if (draft := grouper.add(line))
+    ]
     assert sum(len(draft.keys) for draft in drafts) == len(lines)
     made = [record_of(draft, "a.log") for draft in drafts]
     assert len({record.key for record in made}) == len(made)
     assert diagnose(made).verdict in sc.FAULTS
 
 
-def test_an_upload_without_endpoints_says_so(tmp_path: Path) -> None:
-    """An empty mapping is written as such, whether or not the manifest is said to have the key."""
+def test_an_upload_without_endpoints(tmp_path: Path) -> None:
+    """An empty mapping counts as zero endpoints, even if the manifest lacks the key."""
     lines = [
         "[DEPLOY SYNC] resources_endpoints mapping: {}",
         "[STATE MANAGER] GraphQL mutation succeeded for build_id=b-1",
@@ -145,12 +149,12 @@ def test_an_upload_without_endpoints_says_so(tmp_path: Path) -> None:
 
 
 def test_a_deployment_and_a_read_come_back(tmp_path: Path) -> None:
-    """Lines give back the spans' names, ids, endpoints and parents, each with its place."""
+    """Records have the spans' names, ids, endpoints and parents, and the lines' places."""
     path = tmp_path / "a.log"
     found = records(tmp_path, Log().deploy().read().text())
     activate, upload, fetch, attempt = found
-    assert [one.origin for one in found] == [f"{path}:{line}" for line in (1, 2, 14, 16)]
-    assert {one.scope_name for one in found} == {LINES_SCOPE}
+    assert [record.origin for record in found] == [f"{path}:{line}" for line in (1, 2, 14, 16)]
+    assert {record.scope_name for record in found} == {LINES_SCOPE}
     assert activate.name == sc.ACTIVATE
     assert activate.attributes == {
         sc.ENVIRONMENT_NAME: "prod",
@@ -175,20 +179,20 @@ def test_a_deployment_and_a_read_come_back(tmp_path: Path) -> None:
     }
     assert (attempt.trace_id, attempt.parent_span_id) == (fetch.trace_id, fetch.span_id)
     assert fetch.trace_id != upload.trace_id
-    assert {(one.start_ns, one.end_ns) for one in found} == {(0, 0)}
+    assert {(record.start_ns, record.end_ns) for record in found} == {(0, 0)}
 
 
 def test_ids_are_the_same_every_time_and_differ_between_files(tmp_path: Path) -> None:
-    """The made-up ids depend on nothing but the file's name and the line's place."""
+    """Generated ids depend only on the file's name and the line's place."""
     text = Log().deploy().read().text()
     first, again = records(tmp_path, text), records(tmp_path, text)
     other = records(tmp_path, text, "b.log")
-    assert [one.key for one in first] == [one.key for one in again]
-    assert not {one.key for one in first} & {one.key for one in other}
+    assert [record.key for record in first] == [record.key for record in again]
+    assert not {record.key for record in first} & {record.key for record in other}
 
 
 def test_a_read_that_found_nothing(tmp_path: Path) -> None:
-    """An empty mapping, a missing one and a null manifest are three different things."""
+    """An empty mapping, a missing mapping and a null manifest are distinguished."""
     empty = Log().read(EMPTY).text()
     missing = Log().read({**WITHOUT, sc.MANIFEST_KEYS: ("functions",)}).text()
     null = Log().read({**WITHOUT, sc.MANIFEST_KEYS: None, sc.MANIFEST_STATE: sc.MANIFEST_NULL})
@@ -211,14 +215,14 @@ def test_a_read_that_found_nothing(tmp_path: Path) -> None:
 
 
 def test_attempts_belong_to_their_read(tmp_path: Path) -> None:
-    """Each attempt is a record of its own under the same read."""
+    """Each attempt is a record of its own, with the read as its parent."""
     fetch, *attempts = records(tmp_path, Log().read(attempts=3).text())
-    assert [one.parent_span_id for one in attempts] == [fetch.span_id] * 3
-    assert [one.attributes.get(sc.ENDPOINT_COUNT) for one in attempts] == [None, None, 2]
+    assert [record.parent_span_id for record in attempts] == [fetch.span_id] * 3
+    assert [record.attributes.get(sc.ENDPOINT_COUNT) for record in attempts] == [None, None, 2]
 
 
 def test_reads_one_after_the_other_stay_apart(tmp_path: Path) -> None:
-    """A read that failed does not take the lines of the next one of the same worker."""
+    """A failed read does not get the lines of the same worker's next read."""
     failed = "\n".join(Log().read().text().splitlines()[:3]) + "\n"
     first, broken, second, whole = records(tmp_path, failed + Log().read().text())
     assert (first.end_ns, broken.end_ns, second.end_ns) == (None, 0, 0)
@@ -232,8 +236,8 @@ def prefixed(text: str, worker: str) -> list[str]:
 
 
 @given(st.lists(st.sampled_from(["w-1", "w-2"]), min_size=14, max_size=14))
-def test_interleaved_workers_are_told_apart_by_their_prefixes(order: list[str]) -> None:
-    """However two workers' lines mix, each read gets its own, as long as prefixes name them."""
+def test_interleaved_workers_are_separated_by_their_prefixes(order: list[str]) -> None:
+    """If prefixes name the workers, each read gets its own lines in any interleaving."""
     builds = {"w-1": "b-1", "w-2": "b-2"}
     left = {
         name: prefixed(Log().read({sc.BUILD_ID: build}).text(), name)
@@ -242,8 +246,8 @@ def test_interleaved_workers_are_told_apart_by_their_prefixes(order: list[str]) 
     mixed = [left[name].pop(0) for name in order if left[name]]
     data = "\n".join([*mixed, *left["w-1"], *left["w-2"], ""]).encode()
     grouper = Grouper()
-    found = [grouper.add(one) for one in LogLines().read([data]) if isinstance(one, LoggedLine)]
-    drafts = [one for one in found if one is not None]
+    found = [grouper.add(line) for line in LogLines().read([data]) if isinstance(line, LoggedLine)]
+    drafts = [draft for draft in found if draft is not None]
     assert len(drafts) == 4
     for draft in drafts:
         if draft.parent is not None:
@@ -252,44 +256,44 @@ def test_interleaved_workers_are_told_apart_by_their_prefixes(order: list[str]) 
 
 
 def test_lines_that_fit_two_workers_are_not_guessed(tmp_path: Path) -> None:
-    """Without prefixes, what could be of either of two workers becomes a record of its own."""
+    """Without prefixes, a line that fits two workers becomes a record of its own."""
     first, second = (Log().read().text().replace("w-1", worker) for worker in ("w-1", "w-2"))
     mixed = [
         line for pair in zip(first.splitlines(), second.splitlines(), strict=True) for line in pair
     ]
     found = records(tmp_path, "\n".join(mixed) + "\n")
-    fetches = [one for one in found if sc.WORKER_ENDPOINT_ID in one.attributes]
-    assert {one.attributes[sc.WORKER_ENDPOINT_ID] for one in fetches} == {"w-1", "w-2"}
-    assert all(sc.ENDPOINT_COUNT not in one.attributes for one in fetches)
-    attempts = [one for one in found if one.name == sc.MANIFEST_FETCH]
-    assert [one.parent_span_id for one in attempts] == [None] * len(attempts)
-    assert any(one.attributes.get(sc.ENDPOINT_COUNT) == 2 for one in attempts)
+    fetches = [record for record in found if sc.WORKER_ENDPOINT_ID in record.attributes]
+    assert {record.attributes[sc.WORKER_ENDPOINT_ID] for record in fetches} == {"w-1", "w-2"}
+    assert all(sc.ENDPOINT_COUNT not in record.attributes for record in fetches)
+    attempts = [record for record in found if record.name == sc.MANIFEST_FETCH]
+    assert [record.parent_span_id for record in attempts] == [None] * len(attempts)
+    assert any(record.attributes.get(sc.ENDPOINT_COUNT) == 2 for record in attempts)
 
 
 def test_the_span_wins_over_its_lines(tmp_path: Path) -> None:
-    """Where a log holds a fetch as a span and as lines, it is counted once, at full fidelity."""
+    """A fetch that a log holds as a span and as lines gives one record, the span."""
     found = records(tmp_path, Log(spans=True).read().read(attempts=2).text())
-    assert [one.name for one in found] == [
+    assert [record.name for record in found] == [
         sc.MANIFEST_FETCH,
         sc.RUNTIME_FETCH,
         *[sc.MANIFEST_FETCH] * 2,
         sc.RUNTIME_FETCH,
     ]
-    assert {one.scope_name for one in found} == {sc.SCOPE_NAME}
-    assert all(one.origin.startswith(str(tmp_path)) for one in found)
+    assert {record.scope_name for record in found} == {sc.SCOPE_NAME}
+    assert all(record.origin.startswith(str(tmp_path)) for record in found)
 
 
 def test_lines_of_a_worker_without_spans_stay(tmp_path: Path) -> None:
-    """A span covers its own lines only, not those of another read that got something else."""
+    """A span replaces only its own lines, not those of a read with another result."""
     other = Log().read(EMPTY).text()
     found = records(tmp_path, Log(spans=True).read().text() + other)
-    lines = [one for one in found if one.scope_name == LINES_SCOPE]
-    assert [one.name for one in lines] == [sc.RUNTIME_FETCH, sc.MANIFEST_FETCH]
+    lines = [record for record in found if record.scope_name == LINES_SCOPE]
+    assert [record.name for record in lines] == [sc.RUNTIME_FETCH, sc.MANIFEST_FETCH]
     assert lines[0].attributes[sc.ENDPOINT_COUNT] == 0
 
 
 def test_times_come_from_prefixes(tmp_path: Path) -> None:
-    """A time before a line is the record's time; whether it named its offset is told."""
+    """A time before a line becomes the record's time, marked as with or without an offset."""
     lines = Log().read().text().splitlines()
     stamped = [f"2026-01-01T10:00:0{at}Z {line}" for at, line in enumerate(lines)]
     fetch, attempt = records(tmp_path, "\n".join(stamped) + "\n")
@@ -302,23 +306,23 @@ def test_times_come_from_prefixes(tmp_path: Path) -> None:
     assert fetch.resource == {LINES_CLOCK: "naive", LINES_STREAM: "w-1"}
 
 
-def test_an_unset_environment_is_a_fault_that_lines_show(tmp_path: Path) -> None:
-    """A worker that asks for nothing, because nothing is set, is recorded as such."""
+def test_lines_show_an_unset_environment(tmp_path: Path) -> None:
+    """A worker without the environment variables gives a record with that fault."""
     log = Log()
     log.tracer.start_span(sc.RUNTIME_FETCH).end()
     (fetch,) = records(tmp_path, log.text())
     assert fetch.attributes == {sc.FAULT: sc.ENVIRONMENT_UNSET}
 
 
-def test_a_cut_id_is_named_as_cut(tmp_path: Path) -> None:
-    """An id at the end of a log that breaks off is listed among the truncated attributes."""
+def test_a_cut_id_is_marked_as_truncated(tmp_path: Path) -> None:
+    """An id at the end of an incomplete log is listed as truncated."""
     (fetch,) = records(tmp_path, "[STATE MANAGER] environment_id=e-1 → activeBuildId=b-1")
     assert fetch.attributes[sc.BUILD_ID] == "b-1"
     assert fetch.attributes[sc.TRUNCATED] == (sc.BUILD_ID,)
 
 
 def test_the_guides_samples(tmp_path: Path) -> None:
-    """The guide's own sample lines, elisions included, are read for what they hold."""
+    """The guide's own sample lines, including its elisions, are parsed."""
     text = """\
 [DEPLOY] Environment env456 activated with build_id=abc123
 [DEPLOY SYNC] Uploading manifest to State Manager...
@@ -338,26 +342,24 @@ def test_the_guides_samples(tmp_path: Path) -> None:
     }
 
 
-def test_long_logs_are_yielded_as_they_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Records leave long before the end, in the order of their lines: memory stays flat."""
+def test_long_logs_are_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records are yielded during the reading, in the order of their lines."""
     monkeypatch.setattr("flash_otel.diagnosis.readers.log_spans.WINDOW", 10)
     path = tmp_path / "long.log"
     read = Log().read().text()
     path.write_text(read * 200, encoding="utf-8")
     size = path.stat().st_size
     seen: list[int] = []
-    source = open_reader(path, chunk=4096)
+    reader = open_reader(path, chunk=4096)
     early = 0
     found = []
-    for record in source.records(lambda done, total: seen.append(done * 100 // total)):
+    for record in reader.records(lambda done, total: seen.append(done * 100 // total)):
         found.append(record)
         early += bool(not seen or seen[-1] < 50)
     assert WINDOW > 10
     assert early > 100
     assert seen[-1] == 100
     assert size > 4096 * 10
-    lines = [int(one.origin.rpartition(":")[2]) for one in found]
+    lines = [int(record.origin.rpartition(":")[2]) for record in found]
     assert lines == sorted(lines)
     assert len(found) == 400

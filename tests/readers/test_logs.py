@@ -1,4 +1,4 @@
-"""What a log's bytes say, whatever stands around the lines."""
+"""From a log's bytes to its lines and spans, with anything around them."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def chunked(data: bytes, size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def said(data: bytes, size: int = 1 << 20) -> list[Any]:
+def read(data: bytes, size: int = 1 << 20) -> list[Any]:
     return list(LogLines().read(chunked(data, size)))
 
 
 def parsed(data: bytes, size: int = 1 << 20) -> list[ParsedLine]:
-    return [one.parsed for one in said(data, size) if isinstance(one, LoggedLine)]
+    return [line.parsed for line in read(data, size) if isinstance(line, LoggedLine)]
 
 
 # Bytes that try to be something: marks, JSON, container prefixes, colours, spans, line ends.
@@ -87,41 +87,41 @@ JUNK = st.lists(st.one_of(PIECES, st.binary(max_size=12)), max_size=5).map(b"".j
 @given(st.lists(st.tuples(JUNK, st.sampled_from(ALL)), max_size=6), JUNK, st.integers(1, 40))
 @settings(max_examples=300)
 def test_no_line_is_lost(parts: list[tuple[bytes, str]], after: bytes, size: int) -> None:
-    """Every bracketed line is found, in order, whatever bytes stand before and between lines."""
+    """Every bracketed line is found, in order, with any bytes before and between lines."""
     data = b"".join(junk + line.encode() + b"\n" for junk, line in parts) + after
     found = iter(parsed(data, size))
     for _, line in parts:
         expected = parse(line)
-        assert any(one == expected for one in found), line
+        assert any(line == expected for line in found), line
 
 
-@pytest.mark.parametrize("line", [one for one in ALL if "\n" not in one])
-def test_no_line_is_lost_at_the_border_of_a_stretch(line: str) -> None:
-    """Where rare bytes are near, a stretch is searched: a mark across its border is found too."""
+@pytest.mark.parametrize("line", [line for line in ALL if "\n" not in line])
+def test_no_line_is_lost_across_the_border_of_a_stretch(line: str) -> None:
+    """A mark across the border of a searched stretch is found."""
     rare = b"YP MG YU {_ "
     for gap in range(_NEAR - 60, _NEAR + 20):
         data = rare + b"x" * gap + b"\n" + line.encode() + b"\n"
         assert parsed(data) == [parse(line)], gap
 
 
-ANNOUNCED = st.just(b"2026-01-01T00:00:00Z stderr P ")  # the line goes on in the next one
+ANNOUNCED = st.just(b"2026-01-01T00:00:00Z stderr P ")  # the line continues in the next
 
 
 @given(
     st.lists(
-        st.one_of(JUNK, ANNOUNCED, st.sampled_from([one.encode() for one in ALL])), max_size=12
+        st.one_of(JUNK, ANNOUNCED, st.sampled_from([line.encode() for line in ALL])), max_size=12
     )
 )
-def test_any_bytes_are_read_alike_in_any_chunks(parts: list[bytes]) -> None:
-    """Nothing raises, and the size of the chunks makes no difference."""
+def test_chunk_sizes_make_no_difference(parts: list[bytes]) -> None:
+    """Any bytes are read without an error, and alike in chunks of any size."""
     data = b"".join(parts)
-    whole = said(data)
-    assert all(said(data, size) == whole for size in (1, 2, 7, 64))
+    whole = read(data)
+    assert all(read(data, size) == whole for size in (1, 2, 7, 64))
 
 
 @given(st.binary(max_size=300))
 def test_any_line_is_unwrapped_without_an_error(raw: bytes) -> None:
-    """No text breaks the taking off of prefixes."""
+    """Any line can be unwrapped."""
     unwrap(raw.decode("utf-8", "replace"))
 
 
@@ -167,7 +167,7 @@ WRAPPERS: dict[str, Any] = {
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("wrapper", list(WRAPPERS))
 def test_every_wrapping_is_taken_off(wrapper: str, end: str) -> None:
-    """Whatever put something around a line, its values are read, mappings over lines too."""
+    """Values are read in any wrapping, including mappings over several lines."""
     lines = [wrapped for line in ALL for wrapped in WRAPPERS[wrapper](line)]
     data = end.join(["noise", *lines, "noise", ""]).encode()
     assert parsed(data) == [parse(line) for line in ALL]
@@ -175,10 +175,10 @@ def test_every_wrapping_is_taken_off(wrapper: str, end: str) -> None:
 
 @pytest.mark.parametrize("wrapper", ["bare", "root logger", "docker", "compose", "json logger"])
 def test_a_worker_s_span_is_read_at_full_fidelity(wrapper: str) -> None:
-    """The OTLP line in a log gives back the very span, whatever is around it."""
+    """An OTLP line in any wrapping gives the original span."""
     text = encode_log_line(SPAN).rstrip("\n")
     data = "\n".join([*WRAPPERS[wrapper](text), *WRAPPERS[wrapper](ALL[0])]).encode() + b"\n"
-    span, line = said(data)
+    span, line = read(data)
     assert span == (1, SPAN)
     assert line.parsed == parse(ALL[0])
 
@@ -210,7 +210,7 @@ def test_every_needle_has_two_rare_bytes() -> None:
 
 @pytest.mark.parametrize("split", [1, 20, 60, 120])
 def test_lines_that_a_runtime_has_split_are_joined(split: int) -> None:
-    """Docker and Kubernetes split long lines: a span in several parts is one again."""
+    """The parts of a span that Docker or Kubernetes has split are joined."""
     text = encode_log_line(SPAN).rstrip("\n")
     cut = len("flash_otel {") + split
     parts = (text[:cut], text[cut : cut + 50], text[cut + 50 :])
@@ -221,20 +221,20 @@ def test_lines_that_a_runtime_has_split_are_joined(split: int) -> None:
         for part in (*parts[:2], parts[2] + "\n")
     ]
     for lines in (kubernetes, dockerised):
-        assert said(("\n".join(lines) + "\n").encode()) == [(1, SPAN)]
+        assert read(("\n".join(lines) + "\n").encode()) == [(1, SPAN)]
 
 
 def test_interleaved_mappings_stay_apart() -> None:
-    """Mappings of several workers, line by line in turn, are put together by their prefixes."""
+    """Interleaved mappings of several workers are assembled by their prefixes."""
     mapping = format_lines(sc.MANIFEST_UPLOAD, START, UPLOAD)[0].split("\n")
     lines = [f"w-{worker}  | {line}" for line in mapping for worker in (1, 2, 3)]
-    found = said(("\n".join(lines) + "\n").encode())
-    assert [one.stream for one in found] == ["w-1", "w-2", "w-3"]
-    assert {one.parsed.fields["endpoints"]["gpu"] for one in found} == {"https://a"}
+    found = read(("\n".join(lines) + "\n").encode())
+    assert [line.stream for line in found] == ["w-1", "w-2", "w-3"]
+    assert {line.parsed.fields["endpoints"]["gpu"] for line in found} == {"https://a"}
 
 
 def test_a_mapping_that_breaks_off_is_cut() -> None:
-    """What a half-written mapping holds is kept, and it is said that more is missing."""
+    """The entries of an incomplete mapping are kept, and the mapping is marked as cut."""
     mapping = ALL[1].split("\n")
     found = parsed("\n".join([*mapping[:2], "noise", ALL[0], ""]).encode())
     assert found[0].fields["endpoints"] == {"gpu": "https://a"}
@@ -244,7 +244,7 @@ def test_a_mapping_that_breaks_off_is_cut() -> None:
 
 @pytest.mark.parametrize("wrap", ["{}", '{{"log":"{}'])
 def test_an_id_at_the_end_of_a_cut_log_is_doubtful(wrap: str) -> None:
-    """A log that ends within a line may have cut an id: it is marked so, never taken for whole."""
+    """An id at the end of a log without a line end is marked as cut."""
     data = wrap.format("[STATE MANAGER] environment_id=e-1 → activeBuildId=b-12").encode()
     (found,) = parsed(data)
     assert found.cut == {"build_id"}
@@ -252,8 +252,8 @@ def test_an_id_at_the_end_of_a_cut_log_is_doubtful(wrap: str) -> None:
     assert found.cut == (set() if wrap == "{}" else {"build_id"})
 
 
-def test_a_line_on_the_heels_of_a_cut_one() -> None:
-    """Two lines without an end between them are both read; the last value of one is doubtful."""
+def test_a_line_directly_behind_a_cut_line() -> None:
+    """Two lines without a line end between them are both read; the first's last value is cut."""
     data = b"[STATE MANAGER] GraphQL mutation succeeded for build_id=b-1" + ALL[0].encode() + b"\n"
     first, second = parsed(data)
     assert first.fields == {"build_id": "b-1"}
@@ -262,7 +262,7 @@ def test_a_line_on_the_heels_of_a_cut_one() -> None:
 
 
 def test_mojibake_and_invalid_bytes() -> None:
-    """A line in a wrong encoding is read for its ids."""
+    """The ids of a line in a wrong encoding are read."""
     text = "[STATE MANAGER] environment_id=e-1 → activeBuildId=b-2\n"
     expected = parse(text)
     for data in (
@@ -276,7 +276,7 @@ def test_mojibake_and_invalid_bytes() -> None:
 
 
 def test_times_are_read() -> None:
-    """A time is read to the nanosecond, with its offset if it names one."""
+    """Times are read to the nanosecond, with their offset if there is one."""
     base = 1767261600 * 10**9  # 2026-01-01T10:00:00Z
     assert time_of("2026-01-01T10:00:00.123456789Z x") == (base + 123456789, True)
     assert time_of("2026-01-01 10:00:00,123 | INFO") == (base + 123_000_000, False)
@@ -286,8 +286,8 @@ def test_times_are_read() -> None:
     assert time_of("no time") == (None, False)
 
 
-def test_streams_are_named_by_containers_and_pods() -> None:
-    """What names a worker is kept; times, levels and loggers name none."""
+def test_writers_are_named_by_containers_and_pods() -> None:
+    """Names of containers and pods become the stream; times, levels and loggers do not."""
     line = ALL[0]
     pod = json.dumps({"log": line + "\n", "stream": "stderr", "kubernetes": {"pod_name": "p-1"}})
     named = {
@@ -299,12 +299,12 @@ def test_streams_are_named_by_containers_and_pods() -> None:
         f"INFO:runpod_flash.runtime.service_registry:{line}": "",
     }
     for text, stream in named.items():
-        (found,) = said(text.encode() + b"\n")
+        (found,) = read(text.encode() + b"\n")
         assert found.stream == stream
 
 
 def test_a_line_without_end_is_searched_in_flat_memory() -> None:
-    """Gigabytes without a line end are looked at in parts, and a line after them is found."""
+    """Gigabytes without a line end are searched in parts, and a line after them is found."""
     chunks = [b"x" * (MAX_LINE // 4)] * 12 + [b"\n" + ALL[0].encode() + b"\n"]
     (found,) = Scanner().lines(chunks)
     assert found == (2, ALL[0].encode(), True)

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for records of any content that a span can have."""
+"""Hypothesis strategies for records with any content that a span can have."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from flash_otel.records import KINDS, STATUSES, Event, Link, SpanRecord
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 NANOS = st.integers(0, 2**63 - 1)
-# What UTF-8 can hold; lone surrogates have tests of their own.
+# Text that UTF-8 can encode; lone surrogates have tests of their own.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 SCALARS = TEXT | st.booleans() | INT64 | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = SCALARS | st.one_of(
     *(
-        st.lists(one, max_size=3).map(tuple)
-        for one in (TEXT, st.booleans(), INT64, st.floats(allow_nan=False, allow_infinity=False))
+        st.lists(items, max_size=3).map(tuple)
+        for items in (TEXT, st.booleans(), INT64, st.floats(allow_nan=False, allow_infinity=False))
     )
 )
 ATTRIBUTES = st.dictionaries(TEXT.filter(bool), VALUES, max_size=4)
 
 
 def ids(size: int) -> st.SearchStrategy[str]:
-    """Give valid ids of `size` bytes, in hex."""
+    """Return a strategy of valid ids of `size` bytes, in hex."""
     return st.binary(min_size=size, max_size=size).filter(any).map(bytes.hex)
 
 

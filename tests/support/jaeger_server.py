@@ -1,4 +1,4 @@
-"""Loopback HTTP servers: one that answers as Jaeger's API does, and some that misbehave."""
+"""Loopback HTTP servers that answer like Jaeger's API, or in any other way."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOT_FOUND: Final = {"error": {"httpCode": 404, "message": "No traces found"}}
 def serving(
     handle: Callable[[BaseHTTPRequestHandler], None], tls: Path | None = None
 ) -> Iterator[str]:
-    """Serve GET requests by a function; give the server's address.
+    """Serve GET requests with a function; yield the server's address.
 
     Args:
         handle: Answers one request.
@@ -38,14 +38,14 @@ def serving(
             handle(self)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     if tls is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls)
-        # The handshake is the client's thread's matter: one that fails must not end the server.
+        # The handshake runs in the connection's thread: if it fails, the server goes on.
         server.socket = context.wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False
         )
@@ -67,7 +67,7 @@ def respond(
     kind: str = "application/json",
     **headers: str,
 ) -> None:
-    """Send an answer; headers by their names with `_` for `-`."""
+    """Send a response; keyword arguments are headers, with `_` for `-`."""
     to.send_response(status)
     to.send_header("Content-Type", kind)
     lengths = {"content_length": str(len(body)), **headers}
@@ -81,8 +81,8 @@ class Jaeger:
     """Answers from records as Jaeger's `/api/v3` does: search by service, name and start.
 
     Args:
-        records: What it holds; a record's service is in its resource.
-        as_text: Lists come back as their JSON text and links without attributes, as from Badger.
+        records: Its spans; a record's service is in its resource.
+        as_text: Return lists as their JSON text and links without attributes, as Badger does.
 
     Attributes:
         asked: The path and parameters of each request.
@@ -110,30 +110,31 @@ class Jaeger:
 
     def _answer(self, path: str, asked: dict[str, str]) -> Any:
         if path == "services":
-            names = sorted({_service(one) for one in self._records})
+            names = sorted({_service(record) for record in self._records})
             return {"services": names} if names else {}
         if path == "operations":
-            own = {one.name for one in self._records if _service(one) == asked["service"]}
+            service = asked["service"]
+            own = {record.name for record in self._records if _service(record) == service}
             return {"operations": [{"name": name, "spanKind": "client"} for name in sorted(own)]}
         return self._traces(self._ids(path, asked))
 
     def _ids(self, path: str, asked: dict[str, str]) -> list[str]:
         if path.startswith("traces/"):
             return [path.removeprefix("traces/")]
-        low, high = (_nanoseconds(asked[f"query.start_time_{one}"]) for one in ("min", "max"))
+        low, high = (_nanoseconds(asked[f"query.start_time_{end}"]) for end in ("min", "max"))
         found = {
-            one.trace_id: None
-            for one in self._records
-            if _service(one) == asked["query.service_name"]
-            and asked.get("query.operation_name", one.name) == one.name
-            and low <= one.start_ns <= high
+            record.trace_id: None
+            for record in self._records
+            if _service(record) == asked["query.service_name"]
+            and asked.get("query.operation_name", record.name) == record.name
+            and low <= record.start_ns <= high
         }
         return list(found)[: int(asked["query.num_traces"])]
 
     def _traces(self, ids: list[str]) -> Any:
-        # Each trace in chunks, as several exports have brought them.
-        whole = [one for trace_id in ids for one in self._records if one.trace_id == trace_id]
-        groups = [group for one in whole for group in encode_json([one])["resourceSpans"]]
+        # Each trace in chunks, as if several exports had delivered it.
+        spans = [span for trace_id in ids for span in self._records if span.trace_id == trace_id]
+        groups = [group for span in spans for group in encode_json([span])["resourceSpans"]]
         if self._as_text:
             _flatten(groups)
         return {"result": {"resourceSpans": groups}} if groups else None
@@ -150,14 +151,14 @@ def _nanoseconds(text: str) -> int:
 
 
 def _flatten(groups: list[Any]) -> None:
-    """Keep what a storage of Jaeger's version 1 model keeps."""
+    """Reduce the spans to what a storage of Jaeger's version 1 model keeps."""
     for span in (
-        one for group in groups for scope in group["scopeSpans"] for one in scope["spans"]
+        span for group in groups for scope in group["scopeSpans"] for span in scope["spans"]
     ):
         for link in span.get("links", ()):
             link.pop("attributes", None)
         for attribute in span.get("attributes", ()):
             values = attribute["value"].get("arrayValue", {}).get("values")
             if values is not None:
-                listed = [next(iter(one.values())) for one in values]
+                listed = [next(iter(item.values())) for item in values]
                 attribute["value"] = {"stringValue": json.dumps(listed, separators=(",", ":"))}
