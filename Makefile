@@ -20,6 +20,10 @@
 #
 #   make load    LOAD_ARGS="--endpoint http://localhost:4318 --deployments 100 --rate 1000"
 #
+# And one that injects every fault, diagnoses it from each source, and prints the confusion matrix:
+#
+#   make matrix  the table of docs/matrix.md; about five minutes
+#
 # PYTHON=/path/to/python chooses the interpreter, VENV=folder where the environment lives.
 
 VENV ?= .venv
@@ -31,7 +35,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench measure collector soak load clean
+.PHONY: help demo test check bench measure collector soak load matrix clean
 .DELETE_ON_ERROR:
 
 help:
@@ -66,6 +70,9 @@ soak: $(STAMPS)/dev
 
 load: $(STAMPS)/dev
 	$(BIN)/python benchmarks/load $(LOAD_ARGS)
+
+matrix: $(STAMPS)/dev
+	@PYTHONPATH=tests $(BIN)/python -m e2e.matrix
 
 clean:
 	rm -rf $(VENV) $(VENV)-bench

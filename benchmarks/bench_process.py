@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from measuring import Row, paired, row
 
 from flash_otel.demo.environment import PythonEnvironment, find_environment
+from flash_otel.demo.processes import flash_environment
 from flash_otel.demo.runner import flash_command
-from flash_otel.demo.variables import flash_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -26,11 +26,10 @@ from typing import TYPE_CHECKING, Any, Final
 from document import replace_table
 from flaky_collector import FlakyCollector, Key
 
-from flash_otel.demo.artifact import unpack
 from flash_otel.demo.control_plane import ControlPlane
 from flash_otel.demo.environment import PythonEnvironment, find_environment
-from flash_otel.demo.project import CALLING_RESOURCE, write_project
-from flash_otel.demo.variables import flash_environment, worker_variables
+from flash_otel.demo.processes import flash_environment, worker_variables
+from flash_otel.demo.project import CALLING_RESOURCE, unpack, write_project
 from flash_otel.otlp.decode import decode_log_line
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 from support.flash import FlashEnvironments
+from support.runs import ScenarioRuns
 from support.shared import Shared
 
 from flash_otel.demo.control_plane import ControlPlane
@@ -57,6 +58,12 @@ def shared(pytestconfig: pytest.Config) -> Shared:
 def flash_env() -> FlashEnvironments:
     """Call it with a version of runpod-flash to get a Python that has it (made once, then kept)."""
     return FlashEnvironments()
+
+
+@pytest.fixture(scope="session")
+def shared_run(shared: Shared) -> ScenarioRuns:
+    """Call it with a scenario to get the artifacts of its one shared run, for reading."""
+    return ScenarioRuns(shared)
 
 
 @pytest.fixture

@@ -17,10 +17,6 @@ def demo(
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the logs and the store.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    matrix: Annotated[
-        bool,
-        typer.Option("--all", help="Inject and diagnose every fault, and print the matrix."),
-    ] = False,
     jaeger: Annotated[
         str | None,
         typer.Option(
@@ -39,8 +35,6 @@ def demo(
     from flash_otel.demo.scenarios import DEFAULT_VERSION
 
     names = scenario_names()
-    if matrix:
-        return _matrix()
     if list_all:
         print("\n".join(names))
         return CLEAN
@@ -53,29 +47,10 @@ def demo(
 
 def _require_endpoint(jaeger: str | None) -> None:
     from flash_otel.cli.errors import CommandError
-    from flash_otel.demo.remote import ENDPOINT_VARIABLES, names_an_endpoint
+    from flash_otel.demo.command import ENDPOINT_VARIABLES, names_an_endpoint
 
     if jaeger and not names_an_endpoint():
         raise CommandError(
             "--jaeger needs an OTLP endpoint.",
             f"Name one: {ENDPOINT_VARIABLES[0]}=http://localhost:4318",
         )
-
-
-def _matrix() -> int:
-    from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, CommandError
-
-    try:
-        from flash_otel.demo.environment import EnvironmentSetupError
-        from flash_otel.demo.matrix import print_matrix
-    except ModuleNotFoundError as error:
-        if error.name != "aiohttp":
-            raise
-        raise CommandError(
-            "the demo needs its extra.", "Install it: pip install 'flash-otel[demo]'"
-        ) from None
-    try:
-        right = print_matrix(lambda line: print(line, flush=True))
-    except (EnvironmentSetupError, RuntimeError, TimeoutError) as error:
-        raise CommandError(str(error), status=COULD_NOT_TELL) from error
-    return CLEAN if right else COULD_NOT_TELL

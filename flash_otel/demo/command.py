@@ -1,24 +1,26 @@
-"""What `flash-otel demo` does: runs a scenario, shows its lines and trace, names its fault."""
+"""`flash-otel demo`: run a scenario, print its lines, its trace and its diagnosis."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from flash_otel.demo import remote
-from flash_otel.demo.lines import bracketed_lines
+from flash_otel import semconv
+from flash_otel.demo.artifacts import bracketed_lines, join_worker_logs
 from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS, Scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from flash_otel.demo.result import ScenarioResult
+    from flash_otel.demo.artifacts import RunArtifacts
     from flash_otel.diagnosis import Diagnosis
     from flash_otel.records import SpanRecord
 
@@ -26,12 +28,34 @@ RAN: Final = 0
 BAD_USAGE: Final = 2
 COULD_NOT_TELL: Final = 3
 
+ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
 _EXTRA: Final = "The demo needs its extra: pip install 'flash-otel[demo]'"
+_OTLP_PREFIX: Final = "OTEL_EXPORTER_OTLP_"
+_ARRIVAL_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.5
+# Long enough for the demo's few spans on a busy machine.
+_EXIT_BUDGET: Final = "30"
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """What the command prints: the run, its joined trace and its diagnosis."""
+
+    scenario: Scenario
+    artifacts: RunArtifacts
+    trace: list[SpanRecord]
+    diagnosis: Diagnosis
 
 
 def scenario_names() -> list[str]:
-    """Return the names that `run_demo` takes."""
+    """Return the names that `run_demo` accepts."""
     return list(SCENARIOS)
+
+
+def names_an_endpoint() -> bool:
+    """Return True if an environment variable names an OTLP endpoint."""
+    return any(os.environ.get(name) for name in ENDPOINT_VARIABLES)
 
 
 def run_demo(
@@ -43,51 +67,48 @@ def run_demo(
     jaeger: str | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> int:
-    """Run a scenario with the real Flash and print what came of it.
+    """Run a scenario with the real Flash and print the result.
 
-    Progress goes to standard error; the bracketed lines of both sides, the joined trace and the
-    diagnosis, which sees nothing of what was injected, go to standard output, with `json_output`
-    as one JSON object.
+    Standard output has the bracketed lines of both sides, the joined trace and the diagnosis, or
+    with `json_output` one JSON object; progress goes to standard error. The diagnosis does not
+    know what was injected.
 
     Args:
         scenario: One of `scenario_names()`.
         version: Version of runpod-flash, installed once into the user's cache.
-        keep: Keep the logs and the store, and say where they are.
+        keep: Keep the logs and the store, and print their folder.
         json_output: Print JSON instead of text.
-        jaeger: Let the worker send to where the OTEL_EXPORTER_OTLP_* variables say, as the
-            deployment does, and show what arrived at this Jaeger; the store is not looked at.
-        on_progress: Where progress goes instead of standard error.
+        jaeger: URL of Jaeger. The worker then sends its spans to the endpoint of the
+            OTEL_EXPORTER_OTLP_* variables, like the deployment, and the command shows the spans
+            that arrive in this Jaeger instead of those in the store.
+        on_progress: Receives the progress instead of standard error.
 
     Returns:
-        The exit status: 0 if the scenario came out as it should, whatever its fault; 2 for an
-        unknown scenario; 3 if it could not be run or came out otherwise.
+        The exit status: 0 if the run ended as the scenario describes, whatever its fault; 2 for an
+        unknown scenario; 3 if it could not run or ended otherwise.
     """
     progress = on_progress or _Progress()
     chosen = SCENARIOS.get(scenario)
     if chosen is None:
-        progress(f"There is no scenario {scenario!r}. Choose one of: {', '.join(SCENARIOS)}.")
+        progress(f"Unknown scenario {scenario!r}. Choose one of: {', '.join(SCENARIOS)}.")
         return BAD_USAGE
     with _workdir(keep) as workdir:
-        changes = remote.worker_variables() if jaeger else None
-        begun_ns = time.time_ns()
-        result = _run(chosen, version, workdir, progress, changes)
-        seen = _seen(result, jaeger, begun_ns, progress) if result else None
-        if result is None or seen is None:
+        output = _run(chosen, version, workdir, jaeger, progress)
+        if output is None:
             return COULD_NOT_TELL
-        show = _print_json if json_output else _print_text
-        show(chosen, result, *seen)
+        (_print_json if json_output else _print_text)(output)
         if keep:
-            progress(f"Kept in {workdir}: flash-otel show --store {result.store}")
-    return RAN if _came_out(chosen, result, progress) else COULD_NOT_TELL
+            progress(f"Kept in {workdir}: flash-otel show --store {output.artifacts.store}")
+    return RAN if _ended_as_described(output, progress) else COULD_NOT_TELL
 
 
 def _run(
     scenario: Scenario,
     version: str,
     workdir: Path,
+    jaeger: str | None,
     progress: Callable[[str], None],
-    worker_changes: Mapping[str, str | None] | None,
-) -> ScenarioResult | None:
+) -> _Output | None:
     try:
         from flash_otel.demo.environment import EnvironmentSetupError
         from flash_otel.demo.runner import run_scenario
@@ -96,98 +117,121 @@ def _run(
             raise
         progress(_EXTRA)
         return None
+    from flash_otel.diagnosis.readers import ReaderError
+
+    begun_ns = time.time_ns()
     try:
-        return run_scenario(
-            scenario.name,
+        artifacts = run_scenario(
+            scenario,
             workdir=workdir,
             version=version,
-            worker_changes=worker_changes,
+            worker_changes=_worker_exporter() if jaeger else None,
             on_progress=progress,
         )
-    except (EnvironmentSetupError, RuntimeError, TimeoutError) as error:
+        if jaeger is None:
+            return _Output(scenario, artifacts, _joined_trace(artifacts), _diagnosis(artifacts))
+        trace_id = str(artifacts.trace_id)
+        trace = _arrived(jaeger, trace_id)
+        return _Output(scenario, artifacts, trace, _remote_diagnosis(jaeger, trace_id, begun_ns))
+    except (EnvironmentSetupError, RuntimeError, TimeoutError, ReaderError) as error:
         progress(str(error))
         return None
 
 
-def _seen(
-    result: ScenarioResult,
-    jaeger: str | None,
-    begun_ns: int,
-    progress: Callable[[str], None],
-) -> tuple[list[SpanRecord], Diagnosis] | None:
-    """Return the trace and the diagnosis: of the store and the worker's log, or of Jaeger alone."""
-    if jaeger is None:
-        return _joined_trace(result), _diagnosis(result)
-    from flash_otel.diagnosis import diagnose
-    from flash_otel.diagnosis.readers import ReaderError
-    from flash_otel.diagnosis.readers.jaeger import JaegerReader
-
-    try:
-        records = remote.arrived(jaeger, str(result.trace_id))
-        # Earlier deployments of the scenario are evidence, too: they tell an older build.
-        known = JaegerReader(jaeger, since_ns=begun_ns).records()
-        found = diagnose(known, trace_id=result.trace_id)
-    except (ReaderError, TimeoutError) as error:
-        progress(str(error))
-        return None
-    return records, found
-
-
-def _joined_trace(result: ScenarioResult) -> list[SpanRecord]:
-    """Return the deployment's trace with the worker's spans, and the traces that point to it."""
-    from flash_otel.demo.joining import join_worker_log
+def _joined_trace(artifacts: RunArtifacts) -> list[SpanRecord]:
+    """Return the deployment's trace with the worker's spans, and the traces that link to it."""
     from flash_otel.store.store import SpanStore
 
-    join_worker_log(result.store, result.worker_log)
-    with SpanStore(result.store, is_read_only=True) as store:
-        trace_id = result.trace_id or store.latest_trace_id()
+    join_worker_logs(artifacts)
+    with SpanStore(artifacts.store, is_read_only=True) as store:
+        trace_id = artifacts.trace_id or store.latest_trace_id()
         if trace_id is None:
             return []
-        pointing = {record.trace_id: None for record in store.linked(trace_id)}
-        return [record for one in (trace_id, *pointing) for record in store.trace(one)]
+        linked = dict.fromkeys(record.trace_id for record in store.linked(trace_id))
+        return [record for found in (trace_id, *linked) for record in store.trace(found)]
 
 
-def _diagnosis(result: ScenarioResult) -> Diagnosis:
-    """Judge what the store holds by now: the deployments, and the worker's log."""
+def _diagnosis(artifacts: RunArtifacts) -> Diagnosis:
+    """Diagnose the store, which holds the workers' spans by now."""
     from flash_otel.diagnosis import diagnose
     from flash_otel.diagnosis.readers.store import StoreReader
 
-    return diagnose(StoreReader(result.store).records())
+    return diagnose(StoreReader(artifacts.store).records())
 
 
-def _came_out(scenario: Scenario, result: ScenarioResult, progress: Callable[[str], None]) -> bool:
-    answered = result.worker_exit == 0
-    if any(result.deploy_exits):
+def _worker_exporter() -> dict[str, str | None]:
+    """Return the variables that a user sets on the resource to make its workers export spans."""
+    exporter = {name: text for name, text in os.environ.items() if name.startswith(_OTLP_PREFIX)}
+    return {**exporter, "FLASH_OTEL_EXIT_BUDGET": _EXIT_BUDGET}
+
+
+def _arrived(url: str, trace_id: str) -> list[SpanRecord]:
+    """Wait until Jaeger has the worker's call; return the deployment's trace and those that link.
+
+    Raises:
+        flash_otel.diagnosis.readers.ReaderError: Jaeger cannot be read.
+        TimeoutError: The spans did not arrive within a minute.
+    """
+    from flash_otel.diagnosis.readers import NothingFoundError
+    from flash_otel.diagnosis.readers.jaeger import JaegerReader
+
+    deadline = time.monotonic() + _ARRIVAL_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            found = list(JaegerReader(url, trace_id=trace_id).records())
+        except NothingFoundError:
+            found = []
+        own = [record for record in found if trace_id in (record.trace_id, _deployment_of(record))]
+        if {semconv.DEPLOY, semconv.CALL} <= {record.name for record in own}:
+            traces = {record.trace_id for record in own}
+            return [record for record in found if record.trace_id in traces]
+        time.sleep(_POLL_SECONDS)
+    raise TimeoutError(f"The spans did not arrive at {url} within {_ARRIVAL_SECONDS:.0f} seconds.")
+
+
+def _deployment_of(record: SpanRecord) -> object:
+    return record.attributes.get(semconv.DEPLOY_TRACE_ID)
+
+
+def _remote_diagnosis(url: str, trace_id: str, begun_ns: int) -> Diagnosis:
+    from flash_otel.diagnosis import diagnose
+    from flash_otel.diagnosis.readers.jaeger import JaegerReader
+
+    # All spans of the run: the scenario's earlier deployments are evidence of an older build.
+    return diagnose(JaegerReader(url, since_ns=begun_ns).records(), trace_id=trace_id)
+
+
+def _ended_as_described(output: _Output, progress: Callable[[str], None]) -> bool:
+    artifacts, scenario = output.artifacts, output.scenario
+    if artifacts.unexpected_exits:
         progress("A deployment failed, which it does not in this scenario.")
-    elif answered != scenario.answered:
-        expected = "answered" if scenario.answered else "refused"
+        return False
+    if (artifacts.worker_exit == 0) != scenario.is_answered:
+        expected = "answered" if scenario.is_answered else "refused"
         progress(f"The worker's call should have been {expected}, and was not.")
-    else:
-        return True
-    return False
+        return False
+    return True
 
 
-def _print_text(
-    scenario: Scenario, result: ScenarioResult, records: list[SpanRecord], diagnosis: Diagnosis
-) -> None:
+def _print_text(output: _Output) -> None:
     from rich.console import Console
 
     from flash_otel.report.diagnosis import render_diagnosis
     from flash_otel.report.trace import render_trace
 
-    console = Console()
-    _heading(console, f"{scenario.name}, runpod-flash {result.version}", scenario.title)
+    console, artifacts, scenario = Console(), output.artifacts, output.scenario
+    _heading(console, f"{scenario.name}, runpod-flash {artifacts.version}", scenario.title)
     console.print(f"Injected: {scenario.injected}", markup=False, highlight=False)
     _heading(console, "flash deploy")
-    _print_lines(bracketed_lines(result.deploy_log))
+    _print_lines(bracketed_lines(artifacts.deploy_log))
     _heading(console, "the worker")
-    _print_lines(bracketed_lines(result.worker_log))
-    outcome = "answered" if result.worker_exit == 0 else "failed"
+    _print_lines(bracketed_lines(artifacts.worker_log))
+    outcome = "answered" if artifacts.worker_exit == 0 else "failed"
     _print_lines([f"(the remote call {outcome})"])
     _heading(console, "the joined trace")
-    render_trace(records, console)
+    render_trace(output.trace, console)
     _heading(console, "flash-otel diagnose")
-    render_diagnosis(diagnosis, console)
+    render_diagnosis(output.diagnosis, console)
 
 
 def _heading(console: Any, title: str, text: str = "") -> None:
@@ -197,37 +241,36 @@ def _heading(console: Any, title: str, text: str = "") -> None:
 
 
 def _print_lines(lines: list[str]) -> None:
-    # Whole lines, never wrapped: they are there to be searched with grep.
+    # Not through rich, which would wrap them: the guide searches them with grep.
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 
 
-def _print_json(
-    scenario: Scenario, result: ScenarioResult, records: list[SpanRecord], diagnosis: Diagnosis
-) -> None:
+def _print_json(output: _Output) -> None:
     from flash_otel.otlp.encode import encode_json
     from flash_otel.report.json import diagnosis_json
 
+    artifacts, scenario = output.artifacts, output.scenario
     answer = {
         "scenario": scenario.name,
         "title": scenario.title,
         "injected": scenario.injected,
-        "version": result.version,
-        "trace_id": result.trace_id,
-        "build_id": result.build_id,
-        "environment_id": result.environment_id,
-        "deploy_exits": result.deploy_exits,
-        "worker_exit": result.worker_exit,
-        "deploy_lines": bracketed_lines(result.deploy_log),
-        "worker_lines": bracketed_lines(result.worker_log),
-        "trace": encode_json(records),
-        "diagnosis": diagnosis_json(diagnosis),
+        "version": artifacts.version,
+        "trace_id": artifacts.trace_id,
+        "build_id": artifacts.build_id,
+        "environment_id": artifacts.environment_id,
+        "deploy_exits": artifacts.deploy_exits,
+        "worker_exit": artifacts.worker_exit,
+        "deploy_lines": bracketed_lines(artifacts.deploy_log),
+        "worker_lines": bracketed_lines(artifacts.worker_log),
+        "trace": encode_json(output.trace),
+        "diagnosis": diagnosis_json(output.diagnosis),
     }
     sys.stdout.write(json.dumps(answer, indent=2) + "\n")
 
 
 class _Progress:
-    """Prints sentences to standard error with the seconds since its making."""
+    """Prints sentences to standard error, each after the seconds since the start."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()

@@ -1,7 +1,7 @@
 """The stand-in for Runpod's control plane: an HTTP server on the loopback interface.
 
-It serves what `flash deploy` and a worker ask for (GraphQL, artifact upload, endpoint calls)
-from a `State`, bends requests and answers by a `FaultPlan`, and keeps a `Journal`.
+It serves the requests of `flash deploy` and of workers (GraphQL, artifact upload, endpoint calls)
+from a `ControlPlaneState`, injects faults by a `FaultPlan`, and records a `Journal`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ import logging
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from flash_otel.demo.faults import FaultPlan
-from flash_otel.demo.ids import Ids, IdStyle
-from flash_otel.demo.journal import Journal
 from flash_otel.demo.routes import build_app
-from flash_otel.demo.state import State
+from flash_otel.demo.state import ControlPlaneState, Ids, IdStyle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,14 +28,61 @@ if TYPE_CHECKING:
 
 CANARY_API_KEY: Final = "rpa_CANARY0KEY0OF0THE0STAND0IN0CONTROL0PLANE"
 
+_SECRET_KEYS: Final = frozenset({"aiKey", "RUNPOD_API_KEY"})
+_REDACTED: Final = "***"
 _LOOPBACK: Final = "127.0.0.1"
 _START_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.1
 _SHUTDOWN_SECONDS: Final = 0.2
 
 
+@dataclass
+class JournalEntry:
+    """One request to the control plane.
+
+    Attributes:
+        method: HTTP method.
+        path: Path without the query string (a presigned query is a credential).
+        operation: GraphQL operation, or the stand-in's name for another route.
+        variables: GraphQL variables, or the JSON body and routing headers of a call.
+        bearer: Whether the request had a bearer token.
+        status: HTTP status of the answer; 0 if the connection was closed without an answer.
+    """
+
+    method: str
+    path: str
+    operation: str
+    variables: dict[str, Any]
+    bearer: bool
+    status: int = 0
+
+
+@dataclass
+class Journal:
+    """All requests in order of arrival, with the values of secret keys removed."""
+
+    entries: list[JournalEntry] = field(default_factory=list)
+
+    def record(
+        self, method: str, path: str, operation: str, variables: dict[str, Any], *, bearer: bool
+    ) -> JournalEntry:
+        """Append a request and return its entry, whose status the caller sets."""
+        entry = JournalEntry(method, path, operation, _without_secrets(variables), bearer)
+        self.entries.append(entry)
+        return entry
+
+    @property
+    def operations(self) -> list[str]:
+        """Names of the operations in order of arrival."""
+        return [entry.operation for entry in self.entries]
+
+    def of(self, operation: str) -> list[JournalEntry]:
+        """Return the requests of one operation."""
+        return [entry for entry in self.entries if entry.operation == operation]
+
+
 class Gate:
-    """Holds requests back until it is opened; tells when the first one has arrived."""
+    """Holds requests back until it is opened."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -51,14 +97,14 @@ class Gate:
     def wait_for_arrival(
         self, timeout: float, or_until: Callable[[], bool] = lambda: False
     ) -> bool:
-        """Block until a request stands at the gate.
+        """Block until a request has arrived at the gate.
 
         Args:
             timeout: Seconds to wait at most.
-            or_until: Tells that none will come any more.
+            or_until: Returns True when no request will arrive any more.
 
         Returns:
-            Whether a request stands there.
+            Whether a request has arrived.
         """
         end = time.monotonic() + timeout
         while not self._arrived.wait(_LOOK_SECONDS):
@@ -67,23 +113,23 @@ class Gate:
         return True
 
     def open(self) -> None:
-        """Let everything through, from any thread."""
+        """Let all requests through; may be called on any thread."""
         self._loop.call_soon_threadsafe(self._opened.set)
 
 
 class ControlPlane:
-    """The running server, as a context manager; its loop has a thread of its own.
+    """The running server, as a context manager; its event loop runs on its own thread.
 
     Args:
         seed: Makes the ids repeatable; None for new ids in every run.
         id_style: Form of the ids of apps, environments and builds.
-        api_key: The only bearer token that is accepted.
+        api_key: The bearer token that it accepts.
 
     Attributes:
-        state: What is stored.
+        state: The stored records.
         faults: The rules in force; may be replaced while the server runs.
         journal: The requests so far.
-        base_url: Where the server is reached, such as `http://127.0.0.1:40001`.
+        base_url: URL of the server, such as `http://127.0.0.1:40001`.
     """
 
     def __init__(
@@ -93,7 +139,7 @@ class ControlPlane:
         id_style: IdStyle = "uuid",
         api_key: str = CANARY_API_KEY,
     ) -> None:
-        self.state = State(Ids(seed, id_style))
+        self.state = ControlPlaneState(Ids(seed, id_style))
         self.faults = FaultPlan()
         self.journal = Journal()
         self.api_key = api_key
@@ -122,10 +168,7 @@ class ControlPlane:
         self._thread.join()
 
     def gate(self, name: str) -> Gate:
-        """Return the gate that rules name `name`; closed until it is opened.
-
-        Only while the server runs.
-        """
+        """Return the gate called `name` in rules, initially closed; only while the server runs."""
         return self._gates.setdefault(name, Gate(self._loop))
 
     async def pass_gate(self, name: str) -> None:
@@ -159,3 +202,16 @@ class ControlPlane:
                 await self._stop.wait()
             finally:
                 await runner.cleanup()
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("key") in _SECRET_KEYS and "value" in value:  # an entry of a template's env
+        return {**value, "value": _REDACTED}
+    return {
+        key: _REDACTED if key in _SECRET_KEYS else _without_secrets(item)
+        for key, item in value.items()
+    }

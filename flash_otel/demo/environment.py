@@ -1,8 +1,11 @@
-"""Finds or makes a Python environment that holds one version of runpod-flash, and flash_otel.
+"""Finds or creates Python environments with a version of runpod-flash and the running flash_otel.
 
-Environments are kept in the user's cache, in two layers: one holds what every version of Flash
-and flash_otel need (large, pinned), and a thin one per version holds Flash itself. Each is made
-under a lock and counts only once it is complete: a half-made one is made anew.
+The user's cache keeps environments in two layers: a large, pinned base with the dependencies of all
+versions of Flash and of flash_otel, and a thin layer per version with Flash itself. Each is created
+under a lock and marked when it is complete; an incomplete environment is created again.
+
+flash_otel is not installed there: PYTHONPATH names a folder with a link to the running package (a
+checkout or an installed wheel) and a copy of its metadata, without which entry points do not work.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from flash_otel.demo.source import DISTRIBUTION, source_folder
+import flash_otel
 from flash_otel.runtime.locks import file_lock
 
 Progress = Callable[[str], None]
@@ -28,7 +31,9 @@ CACHE_VARIABLE: Final = "FLASH_OTEL_CACHE"
 CONSTRAINTS: Final = Path(__file__).with_name("constraints.txt")
 
 _FLASH: Final = "runpod-flash"
-# What the wheels of 1.0.0 to 1.21.0 declare, taken together.
+_DISTRIBUTION: Final = "flash-otel"
+_METADATA_FILES: Final = ("METADATA", "entry_points.txt")
+# The union of what the wheels of 1.0.0 to 1.21.0 declare.
 _FLASH_NEEDS: Final = (
     *("cloudpickle", "runpod", "python-dotenv", "pydantic", "rich", "typer", "questionary"),
     *("pathspec", "tomlkit", "tomli"),
@@ -43,18 +48,18 @@ _PIP: Final = (
 
 
 class EnvironmentSetupError(Exception):
-    """An environment with the wanted version of Flash could not be made."""
+    """An environment with the requested version of Flash could not be created."""
 
 
 @dataclass(frozen=True, slots=True)
 class PythonEnvironment:
-    """A Python that has one version of runpod-flash.
+    """A Python interpreter that can import one version of runpod-flash.
 
     Attributes:
         version: The version of runpod-flash.
         python: The interpreter.
-        scripts: The folder of its console scripts, `flash` among them.
-        source: The folder for `PYTHONPATH` that holds the running flash_otel.
+        scripts: The folder of its console scripts, such as `flash`.
+        source: The folder for `PYTHONPATH` with the running flash_otel.
     """
 
     version: str
@@ -69,7 +74,7 @@ class PythonEnvironment:
 
 
 def default_cache() -> Path:
-    """Return the folder that environments are kept in: FLASH_OTEL_CACHE or the user's cache."""
+    """Return the folder of the environments: FLASH_OTEL_CACHE or the user's cache."""
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named)
@@ -84,17 +89,17 @@ def find_environment(
     cache: Path | None = None,
     on_progress: Progress = lambda _: None,
 ) -> PythonEnvironment:
-    """Return an environment that holds runpod-flash `version`, made if there is none yet.
+    """Return an environment with runpod-flash `version`, created if necessary.
 
-    The running interpreter is used as it is if it has that version already.
+    If the running interpreter has that version, it is used as it is.
 
     Args:
         version: Exact version of runpod-flash.
-        cache: Where environments are kept; None for `default_cache()`.
-        on_progress: Called with a sentence before each step that takes a while.
+        cache: Folder of the environments; None for `default_cache()`.
+        on_progress: Called with a sentence before each long step.
 
     Raises:
-        EnvironmentSetupError: Python's venv or pip failed, or the cache cannot be written.
+        EnvironmentSetupError: venv or pip failed, or the cache cannot be written.
     """
     cache = (cache or default_cache()).absolute()
     try:
@@ -105,12 +110,12 @@ def find_environment(
         folder = _environment(version, cache / "environments", on_progress)
     except metadata.PackageNotFoundError as error:
         raise EnvironmentSetupError(
-            "flash_otel runs without being installed, so that its dependencies are unknown. "
+            "flash_otel is not installed, and its dependencies are therefore unknown. "
             "Install it first: pip install -e ."
         ) from error
     except OSError as error:
         raise EnvironmentSetupError(
-            f"The folder {cache} cannot be used: {error}. Name another one in {CACHE_VARIABLE}."
+            f"The folder {cache} cannot be used: {error}. Set {CACHE_VARIABLE} to another folder."
         ) from error
     return PythonEnvironment(version, _python(folder), _python(folder).parent, source)
 
@@ -122,7 +127,7 @@ def _environment(version: str, folder: Path, on_progress: Progress) -> Path:
     layer = f"{sys.implementation.cache_tag}-{digest}"
 
     def make_base(base: Path) -> None:
-        on_progress(f"Installing what Flash needs (once; about 100 packages) into {base}.")
+        on_progress(f"Installing the dependencies of Flash (once, about 100 packages): {base}")
         _step([sys.executable, "-m", "venv", str(base)])
         _step([str(_python(base)), *_PIP, "--constraint", str(CONSTRAINTS), *needed])
 
@@ -149,8 +154,8 @@ def _complete(folder: Path, make: Callable[[Path], None]) -> Path:
 
 
 def _own_requirements() -> list[str]:
-    declared = metadata.requires(DISTRIBUTION) or []
-    return [one for one in declared if "extra ==" not in one]
+    declared = metadata.requires(_DISTRIBUTION) or []
+    return [requirement for requirement in declared if "extra ==" not in requirement]
 
 
 def _installed_version() -> str | None:
@@ -183,7 +188,53 @@ def _step(command: list[str]) -> None:
     except (OSError, subprocess.SubprocessError) as error:
         output = (getattr(error, "output", None) or b"").decode(errors="replace")
         raise EnvironmentSetupError(
-            f"The environment for Flash could not be made: {error}\n{output[-_OUTPUT_TAIL:]}\n"
-            "It needs a package index, once. Try again, or name a folder with more room in "
-            f"{CACHE_VARIABLE}."
+            f"The environment for Flash could not be created: {error}\n{output[-_OUTPUT_TAIL:]}\n"
+            f"This needs a package index, once. Try again, or set {CACHE_VARIABLE} to a folder "
+            "with more space."
         ) from error
+
+
+def source_folder(cache: Path) -> Path:
+    """Return a folder with nothing but the running flash_otel, created or updated if necessary.
+
+    Args:
+        cache: Where the folder is kept; each location of flash_otel has a folder of its own.
+
+    Raises:
+        OSError: The folder cannot be written.
+        importlib.metadata.PackageNotFoundError: flash_otel is not installed.
+    """
+    package = Path(flash_otel.__file__).resolve().parent
+    folder = cache / "sources" / hashlib.sha256(str(package).encode()).hexdigest()[:12]
+    with file_lock(folder.with_name(f"{folder.name}.lock")):
+        folder.mkdir(parents=True, exist_ok=True)
+        _link(package, folder / package.name)
+        _copy_metadata(folder)
+    return folder
+
+
+def _link(package: Path, target: Path) -> None:
+    if target.is_symlink() and target.resolve() == package:
+        return
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    else:
+        target.unlink(missing_ok=True)
+    try:
+        target.symlink_to(package, target_is_directory=True)
+    except OSError:  # Windows reserves symbolic links for administrators and developers.
+        shutil.copytree(package, target, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def _copy_metadata(folder: Path) -> None:
+    distribution = metadata.distribution(_DISTRIBUTION)
+    target = folder / f"flash_otel-{distribution.version}.dist-info"
+    for old in folder.glob("flash_otel-*.dist-info"):
+        if old != target:
+            shutil.rmtree(old)
+    target.mkdir(exist_ok=True)
+    for name in _METADATA_FILES:
+        text = distribution.read_text(name) or ""
+        file = target / name
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            file.write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
-"""The faults that the stand-in can produce: rules, each about one operation.
+"""The faults that the stand-in can inject: rules, each for one operation.
 
-A fault is a row of `FAULTS`. Nothing of this table ever leaves the control plane: what a
-deployment, a worker or a diagnosis sees are the answers only.
+A fault is a row of `FAULTS`. The names stay within the control plane: deployments, workers and
+diagnoses see the answers only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from flash_otel.demo.state import Json, State
+from flash_otel.demo.state import ControlPlaneState, Json
 from flash_otel.semconv import CARRIER_KEY
 
 READ: Final = ("getFlashEnvironment", "getFlashBuild")
@@ -27,7 +27,7 @@ HEALTH: Final = "health"
 MANIFEST_WRITE_GATE: Final = "manifest write"
 
 Change = Callable[[Json], Json | None]
-"""Turns a manifest, an environment or another part of an answer into a faulty one."""
+"""Returns a faulty version of a manifest, an environment or another part of an answer."""
 
 
 def _always(_: Json) -> bool:
@@ -36,19 +36,19 @@ def _always(_: Json) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """What happens to the requests of one operation.
+    """A fault in the requests of one operation.
 
     Attributes:
-        on: The operation, by its name in the journal.
+        on: Name of the operation, as in the journal.
         when: Further condition on the request's variables.
-        skip: How many matching requests are let through first.
-        times: How many are then affected; None for all.
-        gate: Name of the gate that the request waits at before it takes effect.
+        skip: Number of matching requests to leave alone first.
+        times: Number of requests to affect after them; None for all.
+        gate: Name of the gate at which the request waits before it takes effect.
         delay: Seconds to wait before the request takes effect.
-        status: HTTP status that is answered instead of taking effect.
-        error: GraphQL error that is answered instead of taking effect.
-        request: Given state and variables, the variables that take effect instead.
-        answer: Given state, the sent variables and the answer's data, the data to answer.
+        status: HTTP status to answer; the request takes no effect.
+        error: GraphQL error to answer; the request takes no effect.
+        request: Returns the variables that take effect, given state and sent variables.
+        answer: Returns the data to answer, given state, sent variables and real data.
         lose_answer: Close the connection after the request has taken effect.
     """
 
@@ -60,20 +60,20 @@ class Rule:
     delay: float = 0.0
     status: int | None = None
     error: str | None = None
-    request: Callable[[State, Json], Json] | None = None
-    answer: Callable[[State, Json, Json], Json] | None = None
+    request: Callable[[ControlPlaneState, Json], Json] | None = None
+    answer: Callable[[ControlPlaneState, Json, Json], Json] | None = None
     lose_answer: bool = False
 
 
 @dataclass
 class FaultPlan:
-    """The rules in force, and how often each has matched."""
+    """The rules in force, with the number of matches of each."""
 
     rules: tuple[Rule, ...] = ()
     _matched: Counter[int] = field(default_factory=Counter)
 
     def take(self, operation: str, variables: Json) -> list[Rule]:
-        """Count a request and return the rules that affect it, in the plan's order."""
+        """Count a request and return the rules that affect it, in the order of the plan."""
         return [
             rule
             for position, rule in enumerate(self.rules)
@@ -84,9 +84,6 @@ class FaultPlan:
         self._matched[position] += 1
         number = self._matched[position] - rule.skip
         return number > 0 and (rule.times is None or number <= rule.times)
-
-
-# --- what can be done to a manifest or an answer -------------------------------------------------
 
 
 def without_endpoints(manifest: Json) -> Json:
@@ -107,19 +104,19 @@ def with_some_endpoints(manifest: Json) -> Json:
 
 
 def with_other_urls(manifest: Json) -> Json:
-    """Return the manifest with the right names pointing at other endpoints."""
+    """Return the manifest with the right names and the URLs of other endpoints."""
     endpoints = manifest.get("resources_endpoints") or {}
     other = {name: f"{str(url)[:-4]}0000" for name, url in endpoints.items()}
     return {**manifest, "resources_endpoints": other}
 
 
 def without_carrier(manifest: Json) -> Json:
-    """Return the manifest without flash_otel's own key, as a server that drops unknown keys."""
+    """Return the manifest without flash_otel's key, like a server that drops unknown keys."""
     return {key: value for key, value in manifest.items() if key != CARRIER_KEY}
 
 
 def without_active_build(environment: Json) -> Json:
-    """Return the environment as it is before its first activation."""
+    """Return the environment without an active build, as before its first activation."""
     return {**environment, "activeBuildId": None}
 
 
@@ -127,13 +124,10 @@ def nothing(_: Json) -> None:
     """Return null."""
 
 
-# --- how a change becomes a rule -----------------------------------------------------------------
-
-
 def stored(change: Change, *, on: str = WRITE, echo: bool) -> Rule:
-    """Store a changed manifest; with `echo` the answer claims what was asked for."""
+    """Store a changed manifest; with `echo` the answer repeats the requested manifest."""
 
-    def request(_: State, variables: Json) -> Json:
+    def request(_: ControlPlaneState, variables: Json) -> Json:
         given = variables["input"]
         return {**variables, "input": {**given, "manifest": change(given.get("manifest") or {})}}
 
@@ -141,9 +135,9 @@ def stored(change: Change, *, on: str = WRITE, echo: bool) -> Rule:
 
 
 def read(change: Change, *, on: str = "getFlashBuild", times: int | None = None) -> Rule:
-    """Answer a read with a changed manifest or environment, whatever is stored."""
+    """Answer reads with a changed manifest or environment; the stored record stays intact."""
 
-    def answer(_: State, __: Json, data: Json) -> Json:
+    def answer(_: ControlPlaneState, __: Json, data: Json) -> Json:
         data = copy.deepcopy(data)
         build = data.get("flashBuild")
         if build is not None:
@@ -156,15 +150,15 @@ def read(change: Change, *, on: str = "getFlashBuild", times: int | None = None)
 
 
 def activation_ignored(*, echo: bool) -> Rule:
-    """Keep the build active that was; with `echo` the answer names the requested artifact."""
+    """Keep the active build; with `echo` the answer names the requested artifact."""
 
-    def request(state: State, variables: Json) -> Json:
+    def request(state: ControlPlaneState, variables: Json) -> Json:
         given = variables["input"]
         environment = state.environments[given["flashEnvironmentId"]]
         build = environment.active_build_id or given["flashBuildId"]
         return {**variables, "input": {**given, "flashBuildId": build}}
 
-    def answer(state: State, variables: Json, data: Json) -> Json:
+    def answer(state: ControlPlaneState, variables: Json, data: Json) -> Json:
         asked = state.builds[variables["input"]["flashBuildId"]]
         result = data["deployBuildToEnvironment"]
         artifact = {**result["activeArtifact"], "objectKey": asked.object_key}
@@ -182,14 +176,14 @@ def for_resource(name: str) -> Callable[[Json], bool]:
     return matches
 
 
-def _as_stored(state: State, variables: Json) -> Json:
-    """Write what is stored already: the manifest that the finalize call brought."""
+def _as_stored(state: ControlPlaneState, variables: Json) -> Json:
+    """Write the manifest that is already stored: that of the finalize call."""
     given = variables["input"]
     stored = state.builds[given["flashBuildId"]].manifest
     return {**variables, "input": {**given, "manifest": stored}}
 
 
-def _echo(_: State, variables: Json, __: Json) -> Json:
+def _echo(_: ControlPlaneState, variables: Json, __: Json) -> Json:
     given = variables["input"]
     return {WRITE: {"id": given["flashBuildId"], "manifest": given["manifest"]}}
 
@@ -200,19 +194,19 @@ def _on_reads(status: int, times: int | None = None) -> tuple[Rule, ...]:
 
 FAULTS: Final[dict[str, tuple[Rule, ...]]] = {
     "write dropped, echoed": (stored(without_endpoints, echo=True),),
-    "write dropped, told": (stored(without_endpoints, echo=False),),
+    "write dropped, shown": (stored(without_endpoints, echo=False),),
     "write ignored, echoed": (Rule(WRITE, request=_as_stored, answer=_echo),),
     "write emptied, echoed": (stored(with_empty_endpoints, echo=True),),
     "write partial, echoed": (stored(with_some_endpoints, echo=True),),
-    "write partial, told": (stored(with_some_endpoints, echo=False),),
+    "write partial, shown": (stored(with_some_endpoints, echo=False),),
     "write with other urls, echoed": (stored(with_other_urls, echo=True),),
-    "write with other urls, told": (stored(with_other_urls, echo=False),),
+    "write with other urls, shown": (stored(with_other_urls, echo=False),),
     "write held back": (Rule(WRITE, gate=MANIFEST_WRITE_GATE),),
     "write refused": (Rule(WRITE, status=500),),
     "write rejected": (Rule(WRITE, error="Manifest could not be saved"),),
     "write answer lost": (Rule(WRITE, lose_answer=True),),
     "activation ignored, echoed": (activation_ignored(echo=True),),
-    "activation ignored, told": (activation_ignored(echo=False),),
+    "activation ignored, shown": (activation_ignored(echo=False),),
     "activation refused": (Rule(ACTIVATE, status=500),),
     "activation answer lost": (Rule(ACTIVATE, lose_answer=True),),
     "environment null": (read(nothing, on="getFlashEnvironment"),),

@@ -1,7 +1,7 @@
-"""The GraphQL operations that Flash sends, each a small function over the plain state.
+"""The GraphQL operations that Flash sends, each a small function over the state.
 
-The shapes of the answers are those that `runpod_flash.core.api.runpod` selects and reads
-(versions 1.1.1 to 1.21.0).
+The answers have the fields that `runpod_flash.core.api.runpod` selects and reads (versions 1.1.1 to
+1.21.0).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from urllib.parse import urlencode
 from flash_otel.demo.state import (
     CREDENTIAL_CANARY,
     SIGNATURE_CANARY,
-    App,
-    Endpoint,
-    Environment,
+    ControlPlaneState,
     Json,
-    State,
-    Template,
+    StoredApp,
+    StoredEndpoint,
+    StoredEnvironment,
+    StoredTemplate,
 )
 
-Handler = Callable[[State, Json], Json]
+Handler = Callable[[ControlPlaneState, Json], Json]
 
 _OPERATION: Final = re.compile(r"\s*(?:query|mutation)\s+(\w+)")
 _CREATED_AT: Final = "2026-01-01T00:00:00.000Z"
@@ -38,17 +38,17 @@ _TEMPLATE_FIELDS: Final = ("containerDiskInGb", "dockerArgs", "env", "imageName"
 
 
 class GraphQLError(Exception):
-    """An answer with `errors`: HTTP status 200, as GraphQL has it."""
+    """An answer with `errors`, which GraphQL sends with HTTP status 200."""
 
 
 def operation_name(query: str) -> str:
-    """Return the name of the operation that a GraphQL document holds, or an empty string."""
+    """Return the name of a GraphQL document's operation, or an empty string."""
     match = _OPERATION.match(query)
     return match[1] if match else ""
 
 
-def execute(state: State, operation: str, variables: Json) -> Json:
-    """Run one operation against the state and return the answer's `data`.
+def execute(state: ControlPlaneState, operation: str, variables: Json) -> Json:
+    """Run an operation and return the `data` of its answer.
 
     Raises:
         GraphQLError: The operation is unknown, or it failed.
@@ -56,12 +56,12 @@ def execute(state: State, operation: str, variables: Json) -> Json:
     handler = OPERATIONS.get(operation)
     if handler is None:
         raise GraphQLError(f"Cannot query operation {operation!r}: the stand-in does not know it")
-    # What goes in and out must not alias what is stored: faults change either of them.
+    # Copies, because faults change requests and answers, and must not change the state.
     return copy.deepcopy(handler(state, copy.deepcopy(variables)))
 
 
-def presigned_url(state: State, object_key: str) -> str:
-    """Return a presigned URL of an artifact; its query string is a credential."""
+def presigned_url(state: ControlPlaneState, object_key: str) -> str:
+    """Return a presigned URL of an artifact, whose query string is a credential."""
     query = {
         "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
         "X-Amz-Credential": f"{CREDENTIAL_CANARY}/20260101/auto/s3/aws4_request",
@@ -71,57 +71,57 @@ def presigned_url(state: State, object_key: str) -> str:
     return f"{state.base_url}/artifacts/{object_key}?{urlencode(query)}"
 
 
-def _app_by_name(state: State, variables: Json) -> Json:
+def _app_by_name(state: ControlPlaneState, variables: Json) -> Json:
     app = state.app_named(variables["flashAppName"])
     if app is None:
         raise GraphQLError("App not found")
     return {"flashAppByName": _app(state, app)}
 
 
-def _app_by_id(state: State, variables: Json) -> Json:
+def _app_by_id(state: ControlPlaneState, variables: Json) -> Json:
     app = state.apps.get(variables.get("flashAppId") or variables.get("input") or "")
     if app is None:
         raise GraphQLError("App not found")
     return {"flashApp": _app(state, app)}
 
 
-def _apps(state: State, _: Json) -> Json:
+def _apps(state: ControlPlaneState, _: Json) -> Json:
     return {"myself": {"flashApps": [_app(state, app) for app in state.apps.values()]}}
 
 
-def _create_app(state: State, variables: Json) -> Json:
+def _create_app(state: ControlPlaneState, variables: Json) -> Json:
     app = state.create_app(variables["input"]["name"])
     return {"createFlashApp": {"id": app.id, "name": app.name}}
 
 
-def _delete_app(state: State, variables: Json) -> Json:
+def _delete_app(state: ControlPlaneState, variables: Json) -> Json:
     state.apps.pop(variables["flashAppId"], None)
     return {"deleteFlashApp": None}
 
 
-def _create_environment(state: State, variables: Json) -> Json:
+def _create_environment(state: ControlPlaneState, variables: Json) -> Json:
     given = variables["input"]
     environment = state.create_environment(given["flashAppId"], given["name"])
     return {"createFlashEnvironment": {"id": environment.id, "name": environment.name}}
 
 
-def _delete_environment(state: State, variables: Json) -> Json:
+def _delete_environment(state: ControlPlaneState, variables: Json) -> Json:
     state.environments.pop(variables["flashEnvironmentId"], None)
     return {"deleteFlashEnvironment": None}
 
 
-def _environment_by_id(state: State, variables: Json) -> Json:
+def _environment_by_id(state: ControlPlaneState, variables: Json) -> Json:
     found = state.environments.get(variables["flashEnvironmentId"])
     return {"flashEnvironment": found and _environment(state, found)}
 
 
-def _environment_by_name(state: State, variables: Json) -> Json:
+def _environment_by_name(state: ControlPlaneState, variables: Json) -> Json:
     given = variables["input"]
     found = state.environment_named(given["flashAppId"], given["name"])
     return {"flashEnvironmentByName": found and _environment(state, found)}
 
 
-def _prepare_upload(state: State, variables: Json) -> Json:
+def _prepare_upload(state: ControlPlaneState, variables: Json) -> Json:
     object_key = f"{variables['input']['flashAppId']}/{state.ids.uuid('artifact')}.tar.gz"
     return {
         "prepareFlashArtifactUpload": {
@@ -132,7 +132,7 @@ def _prepare_upload(state: State, variables: Json) -> Json:
     }
 
 
-def _finalize_upload(state: State, variables: Json) -> Json:
+def _finalize_upload(state: ControlPlaneState, variables: Json) -> Json:
     given = variables["input"]
     if given["objectKey"] not in state.artifacts:
         raise GraphQLError("Artifact was not uploaded")
@@ -140,7 +140,7 @@ def _finalize_upload(state: State, variables: Json) -> Json:
     return {"finalizeFlashArtifactUpload": {"id": build.id, "manifest": build.manifest}}
 
 
-def _deploy_build(state: State, variables: Json) -> Json:
+def _deploy_build(state: ControlPlaneState, variables: Json) -> Json:
     given = variables["input"]
     environment = state.environments.get(given["flashEnvironmentId"])
     build = state.builds.get(given["flashBuildId"])
@@ -156,13 +156,13 @@ def _deploy_build(state: State, variables: Json) -> Json:
     return {"deployBuildToEnvironment": answer}
 
 
-def _build(state: State, variables: Json) -> Json:
+def _build(state: ControlPlaneState, variables: Json) -> Json:
     build = state.builds.get(variables.get("input") or variables.get("flashBuildId") or "")
     answer = build and {"id": build.id, "name": build.id, "manifest": build.manifest}
     return {"flashBuild": answer}
 
 
-def _update_manifest(state: State, variables: Json) -> Json:
+def _update_manifest(state: ControlPlaneState, variables: Json) -> Json:
     given = variables["input"]
     build = state.builds.get(given["flashBuildId"])
     if build is None:
@@ -171,26 +171,26 @@ def _update_manifest(state: State, variables: Json) -> Json:
     return {"updateFlashBuildManifest": {"id": build.id, "manifest": build.manifest}}
 
 
-def _save_endpoint(state: State, variables: Json) -> Json:
+def _save_endpoint(state: ControlPlaneState, variables: Json) -> Json:
     return {"saveEndpoint": _endpoint(state.save_endpoint(variables["input"]))}
 
 
-def _delete_endpoint(state: State, variables: Json) -> Json:
+def _delete_endpoint(state: ControlPlaneState, variables: Json) -> Json:
     state.endpoints.pop(variables["id"], None)
     return {"deleteEndpoint": None}
 
 
-def _endpoint_exists(state: State, variables: Json) -> Json:
+def _endpoint_exists(state: ControlPlaneState, variables: Json) -> Json:
     known = state.endpoints.get(variables["id"])
     return {"myself": {"endpoint": known and {"id": known.id}}}
 
 
-def _get_template(state: State, variables: Json) -> Json:
+def _get_template(state: ControlPlaneState, variables: Json) -> Json:
     known = state.templates.get(variables["id"])
     return {"podTemplate": known and _template(known)}
 
 
-def _save_template(state: State, variables: Json) -> Json:
+def _save_template(state: ControlPlaneState, variables: Json) -> Json:
     return {"saveTemplate": _template(state.save_template(variables["input"]))}
 
 
@@ -219,19 +219,22 @@ OPERATIONS: Final[dict[str, Handler]] = {
 }
 
 
-def _app(state: State, app: App) -> Json:
-    builds = [one for one in state.builds.values() if one.app_id == app.id]
+def _app(state: ControlPlaneState, app: StoredApp) -> Json:
+    builds = [build for build in state.builds.values() if build.app_id == app.id]
     return {
         "id": app.id,
         "name": app.name,
-        "flashEnvironments": [_environment(state, one) for one in state.environments_of(app.id)],
+        "flashEnvironments": [
+            _environment(state, found) for found in state.environments_of(app.id)
+        ],
         "flashBuilds": [
-            {"id": one.id, "objectKey": one.object_key, "createdAt": _CREATED_AT} for one in builds
+            {"id": build.id, "objectKey": build.object_key, "createdAt": _CREATED_AT}
+            for build in builds
         ],
     }
 
 
-def _environment(state: State, environment: Environment) -> Json:
+def _environment(state: ControlPlaneState, environment: StoredEnvironment) -> Json:
     endpoints = state.endpoints_of(environment.id)
     return {
         "id": environment.id,
@@ -239,12 +242,12 @@ def _environment(state: State, environment: Environment) -> Json:
         "state": "HEALTHY" if environment.active_build_id else "PENDING",
         "activeBuildId": environment.active_build_id,
         "createdAt": _CREATED_AT,
-        "endpoints": [{"id": one.id, "name": one.name} for one in endpoints],
+        "endpoints": [{"id": endpoint.id, "name": endpoint.name} for endpoint in endpoints],
         "networkVolumes": [],
     }
 
 
-def _endpoint(endpoint: Endpoint) -> Json:
+def _endpoint(endpoint: StoredEndpoint) -> Json:
     answer: dict[str, Any] = {key: endpoint.fields.get(key) for key in _ENDPOINT_FIELDS}
     return answer | {
         "id": endpoint.id,
@@ -255,5 +258,5 @@ def _endpoint(endpoint: Endpoint) -> Json:
     }
 
 
-def _template(template: Template) -> Json:
+def _template(template: StoredTemplate) -> Json:
     return {"id": template.id, **{key: template.fields.get(key) for key in _TEMPLATE_FIELDS}}

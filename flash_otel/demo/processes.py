@@ -1,4 +1,7 @@
-"""Child processes that write a log, and that never outlive the block that started them."""
+"""Child processes of the demo: their environment variables, their logs, and their end.
+
+No variable of the caller leaks into them, and none outlives the block that started it.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,32 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from flash_otel.demo.control_plane import CANARY_API_KEY
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from flash_otel.demo.environment import PythonEnvironment
+
+# What a process needs to start at all, and to print in the user's language.
+_INHERITED: Final = (
+    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TEMP", "TMP"),
+    *("SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "PATHEXT", "LD_LIBRARY_PATH"),
+)
 _POLL_SECONDS: Final = 0.01
 _GRACE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """What to start, where, and with which variables.
+class ProcessSpec:
+    """A process to start.
 
     Attributes:
         arguments: The command line.
-        cwd: The folder that it runs in.
+        cwd: Its working directory.
         variables: All of its environment variables.
-        stdin: What its standard input is, as `subprocess.Popen` has it.
+        stdin: Its standard input, as for `subprocess.Popen`.
     """
 
     arguments: Sequence[str]
@@ -37,19 +49,19 @@ class Command:
 
 
 @contextmanager
-def running(command: Command, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process with standard output and error in `log`; end it when the block ends."""
+def running(spec: ProcessSpec, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process with standard output and error in `log`; terminate it after the block."""
     with ExitStack() as interruptions:
         interruptions.enter_context(_interruptions_held())
         with log.open("wb") as file:
             process = subprocess.Popen(
-                list(command.arguments),
-                cwd=command.cwd,
-                env=dict(command.variables),
-                stdin=command.stdin,
+                list(spec.arguments),
+                cwd=spec.cwd,
+                env=dict(spec.variables),
+                stdin=spec.stdin,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                # Children of the child (pip, cpuinfo) are ended with it.
+                # Its children (pip, cpuinfo) are terminated with its process group.
                 start_new_session=True,
             )
         try:
@@ -63,32 +75,22 @@ def running(command: Command, log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextmanager
 def _interruptions_held() -> Iterator[None]:
-    """Let a Ctrl-C wait until the block ends: amid a start it would orphan the child."""
+    """Defer Ctrl-C until the block ends: during a start it would orphan the child."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    received: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: received.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-        if came:
+        if received:
             raise KeyboardInterrupt
 
 
-def run(command: Command, log: Path, timeout: float) -> int:
-    """Run a process to its end and return its exit code.
-
-    Raises:
-        TimeoutError: It took longer than `timeout` seconds; it has been ended.
-    """
-    with running(command, log) as process:
-        return wait(process, timeout)
-
-
 def wait(process: subprocess.Popen[bytes], timeout: float) -> int:
-    """Wait for a process's end and return its exit code.
+    """Wait for a process and return its exit code.
 
     Raises:
         TimeoutError: It took longer than `timeout` seconds.
@@ -101,10 +103,10 @@ def wait(process: subprocess.Popen[bytes], timeout: float) -> int:
 
 
 def wait_for_text(process: subprocess.Popen[bytes], log: Path, text: bytes, timeout: float) -> bool:
-    """Wait until a process has written a text to its log, and tell whether it has.
+    """Wait until a process has written a text to its log.
 
     Returns:
-        False if the process ended without it, or the time is over.
+        True if it has; False if the process ended without it or the time is over.
     """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
@@ -117,11 +119,11 @@ def wait_for_text(process: subprocess.Popen[bytes], log: Path, text: bytes, time
     return False
 
 
-def tell(process: subprocess.Popen[bytes], text: bytes) -> None:
-    """Write to a process's standard input and close it; one that has ended hears nothing."""
+def write_line(process: subprocess.Popen[bytes]) -> None:
+    """Write an empty line to a process's standard input and close it, if it still runs."""
     if process.stdin is not None:
-        with suppress(BrokenPipeError), process.stdin as listening:
-            listening.write(text)
+        with suppress(BrokenPipeError), process.stdin as stdin:
+            stdin.write(b"\n")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -137,10 +139,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_for_children(process: subprocess.Popen[bytes]) -> None:
-    """Wait until its children have gone as well; those that stay are killed.
-
-    They are no children of this process: only the group's absence tells that they have ended.
-    """
+    """Wait for its children, then kill those that are left."""
+    # They are not children of this process, which cannot wait for them: it polls their group.
     if os.name == "nt":
         return
     deadline = time.monotonic() + _GRACE_SECONDS
@@ -155,5 +155,86 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     if os.name == "nt":
         process.terminate()
         return
-    with suppress(ProcessLookupError):  # it may end by itself in between
+    with suppress(ProcessLookupError):  # it may have ended by itself
         os.killpg(process.pid, number)
+
+
+def flash_environment(
+    base_url: str,
+    *,
+    home: Path,
+    api_key: str | None = CANARY_API_KEY,
+) -> dict[str, str]:
+    """Return the variables that point all of Flash at a control plane.
+
+    Args:
+        base_url: URL of the control plane.
+        home: The process's home folder, where it finds no credentials or store of the user.
+        api_key: The API key; None for no key.
+    """
+    variables = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    variables |= {
+        "HOME": str(home),
+        "USERPROFILE": str(home),
+        # All of them, because a partial override makes Flash warn; both names of those that were
+        # renamed, because versions of Flash read one or the other.
+        "RUNPOD_API_BASE_URL": base_url,
+        "RUNPOD_ENDPOINT_BASE_URL": f"{base_url}/v2",
+        "RUNPOD_REST_API_URL": f"{base_url}/rest/v1",
+        "RUNPOD_HAPI_URL": f"{base_url}/hapi",
+        "RUNPOD_CONSOLE_URL": f"{base_url}/console",
+        "CONSOLE_BASE_URL": f"{base_url}/console",
+        "RUNPOD_URL_MIXED_OK": "1",
+        "RUNPOD_FLASH_SILENCE_DEPRECATION": "1",
+        "FLASH_NO_UPDATE_CHECK": "1",
+        "PYTHONUNBUFFERED": "1",  # the log is read while it is written, like a container log
+        "PYTHONIOENCODING": "utf-8",
+    }
+    if api_key is not None:
+        variables["RUNPOD_API_KEY"] = api_key
+    return variables
+
+
+def deploy_variables(
+    base_url: str, environment: PythonEnvironment, *, home: Path, store: Path
+) -> dict[str, str]:
+    """Return the variables of a `flash deploy` on a developer's machine."""
+    # Kept, because a user's configured collector receives the demo's spans.
+    standard = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
+    return {
+        **standard,
+        **flash_environment(base_url, home=home),
+        "PYTHONPATH": str(environment.source),
+        "FLASH_OTEL_STORE": str(store),
+    }
+
+
+def worker_variables(
+    base_url: str,
+    environment: PythonEnvironment,
+    *,
+    home: Path,
+    app: Path,
+    template_env: dict[str, str],
+    endpoint_id: str,
+    pod_id: str,
+) -> dict[str, str]:
+    """Return the variables of a deployed worker: its template's and the platform's.
+
+    Args:
+        base_url: URL of the control plane.
+        environment: The worker's Python.
+        home: The worker's home folder.
+        app: Folder of the unpacked artifact.
+        template_env: Variables that Flash put into the endpoint's template.
+        endpoint_id: Id of the worker's endpoint.
+        pod_id: Id of the worker.
+    """
+    return {
+        **flash_environment(base_url, home=home, api_key=None),
+        **template_env,
+        "RUNPOD_ENDPOINT_ID": endpoint_id,
+        "RUNPOD_POD_ID": pod_id,
+        "FLASH_MANIFEST_PATH": str(app / "flash_manifest.json"),
+        "PYTHONPATH": os.pathsep.join((str(app), str(environment.source))),
+    }

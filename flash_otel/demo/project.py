@@ -1,12 +1,17 @@
-"""A small real Flash project: one queue-based endpoint and a load-balanced one that calls it.
+"""A small Flash project, and the artifact that Flash builds from it.
 
-Beside the whole project there are other editions of its code: older and newer states, and states
-that a build reads otherwise than their author meant.
+The project has a queue-based endpoint and a load-balanced endpoint that calls it. Its other
+editions are older and newer states of the code, and states that Flash's build misreads.
 """
 
 from __future__ import annotations
 
+import io
+import json
+import tarfile
 from typing import TYPE_CHECKING, Final
+
+from flash_otel.semconv import CARRIER_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,20 +26,20 @@ ALONE: Final = "alone"
 CHANGED: Final = "changed"
 """A newer state: the same endpoints with other code."""
 UNSEEN_CALL: Final = "unseen call"
-"""The call is made through its module, which the build's search for calls passes over.
+"""The call goes through an attribute of the module, which the build's search for calls misses.
 
-It looks for calls of plain names only (`_analyze_cross_calls_ast`, 1.14.0-1.21.0).
+The search covers plain names only (`_analyze_cross_calls_ast`, 1.14.0-1.21.0).
 """
 UNSEEN_FUNCTION: Final = "unseen function"
-"""The called function stands in a package's `__init__.py`, which the build passes over.
+"""The called function is in a package's `__init__.py`, which the build skips.
 
 `RemoteDecoratorScanner` (1.3.0) to `RuntimeScanner` (1.21.0) skip files of that name.
 """
 IMAGES: Final = "images"
-"""Ready-made images only: nothing that a build could deploy."""
+"""Ready-made images only: the build finds nothing to deploy."""
 
 _CALLED: Final = '''\
-"""A queue-based endpoint that tells about its GPU."""
+"""A queue-based endpoint that describes its GPU."""
 
 {called}
 async def gpu_info(verbose: bool = False) -> dict:
@@ -60,7 +65,7 @@ _ALONE: Final = '''\
 
 {calling}
 async def info() -> dict:
-    """Say that there is no GPU endpoint yet."""
+    """Report that there is no GPU endpoint yet."""
     return {{"gpu": "none"}}
 '''
 
@@ -124,7 +129,7 @@ api_config = CpuLiveLoadBalancer(name="api", workersMin=1)
 _EDITIONS: Final[dict[str, dict[str, str]]] = {
     WHOLE: {"api.py": _CALLING, "gpu_worker.py": _CALLED},
     ALONE: {"api.py": _ALONE},
-    CHANGED: {"api.py": _CALLING.replace("Ask the", "Ask the one"), "gpu_worker.py": _CALLED},
+    CHANGED: {"api.py": _CALLING.replace("Ask the", "Query the"), "gpu_worker.py": _CALLED},
     UNSEEN_CALL: {"api.py": _BY_ATTRIBUTE, "gpu_worker.py": _CALLED},
     UNSEEN_FUNCTION: {
         "api.py": _CALLING.replace("from gpu_worker", "from gpu"),
@@ -134,18 +139,22 @@ _EDITIONS: Final[dict[str, dict[str, str]]] = {
 }
 _MODULES: Final = frozenset(name for modules in _EDITIONS.values() for name in modules)
 
-# 1.6.0 has the `Endpoint` decorator already, but its build finds no endpoint made with it.
+# 1.6.0 has the `Endpoint` decorator, but its build does not find endpoints made with it.
 _ENDPOINT_SINCE: Final = (1, 6, 1)
 _NO_MAIN_SINCE: Final = (1, 3, 0)
+
+MANIFEST_NAME: Final = "flash_manifest.json"
+_TRACEPARENT_PARTS: Final = 4
 
 
 def write_project(folder: Path, version: str, edition: str = WHOLE) -> Path:
     """Write the project's modules for a version of Flash into `folder` and return it.
 
     Args:
-        folder: Made if missing; its name is the app's name. Modules of other editions are removed.
+        folder: Created if missing; its name is the app's name. Modules of other editions are
+            removed.
         version: Version of runpod-flash that will deploy it.
-        edition: Which state of the code.
+        edition: The state of the code.
     """
     for name in _MODULES:
         (folder / name).unlink(missing_ok=True)
@@ -168,3 +177,23 @@ def _modules(version: str, edition: str) -> dict[str, str]:
 
 def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
+
+
+def unpack(content: bytes, folder: Path) -> None:
+    """Unpack an artifact (a gzipped tar archive) into an existing folder, like the platform.
+
+    Raises:
+        tarfile.TarError: The content is not such an archive.
+    """
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        # Python before 3.10.12 and 3.11.4 lacks the filter.
+        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+        archive.extractall(folder)  # noqa: S202 - Flash just built it on this machine
+
+
+def carried_trace_id(app: Path) -> str | None:
+    """Return the trace id in the manifest of an unpacked artifact, or None."""
+    manifest = json.loads((app / MANIFEST_NAME).read_text(encoding="utf-8"))
+    carrier = manifest.get(CARRIER_KEY) or {}
+    parts = str(carrier.get("traceparent", "")).split("-")
+    return parts[1] if len(parts) == _TRACEPARENT_PARTS else None

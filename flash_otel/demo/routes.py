@@ -1,28 +1,42 @@
-"""The HTTP routes of the stand-in: each turns a request into an `Exchange` and an answer."""
+"""The HTTP routes of the stand-in, and its data plane: endpoint health and remote calls.
+
+Each route turns a request into an `Exchange`, to which the fault plan is applied.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiohttp import web
 
-from flash_otel.demo import calls, graphql
-from flash_otel.demo.journal import Entry, Journal
+from flash_otel.demo import graphql
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from flash_otel.demo.control_plane import Journal
     from flash_otel.demo.faults import FaultPlan, Rule
-    from flash_otel.demo.state import Json, State
+    from flash_otel.demo.state import ControlPlaneState, Json, StoredEndpoint
+
+
+_SENTINEL_HEADERS: Final = {
+    "app": "X-Flash-App",
+    "environment": "X-Flash-Environment",
+    "endpoint": "X-Flash-Endpoint",
+}
+
+
+class UnknownEndpointError(Exception):
+    """The endpoint does not exist: HTTP status 404."""
 
 
 class Plane(Protocol):
-    """What a route needs of the control plane."""
+    """The attributes of the control plane that a route uses."""
 
-    state: State
+    state: ControlPlaneState
     faults: FaultPlan
     journal: Journal
     api_key: str
@@ -36,9 +50,9 @@ class Exchange:
     """One request on its way through the fault plan.
 
     Attributes:
-        operation: What is asked for, as in the journal.
-        variables: What was sent.
-        effect: Lets (possibly changed) variables take effect and returns the answer's data.
+        operation: Name of the operation, as in the journal.
+        variables: The variables that were sent.
+        effect: Applies (possibly changed) variables and returns the answer's data.
         authorized: Whether the request carries a valid credential.
         wrap: Turns the data into the body of the answer.
     """
@@ -71,14 +85,14 @@ def _serve_with(
     async def serve(request: web.Request) -> web.Response:
         exchange = await read(plane, request)
         bearer = request.headers.get("Authorization", "").startswith("Bearer ")
-        entry = plane.journal.arrived(
-            Entry(request.method, request.path, exchange.operation, exchange.variables, bearer)
+        entry = plane.journal.record(
+            request.method, request.path, exchange.operation, exchange.variables, bearer=bearer
         )
         rules = plane.faults.take(exchange.operation, exchange.variables)
         await _wait(plane, rules)
         response = _respond(plane.state, exchange, rules)
         if any(rule.lose_answer for rule in rules):
-            _hang_up(request)
+            _abort_connection(request)
         else:
             entry.status = response.status
         return response
@@ -93,7 +107,7 @@ async def _wait(plane: Plane, rules: list[Rule]) -> None:
         await asyncio.sleep(rule.delay)
 
 
-def _respond(state: State, exchange: Exchange, rules: list[Rule]) -> web.Response:
+def _respond(state: ControlPlaneState, exchange: Exchange, rules: list[Rule]) -> web.Response:
     refused = next((rule.status for rule in rules if rule.status), None)
     if not exchange.authorized:
         refused = web.HTTPUnauthorized.status_code
@@ -103,15 +117,15 @@ def _respond(state: State, exchange: Exchange, rules: list[Rule]) -> web.Respons
     if rejected:
         return _errors(rejected)
     try:
-        data = _bent(state, exchange, rules)
+        data = _apply(state, exchange, rules)
     except graphql.GraphQLError as error:
         return _errors(str(error))
-    except calls.NotFoundError as error:
+    except UnknownEndpointError as error:
         return _errors(str(error), status=web.HTTPNotFound.status_code)
     return web.json_response(exchange.wrap(data))
 
 
-def _bent(state: State, exchange: Exchange, rules: list[Rule]) -> Json:
+def _apply(state: ControlPlaneState, exchange: Exchange, rules: list[Rule]) -> Json:
     variables = exchange.variables
     for rule in rules:
         if rule.request:
@@ -127,7 +141,7 @@ def _errors(message: str, *, status: int = 200) -> web.Response:
     return web.json_response({"errors": [{"message": message}]}, status=status)
 
 
-def _hang_up(request: web.Request) -> None:
+def _abort_connection(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
 
@@ -156,9 +170,7 @@ async def _put_artifact(plane: Plane, request: web.Request) -> Exchange:
 
 
 async def _sentinel(plane: Plane, request: web.Request) -> Exchange:
-    target = {
-        name: request.headers.get(header, "") for name, header in calls.SENTINEL_HEADERS.items()
-    }
+    target = {name: request.headers.get(header, "") for name, header in _SENTINEL_HEADERS.items()}
     return await _data_plane(plane, request, "sentinel runsync", target)
 
 
@@ -170,7 +182,7 @@ async def _call(plane: Plane, request: web.Request) -> Exchange:
 async def _data_plane(plane: Plane, request: web.Request, operation: str, target: Json) -> Exchange:
     content = await request.read()
     variables: dict[str, Any] = {**target, "body": json.loads(content) if content else {}}
-    call = calls.CALLS[operation]
+    call = _CALLS[operation]
     return Exchange(
         operation,
         variables,
@@ -181,3 +193,53 @@ async def _data_plane(plane: Plane, request: web.Request, operation: str, target
 
 def _authorized(plane: Plane, request: web.Request) -> bool:
     return request.headers.get("Authorization") == f"Bearer {plane.api_key}"
+
+
+def _health(state: ControlPlaneState, variables: Json) -> Json:
+    """Answer `GET /v2/ID/health`."""
+    _known(state, variables["endpoint_id"])
+    workers = dict.fromkeys(("initializing", "ready", "running", "throttled", "unhealthy"), 0)
+    jobs = dict.fromkeys(("completed", "failed", "inProgress", "inQueue", "retried"), 0)
+    return {"workers": {**workers, "idle": 1}, "jobs": jobs}
+
+
+def _run_job(state: ControlPlaneState, variables: Json) -> Json:
+    """Answer `POST /v2/ID/runsync` and `run`, whose jobs are done immediately."""
+    endpoint = _known(state, variables["endpoint_id"])
+    return _completed(state, endpoint, variables["body"])
+
+
+def _run_by_sentinel(state: ControlPlaneState, variables: Json) -> Json:
+    """Answer `POST /v2/flash/runsync`, whose headers name app, environment and endpoint."""
+    app = state.app_named(variables["app"])
+    environment = state.environment_named(app.id, variables["environment"]) if app else None
+    endpoint = state.endpoint_named(environment.id, variables["endpoint"]) if environment else None
+    if endpoint is None:
+        raise UnknownEndpointError("endpoint not found")
+    return _completed(state, endpoint, variables["body"])
+
+
+def _known(state: ControlPlaneState, endpoint_id: str) -> StoredEndpoint:
+    try:
+        return state.endpoints[endpoint_id]
+    except KeyError:
+        raise UnknownEndpointError("endpoint not found") from None
+
+
+def _completed(state: ControlPlaneState, endpoint: StoredEndpoint, body: Json) -> Json:
+    return {
+        "id": f"sync-{state.ids.uuid('job')}-u1",
+        "workerId": state.ids.endpoint("worker"),
+        "status": "COMPLETED",
+        "delayTime": 12,
+        "executionTime": 34,
+        "output": {"endpoint": endpoint.name, "input": body.get("input"), "gpu": "stand-in"},
+    }
+
+
+_CALLS: Final[dict[str, Callable[[ControlPlaneState, Json], Json]]] = {
+    "health": _health,
+    "runsync": _run_job,
+    "run": _run_job,
+    "sentinel runsync": _run_by_sentinel,
+}

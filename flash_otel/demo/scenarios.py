@@ -1,145 +1,165 @@
-"""The guide's scenarios as a table: what is deployed, what is injected, when the worker reads.
+"""Scenarios as data: deployments, workers and injected faults; and the table of the guide's.
 
-The names stay on this side: paths, ids and logs of a run say nothing of its scenario.
+Paths, ids and logs of a run never contain the name of its scenario: a diagnosis cannot guess it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
-from flash_otel.demo.faults import FAULTS, MANIFEST_WRITE_GATE, Rule
+from flash_otel.demo.faults import FAULTS
 from flash_otel.demo.project import ALONE, WHOLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from flash_otel.demo.state import State
+    from flash_otel.demo.faults import Rule
+    from flash_otel.demo.state import ControlPlaneState
 
 DEFAULT_VERSION: Final = "1.14.0"
-_VERSIONS: Final = ("1.14.0", "1.21.0")
+"""The last version of Flash whose workers resolve every call through the State Manager."""
+
+APP_NAME: Final = "gpu_app"
+
+Variables = Callable[["ControlPlaneState"], Mapping[str, str | None]]
+"""Returns the variables that a worker has beyond those that Flash set; None removes a variable."""
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
-    """One `flash deploy`.
+class WorkerStep:
+    """Run a worker of the last deployment's load-balanced endpoint.
 
     Attributes:
-        checkout: Which copy of the project it is run in; all have the app's name.
-        environment: The `--env` option; None lets Flash choose.
-        edition: Which state of the project's code is deployed (see `flash_otel.demo.project`).
         rules: Faults in force while it runs.
+        variables: Changes to the environment variables that Flash set.
+        mode: How it calls (see `flash_otel.demo.worker`).
+        clock_s: Offset of its clock in seconds; positive is fast.
+        build: Index of the build whose code it runs: -1 is the last, -2 the previous.
+        meanwhile: Steps between its first call and a second call.
     """
 
-    checkout: str = "main"
+    rules: tuple[Rule, ...] = ()
+    variables: Variables = lambda _: {}
+    mode: str = "wrapper"
+    clock_s: int = 0
+    build: int = -1
+    meanwhile: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeployStep:
+    """Run `flash deploy`.
+
+    Attributes:
+        environment: The `--env` option; None to let Flash choose.
+        checkout: The copy of the project in which it runs.
+        app: Name of the app, which Flash takes from the name of the project's folder.
+        edition: The state of the project's code (see `flash_otel.demo.project`).
+        rules: Faults in force while it runs.
+        meanwhile: Steps while its manifest upload waits at a gate, which the rules must name.
+        fails: Whether the command exits with an error.
+    """
+
     environment: str | None = None
+    checkout: str = "main"
+    app: str = APP_NAME
     edition: str = WHOLE
     rules: tuple[Rule, ...] = ()
+    meanwhile: tuple[Step, ...] = ()
+    fails: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """One worker of the last deployment's load-balanced endpoint.
-
-    Attributes:
-        mode: How it calls (see `flash_otel.demo.worker`).
-        rules: Faults in force while it reads, if it starts after the deployment.
-        gate: The gate at which the deployment is held while the worker runs; None to start the
-            worker after the deployment.
-        variables: Given the state, the variables that differ from what Flash has set; None
-            takes one away.
-    """
-
-    mode: str = "wrapper"
-    rules: tuple[Rule, ...] = ()
-    gate: str | None = None
-    variables: Callable[[State], Mapping[str, str | None]] = lambda _: {}
+Step = DeployStep | WorkerStep
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A run of real deployments and a real worker against the stand-in.
+    """Real deployments and real workers against the stand-in control plane.
 
     Attributes:
-        name: Argument of `flash-otel demo`.
-        title: What the run shows, in one sentence.
-        injected: What the stand-in is made to do.
+        name: A unique name; for the guide's scenarios, the argument of `flash-otel demo`.
         fault: The code that a diagnosis should find.
-        answered: Whether the worker's remote call is answered in the end.
-        deployments: In order; the last one is the one that is looked at.
-        worker: The worker that reads.
+        steps: What happens, in order.
         environments: Environments that the app has beforehand; without any, the first
-            deployment creates the app and one environment.
-        versions: Versions of Flash in which the scenario can happen.
+            deployment creates the app and an environment.
+        version: Version of runpod-flash.
+        title: One sentence about what the run shows.
+        injected: One sentence about what the stand-in does wrong.
+        is_answered: Whether the last worker's remote call is answered.
     """
 
     name: str
-    title: str
-    injected: str
     fault: str
-    answered: bool = False
-    deployments: tuple[Deployment, ...] = (Deployment(),)
-    worker: Worker = Worker()
+    steps: tuple[Step, ...]
     environments: tuple[str, ...] = ()
-    versions: tuple[str, ...] = _VERSIONS
+    version: str = DEFAULT_VERSION
+    title: str = ""
+    injected: str = ""
+    is_answered: bool = False
 
 
-def _asks_for(environment: str) -> Callable[[State], Mapping[str, str | None]]:
-    def variables(state: State) -> Mapping[str, str | None]:
-        found = next(one for one in state.environments.values() if one.name == environment)
+def id_of_environment(name: str, app: str = APP_NAME) -> Variables:
+    """Give a worker the id of this environment in place of its own."""
+
+    def variables(state: ControlPlaneState) -> Mapping[str, str | None]:
+        owner = state.app_named(app)
+        found = owner and state.environment_named(owner.id, name)
+        if found is None:
+            raise RuntimeError(f"App {app!r} has no environment {name!r}.")
         return {"FLASH_ENVIRONMENT_ID": found.id}
 
     return variables
 
 
-_TABLE: Final = (
+_GUIDE: Final = (
     Scenario(
         "healthy",
-        "A deployment and a worker's read that agree.",
-        "Nothing.",
         semconv.NONE,
-        answered=True,
+        (DeployStep(), WorkerStep()),
+        title="A deployment and a worker's read that agree.",
+        injected="Nothing.",
+        is_answered=True,
     ),
     Scenario(
         "environment_mismatch",
-        "The worker asks for another environment than the one deployed to.",
-        "The worker's FLASH_ENVIRONMENT_ID is that of staging, which has an older state of the "
-        "project without the GPU endpoint.",
         semconv.ENVIRONMENT_MISMATCH,
-        deployments=(
-            Deployment("staging", environment="staging", edition=ALONE),
-            Deployment(environment="production"),
+        (
+            DeployStep("staging", "staging", edition=ALONE),
+            DeployStep("production"),
+            WorkerStep(variables=id_of_environment("staging")),
         ),
-        worker=Worker(variables=_asks_for("staging")),
         environments=("production", "staging"),
+        title="The worker asks for another environment than the one deployed to.",
+        injected="The worker's FLASH_ENVIRONMENT_ID is that of staging, which has an older state "
+        "of the project without the GPU endpoint.",
     ),
     Scenario(
         "stale_build",
-        "The environment's active build is still the one before the last deployment.",
-        "The second activation answers as if it had taken effect, but the first build stays "
-        "active.",
         semconv.STALE_BUILD,
-        deployments=(
-            Deployment(edition=ALONE),
-            Deployment(rules=FAULTS["activation ignored, echoed"]),
+        (
+            DeployStep(edition=ALONE),
+            DeployStep(rules=FAULTS["activation ignored, echoed"]),
+            WorkerStep(),
         ),
+        title="The environment's active build is still the one before the last deployment.",
+        injected="The second activation answers as if it had taken effect, but the first build "
+        "stays active.",
     ),
     Scenario(
         "manifest_not_persisted",
-        "The manifest upload is acknowledged, but its endpoints are not stored.",
-        "The upload's answer echoes the request, while nothing of it is stored.",
         semconv.MANIFEST_NOT_PERSISTED,
-        deployments=(Deployment(rules=FAULTS["write ignored, echoed"]),),
+        (DeployStep(rules=FAULTS["write ignored, echoed"]), WorkerStep()),
+        title="The manifest upload is acknowledged, but its endpoints are not stored.",
+        injected="The upload's answer echoes the request, while nothing of it is stored.",
     ),
     Scenario(
         "read_before_write",
-        "A worker reads after the activation and before the manifest is written.",
-        "The manifest upload is held back until the worker has read.",
         semconv.READ_BEFORE_WRITE,
-        deployments=(Deployment(rules=FAULTS["write held back"]),),
-        worker=Worker(gate=MANIFEST_WRITE_GATE),
+        (DeployStep(rules=FAULTS["write held back"], meanwhile=(WorkerStep(),)),),
+        title="A worker reads after the activation and before the manifest is written.",
+        injected="The manifest upload is held back until the worker has read.",
     ),
 )
 
-SCENARIOS: Final[dict[str, Scenario]] = {scenario.name: scenario for scenario in _TABLE}
+SCENARIOS: Final[dict[str, Scenario]] = {scenario.name: scenario for scenario in _GUIDE}

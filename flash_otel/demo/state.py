@@ -1,38 +1,94 @@
-"""What the stand-in control plane knows: plain records of apps, environments, builds, endpoints.
+"""What the stand-in control plane stores: apps, environments, builds, endpoints, and their ids.
 
-Nothing here knows of HTTP, GraphQL or faults.
+HTTP, GraphQL and faults are other modules' job.
 """
 
 from __future__ import annotations
 
+import random
+import string
+import uuid
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar
-
-from flash_otel.demo.ids import Ids
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-# Planted in every answer that carries a credential on the real platform, so that a test can
-# look for them wherever a trace goes.
+# Planted wherever the real platform answers with a credential: tests look for them in traces.
 AI_KEY_CANARY: Final = "canary-ai-key-"
 SIGNATURE_CANARY: Final = "canary0signature0"
 CREDENTIAL_CANARY: Final = "CANARYCREDENTIAL"
 
 Json = dict[str, Any]
+IdStyle = Literal["uuid", "short"]
+
+_ALPHABET: Final = string.ascii_lowercase + string.digits
+_ENDPOINT_ID_LENGTH: Final = 14
+_TEMPLATE_ID_LENGTH: Final = 10
+_SHORT_ID_LENGTH: Final = 9
 _Record = TypeVar("_Record")
 
 
+class Ids:
+    """Makes random ids in the forms that Runpod uses, new in every run or repeatable from a seed.
+
+    With a seed, an id depends on its label and on the number of ids with that label before it, not
+    on the order of requests: Flash saves its endpoints concurrently.
+
+    Args:
+        seed: Makes the ids repeatable; None for new ids in every run.
+        style: Form of the ids of apps, environments and builds. Flash's documentation calls a
+            build id a UUID; the guide's examples are short words.
+    """
+
+    def __init__(self, seed: int | None = None, style: IdStyle = "uuid") -> None:
+        self._seed = seed
+        self._style = style
+        self._made: Counter[str] = Counter()
+
+    def record(self, label: str) -> str:
+        """Return an id for the app, environment or build called `label`, in the chosen style."""
+        return self.uuid(label) if self._style == "uuid" else self._short(label, _SHORT_ID_LENGTH)
+
+    def endpoint(self, label: str) -> str:
+        """Return an endpoint id: 14 letters and digits."""
+        return self._short(f"endpoint {label}", _ENDPOINT_ID_LENGTH)
+
+    def template(self, label: str) -> str:
+        """Return a template id: 10 letters and digits."""
+        return self._short(f"template {label}", _TEMPLATE_ID_LENGTH)
+
+    def uuid(self, label: str) -> str:
+        """Return a random (version 4) UUID."""
+        return str(uuid.UUID(int=self._source(label).getrandbits(128), version=4))
+
+    def hexadecimal(self, label: str, length: int) -> str:
+        """Return `length` random hexadecimal digits."""
+        return f"{self._source(label).getrandbits(4 * length):0{length}x}"
+
+    def _short(self, label: str, length: int) -> str:
+        source = self._source(label)
+        rest = (source.choice(_ALPHABET) for _ in range(length - 1))
+        return source.choice(string.ascii_lowercase) + "".join(rest)
+
+    def _source(self, label: str) -> random.Random:
+        if self._seed is None:
+            return random.SystemRandom()
+        self._made[label] += 1
+        return random.Random(f"{self._seed}/{label}/{self._made[label]}")  # noqa: S311 - ids, no secrets
+
+
 @dataclass
-class App:
-    """A Flash app: the name's owner of environments and builds."""
+class StoredApp:
+    """A Flash app, the owner of environments and builds."""
 
     id: str
     name: str
 
 
 @dataclass
-class Environment:
+class StoredEnvironment:
     """An environment of an app, with the build that is active in it."""
 
     id: str
@@ -42,8 +98,8 @@ class Environment:
 
 
 @dataclass
-class Build:
-    """A finalized artifact and the manifest that the State Manager holds for it."""
+class StoredBuild:
+    """A finalized artifact and the manifest that the ControlPlaneState Manager holds for it."""
 
     id: str
     app_id: str
@@ -52,21 +108,21 @@ class Build:
 
 
 @dataclass
-class Template:
-    """An endpoint's template; its `env` is what a worker is started with."""
+class StoredTemplate:
+    """An endpoint's template; workers start with its `env`."""
 
     id: str
     fields: Json = field(default_factory=dict)
 
     @property
     def env(self) -> dict[str, str]:
-        """The template's environment variables as a dictionary."""
+        """The template's environment variables."""
         return {pair["key"]: pair["value"] for pair in self.fields.get("env") or []}
 
 
 @dataclass
-class Endpoint:
-    """A serverless endpoint as `saveEndpoint` last left it."""
+class StoredEndpoint:
+    """A serverless endpoint as the last `saveEndpoint` left it."""
 
     id: str
     ai_key: str
@@ -76,83 +132,84 @@ class Endpoint:
 
     @property
     def name(self) -> str:
-        """The endpoint's name, without the suffix that old versions of Flash add."""
+        """The endpoint's name, without the suffix that old versions of Flash append."""
         return str(self.fields.get("name", "")).removesuffix("-fb")
 
     @property
     def environment_id(self) -> str | None:
-        """Id of the Flash environment that the endpoint belongs to."""
+        """Id of its Flash environment."""
         value = self.fields.get("flashEnvironmentId")
         return None if value is None else str(value)
 
 
 @dataclass
-class State:
+class ControlPlaneState:
     """Everything that one stand-in control plane stores.
 
     Attributes:
-        ids: Where new ids come from.
-        base_url: Where the server is reached, for the presigned URLs in its answers.
-        apps: Apps by id; the other collections likewise.
+        ids: Source of new ids.
+        base_url: URL of the server, for the presigned URLs in its answers.
+        apps: Apps by id, like the other collections.
         environments: Environments of all apps.
         builds: Finalized builds of all apps.
-        endpoints: Serverless endpoints, whichever environment they belong to.
+        endpoints: Serverless endpoints of all environments.
         templates: Templates of the endpoints.
         artifacts: Uploaded artifacts by object key.
     """
 
     ids: Ids = field(default_factory=Ids)
     base_url: str = ""
-    apps: dict[str, App] = field(default_factory=dict)
-    environments: dict[str, Environment] = field(default_factory=dict)
-    builds: dict[str, Build] = field(default_factory=dict)
-    endpoints: dict[str, Endpoint] = field(default_factory=dict)
-    templates: dict[str, Template] = field(default_factory=dict)
+    apps: dict[str, StoredApp] = field(default_factory=dict)
+    environments: dict[str, StoredEnvironment] = field(default_factory=dict)
+    builds: dict[str, StoredBuild] = field(default_factory=dict)
+    endpoints: dict[str, StoredEndpoint] = field(default_factory=dict)
+    templates: dict[str, StoredTemplate] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
 
-    def app_named(self, name: str) -> App | None:
+    def app_named(self, name: str) -> StoredApp | None:
         """Return the app called `name`, or None."""
         return _first(app for app in self.apps.values() if app.name == name)
 
-    def environments_of(self, app_id: str) -> list[Environment]:
+    def environments_of(self, app_id: str) -> list[StoredEnvironment]:
         """Return an app's environments in the order of their creation."""
-        return [one for one in self.environments.values() if one.app_id == app_id]
+        return [found for found in self.environments.values() if found.app_id == app_id]
 
-    def environment_named(self, app_id: str, name: str) -> Environment | None:
+    def environment_named(self, app_id: str, name: str) -> StoredEnvironment | None:
         """Return an app's environment called `name`, or None."""
-        return _first(one for one in self.environments_of(app_id) if one.name == name)
+        return _first(found for found in self.environments_of(app_id) if found.name == name)
 
-    def endpoints_of(self, environment_id: str) -> list[Endpoint]:
+    def endpoints_of(self, environment_id: str) -> list[StoredEndpoint]:
         """Return the endpoints that belong to an environment."""
-        return [one for one in self.endpoints.values() if one.environment_id == environment_id]
+        return [
+            found for found in self.endpoints.values() if found.environment_id == environment_id
+        ]
 
-    def endpoint_named(self, environment_id: str, name: str) -> Endpoint | None:
+    def endpoint_named(self, environment_id: str, name: str) -> StoredEndpoint | None:
         """Return an environment's endpoint called `name`, or None."""
-        return _first(one for one in self.endpoints_of(environment_id) if one.name == name)
+        return _first(found for found in self.endpoints_of(environment_id) if found.name == name)
 
-    def create_app(self, name: str) -> App:
+    def create_app(self, name: str) -> StoredApp:
         """Store a new app."""
-        app = App(self.ids.record(f"app {name}"), name)
+        app = StoredApp(self.ids.record(f"app {name}"), name)
         self.apps[app.id] = app
         return app
 
-    def create_environment(self, app_id: str, name: str) -> Environment:
+    def create_environment(self, app_id: str, name: str) -> StoredEnvironment:
         """Store a new environment that has no active build yet."""
-        environment = Environment(self.ids.record(f"environment {name}"), app_id, name)
+        environment = StoredEnvironment(self.ids.record(f"environment {name}"), app_id, name)
         self.environments[environment.id] = environment
         return environment
 
-    def create_build(self, app_id: str, object_key: str, manifest: Json | None) -> Build:
+    def create_build(self, app_id: str, object_key: str, manifest: Json | None) -> StoredBuild:
         """Store a new build."""
-        build = Build(self.ids.record("build"), app_id, object_key, manifest)
+        build = StoredBuild(self.ids.record("build"), app_id, object_key, manifest)
         self.builds[build.id] = build
         return build
 
-    def save_endpoint(self, fields: Mapping[str, Any]) -> Endpoint:
-        """Create an endpoint, or update the one that `fields["id"]` names.
+    def save_endpoint(self, fields: Mapping[str, Any]) -> StoredEndpoint:
+        """Create an endpoint, or update the endpoint that `fields["id"]` names.
 
-        The endpoint's template is created with it, as `saveEndpoint` does when the input holds
-        a template and no template id.
+        Without a template id the template is created, too, as the platform's `saveEndpoint` does.
         """
         known = self.endpoints.get(str(fields.get("id")))
         template_id = fields.get("templateId") or (known and known.template_id)
@@ -161,7 +218,7 @@ class State:
         if known is None:
             name = str(fields.get("name"))
             ai_key = f"{AI_KEY_CANARY}{self.ids.hexadecimal(f'ai key {name}', 12)}"
-            known = Endpoint(self.ids.endpoint(name), ai_key, template_id)
+            known = StoredEndpoint(self.ids.endpoint(name), ai_key, template_id)
             self.endpoints[known.id] = known
         else:
             known.version += 1
@@ -170,17 +227,14 @@ class State:
 
     def save_template(
         self, fields: Mapping[str, Any], endpoint: Mapping[str, Any] | None = None
-    ) -> Template:
-        """Create a template, or update the one that `fields["id"]` names.
-
-        A load balancer's template gets the variables that the platform adds once, at its
-        creation; Flash carries them over on every later update.
-        """
+    ) -> StoredTemplate:
+        """Create a template, or update the template that `fields["id"]` names."""
         known = self.templates.get(str(fields.get("id")))
         if known is None:
-            known = Template(self.ids.template(str(fields.get("name"))), {"env": []})
+            known = StoredTemplate(self.ids.template(str(fields.get("name"))), {"env": []})
             self.templates[known.id] = known
         known.fields.update({key: fields[key] for key in fields if key != "id"})
+        # The platform adds them when it creates a load balancer; Flash keeps them in later updates.
         if endpoint and endpoint.get("type") == "LB":
             known.fields["env"] = [*(known.fields["env"] or []), *_PLATFORM_ENV]
         return known

@@ -1,15 +1,15 @@
-"""A deployed worker: this file, run with a mode as its argument in the unpacked artifact.
+"""A deployed worker: this file runs in the unpacked artifact, with a mode as its argument.
 
-It imports the user's modules from the artifact, as the real worker does, and calls the remote
-function that its endpoint's code calls: once, and again for each line on its standard input.
-Standard output and error are the container's log.
+Like the real worker, it imports the user's modules from the artifact. It calls the remote function
+that its endpoint's code calls, once and again for each line on its standard input. Standard output
+and error are the container log.
 
 Modes:
     wrapper: One call through Flash's `ProductionWrapper` and `ServiceRegistry`.
-    own: The same, of the endpoint's own function.
-    unlisted: The same, of a function that the manifest lacks (edition `unseen function`).
-    function: The user's own function, which makes the call inside.
-    route: One HTTP request to the load balancer's generated handler, in this process.
+    own: The same for the endpoint's own function.
+    unlisted: The same for a function that the manifest lacks (edition `unseen function`).
+    function: The endpoint's own function, which makes the remote call.
+    route: One HTTP request to the load balancer's generated handler, within this process.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 TRACED_VARIABLE: Final = "FLASH_OTEL_DEMO_TRACED"
 
 ANSWERED: Final = "answer:"
-"""Begins the line that a worker writes after a call that was answered."""
+"""Prefix of the line that a worker writes after an answered call."""
 
 Manifest = dict[str, Any]
 
 
 def main(mode: str) -> int:
-    """Run one worker and return its exit status: 0 if every remote call was answered, else 1."""
+    """Run a worker and return its exit status: 0 if all remote calls were answered, else 1."""
     if os.environ.get(TRACED_VARIABLE) == "1":
         import flash_otel
 
@@ -46,7 +46,7 @@ def main(mode: str) -> int:
 
 
 async def _serve(call: Callable[[Manifest], Coroutine[Any, Any, Any]], manifest: Manifest) -> int:
-    """Call, and again whenever told to: Flash's registries live as long as the process."""
+    """Call once, then again per line of input: Flash keeps its registries within a process."""
     status = 0
     while True:
         try:
@@ -59,7 +59,7 @@ async def _serve(call: Callable[[Manifest], Coroutine[Any, Any, Any]], manifest:
 
 
 async def call_through_wrapper(manifest: Manifest) -> Any:
-    """Call the remote function through the wrapper that Flash's stubs use in a worker."""
+    """Call the remote function through the wrapper that Flash's stubs use in workers."""
     return await _through_wrapper(_function(manifest, _called(manifest)), verbose=True)
 
 
@@ -69,7 +69,7 @@ async def call_own(manifest: Manifest) -> Any:
 
 
 async def call_unlisted(_: Manifest) -> Any:
-    """Call a function that the user's modules have and the manifest does not."""
+    """Call a function that is in the user's modules but not in the manifest."""
     return await _through_wrapper(importlib.import_module("gpu").gpu_info, verbose=True)
 
 
@@ -84,12 +84,12 @@ async def _through_wrapper(function: Any, **arguments: Any) -> Any:
 
 
 async def call_function(manifest: Manifest) -> Any:
-    """Call the function of this worker's endpoint; the remote call is inside it."""
+    """Call the function of this worker's endpoint, which makes the remote call."""
     return await _function(manifest, _own(manifest))()
 
 
 async def request_route(manifest: Manifest) -> Any:
-    """Ask the generated load-balancer handler over HTTP, without a socket."""
+    """Send an HTTP request to the generated load-balancer handler, without a socket."""
     import httpx
 
     resource = os.environ["FLASH_RESOURCE_NAME"]
@@ -131,12 +131,12 @@ def _registry(manifest: Manifest) -> list[tuple[str, str]]:
 
 def _function(manifest: Manifest, name: str) -> Any:
     resource = manifest["resources"][manifest["function_registry"][name]]
-    module = next(one["module"] for one in resource["functions"] if one["name"] == name)
+    module = next(entry["module"] for entry in resource["functions"] if entry["name"] == name)
     return getattr(importlib.import_module(module), name)
 
 
 def _load(path: Path) -> Any:
-    # A generated handler's name may hold a hyphen, which an import statement cannot say.
+    # The name of a generated handler may contain a hyphen, which no import statement allows.
     spec = importlib.util.spec_from_file_location("worker_handler", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be loaded")

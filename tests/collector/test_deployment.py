@@ -21,6 +21,7 @@ from support.otlp import groups_of, spans_of, wait_for_spans
 
 from flash_otel import semconv
 from flash_otel.demo.runner import run_scenario
+from flash_otel.demo.scenarios import SCENARIOS
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from support.real_collector import Access, Collector, Jaeger
 
-    from flash_otel.demo.result import ScenarioResult
+    from flash_otel.demo.artifacts import RunArtifacts
 
 pytestmark = pytest.mark.flash
 
@@ -40,12 +41,12 @@ ARRIVAL_SECONDS: Final = 60.0
 
 def _run(
     scenario: str, sending: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> ScenarioResult:
+) -> RunArtifacts:
     """Run a scenario whose deployment and worker both send; what waits is pushed afterwards."""
     for name, value in sending.items():
         monkeypatch.setenv(name, value)
     result = run_scenario(
-        scenario,
+        SCENARIOS[scenario],
         workdir=tmp_path,
         version=VERSION,
         worker_changes={**sending, **PATIENT},
@@ -97,7 +98,7 @@ def _calls(jaeger: Jaeger, deployment: str) -> list[dict[str, Any]]:
     raise AssertionError("no call of this deployment arrived")
 
 
-def _arrived(jaeger: Jaeger, result: ScenarioResult) -> list[dict[str, Any]]:
+def _arrived(jaeger: Jaeger, result: RunArtifacts) -> list[dict[str, Any]]:
     """Return the joined trace, once all spans of the store and the worker's read are there."""
     assert result.trace_id
     with SpanStore(result.store) as store:
@@ -113,7 +114,7 @@ def _arrived(jaeger: Jaeger, result: ScenarioResult) -> list[dict[str, Any]]:
     raise AssertionError("the worker's read did not arrive")
 
 
-def _diagnosed(jaeger: Jaeger, result: ScenarioResult) -> set[str]:
+def _diagnosed(jaeger: Jaeger, result: RunArtifacts) -> set[str]:
     """Return the codes that a diagnosis names which sees nothing but Jaeger."""
     source = ["--from", f"jaeger={jaeger.query_url}", "--trace", str(result.trace_id)]
     command = [sys.executable, "-m", "flash_otel", "diagnose", "--json", *source]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from support.real_collector import Collector, Jaeger
 
-    from flash_otel.demo.result import ScenarioResult
+    from flash_otel.demo.artifacts import RunArtifacts
     from flash_otel.records import SpanRecord
 
 PAGE: Final = ROOT / "docs" / "jaeger.md"
@@ -45,7 +45,7 @@ class Exported:
         store: The deployments' own spans, as the store kept them.
     """
 
-    result: ScenarioResult
+    result: RunArtifacts
     url: str
     store: list[SpanRecord]
 
@@ -91,7 +91,7 @@ def _export(name: str, folder: Path, collector: Collector, jaeger: Jaeger) -> Ex
         for variable, value in variables.items():
             patched.setenv(variable, value)
         result = run_scenario(
-            name,
+            SCENARIOS[name],
             workdir=folder,
             cache=CACHE,
             worker_changes=dict(variables),

@@ -15,8 +15,8 @@ from support.real_collector import ROOT
 BUNDLE = "flash_otel/collector/bundle/"
 
 
-# What belongs to tests and benchmarks: the load generator, their recordings.
-RIGS = re.compile(r"load|record(ing)?[._]|\.jsonl|test|bench")
+# What belongs to tests and benchmarks: cases of the matrix, the load generator, recordings.
+RIGS = re.compile(r"case|matrix|load|record(ing)?[._]|\.jsonl|test|bench")
 
 
 @pytest.fixture(scope="module")

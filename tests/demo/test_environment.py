@@ -15,9 +15,12 @@ from support.flash import CACHE
 import flash_otel
 from flash_otel.demo import environment
 from flash_otel.demo.control_plane import CANARY_API_KEY
-from flash_otel.demo.environment import EnvironmentSetupError, find_environment
-from flash_otel.demo.source import source_folder
-from flash_otel.demo.variables import flash_environment
+from flash_otel.demo.environment import (
+    EnvironmentSetupError,
+    find_environment,
+    source_folder,
+)
+from flash_otel.demo.processes import flash_environment
 
 if TYPE_CHECKING:
     from support.flash import FlashEnvironments

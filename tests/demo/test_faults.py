@@ -101,12 +101,12 @@ def reading(what: str, second: str | None = None) -> dict[str, str]:
 EXPECTED: dict[str, dict[str, Any]] = {
     "write dropped, echoed": {"stored": "missing", **reading("missing")},
     "write ignored, echoed": {"stored": "missing", "phase": "build", **reading("missing")},
-    "write dropped, told": {"stored": "missing", "echoed": "missing", **reading("missing")},
+    "write dropped, shown": {"stored": "missing", "echoed": "missing", **reading("missing")},
     "write emptied, echoed": {"stored": "0 of 2", **reading("0 of 2")},
     "write partial, echoed": {"stored": "1 of 2", **reading("1 of 2")},
-    "write partial, told": {"stored": "1 of 2", "echoed": "1 of 2", **reading("1 of 2")},
+    "write partial, shown": {"stored": "1 of 2", "echoed": "1 of 2", **reading("1 of 2")},
     "write with other urls, echoed": {"stored": "other urls", **reading("other urls")},
-    "write with other urls, told": {
+    "write with other urls, shown": {
         "stored": "other urls",
         "echoed": "other urls",
         **reading("other urls"),
@@ -124,7 +124,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     },
     "write answer lost": {"echoed": "null", "problems": {"updateFlashBuildManifest": "lost"}},
     "activation ignored, echoed": {"active_build": "first", **reading("other urls")},
-    "activation ignored, told": {
+    "activation ignored, shown": {
         "active_build": "first",
         "activated_key": "first",
         **reading("other urls"),

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from support.flash import CACHE, ROOT
+from support.flash import ROOT
 
-from flash_otel.demo.lines import bracketed_lines
-from flash_otel.demo.runner import run_scenario
+from flash_otel.demo.artifacts import bracketed_lines
+from flash_otel.demo.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
-    from flash_otel.demo.result import ScenarioResult
+    from support.runs import ScenarioRuns
+
+    from flash_otel.demo.artifacts import RunArtifacts
 
 pytestmark = pytest.mark.flash
 
@@ -78,10 +80,10 @@ READ: Final = {
 }
 
 
-@pytest.fixture(scope="module", params=list(COMPARED))
-def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ScenarioResult:
-    """Run one scenario, traced."""
-    return run_scenario(request.param, workdir=tmp_path_factory.mktemp("run"), cache=CACHE)
+@pytest.fixture(params=list(COMPARED))
+def ran(request: pytest.FixtureRequest, shared_run: ScenarioRuns) -> RunArtifacts:
+    """The artifacts of one scenario, traced."""
+    return shared_run(SCENARIOS[request.param])
 
 
 def _split(lines: list[str]) -> list[str]:
@@ -89,7 +91,7 @@ def _split(lines: list[str]) -> list[str]:
     return [line for entry in lines for line in entry.split("\n")]
 
 
-def _stable(result: ScenarioResult, lines: list[str]) -> list[str]:
+def _stable(result: RunArtifacts, lines: list[str]) -> list[str]:
     """Replace the ids and addresses of a run by what they are."""
     text = "\0".join(lines)
     for value, name in ((result.build_id, "BUILD"), (result.environment_id, "ENV")):
@@ -100,13 +102,13 @@ def _stable(result: ScenarioResult, lines: list[str]) -> list[str]:
     return re.sub(r'https?://[^"\s]+', "URL", text).split("\0")
 
 
-def test_lines_of_both_sides_come_in_the_order_of_events(ran: ScenarioResult) -> None:
+def test_lines_of_both_sides_come_in_the_order_of_events(ran: RunArtifacts) -> None:
     """The deployment's and the worker's bracketed lines are these, in this order, and no others."""
     assert _stable(ran, bracketed_lines(ran.deploy_log)) == _split(WRITTEN)
     assert _stable(ran, bracketed_lines(ran.worker_log)) == _split(READ[ran.scenario])
 
 
-def test_the_guides_comparison_tells_match_from_mismatch(ran: ScenarioResult) -> None:
+def test_the_guides_comparison_tells_match_from_mismatch(ran: RunArtifacts) -> None:
     """The guide's Step 5 script, run on the two logs, says of both ids what is true."""
     script = ROOT / "docs" / "guide-step5.sh"
     done = subprocess.run(
@@ -120,7 +122,7 @@ def test_the_guides_comparison_tells_match_from_mismatch(ran: ScenarioResult) ->
     assert tuple(said) == COMPARED[ran.scenario]
 
 
-def test_the_logs_are_what_a_user_pipes(ran: ScenarioResult) -> None:
+def test_the_logs_are_what_a_user_pipes(ran: RunArtifacts) -> None:
     """Flash's own output stands in the same log, untouched by the lines."""
     log = Path(ran.deploy_log).read_text(encoding="utf-8")
     assert "Deployed to production" in log

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from flash_otel.demo.ids import Ids, IdStyle
+from flash_otel.demo.state import Ids, IdStyle
 
 
 def test_seeded_ids_do_not_depend_on_the_order_of_requests() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flash_otel.demo import processes
-from flash_otel.demo.processes import Command
+from flash_otel.demo.processes import ProcessSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,12 +29,14 @@ signal.pause()
 """
 
 
-def staying(listener: socket.socket, cwd: Path, *, deaf: bool = False, depth: int = 1) -> Command:
+def staying(
+    listener: socket.socket, cwd: Path, *, deaf: bool = False, depth: int = 1
+) -> ProcessSpec:
     """Return a command that stays until it is ended, and tells so by its connections."""
     port = str(listener.getsockname()[1])
     hearing = "deaf" if deaf else "hearing"
     arguments = [sys.executable, "-c", STAYING, hearing, port, str(depth), STAYING]
-    return Command(arguments, cwd, {})
+    return ProcessSpec(arguments, cwd, {})
 
 
 def accept(listener: socket.socket) -> socket.socket:
@@ -76,38 +78,43 @@ def test_deaf_child_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_too_long_a_run_is_an_error_and_ends(tmp_path: Path) -> None:
     """A process that does not end in time is named in the error."""
-    command = Command([sys.executable, "-c", "import signal; signal.pause()"], tmp_path, {})
-    with pytest.raises(TimeoutError, match="did not end within 0 seconds"):
-        processes.run(command, tmp_path / "log", 0.05)
+    command = ProcessSpec([sys.executable, "-c", "import signal; signal.pause()"], tmp_path, {})
+    with (
+        pytest.raises(TimeoutError, match="did not end within 0 seconds"),
+        processes.running(command, tmp_path / "log") as process,
+    ):
+        processes.wait(process, 0.05)
+    assert process.returncode is not None
 
 
-def test_log_holds_both_streams_and_the_exit_code_is_told(tmp_path: Path) -> None:
+def test_log_holds_both_streams_and_the_exit_code_comes_back(tmp_path: Path) -> None:
     """Standard output and error go to one log; the exit code comes back."""
     code = "import sys; print('out', flush=True); print('err', file=sys.stderr); sys.exit(7)"
-    command = Command([sys.executable, "-c", code], tmp_path, {})
-    assert processes.run(command, tmp_path / "log", 30) == 7
+    command = ProcessSpec([sys.executable, "-c", code], tmp_path, {})
+    with processes.running(command, tmp_path / "log") as process:
+        assert processes.wait(process, 30) == 7
     assert (tmp_path / "log").read_text(encoding="utf-8").split() == ["out", "err"]
 
 
 ANSWERING = "import sys; print('ready', flush=True); print(sys.stdin.readline() + 'heard')"
 
 
-def test_a_process_is_waited_for_and_told(tmp_path: Path) -> None:
-    """A text in its log is waited for; what it is told then reaches its standard input."""
+def test_a_process_is_waited_for_and_continued(tmp_path: Path) -> None:
+    """A text in its log ends the wait; a line then reaches its standard input."""
     log = tmp_path / "log"
-    command = Command([sys.executable, "-c", ANSWERING], tmp_path, {}, subprocess.PIPE)
+    command = ProcessSpec([sys.executable, "-c", ANSWERING], tmp_path, {}, subprocess.PIPE)
     with processes.running(command, log) as process:
         assert processes.wait_for_text(process, log, b"ready", 60)
         assert not processes.wait_for_text(process, log, b"heard", 0)
-        processes.tell(process, b"again\n")
+        processes.write_line(process)
         assert processes.wait(process, 60) == 0
-    assert log.read_text(encoding="utf-8").splitlines() == ["ready", "again", "heard"]
+    assert log.read_text(encoding="utf-8").splitlines() == ["ready", "", "heard"]
 
 
 def test_a_process_that_ends_without_the_text_is_not_waited_for(tmp_path: Path) -> None:
-    """The wait ends with the process, which then hears nothing."""
+    """The wait ends with the process; a line to it is no error then."""
     log = tmp_path / "log"
-    command = Command([sys.executable, "-c", ""], tmp_path, {}, subprocess.PIPE)
+    command = ProcessSpec([sys.executable, "-c", ""], tmp_path, {}, subprocess.PIPE)
     with processes.running(command, log) as process:
         assert not processes.wait_for_text(process, log, b"ready", 600)
-        processes.tell(process, b"too late\n")
+        processes.write_line(process)

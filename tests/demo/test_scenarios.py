@@ -10,20 +10,27 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support.flash import CACHE, FlashEnvironments
 from support.versions import MAIN_VERSIONS
 
 from flash_otel import semconv
+from flash_otel.demo.artifacts import bracketed_lines, worker_spans
 from flash_otel.demo.command import BAD_USAGE, RAN, run_demo, scenario_names
 from flash_otel.demo.control_plane import CANARY_API_KEY
 from flash_otel.demo.environment import CACHE_VARIABLE
-from flash_otel.demo.joining import worker_spans
-from flash_otel.demo.lines import bracketed_lines
 from flash_otel.demo.runner import run_scenario
-from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS
+from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS, WorkerStep
 from flash_otel.demo.worker import MODES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from support.runs import ScenarioRuns
+
+    from flash_otel.demo.scenarios import Step
 
 GUIDE = ["environment_mismatch", "stale_build", "manifest_not_persisted", "read_before_write"]
 READ = ["getFlashEnvironment", "getFlashBuild"]
@@ -37,17 +44,24 @@ def test_table_holds_the_guides_scenarios() -> None:
     assert set(codes) <= semconv.FAULTS.keys()
     for name, scenario in SCENARIOS.items():
         assert scenario.name == name
-        assert DEFAULT_VERSION in scenario.versions
+        assert scenario.version == DEFAULT_VERSION
         assert scenario.title.endswith(".")
         assert scenario.injected.endswith(".")
-        assert scenario.worker.mode in MODES
+        workers = [step for step in _all(scenario.steps) if isinstance(step, WorkerStep)]
+        assert [step.mode in MODES for step in workers] == [True]
+
+
+def _all(steps: Iterable[Step]) -> Iterator[Step]:
+    for step in steps:
+        yield step
+        yield from _all(step.meanwhile)
 
 
 @pytest.mark.flash
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_scenario_does_what_it_says(name: str, tmp_path: Path) -> None:
-    """Untraced, each scenario ends as the guide describes it, told by the plane's own facts."""
-    result = run_scenario(name, workdir=tmp_path, traced=False, cache=CACHE)
+def test_scenario_does_what_its_title_promises(name: str, shared_run: ScenarioRuns) -> None:
+    """Untraced, each scenario ends as the guide describes it, by the facts of the control plane."""
+    result = shared_run(SCENARIOS[name], traced=False)
     assert set(result.deploy_exits) == {0}
     assert (result.worker_exit == 0) == (name == "healthy")
     assert (result.worker_environment_id == result.environment_id) == (
@@ -69,11 +83,9 @@ def test_scenario_does_what_it_says(name: str, tmp_path: Path) -> None:
 @pytest.mark.flash
 @pytest.mark.parametrize("version", MAIN_VERSIONS)
 @pytest.mark.parametrize("mode", ["wrapper", "function", "route"])
-def test_worker_modes(version: str, mode: str, tmp_path: Path) -> None:
+def test_worker_modes(version: str, mode: str, shared_run: ScenarioRuns) -> None:
     """A worker's remote call is answered: by registry up to 1.14, by sentinel from 1.15."""
-    result = run_scenario(
-        "healthy", workdir=tmp_path, version=version, traced=False, worker_mode=mode, cache=CACHE
-    )
+    result = shared_run(SCENARIOS["healthy"], version, traced=False, worker_mode=mode)
     assert result.worker_exit == 0, result.worker_log.read_text(encoding="utf-8")
     operations = result.journal.operations
     asked = operations[operations.index("updateFlashBuildManifest") + 1 :]
@@ -92,7 +104,7 @@ def test_worker_modes(version: str, mode: str, tmp_path: Path) -> None:
 def test_worker_variables_can_be_changed_and_taken_away(tmp_path: Path) -> None:
     """Without FLASH_ENVIRONMENT_ID the worker never asks the State Manager."""
     result = run_scenario(
-        "healthy",
+        SCENARIOS["healthy"],
         workdir=tmp_path,
         traced=False,
         cache=CACHE,
@@ -104,11 +116,11 @@ def test_worker_variables_can_be_changed_and_taken_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.flash
-def test_paths_and_logs_do_not_name_the_scenario(tmp_path: Path) -> None:
+def test_paths_and_logs_do_not_name_the_scenario(shared_run: ScenarioRuns) -> None:
     """Nothing that a diagnosis may look at says what was injected."""
     name = "manifest_not_persisted"
-    result = run_scenario(name, workdir=tmp_path, cache=CACHE)
-    seen = [path.name for path in tmp_path.rglob("*")]
+    result = shared_run(SCENARIOS[name])
+    seen = [path.name for path in result.workdir.rglob("*")]
     seen += [log.read_text(encoding="utf-8") for log in (result.deploy_log, result.worker_log)]
     for said in (name, "dropped", "echo"):
         assert not [text for text in seen if said in text and "site-packages" not in text]
@@ -116,11 +128,11 @@ def test_paths_and_logs_do_not_name_the_scenario(tmp_path: Path) -> None:
 
 @pytest.mark.flash
 @pytest.mark.parametrize("version", MAIN_VERSIONS)
-def test_traced_run_comes_back_whole(version: str, tmp_path: Path) -> None:
+def test_traced_run_comes_back_whole(version: str, shared_run: ScenarioRuns) -> None:
     """The store has the deployment, the worker's log its read, and both name one trace."""
     from flash_otel.store.store import SpanStore
 
-    result = run_scenario("healthy", workdir=tmp_path, version=version, cache=CACHE)
+    result = shared_run(SCENARIOS["healthy"], version)
     assert result.trace_id is not None
     with SpanStore(result.store) as store:
         deployed = {record.name for record in store.trace(result.trace_id)}
@@ -129,7 +141,7 @@ def test_traced_run_comes_back_whole(version: str, tmp_path: Path) -> None:
     assert [one.trace_id for one in fetches] == [result.trace_id]
     assert bracketed_lines(result.deploy_log)[0].startswith("[DEPLOY] Environment production")
     assert bracketed_lines(result.worker_log)[0].startswith("[RUNTIME SYNC] Querying")
-    home = tmp_path / "worker-home"
+    home = result.workdir / "worker-home"
     assert not list(home.rglob("*.db"))
 
 

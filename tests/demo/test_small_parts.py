@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flash_otel.demo.artifact import carried_trace_id, unpack
-from flash_otel.demo.joining import worker_spans
-from flash_otel.demo.lines import bracketed_lines
+from flash_otel.demo.artifacts import bracketed_lines, worker_spans
 from flash_otel.demo.project import (
     ALONE,
     CHANGED,
@@ -20,6 +18,8 @@ from flash_otel.demo.project import (
     UNSEEN_CALL,
     UNSEEN_FUNCTION,
     WHOLE,
+    carried_trace_id,
+    unpack,
     write_project,
 )
 from flash_otel.semconv import CARRIER_KEY

@@ -112,7 +112,7 @@ def test_a_printed_command_on_recordings_runs(command: str, store: Path) -> None
 
 
 @pytest.mark.flash
-@pytest.mark.parametrize("command", [one for one in DEMOS if "--all" not in one])
+@pytest.mark.parametrize("command", DEMOS)
 def test_a_printed_demo_runs(command: str, tmp_path: Path) -> None:
     """Every demo that a document names shows the joined trace."""
     done = _run(command, tmp_path, FLASH_OTEL_CACHE=str(CACHE))

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 from support.versions import FLASH_VERSIONS
 
 from flash_otel.demo.environment import CACHE_VARIABLE, PythonEnvironment, find_environment
+from flash_otel.demo.processes import flash_environment
 from flash_otel.demo.runner import flash_command
-from flash_otel.demo.variables import flash_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flash_otel.demo.control_plane import ControlPlane
-    from flash_otel.demo.journal import Entry
+    from flash_otel.demo.control_plane import ControlPlane, JournalEntry
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 # Resolved, because Flash prints paths: a script's shebang holds the real one.
@@ -61,7 +60,7 @@ class FlashRun:
     exit_code: int
     stdout: str
     stderr: str
-    requests: list[Entry]
+    requests: list[JournalEntry]
     files: dict[str, bytes]
     volatile: tuple[tuple[str, str], ...]
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from support.site import Site
 
-    from flash_otel.demo.state import Json, State
+    from flash_otel.demo.state import ControlPlaneState, Json
 
 REQUESTS: Final = (
     "createFlashEnvironment",
@@ -140,7 +140,7 @@ def rule(operation: str, moment: str, kill: Callable[[], None]) -> Rule:
         kill()
         return True
 
-    def answer(_: State, __: Json, data: Json) -> Json:
+    def answer(_: ControlPlaneState, __: Json, data: Json) -> Json:
         kill()
         return data
 

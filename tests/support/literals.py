@@ -11,14 +11,14 @@ from flash_otel.testing import EPOCH_NS, TICK_NS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from flash_otel.demo.state import State
+    from flash_otel.demo.state import ControlPlaneState
     from flash_otel.records import SpanRecord
 
 # Archives and ports differ in length from run to run.
 VARYING: Final = {semconv.ARTIFACT_SIZE: "SIZE", semconv.MANIFEST_SIZE: "SIZE"}
 
 
-def names_of(state: State) -> dict[str, str]:
+def names_of(state: ControlPlaneState) -> dict[str, str]:
     """Return what stands for the ids, addresses and digests of a control plane's state."""
     names = {state.base_url.removeprefix("http://"): "HOST"}
     for kind, records in (("ENVIRONMENT", state.environments), ("BUILD", state.builds)):

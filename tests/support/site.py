@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from support.in_flash import child
 
-from flash_otel.demo.artifact import unpack
-from flash_otel.demo.project import CALLING_RESOURCE, write_project
-from flash_otel.demo.variables import flash_environment, worker_variables
+from flash_otel.demo.processes import flash_environment, worker_variables
+from flash_otel.demo.project import CALLING_RESOURCE, unpack, write_project
 from flash_otel.otlp.decode import decode
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from support.flash import run_flash
 
+from flash_otel.demo.processes import flash_environment
 from flash_otel.demo.project import write_project
-from flash_otel.demo.variables import flash_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from flash_otel.demo.control_plane import ControlPlane
     from flash_otel.demo.environment import PythonEnvironment
-    from flash_otel.demo.state import Build, Environment
+    from flash_otel.demo.state import StoredBuild, StoredEnvironment
 
 APP = "gpu_app"
 TIMEOUT = 120
@@ -92,7 +92,7 @@ class Deployed:
         return Verified(ended.returncode, ended.stdout, ended.stderr, operations)
 
     @property
-    def production(self) -> Environment:
+    def production(self) -> StoredEnvironment:
         """The environment that Flash creates by default."""
         return next(
             environment
@@ -101,6 +101,6 @@ class Deployed:
         )
 
     @property
-    def build(self) -> Build:
+    def build(self) -> StoredBuild:
         """The last build."""
         return next(reversed(self.plane.state.builds.values()))

@@ -102,7 +102,7 @@ def test_an_unrecorded_faulty_write(
 @pytest.mark.parametrize(
     ("fault", "verdict"),
     [
-        ("write dropped, told", "manifest_not_persisted"),
+        ("write dropped, shown", "manifest_not_persisted"),
         ("write refused", "manifest_never_written"),
         ("one endpoint refused", "provisioning_failed"),
     ],

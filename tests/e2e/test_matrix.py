@@ -1,4 +1,4 @@
-"""The matrix: every fault is named, and no other one; each fault's function is needed for it."""
+"""The matrix: every fault is named and no other, and each row needs its fault's function."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from support.flash import CACHE, ROOT
+from e2e.matrix import NOTHING, Answer, answer_of, diagnosed, header, markdown, recording
+from e2e.matrix_cases import CASES, NAMED, MatrixCase
+from support.flash import ROOT
 
 from flash_otel import semconv
 from flash_otel.cli.app import status_of
-from flash_otel.demo.cases import CASES, SAID, Case
-from flash_otel.demo.matrix import NOTHING, Named, diagnosed, header, markdown, named, recorded
 from flash_otel.diagnosis.faults import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from support.runs import ScenarioRuns
 
 DOCS: Final = ROOT / "docs" / "matrix.md"
 REQUIRED: Final = {
@@ -31,17 +33,17 @@ REQUIRED: Final = {
     "the worker's clock is 10 minutes ahead",
     "the worker's clock is 10 minutes behind",
 }
-"""Healthy variants that nobody may ever take out of the matrix."""
+"""Healthy variants that must stay in the matrix."""
 
 
-def proves(case: Case) -> str:
-    """Return the code without whose function the case's row must come out otherwise."""
-    return case.code if case.store == SAID else semconv.INCONCLUSIVE
+def proves(case: MatrixCase) -> str:
+    """Return the code whose function the case's row needs."""
+    return case.code if case.store == NAMED else semconv.INCONCLUSIVE
 
 
 @contextmanager
 def lacking(code: str) -> Iterator[None]:
-    """Take a fault's function out of the table, whose order of rows is that of a verdict."""
+    """Take a fault's function out of the table, whose order is that of the verdicts."""
     whole = dict(FAULTS)
     del FAULTS[code]
     try:
@@ -54,28 +56,33 @@ def lacking(code: str) -> Iterator[None]:
 @pytest.mark.flash
 @pytest.mark.parametrize("name", CASES)
 def test_the_fault_is_named_from_every_source(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str,
+    shared_run: ScenarioRuns,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The store with the worker's log, one OTLP file and bare lines each name what they can.
+    """The store with the worker's log, one OTLP file and bare lines each show what they can.
 
-    Where a source holds too little, it says so with the code among those it cannot tell apart, or
-    names nothing; another fault it never names. The documented row is what comes out. Without the
-    fault's own function, the same recording gets a row that is wrong.
+    A source that holds too little shows the code among the candidates, or nothing, but never
+    another fault. The row is the documented one. Without the fault's own function, the same
+    recording gives a wrong row.
     """
 
-    def in_process(asked: list[str], store: Path) -> Named:
-        if not asked:
-            return Named(NOTHING)
+    def in_process(inputs: list[str], store: Path) -> Answer:
+        if not inputs:
+            return Answer(NOTHING)
         monkeypatch.setenv("FLASH_OTEL_STORE", str(store))
         capsys.readouterr()
-        status_of(["diagnose", "--json", *asked])
-        return named(json.loads(capsys.readouterr().out))
+        status_of(["diagnose", "--json", *inputs])
+        return answer_of(json.loads(capsys.readouterr().out))
 
-    with recorded(CASES[name], CACHE) as recording:
-        row = recording.row(diagnosed)
-        assert recording.row(in_process) == row
-        with lacking(proves(recording.case)):
-            without = recording.row(in_process)
+    case = CASES[name]
+    recorded = recording(case, shared_run(case.scenario), tmp_path)
+    row = recorded.row(diagnosed)
+    assert recorded.row(in_process) == row
+    with lacking(proves(case)):
+        without = recorded.row(in_process)
     assert row.wrong == []
     assert markdown(row) in DOCS.read_text(encoding="utf-8").splitlines()
     assert without.wrong != []

@@ -1,0 +1,54 @@
+"""Runs of scenarios with the real Flash, each made once for all processes of a test run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from support.flash import CACHE
+
+from flash_otel.demo.runner import run_scenario
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.shared import Shared
+
+    from flash_otel.demo.artifacts import RunArtifacts
+    from flash_otel.demo.scenarios import Scenario
+
+
+@dataclass(frozen=True)
+class ScenarioRuns:
+    """Runs a scenario at its first use; later uses, in any process, get the same artifacts.
+
+    The artifacts are for reading. A test that writes into a run's folder must make its own run.
+    """
+
+    shared: Shared
+
+    def __call__(
+        self,
+        scenario: Scenario,
+        version: str | None = None,
+        *,
+        traced: bool = True,
+        worker_mode: str | None = None,
+    ) -> RunArtifacts:
+        """Return the artifacts of a run of this kind."""
+        version = version or scenario.version
+        key = repr((scenario.name, version, traced, worker_mode))
+
+        def make(workdir: Path) -> RunArtifacts:
+            return run_scenario(
+                scenario,
+                workdir=workdir,
+                version=version,
+                traced=traced,
+                worker_mode=worker_mode,
+                cache=CACHE,
+            )
+
+        # A digest, because paths appear in logs, which must not name the scenario.
+        return self.shared.once(f"run-{sha256(key.encode()).hexdigest()[:12]}", make)
