@@ -52,6 +52,7 @@ def _probe(destination: Destination) -> Iterator[DoctorCheck]:
 
     from flash_otel.export.forwarder import transport_to
 
+    # The request must not become a span of instrumented HTTP libraries.
     with suppress_instrumentation():
         transport = transport_to(destination)
         try:

@@ -190,4 +190,5 @@ def _names(body: list[ast.stmt], prefix: str) -> Iterator[str]:
         elif isinstance(node, ast.ClassDef):
             yield from _names(node.body, f"{prefix}{node.name}.")
         elif isinstance(node, (ast.If, ast.Try)):
+            # Definitions under a version check or an import guard.
             yield from _names(node.body, prefix)

@@ -44,6 +44,7 @@ def _folder(folder: Path) -> Iterator[DoctorCheck]:
     existing = folder
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
+    # The store creates missing folders, so only the deepest existing one matters.
     if not os.access(existing, os.W_OK | os.X_OK):
         text = f"{existing} is not writable: spans are not stored"
         yield DoctorCheck("store_rights", PROBLEM, text, f"Name a file elsewhere in {_NAME}.")
@@ -76,6 +77,7 @@ def _content(path: Path) -> Iterator[DoctorCheck]:
     try:
         with SpanStore(path, is_read_only=True) as opened, translated(path):
             database = opened.connection
+            # Not integrity_check, which compares every index with its table as well.
             (answer,) = database.execute("PRAGMA quick_check(1)").fetchone()
             if answer != "ok":
                 text = f"the store is damaged: {answer}"

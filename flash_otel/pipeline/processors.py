@@ -103,6 +103,7 @@ def recording(options: Options) -> list[SpanProcessor]:
     from flash_otel.export import configured
     from flash_otel.export.worker_log import WorkerLogSpanProcessor
 
+    # The platform keeps a worker's log, and `flash-otel diagnose` reads spans from it.
     if options.store is False or configured.configured():
         return []
     return [WorkerLogSpanProcessor()]

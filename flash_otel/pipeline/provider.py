@@ -112,7 +112,7 @@ def make(processors: Sequence[SpanProcessor], ids: IdGenerator | None) -> OwnPro
     provider = TracerProvider(
         sampler=AlwaysRecord(sampling._get_from_env_or_default()),  # noqa: SLF001 - the only reader of OTEL_TRACES_SAMPLER
         resource=resource.create(),
-        shutdown_on_exit=False,
+        shutdown_on_exit=False,  # the SDK's own exit handler is not bounded in time
         id_generator=ids,
     )
     own = OwnProvider(provider, [BatchSpanProcessor(exporter) for exporter in configured.create()])

@@ -211,6 +211,7 @@ def endpoints_complete(subject: Subject) -> Iterator[Comparison]:
     if not snapshot.endpoints:
         return
     actual = {_plain(endpoint.name) for endpoint in snapshot.environment.endpoints or ()}
+    # A resource may have no endpoint at all, such as an image in client mode.
     absent = [name for name in snapshot.resources if name not in snapshot.endpoints]
     lost = [name for name in absent if name in actual]
     held = len(snapshot.endpoints)

@@ -80,6 +80,7 @@ def make_client() -> Any:
     Raises:
         VerifyError: Flash found no API key.
     """
+    # Flash may print while it is imported, which would corrupt the JSON output.
     with redirect_stdout(io.StringIO()):
         from runpod_flash.core.api.runpod import RunpodGraphQLClient
     try:
@@ -129,6 +130,7 @@ class Fetcher:
         except errors.VerifyError:
             raise
         except Exception as error:
+            # Without the cause: its text may hold the key, and is scrubbed in the message only.
             raise errors.of(error, self.step) from None
 
     async def _fetch(self) -> Snapshot:
@@ -174,6 +176,7 @@ class Fetcher:
     def _choose(self, known: tuple[Ref, ...]) -> Ref:
         names = [environment.name for environment in known]
         if self._environment is None:
+            # Never guessed: the verdict on the wrong environment would be trusted.
             if len(known) != 1:
                 raise errors.choose_environment(self._app, names)
             return known[0]
@@ -208,6 +211,7 @@ class Fetcher:
             return {}
         found = {}
         others = [ref for ref in known if ref.id != environment.id]
+        # Only a fault leads here: a healthy environment costs no further query.
         for other in others[:MOST_ENVIRONMENTS]:
             fetched = _environment(other, await self._fetch_environment(other))
             found.update({endpoint.id: other.name for endpoint in fetched.endpoints or ()})
@@ -243,6 +247,7 @@ class Fetcher:
         """Request the state of an endpoint's workers and jobs, which starts neither."""
         session = await self._client._get_session()  # noqa: SLF001 - Flash's only authenticated session (1.0.0-1.21.0)
         try:
+            # A redirect would send the API key to another host.
             async with session.get(url, headers=headers, allow_redirects=False) as response:
                 return replace(call, status=int(response.status))
         except Exception as error:

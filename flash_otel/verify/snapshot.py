@@ -149,6 +149,7 @@ def read_local(folder: Path) -> LocalManifest | None:
     try:
         if not path.is_file():
             return None
+        # Any file may lie in a working folder; JSON takes many times its size in memory.
         if path.stat().st_size > MAX_LOCAL_BYTES:
             return LocalManifest(problem=f"it is larger than {MAX_LOCAL_BYTES} bytes")
         manifest = json.loads(path.read_bytes())
@@ -174,6 +175,7 @@ def resource_names(manifest: object) -> tuple[str, ...]:
 
 def owner_of(url: str, endpoints: tuple[Ref, ...]) -> Ref | None:
     """Return the endpoint that a URL addresses: `https://api/v2/ID`, or `https://ID.api`."""
+    # Whole labels: one id may be the prefix of another.
     labels = _labels(url)
     return next((endpoint for endpoint in endpoints if endpoint.id in labels), None)
 
@@ -204,6 +206,7 @@ def record(
     values: dict[str, Any] = {
         semconv.ENVIRONMENT_ID: environment_id,
         **attributes.environment_answer(environment),
+        # Without an active build no manifest was queried: none is not the same as null.
         **(attributes.manifest_read(manifest) if has_build else {}),
         **(carriers.active_attributes(carrier) if carrier else {}),
         semconv.OUTCOME: semconv.RETURNED,
