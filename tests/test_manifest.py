@@ -1,4 +1,4 @@
-"""A manifest is read defensively, and never changed."""
+"""Manifests are read defensively, and never modified."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_anything_is_read(value: Any) -> None:
-    """No JSON raises, and none is changed."""
+    """No JSON value raises, and none is modified."""
     before = copy.deepcopy(value)
     held = manifests.endpoints(value)
-    assert held is None or all(isinstance(one, str) for pair in held.items() for one in pair)
+    assert held is None or all(isinstance(text, str) for pair in held.items() for text in pair)
     assert semconv.CARRIER_KEY not in manifests.keys(value)
     assert manifests.state(value) in ("null", "incomplete", "complete")
     assert all(isinstance(secret, str) for secret in manifests.secrets(value))
@@ -64,19 +64,19 @@ def test_anything_is_read(value: Any) -> None:
     ],
 )
 def test_endpoints_and_state(manifest: object, held: dict[str, str] | None, state: str) -> None:
-    """No mapping is None, an empty mapping is an empty one."""
+    """A missing mapping is None, an empty mapping is empty."""
     assert manifests.endpoints(manifest) == held
     assert manifests.state(manifest) == state
 
 
 def test_keys_keep_their_order() -> None:
-    """Top-level keys come in the manifest's order, without our own."""
+    """Top-level keys keep the manifest's order, without `_flash_otel`."""
     assert manifests.keys({"b": 1, "_flash_otel": {}, "a": 2, 3: 4}) == ["b", "a", "3"]
 
 
 @given(st.dictionaries(st.text(), st.text()), st.randoms())
 def test_digest_ignores_the_order(mapping: dict[str, str], random: Any) -> None:
-    """The digest is of the entries, in whatever order."""
+    """The digest does not depend on the order of entries."""
     entries = list(mapping.items())
     random.shuffle(entries)
     found = manifests.digest(dict(entries))
@@ -85,23 +85,23 @@ def test_digest_ignores_the_order(mapping: dict[str, str], random: Any) -> None:
     assert int(found, 16) >= 0
 
 
-def test_digest_tells_mappings_apart() -> None:
-    """One other URL, name or entry gives another digest; the digests themselves never change."""
+def test_different_mappings_have_different_digests() -> None:
+    """Another URL, name or entry changes the digest; the algorithm never changes."""
     mappings = [{}, {"gpu": "a"}, {"gpu": "b"}, {"cpu": "a"}, {"gpu": "a", "cpu": "a"}]
-    assert len({manifests.digest(one) for one in mappings}) == len(mappings)
-    # As sha256sum says of the canonical JSON text: an older recording must compare with a new one.
+    assert len({manifests.digest(mapping) for mapping in mappings}) == len(mappings)
+    # The sha256sum of the canonical JSON: recordings of different versions must be comparable.
     assert manifests.digest({}) == "44136fa355b3678a"
     assert manifests.digest({"gpu": "https://h/1"}) == "b817d6f0154bdb08"
 
 
 @given(st.dictionaries(st.text(st.characters()), st.text(st.characters(categories=["Cs"]))))
 def test_digest_of_surrogates(mapping: dict[str, str]) -> None:
-    """What JSON can spell has a digest."""
+    """Every string of JSON has a digest."""
     assert manifests.digest(mapping)
 
 
 class Endless(Sequence[int]):
-    """A sequence that says it is long, and must not be walked."""
+    """A sequence that claims to be long, and must not be traversed."""
 
     def __len__(self) -> int:
         return 10**9
@@ -115,14 +115,14 @@ class Endless(Sequence[int]):
 
 
 def cyclic() -> dict[str, Any]:
-    """Make a manifest that holds itself."""
+    """Make a manifest that contains itself."""
     found: dict[str, Any] = {}
     found["again"] = [found]
     return found
 
 
 def nested(depth: int) -> Any:
-    """Make a manifest of so many levels."""
+    """Make a manifest of this depth."""
     found: Any = {}
     for _ in range(depth):
         found = {"in": found}
@@ -144,10 +144,10 @@ def nested(depth: int) -> Any:
         cyclic(),
         nested(15_000),
     ],
-    ids=lambda one: type(next(iter(one.values()))).__name__,
+    ids=lambda manifest: type(next(iter(manifest.values()))).__name__,
 )
 def test_what_is_not_measured(manifest: Any) -> None:
-    """What is huge, cyclic, deep or no JSON has no size, and is not walked for it."""
+    """Huge, cyclic, deep and non-JSON values have no size, and are not traversed for it."""
     assert manifests.size(manifest) is None
     assert manifests.state(manifest) == "incomplete"
 
@@ -161,7 +161,7 @@ def test_sizes() -> None:
 
 
 def test_ten_thousand_endpoints() -> None:
-    """All of them are read."""
+    """Every subset of the keys is read."""
     manifest = {"resources_endpoints": {f"r{number}": "u" for number in range(10_000)}}
     held = manifests.endpoints(manifest)
     assert held is not None
@@ -173,7 +173,7 @@ OTHERS: list[object] = [None, {}, {"resources": None}, {"resources": []}]
 
 
 def test_secrets() -> None:
-    """The credentials of resources are found; whatever is shaped otherwise is passed over."""
+    """The credentials of resources are found; other shapes are skipped."""
     resources = {"a": {"aiKey": "one"}, "b": {"aiKey": 2}, "c": None, "d": {"aiKey": "two"}}
     assert list(manifests.secrets({"resources": resources})) == ["one", "two"]
     for manifest in OTHERS:
@@ -181,7 +181,7 @@ def test_secrets() -> None:
 
 
 def test_environments() -> None:
-    """The variables of each resource are found, whatever else is in their place."""
+    """The variables of each resource are found; other shapes are skipped."""
     resources = {"a": {"env": {"HF_TOKEN": "one"}}, "b": {"env": None}, "c": {}, "d": None}
     assert list(manifests.environments({"resources": resources})) == [{"HF_TOKEN": "one"}]
     for manifest in OTHERS:

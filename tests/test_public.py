@@ -76,14 +76,14 @@ def test_public_testing_helpers() -> None:
     assert all(inspect.getdoc(found) for found in public)
 
 
-def test_decorators_name_their_facts() -> None:
-    """A decorator's documentation names its span and every fact that it takes a source for."""
+def test_decorators_name_their_fields() -> None:
+    """A decorator's documentation names its span and its fields."""
     for name in flash_otel.__all__:
         found = getattr(flash_otel, name)
         if name.startswith("trace_"):
             assert f"`{found.spec.name}`" in found.__doc__
-            for fact in found.spec.field_names:
-                assert fact in found.__doc__
+            for field in found.spec.field_names:
+                assert field in found.__doc__
             assert repr(found) == f"<flash_otel.{name}: {found.spec.name}>"
 
 

@@ -1,4 +1,4 @@
-"""Nothing secret gets into a span; what is ordinary stays exact."""
+"""Secrets never get into a span; ordinary values are unchanged."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CANARY = "cNry7Kq2Zt9Xw4Lm"
-"""Looks like nothing: only its place or its name makes it secret."""
+"""Has no recognizable shape: only its place or its name makes it secret."""
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Remember nothing, before and after."""
+    """Forget all secrets, before and after."""
     monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
     redaction.forget()
     yield
@@ -35,7 +35,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def everything(spans: Recorded) -> str:
-    """Return all that was recorded as one text."""
+    """Return everything recorded, as text."""
     assert spans.records
     return "\n".join(repr(record) for record in spans.records)
 
@@ -78,7 +78,7 @@ SECRET_TEXTS = [
 @pytest.mark.parametrize("text", SECRET_TEXTS)
 @pytest.mark.parametrize("around", ["{}", "failed: {}", "({})\nnext line", "a" * 300 + " {}"])
 def test_places_of_secrets(text: str, around: str) -> None:
-    """Wherever keys, tokens, signatures and userinfo stand, they are gone."""
+    """Keys, tokens, signatures and userinfo are removed, wherever they are."""
     assert CANARY not in scrub(around.replace("{}", text))
 
 
@@ -94,7 +94,7 @@ def test_places_of_secrets(text: str, around: str) -> None:
     ],
 )
 def test_shapes_of_secrets(text: str) -> None:
-    """What looks like one of Runpod's keys or a JSON web token is gone wherever it stands."""
+    """Runpod keys and JSON Web Tokens are removed, wherever they are."""
     shown = scrub(f"prefix {text} suffix")
     assert text not in shown
     assert REDACTED in shown
@@ -129,13 +129,13 @@ ORDINARY = [
 
 @pytest.mark.parametrize("text", ORDINARY)
 def test_ordinary_texts(text: str) -> None:
-    """Ordinary ids, names and URLs stay exact."""
+    """Ordinary ids, names and URLs are unchanged."""
     assert scrub(text) == text
 
 
 @given(st.from_regex(re.compile(r"[A-Za-z0-9_.-]{1,200}"), fullmatch=True))
 def test_ordinary_ids(text: str) -> None:
-    """Ids and names without a secret's shape stay exact."""
+    """Ids and names without a secret's shape are unchanged."""
     if "rpa_" not in text and "eyJ" not in text:
         assert scrub(text) == text
 
@@ -145,7 +145,7 @@ PARTS = st.text(string.ascii_lowercase + string.digits + "-_", min_size=1, max_s
 
 @given(PARTS, st.lists(PARTS, max_size=4), st.integers(1, 65535))
 def test_ordinary_urls(host: str, path: list[str], port: int) -> None:
-    """URLs without query, fragment and userinfo stay exact."""
+    """URLs without query, fragment and userinfo are unchanged."""
     url = "/".join([f"https://{host}.example:{port}", *path])
     if "rpa_" not in url:
         assert scrub(url) == url
@@ -157,7 +157,7 @@ SECRETS = st.text(string.ascii_letters + string.digits + "-_.~+/=%", min_size=12
 @given(SECRETS, st.text(max_size=300), st.text(max_size=300))
 @example("secretsecret", "", "")
 def test_remembered_secrets(secret: str, before: str, after: str) -> None:
-    """A remembered value is found wherever it stands."""
+    """A remembered value is removed, wherever it is."""
     redaction.forget()
     remember(secret)
     assert secret not in scrub(f"{before}{secret}{after}")
@@ -165,7 +165,7 @@ def test_remembered_secrets(secret: str, before: str, after: str) -> None:
 
 @given(st.integers(0, 40_000), st.integers(0, 3))
 def test_a_secret_at_the_cut(offset: int, query: int) -> None:
-    """A long text is cut without leaving half a secret behind."""
+    """Truncating a long text never leaves half a secret."""
     redaction.forget()
     secret = "Zq" * 30
     remember(secret)
@@ -177,7 +177,7 @@ def test_a_secret_at_the_cut(offset: int, query: int) -> None:
 
 @given(st.text(max_size=2000))
 def test_any_text(text: str) -> None:
-    """Any text can be scrubbed, can be encoded then, and is the same when scrubbed again."""
+    """Scrubbing accepts any text, returns encodable text, and is idempotent."""
     once = scrub(text)
     once.encode("utf-8")
     assert scrub(once) == once
@@ -190,12 +190,12 @@ def test_any_text(text: str) -> None:
     )
 )
 def test_any_value(value: object) -> None:
-    """Any value becomes one that an attribute can hold, or None."""
+    """Any value becomes a valid attribute value, or None."""
     shown = redaction.scrub_value(value)
     scalars = (str, bool, int, float)
     assert shown is None or isinstance(shown, (*scalars, tuple))
     if isinstance(shown, tuple):
-        assert all(isinstance(one, scalars) for one in shown)
+        assert all(isinstance(item, scalars) for item in shown)
 
 
 HOSTILE = [
@@ -236,7 +236,7 @@ BEGINNINGS = ["token=", "token='", "ab://", "bearer", "eyJ"]
     [("", text) for text in HOSTILE] + [(begin, "a-") for begin in BEGINNINGS],
 )
 def test_hostile_texts(begin: str, repeated: str) -> None:
-    """No text makes a search long.
+    """No text makes a search slow.
 
     A search whose steps grow with the square of the text would take minutes over a million
     characters, thirty times what is ever searched; a linear one takes a fraction of a second.
@@ -248,7 +248,7 @@ def test_hostile_texts(begin: str, repeated: str) -> None:
 
 
 def test_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Values under secret-looking names are secret; short ones, and other names', are not."""
+    """Values under secret-looking names are secret, unless short; others are not."""
     remember_environment(
         {
             "RUNPOD_API_KEY": "value-one-1234",
@@ -269,7 +269,7 @@ def test_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """However many secrets are seen, a bounded number is remembered, the first ones."""
+    """A bounded number of secrets is remembered: the first ones."""
     remember("first-secret-value")
     remember(*(f"secret-number-{number}" for number in range(3 * redaction.MAX_REMEMBERED)))
     assert len(redaction._known.values) == redaction.MAX_REMEMBERED
@@ -280,7 +280,7 @@ def test_memory_is_bounded() -> None:
 
 
 class Planted:
-    """A deployment whose every corner holds a secret."""
+    """A deployment with secrets in every place."""
 
     @flash_otel.trace_deploy
     def deploy(self, app_name: str, env_name: str) -> dict[str, Any]:
@@ -318,7 +318,7 @@ ENDPOINTS = {
 
 
 def test_other_names_of_secrets() -> None:
-    """Headers hold credentials, too, encoded or with their scheme; a folder's name is none."""
+    """Credentials in headers are found, encoded or with their scheme; a directory is not one."""
     remember_environment(
         {
             "OTEL_EXPORTER_OTLP_TRACES_HEADERS": (
@@ -334,17 +334,17 @@ def test_other_names_of_secrets() -> None:
             "MAX_HEADERSIZE": "16384000",
         }
     )
-    told = (
+    text = (
         "canary-team-1 Y2FuYXJ5 canary-bearer canary-database canary-admin canary-of-a-dsn "
         "canary-of-a-pat"
     )
-    assert scrub(told) == " ".join([REDACTED] * 7)
+    assert scrub(text) == " ".join([REDACTED] * 7)
     plain = "/home/somebody/project /opt/compass 16384000"
     assert scrub(plain) == plain
 
 
 def test_planted_canaries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No planted secret is in any attribute, event or status; what stands beside them is."""
+    """No planted secret is in any attribute, event or status; the text around them is."""
     monkeypatch.setenv("RUNPOD_API_KEY", CANARY)
     with recording() as spans:
         with pytest.raises(LookupError):
@@ -364,7 +364,7 @@ def test_planted_canaries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_key_in_the_environment_of_a_decorated_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment's secrets are known before the first span, `instrument()` or not."""
+    """The environment's secrets are known before the first span, even without `instrument()`."""
     from opentelemetry import trace as trace_api
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.util._once import Once
@@ -381,7 +381,7 @@ def test_a_key_in_the_environment_of_a_decorated_call(monkeypatch: pytest.Monkey
 
 
 def test_a_read_manifests_keys_are_remembered() -> None:
-    """The keys of a manifest that a worker read are secret from then on."""
+    """The keys in a manifest are secret from the worker's read on."""
     with recording() as spans:
         flash_otel.trace_runtime_fetch(lambda: {"resources": {"gpu": {"aiKey": AI_KEY}}})()
         flash_otel.trace_call(lambda function_name: function_name)(AI_KEY)

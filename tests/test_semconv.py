@@ -1,4 +1,4 @@
-"""One table of names: each unique, each with a meaning, each emitted name in it."""
+"""The table of names: each name is unique, has a meaning, and every emitted name is listed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_names_are_unique() -> None:
 def test_each_has_a_meaning(table: str) -> None:
     """Every name has a meaning that ends as a sentence, and no two have the same."""
     meanings = list(TABLES[table].values())
-    assert all(one.endswith(".") for one in meanings)
+    assert all(meaning.endswith(".") for meaning in meanings)
     assert len(meanings) == len(set(meanings))
 
 
@@ -54,14 +54,14 @@ def test_every_constant_is_in_a_table() -> None:
 
 
 def test_names_are_well_formed() -> None:
-    """Our names are lower case, dotted, and under `flash.`; faults are words."""
+    """Names are lower case, dotted, and under `flash.`; faults are words."""
     for table in (semconv.SPANS, semconv.ATTRIBUTES):
         assert all(re.fullmatch(r"flash(\.[a-z][a-z0-9_]*)+", name) for name in table)
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", name) for name in semconv.FAULTS)
 
 
 def emitted() -> dict[str, set[str]]:
-    """Find every string in the code that is one of our dotted names, by its file."""
+    """Find every string in the code that is a `flash.` name, and its files."""
     found: dict[str, set[str]] = {}
     for path in PACKAGE.rglob("*.py"):
         if path.name == "semconv.py":
@@ -74,7 +74,7 @@ def emitted() -> dict[str, set[str]]:
 
 
 def test_every_emitted_name_is_in_the_table() -> None:
-    """A name that any module spells out is one of the table's."""
+    """A name that a module spells out is in the table."""
     names = {name for table in TABLES.values() for name in table}
     names.add("flash.exe")  # a program's
     stray = {name: files for name, files in emitted().items() if name not in names}
@@ -85,11 +85,11 @@ def test_what_spans_say_is_in_the_table() -> None:
     """Every attribute and span that the table of spans publishes or inherits has a meaning."""
     from flash_otel.tracing import specs
 
-    found = [one for one in vars(specs).values() if isinstance(one, specs.SpanSpec)]
-    assert {one.name for one in found} == set(semconv.SPANS)
+    found = [spec for spec in vars(specs).values() if isinstance(spec, specs.SpanSpec)]
+    assert {spec.name for spec in found} == set(semconv.SPANS)
     known = {**semconv.ATTRIBUTES, **semconv.STANDARD_ATTRIBUTES}
-    for one in found:
-        assert {*one.inherits, *one.inherits_at_end, *one.publishes} <= set(known)
+    for spec in found:
+        assert {*spec.inherits, *spec.inherits_at_end, *spec.publishes} <= set(known)
 
 
 def published() -> set[str]:
@@ -104,5 +104,5 @@ def published() -> set[str]:
 
 
 def test_standard_names_are_the_conventions() -> None:
-    """Names taken over as literals are those of the installed conventions."""
+    """Standard names are those of the installed conventions."""
     assert set(semconv.STANDARD_ATTRIBUTES) - published() == set()

@@ -1,4 +1,4 @@
-"""Every test here begins as a fresh process does: no variable, no provider, nothing remembered."""
+"""Each test begins like a fresh process: no variables, no provider, initial state."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ OURS = ("OTEL_", "FLASH_", "RUNPOD_", "TRACEPARENT", "TRACESTATE")
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Clear the variables, the global provider and what the process has remembered."""
-    for name in [one for one in os.environ if one.startswith(OURS)]:
+    """Clear the variables, the global provider and the process state."""
+    for name in [name for name in os.environ if name.startswith(OURS)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
     monkeypatch.chdir(tmp_path)

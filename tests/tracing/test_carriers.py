@@ -1,4 +1,4 @@
-"""The deployment's context in manifests: written into copies, read back with distrust."""
+"""The deployment's context in manifests: written to copies, read as untrusted input."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ HEX = set("0123456789abcdef")
 
 
 def well_shaped(found: object) -> bool:
-    """State the contract once more, in other words than the parser's."""
+    """Restate the contract independently of the parser."""
     if not isinstance(found, dict) or found.get("phase") not in ("build", "write"):
         return False
     parent, named, when = (found.get(key) for key in ("traceparent", "deployment_id", "time_ms"))
@@ -77,14 +77,14 @@ def well_shaped(found: object) -> bool:
 @example({})
 @example({**GOOD, "time_ms": True})
 def test_anything_may_stand_there(value: Any) -> None:
-    """Arbitrary JSON under our key never raises; only what is well-shaped is a carrier."""
+    """Arbitrary JSON under the key never raises; only a well-formed value is a carrier."""
     manifest = {"version": "1.0", KEY: value}
     assert (carriers.read(manifest) is not None) == well_shaped(value)
 
 
 @given(st.fixed_dictionaries({}, optional={key: JSON | st.just(GOOD[key]) for key in GOOD}))
 def test_fields_of_any_kind(fields: dict[str, Any]) -> None:
-    """One wrong field of those that must be there spoils a carrier; of the others, only itself."""
+    """A wrong required field invalidates the carrier; a wrong optional field only itself."""
     carrier = carriers.read({KEY: fields})
     assert (carrier is not None) == well_shaped(fields)
     if carrier is None:
@@ -105,7 +105,7 @@ def test_anything_may_stand_for_a_manifest(value: Any) -> None:
 
 @given(st.text(alphabet=string.hexdigits + "-\n gx", max_size=60))
 def test_traceparents(text: str) -> None:
-    """Only a traceparent of the specification's form is taken."""
+    """Only a traceparent in the format of the specification is accepted."""
     carrier = carriers.read({KEY: {**GOOD, "traceparent": text}})
     assert (carrier is not None) == well_shaped({**GOOD, "traceparent": text})
 
@@ -130,7 +130,7 @@ def test_traceparents(text: str) -> None:
     ],
 )
 def test_spoilt_carriers(spoilt: dict[str, Any]) -> None:
-    """Each of these is no carrier."""
+    """Each of these is an invalid carrier."""
     assert carriers.read({KEY: {**GOOD, **spoilt}}) is None
 
 
@@ -150,7 +150,7 @@ def test_spoilt_carriers(spoilt: dict[str, Any]) -> None:
     ],
 )
 def test_spoilt_details(field: str, value: object) -> None:
-    """A detail that is wrong is left out; the carrier still tells its deployment."""
+    """A wrong detail is omitted; the carrier still identifies its deployment."""
     carrier = carriers.read({KEY: {**GOOD, field: value}})
     assert carrier is not None
     assert getattr(carrier, field) is None
@@ -172,16 +172,16 @@ ids = st.text(alphabet=string.ascii_letters + string.digits + "._:-", min_size=1
 def test_round_trip(
     trace: int, span: int, flags: int, phase: str, when: int, build: str, env: str, count: int
 ) -> None:
-    """What is written is read back, through JSON."""
+    """A written carrier is read back, through JSON."""
     context = SpanContext(trace, span, is_remote=False, trace_flags=TraceFlags(flags))
-    said = {
+    details = {
         semconv.BUILD_ID: build,
         semconv.ENVIRONMENT_ID: env,
         semconv.ENDPOINT_COUNT: count,
         semconv.ENDPOINTS_DIGEST: "0" * 16,
         semconv.APP_NAME: "stays out",
     }
-    written = carriers.write({"version": 1}, phase, context, f"{span:016x}", when * 10**6, said)
+    written = carriers.write({"version": 1}, phase, context, f"{span:016x}", when * 10**6, details)
     assert list(written) == ["version", KEY]
     assert set(written[KEY]) == set(GOOD)
     carrier = carriers.read(json.loads(json.dumps(written)))
@@ -199,7 +199,7 @@ ENDPOINTS = {"gpu": "https://api.runpod.ai/v2/gpu1"}
 
 
 class Manifests:
-    """Uploads of a deployment tool of one's own."""
+    """Uploads of a custom deployment tool."""
 
     def __init__(self) -> None:
         self.sent: list[Any] = []
@@ -227,7 +227,7 @@ class Manifests:
 
 
 def test_a_copy_carries(spans: Recorded) -> None:
-    """The sent manifest is a copy with one more key at the top; the caller's dict is untouched."""
+    """The sent manifest is a copy with one more top-level key; the caller's dict is unchanged."""
     nested = {"gpu": {"type": "queue"}}
     mine = {"version": "1.0", "resources": nested, "resources_endpoints": ENDPOINTS}
     before = json.dumps(mine)
@@ -251,7 +251,7 @@ def test_a_copy_carries(spans: Recorded) -> None:
 
 
 def test_a_manifest_that_carries_already(spans: Recorded) -> None:
-    """An older carrier is replaced in the copy, and never counted among the keys."""
+    """An older carrier is replaced in the copy, and is not among the recorded keys."""
     uploads = Manifests()
     mine = {"version": "1.0", KEY: {**GOOD, "phase": "build"}}
     uploads.deploy("bare", mine)
@@ -265,7 +265,7 @@ def test_a_manifest_that_carries_already(spans: Recorded) -> None:
 
 @pytest.mark.parametrize("manifest", [None, "text", 5, ["a"], object()])
 def test_what_is_no_manifest_carries_nothing(spans: Recorded, manifest: object) -> None:
-    """What is no mapping is handed through as it is."""
+    """A value that is not a mapping is passed through unchanged."""
     uploads = Manifests()
     uploads.deploy("upload", "b-1", manifest)
     assert uploads.sent == [manifest]
@@ -294,7 +294,7 @@ def test_other_parameters_and_defaults(spans: Recorded) -> None:
 
 
 def test_no_deployment_no_carrier(spans: Recorded) -> None:
-    """Outside a deployment nothing is carried: a worker that writes a manifest deploys nothing."""
+    """No carrier is written outside a deployment: a worker's own upload deploys nothing."""
     uploads = Manifests()
     mine = {"version": "1.0"}
     uploads.upload("b-1", mine)
@@ -326,7 +326,7 @@ def test_manifest_files_without_a_carrier(content: bytes) -> None:
 
 
 def test_where_the_manifest_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The named file is read first, then the working folder's; a folder of that name is none."""
+    """FLASH_MANIFEST_PATH is read first, then the working directory; a directory is not a file."""
     here = tmp_path / "flash_manifest.json"
     here.write_text(json.dumps({KEY: {**GOOD, "deployment_id": "1" * 16}}))
     named = tmp_path / "other.json"

@@ -1,4 +1,4 @@
-"""How targets are applied and taken back, on a tiny package that is laid out like Flash.
+"""How targets are wrapped and restored, in a tiny package with Flash's layout.
 
 Each test runs in a process of its own, for import hooks are a process's; the real Flash versions
 are tested elsewhere.
@@ -94,9 +94,9 @@ BEFORE = """
             "group's": main.group.registered_commands[0].callback,
         }
 
-    def same(one, other):
-        assert one.keys() == other.keys()
-        return [name for name in one if one[name] is not other[name]]
+    def differing(before, after):
+        assert before.keys() == after.keys()
+        return [name for name in before if before[name] is not after[name]]
 
     def deployed():
         from runpod_flash.cli.commands import deploy
@@ -132,7 +132,7 @@ ORDERS = {
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_before_and_after_import(project: Path, order: str) -> None:
-    """Functions, their aliases and the registered command are reached, whatever came first."""
+    """Functions, their aliases and the registered command are wrapped, in any order of imports."""
     code = """
         with recording() as spans:
             deployed()
@@ -157,7 +157,7 @@ def test_instrument_imports_nothing(project: Path) -> None:
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_target_is_restored(project: Path, order: str) -> None:
-    """`uninstrument()` puts the very entries back: aliases, staticmethods, inherited names."""
+    """`uninstrument()` restores the very entries: aliases, staticmethods, inherited names."""
     code = """
         flash_otel.instrument()
         during = functions()
@@ -166,31 +166,31 @@ def test_every_target_is_restored(project: Path, order: str) -> None:
         flash_otel.instrument()
         again = functions()
         flash_otel.uninstrument()
-        assert functions() == after and not same(functions(), after)
+        assert functions() == after and not differing(functions(), after)
         changed = {"build", "alias", "deploy", "deployment", "its alias", "static", "inherited",
                    "command", "group's"}
-        assert set(same(during, after)) == changed, same(during, after)
-        assert set(same(again, after)) == changed, same(again, after)
+        assert set(differing(during, after)) == changed, differing(during, after)
+        assert set(differing(again, after)) == changed, differing(again, after)
         assert during["alias"] is during["build"]
         assert during["deploy"] is during["command"] is during["group's"]
         assert after["inherited"] is None
         assert isinstance(after["static"], staticmethod)
-        for name, one in after.items():
-            assert not hasattr(one, "_self_wrapper"), name
+        for name, function in after.items():
+            assert not hasattr(function, "_self_wrapper"), name
     """
     run(project, dedent(ORDERS[order]) + dedent(code))
 
 
 def test_restored_to_what_was_imported_first(project: Path) -> None:
-    """What is put back is what an untraced import had made."""
+    """The restored entries are those that an untraced import made."""
     run(
         project,
         """
         before = functions()
         flash_otel.instrument()
-        assert same(functions(), before)
+        assert differing(functions(), before)
         flash_otel.uninstrument()
-        assert same(functions(), before) == []
+        assert differing(functions(), before) == []
         """,
     )
 
@@ -202,14 +202,14 @@ def test_removed_before_the_import(project: Path) -> None:
         """
         flash_otel.instrument()
         flash_otel.uninstrument()
-        for name, one in functions().items():
-            assert not hasattr(one, "_self_wrapper"), name
+        for name, function in functions().items():
+            assert not hasattr(function, "_self_wrapper"), name
         """,
     )
 
 
 def test_twice(project: Path) -> None:
-    """A second `instrument()` is silent and doubles nothing; nor does a second import hook."""
+    """A second `instrument()` is silent and wraps nothing twice; nor does a second import hook."""
     run(
         project,
         """
@@ -220,7 +220,7 @@ def test_twice(project: Path) -> None:
             FlashInstrumentor().instrument()
         first = functions()
         flash_otel.instrument()
-        assert same(first, functions()) == []
+        assert differing(first, functions()) == []
         for _ in range(2):
             flash_otel.uninstrument()
         with recording() as spans:
@@ -247,7 +247,7 @@ def test_static_and_inherited_methods(project: Path) -> None:
 
         with recording() as spans:
             asyncio.run(main())
-        names = [one.name for one in spans.records]
+        names = [span.name for span in spans.records]
         assert names == ["flash.activate"] + ["flash.manifest.upload"] * 2, names
         assert spans.records[0].attributes["flash.build_id"] == "b-1"
         assert spans.records[1].attributes["flash.build_id"] == "b-1"
@@ -256,7 +256,7 @@ def test_static_and_inherited_methods(project: Path) -> None:
 
 
 def test_missing_targets(project: Path) -> None:
-    """What this Flash lacks is skipped, each with one debug line; the rest is traced."""
+    """Functions that this Flash does not have are skipped with a debug line; others are traced."""
     shown = run(
         project,
         """
@@ -266,7 +266,7 @@ def test_missing_targets(project: Path) -> None:
         functions()
         """,
     )
-    lines = [one for one in shown.splitlines() if "this Flash has no" in one]
+    lines = [line for line in shown.splitlines() if "this Flash has no" in line]
     assert (
         "flash_otel: this Flash has no runpod_flash.core.api.runpod "
         "RunpodGraphQLClient._execute_graphql".replace("runpod Runpod", "runpod.Runpod")
@@ -275,7 +275,7 @@ def test_missing_targets(project: Path) -> None:
 
 
 def test_no_flash(tmp_path: Path) -> None:
-    """Where Flash is not installed, nothing happens."""
+    """Without Flash, nothing happens."""
     run(
         tmp_path,
         """
@@ -287,7 +287,7 @@ def test_no_flash(tmp_path: Path) -> None:
 
 
 def test_decorated_by_hand_already(project: Path) -> None:
-    """A function that carries our decorator already is not wrapped twice."""
+    """A function that is decorated already is not wrapped again."""
     path = project / "runpod_flash/cli/utils/deployment.py"
     path.write_text("import flash_otel\n\n@flash_otel.trace_deploy" + path.read_text())
     run(
@@ -305,7 +305,7 @@ def test_decorated_by_hand_already(project: Path) -> None:
 
 
 def test_a_flash_that_breaks_our_assumptions(project: Path) -> None:
-    """Names that are no functions, and applications of another make, do not break the import."""
+    """Names that are not functions, and other kinds of applications, do not break the import."""
     (project / "runpod_flash/cli/commands/build.py").write_text("run_build = 5\n")
     (project / "runpod_flash/cli/main.py").write_text("app = group = object()\n")
     deploy = project / "runpod_flash/cli/commands/deploy.py"
@@ -326,13 +326,13 @@ def test_a_flash_that_breaks_our_assumptions(project: Path) -> None:
 
 @pytest.mark.parametrize("variable", ["FLASH_OTEL_DISABLED", "OTEL_SDK_DISABLED"])
 def test_disabled(project: Path, variable: str) -> None:
-    """Where tracing is switched off, Flash is not wrapped at all."""
+    """If tracing is disabled, Flash is not wrapped at all."""
     run(
         project,
         """
         flash_otel.instrument()
-        for name, one in functions().items():
-            assert not hasattr(one, "_self_wrapper"), name
+        for name, function in functions().items():
+            assert not hasattr(function, "_self_wrapper"), name
         deployed()
         """,
         {variable: "true"},
@@ -340,7 +340,7 @@ def test_disabled(project: Path, variable: str) -> None:
 
 
 def test_as_opentelemetry_instrument_does(project: Path) -> None:
-    """The entry point's instrumentor, called without arguments, is ours, and works."""
+    """The entry point loads this instrumentor, which works without arguments."""
     run(
         project,
         """

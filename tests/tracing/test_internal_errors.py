@@ -1,4 +1,4 @@
-"""Whatever fails inside flash_otel, the traced call goes on as if it were untraced."""
+"""Internal errors of flash_otel never reach the traced call."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from flash_otel.tracing import carriers, inheritance, links, outcome, scope, spa
 
 
 class Broken(RuntimeError):  # noqa: N818 - what it is
-    """An error of ours."""
+    """An internal error."""
 
 
 def breaks(*_args: Any, **_kwargs: Any) -> Any:
-    """Fail, whatever is asked."""
+    """Raise, whatever the arguments."""
     raise Broken
 
 
@@ -40,7 +40,7 @@ class BreaksAtEnd(SpanProcessor):
 
 @flash_otel.trace_upload(carrier=True)
 def upload(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return the very manifest that came in, or fail as the user's code does."""
+    """Return the given manifest, or raise like the user's code."""
     if "fail" in manifest:
         raise LookupError
     return manifest
@@ -48,7 +48,7 @@ def upload(manifest: dict[str, Any]) -> dict[str, Any]:
 
 @flash_otel.trace_upload(carrier=True)
 async def upload_async(manifest: dict[str, Any]) -> dict[str, Any]:
-    """As `upload`, later."""
+    """Like `upload`, as a coroutine."""
     await asyncio.sleep(0)
     if "fail" in manifest:
         raise LookupError
@@ -57,13 +57,13 @@ async def upload_async(manifest: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def in_production(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Swallow, as outside of flash_otel's own tests."""
+    """Swallow internal errors, as outside of flash_otel's own tests."""
     monkeypatch.delenv("FLASH_OTEL_RAISE")
     state.reset()
 
 
 def calls_work() -> None:
-    """Check that calls return and raise what they do untraced."""
+    """Check that calls return and raise as they do untraced."""
     mine = {"version": "1.0"}
     untyped: Any = upload_async
 
@@ -103,7 +103,7 @@ FAULTS: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("owner", "name"), FAULTS, ids=[name for _, name in FAULTS])
 def test_faults_inside(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
-    """A fault in any step of ours does not reach the call, nor the next one."""
+    """An internal error in any step reaches neither the call nor the next call."""
     with recording():
         with monkeypatch.context() as patched:
             patched.setattr(owner, name, breaks)
@@ -113,7 +113,7 @@ def test_faults_inside(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -
 
 @pytest.mark.parametrize("processor", [BreaksAtStart(), BreaksAtEnd()])
 def test_processors_that_fail(processor: SpanProcessor) -> None:
-    """A processor of the application's own that fails does not reach the call."""
+    """A failing processor of the application does not affect the call."""
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(processor)
     flash_otel.instrument(tracer_provider=provider, legacy_logs=False, store=False)
@@ -121,10 +121,10 @@ def test_processors_that_fail(processor: SpanProcessor) -> None:
 
 
 def test_a_provider_that_fails() -> None:
-    """A provider that makes no tracer leaves the call untraced."""
+    """A provider that fails to make a tracer leaves the call untraced."""
 
     class NoTracers(TracerProvider):
-        """Makes none."""
+        """Makes no tracer."""
 
         get_tracer = breaks
 
@@ -134,11 +134,11 @@ def test_a_provider_that_fails() -> None:
 
 
 def test_sources_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An extractor or a property that fails has found nothing, also under our own tests."""
+    """A failing extractor or property has found nothing, in our own tests, too."""
     monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
 
     class Hostile:
-        """Fails wherever it is looked at."""
+        """Fails on every access."""
 
         @property
         def id(self) -> str:
@@ -159,10 +159,10 @@ def test_sources_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_value_that_cannot_be_rendered() -> None:
-    """A value that fails when it is rendered costs its own attribute, not the span."""
+    """A value that cannot be rendered is omitted; the span keeps its other attributes."""
 
     class Liar(str):
-        """A string that cannot say what it is."""
+        """A string whose methods fail."""
 
         __slots__ = ()
 
@@ -178,7 +178,7 @@ def test_a_value_that_cannot_be_rendered() -> None:
 
 
 def test_a_span_ends_although_its_end_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What fails while the outcome is told does not leave the span open."""
+    """An error while the outcome is recorded does not leave the span open."""
     monkeypatch.setattr(span_faults, "detect", breaks)
     with recording() as spans:
         upload({})
@@ -192,7 +192,7 @@ def test_reported_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.Mon
     with recording():
         for _ in range(3):
             upload({})
-    (record,) = [one for one in caplog.records if "internal error" in one.message]
+    (record,) = [entry for entry in caplog.records if "internal error" in entry.message]
     assert record.levelno == logging.DEBUG
     assert "the start of flash.manifest.upload" in record.message
     assert record.exc_info is not None
@@ -208,7 +208,7 @@ def test_raised_in_our_own_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_suppressed_instrumentation() -> None:
-    """Where the application suppresses instrumentation, the call is not traced."""
+    """A call is not traced while the application suppresses instrumentation."""
     from opentelemetry.instrumentation.utils import suppress_instrumentation
 
     with recording() as spans:

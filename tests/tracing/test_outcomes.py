@@ -1,4 +1,4 @@
-"""How calls end: the user's exception stays the user's, and the span tells what it was."""
+"""How calls end: the user's exception passes through unchanged, and the span describes it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class ServerDisconnectedError(Exception):
-    """Named as aiohttp's: the request went out, the answer did not come."""
+    """Named like aiohttp's: the request was sent, the response was lost."""
 
 
 class ClientConnectorError(ServerDisconnectedError):
-    """Named as aiohttp's: the request did not go out, though it derives from those that did."""
+    """Named like aiohttp's: the request was not sent, although the base class means that it was."""
 
 
 def only(spans: Recorded) -> SpanRecord:
@@ -45,7 +45,7 @@ def run(function: Callable[[], Any], *, is_async: bool, decorator: Any) -> None:
     if not is_async:
         decorator(function)()
         return
-    # Not asyncio.run, which turns a KeyboardInterrupt into one of its own.
+    # Not asyncio.run, which turns a KeyboardInterrupt into another one.
     coroutine = decorator(later)()
     try:
         coroutine.send(None)
@@ -86,7 +86,7 @@ FAILURES: list[tuple[BaseException, str, str, str]] = [
 def test_failures(
     spans: Recorded, error: BaseException, kind: str, reading: str, writing: str, *, is_async: bool
 ) -> None:
-    """The exception itself comes out; a write says unknown if it may have taken effect."""
+    """The very exception is raised; a write is unknown if it may have taken effect."""
     for decorator in (flash_otel.trace_provision, flash_otel.trace_activate):
         with pytest.raises(type(error)) as raised:
             run(raising(error), is_async=is_async, decorator=decorator)
@@ -110,7 +110,7 @@ def test_failures(
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("error", [SystemExit(0), SystemExit(None), SystemExit(), typer.Exit(0)])
 def test_clean_exits(spans: Recorded, error: BaseException, *, is_async: bool) -> None:
-    """An exit with status 0 passes through, and is no failure."""
+    """An exit with status 0 passes through, and is not a failure."""
     with pytest.raises(type(error)) as raised:
         run(raising(error), is_async=is_async, decorator=flash_otel.trace_deploy)
     assert raised.value is error
@@ -124,7 +124,7 @@ def test_clean_exits(spans: Recorded, error: BaseException, *, is_async: bool) -
 @pytest.mark.parametrize("exiting", [typer.Exit(1), SystemExit(1)])
 @pytest.mark.parametrize("way", ["context", "cause", "suppressed"])
 def test_what_an_exit_stands_for(spans: Recorded, exiting: BaseException, way: str) -> None:
-    """An exit out of an except block stands for what failed: that is the span's error."""
+    """The error of an exit from an except block is the exception that it handles."""
     look_up = raising(LookupError("no such app"))
 
     @flash_otel.trace_deploy
@@ -146,7 +146,7 @@ def test_what_an_exit_stands_for(spans: Recorded, exiting: BaseException, way: s
 
 
 def test_an_interrupt_behind_an_exit(spans: Recorded) -> None:
-    """Ctrl-C that a command turns into exit status 1 is told as cancelled."""
+    """Ctrl-C that a command turns into exit status 1 is recorded as cancelled."""
 
     @flash_otel.trace_deploy
     def deploy() -> None:
@@ -161,7 +161,7 @@ def test_an_interrupt_behind_an_exit(spans: Recorded) -> None:
 
 
 def test_a_lost_answer_inside_a_failure(spans: Recorded) -> None:
-    """Flash wraps the client's error in its own: the cause decides whether an answer was lost."""
+    """Flash wraps the client's error: the cause decides whether the response was lost."""
 
     @flash_otel.trace_upload
     def upload(*, sent: bool) -> None:
@@ -177,7 +177,7 @@ def test_a_lost_answer_inside_a_failure(spans: Recorded) -> None:
 
 
 def test_endless_causes() -> None:
-    """Exceptions that are each other's cause are given up on."""
+    """A cycle of causes ends the search."""
     first, second = ValueError(), KeyError()
     first.__cause__, second.__cause__ = second, first
     assert outcome.classify(first, writes=True) == "failed"
@@ -187,7 +187,7 @@ def test_endless_causes() -> None:
 
 
 class Unprintable(Exception):  # noqa: N818 - what it is
-    """Cannot say what it is."""
+    """Its `__str__` raises."""
 
     def __str__(self) -> str:
         raise RuntimeError("no words")
@@ -197,7 +197,7 @@ class Unprintable(Exception):  # noqa: N818 - what it is
 def test_an_exception_that_cannot_be_printed(
     spans: Recorded, decorator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broken `__str__` comes out untouched, and its span ends."""
+    """An exception with a broken `__str__` passes through, and its span ends."""
     monkeypatch.delenv("FLASH_OTEL_RAISE")
     error = Unprintable()
     with pytest.raises(Unprintable) as raised:
@@ -209,7 +209,7 @@ def test_an_exception_that_cannot_be_printed(
 
 
 def test_a_description_is_one_line(spans: Recorded) -> None:
-    """An exception of several lines is told in one, and in full in its event."""
+    """A message of several lines is one line in the status, and complete in the event."""
     with pytest.raises(ValueError, match="first"):
         flash_otel.trace_deploy(raising(ValueError("first\n  second")))()
     span = only(spans)
@@ -218,7 +218,7 @@ def test_a_description_is_one_line(spans: Recorded) -> None:
 
 
 def test_a_deep_recursion(spans: Recorded) -> None:
-    """The stack trace of a runaway recursion is cut to its last frames."""
+    """The stack trace of a runaway recursion is truncated to its last frames."""
 
     def again() -> None:
         again()
@@ -229,7 +229,7 @@ def test_a_deep_recursion(spans: Recorded) -> None:
 
 
 def test_error_inside_inner_span(spans: Recorded) -> None:
-    """Every span that the exception leaves is a failure; one that handled it is none."""
+    """Every span that an exception leaves has failed; the span that handles it has not."""
 
     @flash_otel.trace_activate
     def activate() -> None:
@@ -253,7 +253,7 @@ def test_no_exception_is_kept(spans: Recorded) -> None:
     import gc
 
     class Big:
-        """Held by a frame of the user's."""
+        """Referenced by a frame of the user's code."""
 
     @flash_otel.trace_deploy
     def deploy() -> None:
@@ -265,7 +265,7 @@ def test_no_exception_is_kept(spans: Recorded) -> None:
         with pytest.raises(ValueError, match=r"^$"):
             deploy()
         sys.exc_info()
-        left = [one for one in gc.get_objects() if isinstance(one, Big)]
+        left = [each for each in gc.get_objects() if isinstance(each, Big)]
     finally:
         gc.enable()
     assert only(spans).status == "error"
@@ -273,7 +273,7 @@ def test_no_exception_is_kept(spans: Recorded) -> None:
 
 
 def test_interrupted_task(spans: Recorded) -> None:
-    """A cancelled task's span says so, and the task is cancelled as it is untraced."""
+    """The span of a cancelled task is cancelled, and so is the task, as untraced."""
 
     @flash_otel.trace_provision
     async def provision() -> None:

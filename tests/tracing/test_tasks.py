@@ -31,7 +31,7 @@ async def provision_one(resource_name: str) -> str:
 
 
 def test_created_now_gathered_later(spans: Recorded) -> None:
-    """A span opens when its coroutine runs: under the parent of then, in its own task."""
+    """A span opens when its coroutine runs, in its own task, under the current parent."""
 
     @flash_otel.trace_provision
     async def provision() -> list[str]:
@@ -53,7 +53,7 @@ def test_created_now_gathered_later(spans: Recorded) -> None:
 
 
 def test_made_outside_run_inside(spans: Recorded) -> None:
-    """A coroutine that was made before its parent's span still gets that parent."""
+    """A coroutine that is created before its parent's span still gets that parent."""
 
     @flash_otel.trace_provision
     async def provision(coroutine: Coroutine[Any, Any, str]) -> str:
@@ -66,7 +66,7 @@ def test_made_outside_run_inside(spans: Recorded) -> None:
 def test_siblings_that_outlive_their_parent(
     spans: Recorded, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Siblings are cancelled after the parent's end: they say so, and nothing is logged."""
+    """Siblings cancelled after the parent's end are recorded as cancelled; nothing is logged."""
     caplog.set_level(logging.WARNING)
 
     @flash_otel.trace_provision_endpoint
@@ -101,7 +101,7 @@ def test_siblings_that_outlive_their_parent(
 @pytest.mark.parametrize("tracing", [True, False])
 @pytest.mark.parametrize("shape", ["async", "sync", "method"])
 def test_never_awaited(shape: str, *, tracing: bool) -> None:
-    """A coroutine that nobody awaits is warned of once, under the user's name; its span ends."""
+    """A coroutine that is never awaited warns once, under the user's name; its span ends."""
 
     class Releases:
         @flash_otel.trace_activate
@@ -126,7 +126,7 @@ def test_never_awaited(shape: str, *, tracing: bool) -> None:
         gc.collect()
         (warning,) = caught
         assert "promote' was never awaited" in str(warning.message)
-        # The warning refers to its coroutine: let it go.
+        # The warning keeps its coroutine alive.
         del warning
         caught.clear()
         gc.collect()
@@ -135,7 +135,7 @@ def test_never_awaited(shape: str, *, tracing: bool) -> None:
 
 
 def test_a_joined_coroutine_that_is_never_awaited(spans: Recorded) -> None:
-    """The open deployment that a forgotten call joined goes on."""
+    """A deployment stays open if a call that joined it is never awaited."""
 
     async def inner() -> None: ...
 
@@ -160,7 +160,7 @@ def test_a_joined_coroutine_that_is_never_awaited(spans: Recorded) -> None:
 
 
 def test_a_closed_coroutine_leaves_no_context(spans: Recorded) -> None:
-    """A coroutine that is closed half-way takes its context with it."""
+    """A coroutine that is closed early detaches its context."""
     before = context_api.get_current()
     coroutine = provision_one("gpu")
     coroutine.send(None)
@@ -173,7 +173,7 @@ def test_a_closed_coroutine_leaves_no_context(spans: Recorded) -> None:
 
 
 def test_a_coroutine_closed_elsewhere(spans: Recorded, caplog: pytest.LogCaptureFixture) -> None:
-    """One that the collector closes in another context leaves that one alone, and silently."""
+    """A coroutine closed by the garbage collector leaves the other context alone, silently."""
     coroutine = provision_one("gpu")
     contextvars.copy_context().run(coroutine.send, None)
     before = context_api.get_current()
@@ -184,7 +184,7 @@ def test_a_coroutine_closed_elsewhere(spans: Recorded, caplog: pytest.LogCapture
 
 
 def test_the_context_is_put_back(spans: Recorded) -> None:
-    """Whatever a call does, the caller's context is the same after it."""
+    """The caller's context is the same after every kind of call."""
 
     @flash_otel.trace_activate
     def fails() -> None:
@@ -204,17 +204,17 @@ def test_the_context_is_put_back(spans: Recorded) -> None:
 
 @flash_otel.trace_activate
 def activate(build_id: str) -> None:
-    """Activate; the build id may come from the parent."""
+    """Activate; the build id may be inherited."""
     assert build_id
 
 
 @flash_otel.trace_upload
 def upload() -> None:
-    """Upload; everything comes from the parent."""
+    """Upload; all attributes are inherited."""
 
 
 def test_threads(spans: Recorded) -> None:
-    """`asyncio.to_thread` carries the context over; a bare executor does not: a new trace."""
+    """`asyncio.to_thread` propagates the context; a bare executor starts a new trace."""
 
     @flash_otel.trace_deploy
     async def deploy(app_name: str) -> None:
@@ -239,7 +239,7 @@ def test_threads(spans: Recorded) -> None:
 
 
 def test_a_loop_inside_a_loop(spans: Recorded) -> None:
-    """A second event loop in a thread keeps the context that it was given."""
+    """A second event loop in a thread keeps its given context."""
 
     @flash_otel.trace_provision
     async def provision() -> None:
@@ -262,14 +262,14 @@ def test_many_threads_at_once(spans: Recorded) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(deploy, [str(number) for number in range(8)]))
     for root in spans.named("flash.deploy"):
-        members = [one for one in spans.records if one.trace_id == root.trace_id]
+        members = [span for span in spans.records if span.trace_id == root.trace_id]
         expected = f"b-{root.attributes['flash.app_name']}"
-        assert [one.attributes["flash.build_id"] for one in members] == [expected] * 3
-        assert {one.attributes["flash.deployment_id"] for one in members} == {root.span_id}
+        assert [member.attributes["flash.build_id"] for member in members] == [expected] * 3
+        assert {member.attributes["flash.deployment_id"] for member in members} == {root.span_id}
 
 
 def test_a_sync_function_that_returns_a_coroutine(spans: Recorded) -> None:
-    """Its span is open while the coroutine runs, whoever runs it, and not between."""
+    """The span is current while the coroutine runs, and not between its steps."""
 
     async def work() -> str:
         activate("b-1")
@@ -285,8 +285,8 @@ def test_a_sync_function_that_returns_a_coroutine(spans: Recorded) -> None:
     assert spans.tree() == ["flash.deploy", "  flash.activate"]
 
 
-def test_late_facts_of_an_orphan(spans: Recorded, caplog: pytest.LogCaptureFixture) -> None:
-    """What a task hears after its span's end is not written there, and not warned of."""
+def test_late_attributes_of_an_orphan(spans: Recorded, caplog: pytest.LogCaptureFixture) -> None:
+    """Attributes and events after a span's end are dropped without a warning."""
     from flash_otel.tracing import scope as scopes
     from flash_otel.tracing.extractors import ENDED
 

@@ -1,4 +1,4 @@
-"""Whole traces as literals, with fixed ids and the fixed clock; what children and roots learn."""
+"""Whole traces as literals, with fixed ids and a fixed clock; what spans inherit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENDPOINTS = {"gpu": "https://api.runpod.ai/v2/gpu1", "cpu": "https://api.runpod.
 
 
 class Deployment:
-    """A deployment tool of one's own, traced by hand as Flash is by the table."""
+    """A custom deployment tool, decorated by hand as the targets decorate Flash."""
 
     build_id = "b-1"
 
@@ -211,13 +211,13 @@ def test_twice_the_same() -> None:
         with recording() as spans:
             asyncio.run(Deployment().deploy("shop", "production"))
         traces.append(
-            [(one.key, one.start_ns, one.end_ns, one.attributes) for one in spans.records]
+            [(span.key, span.start_ns, span.end_ns, span.attributes) for span in spans.records]
         )
     assert traces[0] == traces[1]
 
 
 def test_a_failed_deployment(spans: Recorded) -> None:
-    """A deployment that fails keeps what it had learned by then; parents fail with the child."""
+    """A failed deployment keeps its inherited attributes; parents fail with the child."""
 
     class Broken(Deployment):
         @flash_otel.trace_provision
@@ -240,7 +240,7 @@ def test_a_failed_deployment(spans: Recorded) -> None:
     assert root.attributes["flash.environment_id"] == "e-1"
     assert root.attributes["deployment.status"] == "failed"
     assert "flash.endpoint_count" not in root.attributes
-    assert [one.status for one in spans.records] == [
+    assert [span.status for span in spans.records] == [
         "error",
         "unset",
         "unset",
@@ -251,7 +251,7 @@ def test_a_failed_deployment(spans: Recorded) -> None:
 
 
 def test_own_arguments_win(spans: Recorded) -> None:
-    """What a child's own arguments say is not overruled by its parent."""
+    """A child's own arguments take precedence over inherited attributes."""
 
     @flash_otel.trace_activate
     def activate(build_id: str, environment_id: str) -> None:
@@ -272,7 +272,7 @@ def test_own_arguments_win(spans: Recorded) -> None:
 
 
 def test_a_deployment_inside_a_deployment(spans: Recorded) -> None:
-    """Flash's deploy functions call one another: one span, which knows what each of them said."""
+    """Flash's deploy functions call each other: they share one span with the fields of all."""
 
     @flash_otel.trace_deploy
     def inner(app_name: str, env_name: str) -> dict[str, str]:
@@ -293,7 +293,7 @@ def test_a_deployment_inside_a_deployment(spans: Recorded) -> None:
 
 
 def test_children_of_the_applications_spans(spans: Recorded) -> None:
-    """A span of the application's own is the parent of what it calls."""
+    """A span of the application is the parent of the spans inside it."""
     from flash_otel.pipeline import pipeline
 
     tracer = pipeline.tracer()
@@ -306,7 +306,7 @@ def test_children_of_the_applications_spans(spans: Recorded) -> None:
 
 
 def test_reads_teach_their_fetch(spans: Recorded) -> None:
-    """A runtime fetch learns the active build from the attempt inside it, even one that failed."""
+    """A runtime fetch inherits the active build from its attempts, failed ones included."""
 
     @flash_otel.trace_manifest_fetch
     def attempt(flash_environment_id: str) -> tuple[str, dict[str, Any]]:
@@ -337,7 +337,7 @@ def test_reads_teach_their_fetch(spans: Recorded) -> None:
 
 
 def test_fixed_ids_and_clock() -> None:
-    """The public helpers count from one, and tick from the epoch."""
+    """The public helpers count from 1, and tick from the epoch."""
     ids, clock = FixedIds(), FixedClock()
     assert [ids.generate_trace_id(), ids.generate_trace_id()] == [1, 2]
     assert [ids.generate_span_id(), ids.generate_span_id()] == [1, 2]
@@ -345,7 +345,7 @@ def test_fixed_ids_and_clock() -> None:
 
 
 def test_recording_inside_recording() -> None:
-    """A second recording is refused: its spans would go to the first."""
+    """A second recording raises: its spans would go to the first."""
     with recording(), pytest.raises(RuntimeError, match="already active"), recording():
         pass
 

@@ -1,4 +1,4 @@
-"""What a captured span keeps of a GraphQL answer: the shape, and nothing that may be secret."""
+"""A captured span keeps the shape of a GraphQL answer, and nothing that may be secret."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from flash_otel.redaction import MAX_TEXT, REDACTED
 from flash_otel.tracing.flash.graphql import MAPPINGS, MAX_LENGTH, SHOWN, redacted
 
-SECRET = "canary-hf_ABCDEFGHIJKLMNOP"  # looks like nothing that a search for secrets would find
+SECRET = "canary-hf_ABCDEFGHIJKLMNOP"  # no search for secrets would find it
 PRESIGNED = f"https://store.example/a/b.tar.gz?X-Amz-Signature={SECRET}"
 
-# Fields as servers name them, and some that nobody has thought of.
+# Fields as servers name them, and arbitrary ones.
 FIELDS = st.sampled_from(
     [
         "aiKey",
@@ -43,7 +43,7 @@ def read(answer: object) -> Any:
 
 @given(st.dictionaries(FIELDS, TREES, max_size=5))
 def test_no_value_of_an_unlisted_field_is_kept(answer: dict[str, Any]) -> None:
-    """Whatever stands in fields that are not on the list, nothing of it comes through."""
+    """Nothing in unlisted fields is kept."""
     kept = str(redacted(answer))
     assert "canary" not in kept
     assert "8675309" not in kept
@@ -51,7 +51,7 @@ def test_no_value_of_an_unlisted_field_is_kept(answer: dict[str, Any]) -> None:
 
 @given(st.sampled_from(sorted(SHOWN)), st.sampled_from(["apiKeys", "env", "auth", "accessToken"]))
 def test_nothing_below_a_secret_field_is_kept(field: str, above: str) -> None:
-    """A listed field inside of what is secret as a whole is as secret."""
+    """A listed field inside a secret field is not kept."""
     assert read({above: [{field: SECRET}]}) == {above: REDACTED}
 
 
@@ -98,7 +98,7 @@ def test_what_a_person_compares_is_kept() -> None:
     )
 )
 def test_any_answer_is_read(answer: object) -> None:
-    """Nothing raises; what is no object has no shape to keep."""
+    """Nothing raises; only an object has a shape."""
     kept = redacted(answer)
     assert (kept is not None) == isinstance(answer, dict)
     assert len(kept or "") <= MAX_LENGTH < MAX_TEXT
@@ -113,7 +113,7 @@ def test_any_answer_is_read(answer: object) -> None:
     ],
 )
 def test_a_huge_answer_is_cut_with_a_word(answer: dict[str, Any]) -> None:
-    """A list of thousands stays JSON of bounded length, and says how much is left out."""
+    """A list of thousands becomes JSON of bounded length, with the number of omitted values."""
     kept = str(redacted(answer))
     assert json.loads(kept)
     assert len(kept) <= MAX_LENGTH
@@ -121,7 +121,7 @@ def test_a_huge_answer_is_cut_with_a_word(answer: dict[str, Any]) -> None:
 
 
 def test_an_answer_without_end_ends() -> None:
-    """Depth is bounded: a structure deeper than any answer is cut, not walked."""
+    """Depth is bounded: a structure deeper than any answer is cut, not traversed."""
     answer: dict[str, Any] = {}
     inner = answer
     for _ in range(10_000):

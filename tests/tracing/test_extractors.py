@@ -1,4 +1,4 @@
-"""Facts are found where the decorator's user says, and a wrong saying fails at decoration."""
+"""Fields are found where their sources point; an invalid source fails at decoration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BUILD = "flash.build_id"
 
 @dataclass
 class Build:
-    """A build as an application of its own may have it."""
+    """A build, as a custom application may model it."""
 
     id: str = "b-1"
     tags: list[dict[str, str]] = field(default_factory=lambda: [{"id": "b-tag"}])
@@ -62,7 +62,7 @@ def build_id_of(spans: Recorded) -> object:
     ],
 )
 @pytest.mark.parametrize("is_async", [False, True])
-def test_where_a_fact_is_found(
+def test_where_a_field_is_found(
     spans: Recorded, source: Any, expected: str | None, *, is_async: bool
 ) -> None:
     """By name, dotted path, index, self, return, extractor, or the first of several."""
@@ -92,7 +92,7 @@ def test_where_a_fact_is_found(
 
 
 def test_usual_names_and_defaults(spans: Recorded) -> None:
-    """Facts that are not named are found under their usual names, defaults included."""
+    """Fields without a source are found under their usual names, defaults included."""
 
     @flash_otel.trace_deploy
     def deploy(app_name: str, env_name: str = "production") -> SimpleNamespace:
@@ -116,7 +116,7 @@ def test_usual_names_and_defaults(spans: Recorded) -> None:
 
 
 def test_arguments_in_variable_parameters(spans: Recorded) -> None:
-    """A fact in `**kwargs` is found by its name; what is only in `*args` is not."""
+    """A field in `**kwargs` is found by its name; a value in `*args` is not."""
 
     @flash_otel.trace_activate
     def activate(*args: str, **kwargs: str) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -126,8 +126,8 @@ def test_arguments_in_variable_parameters(spans: Recorded) -> None:
     assert build_id_of(spans) == "b-1"
 
 
-def test_a_start_fact_that_comes_late(spans: Recorded) -> None:
-    """What the start could not say is asked again at the end; an argument that is None is none."""
+def test_a_start_field_that_comes_late(spans: Recorded) -> None:
+    """A field that is missing at the start is read again at the end; None counts as missing."""
 
     class Session:
         build_id: str | None = None
@@ -144,7 +144,7 @@ def test_a_start_fact_that_comes_late(spans: Recorded) -> None:
 
 
 class Name(str, Enum):
-    """As a configuration may keep names."""
+    """Names, as a configuration may hold them."""
 
     PRODUCTION = "production"
 
@@ -167,7 +167,7 @@ class Name(str, Enum):
     ],
 )
 def test_types_of_a_text(spans: Recorded, value: object, expected: str | None) -> None:
-    """Strings, numbers, UUIDs and enum values are told; what else stands there says nothing."""
+    """Strings, numbers, UUIDs and enum values are recorded as text; other types are not."""
     flash_otel.trace_activate(lambda build_id: build_id)(value)
     assert build_id_of(spans) == expected
 
@@ -177,13 +177,13 @@ def test_types_of_a_text(spans: Recorded, value: object, expected: str | None) -
     [(3, 3), (0, 0), (True, None), ("3", None), (3.0, None), (1 << 63, None), (None, None)],
 )
 def test_types_of_a_number(spans: Recorded, value: object, expected: int | None) -> None:
-    """Whole numbers that exporters can carry are told; nothing else is."""
+    """Integers that exporters can carry are recorded; nothing else is."""
     flash_otel.trace_build(artifact_size="size")(lambda size: size)(value)
     assert spans.records[0].attributes.get("flash.artifact.size") == expected
 
 
 def test_extractors_see_the_call(spans: Recorded) -> None:
-    """An extractor gets arguments, instance and (only after the return) the result."""
+    """An extractor gets arguments, instance and, only after the return, the result."""
     seen: list[tuple[object, ...]] = []
 
     def look(call: Call) -> str | None:
@@ -200,8 +200,8 @@ def test_extractors_see_the_call(spans: Recorded) -> None:
 
 
 @pytest.mark.parametrize("name", ["builds_id", "buildid", "name", "function"])
-def test_an_unknown_fact(name: str) -> None:
-    """A fact that the span has not fails at decoration; the message lists those that it has."""
+def test_an_unknown_field(name: str) -> None:
+    """An unknown field fails at decoration; the message lists the known fields."""
     where: dict[str, Any] = {name: "build"}
     with pytest.raises(
         TypeError,
@@ -219,7 +219,7 @@ def test_an_empty_segment(path: str) -> None:
 
 @pytest.mark.parametrize("source", [5, None, b"build", {"build": 1}, [5], ["a", None], object()])
 def test_a_source_of_the_wrong_type(source: Any) -> None:
-    """What is neither path nor callable nor a list of these fails at decoration."""
+    """A source that is not a path, a callable or a list of these fails at decoration."""
     with pytest.raises(TypeError, match="a source must be a dotted path, a callable or a list"):
         flash_otel.trace_activate(build_id=source)
 
@@ -234,7 +234,7 @@ def test_a_carrier_where_no_manifest_goes_out(decorator: Callable[..., Any]) -> 
 
 
 def test_endpoints_stand_for_the_manifest(spans: Recorded) -> None:
-    """Where endpoints are named and the manifest is not, the manifest is not looked for."""
+    """If only `endpoints` has a source, the manifest is not looked up."""
 
     class Registry:
         endpoints: dict[str, str] | None = None

@@ -1,4 +1,4 @@
-"""Whatever is decorated stays what it was, and gets its span."""
+"""A decorated function keeps its kind and behaviour, and gets its span."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ DECORATORS = [
 
 
 def plain(build_id: str, environment_id: str = "e-default") -> dict[str, str]:
-    """Say what it got."""
+    """Return the arguments."""
     return {"build_id": build_id, "environment_id": environment_id}
 
 
 async def plain_async(build_id: str, environment_id: str = "e-default") -> dict[str, str]:
-    """Say what it got, later."""
+    """Return the arguments, as a coroutine."""
     await asyncio.sleep(0)
     return {"build_id": build_id, "environment_id": environment_id}
 
 
 class Client:
-    """Has one of each kind of method."""
+    """Has each kind of method."""
 
     environment = "e-class"
 
@@ -120,7 +120,7 @@ class AsyncCallee:
 def returns_coroutine(
     build_id: str, environment_id: str = "e-default"
 ) -> Coroutine[Any, Any, dict[str, str]]:
-    """Not a coroutine function, yet it gives a coroutine."""
+    """Not a coroutine function, but returns a coroutine."""
     return plain_async(build_id, environment_id)
 
 
@@ -155,7 +155,7 @@ SHAPES: dict[str, Callable[..., Any]] = {
 
 
 def settle(result: Any) -> Any:
-    """Run what is a coroutine."""
+    """Run a coroutine."""
     return asyncio.run(result) if inspect.iscoroutine(result) else result
 
 
@@ -172,7 +172,7 @@ def settle(result: Any) -> Any:
 def test_every_shape(
     spans: Recorded, shape: str, args: tuple[str, ...], kwargs: dict[str, str], environment: str
 ) -> None:
-    """Each kind of function returns what it returned, and its span finds every argument."""
+    """Each kind of function returns its own value, and its span has every argument."""
     returned = settle(SHAPES[shape](*args, **kwargs))
     assert returned == {"build_id": "b-1", "environment_id": environment}
     (span,) = spans.named("flash.activate")
@@ -217,7 +217,7 @@ def test_signatures_of_methods() -> None:
 
 @pytest.mark.parametrize("tracing", [False, True])
 def test_a_sync_wrapper_of_a_coroutine_function(*, tracing: bool) -> None:
-    """`functools.wraps` does not decide: a function that runs a loop of its own stays sync."""
+    """`functools.wraps` has no effect: a function that runs an event loop stays synchronous."""
 
     @flash_otel.trace_activate
     @functools.wraps(plain_async)
@@ -234,7 +234,7 @@ def test_a_sync_wrapper_of_a_coroutine_function(*, tracing: bool) -> None:
 
 @pytest.mark.parametrize("tracing", [False, True])
 def test_any_name_of_a_parameter(*, tracing: bool) -> None:
-    """What a parameter is called is the function's business, `self` and `wrapped` included."""
+    """Parameters may have any name, `self` and `wrapped` included."""
 
     def give(self: int, wrapped: int, instance: int = 0, args: int = 0, kwargs: int = 0) -> int:
         return self + wrapped + instance + args + kwargs
@@ -247,7 +247,7 @@ def test_any_name_of_a_parameter(*, tracing: bool) -> None:
 
 
 def test_generators_stay_generators(spans: Recorded) -> None:
-    """A generator or an async generator comes back as the very object that was made."""
+    """A generator or an async generator is returned unchanged."""
     made: list[Any] = []
 
     @flash_otel.trace_call
@@ -270,10 +270,10 @@ def test_generators_stay_generators(spans: Recorded) -> None:
 
 
 def test_awaitable_context_managers_stay_what_they_are(spans: Recorded) -> None:
-    """An object that is awaitable, and a context manager too, is handed through untouched."""
+    """An awaitable that is also a context manager is returned unchanged."""
 
     class Request(Coroutine[Any, Any, int]):
-        """As aiohttp's: to be awaited, or entered."""
+        """Like aiohttp's: can be awaited or entered."""
 
         def send(self, value: Any) -> Any:
             raise StopIteration(value)
@@ -294,7 +294,7 @@ def test_awaitable_context_managers_stay_what_they_are(spans: Recorded) -> None:
 
 
 def test_return_identity(spans: Recorded) -> None:
-    """The returned object is the very one."""
+    """The returned object is the function's own."""
     kept = object()
 
     async def give() -> object:
@@ -323,7 +323,7 @@ def test_pickling(protocol: int) -> None:
 
 
 def test_pickling_what_cannot_be_pickled_untraced() -> None:
-    """A local function fails as it does untraced: when it is pickled, not when it is loaded."""
+    """A local function fails when it is pickled, as untraced, not when it is loaded."""
 
     class Local:
         @flash_otel.trace_activate
@@ -331,13 +331,13 @@ def test_pickling_what_cannot_be_pickled_untraced() -> None:
 
     def local() -> None: ...
 
-    for one in (flash_otel.trace_activate(local), Local.method):
+    for function in (flash_otel.trace_activate(local), Local.method):
         with pytest.raises((pickle.PicklingError, AttributeError), match="local"):
-            pickle.dumps(one)
+            pickle.dumps(function)
 
 
 def test_copying() -> None:
-    """Copies of a function are the function; a method is copied with what it is bound to."""
+    """Copying a function returns it; copying a method copies its instance."""
     assert copy.copy(pickled) is pickled
     assert copy.deepcopy({"run": pickled})["run"] is pickled
     client = Client()
@@ -355,7 +355,7 @@ def test_copying() -> None:
 )
 @pytest.mark.parametrize("tracing", [True, False])
 def test_wrong_arguments(shape: str, wrong: tuple[str, ...], words: str, *, tracing: bool) -> None:
-    """A wrong call raises TypeError when it is made, in the words that it has untraced."""
+    """A call with wrong arguments raises TypeError at once, with the untraced message."""
     with recording() if tracing else nullcontext(), pytest.raises(TypeError, match=words):
         SHAPES[shape](*wrong)
 
@@ -364,6 +364,6 @@ def test_wrong_arguments(shape: str, wrong: tuple[str, ...], words: str, *, trac
     "target", ["build_id", 5, {}, property(plain), functools.partialmethod(plain)]
 )
 def test_what_cannot_be_decorated(target: Any) -> None:
-    """Decorating what is no function fails at once, and says what was given."""
+    """Decorating an object that is not a function fails at once, and names its type."""
     with pytest.raises(TypeError, match=r"trace_upload\(\) decorates a function, not"):
         flash_otel.trace_upload(target)

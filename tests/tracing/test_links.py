@@ -1,4 +1,4 @@
-"""Parent or link: how reads, calls and deployments relate to what came before them."""
+"""Parent or link: how reads, calls and deployments relate to earlier spans."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHER_TRACE, OTHER_SPAN = "c" * 32, "d" * 16
 def carried(
     trace: str = TRACE, span: str = SPAN, *, age_ms: int = 0, sampled: bool = True, **more: Any
 ) -> dict[str, Any]:
-    """Make a manifest that carries a deployment."""
+    """Make a manifest with a carrier."""
     return {
         "_flash_otel": {
             "v": 1,
@@ -34,7 +34,7 @@ def carried(
 
 
 def this_code(**how: Any) -> None:
-    """Put the artifact's manifest where a worker finds it."""
+    """Write the artifact's manifest to where a worker finds it."""
     Path("flash_manifest.json").write_text(json.dumps(carried(**how)))
 
 
@@ -68,7 +68,7 @@ AUTO = [
 def test_the_rule(
     mode: str | None, age_ms: int, continues: bool, *, sampled: bool, first: bool
 ) -> None:
-    """`auto` continues a fresh, sampled deployment once; the other two force one or the other."""
+    """`auto` continues a fresh, sampled deployment once; `link` and `parent` force a relation."""
     this_code(age_ms=age_ms, sampled=sampled)
     is_child = {"link": False, "parent": True}.get(mode or "auto", continues)
     with recording(propagation=mode) as spans:
@@ -77,10 +77,10 @@ def test_the_rule(
         fetch()
     span = spans.records[-1]
     assert (span.trace_id == TRACE, span.parent_span_id) == (is_child, SPAN if is_child else None)
-    assert [(one.trace_id, one.span_id) for one in span.links] == (
+    assert [(link.trace_id, link.span_id) for link in span.links] == (
         [] if is_child else [(TRACE, SPAN)]
     )
-    # However it relates, the link is mirrored for stores that lose links.
+    # In every mode the link is mirrored, for stores that drop links.
     assert span.attributes["flash.code.deployment_id"] == SPAN
     assert span.attributes["flash.deploy.trace_id"] == TRACE
     assert span.attributes["flash.deploy.span_id"] == SPAN
@@ -89,19 +89,19 @@ def test_the_rule(
 @pytest.mark.parametrize("mode", ["auto", "link", "parent"])
 @pytest.mark.parametrize("has_carrier", [True, False])
 def test_only_a_first_fetch_says_so(mode: str, *, has_carrier: bool) -> None:
-    """A process's first fetch is marked, with a carrier or without; calls and others are not."""
+    """The first fetch of a process is marked, with or without a carrier; other spans are not."""
     if has_carrier:
         this_code()
     with recording(propagation=mode) as spans:
         call()
         fetch()
         fetch()
-    assert [one.attributes.get("faas.coldstart") for one in spans.records] == [None, True, None]
+    assert [span.attributes.get("faas.coldstart") for span in spans.records] == [None, True, None]
 
 
 @pytest.mark.parametrize("mode", ["auto", "link", "parent"])
 def test_calls_are_traces_of_their_own(mode: str) -> None:
-    """A call never continues the deployment's trace, and links to it; it spends no first fetch."""
+    """A call links to the deployment's trace, never continues it, and does not count as a fetch."""
     this_code()
     with recording(propagation=mode) as spans:
         call()
@@ -109,13 +109,13 @@ def test_calls_are_traces_of_their_own(mode: str) -> None:
     called, fetched = spans.records
     assert called.parent_span_id is None
     assert called.trace_id != TRACE
-    assert [(one.trace_id, one.span_id) for one in called.links] == [(TRACE, SPAN)]
+    assert [(link.trace_id, link.span_id) for link in called.links] == [(TRACE, SPAN)]
     assert called.attributes["flash.code.deployment_id"] == SPAN
     assert (fetched.trace_id == TRACE) == (mode != "link")
 
 
 def test_a_fetch_inside_a_call() -> None:
-    """A first fetch continues the deployment and links to the call; a later one is its child."""
+    """A first fetch continues the deployment and links to the call; a later fetch is its child."""
     this_code()
 
     @flash_otel.trace_call
@@ -127,11 +127,11 @@ def test_a_fetch_inside_a_call() -> None:
         ask()
     first_call, first, second_call, second = spans.records
     assert first.trace_id == TRACE
-    assert [(one.trace_id, one.span_id) for one in first.links] == [
+    assert [(link.trace_id, link.span_id) for link in first.links] == [
         (first_call.trace_id, first_call.span_id)
     ]
     assert second.parent_span_id == second_call.span_id
-    assert [(one.trace_id, one.span_id) for one in second.links] == [(TRACE, SPAN)]
+    assert [(link.trace_id, link.span_id) for link in second.links] == [(TRACE, SPAN)]
 
 
 def test_no_carrier_no_relation() -> None:
@@ -144,13 +144,13 @@ def test_no_carrier_no_relation() -> None:
 
 
 def test_the_active_manifest_becomes_a_link() -> None:
-    """What the State Manager's carrier says is linked and told when the read ends."""
+    """The State Manager's carrier is linked and recorded when the read ends."""
     this_code()
     answer = carried(OTHER_TRACE, OTHER_SPAN, phase="write", endpoint_count=3)
     with recording(propagation="link") as spans:
         fetch(answer)
     (span,) = spans.records
-    assert [(one.trace_id, one.span_id) for one in span.links] == [
+    assert [(link.trace_id, link.span_id) for link in span.links] == [
         (TRACE, SPAN),
         (OTHER_TRACE, OTHER_SPAN),
     ]
@@ -162,11 +162,11 @@ def test_the_active_manifest_becomes_a_link() -> None:
 
 
 def test_an_active_manifest_alone() -> None:
-    """Where no code's carrier is known, the active one's link is the one that is mirrored."""
+    """Without a carrier of the code, the link to the active deployment is mirrored."""
     with recording() as spans:
         fetch(carried(OTHER_TRACE, OTHER_SPAN))
     (span,) = spans.records
-    assert [(one.trace_id, one.span_id) for one in span.links] == [(OTHER_TRACE, OTHER_SPAN)]
+    assert [(link.trace_id, link.span_id) for link in span.links] == [(OTHER_TRACE, OTHER_SPAN)]
     assert span.attributes["flash.deploy.trace_id"] == OTHER_TRACE
     assert span.attributes["flash.deploy.span_id"] == OTHER_SPAN
     assert "flash.code.deployment_id" not in span.attributes
@@ -174,7 +174,7 @@ def test_an_active_manifest_alone() -> None:
 
 @pytest.mark.parametrize("mode", ["link", "parent"])
 def test_no_link_twice(mode: str) -> None:
-    """Code and active manifest of one deployment give one link, and none to a span's own trace."""
+    """Code and active manifest of one deployment make one link, and none within a trace."""
     this_code()
     with recording(propagation=mode) as spans:
         fetch(carried(phase="write"))
@@ -184,7 +184,7 @@ def test_no_link_twice(mode: str) -> None:
 
 
 def test_a_malformed_active_manifest() -> None:
-    """A carrier that is not one leaves the read as it is."""
+    """An invalid carrier does not change the read."""
     with recording() as spans:
         fetch({"_flash_otel": {"traceparent": 1}, "resources_endpoints": {}})
     (span,) = spans.records
@@ -193,7 +193,7 @@ def test_a_malformed_active_manifest() -> None:
 
 
 def test_the_pipeline_that_started_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TRACEPARENT and TRACESTATE make a deployment a child of what started it; reads are not."""
+    """TRACEPARENT and TRACESTATE are the parent of a deployment, but not of a read."""
     monkeypatch.setenv("TRACEPARENT", f"00-{TRACE}-{SPAN}-01")
     monkeypatch.setenv("TRACESTATE", "ci=42")
     with recording() as spans:
@@ -210,7 +210,7 @@ def test_the_pipeline_that_started_the_process(monkeypatch: pytest.MonkeyPatch) 
     "state", ["a=" + "b" * 9999, "no state", "a=\x1b[2J", ",".join(["a=b"] * 99)]
 )
 def test_a_state_that_is_no_good(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
-    """A malformed or oversized TRACESTATE is left out; the parent stays."""
+    """A malformed or oversized TRACESTATE is dropped; the parent stays."""
     monkeypatch.setenv("TRACEPARENT", f"00-{TRACE}-{SPAN}-01")
     monkeypatch.setenv("TRACESTATE", state)
     with recording() as spans:
@@ -231,7 +231,7 @@ def test_a_state_that_is_no_good(monkeypatch: pytest.MonkeyPatch, state: str) ->
     ],
 )
 def test_a_broken_traceparent(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
-    """A variable that is no traceparent is ignored."""
+    """An invalid TRACEPARENT is ignored."""
     monkeypatch.setenv("TRACEPARENT", broken)
     with recording() as spans:
         flash_otel.trace_deploy(lambda: None)()
@@ -239,7 +239,7 @@ def test_a_broken_traceparent(monkeypatch: pytest.MonkeyPatch, broken: str) -> N
 
 
 def test_the_environment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TRACEPARENT counts as it was when tracing began: what the host sets later is not for us."""
+    """TRACEPARENT is read once, when tracing begins."""
     with recording() as spans:
         monkeypatch.setenv("TRACEPARENT", f"00-{TRACE}-{SPAN}-01")
         flash_otel.trace_deploy(lambda: None)()
@@ -249,7 +249,7 @@ def test_the_environment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_current_span_wins_over_the_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where the application has a span open, that is the parent."""
+    """An open span of the application is the parent."""
     from flash_otel.pipeline import pipeline
 
     monkeypatch.setenv("TRACEPARENT", f"00-{TRACE}-{SPAN}-01")
@@ -263,7 +263,7 @@ def test_a_current_span_wins_over_the_variable(
 
 
 def test_a_fresh_process_each_time(spans: Recorded) -> None:
-    """A recording begins as a process does: its first fetch is a first fetch again."""
+    """A recording begins like a process: its first fetch is a first fetch again."""
     this_code()
     fetch()
     assert spans.records[0].trace_id == TRACE

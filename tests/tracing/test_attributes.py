@@ -1,4 +1,4 @@
-"""What is huge, empty, null or of the wrong type is recorded as what it is, or left out."""
+"""Huge, empty and null values, and those of a wrong type, are recorded as such or omitted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def upload(manifest: Any = None, **_more: Any) -> None:
 
 @flash_otel.trace_upload(persisted="return")
 def upload_answered(manifest: Any, answer: Any) -> Any:
-    """Write a manifest, and hand out what the server answered."""
+    """Write a manifest, and return the server's answer."""
     assert manifest is not None
     return answer
 
@@ -50,7 +50,7 @@ def attributes_of(spans: Recorded) -> dict[str, Any]:
 
 
 def test_a_mapping_beyond_all_bounds(spans: Recorded) -> None:
-    """Of 10,000 endpoints 1,000 are named; the count and the digest are of all, the cut is told."""
+    """Of 10,000 endpoints, 1,000 names are kept and marked; count and digest cover all."""
     endpoints = {f"resource_{number}": f"https://h/{number}" for number in range(10_000)}
     upload({"version": "1.0", "resources_endpoints": endpoints})
     attributes = attributes_of(spans)
@@ -63,7 +63,7 @@ def test_a_mapping_beyond_all_bounds(spans: Recorded) -> None:
 
 
 def test_exactly_a_thousand(spans: Recorded) -> None:
-    """A list of 1,000 is whole, and so not marked."""
+    """A list of 1,000 entries is complete, so it is not marked."""
     upload({"resources_endpoints": {str(number): "u" for number in range(1000)}})
     attributes = attributes_of(spans)
     assert len(attributes["flash.endpoint_names"]) == 1000
@@ -71,7 +71,7 @@ def test_exactly_a_thousand(spans: Recorded) -> None:
 
 
 def test_a_manifest_of_fifty_megabytes(spans: Recorded) -> None:
-    """A manifest that is too large to measure has no size; everything else is told."""
+    """A manifest that is too large to measure has no size, but all other attributes."""
     upload({"source": "x" * 50_000_000, "resources_endpoints": {"gpu": "https://h/1"}})
     attributes = attributes_of(spans)
     assert "flash.manifest.size" not in attributes
@@ -79,7 +79,7 @@ def test_a_manifest_of_fifty_megabytes(spans: Recorded) -> None:
 
 
 def test_nothing_is_a_null_manifest(spans: Recorded) -> None:
-    """None given as a manifest is no attribute of value None."""
+    """A manifest of None makes no attribute with value None."""
     upload(None)
     upload()
     for span in spans.records:
@@ -91,15 +91,17 @@ def test_nothing_is_a_null_manifest(spans: Recorded) -> None:
 @pytest.mark.parametrize("named", ["production", "", None])
 @pytest.mark.parametrize("build_id", ["b-1", None])
 def test_the_environment_of_a_read(named: str | None, build_id: str | None) -> None:
-    """A read knows its environment's name from the answer; an answer without one tells none."""
-    told = attributes.environment_answer({"id": "e-1", "name": named, "activeBuildId": build_id})
-    assert told.get("flash.environment_name") == (named or None)
-    assert told.get("deployment.environment.name") == (named or None)
-    assert told.get("flash.build_id") == build_id
+    """A read takes its environment's name from the answer, if it has a name."""
+    rendered = attributes.environment_answer(
+        {"id": "e-1", "name": named, "activeBuildId": build_id}
+    )
+    assert rendered.get("flash.environment_name") == (named or None)
+    assert rendered.get("deployment.environment.name") == (named or None)
+    assert rendered.get("flash.build_id") == build_id
 
 
 def test_an_empty_mapping(spans: Recorded) -> None:
-    """An empty mapping is a mapping of none: count 0, no names, its own digest."""
+    """An empty mapping has count 0, no names and its own digest."""
     fetch({"version": "1.0", "resources_endpoints": {}})
     assert attributes_of(spans) == {
         "faas.coldstart": True,
@@ -114,7 +116,7 @@ def test_an_empty_mapping(spans: Recorded) -> None:
 
 @pytest.mark.parametrize("wrong", [None, [], ["gpu"], "gpu", 5, True])
 def test_endpoints_of_the_wrong_type(wrong: object) -> None:
-    """What is no mapping gives no count; the key is seen to be there."""
+    """A value that is not a mapping has no count, but its key is recorded."""
     with recording() as spans:
         fetch({"resources_endpoints": wrong})
         upload({"resources_endpoints": wrong})
@@ -126,7 +128,7 @@ def test_endpoints_of_the_wrong_type(wrong: object) -> None:
 
 @pytest.mark.parametrize("null", [None, [], "text", 5])
 def test_a_null_manifest(null: object) -> None:
-    """A read that answers without a manifest says so."""
+    """The answer without a manifest is recorded as null."""
     with recording() as spans:
         fetch(null)
     attributes = attributes_of(spans)
@@ -149,12 +151,12 @@ def test_a_null_manifest(null: object) -> None:
     ],
 )
 def test_what_is_said_of_the_environment(environment: Any, expected: dict[str, str]) -> None:
-    """A null environment, one without an active build and one with it are told apart."""
+    """A null environment, and environments with and without active build, are distinguished."""
     with recording() as spans:
         asyncio.run(attempt(environment, {"resources_endpoints": {"gpu": "u"}}))
     attributes = attributes_of(spans)
-    told = {name: attributes.get(name) for name in ("flash.environment.state", "flash.build_id")}
-    assert {name: value for name, value in told.items() if value is not None} == expected
+    found = {name: attributes.get(name) for name in ("flash.environment.state", "flash.build_id")}
+    assert {name: value for name, value in found.items() if value is not None} == expected
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_what_is_said_of_the_environment(environment: Any, expected: dict[str, s
     ],
 )
 def test_what_the_server_answered(answer: Any, count: int, fault: str | None) -> None:
-    """The endpoints that the server says it stored are counted, and compared with the written."""
+    """The endpoints in the server's response are counted and compared with the written ones."""
     written = {"resources_endpoints": {"gpu": "https://h/1"}}
     with recording() as spans:
         assert upload_answered(written, answer) is answer
@@ -178,13 +180,13 @@ def test_what_the_server_answered(answer: Any, count: int, fault: str | None) ->
 
 
 def test_mappings_that_are_no_dicts(spans: Recorded) -> None:
-    """Read-only mappings are read, and not changed."""
+    """Read-only mappings are accepted, and not modified."""
     upload(MappingProxyType({"resources_endpoints": MappingProxyType({"gpu": "https://h/1"})}))
     assert attributes_of(spans)["flash.endpoint_names"] == ("gpu",)
 
 
 def test_names_that_no_exporter_can_encode(spans: Recorded) -> None:
-    """A lone surrogate, which JSON can spell, does not reach exporters that would fail on it."""
+    """A lone surrogate, which JSON can encode, does not reach exporters, which would fail."""
     fetch({"resources_endpoints": {"gpu\ud800": "https://h/\udfff"}, "\ud800": 1})
     for value in attributes_of(spans).values():
         repr(value).encode("utf-8")
@@ -214,15 +216,15 @@ RENDERERS = [
 
 @given(st.sampled_from(RENDERERS), VALUES | st.just({"resources_endpoints": {1: 2, "a": None}}))
 def test_renderers_take_anything(render: Any, value: Any) -> None:
-    """Whatever a source finds is rendered without raising, and never as None."""
+    """Any value is rendered without raising, and never as None."""
     for rendered in render(value).values():
         assert isinstance(rendered, str | int | list)
-        assert not isinstance(rendered, list) or all(isinstance(one, str) for one in rendered)
+        assert not isinstance(rendered, list) or all(isinstance(entry, str) for entry in rendered)
 
 
 @given(st.dictionaries(st.text(), VALUES), VALUES)
 def test_any_manifest_can_be_uploaded_and_read(manifest: dict[str, Any], endpoints: Any) -> None:
-    """No manifest breaks the call that is traced."""
+    """No manifest breaks the traced call."""
     whole = {**manifest, "resources_endpoints": endpoints}
     with recording() as spans:
         upload(whole)
@@ -234,7 +236,7 @@ def test_any_manifest_can_be_uploaded_and_read(manifest: dict[str, Any], endpoin
     "url", ["https://[::1", "http://h:99999999/x", "::", "nothing", "", None, 5]
 )
 def test_urls_that_are_none(url: object) -> None:
-    """A URL that cannot be parsed is told as it is, without a host."""
+    """A URL that cannot be parsed is recorded unchanged, without a host."""
     with recording() as spans:
         flash_otel.trace_call(endpoint_url="url")(lambda url: url)(url)
     (span,) = spans.records
@@ -265,6 +267,6 @@ def test_urls_that_are_none(url: object) -> None:
     ],
 )
 def test_a_new_environment_is_noted_only_beside_others(answers: Any, noted: bool) -> None:
-    """An app's first environment is no news; one that `--env` made beside others is."""
+    """An environment created beside others is recorded; an app's first environment is not."""
     rendered = attributes.created_environment(answers)
     assert rendered == ({"flash.environment.created": True} if noted else {})
