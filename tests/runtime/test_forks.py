@@ -76,9 +76,19 @@ def processes(context):
         process.join({timeout})
     assert [process.exitcode for process in started] == [0] * CHILDREN
 
+def meet_at(barrier):
+    global both
+    both = barrier
+
+def child_of_pool(number):
+    both.wait({timeout})  # or one process could be quick enough to take every task
+    child(number)
+
 def pool(context):
-    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as executor:
-        assert list(executor.map(child, range(CHILDREN))) == [None] * CHILDREN
+    with concurrent.futures.ProcessPoolExecutor(
+        2, mp_context=context, initializer=meet_at, initargs=(context.Barrier(2),)
+    ) as executor:
+        assert list(executor.map(child_of_pool, range(CHILDREN))) == [None] * CHILDREN
 
 def terminated(context):
     for _ in range(CHILDREN):
