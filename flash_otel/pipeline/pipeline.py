@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider
 
     from flash_otel.export.memory import MemoryDelivery
-    from flash_otel.pipeline.processors import DetachableProcessor
-    from flash_otel.pipeline.provider import OwnProvider
+    from flash_otel.pipeline.provider import DetachableProcessor, OwnProvider
     from flash_otel.runtime.options import Options
 
 _NOT_SET: Final = (trace_api.ProxyTracerProvider, trace_api.NoOpTracerProvider)
@@ -85,7 +84,7 @@ class Pipeline(forks.ForkAware):
         if not hasattr(provider, "add_span_processor"):
             return  # the API's interface has no processors; only the SDK's provider does
         with forks.held_off():
-            from flash_otel.pipeline.processors import detachable_processor
+            from flash_otel.pipeline.provider import detachable_processor
 
             detachable = detachable_processor(provider)
             detachable.processors = tuple(self._make_processors())
@@ -95,18 +94,18 @@ class Pipeline(forks.ForkAware):
     def _make_own(self) -> TracerProvider:
         with forks.held_off():
             if self._own is None:  # another thread may have made it meanwhile
-                from flash_otel.pipeline import provider
+                from flash_otel.pipeline.provider import make_own
 
-                self._own = provider.make(self._make_processors(), id_generator.value)
+                self._own = make_own(self._make_processors(), id_generator.value)
             return self._own.provider
 
     def _make_processors(self) -> list[SpanProcessor]:
         """Make the processors that all providers share, once."""
         if self._processors is None:
-            from flash_otel.pipeline import processors
+            from flash_otel.pipeline.provider import make_processors
 
             _has_traced.value = True
-            self._processors = processors.make(self.options)
+            self._processors = make_processors(self.options)
         return self._processors
 
     def flush(self, seconds: float) -> bool:

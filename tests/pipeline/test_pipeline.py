@@ -18,8 +18,9 @@ from support.interpreter import run_python
 
 import flash_otel
 from flash_otel.otlp.from_sdk import to_record
-from flash_otel.pipeline import pipeline, processors
-from flash_otel.pipeline.processors import DetachableProcessor, detachable_processor
+from flash_otel.pipeline import pipeline
+from flash_otel.pipeline import provider as providers
+from flash_otel.pipeline.provider import DetachableProcessor, detachable_processor
 from flash_otel.runtime import state
 from flash_otel.testing import Recorded
 from flash_otel.tracing.instrumentor import FlashInstrumentor
@@ -190,7 +191,7 @@ def test_providers_of_other_kinds(kind: Any, lines: io.StringIO, *, written: boo
 
 def test_the_registry_does_not_keep_providers_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that the application drops is collected, and its entry is removed."""
-    monkeypatch.setattr(processors, "_attached", [])
+    monkeypatch.setattr(providers, "_attached", [])
     provider = TracerProvider(shutdown_on_exit=False)
     gone = weakref.ref(provider)
     first = detachable_processor(provider)
@@ -200,7 +201,7 @@ def test_the_registry_does_not_keep_providers_alive(monkeypatch: pytest.MonkeyPa
     assert gone() is None
     other = TracerProvider(shutdown_on_exit=False)
     assert detachable_processor(other) is not first
-    assert len(processors._attached) == 1
+    assert len(providers._attached) == 1
 
 
 def test_an_unsampled_trace_on_our_own(monkeypatch: pytest.MonkeyPatch, lines: io.StringIO) -> None:
@@ -213,7 +214,7 @@ def test_an_unsampled_trace_on_our_own(monkeypatch: pytest.MonkeyPatch, lines: i
         def on_end(self, span: ReadableSpan) -> None:
             ended.append(span)
 
-    monkeypatch.setattr(processors, "recording", lambda _options: [Kept()])
+    monkeypatch.setattr(providers, "recording", lambda _options: [Kept()])
     monkeypatch.setenv("TRACEPARENT", f"00-{'a' * 32}-{'b' * 16}-00")
     flash_otel.instrument(legacy_logs=lines, store=False)
     flash_otel.trace_deploy(activate)("b-1")
@@ -312,7 +313,7 @@ def test_processors_that_cannot_be_made(
         raise OSError
 
     monkeypatch.delenv("FLASH_OTEL_RAISE")
-    monkeypatch.setattr(processors, "recording", broken)
+    monkeypatch.setattr(providers, "recording", broken)
     flash_otel.instrument(legacy_logs=lines, store=False)
     activate("b-1")
     assert lines.getvalue() == f"{LINE}b-1\n"
