@@ -124,9 +124,9 @@ def badger(starter: Starter, folder: Path, seconds: float) -> None:
     done = run(Load(deployments=FOREVER, seconds=seconds), destination)
     report("Jaeger with Badger, synchronous writes", jaeger, (done, cpu(jaeger.pid) - spent))
     jaeger.stop()
-    files = [one for one in (folder / "jaeger/data").rglob("*") if one.is_file()]
+    files = [file for file in (folder / "jaeger/data").rglob("*") if file.is_file()]
     # Badger makes its value log files large beforehand: what counts is what is allocated.
-    size = sum(one.stat().st_blocks * 512 for one in files)
+    size = sum(file.stat().st_blocks * 512 for file in files)
     print(f"Badger on disk: {size / done.acknowledged:.0f} B/span ({size / MIB:.0f} MiB)")
 
 

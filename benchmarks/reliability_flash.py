@@ -59,8 +59,10 @@ def kills() -> Iterator[Row]:
     is_up: list[bool] = []
     collector = HttpCollector(judge=lambda _: Reply() if is_up else Reply(503))
     kinds = {
-        "kill -9 at 16 requests of a deployment": [one for one in POINTS if one[1] != "store"],
-        "kill -9 at 4 statements of the store": [one for one in POINTS if one[1] == "store"],
+        "kill -9 at 16 requests of a deployment": [
+            point for point in POINTS if point[1] != "store"
+        ],
+        "kill -9 at 4 statements of the store": [point for point in POINTS if point[1] == "store"],
     }
     for fault, points in kinds.items():
         is_up.clear()

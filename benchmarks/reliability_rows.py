@@ -115,15 +115,15 @@ def _store_of(given: Given) -> dict[str, str]:
 def standing(store: Path) -> tuple[set[tuple[str, ...]], int]:
     """Return which spans wait in a store and beside it, and how many it has more than once."""
     waits: set[tuple[str, ...]] = {
-        record.key for one in waiting(store) for record in decode(json.loads(one.read_text()))
+        record.key for file in waiting(store) for record in decode(json.loads(file.read_text()))
     }
     file = newest(store)
     if file is None:
         return waits, 0
-    with SpanStore(file) as opened:
+    with SpanStore(file, is_read_only=True) as opened:
         keys = [record.key for record in opened.spans()]
-        for one in cursors.delivery_statuses(opened.connection):
-            due = cursors.due(opened.connection, one.name, one.waiting)
+        for status in cursors.delivery_statuses(opened.connection):
+            due = cursors.due(opened.connection, status.name, status.waiting)
             waits |= {record.key for _, record in due}
     return waits, len(keys) - len(set(keys))
 

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.export.forwarder import Forwarder, count_spans, describe, finish
-from flash_otel.export.memory import MemoryDelivery, MemoryQueue
+from flash_otel.export.memory import MemoryDelivery
 from flash_otel.export.sending import LONGEST_WAIT_S, Backlog
 from flash_otel.runtime import forks
 from flash_otel.runtime import options as opts
@@ -173,14 +173,13 @@ class StoreDelivery(forks.ForkAware):
         # Those of files that turned out to be damaged, too: each may be in a session still.
         self._sources: list[StoreSpanSource] = []
         self._from_store: tuple[Forwarder, ...] = ()
-        self._queues: tuple[MemoryQueue, ...] = ()
-        self._from_memory: tuple[Forwarder, ...] = ()
+        self._memory: MemoryDelivery | None = None
         forks.register(self)
 
     @property
     def forwarders(self) -> tuple[Forwarder, ...]:
         """All forwarders: those that read the store, and those of spans that it cannot take."""
-        return (*self._from_store, *self._from_memory)
+        return (*self._from_store, *(() if self._memory is None else self._memory.forwarders))
 
     def before_write(self, store: SpanStore) -> None:
         """Register the destinations in a new file before anything is written to it."""
@@ -202,26 +201,13 @@ class StoreDelivery(forks.ForkAware):
 
     def on_unstorable(self, records: list[SpanRecord]) -> None:
         """Forward from memory what the store cannot take."""
-        due = [
-            record
-            for record in records
-            if record.end_ns is not None and record.sampled and _is_own(record)
-        ]
-        if not due:
-            return
-        if not self._queues:
-            self._queues = tuple(MemoryQueue() for _ in self._destinations)
-            self._from_memory = tuple(map(Forwarder, self._destinations, self._queues))
-        for queue, forwarder in zip(self._queues, self._from_memory, strict=True):
-            for record in due:
-                queue.put(record)
-            forwarder.wake()
+        for record in records:
+            if record.end_ns is not None and record.sampled and _is_own(record):
+                self._memory = self._memory or MemoryDelivery(self._destinations)
+                self._memory.put(record)
 
     def finish(self, deadline: float) -> str:
-        """Send a last time, and end.
-
-        Args:
-            deadline: How long to wait at most, on the monotonic clock, in seconds.
+        """Send a last time until `deadline` (monotonic, in seconds), and end.
 
         Returns:
             A warning about the spans that wait in the store; empty if none do.
@@ -253,11 +239,10 @@ class StoreDelivery(forks.ForkAware):
         """Reset in the child, which gets threads and connections of its own."""
         # Kept from the garbage collector, which would close a connection that is open after all.
         _untouchable.append(self._sources)
-        for forwarder in self.forwarders:
+        for forwarder in self._from_store:
             forwarder.after_fork_in_child()
-        self._sources = []
-        self._from_store, self._queues, self._from_memory = (), (), ()
-        self._path = None
+        self._sources, self._from_store = [], ()
+        self._memory = self._path = None
         self._in_use = threading.Lock()
 
 

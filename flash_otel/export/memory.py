@@ -195,11 +195,15 @@ class MemoryDelivery(SpanProcessor, forks.ForkAware):
         """Queue a finished span."""
         try:
             if _is_deliverable(span):
-                for queue, forwarder in zip(self.queues, self.forwarders, strict=True):
-                    queue.put(span)
-                    forwarder.wake()
+                self.put(span)
         except Exception:
             swallowed("memory queue on_end")
+
+    def put(self, span: Queued) -> None:
+        """Queue a span for every destination."""
+        for queue, forwarder in zip(self.queues, self.forwarders, strict=True):
+            queue.put(span)
+            forwarder.wake()
 
     def request_flush(self) -> list[threading.Event]:
         """Have what waits sent now, where that can succeed.
@@ -221,10 +225,7 @@ class MemoryDelivery(SpanProcessor, forks.ForkAware):
             queue.back_up()
 
     def finish(self, deadline: float) -> str:
-        """Send a last time, and end.
-
-        Args:
-            deadline: How long to wait at most, on the monotonic clock, in seconds.
+        """Send a last time until `deadline` (monotonic, in seconds), and end.
 
         Returns:
             A warning about lost spans; empty if none are lost.

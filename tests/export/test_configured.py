@@ -53,18 +53,18 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_configured(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: tuple[str, ...]
 ) -> None:
-    """An exporter's name or an endpoint asks for one; a protocol alone does not; none is none."""
+    """An exporter's name or an endpoint configures an exporter; a protocol alone does not."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert configured.configured() == expected
 
 
 def test_what_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exporter of the specification is made from its entry point; OTLP is forwarded."""
+    """Exporters are created from their entry points; OTLP is forwarded."""
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console,otlp")
     (made,) = configured.create()
     assert isinstance(made, ConsoleSpanExporter)
-    assert [one.name for one in configured.forwarded()] == [
+    assert [destination.name for destination in configured.forwarded()] == [
         "http/protobuf http://localhost:4318/v1/traces"
     ]
 
@@ -72,7 +72,7 @@ def test_what_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_exporter_that_is_not_installed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A name that nobody serves is reported and left out; the others are made."""
+    """A name without an installed exporter is logged and left out."""
     caplog.set_level(logging.DEBUG, logger="flash_otel")
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "nowhere,console")
     (made,) = configured.create()
@@ -81,7 +81,7 @@ def test_an_exporter_that_is_not_installed(
 
 
 def test_an_exporter_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exporter that cannot be made does not stop the others."""
+    """An exporter that fails does not stop the others."""
 
     class Broken:
         """An entry point whose import fails."""

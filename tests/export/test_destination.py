@@ -1,4 +1,4 @@
-"""Destinations are what the OTEL_EXPORTER_OTLP_* variables say, for traces first."""
+"""Destinations from the OTEL_EXPORTER_OTLP_* variables."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ TRACES = "OTEL_EXPORTER_OTLP_TRACES_"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [one for one in os.environ if one.startswith("OTEL_")]:
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
 
 
-def _one(monkeypatch: pytest.MonkeyPatch, exporter: str = "otlp", **said: str) -> Destination:
-    for name, value in said.items():
+def _configured(
+    monkeypatch: pytest.MonkeyPatch, exporter: str = "otlp", **variables: str
+) -> Destination:
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     (found,) = destinations.configured([exporter])
     return found
 
 
 @pytest.mark.parametrize(
-    ("said", "name"),
+    ("variables", "name"),
     [
         ({}, "http/protobuf http://localhost:4318/v1/traces"),
         ({f"{BASE}ENDPOINT": "http://h:1"}, "http/protobuf http://h:1/v1/traces"),
@@ -52,9 +54,9 @@ def _one(monkeypatch: pytest.MonkeyPatch, exporter: str = "otlp", **said: str) -
         ({f"{BASE}PROTOCOL": "carrier pigeon"}, "http/protobuf http://localhost:4318/v1/traces"),
     ],
 )
-def test_where_to(monkeypatch: pytest.MonkeyPatch, said: dict[str, str], name: str) -> None:
-    """Endpoint and protocol come from the variables, those for traces first."""
-    assert _one(monkeypatch, **said).name == name
+def test_where_to(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], name: str) -> None:
+    """Endpoint and protocol come from the variables; those for traces win."""
+    assert _configured(monkeypatch, **variables).name == name
 
 
 @pytest.mark.parametrize(
@@ -64,9 +66,9 @@ def test_where_to(monkeypatch: pytest.MonkeyPatch, said: dict[str, str], name: s
 def test_an_exporter_that_names_its_protocol(
     monkeypatch: pytest.MonkeyPatch, exporter: str, protocol: str
 ) -> None:
-    """The exporter's own name wins over the protocol's variable."""
+    """An exporter's name wins over the variable for the protocol."""
     other = {"http/protobuf": "grpc", "grpc": "http/protobuf"}[protocol]
-    assert _one(monkeypatch, exporter, **{f"{BASE}PROTOCOL": other}).protocol == protocol
+    assert _configured(monkeypatch, exporter, **{f"{BASE}PROTOCOL": other}).protocol == protocol
 
 
 @pytest.mark.parametrize(
@@ -74,13 +76,13 @@ def test_an_exporter_that_names_its_protocol(
     [("", 10), ("3", 3), ("0.5", 0.5), ("10000", 10), ("999", 60), ("-1", 10), ("soon", 10)],
 )
 def test_timeout(monkeypatch: pytest.MonkeyPatch, text: str, seconds: float) -> None:
-    """Seconds as the SDK counts, milliseconds where no seconds can be meant; never long."""
-    assert _one(monkeypatch, **{f"{BASE}TIMEOUT": text}).timeout_s == seconds
+    """Large numbers are milliseconds, others seconds; the result is bounded."""
+    assert _configured(monkeypatch, **{f"{BASE}TIMEOUT": text}).timeout_s == seconds
 
 
 def test_headers_and_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Headers are decoded and lower-cased; files and compression are taken as they are."""
-    found = _one(
+    """Headers are decoded and lower-cased; files are taken as they are."""
+    found = _configured(
         monkeypatch,
         **{
             f"{BASE}HEADERS": "API-Key=s3cret%3D1, x-tenant = a%20b ,broken,=empty",
@@ -96,22 +98,22 @@ def test_headers_and_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_credentials_of_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
-    """User and password in the URL go as HTTP clients send them; a header of one's own wins."""
-    found = _one(monkeypatch, **{f"{BASE}ENDPOINT": "https://me:p%40ss@h:1"})
+    """User and password in the URL become a header, unless a header is configured."""
+    found = _configured(monkeypatch, **{f"{BASE}ENDPOINT": "https://me:p%40ss@h:1"})
     assert found.headers == {"authorization": "Basic bWU6cEBzcw=="}
     assert "ss@" not in repr(found) + found.name + found.host
-    found = _one(monkeypatch, **{f"{BASE}HEADERS": "Authorization=Bearer%20x"})
+    found = _configured(monkeypatch, **{f"{BASE}HEADERS": "Authorization=Bearer%20x"})
     assert found.headers == {"authorization": "Bearer x"}
 
 
 def test_headers_cannot_inject(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A header that would begin a new line is left out."""
-    assert _one(monkeypatch, **{f"{BASE}HEADERS": "a=b%0d%0aevil: 1"}).headers == {}
+    """A header with a line break is left out."""
+    assert _configured(monkeypatch, **{f"{BASE}HEADERS": "a=b%0d%0aevil: 1"}).headers == {}
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_any_text_is_understood_somehow(text: str) -> None:
-    """No variable's value raises."""
+    """No value of a variable raises."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("HEADERS", "TIMEOUT", "COMPRESSION", "PROTOCOL"):
             patch.setenv(f"{BASE}{name}", text)
@@ -121,7 +123,7 @@ def test_any_text_is_understood_somehow(text: str) -> None:
 
 
 def test_nothing_secret_is_shown() -> None:
-    """Neither the name, nor the text form, nor a reason shows credentials."""
+    """Name, repr, host and reasons show no credentials."""
     found = Destination(
         "http/protobuf", "https://user:pa55word@h:1/v1?key=s3cret", {"api-key": "t0ken-value"}
     )
@@ -135,13 +137,13 @@ def test_nothing_secret_is_shown() -> None:
     assert len(reason) <= 200
 
 
-def test_the_same_destination_twice_is_one() -> None:
-    """Two exporters of one endpoint send once."""
+def test_destinations_are_unique() -> None:
+    """Two exporters with the same endpoint are one destination."""
     assert len(destinations.configured(["otlp", "otlp_proto_http"])) == 1
 
 
 def test_a_destination_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What waits can be sent by its name alone, with the credentials of today's environment."""
+    """A destination is restored from its name, with the environment's credentials."""
     monkeypatch.setenv(f"{BASE}HEADERS", "api-key=new")
     found = destinations.known("grpc https://h:1")
     assert (found.protocol, found.url, found.headers) == (
@@ -162,5 +164,5 @@ def test_a_destination_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_what_grpc_connects_to(url: str, target: str) -> None:
-    """Scheme, host and port are all that gRPC needs."""
+    """A channel's target has only scheme, host and port."""
     assert Destination("grpc", url).target == target

@@ -1,4 +1,4 @@
-"""Store first, forward after: what the forwarder does with a store, a queue and a collector."""
+"""The forwarder with a store, a queue in memory and a collector."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PATIENCE_S = 60
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Begin without endpoints, with a store of its own; end uninstrumented."""
+    """Start without endpoints and with an empty store; end uninstrumented."""
     for name in ("TRACES_EXPORTER", "EXPORTER_OTLP_ENDPOINT", "EXPORTER_OTLP_PROTOCOL"):
         monkeypatch.delenv(f"OTEL_{name}", raising=False)
     for name in ("RUNPOD_POD_ID", "RUNPOD_ENDPOINT_ID", "TRACEPARENT", "FLASH_OTEL_DISABLED"):
@@ -54,7 +54,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    """Return what names a collector in the environment."""
+    """Return a function that names a collector in the environment."""
 
     def name(collector: Any) -> None:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
@@ -75,20 +75,20 @@ def tracing(**options: Any) -> Iterator[None]:
 
 @flash_otel.trace_activate
 def activate(build_id: str) -> None:
-    """Activate: one span."""
+    """Make a span."""
     assert build_id
 
 
 @flash_otel.trace_deploy
 def deploy(count: int) -> None:
-    """Deploy: a root with so many children."""
+    """Make a root with this many children."""
     for number in range(count):
         activate(f"b-{number}")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_live_collector_gets_everything(kind: Any, endpoint: Any) -> None:
-    """What ended is stored and delivered, once, the root after its children."""
+    """Finished spans are stored and delivered once, the root after its children."""
     with kind() as collector:
         endpoint(collector)
         with tracing():
@@ -101,7 +101,7 @@ def test_a_live_collector_gets_everything(kind: Any, endpoint: Any) -> None:
 def test_what_waits_goes_with_the_next_run(
     endpoint: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Spans that a collector could not take are sent by the next run, first, and only once."""
+    """The next run first sends what a collector did not accept, once."""
     with HttpCollector(*[Reply(503)] * 2) as collector:
         endpoint(collector)
         with tracing():
@@ -116,10 +116,10 @@ def test_what_waits_goes_with_the_next_run(
         assert capsys.readouterr().err == ""
 
 
-def test_one_line_tells_what_waits(
+def test_a_warning_about_waiting_spans(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A process says once what waits, for whom, why, and how to send it."""
+    """A process warns once, with the number of waiting spans, destination, reason and remedy."""
     with refusing() as url:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
         for _ in range(2):
@@ -133,7 +133,7 @@ def test_one_line_tells_what_waits(
 
 
 def test_an_application_s_provider_is_left_alone(endpoint: Any, tmp_path: Path) -> None:
-    """Spans of a joined provider are stored; its own exporters are the ones to send them."""
+    """Spans of an application's provider are stored but not forwarded: its exporters send them."""
     from opentelemetry.sdk.trace import TracerProvider
 
     with HttpCollector() as collector:
@@ -150,7 +150,7 @@ def test_an_application_s_provider_is_left_alone(endpoint: Any, tmp_path: Path) 
 def test_unsampled_spans_stay_here(
     endpoint: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What the sampler dropped is stored and not sent."""
+    """Unsampled spans are stored but not sent."""
     monkeypatch.setenv("TRACEPARENT", f"00-{'a' * 32}-{'b' * 16}-00")
     with HttpCollector() as collector:
         endpoint(collector)
@@ -165,7 +165,7 @@ def test_unsampled_spans_stay_here(
 
 
 def test_without_a_store_spans_go_from_memory(endpoint: Any, tmp_path: Path) -> None:
-    """With the store off, the collector gets everything all the same."""
+    """With the store off, the collector gets everything."""
     with HttpCollector(Reply(503)) as collector:
         endpoint(collector)
         with tracing(store=False):
@@ -176,10 +176,10 @@ def test_without_a_store_spans_go_from_memory(endpoint: Any, tmp_path: Path) -> 
     assert not (tmp_path / "spans.db").exists()
 
 
-def test_what_is_lost_without_a_store_is_told(
+def test_a_warning_about_lost_spans(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing can wait in memory beyond the exit: the line says so."""
+    """Without a store, unsent spans are lost at exit, with a warning."""
     with refusing() as url:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
         with tracing(store=False):
@@ -192,7 +192,7 @@ def test_what_is_lost_without_a_store_is_told(
 def test_a_worker_falls_back_to_its_log(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a worker could not send is in its container's log in the end."""
+    """A worker writes to its log what it could not send."""
     from flash_otel.otlp.decode import decode_log_line
 
     monkeypatch.delenv("FLASH_OTEL_STORE")
@@ -207,7 +207,7 @@ def test_a_worker_falls_back_to_its_log(
 
 
 def test_storing_does_not_wait_for_sending(endpoint: Any, tmp_path: Path) -> None:
-    """Whoever reads the store at the end of a command waits for no collector."""
+    """Flushing the store does not wait for a collector."""
     with HttpCollector(*[Reply(503)] * 100) as collector:
         endpoint(collector)
         with tracing():
@@ -233,7 +233,7 @@ def records(count: int) -> list[SpanRecord]:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> StoreSpanSource:
-    """A source in which 100 spans wait."""
+    """Return a source in which 100 spans wait."""
     path = tmp_path / "waiting.db"
     with SpanStore(path) as store:
         cursors.register(store.connection, [NAME])
@@ -247,7 +247,7 @@ def transport(collector: HttpCollector) -> closing[HttpTransport]:
 
 
 def test_a_batch_that_is_too_large_is_split(stored: StoreSpanSource) -> None:
-    """It goes in smaller ones, in order; a single span that is too large is set aside."""
+    """A batch that is too large is split, in order; a single span that is too large is rejected."""
 
     def judge(names: list[str]) -> Reply:
         return Reply(413) if len(names) > 30 or "s7" in names else OK
@@ -260,7 +260,7 @@ def test_a_batch_that_is_too_large_is_split(stored: StoreSpanSource) -> None:
 
 
 def test_a_lost_answer_sends_again(stored: StoreSpanSource) -> None:
-    """A cursor moves with the answer: without one, the same spans go again."""
+    """Without an answer the cursor stays, and the same spans are sent again."""
     with HttpCollector(Reply(503)) as collector, transport(collector) as carrier:
         assert send_all(stored, carrier).trouble is not None
         assert stored.backlog().is_failing
@@ -269,7 +269,7 @@ def test_a_lost_answer_sends_again(stored: StoreSpanSource) -> None:
 
 
 def test_a_partial_success_is_not_repeated(stored: StoreSpanSource) -> None:
-    """What the server refused of a batch is counted as rejected, the rest as delivered."""
+    """The refused spans of a batch count as rejected, the rest as delivered."""
     with HttpCollector(partial(3, "too old")) as collector, transport(collector) as carrier:
         tally = send_all(stored, carrier)
     assert (tally.delivered, tally.rejected, tally.rejection) == (97, 3, "too old")
@@ -291,7 +291,7 @@ def test_one_sender_at_a_time(stored: StoreSpanSource) -> None:
 
 
 def test_a_server_that_asks_to_wait_is_left_alone(stored: StoreSpanSource) -> None:
-    """Retry-After holds for later processes too; a time that makes no sense does not."""
+    """Retry-After also binds later processes; an implausible time does not."""
     waiting = Reply(429, {"retry-after": "600"})
     with HttpCollector(waiting) as collector, transport(collector) as carrier:
         send_all(stored, carrier)
@@ -354,7 +354,7 @@ def test_a_run_of_the_forwarder_opens_the_store_once(
 
 
 def test_a_session_survives_a_fork(stored: StoreSpanSource, connections: Connections) -> None:
-    """No connection is open while the process forks; the session goes on with another one."""
+    """A session closes its connection before a fork, and opens another afterwards."""
     delivery = StoreDelivery([Destination("http/protobuf", "http://example/v1/traces")])
     with SpanStore(stored._path) as store:
         delivery.before_write(store)
@@ -376,7 +376,7 @@ def test_a_session_survives_a_fork(stored: StoreSpanSource, connections: Connect
 def test_a_session_that_fails_closes_the_store(
     stored: StoreSpanSource, connections: Connections
 ) -> None:
-    """Whatever ends a session, the store is closed and the next one finds the lock free."""
+    """A session that fails closes the store and releases the lock."""
 
     def fail(records: object) -> ExportResult:
         raise ZeroDivisionError(records)
@@ -394,11 +394,11 @@ def test_a_session_that_fails_closes_the_store(
 
 
 def _waiting_threads() -> list[threading.Thread]:
-    return [one for one in threading.enumerate() if one.name == "flash_otel-forward"]
+    return [thread for thread in threading.enumerate() if thread.name == "flash_otel-forward"]
 
 
 def test_the_thread_ends_with_tracing(endpoint: Any) -> None:
-    """After `uninstrument()` no thread of the forwarder is left."""
+    """`uninstrument()` ends the forwarder's thread."""
     before = len(_waiting_threads())
     with HttpCollector() as collector:
         endpoint(collector)
@@ -409,8 +409,8 @@ def test_the_thread_ends_with_tracing(endpoint: Any) -> None:
         assert not thread.is_alive()
 
 
-def test_who_has_failed_before_is_not_waited_for_long(stored: StoreSpanSource) -> None:
-    """Of the exit's budget, a destination that failed last time gets a small part."""
+def test_a_failing_destination_gets_less_time(stored: StoreSpanSource) -> None:
+    """A destination that failed last time gets a small part of the exit's budget."""
     forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1"), stored)
     deadline = time.monotonic() + 1000
     assert deadline - 1 < forwarder.exit_deadline(deadline) < deadline
@@ -419,7 +419,7 @@ def test_who_has_failed_before_is_not_waited_for_long(stored: StoreSpanSource) -
 
 
 def test_pauses_grow(stored: StoreSpanSource) -> None:
-    """A destination that fails is asked ever more seldom, and never sooner than it asked for."""
+    """Pauses double up to a limit, and are never shorter than the server asked for."""
     forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1"), stored)
     pauses = []
     for _ in range(10):
@@ -432,10 +432,10 @@ def test_pauses_grow(stored: StoreSpanSource) -> None:
     assert forwarder._pause_after(Tally()) == 0
 
 
-def test_a_broken_source_is_no_end(
+def test_a_broken_source_does_not_end_the_forwarder(
     stored: StoreSpanSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An internal error is swallowed; whoever waits is told that it did not work."""
+    """An internal error is swallowed, and the flush reports a failure."""
     monkeypatch.delenv("FLASH_OTEL_RAISE")
     monkeypatch.setattr(forwarder_module, "GATHER_S", 0)
     monkeypatch.setattr(stored, "take", lambda most: 1 / 0 if most else None)
@@ -448,8 +448,8 @@ def test_a_broken_source_is_no_end(
     assert last.done.wait(PATIENCE_S)
 
 
-def test_the_unanswered_is_noted(stored: StoreSpanSource) -> None:
-    """What an exit did not wait for is told by `flash-otel status` later."""
+def test_a_silent_destination_is_recorded(stored: StoreSpanSource) -> None:
+    """`flash-otel status` later shows that a destination did not answer in time."""
     forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1"), stored)
     delivery = StoreDelivery([])
     delivery._from_store = (forwarder,)
@@ -458,8 +458,8 @@ def test_the_unanswered_is_noted(stored: StoreSpanSource) -> None:
     assert stored.backlog().reason == "no answer yet"
 
 
-def test_gaps_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first span that gets out after a loss says how many were lost."""
+def test_dropped_spans_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first span that is sent after a loss carries the number of lost spans."""
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import StatusCode
 
@@ -487,7 +487,7 @@ def test_gaps_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_had_no_time_is_no_failure(stored: StoreSpanSource) -> None:
-    """A destination that took a part of the spans in time is not called silent."""
+    """A destination that accepted some spans in time does not count as failing."""
     forwarder = Forwarder(Destination("http/protobuf", "http://127.0.0.1:1"), stored)
     forwarder.has_delivered = True
     delivery = StoreDelivery([])
@@ -498,7 +498,7 @@ def test_what_had_no_time_is_no_failure(stored: StoreSpanSource) -> None:
 
 
 def test_a_copy_in_the_log() -> None:
-    """What waits is written down once, stays to be sent, and goes there when it is refused."""
+    """A span is written once: as a copy of what waits, when it is refused, or at the end."""
     from opentelemetry.sdk.trace import TracerProvider
 
     written: list[str] = []
@@ -523,10 +523,10 @@ def test_a_copy_in_the_log() -> None:
     assert written == ["first", "second", "third"]
 
 
-def test_what_is_refused_is_told(
+def test_a_warning_about_refused_spans(
     endpoint: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a store and a log, the one line says how many the server refused, and why."""
+    """Without a store and a log, a warning gives the number of refused spans and the reason."""
     monkeypatch.setenv("FLASH_OTEL_STORE", "off")
     with HttpCollector(*[Reply(400)] * 9) as collector:
         endpoint(collector)
@@ -534,12 +534,12 @@ def test_what_is_refused_is_told(
             deploy(1)
             assert flash_otel.flush(PATIENCE_S)
         host = collector.url.removeprefix("http://")
-    said = f"2 spans are lost, as the store is off: not sent to {host} (HTTP 400 Bad Request)"
-    assert capsys.readouterr().err == f"flash_otel: {said}\n"
+    warning = f"2 spans are lost, as the store is off: not sent to {host} (HTTP 400 Bad Request)"
+    assert capsys.readouterr().err == f"flash_otel: {warning}\n"
 
 
 def test_every_lost_span_is_counted() -> None:
-    """Without a fallback, what the queue had no room for is lost like what was left in it."""
+    """Without a fallback, dropped and remaining spans both count as lost."""
     from opentelemetry.sdk.trace import TracerProvider
 
     queue = MemoryQueue(most=2)

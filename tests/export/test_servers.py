@@ -1,4 +1,4 @@
-"""Real servers with several workers, and real HTTP requests: what is traced gets out, once."""
+"""Spans of real servers with several workers are delivered once."""
 
 from __future__ import annotations
 
@@ -124,7 +124,11 @@ def serving(folder: Path, command: tuple[str, ...], **variables: str) -> Iterato
         listener.bind(("127.0.0.1", 0))
         listener.listen(64)
         process = subprocess.Popen(
-            [sys.executable, "-m", *(one.format(fd=listener.fileno()) for one in command)],
+            [
+                sys.executable,
+                "-m",
+                *(word.format(fd=listener.fileno()) for word in command),
+            ],
             cwd=folder,
             env=_environment(folder, variables),
             pass_fds=[listener.fileno()],
@@ -160,13 +164,13 @@ def _environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", SERVERS)
 def test_every_worker_sends_its_own(kind: str, tmp_path: Path) -> None:
-    """Each request's span arrives once, whichever worker served it, and however it was started."""
+    """Each request's span arrives once, from every kind of worker process."""
     with HttpCollector() as collector:
         with serving(tmp_path, SERVERS[kind], OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as server:
             with ThreadPoolExecutor(4) as pool:
                 answers = list(pool.map(lambda _: server.get(), range(REQUESTS)))
             server.end()
-        assert [one.status_code for one in answers] == [200] * REQUESTS, server.log.read_text()
+        assert [each.status_code for each in answers] == [200] * REQUESTS, server.log.read_text()
         # With --preload the parent alone has imported the application, else each worker has.
         imported = 1 if "--preload" in SERVERS[kind] else 2
         assert len(collector.keys) == REQUESTS + imported, server.log.read_text()
@@ -174,7 +178,7 @@ def test_every_worker_sends_its_own(kind: str, tmp_path: Path) -> None:
 
 
 def test_the_end_of_an_application(tmp_path: Path) -> None:
-    """A worker that dies of SIGTERM itself, without exit handlers, has sent its last span."""
+    """A worker that SIGTERM ends without exit handlers has sent its last span."""
     with HttpCollector() as collector:
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "LAST_SPAN": "1"}
         answers: list[str] = []
@@ -190,7 +194,7 @@ PATHS = {"/sync": 200, "/later": 200, "/stream": 200, "/failure": 500}
 
 
 def test_a_worker_that_vanishes_after_its_answer(tmp_path: Path) -> None:
-    """A load-balanced worker has its spans out before the answer ends, whatever kind it is of."""
+    """A load-balanced worker sends its spans before its response ends."""
     with HttpCollector() as collector:
         variables = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
@@ -207,7 +211,7 @@ def test_a_worker_that_vanishes_after_its_answer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("budget", ["0", "0.05"])
 def test_a_worker_whose_collector_is_silent(budget: str, tmp_path: Path) -> None:
-    """The answer does not wait for it, and what it did not take is in the worker's log, once."""
+    """The response does not wait for a silent collector, and the log gets its spans, once."""
     with BAD["never answers"]() as url:
         variables = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": url,
@@ -222,12 +226,12 @@ def test_a_worker_whose_collector_is_silent(budget: str, tmp_path: Path) -> None
             server.kill()
     lines = server.log.read_text().splitlines()
     written = [record.attributes for line in lines for record in decode_log_line(line)]
-    names = [str(one["flash.function_name"]) for one in written]
+    names = [str(span["flash.function_name"]) for span in written]
     assert sorted(names) == ["later", "later", "later", "module"]
 
 
-def test_outside_a_worker_nobody_waits(tmp_path: Path) -> None:
-    """A developer's own server answers as without us, and writes no line."""
+def test_outside_a_worker_no_response_waits(tmp_path: Path) -> None:
+    """A server outside a worker responds without a delay, and writes no line."""
     with BAD["never answers"]() as url:
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "FLASH_OTEL_REQUEST_BUDGET": "60"}
         with serving(tmp_path, ONE, FIRST_FLUSH="0", **variables) as server:

@@ -51,7 +51,7 @@ def test_a_good_collector(kind: Callable[[], Any], compression: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_partial_success(kind: Callable[[Reply], Any]) -> None:
-    """What the server did not take is counted, with its reason; nothing is to be repeated."""
+    """Spans that the server did not accept are counted, with the reason, and not sent again."""
     with kind(partial(1, "no\x1b[31m way")) as collector:
         answer = send(collector.url, collector.protocol)
     assert answer == ExportResult(Verdict.DELIVERED, "no [31m way", rejected=1)
@@ -66,7 +66,7 @@ def test_a_partial_success(kind: Callable[[Reply], Any]) -> None:
     ],
 )
 def test_what_an_http_status_means(status: int, verdict: Verdict) -> None:
-    """The specification's table: what may be repeated, what must not be."""
+    """Statuses map to verdicts as in the OTLP specification."""
     with HttpCollector(Reply(status)) as collector:
         answer = send(collector.url, collector.protocol)
     assert answer.verdict is verdict
@@ -87,7 +87,7 @@ def test_what_an_http_status_means(status: int, verdict: Verdict) -> None:
     ],
 )
 def test_what_a_grpc_code_means(code: str, details: str, verdict: Verdict) -> None:
-    """The specification's table; an exhausted server is asked again only if it says when."""
+    """Codes map to verdicts as in the OTLP specification."""
     with GrpcCollector(Reply(code=code, details=details)) as collector:
         assert send(collector.url, collector.protocol).verdict is verdict
 
@@ -101,7 +101,7 @@ def _retry_info(seconds: int) -> tuple[tuple[str, bytes], ...]:
 
 
 def test_retry_info() -> None:
-    """A gRPC server's RetryInfo makes an exhausted one worth waiting for."""
+    """RESOURCE_EXHAUSTED with RetryInfo may be retried."""
     reply = Reply(code="RESOURCE_EXHAUSTED", trailing=_retry_info(7))
     with GrpcCollector(reply) as collector:
         answer = send(collector.url, collector.protocol)
@@ -120,7 +120,7 @@ def test_retry_info() -> None:
     ],
 )
 def test_retry_after(text: str, at_least: float, at_most: float) -> None:
-    """Retry-After is read as seconds or as a date, within reason."""
+    """Retry-After may hold seconds or a date; the result is bounded."""
     with HttpCollector(Reply(503, {"retry-after": text})) as collector:
         answer = send(collector.url, collector.protocol)
     assert answer.wait_s is not None
@@ -128,8 +128,8 @@ def test_retry_after(text: str, at_least: float, at_most: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["soon", "nan", ""])
-def test_a_retry_after_that_says_nothing(text: str) -> None:
-    """What cannot be understood is left to our own pauses."""
+def test_an_invalid_retry_after(text: str) -> None:
+    """An invalid Retry-After is ignored."""
     with HttpCollector(Reply(503, {"retry-after": text})) as collector:
         assert send(collector.url, collector.protocol).wait_s is None
 
@@ -152,7 +152,7 @@ REASONS = {
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 @pytest.mark.parametrize("fault", BAD)
 def test_a_bad_collector(fault: str, protocol: str) -> None:
-    """Whatever it does: the batch waits, and the reason is told in words."""
+    """The batch waits, and the reason is in words."""
     with BAD[fault]() as url:
         answer = send(url, protocol, timeout_s=0.5)
     assert answer.verdict is Verdict.WAIT
@@ -161,7 +161,7 @@ def test_a_bad_collector(fault: str, protocol: str) -> None:
 
 
 def test_a_certificate_that_is_missing() -> None:
-    """A wrong path in a variable is a reason to wait, with words."""
+    """A wrong path of a certificate is a reason to wait."""
     for protocol in ("grpc", "http/protobuf"):
         answer = send("https://127.0.0.1:1", protocol, certificate="/nowhere.pem")
         expected = ExportResult(Verdict.WAIT, "a certificate or key file is missing")
@@ -169,7 +169,7 @@ def test_a_certificate_that_is_missing() -> None:
 
 
 def test_a_connection_is_used_again() -> None:
-    """Batches go over one connection; one that the server has closed is replaced at once."""
+    """Batches share a connection; if the server closes it, another is opened at once."""
     with HttpCollector(OK, Reply(200, {"connection": "close"})) as collector:
         destination = Destination("http/protobuf", f"{collector.url}/v1/traces")
         with closing(HttpTransport(destination)) as transport:
@@ -179,7 +179,7 @@ def test_a_connection_is_used_again() -> None:
 
 
 def test_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plain HTTP goes through the proxy that the environment names, unless the host is excepted."""
+    """HTTP uses the proxy that the environment names, unless the host is excepted."""
     with HttpCollector() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.delenv("no_proxy", raising=False)
@@ -192,16 +192,16 @@ def test_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_json() -> None:
     """`http/json` sends the JSON form of OTLP, to the same path."""
-    success = b'{"partialSuccess":{"rejectedSpans":"1","errorMessage":"one"}}'
+    success = b'{"partialSuccess":{"rejectedSpans":"1","errorMessage":"old"}}'
     with HttpCollector(Reply(body=success)) as collector:
         answer = send(collector.url, HTTP_JSON)
-    assert answer == ExportResult(Verdict.DELIVERED, "one", rejected=1)
+    assert answer == ExportResult(Verdict.DELIVERED, "old", rejected=1)
     spans = json.loads(collector.bodies[0])["resourceSpans"][0]["scopeSpans"][0]["spans"]
     assert [span["name"] for span in spans] == ["s1", "s2"]
 
 
 def test_a_success_with_a_strange_body() -> None:
-    """A proxy's own words in a 200 do not make it a failure."""
+    """A 200 with an unknown body is a success."""
     with HttpCollector(Reply(200, body=b"<html>fine</html>")) as collector:
         assert send(collector.url, collector.protocol) == ExportResult(Verdict.DELIVERED)
 
@@ -210,7 +210,7 @@ def test_a_success_with_a_strange_body() -> None:
 def test_grpc_over_a_socket_in_the_file_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """OTEL_EXPORTER_OTLP_ENDPOINT takes what gRPC resolves by itself, such as `unix:PATH`."""
+    """OTEL_EXPORTER_OTLP_ENDPOINT may hold a target of gRPC, such as `unix:PATH`."""
     # The path of a socket is short (108 bytes on Linux), and that of a test's folder is not.
     monkeypatch.chdir(tmp_path)
 

@@ -1,7 +1,7 @@
-"""Whatever the collector does: the host ends as without us, and nothing is lost.
+"""Faults of a collector: the host ends as without tracing, and no span is lost.
 
-Times are the process's own report, against bounds far beyond its budget: they tell a budget that
-works from one that does not, on a machine that is busy with other things.
+Times are measured by the process itself, and compared with bounds far beyond its budget, because
+the machine may be busy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LATE_S = 5.0
 
 
 def waiting(folder: Path) -> list[cursors.DeliveryStatus]:
-    """Return where the destinations of a victim's store stand."""
+    """Return the delivery statuses in a victim's store."""
     with SpanStore(folder / "spans.db") as store:
         keys = [record.key for record in store.spans()]
         assert len(keys) == len(set(keys))
@@ -34,7 +34,7 @@ def waiting(folder: Path) -> list[cursors.DeliveryStatus]:
 @pytest.mark.parametrize("protocol", [kind.protocol for kind in KINDS])
 @pytest.mark.parametrize("fault", BAD)
 def test_a_bad_collector(fault: str, protocol: str, tmp_path: Path) -> None:
-    """The exit stays within its budget, all spans wait, and one line says so."""
+    """The exit stays within its budget, and all spans wait, with one warning."""
     with BAD[fault]() as url:
         ended = Victim(tmp_path, url, protocol).run()
     assert (ended.status, ended.stdout) == (0, "done\n")
@@ -50,7 +50,7 @@ def test_a_bad_collector(fault: str, protocol: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_collector_that_comes_back(kind: Any, tmp_path: Path) -> None:
-    """What an outage held back goes with the next run, before that one's own spans."""
+    """The next run first sends the spans of an outage, then its own."""
     with kind(Reply(503, code="UNAVAILABLE")) as collector:
         dead = Victim(tmp_path, collector.url, collector.protocol).run()
         assert len(dead.lines) == 1
@@ -69,7 +69,7 @@ def test_a_collector_that_comes_back(kind: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_every_ending_with_a_live_collector(ending: str, tmp_path: Path) -> None:
-    """However the host ends, its spans arrive, and its status and output are its own."""
+    """For every way to end, the spans arrive, and the host's status and output are unchanged."""
     with HttpCollector() as collector:
         variables = {"FLASH_OTEL_EXIT_BUDGET": "30"}
         ended = Victim(tmp_path, collector.url, ending=ending, variables=variables).run()
@@ -79,23 +79,23 @@ def test_every_ending_with_a_live_collector(ending: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_every_ending_with_a_dead_collector(ending: str, tmp_path: Path) -> None:
-    """The same, with a collector that refuses: everything waits, one line tells it."""
+    """The same with a collector that refuses connections: all spans wait, with one warning."""
     with BAD["refuses"]() as url:
         ended = Victim(tmp_path, url, ending=ending).run()
     assert (ended.status, ended.stdout) == (STATUSES[ending], "done\n")
     assert len(ended.lines) == 1, ended.stderr
-    assert [one.waiting for one in waiting(tmp_path)] == [SPANS]
+    assert [status.waiting for status in waiting(tmp_path)] == [SPANS]
 
 
-def test_without_an_endpoint_nothing_is_said(tmp_path: Path) -> None:
-    """Where nobody asked for a collector, there is nothing to wait for and nothing to tell."""
+def test_without_an_endpoint_there_is_no_warning(tmp_path: Path) -> None:
+    """Without a configured collector, the exit neither waits nor warns."""
     ended = Victim(tmp_path).run()
     assert (ended.status, ended.stdout, ended.stderr) == (0, "done\n", "")
     assert waiting(tmp_path) == []
 
 
 def test_other_exporters_get_their_turn(tmp_path: Path) -> None:
-    """An exporter beside a collector that never answers prints its spans before the end."""
+    """Another exporter gets its spans, though the collector never answers."""
     with BAD["never answers"]() as url:
         variables = {"OTEL_TRACES_EXPORTER": "console,otlp", "FLASH_OTEL_EXIT_BUDGET": "5"}
         ended = Victim(tmp_path, url, variables=variables, spans=1).run()
@@ -120,11 +120,11 @@ def test_a_second_interrupt_ends_the_wait(tmp_path: Path) -> None:
     assert (ended.status, ended.stdout, ended.stderr) == (0, "done\n", "")
     assert ended.exit_s is not None
     assert ended.exit_s < 30
-    assert [one.waiting for one in waiting(tmp_path)] == [SPANS]
+    assert [status.waiting for status in waiting(tmp_path)] == [SPANS]
 
 
 def test_a_handler_of_the_host_stays(tmp_path: Path) -> None:
-    """A host that handles SIGTERM itself is the only one to do so."""
+    """A host's own handler of SIGTERM is not replaced."""
     before = """
         import signal
         def handle(number, frame):
@@ -143,7 +143,7 @@ def test_a_handler_of_the_host_stays(tmp_path: Path) -> None:
 
 
 def test_tracing_that_ends_gives_the_signal_back(tmp_path: Path) -> None:
-    """After `uninstrument()` SIGTERM is at its default again."""
+    """`uninstrument()` restores the default of SIGTERM."""
     ending = """
         import signal
         flash_otel.uninstrument()
@@ -159,7 +159,7 @@ def test_tracing_that_ends_gives_the_signal_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("store", ["spans.db", "off"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_forked_child_sends_its_own(kind: Any, store: str, tmp_path: Path) -> None:
-    """Parent and child each send what they made, once, and neither hangs."""
+    """Parent and child each send their own spans, once, and neither hangs."""
     ending = """
         flash_otel.flush(30)
         child = os.fork()
@@ -179,7 +179,7 @@ def test_a_forked_child_sends_its_own(kind: Any, store: str, tmp_path: Path) -> 
 
 
 def test_processes_at_once_send_once(tmp_path: Path) -> None:
-    """Several processes with one store deliver each span, and none of them twice."""
+    """Several processes with the same store deliver each span once."""
     from concurrent.futures import ThreadPoolExecutor
 
     with HttpCollector() as collector:
@@ -187,13 +187,13 @@ def test_processes_at_once_send_once(tmp_path: Path) -> None:
         victims = [Victim(tmp_path, collector.url, variables=variables)] * 4
         with ThreadPoolExecutor(len(victims)) as pool:
             ended = list(pool.map(Victim.run, victims))
-        assert [one.status for one in ended] == [0] * len(victims)
+        assert [process.status for process in ended] == [0] * len(victims)
         Victim(tmp_path, collector.url, variables=variables, spans=1).run()
         assert len(collector.keys) == len(set(collector.keys)) == len(victims) * SPANS + 1
 
 
 def test_secrets_of_the_headers_are_nowhere(tmp_path: Path) -> None:
-    """Credentials go to the collector, and nowhere else."""
+    """Credentials go to the collector and nowhere else."""
     canary = "c4n4ry-value"
     reply = Reply(400, {"x-echo": canary})
     with HttpCollector(reply) as collector:

@@ -17,7 +17,7 @@ PATIENT = {"FLASH_OTEL_EXIT_BUDGET": "60"}
 
 
 def test_a_clock_that_jumps(tmp_path: Path) -> None:
-    """Spans of a run whose clock jumps back and forth go out in order, once; older ones stay."""
+    """A clock that jumps back and forth neither reorders, repeats nor deletes spans."""
     with HttpCollector() as collector:
         for early, ending in (("", "return"), (CLOCK, jumping(with_sdk=False)), ("", "return")):
             victim = Victim(tmp_path, collector.url, ending=ending, early=early, variables=PATIENT)
@@ -28,12 +28,12 @@ def test_a_clock_that_jumps(tmp_path: Path) -> None:
     with SpanStore(tmp_path / "spans.db") as store:
         rows = store.connection.execute("SELECT trace_id, span_id FROM spans ORDER BY id")
         assert rows.fetchall() == collector.keys
-        starts = [one.start_ns for one in store.spans()]
+        starts = [span.start_ns for span in store.spans()]
         assert starts[-1] - starts[0] > 40 * 365 * 24 * 3600 * 10**9
 
 
 def test_thousands_of_tasks(tmp_path: Path) -> None:
-    """10,000 tasks at once: every one's span is stored and sent, and none twice."""
+    """The spans of 10,000 concurrent tasks are stored and sent, each once."""
     with HttpCollector() as collector:
         victim = Victim(
             tmp_path,
@@ -45,6 +45,6 @@ def test_thousands_of_tasks(tmp_path: Path) -> None:
         assert (ended.status, ended.stdout, ended.stderr) == (0, "done\n", "")
         assert len(collector.keys) == len(set(collector.keys)) == SPANS + TASKS
     with SpanStore(tmp_path / "spans.db") as store:
-        builds = [one.attributes["flash.build_id"] for one in store.spans()]
+        builds = [span.attributes["flash.build_id"] for span in store.spans()]
         assert len(builds) == SPANS + TASKS
         assert set(builds) == {f"b-{number}" for number in range(TASKS)}

@@ -1,4 +1,4 @@
-"""Whatever happens to the store: the host ends as without us, and the spans get out or wait."""
+"""Faults of the store: the host ends as without tracing, and spans are delivered or wait."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENT = {"FLASH_OTEL_EXIT_BUDGET": "30"}
-needs_mounts = pytest.mark.skipif(not can_mount(), reason="this machine lets nobody mount a disk")
+needs_mounts = pytest.mark.skipif(not can_mount(), reason="this machine cannot mount a disk")
 
 
-def survives(ended: Ended, *told: str) -> None:
-    """The host's own status and output, and one line that tells."""
+def survives(ended: Ended, *parts: str) -> None:
+    """Assert the host's own status and output, and a warning with these parts."""
     assert (ended.status, ended.stdout) == (0, "done\n"), ended.stderr
     assert len(ended.lines) == 1, ended.stderr
-    for one in told:
-        assert one in ended.lines[0]
+    for part in parts:
+        assert part in ended.lines[0]
 
 
 def waiting(store: Path) -> int:
     with SpanStore(store) as opened:
-        return sum(one.waiting for one in cursors.delivery_statuses(opened.connection))
+        return sum(status.waiting for status in cursors.delivery_statuses(opened.connection))
 
 
 def keys(store: Path) -> list[tuple[str, str]]:
     with SpanStore(store) as opened:
-        return [one.key for one in opened.spans()]
+        return [record.key for record in opened.spans()]
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "limit"])
 def test_full_disk(kind: str, tmp_path: Path) -> None:
-    """What finds no room goes straight to the collector; what was stored before goes next time."""
+    """Spans that do not fit go to the collector directly; stored ones go with the next run."""
     store, saved = tmp_path / "disk" / "spans.db", tmp_path / "saved"
     if kind == "tmpfs" and not can_mount():
-        pytest.skip("this machine lets nobody mount a disk")
+        pytest.skip("this machine cannot mount a disk")
     tmpfs: Any = {"wrapper": full_disk(store.parent, saved)}
     trouble = tmpfs if kind == "tmpfs" else {"before": LIMIT}
     variables = {**PATIENT, "FLASH_OTEL_STORE": str(store)}
@@ -63,13 +63,13 @@ def test_full_disk(kind: str, tmp_path: Path) -> None:
 
 
 def test_full_disk_without_a_collector(tmp_path: Path) -> None:
-    """With nowhere to go the spans are lost, and one line says that they are not stored."""
+    """Without a collector the spans are lost, with one warning."""
     survives(Victim(tmp_path, before=LIMIT).run(), "the last spans are not stored")
 
 
 @needs_mounts
 def test_read_only_home(tmp_path: Path) -> None:
-    """Where nothing can be written, the collector gets the spans all the same."""
+    """On a read-only disk, the collector gets the spans."""
     home = tmp_path / "home"
     home.mkdir()
     variables = {**PATIENT, "FLASH_OTEL_STORE": "", "HOME": str(home), "XDG_STATE_HOME": ""}
@@ -81,7 +81,7 @@ def test_read_only_home(tmp_path: Path) -> None:
 
 
 def test_no_folder_for_the_store(tmp_path: Path) -> None:
-    """The same where the folder cannot be made, on any machine."""
+    """If the folder cannot be created, the collector gets the spans."""
     (tmp_path / "file").write_text("")
     variables = {**PATIENT, "FLASH_OTEL_STORE": str(tmp_path / "file" / "spans.db")}
     with HttpCollector() as collector:
@@ -90,7 +90,7 @@ def test_no_folder_for_the_store(tmp_path: Path) -> None:
 
 
 def test_locked_store(tmp_path: Path) -> None:
-    """While another process holds the store, spans wait beside it; the next run takes them in."""
+    """While the store is locked, spans wait beside it; the next run takes them in."""
     store = tmp_path / "spans.db"
     with HttpCollector() as collector:
         with locked(store):
@@ -106,7 +106,7 @@ def test_locked_store(tmp_path: Path) -> None:
 
 
 def test_store_of_a_newer_version(tmp_path: Path) -> None:
-    """A file of the future is left alone; what it would hold waits beside it."""
+    """A newer version's file is left alone; spans wait beside it."""
     store = tmp_path / "spans.db"
     make_newer(store)
     before = store.read_bytes()
@@ -121,7 +121,7 @@ def test_store_of_a_newer_version(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", CORRUPT)
 def test_corrupt_store(damage: str, tmp_path: Path) -> None:
-    """A damaged file stays for whoever may save it; the spans go on in a fresh one, and out."""
+    """A damaged file is kept; spans go to a fresh one and to the collector."""
     store = tmp_path / "spans.db"
     with SpanStore(store):
         pass
@@ -134,7 +134,7 @@ def test_corrupt_store(damage: str, tmp_path: Path) -> None:
 
 
 def test_a_planted_file_is_not_taken_in(tmp_path: Path) -> None:
-    """What lies beside the store is read only if it is a file of the user's own."""
+    """A file beside the store is taken in only if it belongs to the user."""
     store, elsewhere = tmp_path / "spans.db", tmp_path / "elsewhere"
     elsewhere.write_text("{}")
     planted = tmp_path / "spans.db-0123456789abcdef.unstored"

@@ -1,4 +1,4 @@
-"""Real processes for tests of what outlives one: started, awaited and ended here."""
+"""Helpers that run the store's processor in a process of its own."""
 
 from __future__ import annotations
 

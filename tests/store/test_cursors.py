@@ -1,4 +1,4 @@
-"""Each destination gets each span once, in the order in which spans ended, across runs."""
+"""Delivery cursors: each destination gets each span once, in the order of ending, across runs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def settle(store: SpanStore, most: int = 100, **rejection: object) -> None:
 
 
 def test_in_the_order_of_ending(store: SpanStore) -> None:
-    """A root that was stored when it started goes out when it has ended, after its children."""
+    """A root that was stored as started is sent after its children, when it has ended."""
     store.write([replace(span(1), end_ns=None), span(2)])
     assert due(store) == ["s2"]
     settle(store)
@@ -62,22 +62,22 @@ def test_in_the_order_of_ending(store: SpanStore) -> None:
 
 
 def test_links_follow_a_span_that_ends(store: SpanStore) -> None:
-    """The new place of a span keeps what points to it and what it points to."""
+    """A span that ends keeps its links, though its id changes."""
     open_one = replace(span(1), end_ns=None, links=(Link("c" * 32, "d" * 16),))
     store.write([open_one, span(2)])
     store.write([replace(open_one, end_ns=9)])
-    assert [one.name for one in store.linked("c" * 32)] == ["s1"]
-    assert [one.name for one in store.trace("ab")] == ["s1", "s2"]
+    assert [span.name for span in store.linked("c" * 32)] == ["s1"]
+    assert [span.name for span in store.trace("ab")] == ["s1", "s2"]
 
 
-def test_what_is_not_ours_to_send(store: SpanStore) -> None:
-    """Unsampled spans stay here; those of an application's provider are sent by its exporters."""
+def test_spans_that_are_not_forwarded(store: SpanStore) -> None:
+    """Unsampled spans and those of an application's own provider are not forwarded."""
     store.write([replace(span(1), sampled=False), replace(span(2), resource={}), span(3)])
     assert due(store) == ["s3"]
 
 
 def test_a_new_destination_begins_now(store: SpanStore) -> None:
-    """History is sent only where it is asked for."""
+    """A new destination gets earlier spans only after a rewind."""
     store.write([span(1)])
     cursors.register(store.connection, ["late", NAME])
     assert cursors.due(store.connection, "late", 9) == []
@@ -87,7 +87,7 @@ def test_a_new_destination_begins_now(store: SpanStore) -> None:
 
 
 def test_rejected_spans_are_kept_aside(store: SpanStore) -> None:
-    """They are passed by, with the reason, and go again where that is asked for."""
+    """Rejected spans are skipped, with the reason, and sent again after a rewind."""
     store.write([span(1), span(2), span(3)])
     settle(store, most=1)
     settle(store, most=1, rejected=1, reason="HTTP 400")
@@ -101,8 +101,8 @@ def test_rejected_spans_are_kept_aside(store: SpanStore) -> None:
     assert found.rejected == 0
 
 
-def test_trouble_is_kept_until_something_is_taken(store: SpanStore) -> None:
-    """Since when and why it fails is told until an answer comes."""
+def test_a_failure_is_kept_until_the_server_answers(store: SpanStore) -> None:
+    """The first failure's time and the last one's reason are kept until the server answers."""
     store.write([span(1)])
     cursors.fail(store.connection, NAME, "refused", retry_ns=5)
     first = cursors.delivery_status(store.connection, NAME)
@@ -120,8 +120,8 @@ def test_trouble_is_kept_until_something_is_taken(store: SpanStore) -> None:
     assert third.acknowledged_ns is not None
 
 
-def test_retention_never_gives_a_place_away_twice(store: SpanStore) -> None:
-    """Though everything old is deleted, what comes next is sent."""
+def test_retention_reuses_no_id(store: SpanStore) -> None:
+    """Retention does not reuse ids: a new span is sent even if all earlier ones are deleted."""
     store.write([span(number) for number in range(2, 50)])
     # Ends last, though it began first: retention would take it before the others.
     store.write([replace(span(1), start_ns=1)])

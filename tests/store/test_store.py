@@ -81,7 +81,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_what_is_written_is_read_back(path: Path) -> None:
-    """A trace comes back whole, in the order of the spans' start."""
+    """A trace is read back completely, by start time."""
     with SpanStore(path) as store:
         store.write([ACTIVATE, FETCH, ROOT])
         assert store.trace(DEPLOY) == [ROOT, ACTIVATE]
@@ -90,25 +90,25 @@ def test_what_is_written_is_read_back(path: Path) -> None:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(records=st.lists(RECORDS, max_size=4, unique_by=lambda one: one.key))
+@given(records=st.lists(RECORDS, max_size=4, unique_by=lambda record: record.key))
 def test_any_record_survives(tmp_path: Path, records: list[SpanRecord]) -> None:
-    """Whatever a span may hold, the store gives it back unchanged."""
+    """Any record is read back unchanged."""
     with SpanStore(tmp_path / f"{time.monotonic_ns()}.db") as store:
         store.write(records)
         assert sorted(map(repr, store.spans())) == sorted(map(repr, records))
 
 
 def test_a_finished_row_wins_in_any_order(path: Path) -> None:
-    """Started, finished and repeated rows of one span leave the finished one, once.
+    """Started, finished and repeated rows of a span leave the finished row, once.
 
-    In one batch or in many, and beside rows that are new.
+    This holds within a batch and across batches, and beside new rows.
     """
     started = replace(ROOT, end_ns=None, attributes={})
     other = replace(ROOT, end_ns=9_999, attributes={"late": True})
     for number, order in enumerate(permutations([started, ROOT, started])):
         with SpanStore(path.with_name(f"{number}.db")) as store:
-            for one in order:
-                store.write([one])
+            for record in order:
+                store.write([record])
             store.write([other])
             assert list(store.spans()) == [ROOT]
         with SpanStore(path.with_name(f"{number}-at-once.db")) as store:
@@ -118,7 +118,7 @@ def test_a_finished_row_wins_in_any_order(path: Path) -> None:
 
 
 def test_a_trace_is_found_by_the_first_digits_of_its_id(path: Path) -> None:
-    """A unique prefix is enough, in any case; an ambiguous one names two candidates."""
+    """A unique prefix is enough, in upper or lower case; an ambiguous one names two candidates."""
     near = replace(ROOT, trace_id="a" * 31 + "b")
     with SpanStore(path) as store:
         store.write([ROOT, FETCH, near])
@@ -131,7 +131,7 @@ def test_a_trace_is_found_by_the_first_digits_of_its_id(path: Path) -> None:
 
 
 def test_traces_are_summed_up_newest_first(path: Path) -> None:
-    """A summary holds the root's facts, or a child's where the root has none, and the counts."""
+    """A summary holds counts, and attributes of the root or else of a child."""
     running = replace(FETCH, trace_id="c" * 32, start_ns=40_000, end_ns=None, links=())
     with SpanStore(path) as store:
         store.write([ROOT, ACTIVATE, FETCH, running])
@@ -143,15 +143,15 @@ def test_traces_are_summed_up_newest_first(path: Path) -> None:
         assert (deploy.span_count, deploy.error_count, deploy.status) == (2, 1, "unset")
         assert (deploy.app_name, deploy.environment_name) == ("demo", "prod")
         assert (deploy.environment_id, deploy.build_id) == ("env1", "b1")
-        assert [one.trace_id for one in store.traces(limit=1)] == ["c" * 32]
+        assert [trace.trace_id for trace in store.traces(limit=1)] == ["c" * 32]
         assert store.traces(limit=0) == []
-        assert [one.trace_id for one in store.traces(environment="env1")] == [DEPLOY]
-        assert [one.trace_id for one in store.traces(environment="prod")] == [DEPLOY]
-        assert [one.trace_id for one in store.traces(since_ns=20_000)] == ["c" * 32, READ]
+        assert [trace.trace_id for trace in store.traces(environment="env1")] == [DEPLOY]
+        assert [trace.trace_id for trace in store.traces(environment="prod")] == [DEPLOY]
+        assert [trace.trace_id for trace in store.traces(since_ns=20_000)] == ["c" * 32, READ]
 
 
 def test_an_empty_store_has_no_traces(path: Path) -> None:
-    """Nothing recorded yet is an answer, not an error."""
+    """An empty store is no error."""
     with SpanStore(path) as store:
         assert store.latest_trace_id() is None
         assert store.traces() == []
@@ -159,15 +159,15 @@ def test_an_empty_store_has_no_traces(path: Path) -> None:
 
 
 def test_a_trace_without_a_root_has_a_name(path: Path) -> None:
-    """Of spans that are each other's parents, the earliest stands for the trace."""
-    one = replace(ROOT, parent_span_id="2" * 16)
+    """The earliest of spans that are each other's parents counts as the root."""
+    root = replace(ROOT, parent_span_id="2" * 16)
     with SpanStore(path) as store:
-        store.write([one, ACTIVATE])
+        store.write([root, ACTIVATE])
         assert store.traces()[0].root_name == "flash.deploy"
 
 
 def test_spans_are_found_by_environment_and_time(path: Path) -> None:
-    """Each condition narrows down, an environment by its id or its name."""
+    """Conditions combine; an environment is found by its id and by its name."""
     with SpanStore(path) as store:
         store.write([ROOT, ACTIVATE, FETCH])
         assert list(store.spans(environment="env1")) == [ACTIVATE]
@@ -176,8 +176,8 @@ def test_spans_are_found_by_environment_and_time(path: Path) -> None:
         assert list(store.spans(since_ns=2_000)) == [ACTIVATE, FETCH]
 
 
-def test_one_environment_is_found_by_index(path: Path) -> None:
-    """Neither a search by environment nor one by trace scans the table."""
+def test_an_environment_is_found_by_index(path: Path) -> None:
+    """Queries by environment and by trace use an index."""
     with SpanStore(path) as store, closing(sqlite3.connect(path)) as plain:
         del store
         for where in ("environment_id = ? OR environment_name = ?", "trace_id = ?"):
@@ -186,8 +186,8 @@ def test_one_environment_is_found_by_index(path: Path) -> None:
             assert not [step for step in plan if "SCAN" in step[3]]
 
 
-def test_who_points_to_a_trace_is_found(path: Path) -> None:
-    """Links and the attributes that mirror them lead from a deployment to its reads."""
+def test_spans_that_refer_to_a_trace_are_found(path: Path) -> None:
+    """A deployment's reads are found by their links and by the attribute that mirrors them."""
     mirrored = replace(
         FETCH,
         span_id="4" * 16,
@@ -203,20 +203,20 @@ def test_who_points_to_a_trace_is_found(path: Path) -> None:
         assert store.linked(READ) == []
 
 
-def test_a_value_that_cannot_be_stored_costs_nobody_else(path: Path) -> None:
-    """Lone surrogates are replaced; a span that no column can hold is left out alone."""
+def test_a_value_that_cannot_be_stored_costs_no_other_span(path: Path) -> None:
+    """Lone surrogates are replaced; only the span with an impossible value is left out."""
     odd = replace(ROOT, name="a\ud800", attributes={"k": "\udfff"}, resource={"r": "\ud800"})
     bad = replace(ROOT, span_id="7" * 16, start_ns=2**70)
     with SpanStore(path) as store:
         store.write([odd, bad, ACTIVATE])
-        assert [(one.name, one.attributes) for one in store.spans()] == [
+        assert [(span.name, span.attributes) for span in store.spans()] == [
             ("a?", {"k": "?"}),
             (ACTIVATE.name, ACTIVATE.attributes),
         ]
 
 
 def test_numbers_that_json_does_not_know_leave_the_file_readable(path: Path) -> None:
-    """NaN becomes its name, since one bad row would break SQLite's JSON functions for all."""
+    """NaN is stored as its name: invalid JSON would break SQLite's JSON functions for all rows."""
     record = replace(ROOT, attributes={"n": float("nan"), "l": (1.0, float("inf"))})
     with SpanStore(path) as store:
         store.write([record])
@@ -227,7 +227,7 @@ def test_numbers_that_json_does_not_know_leave_the_file_readable(path: Path) -> 
 
 
 def test_a_person_can_read_it(path: Path) -> None:
-    """One view shows ISO times, durations, names, ids and JSON, the resource included."""
+    """The view `readable` shows ISO times, durations, names, ids and JSON with the resource."""
     at = 1_790_000_000_123_000_000
     with SpanStore(path) as store:
         store.write([replace(ROOT, start_ns=at, end_ns=at + 1_500_000)])
@@ -252,7 +252,7 @@ def test_a_person_can_read_it(path: Path) -> None:
     ],
 )
 def test_an_edited_row_is_still_read(path: Path, column: str, value: object) -> None:
-    """A row that a person has broken loses that part, not the trace."""
+    """A row that a person has damaged loses the damaged part only."""
     with SpanStore(path) as store:
         store.write([ROOT])
         with closing(sqlite3.connect(path)) as plain, plain:
@@ -262,12 +262,12 @@ def test_an_edited_row_is_still_read(path: Path, column: str, value: object) -> 
 
 
 def test_only_the_owner_can_read_it(path: Path) -> None:
-    """Folder and files are private from the first moment, and are made so again."""
+    """Folder and files are created private, and made private again when opened for writing."""
     umask = os.umask(0)
     try:
         with SpanStore(path) as store:
             store.write([ROOT])
-            modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()}
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     finally:
         os.umask(umask)
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -281,7 +281,7 @@ def test_only_the_owner_can_read_it(path: Path) -> None:
 def test_the_default_folder_is_made_private(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Our own folder is closed to others even if it was open; a folder of the user's is not."""
+    """The state folder is made private; a folder that the user names keeps its mode."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("FLASH_OTEL_STORE", raising=False)
@@ -298,7 +298,7 @@ def test_the_default_folder_is_made_private(
 def test_the_default_place_is_the_state_folder(
     named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """FLASH_OTEL_STORE names another file; switched off, the old recording can still be read."""
+    """FLASH_OTEL_STORE may name another file; `off` keeps earlier recordings readable."""
     monkeypatch.setenv("FLASH_OTEL_STORE", named)
     assert default_path().parts[-2:] == ("flash-otel", "spans.db")
     monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "own.db"))
@@ -306,7 +306,7 @@ def test_the_default_place_is_the_state_folder(
 
 
 def test_a_symbolic_link_is_refused(path: Path) -> None:
-    """A planted link is not followed, and what it points to is untouched."""
+    """A planted link is not followed, and its target is untouched."""
     path.parent.mkdir()
     target = path.with_name("target")
     target.write_bytes(b"")
@@ -322,7 +322,7 @@ def test_a_symbolic_link_is_refused(path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
 def test_a_file_planted_beside_it_is_refused(path: Path, suffix: str) -> None:
-    """What SQLite would take over from beside the file has to be as safe as the file itself."""
+    """The files that SQLite reads beside the store are checked like the store itself."""
     SpanStore(path).close()
     target = path.with_name("target")
     path.with_name(path.name + suffix).symlink_to(target)
@@ -332,7 +332,7 @@ def test_a_file_planted_beside_it_is_refused(path: Path, suffix: str) -> None:
 
 
 def test_something_else_in_its_place_is_refused(path: Path) -> None:
-    """A folder where the file should be is a clear error."""
+    """A folder in place of the file is a clear error."""
     path.mkdir(parents=True)
     with pytest.raises(StoreError, match="not a regular file"):
         SpanStore(path)
@@ -340,8 +340,8 @@ def test_something_else_in_its_place_is_refused(path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can chown")
 @pytest.mark.parametrize("foreign", ["file", "folder"])
-def test_what_belongs_to_somebody_else_is_refused(path: Path, foreign: str) -> None:
-    """A file or a folder of another user is not trusted."""
+def test_another_user_s_file_is_refused(path: Path, foreign: str) -> None:
+    """A file or folder of another user is refused."""
     path.parent.mkdir()
     path.write_bytes(b"")
     os.chown(path if foreign == "file" else path.parent, 12_345, -1)
@@ -350,14 +350,14 @@ def test_what_belongs_to_somebody_else_is_refused(path: Path, foreign: str) -> N
 
 
 def test_a_file_below_a_file_is_an_error(tmp_path: Path) -> None:
-    """A folder that cannot be made is reported as the store's error, with the path."""
+    """A folder that cannot be created is a StoreError that names the path."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"spans\.db"):
         SpanStore(tmp_path / "file" / "spans.db")
 
 
 def test_a_newer_version_is_left_alone(path: Path) -> None:
-    """A database that a later flash_otel made is not touched, and the error says what to do."""
+    """A newer flash_otel's file is untouched, and the error gives a remedy."""
     SpanStore(path).close()
     with closing(sqlite3.connect(path)) as plain:
         plain.execute("PRAGMA user_version = 99")
@@ -369,7 +369,7 @@ def test_a_newer_version_is_left_alone(path: Path) -> None:
 
 
 def test_a_database_of_another_program_is_left_alone(path: Path) -> None:
-    """FLASH_OTEL_STORE pointing at somebody's database does not put our tables into it."""
+    """Another program's database gets no tables, even if FLASH_OTEL_STORE names it."""
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as plain:
         plain.execute("CREATE TABLE theirs (x)")
@@ -413,7 +413,7 @@ def test_an_older_version_is_migrated(
 
 
 def test_a_new_file_has_the_newest_version(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fresh store passes through all migrations, in their order."""
+    """A new store gets all migrations, in order."""
     _add_version_2(monkeypatch, "ALTER TABLE spans ADD COLUMN later TEXT")
     with SpanStore(path) as store:
         store.write([ROOT])
@@ -423,7 +423,7 @@ def test_a_new_file_has_the_newest_version(path: Path, monkeypatch: pytest.Monke
 def test_a_migration_that_fails_changes_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A migration is whole or not at all: the old file still opens afterwards."""
+    """A failed migration is rolled back: the old file still opens afterwards."""
     with SpanStore(path) as store:
         store.write([ROOT, FETCH])
     with monkeypatch.context() as patched:
@@ -440,7 +440,7 @@ def test_a_migration_that_fails_changes_nothing(
 
 
 def test_one_of_two_processes_migrates(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The version is read again under the lock: a migration runs once."""
+    """Two processes that open an older file migrate it once."""
     SpanStore(path).close()
     _add_version_2(monkeypatch, "CREATE TABLE notes (text TEXT)")
     with closing(sqlite3.connect(path, isolation_level=None)) as slow:
@@ -456,7 +456,7 @@ def _files(path: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def test_reading_changes_nothing(path: Path) -> None:
-    """A store that is opened for reading keeps its bytes and modes, and takes no spans."""
+    """A store that is opened for reading keeps its bytes and modes, and rejects writes."""
     assert open_for_reading(path) is None
     assert not path.parent.exists()
     with SpanStore(path) as store:
@@ -477,7 +477,7 @@ def test_reading_changes_nothing(path: Path) -> None:
 
 
 def test_a_reader_sees_what_others_write(path: Path) -> None:
-    """A store that is open for reading follows the writers of other connections."""
+    """An open reader sees the commits of other connections."""
     with SpanStore(path) as writer:
         opened = open_for_reading(path)
         assert opened is not None
@@ -507,7 +507,7 @@ def _unprivileged(folder: Path) -> Iterator[None]:
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
 def test_a_read_only_folder_can_be_read() -> None:
-    """Without permission to create even SQLite's own files, the store is read all the same."""
+    """A store is readable even if SQLite cannot create its own files beside it."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "spans.db")
         with SpanStore(path) as store:
@@ -525,7 +525,7 @@ def test_a_read_only_folder_can_be_read() -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
 def test_a_journal_that_cannot_be_read_is_not_ignored() -> None:
-    """A store whose last spans are in a journal that SQLite cannot read is not read without it."""
+    """If SQLite cannot read the journal with the last spans, opening fails."""
     with TemporaryDirectory() as folder, TemporaryDirectory() as other:
         path, copied = Path(folder, "spans.db"), Path(other, "spans.db")
         with SpanStore(path) as store:
@@ -539,7 +539,7 @@ def test_a_journal_that_cannot_be_read_is_not_ignored() -> None:
 
 
 def test_the_first_error_is_reported(path: Path) -> None:
-    """If no file can be read, the error of the newest says why; a readable one is preferred."""
+    """An older readable file is preferred; without one, the newest file's error is raised."""
     path.parent.mkdir()
     path.write_bytes(b"not a database" * 100)
     with pytest.raises(StoreCorruptError):
@@ -557,7 +557,7 @@ def test_the_first_error_is_reported(path: Path) -> None:
 
 
 def test_what_is_old_goes(path: Path) -> None:
-    """Spans beyond the age are deleted with their links and their resource, others stay."""
+    """Old spans are deleted with their links and resource; others stay."""
     young = replace(
         FETCH, span_id="9" * 16, start_ns=time.time_ns(), end_ns=time.time_ns(), links=()
     )
@@ -566,7 +566,7 @@ def test_what_is_old_goes(path: Path) -> None:
     with SpanStore(path) as store:
         assert store.prune(max_age_s=3600) == 2
         assert store.prune(max_age_s=3600) == 0
-        assert [one.span_id for one in store.spans()] == ["9" * 16]
+        assert [span.span_id for span in store.spans()] == ["9" * 16]
         assert store.linked(DEPLOY) == []
     with closing(sqlite3.connect(path)) as plain:
         assert plain.execute("SELECT count(*) FROM resources").fetchone() == (1,)
@@ -578,16 +578,16 @@ def _at(start_ns: int, digit: str) -> SpanRecord:
 
 
 def _pruned(path: Path, *records: SpanRecord) -> str:
-    """Store records, prune as a process does, and tell by a digit each which spans are left."""
+    """Store records and prune as a process does; return the first digits of the remaining spans."""
     with SpanStore(path) as store:
         store.write(records)
         store.prune(max_age_s=3600)
         query = "SELECT span_id FROM spans ORDER BY id"
-        return "".join(one[0] for (one,) in store.connection.execute(query))
+        return "".join(span_id[0] for (span_id,) in store.connection.execute(query))
 
 
 def test_a_clock_that_jumps_makes_nothing_old(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a run in the future nor one in the past takes spans away, its own or others'."""
+    """Runs with a clock in the future or in the past delete no spans."""
     now, year = time.time_ns(), 365 * 24 * 3600 * 10**9
     assert _pruned(path, _at(now - year, "1")) == "1"
     assert _pruned(path, _at(now - 2, "2")) == "12"
@@ -598,14 +598,14 @@ def test_a_clock_that_jumps_makes_nothing_old(path: Path, monkeypatch: pytest.Mo
         patched.setattr(time, "time_ns", lambda: 5)
         assert _pruned(path, _at(4, "4")) == "234"
     assert _pruned(path, _at(now - 1, "5")) == "2345"
-    # The next one has proof that time has passed: all that was stored before it is old.
+    # The next run proves that time has passed: everything stored before it is old.
     monkeypatch.setattr(time, "time_ns", lambda: now + year // 2)
     assert _pruned(path, _at(now + year // 2 - 2, "6")) == "23456"
     assert _pruned(path, _at(now + year // 2 - 1, "7")) == "67"
 
 
 def test_what_is_too_much_goes_oldest_first(path: Path) -> None:
-    """A store over its size loses its oldest spans, gets below the limit, and the file shrinks."""
+    """A store over its limit loses its oldest spans, and its file shrinks."""
     filler = {"x": "y" * 400}
     now = time.time_ns()
     many = [
@@ -617,7 +617,7 @@ def test_what_is_too_much_goes_oldest_first(path: Path) -> None:
         store.write(many)
         assert store.prune(max_bytes=limit) > 0
         assert next(store.spans()).start_ns > now + 1
-        left = [one.start_ns for one in store.spans()]
+        left = [span.start_ns for span in store.spans()]
         assert 0 < len(left) < len(many)
         assert left[-1] == now + 8_000
     assert path.stat().st_size < limit
@@ -625,8 +625,8 @@ def test_what_is_too_much_goes_oldest_first(path: Path) -> None:
         assert store.prune(max_bytes=limit) == 0
 
 
-def test_a_damaged_file_is_told_from_other_troubles(path: Path) -> None:
-    """What is no database has an error of its own; `newest` passes it over."""
+def test_a_damaged_file_has_its_own_error(path: Path) -> None:
+    """A file that is not a database raises StoreCorruptError, and `newest` skips it."""
     path.parent.mkdir()
     path.write_bytes(b"this is no database at all" * 100)
     with pytest.raises(StoreCorruptError):
@@ -640,6 +640,6 @@ def test_a_damaged_file_is_told_from_other_troubles(path: Path) -> None:
 
 
 def test_there_may_be_no_store_at_all(path: Path) -> None:
-    """Looking for a store creates none."""
+    """`newest` creates nothing."""
     assert newest(path) is None
     assert not path.parent.exists()

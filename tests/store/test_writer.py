@@ -28,7 +28,7 @@ SAMPLE = SpanRecord("ab" * 16, "cd" * 8, None, "sample", "internal", 1, 2)
 
 
 class Recording:
-    """A provider with a store processor, what it warned of, and what it stored."""
+    """A provider with a store processor, its warnings and its stored spans."""
 
     def __init__(self, path: Path, max_queued: int = 100_000) -> None:
         self.path = path
@@ -47,7 +47,7 @@ class Recording:
         self.tracer.start_span(name).end()
 
     def stored(self) -> list[SpanRecord]:
-        """Read what is in the newest file."""
+        """Return the spans in the newest file."""
         found = newest(self.path)
         if found is None:
             return []
@@ -73,7 +73,7 @@ def recording(path: Path) -> Iterator[Recording]:
 
 
 def test_a_root_is_stored_while_it_runs_and_when_it_has_ended(recording: Recording) -> None:
-    """A started root is there at once with what it knows, and is replaced by the finished one."""
+    """A running root is stored with its attributes so far, and replaced when it ends."""
     root = recording.tracer.start_span("flash.deploy", attributes={"a": 1})
     assert recording.processor.force_flush()
     (started,) = recording.stored()
@@ -88,26 +88,26 @@ def test_a_root_is_stored_while_it_runs_and_when_it_has_ended(recording: Recordi
 
 
 def test_a_child_is_stored_when_it_has_ended(recording: Recording) -> None:
-    """A local child has no row while it runs; one of a remote parent has."""
+    """A running span is stored only if its parent is remote or missing."""
     remote = NonRecordingSpan(SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1)))
     root = recording.tracer.start_span("flash.deploy", context=set_span_in_context(remote))
     child = recording.tracer.start_span("flash.build", context=set_span_in_context(root))
     recording.processor.force_flush()
-    assert [one.name for one in recording.stored()] == ["flash.deploy"]
+    assert [span.name for span in recording.stored()] == ["flash.deploy"]
     child.end()
     root.end()
 
 
 def test_spans_of_others_are_not_stored(recording: Recording) -> None:
-    """On a joined provider the user's own spans are not ours to keep."""
+    """Spans of other scopes are not stored."""
     recording.provider.get_tracer("users.own").start_span("theirs").end()
     recording.span("flash.call")
     recording.processor.force_flush()
-    assert [one.name for one in recording.stored()] == ["flash.call"]
+    assert [span.name for span in recording.stored()] == ["flash.call"]
 
 
 def test_a_burst_loses_nothing(path: Path) -> None:
-    """20,000 root spans as fast as they can be made, by two threads, are all in the store."""
+    """20,000 root spans, made by two threads as fast as possible, are all stored."""
     recording = Recording(path, max_queued=32_768)
 
     def burst() -> None:
@@ -115,10 +115,10 @@ def test_a_burst_loses_nothing(path: Path) -> None:
             recording.span("flash.call")
 
     threads = [threading.Thread(target=burst) for _ in range(2)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     recording.processor.shutdown(60_000)
     with closing(sqlite3.connect(path)) as plain:
         query = "SELECT count(*), count(end_ns) FROM spans"
@@ -126,13 +126,13 @@ def test_a_burst_loses_nothing(path: Path) -> None:
     assert recording.warnings == []
 
 
-def test_what_exceeds_the_bound_is_counted_and_told(path: Path) -> None:
-    """A queue that is full loses the newest, tells how many, and notes the gap on the next span."""
+def test_spans_beyond_the_bound_are_counted(path: Path) -> None:
+    """A full queue loses new spans; a warning and the next span carry their number."""
     recording = Recording(path, max_queued=10)
     recording.span("first")
     recording.processor.force_flush()
     with recording.processor._in_store:
-        # The writer waits for the lock with at most one batch in hand.
+        # The writer waits for the lock and holds at most one batch.
         for _ in range(1_100):
             recording.span("flash.call")
     recording.processor.force_flush()
@@ -142,28 +142,28 @@ def test_what_exceeds_the_bound_is_counted_and_told(path: Path) -> None:
     stored = recording.stored()
     lost = 1_102 - len(stored)
     assert lost > 0
-    noted = [one.attributes.get(semconv.DROPPED_SPANS) for one in stored]
-    assert sum(one for one in noted if isinstance(one, int)) == lost
-    (said,) = recording.warnings
-    assert "lost" in said
+    gaps = [record.attributes.get(semconv.DROPPED_SPANS) for record in stored]
+    assert sum(gap for gap in gaps if isinstance(gap, int)) == lost
+    (warning,) = recording.warnings
+    assert "lost" in warning
 
 
 def test_an_ended_processor_takes_nothing(path: Path) -> None:
-    """After shutdown, which may come twice, spans are ignored and a flush has nothing to do."""
+    """After shutdown, which may be called twice, spans are ignored and a flush succeeds."""
     recording = Recording(path)
     recording.span("flash.deploy")
     recording.processor.shutdown()
     recording.span("late")
     assert recording.processor.force_flush()
     recording.processor.shutdown()
-    assert [one.name for one in recording.stored()] == ["flash.deploy"]
-    assert sorted(one.name for one in path.parent.iterdir()) == ["spans.db"]
+    assert [span.name for span in recording.stored()] == ["flash.deploy"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["spans.db"]
 
 
 def test_without_a_thread_the_flush_writes(
     recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where no thread can be started (an exiting interpreter), flushing stores on the spot."""
+    """If no thread can be started (at exit), a flush stores on its own thread."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
@@ -172,14 +172,14 @@ def test_without_a_thread_the_flush_writes(
         patched.setattr(threading.Thread, "start", refuse)
         recording.span("flash.deploy")
         assert recording.processor.force_flush()
-        assert [one.name for one in recording.stored()] == ["flash.deploy"]
+        assert [span.name for span in recording.stored()] == ["flash.deploy"]
         recording.span("flash.call")
         recording.processor.shutdown()
     assert len(recording.stored()) == 2
 
 
-def test_a_flush_that_takes_too_long_says_so(recording: Recording) -> None:
-    """A flush returns False when its time is over, and the spans are stored later."""
+def test_a_flush_that_takes_too_long_returns_false(recording: Recording) -> None:
+    """A flush returns False after its timeout; the spans are stored later."""
     recording.span("flash.deploy")
     with recording.processor._in_store:
         assert recording.processor.force_flush(1) is False
@@ -187,8 +187,8 @@ def test_a_flush_that_takes_too_long_says_so(recording: Recording) -> None:
 
 
 @pytest.mark.parametrize("planted", ["folder is a file", "file is a folder", "link"])
-def test_a_store_that_cannot_be_used_costs_one_line(path: Path, planted: str) -> None:
-    """The host goes on without a store, and is told once why."""
+def test_a_store_that_cannot_be_used_is_one_warning(path: Path, planted: str) -> None:
+    """The host continues without a store, with one warning."""
     state = path.parent
     if planted == "folder is a file":
         state.write_text("")
@@ -202,15 +202,15 @@ def test_a_store_that_cannot_be_used_costs_one_line(path: Path, planted: str) ->
         recording.span("flash.deploy")
         assert recording.processor.force_flush() is False
     recording.processor.shutdown()
-    (said,) = recording.warnings
-    assert said.startswith("flash_otel: spans are not stored: ")
-    assert str(path) in said or str(state) in said
+    (warning,) = recording.warnings
+    assert warning.startswith("flash_otel: spans are not stored: ")
+    assert str(path) in warning or str(state) in warning
 
 
-def test_the_line_goes_to_standard_error_by_default(
+def test_the_warning_goes_to_standard_error_by_default(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a `warn`, trouble is one line on standard error."""
+    """Without `warn`, the warning is a line on standard error."""
     path.parent.write_text("")
     processor = StoreSpanProcessor(path)
     provider = TracerProvider(shutdown_on_exit=False)
@@ -219,13 +219,13 @@ def test_the_line_goes_to_standard_error_by_default(
         provider.get_tracer("flash_otel").start_span("x").end()
         processor.force_flush()
     processor.shutdown()
-    said = capsys.readouterr().err
-    assert said.startswith("flash_otel: ")
-    assert said.count("\n") == 1
+    warning = capsys.readouterr().err
+    assert warning.startswith("flash_otel: ")
+    assert warning.count("\n") == 1
 
 
 def test_a_warn_that_fails_breaks_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error in the user's own `warn` stays there."""
+    """An error in `warn` is swallowed."""
     monkeypatch.delenv("FLASH_OTEL_RAISE")
     path.parent.write_text("")
     calls: list[str] = []
@@ -245,7 +245,7 @@ def test_a_warn_that_fails_breaks_nothing(path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_damaged_file_stays_and_a_fresh_one_is_used(path: Path) -> None:
-    """The bad file is untouched, a fresh one lies beside it, and only the first run says so."""
+    """The damaged file is untouched, a fresh one is used, and only the first run warns."""
     path.parent.mkdir()
     damaged = b"once a database, now" * 500
     path.write_bytes(damaged)
@@ -259,15 +259,15 @@ def test_a_damaged_file_stays_and_a_fresh_one_is_used(path: Path) -> None:
 
     assert path.read_bytes() == damaged
     assert newest(path) == path.with_name("spans.1.db")
-    assert {one.name for one in second.stored()} == {"flash.deploy", "flash.call"}
-    (said,) = first.warnings
-    assert said.startswith("flash_otel: ")
-    assert "spans.1.db" in said
+    assert {span.name for span in second.stored()} == {"flash.deploy", "flash.call"}
+    (warning,) = first.warnings
+    assert warning.startswith("flash_otel: ")
+    assert "spans.1.db" in warning
     assert second.warnings == []
 
 
 def test_damage_while_it_is_used_loses_no_new_span(path: Path) -> None:
-    """A page that goes bad under way makes the writer go on in a fresh file, with all it has."""
+    """If a page is damaged while in use, the writer continues in a fresh file, without a loss."""
     with SpanStore(path):
         pass
     with closing(sqlite3.connect(path)) as plain:
@@ -284,25 +284,25 @@ def test_damage_while_it_is_used_loses_no_new_span(path: Path) -> None:
     recording.processor.shutdown()
     assert len(recording.warnings) == 1
     with SpanStore(path.with_name("spans.1.db")) as store:
-        assert {one.name for one in store.spans()} == {"one", "two"}
+        assert {span.name for span in store.spans()} == {"one", "two"}
 
 
 def test_two_writers_that_meet_the_same_damage_share_the_fresh_file(path: Path) -> None:
-    """The second one to notice uses the first one's file instead of making a third."""
+    """The second writer uses the first one's fresh file instead of creating another."""
     test_damage_while_it_is_used_loses_no_new_span(path)
     late = writer.StoreWriter(path, print)
     late._store = SpanStore(path)
     late.commit([replace(SAMPLE, name="three")])
     late.close()
     with SpanStore(path.with_name("spans.1.db")) as store:
-        assert {one.name for one in store.spans()} == {"one", "two", "three"}
+        assert {span.name for span in store.spans()} == {"one", "two", "three"}
     assert newest(path) == path.with_name("spans.1.db")
 
 
 def test_an_internal_error_ends_recording_and_not_the_host(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bug in writing is one line; every later span is ignored."""
+    """An internal error is one warning; later spans are ignored."""
     monkeypatch.delenv("FLASH_OTEL_RAISE")
     monkeypatch.setattr(SpanStore, "write", lambda *_: 1 / 0)
     recording = Recording(path)
@@ -313,20 +313,20 @@ def test_an_internal_error_ends_recording_and_not_the_host(
     assert recording.warnings == ["flash_otel: spans are not stored: division by zero"]
 
 
-def test_a_span_that_cannot_be_converted_costs_nobody_else(
+def test_a_span_that_cannot_be_converted_costs_no_other_span(
     recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One impossible span is left out; those before and after it are stored."""
+    """A span that cannot be converted is left out; those before and after it are stored."""
     monkeypatch.delenv("FLASH_OTEL_RAISE")
     recording.span("before")
     recording.processor._queue.put(object())  # type: ignore[arg-type]  # planted: no span at all
     recording.span("after")
     assert recording.processor.force_flush()
-    assert [one.name for one in recording.stored()] == ["before", "after"]
+    assert [span.name for span in recording.stored()] == ["before", "after"]
 
 
 def test_old_spans_go_while_new_ones_are_written(path: Path) -> None:
-    """Retention runs in the writer: what is old beside the last recording goes with the next."""
+    """The writer deletes old spans while it stores new ones."""
     now = time.time_ns()
     with SpanStore(path) as store:
         store.write([SAMPLE, replace(SAMPLE, span_id="ef" * 8, start_ns=now, end_ns=now)])
@@ -334,4 +334,4 @@ def test_old_spans_go_while_new_ones_are_written(path: Path) -> None:
     recording.span("new")
     recording.processor.force_flush()
     recording.processor.shutdown()
-    assert [one.name for one in recording.stored()] == ["sample", "new"]
+    assert [span.name for span in recording.stored()] == ["sample", "new"]
