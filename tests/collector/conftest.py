@@ -24,7 +24,7 @@ def collector_binaries() -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def running_jaeger(collector_binaries: dict[str, Path], shared: Shared) -> Jaeger:
-    """A Jaeger for all tests of the run: told apart by their trace ids, never killed."""
+    """A Jaeger for all tests of the run, which use trace ids of their own; never killed."""
 
     def start(folder: Path) -> Jaeger:
         return Starter(collector_binaries).jaeger(folder).shared_by(shared)
@@ -46,7 +46,7 @@ def running_collector(
 
 @pytest.fixture
 def starter(collector_binaries: dict[str, Path]) -> Iterator[Starter]:
-    """Start Collectors and Jaegers of a test's own, to be killed and restarted as it likes."""
+    """Starts Collectors and Jaegers for a single test, which may kill and restart them."""
     starter = Starter(collector_binaries)
     try:
         yield starter
@@ -56,7 +56,7 @@ def starter(collector_binaries: dict[str, Path]) -> Iterator[Starter]:
 
 @pytest.fixture(scope="session")
 def access(shared: Shared) -> Access:
-    """A certificate of one's own authority for 127.0.0.1, and a bearer token."""
+    """A certificate for 127.0.0.1 by a test authority, and a bearer token."""
     return shared.once("tls", _make_access)
 
 
@@ -76,7 +76,7 @@ def _make_access(folder: Path) -> Access:
 def reachable_collector(
     collector_binaries: dict[str, Path], running_jaeger: Jaeger, access: Access, shared: Shared
 ) -> Collector:
-    """A Collector with reachable.yaml on top: TLS and a token before `running_jaeger`."""
+    """A Collector with reachable.yaml: TLS and a token in front of `running_jaeger`."""
 
     def start(folder: Path) -> Collector:
         configs = [BUNDLE / "reachable.yaml"]

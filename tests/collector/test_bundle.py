@@ -57,13 +57,13 @@ def test_every_configuration_is_valid(
 
 
 def test_every_configuration_is_validated() -> None:
-    """No configuration file is forgotten in the table above."""
+    """The table above has every configuration file."""
     named = {config for _, configs, _ in VALID.values() for config in configs}
     assert named == {path.name for path in BUNDLE.glob("*.yaml")}
 
 
 def test_validation_can_fail(collector_binaries: dict[str, Path], tmp_path: Path) -> None:
-    """A second backend that does not exist is refused by name."""
+    """An unknown second backend is rejected by name."""
     binary, variables = collector_binaries["otelcol"], {"SECOND_BACKEND": "otlp/third"}
     ran = _validate(binary, ["otelcol.yaml"], tmp_path, variables)
     assert ran.returncode != 0
@@ -77,8 +77,8 @@ def test_jaeger_starts_from_its_file(running_jaeger: Jaeger) -> None:
     assert '"SyncWrites":true' in running_jaeger.log.replace(" ", "")
 
 
-def test_jaeger_loads_the_interfaces_configuration(starter: Starter, tmp_path: Path) -> None:
-    """Jaeger reads jaeger-ui.json at its start: a broken one keeps it from starting."""
+def test_jaeger_loads_the_configuration_of_its_ui(starter: Starter, tmp_path: Path) -> None:
+    """A broken jaeger-ui.json keeps Jaeger from starting, so it does read the file."""
     broken = tmp_path / "broken.json"
     broken.write_text("{")
     with pytest.raises(AssertionError, match="ended at its start"):
@@ -95,7 +95,7 @@ def _send(collector: Collector, spans: list[dict[str, Any]], **resource: str) ->
 def test_secrets_of_other_libraries_are_masked(
     running_collector: Collector, running_jaeger: Jaeger
 ) -> None:
-    """The second line of defence: no canary passes, in whatever part of a span it is."""
+    """The Collector masks canaries in every part of a span."""
     trace = trace_id()
     canaries = {
         "text": "key rpa_CANARY0001 and eyJCANARY0002.CANARY0003.CANARY0004 here",
@@ -106,7 +106,7 @@ def test_secrets_of_other_libraries_are_masked(
         "session.token": "CANARY0010",
         "curl": "-H 'Authorization: Bearer CANARY0011'",
     }
-    one = span(
+    sent = span(
         trace,
         attributes=canaries,
         status={
@@ -115,18 +115,16 @@ def test_secrets_of_other_libraries_are_masked(
         },
         events=[{"name": "exception", "timeUnixNano": "1", "attributes": pairs(canaries)}],
     )
-    _send(running_collector, [one], **canaries)
-    groups = wait_for_spans(running_jaeger, trace, [one["spanId"]])
+    _send(running_collector, [sent], **canaries)
+    groups = wait_for_spans(running_jaeger, trace, [sent["spanId"]])
     assert "CANARY" not in str(groups)
     assert "part=1" in str(groups)
     [stored] = spans_of(groups)
     assert {"key": "redaction.masked.count", "value": {"intValue": "7"}} in stored["attributes"]
 
 
-def test_what_the_contract_emits_is_not_masked(
-    running_collector: Collector, running_jaeger: Jaeger
-) -> None:
-    """The names that look like secrets but are none pass as they are."""
+def test_emitted_names_are_not_masked(running_collector: Collector, running_jaeger: Jaeger) -> None:
+    """Our names that only look like secrets pass unchanged."""
     trace = trace_id()
     kept = {
         "flash.artifact.object_key": "flash/app/artifact.tar.gz",
@@ -134,9 +132,9 @@ def test_what_the_contract_emits_is_not_masked(
         "flash.endpoint_url": "https://abc123.api.runpod.ai",
         "flash.build_id": "build-0123456789abcdef",
     }
-    one = span(trace, attributes=kept)
-    _send(running_collector, [one])
-    [stored] = spans_of(wait_for_spans(running_jaeger, trace, [one["spanId"]]))
+    sent = span(trace, attributes=kept)
+    _send(running_collector, [sent])
+    [stored] = spans_of(wait_for_spans(running_jaeger, trace, [sent["spanId"]]))
     found = {item["key"]: item["value"]["stringValue"] for item in stored["attributes"]}
     assert kept.items() <= found.items()
     assert "redaction.masked.count" not in found
@@ -145,7 +143,7 @@ def test_what_the_contract_emits_is_not_masked(
 def test_a_second_backend_gets_the_same(
     running_jaeger: Jaeger, starter: Starter, tmp_path: Path
 ) -> None:
-    """By variables alone, the Collector sends to a second OTLP backend, with headers."""
+    """Variables alone make the Collector send to a second OTLP backend, with headers."""
     second = starter.collector(tmp_path / "second", running_jaeger.otlp)
     first = starter.collector(
         tmp_path / "first",
@@ -155,6 +153,6 @@ def test_a_second_backend_gets_the_same(
         SECOND_OTLP_HEADERS="{x-team: flash, x-key: 'a: b'}",
     )
     trace = trace_id()
-    one = span(trace)
-    _send(first, [one])
-    wait_for_spans(running_jaeger, trace, [one["spanId"]])
+    sent = span(trace)
+    _send(first, [sent])
+    wait_for_spans(running_jaeger, trace, [sent["spanId"]])

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Site:
-    """A user's machine in small: a home, ports of its own, and the programs.
+    """A small model of a user's machine: a home, its own ports, and the programs.
 
     Attributes:
         folder: The user's home.
@@ -51,22 +51,22 @@ class Site:
         return flash_otel(self.folder, "collector", *arguments, env={**self.env, **env})
 
     def json(self, action: str) -> Any:
-        """Run it with --json and return what it says."""
+        """Run it with --json and return the parsed output."""
         return json.loads(self(action, "--json").stdout)
 
     def pids(self) -> dict[str, int]:
         """Return the process ids of the programs."""
-        return {one["name"]: one["pid"] for one in self.json("status")["programs"]}
+        return {program["name"]: program["pid"] for program in self.json("status")["programs"]}
 
     @property
     def data(self) -> Path:
-        """Where queue, traces, logs and state are."""
+        """The folder of queue, traces, logs and state."""
         return self.folder / "state/flash-otel/collector"
 
 
 @pytest.fixture
 def site(collector_binaries: dict[str, Path], tmp_path: Path) -> Iterator[Site]:
-    """A user's machine without Docker; whatever runs at the end is stopped."""
+    """A machine without Docker; running programs are stopped at the end."""
     programs = tmp_path / "bin"
     programs.mkdir()
     for name, path in collector_binaries.items():
@@ -74,16 +74,16 @@ def site(collector_binaries: dict[str, Path], tmp_path: Path) -> Iterator[Site]:
     variables = [name for program in PROGRAMS for name in program.ports]
     numbers = dict(zip(variables, map(str, free_ports(len(variables))), strict=True))
     env = {"FLASH_OTEL_COLLECTOR_BIN": str(programs), "DOCKER_HOST": "tcp://127.0.0.1:1"}
-    one = Site(tmp_path, {**env, **numbers})
+    machine = Site(tmp_path, {**env, **numbers})
     try:
-        yield one
+        yield machine
     finally:
-        if (one.data / "state.json").exists():
-            one("down")
+        if (machine.data / "state.json").exists():
+            machine("down")
 
 
 def test_up_and_down(site: Site) -> None:
-    """A deployment's spans go in and are found; one dead program is told, and started again."""
+    """Spans go in and are found; a dead program is reported and started again."""
     keep(site.folder, healthy_deployment())
     up = site("up")
     assert up.returncode == 0, up.stderr
@@ -112,13 +112,13 @@ def test_up_and_down(site: Site) -> None:
     assert half.returncode == 1
     assert f"process {before['jaeger']} has exited" in half.stdout
     assert "Collector  healthy" in half.stdout
-    one = span(trace_id())
-    assert httpx.post(f"{found['otlp_http']}/v1/traces", json=request([one])).status_code == 200
+    second = span(trace_id())
+    assert httpx.post(f"{found['otlp_http']}/v1/traces", json=request([second])).status_code == 200
     assert site("up").returncode == 0
     after = site.pids()
     assert after["otelcol"] == before["otelcol"]
     assert after["jaeger"] != before["jaeger"]
-    traces = [f"{found['ui']}/api/v3/traces/{sent['traceId']}" for sent in (first, one)]
+    traces = [f"{found['ui']}/api/v3/traces/{sent['traceId']}" for sent in (first, second)]
     eventually(lambda: all(httpx.get(trace).status_code == 200 for trace in traces))
 
     logs = site("logs", "-n", "2")
@@ -139,16 +139,16 @@ def _exists(pid: int) -> bool:
         return False
 
 
-def test_what_it_keeps_is_the_owners_alone(site: Site) -> None:
-    """State, logs, queue and traces are in a folder that nobody else may enter."""
+def test_only_the_owner_can_read_its_data(site: Site) -> None:
+    """State, logs, queue and traces are in a folder that only the owner can enter."""
     assert site("up").returncode == 0
     assert stat.S_IMODE(site.data.stat().st_mode) == 0o700
     for name in ("state.json", "jaeger.log", "otelcol.log", "lock"):
         assert stat.S_IMODE((site.data / name).stat().st_mode) == 0o600
 
 
-def test_the_programs_see_no_key_of_the_users(site: Site) -> None:
-    """What the programs inherit holds nothing but what they need."""
+def test_the_programs_inherit_no_keys(site: Site) -> None:
+    """The programs inherit only the variables that they need."""
     assert site("up", RUNPOD_API_KEY="rpa_CANARY", AWS_SECRET_ACCESS_KEY="CANARY").returncode == 0
     for pid in site.pids().values():
         assert b"CANARY" not in Path(f"/proc/{pid}/environ").read_bytes()
@@ -156,7 +156,7 @@ def test_the_programs_see_no_key_of_the_users(site: Site) -> None:
 
 @pytest.mark.parametrize("variable", ["JAEGER_UI_PORT", "OTELCOL_HTTP_PORT"])
 def test_a_taken_port(site: Site, variable: str) -> None:
-    """The port, its user and the variable are named, and nothing is left running."""
+    """The error names port, program and variable, and nothing is left running."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int(site.env[variable])))
         taken.listen()
@@ -177,8 +177,8 @@ def test_a_taken_port(site: Site, variable: str) -> None:
         ("OTELCOL_HTTP_PORT", "http", "OTELCOL_HTTP_PORT='http' is not a valid port"),
     ],
 )
-def test_what_does_not_start(site: Site, variable: str, value: str, said: str) -> None:
-    """The program, its last words and its log are told; what had started is stopped."""
+def test_a_program_that_does_not_start(site: Site, variable: str, value: str, said: str) -> None:
+    """The error has the program, its last lines and its log; the other one is stopped."""
     up = site("up", **{variable: value})
     assert up.returncode == 3
     assert re.search(said, up.stderr, re.DOTALL)
@@ -188,7 +188,7 @@ def test_what_does_not_start(site: Site, variable: str, value: str, said: str) -
 
 
 def test_without_any_program(tmp_path: Path) -> None:
-    """Neither Docker nor programs: the options are named, the embedded store among them."""
+    """Without Docker and programs, the error lists the options and the local store."""
     env = {"FLASH_OTEL_COLLECTOR_BIN": str(tmp_path), "DOCKER_HOST": "tcp://127.0.0.1:1"}
     up = Site(tmp_path, env)("up")
     assert up.returncode == 3
@@ -200,14 +200,14 @@ def test_without_any_program(tmp_path: Path) -> None:
 
 
 def test_prometheus_needs_docker(site: Site) -> None:
-    """--monitor without Docker says where Prometheus's configuration is."""
+    """--monitor without Docker prints the path of Prometheus's configuration."""
     up = site("up", "--monitor")
     assert up.returncode == 3
     assert str(ROOT / "collector/prometheus.yml") in up.stderr
 
 
-def test_a_process_id_that_was_used_again(site: Site) -> None:
-    """Another process with a remembered id is neither taken for ours nor stopped."""
+def test_a_reused_process_id(site: Site) -> None:
+    """A process with a reused id is neither taken for a program nor stopped."""
     site.data.mkdir(parents=True)
     other = {"pid": os.getpid(), "started": "1", "ports": {"JAEGER_HEALTH_PORT": 1}, "log": "x"}
     kept = {"engine": "programs", "files": [], "ports": {}, "processes": {"jaeger": other}}
@@ -218,13 +218,13 @@ def test_a_process_id_that_was_used_again(site: Site) -> None:
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"engine": "x"}', '{"processes": {"a": {}}}'])
 def test_a_damaged_state_file(content: str, tmp_path: Path) -> None:
-    """What cannot be understood is as good as nothing."""
+    """A damaged state file counts as none."""
     (tmp_path / "state.json").write_text(content)
     assert load_state(tmp_path) is None
 
 
 def test_two_at_once(site: Site) -> None:
-    """While one works, another one says so and does nothing."""
+    """While one command runs, another one reports that and does nothing."""
     site.data.mkdir(parents=True)
     with try_lock(site.data / "lock") as is_free:
         assert is_free
@@ -234,7 +234,7 @@ def test_two_at_once(site: Site) -> None:
 
 
 def test_reachable(site: Site, access: Access) -> None:
-    """With certificate and token it takes OTLP over TLS; without them it says what is missing."""
+    """With certificate and token it accepts OTLP over TLS; without, the error names them."""
     missing = site("up", "--reachable", OTELCOL_TOKEN_FILE=str(site.folder / "none"))
     assert missing.returncode == 3
     assert "Collector did not start" in missing.stderr
@@ -248,9 +248,9 @@ def test_reachable(site: Site, access: Access) -> None:
 
 @contextmanager
 def _docker(site: Site) -> Iterator[Path]:
-    """Put a `docker` on PATH whose engine answers: it notes what it is told, and starts nothing.
+    """Put a `docker` on PATH whose engine answers: it records its arguments, and starts nothing.
 
-    No engine runs on the test machine. What it is told is given to the real docker-compose.
+    No engine runs on the test machine. The arguments are given to the real docker-compose.
     """
     folder, told = site.folder / "docker", site.folder / "told"
     folder.mkdir()
@@ -266,7 +266,7 @@ def _docker(site: Site) -> Iterator[Path]:
 
 
 def test_docker_is_preferred(site: Site, starter: Starter, tmp_path: Path) -> None:
-    """Where an engine answers, Compose runs the bundled file, and health is asked at its ports."""
+    """If an engine answers, Compose runs the bundled file, and its ports are checked."""
     jaeger = starter.jaeger(tmp_path / "jaeger")
     collector = starter.collector(tmp_path / "collector", jaeger.otlp)
     site.env |= {name: str(port) for name, port in {**jaeger.ports, **collector.ports}.items()}

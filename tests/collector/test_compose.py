@@ -28,7 +28,7 @@ VARIABLE = re.compile(r"\$\{env:(\w+):-((?:[^{}]|\{\})*)\}")
 
 
 def compose(*files: str) -> Any:
-    """Return what Docker Compose makes of the files, with the monitor profile and no variables."""
+    """Return the files as Docker Compose parses them, with the monitor profile and no variables."""
     if not shutil.which("docker-compose"):
         if os.environ.get("FLASH_OTEL_REQUIRE_COLLECTOR"):
             pytest.fail("docker-compose is required here (apt install docker-compose)")
@@ -53,7 +53,7 @@ def defaults(*configs: Path) -> dict[str, str]:
 
 
 def mounts(service: dict[str, Any]) -> Iterator[tuple[Path, str]]:
-    """Yield file on this machine and path in the container, of each bind mount."""
+    """Yield the local file and the path in the container, for each bind mount."""
     for volume in service.get("volumes", ()):
         source, target, mode = volume.rsplit(":", 2)
         if source.startswith("/"):
@@ -68,7 +68,7 @@ def whole() -> Any:
 
 
 def test_the_base_file_stands_alone() -> None:
-    """Without the file on top, every port is bound to loopback, and to nothing else."""
+    """Without the file on top, every port is bound to loopback only."""
     base = compose(FILES[0])
     ports = [port for service in base["services"].values() for port in service.get("ports", ())]
     assert len(ports) >= 6
@@ -76,8 +76,8 @@ def test_the_base_file_stands_alone() -> None:
 
 
 def test_images_are_pinned_to_what_is_tested(whole: Any) -> None:
-    """The image tags are exact, and name the versions that the tests are built from."""
-    tags = {name: one["image"].split(":")[1] for name, one in whole["services"].items()}
+    """The image tags are exact, and equal the versions of the tested binaries."""
+    tags = {name: service["image"].split(":")[1] for name, service in whole["services"].items()}
     manifest = yaml.safe_load((BUNDLE / "tools/otelcol/manifest.yaml").read_text("utf-8"))
     assert tags["otelcol"] == manifest["dist"]["version"]
     assert all(re.fullmatch(r"v?\d+\.\d+\.\d+", tag) for tag in tags.values())
@@ -88,7 +88,7 @@ def test_images_are_pinned_to_what_is_tested(whole: Any) -> None:
 
 
 def test_the_modules_are_the_manifests() -> None:
-    """go.mod pins each component, and the builder, at the version that the manifest names."""
+    """go.mod pins each component, and the builder, at the manifest's version."""
     manifest = yaml.safe_load((BUNDLE / "tools/otelcol/manifest.yaml").read_text("utf-8"))
     pinned = (BUNDLE / "tools/otelcol/go.mod").read_text("utf-8")
     version = manifest["dist"]["version"]
@@ -97,14 +97,14 @@ def test_the_modules_are_the_manifests() -> None:
         for component in manifest[kind]:
             assert f"\t{component['gomod']}\n" in pinned
             assert component["gomod"].endswith(f" v{version}")
-    assert all(f"\t{one['gomod']}\n" in pinned for one in manifest["providers"])
-    assert all(f"replace {one}\n" in pinned for one in manifest["replaces"])
+    assert all(f"\t{module['gomod']}\n" in pinned for module in manifest["providers"])
+    assert all(f"replace {replacement}\n" in pinned for replacement in manifest["replaces"])
     builder = (BUNDLE / "tools/builder/go.mod").read_text("utf-8")
     assert f"go.opentelemetry.io/collector/cmd/builder v{version} " in builder
 
 
 def test_mounts_are_the_files_that_the_commands_name(whole: Any) -> None:
-    """Every mounted file exists, read-only, and every file that is named is mounted."""
+    """Mounts are read-only and exist, and every named file is mounted."""
     for name, service in whole["services"].items():
         found = dict(mounts(service))
         assert all(source.exists() for source in found)
@@ -116,7 +116,7 @@ def test_mounts_are_the_files_that_the_commands_name(whole: Any) -> None:
 
 
 def test_volumes_are_the_folders_of_the_configurations(whole: Any) -> None:
-    """What the programs write is on a volume, which the init service gives to their user."""
+    """The programs write to volumes, which the init service gives to their user."""
     folders = {
         "otelcol": defaults(BUNDLE / "otelcol.yaml")["OTELCOL_QUEUE_DIR"],
         "jaeger": defaults(BUNDLE / "jaeger.yaml")["JAEGER_DATA_DIR"],
@@ -125,18 +125,18 @@ def test_volumes_are_the_folders_of_the_configurations(whole: Any) -> None:
     assert given["command"][:3] == ["chown", "-R", "10001:10001"]
     for name, folder in folders.items():
         service = whole["services"][name]
-        writable = [one for one in service["volumes"] if not one.endswith(":ro")]
-        assert [one for one in writable if folder.startswith(one.split(":")[1])]
+        writable = [volume for volume in service["volumes"] if not volume.endswith(":ro")]
+        assert [volume for volume in writable if folder.startswith(volume.split(":")[1])]
         assert set(writable) <= set(given["volumes"])
         assert service["user"] == given["command"][2]
         assert "volumes-init" in service["depends_on"]
-        assert [one.split(":")[1] for one in writable] == [
+        assert [volume.split(":")[1] for volume in writable] == [
             path for path in given["command"][3:] if folder.startswith(path)
         ]
 
 
 def test_ports_are_those_of_the_configurations(whole: Any) -> None:
-    """Each published port leads to one on which the configuration listens by default."""
+    """Each published port leads to one that the configuration listens on by default."""
     listening = {
         "otelcol": defaults(BUNDLE / "otelcol.yaml"),
         "jaeger": defaults(BUNDLE / "jaeger.yaml"),
@@ -169,7 +169,7 @@ def test_prometheus_reads_ports_of_the_configurations() -> None:
 
 
 def test_variables_are_those_of_the_configurations(whole: Any) -> None:
-    """Each variable that a container gets is one that its configuration reads."""
+    """A container gets only variables that its configuration reads."""
     known = {
         "otelcol": defaults(BUNDLE / "otelcol.yaml", BUNDLE / "reachable.yaml"),
         "jaeger": defaults(BUNDLE / "jaeger.yaml"),
@@ -198,25 +198,27 @@ def test_long_running_services_are_kept_small_and_up(whole: Any) -> None:
 
 
 def test_components_are_in_the_manifest() -> None:
-    """The Collector that is tested holds every component that a configuration names."""
+    """The tested Collector has every component that a configuration names."""
     manifest = yaml.safe_load((BUNDLE / "tools/otelcol/manifest.yaml").read_text("utf-8"))
     for config in CONFIGS:
         if config.name == "jaeger.yaml":
             continue
         parsed = yaml.safe_load(config.read_text("utf-8"))
         for kind in ("receivers", "processors", "connectors", "exporters", "extensions"):
-            modules = " ".join(one["gomod"].split(" ")[0] for one in manifest[kind])
+            modules = " ".join(module["gomod"].split(" ")[0] for module in manifest[kind])
             for name in parsed.get(kind, {}):
                 plain = name.split("/")[0].replace("_", "")
                 assert re.search(rf"/{plain}(extension|{kind[:-1]})?( |$)", modules), name
 
 
 def test_the_collector_acknowledges_nothing_that_is_not_on_disk() -> None:
-    """No batch processor; every exporter that sends has a queue on disk and never gives up."""
+    """No batch processor; every exporter has a queue on disk and retries forever."""
     parsed = yaml.safe_load((BUNDLE / "otelcol.yaml").read_text("utf-8"))
     assert not [name for name in parsed["processors"] if name.startswith("batch")]
     assert parsed["extensions"]["file_storage/queue"]["fsync"] is True
-    sending = {name: one for name, one in parsed["exporters"].items() if name.startswith("otlp")}
+    sending = {
+        name: exporter for name, exporter in parsed["exporters"].items() if name.startswith("otlp")
+    }
     assert set(sending) == {"otlp/jaeger", "otlp/second", "otlphttp/second"}
     for exporter in sending.values():
         assert exporter["sending_queue"]["storage"] == "file_storage/queue"

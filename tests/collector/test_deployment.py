@@ -42,7 +42,7 @@ ARRIVAL_SECONDS: Final = 60.0
 def _run(
     scenario: str, sending: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> RunArtifacts:
-    """Run a scenario whose deployment and worker both send; what waits is pushed afterwards."""
+    """Run a scenario whose deployment and worker both export, then push the waiting spans."""
     for name, value in sending.items():
         monkeypatch.setenv(name, value)
     result = run_scenario(
@@ -69,12 +69,12 @@ def _services(groups: list[dict[str, Any]]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for group in groups:
         service = _plain(group["resource"])["service.name"]
-        found.setdefault(service, set()).update(one["name"] for one in spans_of([group]))
+        found.setdefault(service, set()).update(span["name"] for span in spans_of([group]))
     return found
 
 
 def _calls(jaeger: Jaeger, deployment: str) -> list[dict[str, Any]]:
-    """Wait for the worker's calls that say they belong to a deployment; found by search."""
+    """Wait for the worker's calls that name a deployment; found by search."""
     deadline = time.monotonic() + ARRIVAL_SECONDS
     while time.monotonic() < deadline:
         query = {
@@ -87,10 +87,10 @@ def _calls(jaeger: Jaeger, deployment: str) -> list[dict[str, Any]]:
         answer = httpx.get(f"{jaeger.query_url}/api/v3/traces", params=query, timeout=30)
         groups = answer.json()["result"]["resourceSpans"] if answer.status_code == 200 else []
         found = [
-            one
-            for one in spans_of(groups)
-            if _plain(one).get(semconv.DEPLOY_TRACE_ID) == deployment
-            and one["name"] == semconv.CALL
+            span
+            for span in spans_of(groups)
+            if _plain(span).get(semconv.DEPLOY_TRACE_ID) == deployment
+            and span["name"] == semconv.CALL
         ]
         if found:
             return found
@@ -99,23 +99,23 @@ def _calls(jaeger: Jaeger, deployment: str) -> list[dict[str, Any]]:
 
 
 def _arrived(jaeger: Jaeger, result: RunArtifacts) -> list[dict[str, Any]]:
-    """Return the joined trace, once all spans of the store and the worker's read are there."""
+    """Return the joined trace, once it has all stored spans and the worker's read."""
     assert result.trace_id
     with SpanStore(result.store) as store:
-        stored = {one.span_id: one for one in store.trace(result.trace_id)}
+        stored = {record.span_id: record for record in store.trace(result.trace_id)}
     assert len(stored) >= 8
     wait_for_spans(jaeger, result.trace_id, stored)
     deadline = time.monotonic() + ARRIVAL_SECONDS
     while time.monotonic() < deadline:
         groups = groups_of(jaeger, result.trace_id)
-        if semconv.RUNTIME_FETCH in {one["name"] for one in spans_of(groups)}:
+        if semconv.RUNTIME_FETCH in {span["name"] for span in spans_of(groups)}:
             return groups
         time.sleep(0.05)
     raise AssertionError("the worker's read did not arrive")
 
 
 def _diagnosed(jaeger: Jaeger, result: RunArtifacts) -> set[str]:
-    """Return the codes that a diagnosis names which sees nothing but Jaeger."""
+    """Return the codes that a diagnosis of Jaeger alone names."""
     source = ["--from", f"jaeger={jaeger.query_url}", "--trace", str(result.trace_id)]
     command = [sys.executable, "-m", "flash_otel", "diagnose", "--json", *source]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
@@ -137,7 +137,7 @@ def test_over_http(
     assert {semconv.DEPLOY, semconv.ACTIVATE, semconv.MANIFEST_UPLOAD} <= services["flash-cli"]
     assert services["api"] == {semconv.RUNTIME_FETCH, semconv.MANIFEST_FETCH}
 
-    spans = {one["name"]: one for one in spans_of(groups)}
+    spans = {span["name"]: span for span in spans_of(groups)}
     root, fetch = spans[semconv.DEPLOY], spans[semconv.RUNTIME_FETCH]
     assert fetch["parentSpanId"] == root["spanId"]
     for name in (semconv.DEPLOY, semconv.MANIFEST_UPLOAD, semconv.RUNTIME_FETCH):
@@ -146,12 +146,12 @@ def test_over_http(
         assert told[semconv.BUILD_ID] == result.build_id
         assert told[semconv.ENDPOINT_COUNT] == "2"
     assert _plain(spans[semconv.MANIFEST_UPLOAD])[semconv.PERSISTED_ENDPOINT_COUNT] == "2"
-    assert not [one for one in spans_of(groups) if one.get("status", {}).get("code")]
+    assert not [span for span in spans_of(groups) if span.get("status", {}).get("code")]
 
     # The same values as in the store, under the same ids, for every attribute of every span.
     with SpanStore(result.store) as store:
-        stored = {one.span_id: one for one in store.trace(str(result.trace_id))}
-    arrived = {one["spanId"]: one for one in spans_of(groups)}
+        stored = {record.span_id: record for record in store.trace(str(result.trace_id))}
+    arrived = {span["spanId"]: span for span in spans_of(groups)}
     for span_id, record in stored.items():
         assert set(record.attributes) <= set(_plain(arrived[span_id]))
         assert arrived[span_id]["name"] == record.name
@@ -171,7 +171,7 @@ def test_over_grpc_with_tls_and_token(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """OTLP over gRPC, TLS and a bearer token, as from a cloud worker: the failure is in Jaeger."""
+    """OTLP over gRPC, TLS and a bearer token, as from the cloud: Jaeger has the failure."""
     sending = {
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://{reachable_collector.grpc}",
@@ -179,7 +179,7 @@ def test_over_grpc_with_tls_and_token(
     }
     result = _run("manifest_not_persisted", sending, tmp_path, monkeypatch)
     groups = _arrived(running_jaeger, result)
-    told = {one["name"]: _plain(one) for one in spans_of(groups)}
+    told = {span["name"]: _plain(span) for span in spans_of(groups)}
     assert told[semconv.MANIFEST_UPLOAD][semconv.ENDPOINT_COUNT] == "2"
     assert told[semconv.RUNTIME_FETCH][semconv.MANIFEST_STATE] == "incomplete"
     assert semconv.RUNTIME_FETCH in _services(groups)["api"]
@@ -196,7 +196,7 @@ def test_over_grpc_with_tls_and_token(
 def test_the_demo_without_a_shared_store(
     reachable_collector: Collector, access: Access, running_jaeger: Jaeger, tmp_path: Path
 ) -> None:
-    """`demo --jaeger` shows and judges what came through the Collector, over TLS and by token."""
+    """`demo --jaeger` shows and judges the spans that came through the Collector."""
     url = f"https://{reachable_collector.http_url.removeprefix('http://')}"
     env = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": url,
@@ -210,7 +210,7 @@ def test_the_demo_without_a_shared_store(
     ran = flash_otel(tmp_path, *asked, env=env)
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
-    assert [one["code"] for one in answer["diagnosis"]["findings"]] == ["stale_build"]
+    assert [finding["code"] for finding in answer["diagnosis"]["findings"]] == ["stale_build"]
     assert {semconv.DEPLOY, semconv.RUNTIME_FETCH, semconv.CALL} <= set(
         re.findall(r'"name": "(flash[.a-z]+)"', ran.stdout)
     )

@@ -31,7 +31,7 @@ HTTP, JSON, GRPC = "http/protobuf", "http/json", "grpc"
 
 @dataclass(frozen=True)
 class Site:
-    """What the tests send to: three Collectors before one Jaeger, and files of clients.
+    """Three Collectors in front of one Jaeger, and the files of clients.
 
     Attributes:
         plain: Takes everything.
@@ -47,7 +47,7 @@ class Site:
     folder: Path
 
     def url(self, which: str, protocol: str) -> str:
-        """Return the base URL of one of them."""
+        """Return the base URL of a Collector."""
         collector: Collector = getattr(self, which)
         target = collector.grpc if protocol == GRPC else collector.http_url.partition("//")[2]
         return f"{'http' if which == 'plain' else 'https'}://{target}"
@@ -69,7 +69,7 @@ def site(
     collector_binaries: dict[str, Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
-    """Start what is not running yet."""
+    """Start the Collectors that are not running yet."""
     folder = tmp_path_factory.mktemp("clients")
     for name in ("client", "stranger"):
         authority = trustme.CA()
@@ -92,7 +92,7 @@ def site(
 
 
 def traces_only(variables: dict[str, str]) -> dict[str, str]:
-    """Say the same for traces alone."""
+    """Return the same variables in their form for traces alone."""
     return {name.replace("OTLP_", "OTLP_TRACES_", 1): value for name, value in variables.items()}
 
 
@@ -157,7 +157,7 @@ RIGHT: dict[str, tuple[str, str, Callable[[Site], dict[str, str]]]] = {
 
 
 def run(site: Site, folder: Path, which: str, protocol: str, variables: dict[str, str]) -> Any:
-    """Let a process make spans with this environment; return what it printed on the way out."""
+    """Record spans in a process with this environment; return its output."""
     told = {"FLASH_OTEL_EXIT_BUDGET": "30", **variables}
     ended = Victim(folder, site.url(which, protocol), protocol, variables=told).run()
     assert (ended.status, ended.stdout) == (0, "done\n")
@@ -176,17 +176,17 @@ def arrived(site: Site, folder: Path) -> None:
 
 
 def status(folder: Path) -> dict[str, Any]:
-    """Return what `flash-otel status` tells of the one destination."""
+    """Return what `flash-otel status` reports about the only destination."""
     told = flash_otel(folder, "status", "--json")
     assert told.returncode == 0, told.stderr
-    (one,) = json.loads(told.stdout)
-    assert isinstance(one, dict)
-    return one
+    (found,) = json.loads(told.stdout)
+    assert isinstance(found, dict)
+    return found
 
 
 @pytest.mark.parametrize("option", RIGHT)
-def test_an_option_that_is_right(option: str, site: Site, tmp_path: Path) -> None:
-    """All spans arrive, nothing waits, and nothing is said."""
+def test_a_right_value(option: str, site: Site, tmp_path: Path) -> None:
+    """All spans arrive, none waits, and nothing is printed."""
     which, protocol, variables = RIGHT[option]
     told = variables(site)
     ended = run(site, tmp_path, which, protocol, told)
@@ -253,8 +253,8 @@ WRONG: dict[
 
 @pytest.mark.parametrize("protocol", [HTTP, GRPC])
 @pytest.mark.parametrize("option", WRONG)
-def test_an_option_that_is_wrong(option: str, protocol: str, site: Site, tmp_path: Path) -> None:
-    """All spans are kept, `status` says why, no secret is told, and put right, all of them go."""
+def test_a_wrong_value(option: str, protocol: str, site: Site, tmp_path: Path) -> None:
+    """All spans are kept with the reason, no secret is printed, and a right value sends them."""
     which, wrong, right, reasons = WRONG[option]
     ended = run(site, tmp_path, which, protocol, wrong(site))
     standing = status(tmp_path)
@@ -277,8 +277,8 @@ def test_an_option_that_is_wrong(option: str, protocol: str, site: Site, tmp_pat
     arrived(site, tmp_path)
 
 
-def test_what_is_said_for_traces_wins(site: Site, tmp_path: Path) -> None:
-    """An endpoint of all signals that is dead does not matter where traces have their own."""
+def test_variables_for_traces_win(site: Site, tmp_path: Path) -> None:
+    """A dead endpoint for all signals is ignored if traces have their own."""
     with refusing() as dead:
         variables = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": dead,

@@ -37,7 +37,7 @@ _GRPC: Final = "manifest_not_persisted"  # the scenario that is exported by gRPC
 
 @dataclass(frozen=True)
 class Exported:
-    """A scenario that was run, and where its spans went.
+    """A scenario that was run and exported.
 
     Attributes:
         result: What the run left behind.
@@ -50,15 +50,15 @@ class Exported:
     store: list[SpanRecord]
 
     def spans(self) -> list[SpanRecord]:
-        """Read all that Jaeger has of the run."""
+        """Read all spans of the run from Jaeger."""
         assert self.result.trace_id
         found = JaegerReader(self.url, trace_id=self.result.trace_id).records()
         # Other tests use the same Jaeger, at the same time.
-        own = {one.trace_id for one in self.store}
+        own = {record.trace_id for record in self.store}
         return [
-            one
-            for one in found
-            if one.trace_id in own or one.attributes.get(sc.DEPLOY_TRACE_ID) in own
+            record
+            for record in found
+            if record.trace_id in own or record.attributes.get(sc.DEPLOY_TRACE_ID) in own
         ]
 
 
@@ -68,7 +68,7 @@ def exported(
     running_jaeger: Jaeger,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], Exported]:
-    """Run a scenario once, exporting from deployment and worker; wait until all is in Jaeger."""
+    """Run a scenario, exporting from deployment and worker; wait until Jaeger has all spans."""
     known: dict[str, Exported] = {}
 
     def of(name: str) -> Exported:
@@ -109,13 +109,13 @@ def _export(name: str, folder: Path, collector: Collector, jaeger: Jaeger) -> Ex
 
 
 def _missing(made: Exported) -> set[Any]:
-    """Return what is not yet in Jaeger: keys of stored spans, names of the worker's."""
+    """Return what Jaeger lacks: keys of stored spans, names of the worker's."""
     try:
         found = made.spans()
     except NothingFoundError:
         found = []
-    wanted = {one.key for one in made.store}
-    keys, names = {one.key for one in found}, {one.name for one in found}
+    wanted = {record.key for record in made.store}
+    keys, names = {record.key for record in found}, {record.name for record in found}
     return (wanted - keys) | ({sc.RUNTIME_FETCH, sc.MANIFEST_FETCH, sc.CALL} - names)
 
 
@@ -124,7 +124,7 @@ def _missing(made: Exported) -> set[Any]:
 def test_a_fault_is_named_from_jaeger(
     name: str, exported: Callable[[str], Exported], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each of the guide's faults is named from Jaeger alone, and none of a healthy run."""
+    """Each fault of the guide is named from Jaeger alone, and none in a healthy run."""
     made = exported(name)
     capsys.readouterr()
     asked = ["--from", f"jaeger={made.url}", "--trace", str(made.result.trace_id)]
@@ -150,16 +150,16 @@ def test_the_joined_trace_is_whole_in_jaeger(exported: Callable[[str], Exported]
     trace_id = str(made.result.trace_id)
     answer = httpx.get(f"{made.url}/api/v3/traces/{trace_id}", timeout=30).json()
     assert answer["result"]["resourceSpans"]
-    found = {one.key: one for one in made.spans()}
+    found = {record.key: record for record in made.spans()}
     for stored in made.store:
         read = found[stored.key]
         for field in ("name", "kind", "parent_span_id", "start_ns", "end_ns", "status"):
             assert getattr(read, field) == getattr(stored, field), (stored.name, field)
         assert dict(read.attributes) == dict(stored.attributes)
         assert dict(read.resource) == dict(stored.resource)
-        assert [one.span_id for one in read.links] == [one.span_id for one in stored.links]
-    joined = [one for one in found.values() if one.trace_id == trace_id]
-    names = {one.name for one in joined}
+        assert [link.span_id for link in read.links] == [link.span_id for link in stored.links]
+    joined = [record for record in found.values() if record.trace_id == trace_id]
+    names = {record.name for record in joined}
     assert {
         sc.DEPLOY,
         sc.ACTIVATE,
@@ -167,11 +167,11 @@ def test_the_joined_trace_is_whole_in_jaeger(exported: Callable[[str], Exported]
         sc.RUNTIME_FETCH,
         sc.MANIFEST_FETCH,
     } <= names
-    read = next(one for one in joined if one.name == sc.RUNTIME_FETCH)
+    read = next(record for record in joined if record.name == sc.RUNTIME_FETCH)
     assert read.attributes[sc.ENVIRONMENT_ID] == made.result.environment_id
     assert read.attributes[sc.BUILD_ID] == made.result.build_id
     assert read.attributes[sc.MANIFEST_STATE] == sc.MANIFEST_INCOMPLETE
-    call = next(one for one in found.values() if one.name == sc.CALL)
+    call = next(record for record in found.values() if record.name == sc.CALL)
     assert call.trace_id != trace_id
     assert call.status == "error"
     assert call.attributes[sc.DEPLOY_TRACE_ID] == trace_id
@@ -205,7 +205,7 @@ def test_a_printed_search_answers_its_question(
     _, service, operation, tags = search
     made = exported("manifest_not_persisted")
     wanted = dict(part.split("=") for part in _filled(tags, made).split())
-    worker = next(one for one in made.spans() if one.name == sc.RUNTIME_FETCH)
+    worker = next(record for record in made.spans() if record.name == sc.RUNTIME_FETCH)
     asked: dict[str, Any] = {
         "service": service.replace("WORKER", str(worker.resource[sc.SERVICE_NAME])),
         "tags": json.dumps(wanted),
@@ -215,11 +215,11 @@ def test_a_printed_search_answers_its_question(
     }
     if operation != "all":
         asked["operation"] = operation
-    mine = {one.trace_id for one in made.spans()}
+    mine = {record.trace_id for record in made.spans()}
     if service != "WORKER" and "error" in wanted:  # no deployment of the guide's scenarios fails
         mine = {_send_failed(made, running_collector)}
     deadline = time.monotonic() + _SECONDS
-    while mine.isdisjoint(one["traceID"] for one in _found(made.url, asked)):
+    while mine.isdisjoint(trace["traceID"] for trace in _found(made.url, asked)):
         assert time.monotonic() < deadline, asked
         time.sleep(0.2)
     for trace in _found(made.url, asked):
@@ -236,9 +236,13 @@ def _send_failed(made: Exported, collector: Collector) -> str:
     """Send the run's deployment once more, as one whose activation failed; return its trace id."""
     trace_id = secrets.token_hex(16)
     spans = [
-        replace(one, trace_id=trace_id, status="error" if one.name == sc.ACTIVATE else one.status)
-        for one in made.store
-        if one.trace_id == made.result.trace_id
+        replace(
+            record,
+            trace_id=trace_id,
+            status="error" if record.name == sc.ACTIVATE else record.status,
+        )
+        for record in made.store
+        if record.trace_id == made.result.trace_id
     ]
     sent = httpx.post(f"{collector.http_url}/v1/traces", json=encode_json(spans), timeout=30)
     assert sent.status_code == 200
@@ -257,6 +261,6 @@ def _filled(tags: str, made: Exported) -> str:
 
 
 def _has(span: dict[str, Any], operation: str | None, wanted: dict[str, str]) -> bool:
-    said = {one["key"]: str(one["value"]).lower() for one in span["tags"]}
+    said = {tag["key"]: str(tag["value"]).lower() for tag in span["tags"]}
     named = operation in (None, span["operationName"])
     return named and all(said.get(key) == value for key, value in wanted.items())

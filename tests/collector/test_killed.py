@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 120.0
 
 @dataclass
 class Load:
-    """Senders that send until everything is acknowledged, as flash_otel's forwarder does.
+    """Senders that retry until everything is acknowledged, as flash_otel's forwarder does.
 
     Attributes:
         collector: Who is sent to.
@@ -38,11 +38,11 @@ class Load:
 
     @property
     def count(self) -> int:
-        """How many spans were acknowledged."""
+        """The number of acknowledged spans."""
         return sum(map(len, self.acknowledged.values()))
 
     def send(self, _number: int) -> None:
-        """Send a sender's batches, each a trace of its own, and again until it is taken."""
+        """Send the batches of a sender, each as a trace of its own, until they are acknowledged."""
         for _ in range(BATCHES):
             trace = trace_id()
             spans = [span(trace) for _ in range(SPANS)]
@@ -51,7 +51,7 @@ class Load:
                 assert time.monotonic() < deadline, "nobody takes the batch"
                 time.sleep(0.02)
             with self._changed:
-                self.acknowledged[trace] = {one["spanId"] for one in spans}
+                self.acknowledged[trace] = {span["spanId"] for span in spans}
                 self._changed.notify_all()
 
     def _taken(self, body: object) -> bool:
@@ -62,7 +62,7 @@ class Load:
             return False
 
     def wait_for(self, count: int) -> None:
-        """Wait until so many spans were acknowledged."""
+        """Wait until so many spans are acknowledged."""
         with self._changed:
             assert self._changed.wait_for(lambda: self.count >= count, PATIENCE_SECONDS)
 
@@ -89,22 +89,22 @@ def test_every_acknowledged_span_arrives(starter: Starter, tmp_path: Path) -> No
         collector.kill()
         jaeger.start()
         collector.start()
-        for one in running:
-            one.result()
+        for future in running:
+            future.result()
     assert load.count == whole
     for trace, ids in load.acknowledged.items():
         wait_for_spans(jaeger, trace, ids)
 
 
-def test_what_was_stored_survives_jaegers_death(starter: Starter, tmp_path: Path) -> None:
-    """What Jaeger once showed it shows again after a SIGKILL, from its Badger folder."""
+def test_stored_spans_survive_jaegers_death(starter: Starter, tmp_path: Path) -> None:
+    """After a SIGKILL, Jaeger shows its traces again, from its Badger folder."""
     jaeger = starter.jaeger(tmp_path / "jaeger")
     collector = starter.collector(tmp_path / "collector", jaeger.otlp)
     trace = trace_id()
     spans = [span(trace) for _ in range(SPANS)]
     body = request(spans)
     assert httpx.post(f"{collector.http_url}/v1/traces", json=body, timeout=30).status_code == 200
-    ids = [one["spanId"] for one in spans]
+    ids = [span["spanId"] for span in spans]
     wait_for_spans(jaeger, trace, ids)
     collector.stop()  # nobody sends anything again
     jaeger.kill()

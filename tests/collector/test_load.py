@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_the_collector_takes_the_load(
+def test_the_collector_accepts_the_load(
     protocol: str,
     running_collector: Collector,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The real Collector takes every copy as well-formed, over HTTP and gRPC."""
+    """The real Collector accepts every copy as well-formed, over HTTP and gRPC."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
     is_http = protocol.startswith("http")

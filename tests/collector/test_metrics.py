@@ -51,7 +51,7 @@ LONG_S = 60.0
 
 @dataclass(frozen=True)
 class Series:
-    """One series as it is exposed."""
+    """A series as it is exposed."""
 
     name: str
     labels: dict[str, str]
@@ -69,7 +69,7 @@ def exposed(url: str) -> list[Series]:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a Collector exposes after a load, and how many spans of each kind it was sent."""
+    """The metrics that a Collector exposes after a load, and the number of sent spans."""
 
     spans: list[Series]
     own: list[Series]
@@ -77,7 +77,7 @@ class Measured:
 
 
 def kind_of(span: Any) -> tuple[str, str, str]:
-    told = {one.key: one.value.string_value for one in span.attributes}
+    told = {attribute.key: attribute.value.string_value for attribute in span.attributes}
     keys = (semconv.OUTCOME, semconv.FAULT)
     return (span.name, *(told.get(key, "") for key in keys))
 
@@ -101,7 +101,7 @@ def _measure(collector: Collector) -> Measured:
     for batch in batches(Load(deployments=FAULTY_EVERY * (len(shapes()) - 1), workers=1)):
         assert not transport.send_encoded(batch.body).reason
         for group in ExportTraceServiceRequest.FromString(batch.body).resource_spans:
-            sent.update(kind_of(one) for scope in group.scope_spans for one in scope.spans)
+            sent.update(kind_of(span) for scope in group.scope_spans for span in scope.spans)
     transport.close()
     deadline = time.monotonic() + LONG_S
     while total(spans := exposed(collector.metrics_url)) < sent.total():
@@ -112,77 +112,79 @@ def _measure(collector: Collector) -> Measured:
 
 
 def total(series: list[Series]) -> float:
-    return sum(one.value for one in series if one.name == CALLS)
+    return sum(sample.value for sample in series if sample.name == CALLS)
 
 
 def test_every_span_is_counted_by_result_and_fault(measured: Measured) -> None:
-    """Each kind of span has its count, by what came of it and by its fault."""
+    """Each kind of span is counted by its outcome and its fault."""
     counted: Counter[tuple[str, str, str]] = Counter()
-    for one in measured.spans:
-        if one.name == CALLS:
+    for series in measured.spans:
+        if series.name == CALLS:
             keys = ("span_name", "flash_outcome", "flash_fault")
-            name, outcome, fault = (one.labels.get(key, "") for key in keys)
-            counted[name, outcome, fault] += int(one.value)
+            name, outcome, fault = (series.labels.get(key, "") for key in keys)
+            counted[name, outcome, fault] += int(series.value)
     assert counted == measured.sent
     assert counted["flash.runtime.fetch", "returned", "environment_unset"] > 0
 
 
 def test_reads_and_deployments_have_their_environments_name(measured: Measured) -> None:
-    """What is alerted on can be told apart by environment."""
+    """Alerts can distinguish environments."""
     named = {
-        (one.labels["span_name"], one.labels.get("flash_environment_name"))
-        for one in measured.spans
-        if one.name == CALLS
+        (series.labels["span_name"], series.labels.get("flash_environment_name"))
+        for series in measured.spans
+        if series.name == CALLS
     }
     reads = {("flash.runtime.fetch", name) for name in ("production", "staging")}
     assert {("flash.deploy", "production"), ("flash.deploy", "staging"), *reads} <= named
 
 
-def test_no_series_is_told_apart_by_an_id(measured: Measured) -> None:
-    """Neither labels nor their values hold an id of a deployment, a build, a worker, a process."""
-    assert {label for one in measured.spans for label in one.labels} <= LABELS
-    values = {value for one in measured.spans for value in one.labels.values()}
+def test_no_label_holds_an_id(measured: Measured) -> None:
+    """No label grows with deployments, builds, workers or processes."""
+    assert {label for series in measured.spans for label in series.labels} <= LABELS
+    values = {value for series in measured.spans for value in series.labels.values()}
     assert not [value for value in values if re.search(r"[0-9a-f]{8}", value)]
     deployments = FAULTY_EVERY * (len(shapes()) - 1)
-    assert len([one for one in measured.spans if one.name == CALLS]) < deployments / 2
+    assert len([series for series in measured.spans if series.name == CALLS]) < deployments / 2
 
 
 def expressions() -> list[tuple[str, str]]:
-    """Return every expression of rules and dashboard, with where it stands."""
+    """Return every expression of rules and dashboard, with its place."""
     groups = yaml.safe_load(ALERTS.read_text("utf-8"))["groups"]
     rules = [(rule["alert"], rule["expr"]) for group in groups for rule in group["rules"]]
     panels = json.loads(DASHBOARD.read_text("utf-8"))["panels"]
-    shown = [(panel["title"], one["expr"]) for panel in panels for one in panel["targets"]]
+    shown = [(panel["title"], target["expr"]) for panel in panels for target in panel["targets"]]
     return [*rules, *shown]
 
 
-@pytest.mark.parametrize(("where", "expression"), expressions(), ids=lambda one: str(one)[:30])
-def test_rules_and_dashboard_ask_for_what_is_there(
+@pytest.mark.parametrize(("where", "expression"), expressions(), ids=lambda value: str(value)[:30])
+def test_rules_and_dashboard_use_exposed_metrics(
     where: str, expression: str, measured: Measured
 ) -> None:
-    """Each metric of an expression is exposed, with each label that it selects or groups by."""
+    """Each expression uses exposed metrics, and labels that those have."""
     known: dict[str, set[str]] = {"up": {"job", "instance"}}
-    for one in (*measured.spans, *measured.own):
-        known.setdefault(one.name, set()).update(one.labels)
+    for series in (*measured.spans, *measured.own):
+        known.setdefault(series.name, set()).update(series.labels)
     asked = re.findall(r"\b(up|\w+_\w+)\b(?=[\[{ )]|$)(?:\{([^}]*)\})?", outside_labels(expression))
     metrics = [(name, labels) for name, labels in asked if name in known]
     assert metrics, where
     for name, labels in metrics:
         assert {*re.findall(r"(\w+)\s*(?:=~|!=|!~|=)", labels)} <= known[name], where
-    grouped = {one for by in re.findall(r"by \(([^)]*)\)", expression) for one in by.split(", ")}
+    grouped = {
+        label for by in re.findall(r"by \(([^)]*)\)", expression) for label in by.split(", ")
+    }
     assert grouped <= set().union(*(known[name] for name, _ in metrics)), where
     called = {*re.findall(r"\b(?:traces|otelcol)_\w+", expression)}
     assert called == {name for name, _ in metrics} - {"up"}, where
 
 
 def outside_labels(expression: str) -> str:
-    """Leave out what groups series: labels there look like metrics."""
+    """Remove grouping clauses, because their labels look like metrics."""
     return re.sub(r"by \([^)]*\)", "", expression)
 
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
-    """The path of promtool; without it the test is skipped, in CI it fails."""
+    """The path of promtool; skips without it, fails in CI."""
     found = shutil.which("promtool")
     if found is None:
         missing = "promtool is not installed (Debian and Ubuntu: apt install prometheus)"
@@ -202,7 +204,7 @@ def promtool() -> str:
     ids=" ".join,
 )
 def test_promtool_agrees(arguments: list[str], promtool: str) -> None:
-    """Rules, their unit tests and Prometheus's configuration are right, says its own tool."""
+    """Prometheus's own tool accepts the rules, their unit tests and its configuration."""
     told = subprocess.run(
         [promtool, *arguments], cwd=BUNDLE, capture_output=True, text=True, timeout=60, check=False
     )
@@ -211,7 +213,7 @@ def test_promtool_agrees(arguments: list[str], promtool: str) -> None:
 
 
 def test_every_alert_has_a_test() -> None:
-    """Each alert is shown to fire, and to stay silent."""
+    """Unit tests show that each alert fires, and that it stays silent."""
     groups = yaml.safe_load(ALERTS.read_text("utf-8"))["groups"]
     alerts = {rule["alert"] for group in groups for rule in group["rules"]}
     tests = yaml.safe_load((ALERTS.parent / "alerts.test.yaml").read_text("utf-8"))["tests"]

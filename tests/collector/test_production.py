@@ -52,17 +52,17 @@ def validate(binary: Path, files: list[Path]) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.parametrize(("program", "names"), TOGETHER, ids=lambda one: str(one)[-60:])
-def test_it_is_valid(
+@pytest.mark.parametrize(("program", "names"), TOGETHER, ids=lambda value: str(value)[-60:])
+def test_the_files_are_valid_together(
     program: str, names: list[str], collector_binaries: Mapping[str, Path]
 ) -> None:
-    """The real binary takes the files together."""
+    """The real binary accepts the files together."""
     told = validate(collector_binaries[program], [BUNDLE / name for name in names])
     assert told.returncode == 0, told.stderr
 
 
 def test_every_file_is_validated() -> None:
-    """No configuration is left out above."""
+    """The table above has every configuration file."""
     named = {name for _, names in TOGETHER for name in names}
     files = {f"production/{file.name}" for file in PRODUCTION.glob("*.yaml")}
     assert files - named == set()
@@ -76,10 +76,10 @@ def test_every_file_is_validated() -> None:
         ("jaeger", "production/jaeger-clickhouse.yaml", "dial_timeout:"),
     ],
 )
-def test_a_misspelt_key_is_not_valid(
+def test_a_misspelt_key_is_invalid(
     program: str, name: str, key: str, collector_binaries: Mapping[str, Path], tmp_path: Path
 ) -> None:
-    """`validate` reads these parts of the files: a wrong name in one of them is refused."""
+    """`validate` reads these parts of the files: it rejects a wrong name in them."""
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text((BUNDLE / name).read_text().replace(key, f"not_{key}"))
     base = BUNDLE / f"{program}.yaml"
@@ -97,7 +97,7 @@ def merged(below: Any, above: Any) -> Any:
 
 
 def test_the_chart_runs_the_same_jaeger() -> None:
-    """What the Jaeger chart is given is the two files merged, no line less."""
+    """The values of the Jaeger chart are the two files, merged."""
     values = yaml.safe_load((PRODUCTION / "helm/jaeger.values.yaml").read_text())
     storage = PRODUCTION / "jaeger-opensearch.yaml"
     assert values["userconfig"] == merged(
@@ -109,7 +109,7 @@ def test_the_chart_runs_the_same_jaeger() -> None:
 
 @pytest.mark.parametrize("name", ["agent", "gateway"])
 def test_the_charts_run_the_same_collectors(name: str) -> None:
-    """The charts mount files that exist, of the version that is tested, with known variables."""
+    """The charts mount existing files of the tested version, with known variables."""
     values = yaml.safe_load((PRODUCTION / f"helm/{name}.values.yaml").read_text())
     manifest = yaml.safe_load((BUNDLE / "tools/otelcol/manifest.yaml").read_text())
     assert values["image"]["tag"] == manifest["dist"]["version"]
@@ -119,4 +119,6 @@ def test_the_charts_run_the_same_collectors(name: str) -> None:
         for file in files
     ]
     text = "".join(path.read_text() for path in paths)
-    assert {one["name"] for one in values["extraEnvs"]} <= set(re.findall(r"env:([A-Z_]+)", text))
+    assert {variable["name"] for variable in values["extraEnvs"]} <= set(
+        re.findall(r"env:([A-Z_]+)", text)
+    )

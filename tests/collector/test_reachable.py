@@ -25,8 +25,8 @@ def _post(collector: Collector, access: Access, authorization: str | None) -> in
         return client.post(url, json=body, headers=headers, timeout=30).status_code
 
 
-def test_only_the_token_opens(reachable_collector: Collector, access: Access) -> None:
-    """Without the token, or with another one, the answer is 401; with it, 200."""
+def test_only_the_token_is_accepted(reachable_collector: Collector, access: Access) -> None:
+    """Without the token, or with another one, the response is 401; with it, 200."""
     assert _post(reachable_collector, access, None) == 401
     assert _post(reachable_collector, access, "Bearer another") == 401
     assert _post(reachable_collector, access, f"Bearer {access.token}") == 200
@@ -46,15 +46,17 @@ def _export(collector: Collector, access: Access, authorization: str | None) -> 
     return "OK"
 
 
-def test_only_the_token_opens_grpc(reachable_collector: Collector, access: Access) -> None:
-    """The same over gRPC, in its own words."""
+def test_only_the_token_is_accepted_over_grpc(
+    reachable_collector: Collector, access: Access
+) -> None:
+    """The same over gRPC, with its status codes."""
     assert _export(reachable_collector, access, None) == "UNAUTHENTICATED"
     assert _export(reachable_collector, access, "Bearer another") == "UNAUTHENTICATED"
     assert _export(reachable_collector, access, f"Bearer {access.token}") == "OK"
 
 
-def test_nothing_goes_in_the_clear(reachable_collector: Collector) -> None:
-    """Without TLS the receiver takes nothing."""
+def test_plain_text_is_refused(reachable_collector: Collector) -> None:
+    """Without TLS the receiver accepts nothing."""
     url = f"{reachable_collector.http_url}/v1/traces"
     try:
         answer = httpx.post(url, json=request([span(trace_id())]), timeout=30)
@@ -64,7 +66,7 @@ def test_nothing_goes_in_the_clear(reachable_collector: Collector) -> None:
 
 
 def test_an_untrusted_certificate_is_refused(reachable_collector: Collector) -> None:
-    """A client that does not know the authority sends nothing."""
+    """A client that does not trust the authority sends nothing."""
     url = f"https://{reachable_collector.http_url.removeprefix('http://')}/v1/traces"
     with pytest.raises(httpx.ConnectError):
         httpx.post(url, json=request([]), timeout=30)
@@ -77,7 +79,7 @@ def test_the_second_backend_by_tls_and_token(
     starter: Starter,
     tmp_path: Path,
 ) -> None:
-    """The variables of the second backend carry headers and TLS: a reachable Collector takes it."""
+    """With variables for headers and TLS, a reachable Collector is a second backend."""
     first = starter.collector(
         tmp_path / "first",
         "127.0.0.1:1",
@@ -87,8 +89,8 @@ def test_the_second_backend_by_tls_and_token(
         SECOND_OTLP_CA_FILE=str(access.authority),
     )
     trace = trace_id()
-    one = span(trace)
-    body = request([one])
+    sent = span(trace)
+    body = request([sent])
     assert httpx.post(f"{first.http_url}/v1/traces", json=body, timeout=30).status_code == 200
-    wait_for_spans(running_jaeger, trace, [one["spanId"]])
+    wait_for_spans(running_jaeger, trace, [sent["spanId"]])
     assert access.token not in first.log

@@ -45,18 +45,18 @@ WRITTEN = {
 
 @dataclass
 class Sent:
-    """What went out: how many spans each trace has, and which of them must be kept."""
+    """The sent spans: how many each trace has, and which traces must be kept."""
 
     spans: dict[str, int]
     promised: set[str]
 
     def note(self, body: bytes) -> None:
-        """Take note of a request."""
+        """Count the spans of a request."""
         for group in ExportTraceServiceRequest.FromString(body).resource_spans:
-            for span in (one for scope in group.scope_spans for one in scope.spans):
+            for span in (found for scope in group.scope_spans for found in scope.spans):
                 trace = span.trace_id.hex()
                 self.spans[trace] = self.spans.get(trace, 0) + 1
-                told = {one.key: one.value for one in span.attributes}
+                told = {attribute.key: attribute.value for attribute in span.attributes}
                 first = "faas.coldstart" in told and told["faas.coldstart"].bool_value
                 failed = span.status.code == Status.STATUS_CODE_ERROR
                 if first or failed or span.name in WRITTEN or "flash.fault" in told:
@@ -64,7 +64,7 @@ class Sent:
 
     @property
     def healthy(self) -> set[str]:
-        """The traces of which a share is kept."""
+        """The traces of which only a share is kept."""
         return self.spans.keys() - self.promised
 
 
@@ -83,24 +83,24 @@ class Cluster:
         self._transport = HttpTransport(Destination("http/protobuf", url, compression="gzip"))
 
     def send(self, body: bytes) -> None:
-        """Send a request, which the agent must take."""
+        """Send a request, which the agent must accept."""
         answer = self._transport.send_encoded(body)
         assert (answer.verdict, answer.rejected) == (Verdict.DELIVERED, 0), answer
 
     def close(self) -> None:
-        """Let the connection to the agent go."""
+        """Close the connection to the agent."""
         self._transport.close()
 
     def decided(self) -> list[int]:
-        """Return of how many traces each gateway has decided."""
-        return [sum(counters(one, DECISIONS)) for one in self.gateways]
+        """Return the number of traces that each gateway has decided on."""
+        return [sum(counters(gateway, DECISIONS)) for gateway in self.gateways]
 
     def stored(self, trace: str) -> int:
-        """Return how many spans of a trace Jaeger has."""
+        """Return the number of spans that Jaeger has of a trace."""
         answer = httpx.get(f"{self.jaeger.query_url}/api/traces/{trace}", timeout=60)
         if answer.status_code == 404:
             return 0
-        return sum(len(one["spans"]) for one in answer.json()["data"])
+        return sum(len(trace["spans"]) for trace in answer.json()["data"])
 
 
 DECISIONS = "otelcol_processor_tail_sampling_global_count_traces_sampled"
@@ -124,14 +124,14 @@ def times(count: int, make: Callable[[], bytes]) -> list[bytes]:
 
 
 def own_first_read(chance: random.Random) -> bytes:
-    """Make a first read in a trace of its own: the deployment was too old to be continued."""
+    """Make a first read with its own trace, as if the deployment were too old."""
     copies = Copies(shapes()[0], chance)
     copies.deployment(time.time_ns())
     request = ExportTraceServiceRequest.FromString(copies.worker())
     trace = chance.randbytes(16)
     (group,) = request.resource_spans
     (scope,) = group.scope_spans
-    reads = [one for one in scope.spans if one.name.endswith(".fetch")][:2]
+    reads = [span for span in scope.spans if span.name.endswith(".fetch")][:2]
     for span in reads:
         span.trace_id = trace
     reads[0].ClearField("parent_span_id")
@@ -154,7 +154,7 @@ def test_what_is_kept(starter: Starter, running_jaeger: Jaeger, tmp_path: Path) 
 
 def check(cluster: Cluster, chance: random.Random) -> None:
     sent = Sent({}, set())
-    healthy, *faulty = (Copies(one, chance) for one in shapes())
+    healthy, *faulty = (Copies(shape, chance) for shape in shapes())
     # Deployment and workers are processes of their own, and so are their requests.
     bodies = [own_first_read(chance)]
     for copies in faulty:

@@ -52,11 +52,11 @@ def test_the_wheel_holds_the_bundle(wheel: dict[str, bytes]) -> None:
     wanted = set(composes)
     for compose in composes:
         services = yaml.safe_load((ROOT / compose).read_text("utf-8"))["services"]
-        mounts = [mount for one in services.values() for mount in one.get("volumes", ())]
+        mounts = [mount for service in services.values() for mount in service.get("volumes", ())]
         wanted |= {mount.split(":")[0].removeprefix("./") for mount in mounts if mount[0] == "."}
     configurations = (ROOT / "collector").rglob("*.yaml")
-    files = (one.relative_to(ROOT) for one in configurations)
-    wanted |= {one.as_posix() for one in files if one.parts[1] != "tools"}
+    files = (file.relative_to(ROOT) for file in configurations)
+    wanted |= {file.as_posix() for file in files if file.parts[1] != "tools"}
     folders = {str(parent) for name in held for parent in PurePosixPath(name).parents}
     assert wanted <= held.keys() | folders
     assert "collector/tls" in folders
