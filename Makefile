@@ -1,30 +1,17 @@
-# Three verbs that do everything on a fresh machine with Python 3.10 or newer and make:
+# Everything runs on a fresh machine with Python 3.10 or newer and make:
 #
-#   make demo    run a real deployment against a stand-in control plane, and show its trace
-#   make test    run the tests
-#   make check   run linter, formatter and type checker, and collect the tests twice
+#   make demo       deploy with the real Flash to a stand-in control plane, and show the trace
+#   make test       prepare what the tests share (once), then run all tests in random order
+#   make check      linter, formatter and type checker; collect the tests twice and compare
+#   make collector  build the real Collector and Jaeger for the tests against them (needs Go)
+#   make matrix     inject every fault, diagnose it from each source, print the confusion matrix
+#   make load       send recorded deployments to an OTLP endpoint: LOAD_ARGS="--endpoint URL"
+#   make bench      measure speed and size next to their peers, and write docs/performance.md
+#   make soak       ten minutes of deployments and workers against a failing collector
 #
-# Two more. For every goal of speed and size, beside its peer (half an hour, on an idle machine):
-#
-#   make bench   measure, in an environment of its own (VENV-bench), and write docs/performance.md
-#
-# For the tests against the real Collector and Jaeger (without it they are skipped):
-#
-#   make collector  build both, into .cache/collector; needs Go, and minutes, once
-#
-# And one for the patient:
-#
-#   make soak    ten minutes of deployments and workers against a collector that fails at random
-#
-# And one that sends recorded deployments, with fresh ids and times, to an OTLP endpoint:
-#
-#   make load    LOAD_ARGS="--endpoint http://localhost:4318 --deployments 100 --rate 1000"
-#
-# And one that injects every fault, diagnoses it from each source, and prints the confusion matrix:
-#
-#   make matrix  the table of docs/matrix.md; about five minutes
-#
-# PYTHON=/path/to/python chooses the interpreter, VENV=folder where the environment lives.
+# PYTHON=/path/to/python chooses the interpreter, VENV=folder the place of the environment,
+# PYTEST_ARGS="tests/report -k fold" some of the tests, and --random-order-seed=N in it their order.
+# CONTRIBUTING.md lists how long each command takes.
 
 VENV ?= .venv
 # Environments with Flash, for the demo and the tests alike; shared by checkouts if it is set.
@@ -44,7 +31,7 @@ help:
 demo: $(STAMPS)/demo
 	$(BIN)/flash-otel demo healthy
 
-# Modules in random order, and the tests of each; --random-order-seed=N repeats an order.
+# A worker keeps the tests of a module together, and takes over others when it has run out of them.
 test: $(STAMPS)/dev
 	@$(BIN)/python tests/prepare.py
 	$(BIN)/python -m pytest -n auto --dist worksteal --random-order --durations=10 $(PYTEST_ARGS)
@@ -77,7 +64,7 @@ matrix: $(STAMPS)/dev
 clean:
 	rm -rf $(VENV) $(VENV)-bench
 
-# An environment that exists is kept, whoever made it; the stamp only says that it does.
+# An existing environment is kept; the stamp only records that there is one.
 $(STAMPS)/venv:
 	@python=$$(for candidate in "$(PYTHON)" python3 python3.13 python3.12 python3.11 python3.10 python; do \
 	  [ -n "$$candidate" ] && "$$candidate" -c '$(NEW_ENOUGH)' 2>/dev/null && echo "$$candidate" && break; \
