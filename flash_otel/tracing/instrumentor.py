@@ -58,8 +58,8 @@ class FlashInstrumentor(BaseInstrumentor):
 
     _applied: list[_Applied]
     _wrappers: dict[int, tuple[Any, Any]]
-    _hooked: bool = False
-    _active: bool = False
+    _is_hooked: bool = False
+    _is_active: bool = False
     _targets: tuple[Target, ...] = TARGETS
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -96,17 +96,18 @@ class FlashInstrumentor(BaseInstrumentor):
         )
         if opts.is_disabled():
             return
+        # A child that is forked in between would inherit half of the wrappers.
         with forks.held_off():
             links.read_process_parent()
             pipeline.configure(options)
             self._targets = _capturing(TARGETS) if options.capture_graphql else TARGETS
             self._applied, self._wrappers = [], {}
-            self._active = True
+            self._is_active = True
             self._hook()
 
     def _uninstrument(self, **_kwargs: Any) -> None:
         with forks.held_off():
-            self._active = False
+            self._is_active = False
             for applied in reversed(getattr(self, "_applied", [])):
                 try:
                     applied.undo()
@@ -121,12 +122,12 @@ class FlashInstrumentor(BaseInstrumentor):
         for command in COMMANDS:
             modules.setdefault(command.module)
         for module in modules:
-            if self._hooked:
+            if self._is_hooked:
                 self._apply_if_imported(module)
             else:
                 # wrapt cannot unregister a hook: `_apply` checks whether tracing is still active.
                 wrapt.register_post_import_hook(self._apply, module)
-        self._hooked = True
+        self._is_hooked = True
 
     def _apply_if_imported(self, name: str) -> None:
         module = sys.modules.get(name)
@@ -135,7 +136,7 @@ class FlashInstrumentor(BaseInstrumentor):
 
     def _apply(self, module: ModuleType) -> None:
         """Wrap the targets of an imported module."""
-        if not self._active:
+        if not self._is_active:
             return
         with forks.held_off():
             for target in self._targets:
@@ -183,6 +184,7 @@ class FlashInstrumentor(BaseInstrumentor):
             callback = registered.callback
             original = getattr(callback, "__wrapped__", callback)
             known = self._wrappers.get(id(original))
+            # Wrapped by its module's hook before: `cli.main` imports the commands.
             if known is not None:
                 self._applied.append(_Applied(registered, "callback", original))
                 registered.callback = known[1]

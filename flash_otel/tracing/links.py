@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 FRESH_NS: Final = 15 * 60 * 1_000_000_000
 
 AUTO: Final = "auto"
-LINK: Final = "link"
 PARENT: Final = "parent"
-MODES: Final = (AUTO, LINK, PARENT)
 
 # No tool has to propagate more than this (W3C Trace Context, 3.3.1.5), and every span carries it.
 _MAX_TRACESTATE: Final = 512  # characters
@@ -95,7 +93,7 @@ def relate(relation: str, mode: str, *, is_root: bool) -> Relation:
 
     Args:
         relation: The relation of its kind (`LOCAL`, `READ` or `LINKED`).
-        mode: The configured propagation (one of `MODES`).
+        mode: The configured propagation: auto, link or parent.
         is_root: Whether no span of ours is open around it.
     """
     if relation == LOCAL:
@@ -133,6 +131,7 @@ def _code_carrier(worker: _Worker) -> Carrier | None:
 def _continues_trace(carrier: Carrier, mode: str, *, is_first: bool) -> bool:
     if mode != AUTO:
         return mode == PARENT
+    # A negative age: the clocks of two machines differ, so freshness is not proven.
     age_ns = pipeline.clock.value() - carrier.time_ns
     return is_first and carrier.context.trace_flags.sampled and 0 <= age_ns < FRESH_NS
 

@@ -13,15 +13,12 @@ MAX_FRAMES: Final = 30
 
 
 def failure_of(error: BaseException) -> BaseException | None:
-    """Return the exception that made a call fail; None if it only exited with status 0."""
-    return None if is_clean_exit(error) else root_cause(error)
-
-
-def is_clean_exit(error: BaseException) -> bool:
-    """Return True for an exit with status 0 (`SystemExit`, `typer.Exit`)."""
+    """Return the exception that made a call fail; None for an exit with status 0."""
     if isinstance(error, SystemExit):
-        return error.code in (None, 0)
-    return _is_typer_exit(error) and getattr(error, "exit_code", 1) == 0
+        is_clean = error.code in (None, 0)
+    else:
+        is_clean = _is_typer_exit(error) and getattr(error, "exit_code", 1) == 0
+    return None if is_clean else root_cause(error)
 
 
 def root_cause(error: BaseException) -> BaseException:

@@ -128,6 +128,7 @@ class Scope:
             self.attributes,
             links,
             pipeline.clock.value(),
+            # `_record_failure` records exceptions: scrubbed, and none for an exit with status 0.
             record_exception=False,
             set_status_on_exception=False,
         )

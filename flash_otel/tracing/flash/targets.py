@@ -120,6 +120,15 @@ def _remote(_call: Call) -> str:
     return semconv.ROUTE_REMOTE
 
 
+# Flash 1.15 and later route a call on the server: the client names the target.
+_SENTINEL_CALL: Final = spanned(
+    decorators.trace_call,
+    app_name="app",
+    environment_name="env",
+    resource_name="endpoint_name",
+    route=_remote,
+)
+
 TARGETS: Final = (
     Target(_DEPLOY, "deploy_command", spanned(decorators.trace_deploy)),
     Target(_DEPLOY, "_resolve_and_deploy", spanned(decorators.trace_deploy)),
@@ -202,28 +211,8 @@ TARGETS: Final = (
         "ProductionWrapper.wrap_class_method_execution",
         spanned(decorators.trace_call, function_name="request.class_name"),
     ),
-    Target(
-        _SENTINEL,
-        "_sentinel_qb_post",
-        spanned(
-            decorators.trace_call,
-            app_name="app",
-            environment_name="env",
-            resource_name="endpoint_name",
-            route=_remote,
-        ),
-    ),
-    Target(
-        _SENTINEL,
-        "sentinel_lb_request",
-        spanned(
-            decorators.trace_call,
-            app_name="app",
-            environment_name="env",
-            resource_name="endpoint_name",
-            route=_remote,
-        ),
-    ),
+    Target(_SENTINEL, "_sentinel_qb_post", _SENTINEL_CALL),
+    Target(_SENTINEL, "sentinel_lb_request", _SENTINEL_CALL),
     # Every version of Flash serves a worker's requests with these packages.
     Target("runpod.serverless", "start", tapped(requests.serve_queue)),
     Target("fastapi.applications", "FastAPI.build_middleware_stack", tapped(requests.serve_http)),

@@ -80,6 +80,7 @@ def _is_skipped(registry: Any) -> bool:
     """Return True if a stale registry would fetch its manifest, were the environment set."""
     if os.environ.get(ENVIRONMENT_VARIABLE):
         return False
+    # Private attributes of `ServiceRegistry`; without them, the lookup is not recorded.
     can_fetch = getattr(registry, "_makes_remote_calls", False) and (
         getattr(registry, "_manifest_client", None) is not None
     )
