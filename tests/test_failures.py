@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import concurrent.futures
 import socket
 from typing import Final, NamedTuple
 
@@ -409,3 +410,10 @@ def test_an_aiohttp_connector_error_never_sent_its_request() -> None:
     wrapped = RuntimeError("HTTP request failed")
     wrapped.__cause__ = base()
     assert failures.is_answer_lost(wrapped)
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, concurrent.futures.CancelledError])
+def test_a_cancelled_task_and_a_cancelled_future_are_alike(kind: type[BaseException]) -> None:
+    """Both exceptions interrupt a call; neither is its own failure."""
+    assert failures.is_cancellation(kind())
+    assert outcome.classify(kind(), writes=False) == "cancelled"

@@ -52,7 +52,7 @@ _CLASSES: Final[dict[str, tuple[str, str | None]]] = {
     "ServerTimeoutError": (UNAVAILABLE, _ANSWER_LOST),
     "SocketTimeoutError": (UNAVAILABLE, _ANSWER_LOST),
     "TimeoutError": (UNAVAILABLE, _ANSWER_LOST),
-    # Flash's own: they wrap the client's exception, which says what became of the request.
+    # Flash's own: what became of the request depends on the client's exception that they wrap.
     "ManifestServiceUnavailableError": (UNAVAILABLE, None),
     "_GraphQLNetworkError": (UNAVAILABLE, None),
     # Base classes: whether the request went out depends on the subclass.

@@ -155,7 +155,7 @@ _POSITIONAL: Final = (
 
 
 ENDED: Final = Call(Parameters(lambda: None, bound=False), None, (), {})
-"""Replaces a call that has ended, so that a scope does not keep its arguments alive."""
+"""Replaces a call that has ended: a scope must not keep its arguments alive."""
 
 Extractor: TypeAlias = Callable[[Call], Any]
 Source: TypeAlias = "str | Extractor | Sequence[str | Extractor]"

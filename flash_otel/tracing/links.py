@@ -94,7 +94,7 @@ def relate(relation: str, mode: str, *, is_root: bool) -> Relation:
     Args:
         relation: The relation of its kind (`LOCAL`, `READ` or `LINKED`).
         mode: The configured propagation: auto, link or parent.
-        is_root: Whether no span of ours is open around it.
+        is_root: Whether no flash_otel span encloses it.
     """
     if relation == LOCAL:
         return _child_of_process() if is_root else HERE

@@ -1,4 +1,4 @@
-"""An open span of ours, carried in OpenTelemetry's context.
+"""An open span of flash_otel, carried in OpenTelemetry's context.
 
 A scope starts and ends its span, reads the fields of the call at both moments, and shares
 attributes with the other scopes of its trace. Its methods may raise: callers guard them.
@@ -154,7 +154,7 @@ class Scope:
         """Link to a span of another trace, once.
 
         Returns:
-            Whether the link was added; within one trace, the parents say as much.
+            Whether the link was added: within a trace, it would add nothing to the parents.
         """
         target = (context.trace_id, context.span_id)
         links = getattr(self.span, "links", ())
