@@ -248,10 +248,13 @@ def _lacks_shared_memory(error: sqlite3.OperationalError, path: Path) -> bool:
 
 def _refuse_unknown(connection: sqlite3.Connection, path: Path) -> int:
     """Return the version of a store; refuse a newer one and another program's database."""
-    version = _pragma(connection, "user_version")
-    is_store = _pragma(connection, "application_id") == APPLICATION_ID
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if not is_store and (version or tables):
+    version: int
+    # One statement reads one snapshot: between several, another process may create the tables.
+    version, application_id, tables = connection.execute(
+        "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master)"
+        " FROM pragma_user_version, pragma_application_id"
+    ).fetchone()
+    if application_id != APPLICATION_ID and (version or tables):
         raise StoreError(f"{path} is the database of another program: it is left alone")
     if version > VERSION:
         raise StoreNewerError(
@@ -268,8 +271,3 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             for statement in MIGRATIONS[version]:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {version + 1}")
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
-    return value

@@ -368,6 +368,24 @@ def test_a_newer_version_is_left_alone(path: Path) -> None:
     assert newest(path) is None
 
 
+@pytest.mark.parametrize("statement", [1, 2, 3])
+def test_a_store_that_another_process_creates_meanwhile(path: Path, statement: int) -> None:
+    """Tables that appear between two statements of the opening process are not a foreign file."""
+    path.parent.mkdir()
+    path.touch()
+    statements = 0
+
+    def create(_text: str) -> None:
+        nonlocal statements
+        statements += 1
+        if statements == statement:
+            schema.connect(path, 5_000).close()
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.set_trace_callback(create)
+        assert schema._refuse_unknown(connection, path) in (0, schema.VERSION)
+
+
 def test_a_database_of_another_program_is_left_alone(path: Path) -> None:
     """Another program's database gets no tables, even if FLASH_OTEL_STORE names it."""
     path.parent.mkdir()
