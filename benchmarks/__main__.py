@@ -1,6 +1,6 @@
 """Prints every goal of speed and size beside its peer: `python benchmarks [NAME ...]`.
 
-NAME is one of call, store, logs, process; all of them where none is named. `--write FILE` writes
+NAME is call, store, logs or process; without a name, all of them run. `--write FILE` writes
 the document that holds the table.
 """
 
@@ -32,7 +32,7 @@ def rows(parts: list[str]) -> Iterator[Row]:
 def table(cells: list[tuple[str, ...]]) -> str:
     """Return rows as a Markdown table."""
     lines = [HEAD, tuple("---" for _ in HEAD), *cells]
-    return "".join(f"| {' | '.join(one)} |\n" for one in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def machine() -> str:
@@ -47,13 +47,13 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="NAME", help=", ".join(PARTS))
     parser.add_argument("--write", type=Path, metavar="FILE", help="the document to write")
     arguments = parser.parse_args()
-    unknown = [one for one in arguments.parts if one not in PARTS]
+    unknown = [part for part in arguments.parts if part not in PARTS]
     if unknown:
         parser.error(f"{unknown[0]!r} is none of {', '.join(PARTS)}")
     cells = []
-    for one in rows(arguments.parts or list(PARTS)):
-        cells.append(one.cells)
-        print(" | ".join(one.cells), flush=True)
+    for row in rows(arguments.parts or list(PARTS)):
+        cells.append(row.cells)
+        print(" | ".join(row.cells), flush=True)
     if arguments.write is not None:
         text = TEXT.read_text("utf-8").replace("{table}", table(cells))
         arguments.write.write_text(text.replace("{machine}", machine()), "utf-8")

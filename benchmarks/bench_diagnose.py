@@ -62,7 +62,7 @@ def spans(number: int, environments: int) -> Iterator[SpanRecord]:
     begun = EPOCH_NS + number * 60 * 10**9
     trace = f"{number + 1:032x}"
 
-    def span(at: int, name: str, ms: float, said: dict[str, Any], **more: Any) -> SpanRecord:
+    def span(at: int, name: str, ms: float, facts: dict[str, Any], **more: Any) -> SpanRecord:
         start = begun + int(ms * 1e6)
         made: dict[str, Any] = {"parent_span_id": f"{number * 16 + 1:016x}", "resource": process}
         return SpanRecord(
@@ -72,7 +72,7 @@ def spans(number: int, environments: int) -> Iterator[SpanRecord]:
             kind="client",
             start_ns=start,
             end_ns=start + 900_000_000,
-            attributes=said,
+            attributes=facts,
             scope_name=sc.SCOPE_NAME,
             **{**made, **more},
         )
@@ -173,14 +173,14 @@ def compare(kind: str, deployments: int, folder: Path) -> None:
     best: dict[str, list[Any]] = {}
     for _ in range(PAIRS if deployments <= 10_000 else 1):
         for what in ("read", "diagnose"):
-            one = measured(kind, what, path)
-            best[what] = min(best.get(what, one), one)
-    (read, read_cpu, read_mb, count), (took, cpu, mb, said) = best["read"], best["diagnose"]
+            figures = measured(kind, what, path)
+            best[what] = min(best.get(what, figures), figures)
+    (read, read_cpu, read_mb, count), (took, cpu, mb, verdict) = best["read"], best["diagnose"]
     size = path.stat().st_size / 1e6
     print(
         f"{kind:5} {deployments:>7} deployments, {count:>9} records, {size:6.0f} MB: "
         f"diagnose {took:.1f} s = {took / read:.2f} reads ({cpu / read_cpu:.2f} by CPU; "
-        f"goal <= {GOAL:g}); peak {mb:.0f} MB (read {read_mb:.0f} MB); {said}",
+        f"goal <= {GOAL:g}); peak {mb:.0f} MB (read {read_mb:.0f} MB); {verdict}",
         flush=True,
     )
     path.unlink()

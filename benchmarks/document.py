@@ -1,4 +1,4 @@
-"""Putting a table that was just printed in the place of the one that a document has."""
+"""Replace the table of a document with the one that was just printed."""
 
 from __future__ import annotations
 

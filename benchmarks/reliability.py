@@ -1,9 +1,9 @@
-"""Prints what becomes of spans under every fault that is known, ours and the SDK's alone.
+"""Print what happens to spans under every known fault, with flash_otel and with the SDK alone.
 
     python benchmarks/reliability.py [--write docs/reliability.md] [--only TEXT]
 
-Every row is a real process with a real fault, run for this table: ours twice, since what the first
-run leaves is the next one's to send. The whole takes about seven minutes.
+Every row is a real process with a real fault, run for this table. flash_otel runs twice, because
+the next run sends what the first one left. All of it takes about seven minutes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def rows(only: str) -> Iterator[Row]:
-    """Run everything whose fault's name holds a text, one process after another."""
+    """Run every fault whose name contains `only`, in sequence."""
     for scene in scenes():
         if only in scene.fault:
             yield from rows_of(scene)
@@ -43,7 +43,7 @@ def table(cells: list[tuple[str, ...]]) -> str:
 
 
 def main() -> None:
-    """Print the table, and write the document where one is named."""
+    """Print the table, and write the document if `--write` names it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", type=Path, help="the document to write")
     parser.add_argument("--only", default="", help="only faults whose name holds this")

@@ -62,7 +62,7 @@ class Site:
 
     @property
     def store(self) -> Path:
-        """The one store of the developer's machine."""
+        """The store of the developer's machine."""
         return self.folder / "state" / "spans.db"
 
     def deployer(self) -> dict[str, str]:
@@ -80,7 +80,9 @@ class Site:
         state = self.plane.state
         app = self.folder / "worker"
         unpack(state.artifacts[next(reversed(state.builds.values())).object_key], app)
-        endpoint = next(one for one in state.endpoints.values() if one.name == CALLING_RESOURCE)
+        endpoint = next(
+            found for found in state.endpoints.values() if found.name == CALLING_RESOURCE
+        )
         variables = worker_variables(
             self.plane.base_url,
             self.environment,
@@ -231,7 +233,7 @@ def run(site: Site, arguments: argparse.Namespace) -> tuple[list[Memory], int]:
             print(_progress(site), flush=True)
             for thread in threads[1:]:
                 thread.join(0 if threads[0].is_alive() else None)
-    return memories, sum(one.failed for one in (deploys, calls, short, long))
+    return memories, sum(job.failed for job in (deploys, calls, short, long))
 
 
 def _progress(site: Site) -> str:
@@ -254,7 +256,7 @@ def push(site: Site, *options: str) -> str:
 def logged(site: Site) -> set[Key]:
     """Return the spans that workers have left in their logs."""
     with (site.folder / "fetch.err").open(encoding="utf-8", errors="replace") as lines:
-        return {one.key for line in lines for one in decode_log_line(line)}
+        return {span.key for line in lines for span in decode_log_line(line)}
 
 
 def judge(site: Site, memories: list[Memory], failed: int, arguments: argparse.Namespace) -> bool:
@@ -286,7 +288,10 @@ def judge(site: Site, memories: list[Memory], failed: int, arguments: argparse.N
         ("of these without a lost acknowledgement", len(unexplained)),
         ("processes that failed", failed),
         *((name, count) for name, count in sorted(collector.outcomes.items())),
-        *((f"resident size of {one.name}, MiB by quarter", _sizes(one)) for one in memories),
+        *(
+            (f"resident size of {memory.name}, MiB by quarter", _sizes(memory))
+            for memory in memories
+        ),
     ]
     table = "".join(
         f"| {name} | {value} |\n" for name, value in [("soak", ""), ("---",) * 2, *rows]
@@ -295,7 +300,7 @@ def judge(site: Site, memories: list[Memory], failed: int, arguments: argparse.N
     if arguments.write is not None:
         replace_table(arguments.write, table)
     # A short run is all warm-up: imports and caches still grow in its last quarter.
-    has_grown = arguments.minutes >= WARM_MINUTES and not all(one.is_flat for one in memories)
+    has_grown = arguments.minutes >= WARM_MINUTES and not all(memory.is_flat for memory in memories)
     return not (any(lost.values()) or unexplained or failed or has_grown)
 
 

@@ -32,7 +32,7 @@ def fetch(fetches: int, pause_s: float, **_: Any) -> NoReturn:
 
     async def look_up() -> None:
         for _ in range(fetches):
-            # Within a deployment's open window there is no endpoint: Flash then tells None.
+            # Within a deployment's open window there is no endpoint, and Flash returns None.
             await ServiceRegistry().get_routing_info("gpu_info")
             await asyncio.sleep(pause_s)
 

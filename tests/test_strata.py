@@ -1,4 +1,4 @@
-"""Who imports whom: every import points down the strata, and no modules form a circle."""
+"""Every import points down the strata, and no modules form a cycle."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import flash_otel
 
 PACKAGE: Final = Path(flash_otel.__file__).parent
 
-# From the ground up. A room imports its own modules and those of lower strata; the rooms of one
-# stratum do not know each other.
+# From the ground up. A room imports its own modules and those of lower strata; rooms of the
+# same stratum do not import each other.
 STRATA: Final = (
     ("_version", "records", "semconv"),
     ("manifest",),
@@ -97,8 +97,8 @@ def test_imports_point_down(name: str) -> None:
     assert wrong == []
 
 
-def test_no_modules_form_a_circle() -> None:
-    """Following imports, those for types aside, never leads back to where it began."""
+def test_no_modules_form_a_cycle() -> None:
+    """Following imports, those for types aside, never leads back to the start."""
     done: set[str] = set()
 
     def follow(module: str, way: tuple[str, ...]) -> None:

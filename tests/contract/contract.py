@@ -80,7 +80,7 @@ def _variables() -> list[str]:
 
 
 def _parameters(name: str) -> list[str]:
-    """Return the names column of `--help`, and what it says of defaults: all but the prose."""
+    """Return the names column of `--help`, and the defaults that it prints: all but the prose."""
     found = []
     for line in _help(name).splitlines():
         # Two spaces begin a row; its text stands in a column of its own, or on the next line.

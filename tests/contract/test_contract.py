@@ -1,4 +1,4 @@
-"""What users rely on by name, against a snapshot: it changes only where somebody decides so."""
+"""The names that users rely on, compared with a snapshot: a change is a decision."""
 
 from __future__ import annotations
 

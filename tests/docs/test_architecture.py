@@ -37,7 +37,7 @@ def test_every_path_exists() -> None:
 
 
 def test_the_drawing_names_rooms() -> None:
-    """What the drawing calls a room is one."""
+    """Every room in the drawing exists."""
     drawing = TEXT.partition("```mermaid")[2].partition("```")[0]
     rooms = {name.split("/")[0] for name in re.findall(r'\["([a-z/]+):', drawing)}
     assert rooms

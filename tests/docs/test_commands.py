@@ -20,7 +20,7 @@ from flash_otel.testing import recording
 if TYPE_CHECKING:
     from pathlib import Path
 
-PRINTED = list(dict.fromkeys(command for one in DOCUMENTS for command in commands(one)))
+PRINTED = list(dict.fromkeys(command for document in DOCUMENTS for command in commands(document)))
 
 # These need a real `flash` (and a control plane), or the real Collector: the folder named here runs
 # them for real.
@@ -30,21 +30,25 @@ REAL_FLASH = {
     "flash-otel verify": "tests/verify",
     "opentelemetry-instrument": "tests/e2e",
 }
-# A command with one of these stands for many: only its options are checked.
+# A command with any of these stands for many: only its options are checked.
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b|\.\.\.|[|<>\[]|\bFILE\b")
 
 # `--load` and `--jaeger` want an endpoint, which stands as URL: tests/collector has real ones.
 DEMOS = [
-    one
-    for one in PRINTED
-    if one.startswith("flash-otel demo") and not PLACEHOLDER.search(one) and "--load" not in one
+    command
+    for command in PRINTED
+    if command.startswith("flash-otel demo")
+    and not PLACEHOLDER.search(command)
+    and "--load" not in command
 ]
-MAKES = [one for one in PRINTED if one.startswith("make ")]
-OURS = [one for one in PRINTED if one.startswith("flash-otel ")]
+MAKES = [command for command in PRINTED if command.startswith("make ")]
+OURS = [command for command in PRINTED if command.startswith("flash-otel ")]
 STORED = [
-    one
-    for one in OURS
-    if one not in DEMOS and not one.startswith(tuple(REAL_FLASH)) and not PLACEHOLDER.search(one)
+    command
+    for command in OURS
+    if command not in DEMOS
+    and not command.startswith(tuple(REAL_FLASH))
+    and not PLACEHOLDER.search(command)
 ]
 MAKE_PLACEHOLDERS = {"...", "PYTHON=/path/to/python"}
 
@@ -71,7 +75,7 @@ def _activate(build_id: str, environment_id: str) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """Return a store that holds one deployment; the documents' logs lie beside it."""
+    """Return a store that holds a deployment; the documents' logs lie beside it."""
     path = tmp_path / "spans.db"
     with recording() as spans:
         _deploy("shop", "production")
@@ -120,12 +124,14 @@ def test_a_printed_demo_runs(command: str, tmp_path: Path) -> None:
     assert "flash.runtime.fetch" in done.stdout
 
 
-@pytest.mark.parametrize("name", sorted({shlex.split(one)[1] for one in OURS}))
+@pytest.mark.parametrize("name", sorted({shlex.split(command)[1] for command in OURS}))
 def test_printed_options_exist(name: str, tmp_path: Path) -> None:
-    """Every option of ours that a document prints is one that the command's help names."""
+    """Every option of flash-otel that a document prints is in the command's help."""
     known = set(re.findall(r"--[\w-]+", _run(f"flash-otel {name} --help", tmp_path).stdout))
-    mine = [one.split(" -- ")[0] for one in OURS if one.split()[1] == name]
-    printed = {option for one in mine for option in re.findall(r"(?<=\s)--[a-z][\w-]+", one)}
+    mine = [command.split(" -- ")[0] for command in OURS if command.split()[1] == name]
+    printed = {
+        option for command in mine for option in re.findall(r"(?<=\s)--[a-z][\w-]+", command)
+    }
     assert printed <= known
 
 
@@ -141,13 +147,17 @@ def test_a_printed_make_target_exists(command: str) -> None:
 
 @pytest.mark.parametrize(("command", "folder"), REAL_FLASH.items())
 def test_a_command_that_needs_flash_is_run_with_it(command: str, folder: str) -> None:
-    """A command that needs a real Flash is run by tests that have one."""
+    """A command that needs the real Flash is run by tests that have it."""
     words = command.rsplit(maxsplit=1)[-1]
-    texts = [one.read_text(encoding="utf-8") for one in (ROOT / folder).glob("*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / folder).glob("*.py")]
     assert any(f'"{words}"' in text or words in text for text in texts)
 
 
 def test_every_printed_command_is_accounted_for() -> None:
     """No document prints a command of a tool that none of these tests know."""
-    known = {*OURS, *MAKES, *(one for one in PRINTED if one.startswith(tuple(REAL_FLASH)))}
+    known = {
+        *OURS,
+        *MAKES,
+        *(command for command in PRINTED if command.startswith(tuple(REAL_FLASH))),
+    }
     assert set(PRINTED) == known

@@ -14,11 +14,11 @@ TEXT = (ROOT / "docs/production.md").read_text("utf-8")
 def test_the_table_is_the_scripts() -> None:
     """Each row that the script prints stands in the document, and no other."""
     script = ROOT / "benchmarks/sizing.py"
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, check=True, timeout=60
     )
     rows = re.findall(r"^\| [\d,]{6,} \|.*\|$", TEXT, re.MULTILINE)
-    assert told.stdout.splitlines() == rows
+    assert printed.stdout.splitlines() == rows
 
 
 def test_every_configuration_has_its_place() -> None:
@@ -30,7 +30,7 @@ def test_every_configuration_has_its_place() -> None:
 
 
 def test_every_variable_it_names_is_read() -> None:
-    """Variables of the gateways stand in their configuration, with the defaults that are told."""
+    """Variables of the gateways stand in their configuration, with the documented defaults."""
     gateway = (ROOT / "collector/production/gateway.yaml").read_text("utf-8")
     for name, default in (("TAIL_WAIT", "10s"), ("HEALTHY_PERCENT", "5")):
         assert f"`{name}`" in TEXT

@@ -31,7 +31,7 @@ MEANT = [
 
 
 def destination(block: str, monkeypatch: pytest.MonkeyPatch) -> Destination:
-    """Return the one destination that a recipe comes to."""
+    """Return the only destination that a recipe configures."""
     for line in block.splitlines():
         name, _, value = shlex.split(line)[1].partition("=")
         monkeypatch.setenv(name, value)
@@ -48,7 +48,7 @@ def test_every_recipe_is_here() -> None:
 def test_a_recipe(
     block: str, meant: tuple[str, str, set[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its variables come to one destination: protocol, URL, headers, files."""
+    """Its variables configure one destination: protocol, URL, headers, files."""
     found = destination(block, monkeypatch)
     assert (found.protocol, found.url, {*found.headers}) == meant
     for value in found.headers.values():
