@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
 from flash_otel import semconv
 
@@ -35,6 +36,17 @@ def endpoints(manifest: object) -> dict[str, str] | None:
     if not isinstance(found, Mapping):
         return None
     return {str(name): url if isinstance(url, str) else "" for name, url in found.items()}
+
+
+def endpoint_id(url: str) -> str:
+    """Read the endpoint id in a URL: `https://api/v2/ID`, or `https://ID.api` if balanced."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return ""
+    last = parts.path.rstrip("/").rpartition("/")[2]
+    return last or (host.split(".")[0] if "." in host and not host[:1].isdigit() else "")
 
 
 def keys(manifest: object) -> list[str]:

@@ -106,3 +106,27 @@ class SpanRecord:
     def duration_ns(self) -> int | None:
         """Nanoseconds between start and end; None while the span is unfinished."""
         return None if self.end_ns is None else self.end_ns - self.start_ns
+
+
+# --- attributes; a value of an unexpected type counts as missing ----------------------------------
+
+
+def text(attributes: Attributes, name: str) -> str | None:
+    """Return a string that is not empty, or None."""
+    value = attributes.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def number(attributes: Attributes, name: str) -> int | None:
+    """Return a whole number that is not negative, or None."""
+    value = attributes.get(name)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return int(value) if is_number and int(value) >= 0 else None  # type: ignore[arg-type]  # narrowed by is_number
+
+
+def texts(attributes: Attributes, name: str) -> tuple[str, ...] | None:
+    """Return a list of strings as a tuple, or None."""
+    value = attributes.get(name)
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        return None
+    return tuple(item if isinstance(item, str) else str(item) for item in value)

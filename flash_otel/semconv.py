@@ -53,6 +53,20 @@ STEPS: Final[dict[str, str]] = {
 }
 """Each span as a step of the deployment, to be used in a sentence."""
 
+DEPLOY_SIDE: Final = frozenset(
+    {
+        DEPLOY,
+        BUILD,
+        ARTIFACT_UPLOAD,
+        ACTIVATE,
+        PROVISION,
+        PROVISION_ENDPOINT,
+        MANIFEST_UPLOAD,
+        GRAPHQL,
+    }
+)
+"""Spans that a deployment makes; workers of some versions make some of them as well."""
+
 # --- attributes --------------------------------------------------------------------------------
 
 APP_NAME: Final = "flash.app_name"

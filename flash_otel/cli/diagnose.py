@@ -14,9 +14,9 @@ from flash_otel.cli.sources import (
     STORE,
     FromOption,
     Selection,
+    diagnosable,
     jaeger_option,
     late_progress_bar,
-    records_of,
     since_ns,
 )
 from flash_otel.diagnosis.order import ASSUMED_SKEW_S
@@ -63,13 +63,17 @@ def diagnose(
     """
     if explain is not None:
         return _explain(explain)
-    from flash_otel.diagnosis import Limits, SpoolError
+    from flash_otel.diagnosis import Limits
     from flash_otel.diagnosis import diagnose as judge
+    from flash_otel.store.errors import StoreError
 
     names = sources or [STORE]
-    records = records_of(names, Selection(store, since_ns(since), trace))
+    selection = Selection(store, since_ns(since), trace)
     try:
-        with late_progress_bar("judging environments") as progress:
+        with (
+            late_progress_bar("judging environments") as progress,
+            diagnosable(names, selection) as records,
+        ):
             diagnosis = judge(
                 records,
                 environment=env,
@@ -78,7 +82,7 @@ def diagnose(
                 limits=Limits(skew_s=skew, is_running=is_running),
                 progress=progress,
             )
-    except SpoolError as error:
+    except StoreError as error:
         raise CommandError(
             f"{error}.", "Free disk space, or read less: --since AGE", COULD_NOT_TELL
         ) from error

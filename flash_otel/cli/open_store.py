@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -82,13 +81,9 @@ def reading_from(sources: list[str] | None, selection: Selection) -> Iterator[Sp
         with reading(selection.store) as store:
             yield store
         return
-    from flash_otel.store.store import SpanStore
+    from flash_otel.store.temporary import temporary_store
 
-    with (
-        _explained(),
-        TemporaryDirectory(prefix="flash-otel-", ignore_cleanup_errors=True) as folder,
-        SpanStore(Path(folder) / "spans.db") as store,
-    ):
+    with _explained(), temporary_store() as store:
         store.write(records_of(sources, selection))
         yield store
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from flash_otel.diagnosis.readers import RecordReader
+    from flash_otel.diagnosis.recorded import RecordedSpans
     from flash_otel.records import SpanRecord
 
     ShowProgress = Callable[[int, int], None]
@@ -81,6 +82,34 @@ def records_of(names: list[str], selection: Selection) -> Iterator[SpanRecord]:
         raise CommandError(f"{'; '.join(empty)}.", _VERIFY, COULD_NOT_TELL)
     for message in empty:
         _note(message)
+
+
+@contextmanager
+def diagnosable(
+    names: list[str], selection: Selection
+) -> Iterator[Iterator[SpanRecord] | RecordedSpans]:
+    """Open the sources for a diagnosis, which looks up records in the store if that is all.
+
+    Args:
+        names: The values of `--from`.
+        selection: The wanted records.
+
+    Raises:
+        CommandError: A source cannot be read, or all of them are empty.
+    """
+    if set(names) != {STORE}:
+        yield records_of(names, selection)
+        return
+    from flash_otel.diagnosis.readers import NothingFoundError, ReaderError
+    from flash_otel.diagnosis.readers.store import StoreReader
+
+    try:
+        with StoreReader(selection.store, selection.earliest).recorded() as spans:
+            yield spans
+    except NothingFoundError as error:
+        raise CommandError(f"{error}.", _VERIFY, COULD_NOT_TELL) from error
+    except ReaderError as error:
+        raise CommandError(f"{error}.", _VERIFY, BAD_USAGE) from error
 
 
 def jaeger_option(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""What the spans say: evidence from any source, and the fault that it proves."""
+"""Diagnosis: evidence from any source, and the fault that it proves."""
 
 from flash_otel.diagnosis.case import Limits
 from flash_otel.diagnosis.collect import collect
@@ -6,7 +6,6 @@ from flash_otel.diagnosis.diagnose import diagnose
 from flash_otel.diagnosis.evidence import Evidence
 from flash_otel.diagnosis.findings import Exhibit, Finding
 from flash_otel.diagnosis.judge import Diagnosis, Judged
-from flash_otel.diagnosis.spool_error import SpoolError
 
 __all__ = [
     "Diagnosis",
@@ -15,7 +14,6 @@ __all__ = [
     "Finding",
     "Judged",
     "Limits",
-    "SpoolError",
     "collect",
     "diagnose",
 ]

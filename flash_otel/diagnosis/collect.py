@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from flash_otel import semconv
 from flash_otel.diagnosis import facts
@@ -21,25 +21,13 @@ from flash_otel.diagnosis.evidence import (
     RuntimeFetch,
     SpanFact,
 )
+from flash_otel.store.references import instance_of, shows_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from flash_otel.diagnosis.evidence import ProcessIdentity
     from flash_otel.records import SpanRecord
-
-DEPLOY_SIDE: Final = frozenset(
-    {
-        semconv.DEPLOY,
-        semconv.BUILD,
-        semconv.ARTIFACT_UPLOAD,
-        semconv.ACTIVATE,
-        semconv.PROVISION,
-        semconv.PROVISION_ENDPOINT,
-        semconv.MANIFEST_UPLOAD,
-        semconv.GRAPHQL,
-    }
-)
 
 
 def collect(records: Iterable[SpanRecord]) -> Evidence:
@@ -53,9 +41,9 @@ def collect(records: Iterable[SpanRecord]) -> Evidence:
     processes = _processes(spans)
     by_name: dict[str, list[tuple[SpanRecord, SpanFact]]] = defaultdict(list)
     for record in spans:
-        fact = facts.fact_of(record, processes[facts.instance_of(record)])
+        fact = facts.fact_of(record, processes[instance_of(record)])
         by_name[record.name].append((record, fact))
-    deploy_side = [pair for name in sorted(DEPLOY_SIDE) for pair in by_name[name]]
+    deploy_side = [pair for name in sorted(semconv.DEPLOY_SIDE) for pair in by_name[name]]
     deployments, by_workers = deployments_of(deploy_side)
     return Evidence(
         deployments=deployments,
@@ -102,11 +90,11 @@ def _processes(spans: Iterable[SpanRecord]) -> Mapping[str, ProcessIdentity]:
     fullest: dict[str, SpanRecord] = {}
     workers: set[str] = set()
     for record in spans:
-        instance = facts.instance_of(record)
+        instance = instance_of(record)
         known = fullest.setdefault(instance, record)
         if len(record.resource) > len(known.resource):
             fullest[instance] = record
-        if facts.shows_worker(record):
+        if shows_worker(record):
             workers.add(instance)
     return {
         instance: facts.process_of(record, instance, worker=instance in workers)

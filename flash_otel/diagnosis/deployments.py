@@ -17,7 +17,7 @@ from flash_otel.diagnosis.evidence import (
     Step,
 )
 from flash_otel.diagnosis.facts import of_kind, step_of
-from flash_otel.diagnosis.values import number, text
+from flash_otel.records import number, text
 from flash_otel.runtime import failures
 
 if TYPE_CHECKING:

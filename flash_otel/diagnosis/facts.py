@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flash_otel import semconv
@@ -23,16 +24,13 @@ from flash_otel.diagnosis.evidence import (
     SpanFact,
     Step,
 )
-from flash_otel.diagnosis.values import number, text, texts
-from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LINES_STREAM
+from flash_otel.records import LINES_CLOCK, LINES_SCOPE, number, text, texts
 from flash_otel.runtime import failures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from flash_otel.records import SpanRecord
-
-WORKER_SERVICE: Final = "flash-worker"
 
 # Names of the conventions that only diagnosis reads.
 HOST_ID: Final = "host.id"
@@ -62,25 +60,16 @@ def origin(record: SpanRecord) -> Origin:
     return Origin(file, line, record.trace_id, record.span_id, by_lines(record))
 
 
-def instance_of(record: SpanRecord) -> str:
-    """Return the instance id of the process that made a span, or else a substitute for it."""
-    instance = text(record.resource, semconv.SERVICE_INSTANCE_ID)
-    if instance:
-        return instance
-    if by_lines(record):
-        stream = text(record.resource, LINES_STREAM) or ""
-        return f"file {record.origin.rpartition(':')[0]} {stream}"
-    return f"trace {record.trace_id}"
+def with_host(record: SpanRecord, host: str) -> SpanRecord:
+    """Return a record of the local store with a host, unless its process names another one.
 
-
-def shows_worker(record: SpanRecord) -> bool:
-    """Return True if a span shows that a deployed worker made it."""
-    resource = record.resource
-    if any(text(resource, name) for name in (semconv.FAAS_INSTANCE, semconv.FAAS_NAME)):
-        return True
-    if record.name == semconv.RUNTIME_FETCH and text(record.attributes, semconv.WORKER_ENDPOINT_ID):
-        return True
-    return text(resource, semconv.SERVICE_NAME) == WORKER_SERVICE
+    Processes of one machine share its clock. Workers run elsewhere: their spans were put into the
+    store by a command.
+    """
+    known = (HOST_ID, HOST_NAME, semconv.FAAS_INSTANCE, semconv.FAAS_NAME)
+    if any(text(record.resource, key) for key in known):
+        return record
+    return replace(record, resource={**record.resource, HOST_ID: host})
 
 
 def process_of(record: SpanRecord, instance: str, *, worker: bool) -> ProcessIdentity:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from flash_otel import manifest
 from flash_otel.diagnosis.deployments import recency_key
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def endpoint_ids(deployment: Deployment) -> frozenset[str]:
     """Return Runpod's ids of a deployment's endpoints, from its steps and from its URLs."""
     from_steps = {endpoint.endpoint_id for endpoint in deployment.endpoints}
-    from_urls = {id_in(url) for url in endpoint_urls(deployment)}
+    from_urls = {manifest.endpoint_id(url) for url in endpoint_urls(deployment)}
     return frozenset(endpoint_id for endpoint_id in from_steps | from_urls if endpoint_id)
 
 
@@ -27,17 +27,6 @@ def endpoint_urls(deployment: Deployment) -> tuple[str, ...]:
         if step and step.endpoints.urls:
             return step.endpoints.urls
     return ()
-
-
-def id_in(url: str) -> str:
-    """Read the endpoint id in a URL: `https://api/v2/ID`, or `https://ID.api` if balanced."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        return ""
-    last = parts.path.rstrip("/").rpartition("/")[2]
-    return last or (host.split(".")[0] if "." in host and not host[:1].isdigit() else "")
 
 
 def looks_like_id(label: str, asked: str) -> bool:

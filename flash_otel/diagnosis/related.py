@@ -1,218 +1,295 @@
-"""Of very many records, those that the judgement of one environment can depend on.
+"""Select the spans that can affect the verdict on a deployment, by lookups in a store.
 
-A judgement asks for what belongs to a deployment, and looks up by id what that refers to: who made
-a build, whose code a worker runs, who else holds an endpoint. Each of these questions is a lookup
-here, with a bound, so that what is loaded does not grow with what is recorded.
+A verdict depends on the reads and calls of its deployment and on everything that they refer to by
+id: who made a build, whose code a worker runs, who else holds an endpoint. Each of these questions
+is a lookup with a limit, so that the selection does not grow with the recording.
 """
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.collect import DEPLOY_SIDE, collect
-from flash_otel.diagnosis.facts import instance_of
+from flash_otel.diagnosis.collect import collect
+from flash_otel.diagnosis.deployments import MAKING
 from flash_otel.diagnosis.matching import endpoint_ids
-from flash_otel.diagnosis.spool_rows import FETCHES, alias, endpoint
-from flash_otel.diagnosis.values import text
+from flash_otel.diagnosis.recorded import DEPLOYING, ODD, RUNNING
+from flash_otel.records import text
+from flash_otel.store import references as refs
+from flash_otel.store.references import instance_of, reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from flash_otel.diagnosis.evidence import Deployment, Evidence
-    from flash_otel.diagnosis.spool import Spool
+    from flash_otel.diagnosis.recorded import RecordedSpans
     from flash_otel.records import SpanRecord
 
 MOST: Final = 2_000
-"""Reads and calls of one question: so many of the first, of the last, and of the conspicuous."""
+"""Reads and calls of one lookup: the first ones, the last ones, and the odd ones among them."""
 
+_MOST_OF_TRACES: Final = MOST * 5
 _CANDIDATES: Final = 3  # the last deployments of an environment: one of them is in force
-_OWNERS: Final = 500
-_BESIDE: Final = 50
-_BESIDE_S: Final = 3_600
-_MARGIN_S: Final = 900  # a read's own length, and the cache that a call may live on
-_MAKING: Final = (sc.ACTIVATE, sc.MANIFEST_UPLOAD, sc.DEPLOY)
+_MOST_NEWEST: Final = 20
+_MOST_OWNERS: Final = 500
+_MOST_BESIDE: Final = 50
+_BESIDE_NS: Final = 3_600 * 10**9
+_MARGIN_NS: Final = 900 * 10**9  # the length of a read, and the cache that a call may live on
+_FETCHES: Final = frozenset({sc.RUNTIME_FETCH, sc.MANIFEST_FETCH})
 
-_LAST: Final = "ORDER BY start DESC, file DESC, line DESC LIMIT"
-SAMPLES: Final = (
-    f"ORDER BY start, file, line LIMIT {MOST}",
-    f"{_LAST} {MOST}",
-    f"AND odd ORDER BY start, file, line LIMIT {MOST}",
-)
+_IS_MAKING: Final = f"spans.name IN ('{sc.ACTIVATE}', '{sc.MANIFEST_UPLOAD}', '{sc.DEPLOY}')"
+_IS_ROOT: Final = f"AND spans.name = '{sc.DEPLOY}'"
+# The last span of any kind, and of each kind that makes a deployment.
+_KINDS: Final = ("", *(f"AND spans.name = '{name}'" for name in MAKING))
 
-_CALLS: Final = f"NOT deploying AND name = '{sc.CALL}'"
+_FIRST: Final = "ORDER BY span LIMIT"
+_LAST: Final = "ORDER BY span DESC LIMIT"
 
 
-class Neighbourhood:
-    """What is loaded around the deployments of one question.
+class RelatedSpans:
+    """The spans that are loaded for one question.
 
     Args:
-        spool: Everything that was recorded.
-        skew_s: How far clocks may differ, in seconds.
+        spans: Everything that was recorded.
+        skew_s: Greatest difference between clocks, in seconds.
     """
 
-    def __init__(self, spool: Spool, skew_s: float) -> None:
-        self._spool = spool
+    def __init__(self, spans: RecordedSpans, skew_s: float) -> None:
+        self._spans = spans
         self._skew_ns = int(skew_s * 1e9)
-        self._records: dict[tuple[str, str, str], SpanRecord] = {}
-        self._traces: set[str] = set()
-
-    def take(self, records: Iterable[SpanRecord]) -> list[SpanRecord]:
-        """Keep records; return them."""
-        found = list(records)
-        for one in found:
-            # Records of one span may differ: which one counts is decided where all are known.
-            self._records[one.key[0], one.key[1], f"{one.origin} {one.end_ns}"] = one
-        return found
-
-    def take_whole(self, records: Iterable[SpanRecord]) -> None:
-        """Keep records and all others of their traces and deployments."""
-        found = self.take(records)
-        traces = {one.trace_id for one in found} - self._traces
-        self._traces |= traces
-        self.take(self._spool.among("trace", traces, f"LIMIT {MOST * 5}"))
-        told = {str(one.attributes.get(sc.DEPLOYMENT_ID) or "") for one in found} - {""}
-        self.take(self._spool.among("deployment", told, f"AND deploying LIMIT {MOST * 5}"))
+        self._records: dict[tuple[str, str], SpanRecord] = {}
+        self._whole_traces: set[str] = set()
+        self._read_traces: set[str] = set()
+        self._deployment_ids: set[str] = set()
 
     def evidence(self) -> Evidence:
-        """Return the facts of what is loaded."""
+        """Return the facts of everything that is loaded."""
         return collect(self._records.values())
 
+    # --- the deployments of a question ------------------------------------------------------------
+
     def load_environment(self, environment: str) -> None:
-        """Load the last deployments of an environment, by its id or its name."""
-        for column in ("environment", "label"):
-            for name in _MAKING:
-                rest = f"AND deploying AND name = '{name}' {_LAST} {_CANDIDATES}"
-                self.take_whole(self._spool.among(column, [environment], rest))
-            rest = f"AND deploying {_LAST} {_CANDIDATES}"
-            self.take_whole(self._spool.among(column, [environment], rest))
+        """Load the last deployments of an environment, by its id, or by its name in each app."""
+        found = [
+            record
+            for column in ("environment_id", "environment_name")
+            for kind in _KINDS
+            for record in self._last(f"{column} = ? AND {DEPLOYING} {kind}", environment)
+        ]
+        # A deployment that failed early knows the name of its environment, but not its id.
+        places = {place for record in found if (place := _place(record))}
+        named = self._spans.references(reference(refs.PLACE, environment, ""))
+        places.update(islice(named, _MOST_BESIDE))
+        for place in sorted(places):
+            found += self._spans.referring(place, order=f"{_LAST} {_CANDIDATES}")
+        self._take_deployments(found)
 
-    def load_codes(self) -> None:
-        """Load the deployments whose code the workers run that are loaded so far."""
-        self._load_owners()
+    def load_build(self, prefix: str) -> None:
+        """Load the deployments and reads of builds whose ids begin with a prefix."""
+        for kind in (refs.BUILD, refs.READ_BUILD):
+            low = reference(kind, prefix)
+            self._take_deployments(self._spans.referring_from(low, order=f"{_FIRST} {MOST}"))
+            self._take_deployments(self._spans.referring_from(low, order=f"{_LAST} {MOST}"))
 
-    def load_reads(self, environments: Iterable[str]) -> None:
-        """Load reads and calls of environments."""
-        self._sample("environment", environments, "AND NOT deploying")
+    def load_trace(self, prefix: str) -> None:
+        """Load the traces whose ids begin with a prefix, and the deployments of their workers."""
+        condition = "trace_id >= ? AND trace_id < ?"
+        for order in (self._spans.first, self._spans.last):
+            found = self._spans.where(condition, prefix, f"{prefix}g", order=f"{order} {MOST}")
+            self._take_deployments(found)
 
-    def surround(self, chosen: Iterable[Deployment]) -> None:
-        """Load what the judgement of some deployments can depend on."""
-        deployments = list(chosen)
-        for one in deployments:
-            self._load_reads(one)
-            self._load_beside(one)
-        if any(one.by_lines for one in deployments):
+    def load_newest(self) -> None:
+        """Load the newest deployments of all environments."""
+        condition = f"{_IS_MAKING} AND {DEPLOYING}"
+        newest = self._spans.where(condition, order=f"{self._spans.last} {_MOST_NEWEST}")
+        self._take_deployments(newest)
+
+    def load_runtime(self) -> None:
+        """Load the reads and calls of all processes."""
+        self._sample_columns(RUNNING)
+
+    def load_runtime_of(self, environment_id: str) -> None:
+        """Load the reads and calls of an environment."""
+        self._sample_columns(f"environment_id = ? AND {RUNNING}", environment_id)
+
+    # --- everything around them -------------------------------------------------------------------
+
+    def load(self, deployments: Iterable[Deployment]) -> None:
+        """Load everything that can affect the verdicts on some deployments."""
+        chosen = list(deployments)
+        for deployment in chosen:
+            self._load_reads(deployment)
+            self._load_calls(deployment)
+            self._load_beside(deployment)
+        if any(deployment.by_lines for deployment in chosen):
             self._load_lines()
         self._load_processes()
-        self._load_owners()
+        self.load_owners()
+
+    def load_owners(self) -> None:
+        """Load the deployments that the loaded reads and calls refer to."""
+        ran = [record for record in self._records.values() if record.name not in sc.DEPLOY_SIDE]
+        made = [record for record in self._records.values() if record.name in sc.DEPLOY_SIDE]
+        builds = _values(ran, sc.BUILD_ID) - _values(made, sc.BUILD_ID)
+        codes = _values(ran, sc.CODE_DEPLOYMENT_ID) | _values(ran, sc.ACTIVE_DEPLOYMENT_ID)
+        codes -= _values(made, sc.DEPLOYMENT_ID)
+        for kind, values in ((refs.BUILD, builds), (refs.DEPLOYMENT, codes)):
+            for value in sorted(values)[:_MOST_OWNERS]:
+                order = f"{_LAST} {_MOST_OWNERS}"
+                self._take_deployments(self._spans.referring(reference(kind, value), order=order))
+        places = {place for record in ran if record.name == sc.CALL and (place := _place(record))}
+        for place in sorted(places)[:_MOST_OWNERS]:
+            self._take_deployments(self._spans.referring(place, order=f"{_LAST} 1"))
+        asked = _values(ran, sc.ENVIRONMENT_ID) - _values(made, sc.ENVIRONMENT_ID)
+        activated = f"environment_id = ? AND spans.name = '{sc.ACTIVATE}' AND {DEPLOYING}"
+        for environment_id in sorted(asked)[:_MOST_OWNERS]:
+            self._take_deployments(self._last(activated, environment_id, most=1))
 
     def _load_reads(self, deployment: Deployment) -> None:
-        """Load reads and calls that may be about a deployment, of each question a sample."""
-        told = [deployment.environment_id, deployment.environment_name]
+        """Load samples of the reads that may be about a deployment."""
         begun = deployment.activation or deployment.root
-        cut = 0
+        since_ns = 0
         if begun is not None and begun.start_ns and not deployment.process.naive:
-            cut = max(0, begun.start_ns - self._skew_ns - int(_MARGIN_S * 1e9))
-        recent = f"AND NOT deploying AND (start = 0 OR start >= {cut})"
-        self._sample("environment", filter(None, told), recent)
-        self._sample("build", filter(None, [deployment.build_id]), "AND NOT deploying")
-        for column in ("code", "active"):
-            self._sample(column, deployment.aliases, "AND NOT deploying")
-        held = list(map(endpoint, endpoint_ids(deployment)))
-        self._sampled(lambda sample: self._spool.named(held, f"AND NOT deploying {sample}"))
-        named = (deployment.app_name, deployment.environment_name)
-        for place in (named, *self._spool.rows("SELECT app, label FROM astray LIMIT ?", _BESIDE)):
-            self._load_calls(place)
+            since_ns = max(0, begun.start_ns - self._skew_ns - _MARGIN_NS)
+        # Lines without a clock start at 0.
+        recent = f"{RUNNING} AND (start_ns >= {since_ns} OR start_ns = 0)"
+        for environment in (deployment.environment_id, deployment.environment_name):
+            if environment:
+                self._sample_columns(f"environment_id = ? AND {recent}", environment)
+        if deployment.build_id:
+            self._sample_references(reference(refs.READ_BUILD, deployment.build_id))
+        for alias in deployment.aliases:
+            self._sample_references(reference(refs.CODE, alias))
+        for endpoint_id in endpoint_ids(deployment):
+            self._sample_references(reference(refs.READ_ENDPOINT, endpoint_id))
 
-    def _load_calls(self, place: tuple[object, ...]) -> None:
-        """Load calls that go to an environment by its names."""
-        where = f"app = ? AND label = ? AND {_CALLS}"
-        self._sampled(lambda sample: self._spool.where(f"{where} {sample}", *place))
+    def _load_calls(self, deployment: Deployment) -> None:
+        """Load samples of the calls that name a deployment's place, or an undeployed one."""
+        own = reference(refs.CALL, deployment.environment_name, deployment.app_name)
+        self._sample_references(own)
+        called = self._spans.references(reference(refs.CALL, ""))
+        astray = (call for call in called if not self._is_deployed(call))
+        for call in islice(astray, _MOST_BESIDE):
+            self._sample_references(call)
 
-    def _sample(self, column: str, values: Iterable[str], rest: str) -> None:
-        given = list(values)
-        self._sampled(lambda sample: self._spool.among(column, given, f"{rest} {sample}"))
-
-    def _sampled(self, find: Callable[[str], Iterator[SpanRecord]]) -> None:
-        """Load what is found or, if that is too much, the first, the last, the conspicuous."""
-        for sample in SAMPLES:
-            found = self.take(find(sample))
-            self._siblings(found)
-            if len(found) < MOST:
-                return
-
-    def _siblings(self, found: Iterable[SpanRecord]) -> None:
-        """Load the attempts of refreshes, and the refreshes of attempts."""
-        traces = {one.trace_id for one in found} - self._traces
-        self._traces |= traces
-        self.take(self._spool.among("trace", traces, "AND NOT deploying"))
+    def _is_deployed(self, call: str) -> bool:
+        place = f"{refs.PLACE}:{call.partition(':')[2]}"
+        return bool(self._spans.referring(place, order="LIMIT 1"))
 
     def _load_beside(self, deployment: Deployment) -> None:
         """Load deployments that overlap this one, or hold its endpoints elsewhere."""
-        activation = deployment.activation
-        here = deployment.environment_id
+        activation, here = deployment.activation, deployment.environment_id
         if here and activation and activation.start_ns:
-            low, high = (activation.start_ns + sign * _BESIDE_S * 10**9 for sign in (-1, 1))
-            rest = (
-                f"AND name = '{sc.ACTIVATE}' AND start BETWEEN {low} AND {high} {_LAST} {_BESIDE}"
+            low, high = activation.start_ns - _BESIDE_NS, activation.start_ns + _BESIDE_NS
+            condition = (
+                f"environment_id = ? AND start_ns BETWEEN {low} AND {high} "
+                f"AND spans.name = '{sc.ACTIVATE}' AND {DEPLOYING}"
             )
-            self.take_whole(self._spool.among("environment", [here], rest))
-        held = map(endpoint, endpoint_ids(deployment))
-        shared = self._spool.named(held, f"AND deploying AND environment != '' {_LAST} {MOST}")
-        places = {str(one.attributes.get(sc.ENVIRONMENT_ID)) for one in shared} - {here}
-        for place in sorted(places)[:_BESIDE]:
-            self.load_environment(place)
+            self._take_deployments(self._last(condition, here, most=_MOST_BESIDE))
+        shared = [
+            record
+            for endpoint_id in sorted(endpoint_ids(deployment))
+            for record in self._spans.referring(
+                reference(refs.ENDPOINT, endpoint_id), order=f"{_LAST} {MOST}"
+            )
+        ]
+        for environment_id in sorted(_values(shared, sc.ENVIRONMENT_ID) - {here})[:_MOST_BESIDE]:
+            self.load_environment(environment_id)
         if deployment.created_environment and deployment.app_name:
-            others = f"app = ? AND label IS NOT NULL AND name = '{sc.DEPLOY}' GROUP BY label"
-            rest = f"{others} LIMIT {MOST}"
-            self.take(self._spool.where(rest, deployment.app_name))
+            for place in self._spans.references(reference(refs.PLACE, "")):
+                if place.endswith(f"/{deployment.app_name}"):
+                    self._take(self._spans.referring(place, _IS_ROOT, order="LIMIT 1"))
 
     def _load_lines(self) -> None:
-        """Load lines that name no known environment: logs given together belong together."""
-        self.take(self._spool.where(f"deploying AND lines AND build IS NULL {_LAST} {MOST}"))
-        known = "SELECT value FROM environments"
-        others = list(self._spool.rows(f"{known} LIMIT 2"))
-        for (environment,) in others:
-            rest = f"AND deploying {_LAST} 1"
-            self.take_whole(self._spool.among("environment", [environment], rest))
-        if len(others) > 1:
-            return  # of several environments, nothing tells to which such lines belong
-        foreign = f"(environment IS NULL OR environment NOT IN ({known}))"
-        where = f"lines AND NOT deploying AND {foreign}"
-        self._sampled(lambda sample: self._spool.where(f"{where} {sample}"))
+        """Load lines without a known environment: logs given together belong together."""
+        loose = reference(refs.LOOSE_LINE)
+        self._take(self._spans.referring(loose, order=f"{_LAST} {MOST}"))
+        known = list(islice(self._spans.environments(), 2))
+        for environment_id in known:
+            condition = f"environment_id = ? AND {DEPLOYING}"
+            self._take_deployments(self._last(condition, environment_id, most=1))
+        if len(known) > 1:
+            return  # such lines may belong to any of several environments
+        foreign = "AND (environment_id IS NULL OR environment_id != ?)" if known else ""
+        self._sample_references(reference(refs.READ_LINE), foreign, *known)
 
     def _load_processes(self) -> None:
         """Load what the same workers did otherwise, and what workers provisioned or wrote."""
-        ran = [one for one in self._records.values() if one.name not in DEPLOY_SIDE]
-        instances = {instance_of(one) for one in ran}
-        self._siblings(self.take(self._spool.among("instance", instances, f"{_LAST} {MOST}")))
-        asking = {instance_of(one) for one in self._records.values() if one.name in FETCHES}
-        for instance in sorted(instances - asking)[:MOST]:
-            rest = f"instance = ? AND NOT deploying AND name = '{sc.RUNTIME_FETCH}' {_LAST} 1"
-            self.take(self._spool.where(rest, instance))
-        self.take(self._spool.strays(MOST))
+        ran = [record for record in self._records.values() if record.name not in sc.DEPLOY_SIDE]
+        instances = {instance_of(record) for record in ran}
+        reading = {instance_of(record) for record in ran if record.name in _FETCHES}
+        for instance in sorted(instances):
+            own = reference(refs.PROCESS, instance)
+            self._take_reads(self._spans.referring(own, order=f"{_LAST} {MOST}"))
+            if instance not in reading:
+                is_fetch = f"AND spans.name = '{sc.RUNTIME_FETCH}'"
+                self._take(self._spans.referring(own, is_fetch, order=f"{_LAST} 1"))
+        for name in (sc.PROVISION_ENDPOINT, sc.MANIFEST_UPLOAD):
+            by_workers = reference(refs.BY_WORKER, name)
+            self._take(self._spans.referring(by_workers, order=f"{_FIRST} {MOST}"))
 
-    def _load_owners(self) -> None:
-        """Load the deployments that reads and calls refer to, by build, by code or by place."""
-        ran = [one for one in self._records.values() if one.name not in DEPLOY_SIDE]
-        made = [one for one in self._records.values() if one.name in DEPLOY_SIDE]
-        rest = f"AND deploying {_LAST} {_OWNERS}"
-        builds = _said(ran, sc.BUILD_ID) - _said(made, sc.BUILD_ID)
-        self.take_whole(self._spool.among("build", sorted(builds)[:_OWNERS], rest))
-        codes = _said(ran, sc.CODE_DEPLOYMENT_ID) | _said(ran, sc.ACTIVE_DEPLOYMENT_ID)
-        missing = sorted(codes - _said(made, sc.DEPLOYMENT_ID))[:_OWNERS]
-        self.take_whole(self._spool.among("deployment", missing, rest))
-        self.take_whole(self._spool.named(map(alias, missing), rest))
-        calls = [one.attributes for one in ran if one.name == sc.CALL]
-        places = {(text(one, sc.APP_NAME), text(one, sc.ENVIRONMENT_NAME)) for one in calls}
-        for one in sorted((app, name) for app, name in places if app and name)[:_OWNERS]:
-            where = f"app = ? AND label = ? AND deploying {_LAST} 1"
-            self.take_whole(self._spool.where(where, *one))
-        asked = _said(ran, sc.ENVIRONMENT_ID) - _said(made, sc.ENVIRONMENT_ID)
-        for environment in sorted(asked)[:_OWNERS]:
-            where = f"environment = ? AND deploying AND name = '{sc.ACTIVATE}' {_LAST} 1"
-            self.take_whole(self._spool.where(where, environment))
+    # --- samples ----------------------------------------------------------------------------------
+
+    def _last(self, condition: str, *values: object, most: int = _CANDIDATES) -> list[SpanRecord]:
+        return self._spans.where(condition, *values, order=f"{self._spans.last} {most}")
+
+    def _sample_columns(self, condition: str, *values: object) -> None:
+        self._sample(
+            lambda rest, order: self._spans.where(f"{condition} {rest}", *values, order=order),
+            self._spans.first,
+            self._spans.last,
+        )
+
+    def _sample_references(self, made: str, condition: str = "", *values: object) -> None:
+        self._sample(
+            lambda rest, order: self._spans.referring(
+                made, f"{condition} {rest}", *values, order=order
+            ),
+            _FIRST,
+            _LAST,
+        )
+
+    def _sample(self, find: Callable[[str, str], list[SpanRecord]], first: str, last: str) -> None:
+        """Load everything that is found or, if that is too much, a sample of it."""
+        for rest, order in (("", first), ("", last), (f"AND {ODD}", first)):
+            found = find(rest, f"{order} {MOST}")
+            self._take_reads(found)
+            if len(found) < MOST:
+                return
+
+    def _take(self, records: Iterable[SpanRecord]) -> None:
+        self._records.update((record.key, record) for record in records)
+
+    def _take_reads(self, records: list[SpanRecord]) -> None:
+        """Keep spans with the attempts of their refreshes, and the refreshes of their attempts."""
+        self._take(records)
+        traces = {record.trace_id for record in records} - self._read_traces - self._whole_traces
+        self._read_traces |= traces
+        self._take(self._spans.in_traces(traces, f"AND {RUNNING}", f"LIMIT {_MOST_OF_TRACES}"))
+
+    def _take_deployments(self, records: list[SpanRecord]) -> None:
+        """Keep spans with all others of their traces and of their deployments."""
+        self._take(records)
+        self._take_whole(records)
+        ids = _values(records, sc.DEPLOYMENT_ID) - self._deployment_ids
+        self._deployment_ids |= ids
+        for deployment_id in sorted(ids):
+            made = reference(refs.DEPLOYMENT, deployment_id)
+            self._take_whole(self._spans.referring(made, order=f"LIMIT {_MOST_OWNERS}"))
+
+    def _take_whole(self, records: list[SpanRecord]) -> None:
+        traces = {record.trace_id for record in records} - self._whole_traces
+        self._whole_traces |= traces
+        self._take(self._spans.in_traces(traces, order=f"LIMIT {_MOST_OF_TRACES}"))
 
 
-def _said(records: Iterable[SpanRecord], attribute: str) -> set[str]:
-    return {value for one in records if (value := text(one.attributes, attribute))}
+def _place(record: SpanRecord) -> str | None:
+    """Return the reference to the place that a span names."""
+    name = text(record.attributes, sc.ENVIRONMENT_NAME)
+    app = text(record.attributes, sc.APP_NAME)
+    return reference(refs.PLACE, name, app) if name and app else None
+
+
+def _values(records: Iterable[SpanRecord], attribute: str) -> set[str]:
+    return {value for record in records if (value := text(record.attributes, attribute))}

@@ -15,6 +15,7 @@ from typing import Any, Final
 from flash_otel import semconv
 from flash_otel.records import Attributes, Event, Link, SpanRecord
 from flash_otel.runtime.guard import swallowed
+from flash_otel.store.references import references
 
 _COLUMNS: Final = (
     "trace_id", "span_id", "parent_span_id", "name", "kind", "start_ns", "end_ns", "status",
@@ -46,6 +47,12 @@ SELECT: Final = (
     "FROM spans LEFT JOIN resources ON resources.id = resource_id "
 )
 
+_REFER: Final = "INSERT OR IGNORE INTO span_references (reference, span) VALUES (?, ?)"
+_REFER_BY_KEY: Final = (
+    "INSERT OR IGNORE INTO span_references (reference, span) "
+    "SELECT ?, id FROM spans WHERE trace_id = ? AND span_id = ?"
+)
+
 _LARGEST: Final = 2**63 - 1
 
 # Raised by binding a value, or by a column's constraint, if a value cannot be stored.
@@ -66,19 +73,29 @@ def insert(connection: sqlite3.Connection, batch: list[SpanRecord]) -> None:
     """Insert spans, their resources and their links, within the caller's transaction."""
     resources = _insert_resources(connection, batch)
     rows = [_to_row(record, resources[id(record.resource)]) for record in batch]
+    is_new = False
     try:
-        if connection.executemany(_INSERT_NEW, rows).rowcount < len(rows):
+        is_new = connection.executemany(_INSERT_NEW, rows).rowcount == len(rows)
+        if not is_new:
             connection.executemany(_UPSERT, rows)
     except _UNSTORABLE:
         _insert_singly(connection, rows)
-    links = [(trace, *record.key) for record in batch for trace in _linked_traces(record)]
-    if not links:
-        return
-    connection.executemany(
-        "INSERT OR IGNORE INTO span_links (linked_trace_id, span) "
-        "SELECT ?, id FROM spans WHERE trace_id = ? AND span_id = ?",
-        [_scrubbed(link) for link in links],
-    )
+    if is_new:
+        # Rows that were all new have consecutive ids, which need not be looked up.
+        last = connection.execute("SELECT last_insert_rowid()").fetchone()[0]
+        spans = enumerate(batch, last - len(batch) + 1)
+        found = [(text, span) for span, record in spans for text in references(record)]
+        _insert_references(connection, _REFER, found)
+    else:
+        keyed = [(text, *record.key) for record in batch for text in references(record)]
+        _insert_references(connection, _REFER_BY_KEY, keyed)
+
+
+def _insert_references(connection: sqlite3.Connection, query: str, rows: list[_Row]) -> None:
+    try:
+        connection.executemany(query, rows)
+    except _UNSTORABLE:
+        connection.executemany(query, map(_scrubbed, rows))
 
 
 def from_row(row: _Row) -> SpanRecord:
@@ -157,16 +174,6 @@ def _insert_resource(connection: sqlite3.Connection, text: str, last_start_ns: i
     )
     query = "SELECT id FROM resources WHERE attributes = ?"
     return int(connection.execute(query, (text,)).fetchone()[0])
-
-
-def _linked_traces(record: SpanRecord) -> set[str]:
-    """Return the other traces that a span refers to, by a link or by the mirroring attribute."""
-    found = {link.trace_id for link in record.links}
-    mirrored = record.attributes.get(semconv.DEPLOY_TRACE_ID)
-    if isinstance(mirrored, str):
-        found.add(mirrored)
-    found.discard(record.trace_id)
-    return found
 
 
 def _scrubbed(row: _Row) -> _Row:

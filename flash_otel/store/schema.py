@@ -87,21 +87,22 @@ _V1: Final = (
         spans.attributes, events, links, resources.attributes AS resource,
         trace_id, span_id, parent_span_id, kind, sampled
         FROM spans JOIN resources ON resources.id = resource_id""",
-    # Spans that refer to a trace: a worker's read refers to its deployment by link and attribute.
-    """CREATE TABLE span_links (
-        linked_trace_id TEXT NOT NULL,
+    # The ids by which a span is found from elsewhere (`references`): far fewer rows than an index
+    # of each such attribute would have entries.
+    """CREATE TABLE span_references (
+        reference TEXT NOT NULL,
         span INTEGER NOT NULL REFERENCES spans (id),
-        PRIMARY KEY (linked_trace_id, span)
+        PRIMARY KEY (reference, span)
     ) WITHOUT ROWID""",
-    "CREATE INDEX span_links_span ON span_links (span)",
+    "CREATE INDEX span_references_span ON span_references (span)",
     # Enforced foreign keys would cascade, too, but make each insert two thirds more expensive.
     """CREATE TRIGGER span_deleted AFTER DELETE ON spans BEGIN
-        DELETE FROM span_links WHERE span = old.id;
+        DELETE FROM span_references WHERE span = old.id;
     END""",
     # A span that was stored as started gets a new id when it ends; otherwise a delivery cursor
     # that has passed the old id would skip it.
     """CREATE TRIGGER span_ended AFTER UPDATE OF id ON spans BEGIN
-        UPDATE span_links SET span = new.id WHERE span = old.id;
+        UPDATE span_references SET span = new.id WHERE span = old.id;
     END""",
     # One delivery cursor per destination: span ids grow in the order in which spans end.
     """CREATE TABLE destinations (

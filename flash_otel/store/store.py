@@ -26,6 +26,7 @@ from flash_otel.store.paths import (
     prepare,
     refuse_unsafe,
 )
+from flash_otel.store.references import TRACE, reference
 from flash_otel.store.rows import SELECT, from_row, insert
 from flash_otel.store.summaries import TraceSummary, summarize, trace_ids
 
@@ -162,8 +163,9 @@ class SpanStore:
 
     def linked(self, trace_id: str) -> list[SpanRecord]:
         """Return the spans of other traces that refer to this one, by link or by attribute."""
-        where = "WHERE spans.id IN (SELECT span FROM span_links WHERE linked_trace_id = ?)"
-        return list(self._records(f"{where} ORDER BY start_ns, spans.id", trace_id))
+        where = "WHERE spans.id IN (SELECT span FROM span_references WHERE reference = ?)"
+        made = reference(TRACE, trace_id)
+        return list(self._records(f"{where} ORDER BY start_ns, spans.id", made))
 
     def prune(
         self, *, max_age_s: float = retention.MAX_AGE_S, max_bytes: int = retention.MAX_BYTES

@@ -36,8 +36,9 @@ from flash_otel.diagnosis.evidence import (
     Failure,
     Origin,
 )
-from flash_otel.diagnosis.matching import id_in, looks_like_id
+from flash_otel.diagnosis.matching import looks_like_id
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, NO, Offset, offset
+from flash_otel.manifest import endpoint_id
 from flash_otel.records import LINES_SCOPE, SpanRecord
 from flash_otel.runtime.failures import OTHER, UNAVAILABLE
 
@@ -252,7 +253,7 @@ def test_a_failure_reads_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "endpoint_id"),
+    ("url", "found"),
     [
         (GPU, "gpu0000001"),
         ("https://web0000001.api.runpod.ai", "web0000001"),
@@ -262,9 +263,9 @@ def test_a_failure_reads_well() -> None:
         ("", ""),
     ],
 )
-def test_an_endpoints_id_is_in_its_url(url: str, endpoint_id: str) -> None:
+def test_an_endpoints_id_is_in_its_url(url: str, found: str) -> None:
     """Queue-based endpoints have it in the path, load-balanced ones in the host."""
-    assert id_in(url) == endpoint_id
+    assert endpoint_id(url) == found
 
 
 @pytest.mark.parametrize(

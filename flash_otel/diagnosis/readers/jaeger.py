@@ -19,8 +19,8 @@ from flash_otel.diagnosis.readers.jaeger_client import (
     OutOfTimeError,
     shown,
 )
-from flash_otel.diagnosis.values import text
 from flash_otel.export.destination import parse_headers
+from flash_otel.records import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -1,26 +1,22 @@
-"""Reader of the local store: the deployments that were recorded on this machine."""
+"""Read the local store, with every deployment that was recorded on this machine."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
 
-from flash_otel import semconv
+from flash_otel.diagnosis.facts import with_host
 from flash_otel.diagnosis.readers.input import NothingFoundError, ReaderError
-from flash_otel.diagnosis.values import text
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
     from flash_otel.diagnosis.readers.input import Progress
+    from flash_otel.diagnosis.recorded import RecordedSpans
     from flash_otel.records import SpanRecord
     from flash_otel.store.store import SpanStore
-
-HOST_ID: Final = "host.id"
-_HOST_KEYS: Final = (HOST_ID, "host.name")
-# Workers write to no store, so spans with these attributes were imported from other machines.
-_WORKER_KEYS: Final = (semconv.FAAS_INSTANCE, semconv.FAAS_NAME)
 
 
 class StoreReader:
@@ -41,6 +37,7 @@ class StoreReader:
 
         self._path = default_path() if path is None else path
         self._since_ns = since_ns
+        self._host = f"store {self._path}"
         self.name = "store"
 
     def records(self, progress: Progress | None = None) -> Iterator[SpanRecord]:
@@ -50,6 +47,27 @@ class StoreReader:
             NothingFoundError: There is no store yet.
             ReaderError: The store cannot be read.
         """
+        with self._opened() as store:
+            for number, record in enumerate(store.spans(since_ns=self._since_ns), 1):
+                if progress is not None and number % 1_000 == 0:
+                    progress(number, 0)
+                yield with_host(record, self._host)
+
+    @contextmanager
+    def recorded(self) -> Iterator[RecordedSpans]:
+        """Open the store for lookups, which read only what a question needs.
+
+        Raises:
+            NothingFoundError: There is no store yet.
+            ReaderError: The store cannot be read.
+        """
+        from flash_otel.diagnosis.recorded import RecordedSpans
+
+        with self._opened() as store:
+            yield RecordedSpans(store, partial(with_host, host=self._host), self._since_ns)
+
+    @contextmanager
+    def _opened(self) -> Iterator[SpanStore]:
         from flash_otel.store.store import StoreError, open_for_reading
 
         try:
@@ -57,19 +75,6 @@ class StoreReader:
             if opened is None:
                 raise NothingFoundError(f"nothing is recorded in {self._path}")
             with opened as store:
-                yield from self._records(store, progress)
+                yield store
         except StoreError as error:
             raise ReaderError(str(error)) from error
-
-    def _records(self, store: SpanStore, progress: Progress | None) -> Iterator[SpanRecord]:
-        host = f"store {self._path}"
-        for number, record in enumerate(store.spans(since_ns=self._since_ns), 1):
-            if progress is not None and number % 1_000 == 0:
-                progress(number, 0)
-            yield _with_host(record, host)
-
-
-def _with_host(record: SpanRecord, host: str) -> SpanRecord:
-    if any(text(record.resource, key) for key in (*_HOST_KEYS, *_WORKER_KEYS)):
-        return record
-    return replace(record, resource={**record.resource, HOST_ID: host})

@@ -1,11 +1,13 @@
-"""Very many records: laid out on disk, judged environment by environment, with the same answer."""
+"""Very many records, and those of a store: looked up by indices, with the same diagnosis."""
 
 from __future__ import annotations
 
+import json
 import random
-import sqlite3
 import tracemalloc
 from dataclasses import replace
+from functools import partial
+from importlib import import_module
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,9 +21,13 @@ from support.any_records import RECORDS
 import flash_otel.diagnosis
 from flash_otel import semconv as sc
 from flash_otel.cli.app import status_of as run
-from flash_otel.diagnosis import Diagnosis, Limits, diagnose, judge, spooled
-from flash_otel.diagnosis.spool import Spool
+from flash_otel.diagnosis import Diagnosis, Limits, diagnose, judge, recorded
+from flash_otel.diagnosis.collect import unique
+from flash_otel.diagnosis.facts import with_host
+from flash_otel.diagnosis.recorded import RecordedSpans, laid_out
+from flash_otel.otlp.encode import encode_json
 from flash_otel.report.json import diagnosis_json
+from flash_otel.store.errors import StoreDiskError
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -42,6 +48,7 @@ QUESTIONS: Final[tuple[dict[str, str], ...]] = (
 _OWN: Final = frozenset(
     {sc.BUILD_ID, sc.DEPLOYMENT_ID, sc.CODE_DEPLOYMENT_ID, sc.ACTIVE_DEPLOYMENT_ID}
 )
+AMONG: Final = "a first deployment and a read"
 CHANCE: Final = random.Random(7)  # noqa: S311 - a choice of tests, the same in every run
 PAIRS: Final = CHANCE.sample(list(combinations(SCENES, 2)), 16)
 
@@ -91,10 +98,10 @@ def test_scenes_together_are_judged_alike(one: str, other: str) -> None:
 @settings(max_examples=30)
 def test_any_record_can_be_laid_out(made: list[SpanRecord], name: str) -> None:
     """Whatever a span holds, it comes back from disk as it was, and diagnosis never raises."""
-    named = [replace(one, name=name) for one in made]
-    with Spool() as spool:
-        spool.write(named)
-        assert list(spool.where("1 ORDER BY spans.id")) == named
+    named = [replace(record, name=name) for record in made]
+    with laid_out(named) as spans:
+        found = {record.key for record in spans.where("1")}
+        assert found == {record.key for record in named}
     diagnose(named, limits=LIMITS, in_memory=0)
 
 
@@ -156,7 +163,7 @@ def test_very_many_findings_are_folded(
 
 def test_environments_beyond_the_bound_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those deployed to last are judged; how many others there are is told."""
-    monkeypatch.setattr(spooled, "MOST_ENVIRONMENTS", 4)
+    monkeypatch.setattr(import_module("flash_otel.diagnosis.diagnose"), "MOST_ENVIRONMENTS", 4)
     found = diagnose(many(10, faulty=6), limits=LIMITS, in_memory=0)
     assert len(found.judged) == 4
     assert (found.verdict, found.others) == (sc.NONE, 6)
@@ -164,7 +171,7 @@ def test_environments_beyond_the_bound_are_counted(monkeypatch: pytest.MonkeyPat
 
 def test_memory_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten times as many deployments take no more memory: what was judged is let go."""
-    monkeypatch.setattr(f"{Spool.__module__}.BATCH", 100)
+    monkeypatch.setattr(recorded, "_BATCH", 100)
     peaks = []
     for number in (30, 300):
         tracemalloc.start()
@@ -180,17 +187,53 @@ def test_a_full_disk_is_an_error_with_a_next_step(
     """Where records cannot be laid out, the error names the cause and what to do."""
 
     def full(*_: object) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
+        raise StoreDiskError("database or disk is full")
 
     def on_disk(made: Iterator[SpanRecord], **asked: Any) -> Diagnosis:
         return diagnose(made, in_memory=0, **asked)
 
     monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
-    monkeypatch.setattr(Spool, "write", full)
+    monkeypatch.setattr(SpanStore, "write", full)
     monkeypatch.setattr(flash_otel.diagnosis, "diagnose", on_disk)
-    with SpanStore(tmp_path / "s.db") as store:
-        store.write(many(2, faulty=0))
-    assert run(["diagnose", "--store", str(tmp_path / "s.db")]) == 3
-    said = capsys.readouterr().err
-    assert "disk is full" in said
-    assert "TMPDIR" in said
+    file = tmp_path / "spans.jsonl"
+    file.write_text(json.dumps(encode_json(list(many(2, faulty=0)))) + "\n", encoding="utf-8")
+    assert run(["diagnose", "--from", str(file)]) == 3
+    printed = capsys.readouterr().err
+    assert "disk is full" in printed
+    assert "TMPDIR" in printed
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_the_store_is_asked_by_its_indices(name: str, tmp_path: Path) -> None:
+    """A scene in the local store has the diagnosis of its records, among those of others."""
+    made = [*SCENES[name].make(), *apart(SCENES[AMONG].make(), "e", -9_000)]
+    with SpanStore(tmp_path / "spans.db") as store:
+        store.write(made)
+        spans = RecordedSpans(store, partial(with_host, host="here"))
+        hosted = [with_host(record, "here") for record in store.spans()]
+        for asked in QUESTIONS:
+            expected = diagnose(hosted, limits=LIMITS, **asked)  # type: ignore[arg-type]  # names only
+            assert diagnose(spans, limits=LIMITS, **asked) == expected  # type: ignore[arg-type]
+
+
+def test_an_environment_is_found_by_its_name_in_each_app(tmp_path: Path) -> None:
+    """A name that several apps use stands for all of their environments."""
+    apps = [deployment(n, at=n * 100, app=f"app-{n}", env_id=f"env-{n}") for n in range(1, 7)]
+    made = records(*apps)
+    with SpanStore(tmp_path / "spans.db") as store:
+        store.write(made)
+        found = diagnose(RecordedSpans(store), environment="production", limits=LIMITS)
+    assert found == diagnose(made, environment="production", limits=LIMITS)
+    assert len(found.judged) == 6
+
+
+def test_the_fullest_record_of_a_span_counts_on_disk() -> None:
+    """Of several records of a span, temporary stores and memory keep the same one."""
+    made = SCENES["a first deployment and a read"].make()
+    started = [replace(record, end_ns=None, origin="a.jsonl:1") for record in made]
+    fuller = [replace(record, origin=f"b.jsonl:{at}") for at, record in enumerate(made, 1)]
+    for order in ([*started, *made, *fuller], [*fuller, *made, *started]):
+        with laid_out(order) as spans:
+            kept = {record.key: record for record in spans.where("1")}
+        assert kept == unique(order)
+        assert {record.origin.partition(":")[0] for record in kept.values()} == {"b.jsonl"}

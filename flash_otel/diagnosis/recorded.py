@@ -1,0 +1,250 @@
+"""Look up recorded spans in a store by its indices, in memory that does not grow with the store.
+
+The store is the local one, or a temporary one with the records of other sources.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from flash_otel import semconv as sc
+from flash_otel.diagnosis.collect import is_fuller, unique
+from flash_otel.diagnosis.facts import origin
+from flash_otel.records import LINES_SCOPE
+from flash_otel.store import references as refs
+from flash_otel.store.errors import translated
+from flash_otel.store.rows import SELECT, from_row
+from flash_otel.store.temporary import temporary_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from flash_otel.records import SpanRecord
+    from flash_otel.store.store import SpanStore
+
+_BATCH: Final = 1_000
+_CHUNK: Final = 400  # values in one query: SQLite binds at least 999
+_AFTER_ALL: Final = "\U0010ffff"  # sorts after every other character
+
+
+def _attribute(name: str) -> str:
+    return f"json_extract(spans.attributes, '$.\"{name}\"')"
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
+
+
+DEPLOYING: Final = (
+    f"spans.name IN ({_quoted(sc.DEPLOY_SIDE)}) AND NOT EXISTS (SELECT 1 FROM span_references "  # noqa: S608 - constants only
+    f"WHERE reference = '{refs.BY_WORKER}:' || spans.name AND span = spans.id)"
+)
+"""Condition for a span that a deployment made."""
+
+RUNNING: Final = f"NOT ({DEPLOYING})"
+"""Condition for a span that a worker or another caller made."""
+
+ODD: Final = (
+    f"(spans.status = 'error' OR spans.scope_name = '{LINES_SCOPE}' "
+    f"OR {_attribute(sc.FAULT)} IS NOT NULL "
+    f"OR (spans.name IN ({_quoted((sc.RUNTIME_FETCH, sc.MANIFEST_FETCH))}) "
+    f"AND coalesce({_attribute(sc.MANIFEST_STATE)}, '{sc.MANIFEST_COMPLETE}') "
+    f"!= '{sc.MANIFEST_COMPLETE}'))"
+)
+"""Condition for a span that may show a fault."""
+
+REFERRING: Final = (
+    "SELECT spans.id FROM span_references CROSS JOIN spans ON spans.id = span WHERE reference "
+)
+
+# Where a temporary store keeps the origin of a record, with its line in sortable form.
+_ORIGIN: Final = "flash_otel.origin"
+
+
+class RecordedSpans:
+    """The spans of a store, as the records of a source.
+
+    Args:
+        store: The store.
+        restore: Turns a stored record into the source's own.
+        since_ns: Earliest start, in nanoseconds since the epoch.
+        place: SQL expression that orders spans with the same start.
+    """
+
+    def __init__(
+        self,
+        store: SpanStore,
+        restore: Callable[[SpanRecord], SpanRecord] = lambda record: record,
+        since_ns: int | None = None,
+        place: str = "spans.id",
+    ) -> None:
+        self._store = store
+        self._restore = restore
+        self._since = "" if since_ns is None else f" AND spans.start_ns >= {since_ns}"
+        self.first = f"ORDER BY spans.start_ns, {place}, spans.id LIMIT"
+        self.last = f"ORDER BY spans.start_ns DESC, {place} DESC, spans.id DESC LIMIT"
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        # A command line may hold bytes that are not UTF-8, which SQLite cannot bind.
+        bound = [
+            value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+            for value in values
+        ]
+        with translated(self._store.path):
+            return self._store.connection.execute(query, bound).fetchall()
+
+    def where(self, condition: str, *values: object, order: str = "") -> list[SpanRecord]:
+        """Return the spans that meet a condition.
+
+        Args:
+            condition: SQL on `spans`.
+            values: Values of its placeholders.
+            order: `first` or `last` with a number of spans.
+        """
+        query = f"SELECT spans.id FROM spans WHERE {condition}{self._since} {order}"  # noqa: S608 - `condition` holds placeholders
+        return self._records(query, *values)
+
+    def in_traces(
+        self, trace_ids: Iterable[str], rest: str = "", order: str = ""
+    ) -> list[SpanRecord]:
+        """Return the spans of traces that meet a further condition."""
+        found: list[SpanRecord] = []
+        left = iter(dict.fromkeys(trace_ids))
+        while chunk := list(islice(left, _CHUNK)):
+            marks = ", ".join("?" * len(chunk))
+            found += self.where(f"trace_id IN ({marks}) {rest}", *chunk, order=order)
+        return found
+
+    def referring(
+        self, reference: str, rest: str = "", *values: object, order: str = ""
+    ) -> list[SpanRecord]:
+        """Return the spans with a reference.
+
+        Args:
+            reference: As `flash_otel.store.references.reference` returns it.
+            rest: Further conditions on `spans`.
+            values: Values of its placeholders.
+            order: An order of `span_references.span`, and a number of spans.
+        """
+        return self._records(f"{REFERRING} = ? {rest}{self._since} {order}", reference, *values)
+
+    def referring_from(self, prefix: str, order: str) -> list[SpanRecord]:
+        """Return the spans with a reference that begins with a prefix."""
+        query = f"{REFERRING} >= ? AND reference < ?{self._since} {order}"
+        return self._records(query, prefix, prefix + _AFTER_ALL)
+
+    def references(self, prefix: str) -> Iterator[str]:
+        """Yield the distinct references that begin with a prefix, in alphabetical order."""
+        return self._distinct("reference", "span_references", prefix)
+
+    def environments(self) -> Iterator[str]:
+        """Yield the ids of the environments that were deployed to, in alphabetical order."""
+        for environment_id in self._distinct("environment_id", "spans", ""):
+            if self.deployed_ns(environment_id) is not None:
+                yield environment_id
+
+    def environments_of(self, build_id: str) -> list[tuple[str | None, str | None, str | None]]:
+        """Return id, name and app of the environments that a build was deployed to."""
+        columns = "environment_id, environment_name, app_name"
+        query = f"SELECT DISTINCT {columns} FROM spans WHERE id IN ({REFERRING} = ?)"  # noqa: S608 - constants only
+        return self.rows(query, f"{refs.BUILD}:{build_id}")
+
+    def deployed_ns(self, environment_id: str) -> int | None:
+        """Return the start of the last span that deployed to an environment, or None."""
+        condition = f"environment_id = ? AND {DEPLOYING}{self._since}"
+        query = f"SELECT start_ns FROM spans WHERE {condition} ORDER BY start_ns DESC LIMIT 1"  # noqa: S608 - constants only
+        found = self.rows(query, environment_id)
+        return found[0][0] if found else None
+
+    def nameless(self) -> Iterator[tuple[str, str]]:
+        """Yield name and app of the environments of which no deployment knows the id."""
+        places = [place.partition(":")[2] for place in self.references(f"{refs.PLACE}:")]
+        in_apps = {name for name, _, app in (place.rpartition("/") for place in places) if app}
+        for place in places:
+            name, _, app = place.rpartition("/")
+            if (app or name not in in_apps) and not self._is_identified(place):
+                yield name, app
+
+    def _is_identified(self, place: str) -> bool:
+        """Return True if a deployment to a place, or another one of its build, knows its id."""
+        known = "AND environment_id IS NOT NULL"
+        if self.rows(f"{REFERRING} = ? {known} LIMIT 1", f"{refs.PLACE}:{place}"):
+            return True
+        own = f"{REFERRING} = ?"
+        builds = f"SELECT 'build:' || build_id FROM spans WHERE id IN ({own})"  # noqa: S608 - constants only
+        return bool(
+            self.rows(f"{REFERRING} IN ({builds}) {known} LIMIT 1", f"{refs.PLACE}:{place}")
+        )
+
+    def _distinct(self, column: str, table: str, prefix: str) -> Iterator[str]:
+        """Look up each distinct value after the one before it, without a walk over all rows."""
+        query = f"SELECT min({column}) FROM {table} WHERE {column} {{}} ? AND {column} < ?"  # noqa: S608 - constants only
+        high = prefix + _AFTER_ALL
+        ((value,),) = self.rows(query.format(">="), prefix, high)
+        while value is not None:
+            yield str(value)
+            ((value,),) = self.rows(query.format(">"), value, high)
+
+    def _records(self, ids: str, *values: object) -> list[SpanRecord]:
+        found = self.rows(f"{SELECT}WHERE spans.id IN ({ids})", *values)
+        return [self._restore(from_row(row)) for row in found]
+
+
+@contextmanager
+def laid_out(records: Iterable[SpanRecord]) -> Iterator[RecordedSpans]:
+    """Write records of any sources into a temporary store, the fullest record of each span.
+
+    Raises:
+        StoreError: The disk is full, or the temporary folder cannot be written to.
+    """
+    with temporary_store() as store:
+        left = iter(records)
+        spans = RecordedSpans(store, _with_origin)
+        while batch := list(islice(left, _BATCH)):
+            fullest = unique(batch)
+            for known in _stored(spans, fullest):
+                record = fullest.get(known.key)
+                if record is not None and is_fuller(record, known):
+                    _delete(store, known)
+                else:
+                    fullest.pop(known.key, None)
+            store.write(_with_attribute(record) for record in fullest.values())
+        yield RecordedSpans(store, _with_origin, place=_attribute(_ORIGIN))
+
+
+def _stored(spans: RecordedSpans, keys: Iterable[tuple[str, str]]) -> list[SpanRecord]:
+    found: list[SpanRecord] = []
+    left = iter(keys)
+    while chunk := list(islice(left, _CHUNK)):
+        marks = ", ".join(["(?, ?)"] * len(chunk))
+        values = [part for key in chunk for part in key]
+        found += spans.where(f"(trace_id, span_id) IN (VALUES {marks})", *values)
+    return found
+
+
+def _delete(store: SpanStore, record: SpanRecord) -> None:
+    query = "DELETE FROM spans WHERE trace_id = ? AND span_id = ?"
+    with translated(store.path):
+        store.connection.execute(query, record.key)
+
+
+def _with_attribute(record: SpanRecord) -> SpanRecord:
+    if not record.origin:
+        return record
+    place = origin(record)
+    sortable = f"{place.file}:{place.line:012}" if place.line else place.file
+    return replace(record, attributes={**record.attributes, _ORIGIN: sortable})
+
+
+def _with_origin(record: SpanRecord) -> SpanRecord:
+    sortable = record.attributes.get(_ORIGIN)
+    if not isinstance(sortable, str):
+        return record
+    attributes = {key: value for key, value in record.attributes.items() if key != _ORIGIN}
+    bare = replace(record, attributes=attributes, origin=sortable)
+    place = origin(bare)
+    return replace(bare, origin=f"{place.file}:{place.line}") if place.line else bare
