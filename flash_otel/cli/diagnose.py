@@ -14,6 +14,7 @@ from flash_otel.cli.sources import (
     STORE,
     FromOption,
     Selection,
+    SinceOption,
     diagnosable,
     jaeger_option,
     late_progress_bar,
@@ -39,10 +40,7 @@ def diagnose(
         str | None,
         typer.Option(metavar="ID", help="Judge the deployment of this trace (or id prefix)."),
     ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="AGE", help="Only spans of the last 30m, 2h, 7d ..."),
-    ] = None,
+    since: SinceOption = None,
     sources: FromOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     explain: Annotated[

@@ -32,12 +32,10 @@ def run(
         typer.Option("--fail-on-fault", help="Exit with 1 if a fault is visible in the trace."),
     ] = False,
     legacy_logs: Annotated[
-        str | None,
-        typer.Option(metavar="MODE", help=_LINES_HELP, show_default=False),
+        str | None, typer.Option(metavar="MODE", help=_LINES_HELP, show_default=False)
     ] = None,
     store: Annotated[
-        str | None,
-        typer.Option(metavar="PATH|off", help="Where to record.", show_default=False),
+        str | None, typer.Option(metavar="PATH|off", help="Where to record.", show_default=False)
     ] = None,
     export: Annotated[
         str | None,
@@ -53,8 +51,7 @@ def run(
         ),
     ] = False,
     verify: Annotated[
-        bool,
-        typer.Option("--verify", help="Read back afterwards what a worker would read."),
+        bool, typer.Option("--verify", help="Read back afterwards what a worker would read.")
     ] = False,
 ) -> None:
     """Run a flash command and trace it: flash-otel run -- flash deploy --env prod.
@@ -64,11 +61,8 @@ def run(
     """
     from flash_otel.cli.launcher import launch, prepare
 
-    needing = "--fail-on-fault" if fail_on_fault else "--export" if export else None
-    if needing and not _is_recorded(store):
-        raise CommandError(
-            f"{needing} needs the recording, but the store is off.", "Name a file: --store PATH"
-        )
+    if fail_on_fault or export:
+        _require_recording(store, "--fail-on-fault" if fail_on_fault else "--export")
     # Before instrumenting: a command that is not flash must not start the pipeline.
     flash = prepare(command)
     started = time.time_ns()
@@ -86,10 +80,13 @@ def run(
     raise SystemExit(status)
 
 
-def _is_recorded(store: str | None) -> bool:
+def _require_recording(store: str | None, option: str) -> None:
     from flash_otel.runtime import options
 
-    return options.resolve(store=store).store is not False
+    if options.resolve(store=store).store is False:
+        raise CommandError(
+            f"{option} needs the recording, but the store is off.", "Name a file: --store PATH"
+        )
 
 
 def _instrument(legacy_logs: str | None, store: str | None, *, capture_graphql: bool) -> None:

@@ -36,6 +36,10 @@ FromOption = Annotated[
 ]
 _VERIFY: Final = "Ask the State Manager itself: flash-otel verify --app APP --env ENV"
 
+SinceOption = Annotated[
+    str | None, typer.Option("--since", metavar="AGE", help="Only the last 30m, 2h, 7d ...")
+]
+
 UNITS: Final[dict[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _AGE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhdw])", re.ASCII | re.IGNORECASE)
 

@@ -6,7 +6,7 @@ import typer
 
 from flash_otel import semconv
 from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, StoreOption, reading_from
-from flash_otel.cli.sources import FromOption, Selection, since_ns
+from flash_otel.cli.sources import FromOption, Selection, SinceOption, since_ns
 from flash_otel.report import words
 
 if TYPE_CHECKING:
@@ -23,10 +23,7 @@ def traces(
         str | None,
         typer.Option(metavar="ID|NAME", help="Only traces of this environment."),
     ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="AGE", help="Only traces of the last 30m, 2h, 7d ..."),
-    ] = None,
+    since: SinceOption = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
     as_json: Annotated[
         bool,
