@@ -36,7 +36,7 @@ def table(cells: list[tuple[str, ...]]) -> str:
 
 
 def machine() -> str:
-    """Say what the figures were measured with."""
+    """Return the machine and the versions behind the figures."""
     sdk = metadata.version("opentelemetry-sdk")
     return f"Python {platform.python_version()}, OpenTelemetry {sdk}, {platform.machine()}"
 

@@ -29,7 +29,7 @@ from support.real_collector import BUNDLE, Program, Starter, find_binaries
 from flash_otel.export.destination import Destination
 
 MIB = 1024 * 1024
-NOBODY = "127.0.0.1:9"
+NOWHERE = "127.0.0.1:9"
 ROOMY = {"OTELCOL_MEMORY_MIB": "4000"}
 FOREVER = 10_000_000
 GATEWAY = [BUNDLE / "production/gateway.yaml"]
@@ -66,7 +66,7 @@ def wire() -> None:
 def measure(starter: Starter, folder: Path, seconds: float) -> None:
     """Measure each role by itself."""
     (folder / "sink.yaml").write_text(SINK)
-    backend = starter.collector(folder / "backend", NOBODY, [folder / "sink.yaml"], **ROOMY).grpc
+    backend = starter.collector(folder / "backend", NOWHERE, [folder / "sink.yaml"], **ROOMY).grpc
     plain = starter.collector(folder / "plain", backend, **ROOMY)
     report("bundled Collector, batches of 512", plain, sent(plain, seconds))
     report("bundled Collector, each process by itself", plain, sent(plain, seconds, batch=1))
@@ -86,7 +86,7 @@ def measure(starter: Starter, folder: Path, seconds: float) -> None:
 def window(starter: Starter, folder: Path, seconds: float) -> None:
     """A gateway that decides nothing while it is measured: what a waiting trace takes in memory."""
     variables = {"TAIL_WAIT": "10m", "TAIL_TRACES": "10000000", "OTELCOL_MEMORY_MIB": "8000"}
-    gateway = starter.collector(folder / "window", NOBODY, GATEWAY, **variables)
+    gateway = starter.collector(folder / "window", NOWHERE, GATEWAY, **variables)
     sent(gateway, 2)
     before, spans_before, traces_before = heap(gateway), accepted(gateway), waiting(gateway)
     done = sent(gateway, seconds)

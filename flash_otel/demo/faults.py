@@ -22,7 +22,6 @@ FINALIZE: Final = "FinalizeArtifactUpload"
 UPLOAD: Final = "PUT artifact"
 CALL: Final = "runsync"
 SENTINEL_CALL: Final = "sentinel runsync"
-HEALTH: Final = "health"
 
 MANIFEST_WRITE_GATE: Final = "manifest write"
 

@@ -16,8 +16,6 @@ from flash_otel.semconv import CARRIER_KEY
 if TYPE_CHECKING:
     from pathlib import Path
 
-CALLED_RESOURCE: Final = "gpu_info"
-CALLED_FUNCTION: Final = "gpu_info"
 CALLING_RESOURCE: Final = "api"
 
 WHOLE: Final = "whole"

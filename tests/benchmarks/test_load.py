@@ -32,11 +32,14 @@ def spans_of(body: bytes) -> list[Any]:
     ]
 
 
-def told(span: Any, key: str) -> str | None:
-    return next((one.value.string_value for one in span.attributes if one.key == key), None)
+def attribute_of(span: Any, key: str) -> str | None:
+    return next(
+        (attribute.value.string_value for attribute in span.attributes if attribute.key == key),
+        None,
+    )
 
 
-@pytest.mark.parametrize("shape", shapes(), ids=lambda one: one.scenario)
+@pytest.mark.parametrize("shape", shapes(), ids=lambda shape: shape.scenario)
 def test_copies_differ_and_belong_together(shape: Shape) -> None:
     """No id of the recording is left; workers differ, and point to their own deployment alone."""
     copies = Copies(shape, random.Random(1))  # noqa: S311 - the same ids in every run
@@ -46,35 +49,41 @@ def test_copies_differ_and_belong_together(shape: Shape) -> None:
         workers = [copies.worker(), copies.worker()]
         for body, template in (
             (deployment, shape.deployment),
-            *((one, shape.worker) for one in workers),
+            *((worker, shape.worker) for worker in workers),
         ):
             assert len(body) == len(template.body)
             assert len(spans_of(body)) == template.spans
-            assert not [one for one in (*shape.shared, *shape.own) if one in body]
-            assert not [one for one in shape.shared if one.hex().encode() in body]
-        written, read = spans_of(deployment), [one for body in workers for one in spans_of(body)]
-        ids = [one.span_id for one in (*written, *read)]
+            assert not [value for value in (*shape.shared, *shape.own) if value in body]
+            assert not [value for value in shape.shared if value.hex().encode() in body]
+        written, read = spans_of(deployment), [span for body in workers for span in spans_of(body)]
+        ids = [span.span_id for span in (*written, *read)]
         assert len({*ids}) == len(ids)
         assert not {*ids} & seen
         seen |= {*ids}
-        roots = {one.trace_id.hex() for one in written}
-        pointing = {told(one, "flash.deploy.trace_id") for one in read} - {None}
+        roots = {span.trace_id.hex() for span in written}
+        pointing = {attribute_of(span, "flash.deploy.trace_id") for span in read} - {None}
         assert pointing <= roots
         assert pointing
-        assert {link.trace_id.hex() for one in read for link in one.links} & roots
-        assert min(one.start_time_unix_nano for one in written) == NOW_NS
-        assert all(one.end_time_unix_nano >= one.start_time_unix_nano for one in (*written, *read))
+        assert {link.trace_id.hex() for span in read for link in span.links} & roots
+        assert min(span.start_time_unix_nano for span in written) == NOW_NS
+        assert all(
+            span.end_time_unix_nano >= span.start_time_unix_nano for span in (*written, *read)
+        )
 
 
 def test_the_recording_holds_what_samplers_and_metrics_ask_for() -> None:
     """A first read is marked, a later one is not, and some faults are seen on the span itself."""
     healthy = shapes()[0]
     assert healthy.scenario == HEALTHY
-    reads = [one for one in spans_of(healthy.worker.body) if one.name == "flash.runtime.fetch"]
+    reads = [span for span in spans_of(healthy.worker.body) if span.name == "flash.runtime.fetch"]
     assert sorted(
-        any(one.key == "faas.coldstart" for one in read.attributes) for read in reads
+        any(attribute.key == "faas.coldstart" for attribute in read.attributes) for read in reads
     ) == [False, True]
-    found = {told(one, "flash.fault") for shape in shapes() for one in spans_of(shape.worker.body)}
+    found = {
+        attribute_of(span, "flash.fault")
+        for shape in shapes()
+        for span in spans_of(shape.worker.body)
+    }
     assert {"environment_unset", "environment_unknown"} <= found
 
 
@@ -82,12 +91,12 @@ def test_batches_hold_everything_once() -> None:
     """Requests that are strung together hold what each of them held; each twentieth has a fault."""
     load = Load(deployments=FAULTY_EVERY, workers=3, batch=50)
     made = list(batches(load))
-    assert sum(one.deployments for one in made) == load.deployments
-    assert sum(one.workers for one in made) == load.deployments * load.workers
-    assert all(one.spans >= load.batch for one in made[:-1])
-    for one in made:
-        assert len(spans_of(one.body)) == one.spans
-    names = [span.name for one in made for span in spans_of(one.body)]
+    assert sum(batch.deployments for batch in made) == load.deployments
+    assert sum(batch.workers for batch in made) == load.deployments * load.workers
+    assert all(batch.spans >= load.batch for batch in made[:-1])
+    for batch in made:
+        assert len(spans_of(batch.body)) == batch.spans
+    names = [span.name for batch in made for span in spans_of(batch.body)]
     # The twentieth is the first with a fault: two deployments, one of them to another environment.
     assert names.count("flash.deploy") == load.deployments + 1
     assert len(list(batches(Load(deployments=3, workers=2, batch=1)))) == 3 * (1 + 2)
@@ -95,7 +104,7 @@ def test_batches_hold_everything_once() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_taken_is_counted(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything arrives, each span once, and the report says so."""
+    """Everything arrives, each span once, and the report counts it."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", kind.protocol)
     with kind() as collector:
         report = run(Load(deployments=5, workers=4), destination.at(collector.url))
@@ -105,7 +114,7 @@ def test_what_is_taken_is_counted(kind: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert report.bytes > 0
 
 
-# Each row: what the endpoint answers, and what the report says was taken, refused, and repeated.
+# Each row: answers of the endpoint; numbers of acknowledged, refused and repeated in the report.
 ANSWERS: list[tuple[list[Reply], Callable[[int], tuple[int, int, int]]]] = [
     ([Reply(400)], lambda sent: (0, sent, 0)),
     ([partial(3, "too old")], lambda sent: (sent - 3, 3, 0)),
@@ -117,7 +126,7 @@ ANSWERS: list[tuple[list[Reply], Callable[[int], tuple[int, int, int]]]] = [
 def test_what_is_refused_is_counted(
     replies: list[Reply], counted: Callable[[int], tuple[int, int, int]]
 ) -> None:
-    """A refusal is told as one, and what may come again does."""
+    """Refusals are counted as such, and retryable requests are repeated."""
     with HttpCollector(*replies) as collector:
         report = run(Load(deployments=1, workers=1), destination.at(collector.url))
     found = (report.acknowledged, report.refused, report.repeated)
@@ -127,7 +136,7 @@ def test_what_is_refused_is_counted(
 
 
 def test_an_endpoint_that_never_takes_anything(capsys: pytest.CaptureFixture[str]) -> None:
-    """Time bounds it; what got no answer is told as such, and the status is 3."""
+    """Time bounds it; unanswered spans are counted as such, and the status is 3."""
     with HttpCollector(judge=lambda _: Reply(503)) as collector:
         assert main(["--endpoint", collector.url, "--seconds", "0.5", "--json"]) == 3
     report = json.loads(capsys.readouterr().out)
@@ -141,9 +150,9 @@ def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
     """A refused connection is a reason like any other, and no traceback."""
     with refusing() as url:
         assert main(["--endpoint", url, "--seconds", "0.3"]) == 3
-    told = capsys.readouterr()
-    assert "last reason: connection refused" in told.out
-    assert "Traceback" not in told.err
+    printed = capsys.readouterr()
+    assert "last reason: connection refused" in printed.out
+    assert "Traceback" not in printed.err
 
 
 @pytest.mark.parametrize("wrong", [["--workers", "-1"], ["--seconds", "0"], ["--batch", "many"]])

@@ -23,7 +23,7 @@ def _run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.flash
 def test_the_soak_in_small() -> None:
-    """A few deployments and reads: all that was made arrives, and the verdict says so."""
+    """A few deployments and reads: all spans arrive, and the verdict confirms it."""
     done = _run("soak.py", "--minutes", "0.05", "--deployments", "2", "--fetches", "20")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "| spans of hosts that never arrived | 0 |" in done.stdout

@@ -30,11 +30,11 @@ def test_it_listens_on_loopback_only(control_plane: ControlPlane) -> None:
 
 def test_two_run_side_by_side() -> None:
     """Planes do not share ports or state."""
-    with ControlPlane() as one, ControlPlane() as other:
-        with Client(one) as client:
+    with ControlPlane() as first, ControlPlane() as second:
+        with Client(first) as client:
             deploy(client)
-        assert one.base_url != other.base_url
-        assert other.state.apps == {}
+        assert first.base_url != second.base_url
+        assert second.state.apps == {}
 
 
 @pytest.mark.parametrize("key", [None, "", "Bearer wrong", "wrong"])
@@ -62,13 +62,13 @@ def test_presigned_url_is_a_credential_that_the_journal_leaves_out(
 ) -> None:
     """The upload URL carries canaries in its query; the journal keeps the path alone."""
     with Client(control_plane) as client:
-        told = deploy(client)
-        given = {"flashAppId": told.app_id, "tarballSize": 3}
+        deployed = deploy(client)
+        given = {"flashAppId": deployed.app_id, "tarballSize": 3}
         url = client.graphql("PrepareArtifactUpload", input=given)["prepareFlashArtifactUpload"]
     assert SIGNATURE_CANARY in url["uploadUrl"]
     assert CREDENTIAL_CANARY in url["uploadUrl"]
     (entry,) = control_plane.journal.of("PUT artifact")
-    assert entry.path == f"/artifacts/{told.object_key}"
+    assert entry.path == f"/artifacts/{deployed.object_key}"
     assert not entry.bearer
 
 
@@ -94,7 +94,7 @@ def test_unknown_operation_and_empty_document_are_errors(control_plane: ControlP
     ],
 )
 def test_operation_name(query: str, name: str) -> None:
-    """The operation is told by the document's first words."""
+    """The first words of a document name its operation."""
     assert graphql.operation_name(query) == name
 
 
@@ -200,13 +200,13 @@ def test_sentinel_knows_a_target_by_all_three_headers(
 
 def test_same_seed_gives_same_ids() -> None:
     """Two planes with one seed hand out the same ids; without a seed they never do."""
-    told = []
+    outcomes = []
     for seed in (7, 7, None, None):
         with ControlPlane(seed=seed) as plane, Client(plane) as client:
-            told.append(deploy(client))
-    assert told[0].endpoint_ids == told[1].endpoint_ids
-    assert told[0].build_id == told[1].build_id
-    assert len({one.build_id for one in told}) == 3
+            outcomes.append(deploy(client))
+    assert outcomes[0].endpoint_ids == outcomes[1].endpoint_ids
+    assert outcomes[0].build_id == outcomes[1].build_id
+    assert len({deployed.build_id for deployed in outcomes}) == 3
 
 
 def test_journal_has_no_secrets(control_plane: ControlPlane) -> None:

@@ -153,14 +153,14 @@ def test_environment_has_flash_and_flash_otel(flash_env: FlashEnvironments) -> N
     for version in ("1.14.0", "1.21.0"):
         found = flash_env(version)
         code = "import importlib.metadata as m; print(m.version('runpod-flash'))"
-        said = subprocess.run(
+        printed = subprocess.run(
             [str(found.python), "-c", code + "; import flash_otel.records"],
             env={"PYTHONPATH": str(found.source), "PATH": os.environ["PATH"]},
             capture_output=True,
             text=True,
             check=True,
         )
-        assert said.stdout.strip() == version
+        assert printed.stdout.strip() == version
         assert found.flash.exists()
 
 
@@ -172,14 +172,14 @@ def test_running_python_is_used_if_it_has_that_version(flash_env: FlashEnvironme
         "import sys, pathlib; from flash_otel.demo.environment import find_environment\n"
         "print(find_environment('1.14.0', cache=pathlib.Path(sys.argv[1])).python)"
     )
-    said = subprocess.run(
+    printed = subprocess.run(
         [str(found.python), "-c", code, str(CACHE)],
         env={"PYTHONPATH": str(found.source), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert Path(said.stdout.strip()) == found.python
+    assert Path(printed.stdout.strip()) == found.python
 
 
 def test_variables_leak_nothing_of_the_callers(

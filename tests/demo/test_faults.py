@@ -56,7 +56,7 @@ def observe(plane: ControlPlane, rules: tuple[Rule, ...]) -> Observed:
     environment = plane.state.environments[first.environment_id]
     builds = {first.build_id: "first", second.build_id: "second"}
     stored = plane.state.builds[second.build_id].manifest if second.build_id else None
-    written = {name: f"{plane.base_url}/v2/{one}" for name, one in second.endpoint_ids.items()}
+    written = {name: f"{plane.base_url}/v2/{key}" for name, key in second.endpoint_ids.items()}
     keys = {second.object_key: "second", None: "unknown"}
     return Observed(
         problems=problems,
@@ -93,7 +93,7 @@ NEVER_WRITTEN = {"echoed": "null", "stored": "missing", "phase": "build"}
 
 
 def reading(what: str, second: str | None = None) -> dict[str, str]:
-    """Both reads tell the same, or the second one something else."""
+    """Both reads get the same answer, or the second read gets another one."""
     return {"first_read": what, "second_read": second or what}
 
 
@@ -194,7 +194,7 @@ def test_without_rules_everything_agrees(control_plane: ControlPlane) -> None:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_fault_shows_as_expected(name: str, control_plane: ControlPlane) -> None:
-    """Over HTTP, each fault differs from a healthy run in just what its row says."""
+    """Over HTTP, each fault differs from a healthy run in nothing but its row."""
     assert observe(control_plane, FAULTS[name]) == replace(HEALTHY, **EXPECTED[name])
 
 
@@ -233,21 +233,21 @@ def test_rule_counts_only_what_it_is_about() -> None:
 def test_gate_holds_a_request_until_it_is_opened(control_plane: ControlPlane) -> None:
     """While the manifest write stands at its gate, a read sees the build's own manifest."""
     with Client(control_plane) as client:
-        told = deploy(client)
+        deployed = deploy(client)
         control_plane.faults = FaultPlan(FAULTS["write held back"])
         gate = control_plane.gate(faults.MANIFEST_WRITE_GATE)
         seen: list[Any] = []
 
         def look() -> None:
             assert gate.wait_for_arrival(timeout=30)
-            seen.append(read(client, told.environment_id).manifest)
+            seen.append(read(client, deployed.environment_id).manifest)
             gate.open()
 
         looking = Thread(target=look)
         looking.start()
         deploy(client)
         looking.join()
-        after = read(client, told.environment_id).manifest
+        after = read(client, deployed.environment_id).manifest
     assert "resources_endpoints" not in seen[0]
     assert seen[0][CARRIER_KEY]["phase"] == "build"
     assert list(after["resources_endpoints"]) == ["api", "gpu_info"]
@@ -255,7 +255,7 @@ def test_gate_holds_a_request_until_it_is_opened(control_plane: ControlPlane) ->
 
 def test_gate_gives_up_when_nobody_will_come(control_plane: ControlPlane) -> None:
     """Waiting at a gate ends at once when the deployment has ended without coming to it."""
-    gate = control_plane.gate("nobody comes")
+    gate = control_plane.gate("never reached")
     assert not gate.wait_for_arrival(timeout=60, or_until=lambda: True)
 
 

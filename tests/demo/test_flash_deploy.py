@@ -85,15 +85,15 @@ def test_first_deployment_and_redeployments(
 def test_equal_runs_are_equal(version: str, flash_env: FlashEnvironments, tmp_path: Path) -> None:
     """With one seed, two untraced runs agree in wire, output and left files, once stabilized."""
     runs = []
-    for name in ("one", "other"):
+    for name in ("first", "second"):
         folder = tmp_path / name
         folder.mkdir()
         with ControlPlane(seed=3) as plane:
             runs.append(deploy(flash_env, plane, folder, version))
-    one, other = runs
-    assert sorted(one.wire(), key=str) == sorted(other.wire(), key=str)
-    assert one.stable(one.stdout) == other.stable(other.stdout)
-    assert one.files.keys() == other.files.keys()
+    first, second = runs
+    assert sorted(first.wire(), key=str) == sorted(second.wire(), key=str)
+    assert first.stable(first.stdout) == second.stable(second.stdout)
+    assert first.files.keys() == second.files.keys()
 
 
 @pytest.mark.parametrize("version", MAIN_VERSIONS)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.flash
 MATCH, MISMATCH = "MATCH", "MISMATCH"
 ID: Final = "[0-9a-f-]{36}"
 
-# Scenario -> what the guide's comparison says of (build id, environment id).
+# Scenario -> results of the guide's comparison of build ids and of environment ids.
 COMPARED: Final = {
     "healthy": (MATCH, MATCH),
     "environment_mismatch": (MISMATCH, MISMATCH),
@@ -109,7 +109,7 @@ def test_lines_of_both_sides_come_in_the_order_of_events(ran: RunArtifacts) -> N
 
 
 def test_the_guides_comparison_tells_match_from_mismatch(ran: RunArtifacts) -> None:
-    """The guide's Step 5 script, run on the two logs, says of both ids what is true."""
+    """The guide's Step 5 script compares the ids in the two logs correctly."""
     script = ROOT / "docs" / "guide-step5.sh"
     done = subprocess.run(
         ["bash", str(script), str(ran.deploy_log), str(ran.worker_log)],
@@ -118,8 +118,8 @@ def test_the_guides_comparison_tells_match_from_mismatch(ran: RunArtifacts) -> N
         check=True,
         timeout=30,
     )
-    said = re.findall(r"(?:activeBuildId|environment_id match): \S (\w+)", done.stdout)
-    assert tuple(said) == COMPARED[ran.scenario]
+    results = re.findall(r"(?:activeBuildId|environment_id match): \S (\w+)", done.stdout)
+    assert tuple(results) == COMPARED[ran.scenario]
 
 
 def test_the_logs_are_what_a_user_pipes(ran: RunArtifacts) -> None:

@@ -9,10 +9,10 @@ from flash_otel.demo.state import Ids, IdStyle
 
 
 def test_seeded_ids_do_not_depend_on_the_order_of_requests() -> None:
-    """Endpoints are saved concurrently: whoever comes first, each keeps its id."""
-    one, other = Ids(1), Ids(1)
-    assert [one.endpoint(name) for name in ("a", "b")] == [
-        other.endpoint(name) for name in ("b", "a")
+    """Endpoints are saved concurrently: each keeps its id in any order."""
+    first, second = Ids(1), Ids(1)
+    assert [first.endpoint(name) for name in ("a", "b")] == [
+        second.endpoint(name) for name in ("b", "a")
     ][::-1]
 
 

@@ -32,7 +32,7 @@ signal.pause()
 def staying(
     listener: socket.socket, cwd: Path, *, deaf: bool = False, depth: int = 1
 ) -> ProcessSpec:
-    """Return a command that stays until it is ended, and tells so by its connections."""
+    """Return a command that runs until it is terminated, with connections that show it."""
     port = str(listener.getsockname()[1])
     hearing = "deaf" if deaf else "hearing"
     arguments = [sys.executable, "-c", STAYING, hearing, port, str(depth), STAYING]

@@ -117,13 +117,13 @@ def test_worker_variables_can_be_changed_and_taken_away(tmp_path: Path) -> None:
 
 @pytest.mark.flash
 def test_paths_and_logs_do_not_name_the_scenario(shared_run: ScenarioRuns) -> None:
-    """Nothing that a diagnosis may look at says what was injected."""
+    """Nothing that a diagnosis may read names the injected fault."""
     name = "manifest_not_persisted"
     result = shared_run(SCENARIOS[name])
     seen = [path.name for path in result.workdir.rglob("*")]
     seen += [log.read_text(encoding="utf-8") for log in (result.deploy_log, result.worker_log)]
-    for said in (name, "dropped", "echo"):
-        assert not [text for text in seen if said in text and "site-packages" not in text]
+    for word in (name, "dropped", "echo"):
+        assert not [text for text in seen if word in text and "site-packages" not in text]
 
 
 @pytest.mark.flash
@@ -137,8 +137,10 @@ def test_traced_run_comes_back_whole(version: str, shared_run: ScenarioRuns) -> 
     with SpanStore(result.store) as store:
         deployed = {record.name for record in store.trace(result.trace_id)}
     assert {semconv.DEPLOY, semconv.ACTIVATE, semconv.MANIFEST_UPLOAD} <= deployed
-    fetches = [one for one in worker_spans(result.worker_log) if one.name == semconv.RUNTIME_FETCH]
-    assert [one.trace_id for one in fetches] == [result.trace_id]
+    fetches = [
+        span for span in worker_spans(result.worker_log) if span.name == semconv.RUNTIME_FETCH
+    ]
+    assert [fetch.trace_id for fetch in fetches] == [result.trace_id]
     assert bracketed_lines(result.deploy_log)[0].startswith("[DEPLOY] Environment production")
     assert bracketed_lines(result.worker_log)[0].startswith("[RUNTIME SYNC] Querying")
     home = result.workdir / "worker-home"
@@ -157,7 +159,7 @@ def test_demo_command_prints_lines_and_joined_trace(monkeypatch: pytest.MonkeyPa
     assert status == RAN
     order = ["[DEPLOY]", "[STATE MANAGER] Uploaded 2", "[RUNTIME SYNC]", "flash.deploy"]
     order += ["Verdict: no fault found"]
-    assert [text.index(one) for one in order] == sorted(text.index(one) for one in order)
+    assert (places := [text.index(part) for part in order]) == sorted(places)
     assert semconv.RUNTIME_FETCH in text[text.index("flash.deploy") :]
     assert CANARY_API_KEY not in text
     assert len(progress) >= 2
@@ -180,9 +182,9 @@ def test_demo_command_prints_json(
 
 def test_demo_command_names_the_scenarios_for_a_wrong_one() -> None:
     """An unknown scenario is bad usage, and the message lists the known ones."""
-    said: list[str] = []
-    assert run_demo("nope", on_progress=said.append) == BAD_USAGE
-    assert "read_before_write" in said[0]
+    progress: list[str] = []
+    assert run_demo("nope", on_progress=progress.append) == BAD_USAGE
+    assert "read_before_write" in progress[0]
 
 
 @pytest.mark.flash

@@ -73,8 +73,8 @@ def test_an_edition_replaces_the_one_before(tmp_path: Path) -> None:
         UNSEEN_FUNCTION: ["api.py", "gpu/__init__.py"],
         IMAGES: ["llm.py"],
     }
-    told = {ast.dump(found["api.py"]) for found in modules.values() if "api.py" in found}
-    assert len(told) == 5
+    sources = {ast.dump(found["api.py"]) for found in modules.values() if "api.py" in found}
+    assert len(sources) == 5
 
 
 def test_bracketed_lines_keep_their_mappings(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_artifact_cannot_write_outside_its_folder(tmp_path: Path) -> None:
     ],
 )
 def test_trace_id_of_an_artifact(carrier: object, trace_id: str | None, tmp_path: Path) -> None:
-    """The trace is told by the carrier in the manifest, if there is a sound one."""
+    """The trace id comes from the carrier in the manifest, if it is valid."""
     manifest = json.dumps({"resources": {}, CARRIER_KEY: carrier})
     (tmp_path / "flash_manifest.json").write_text(manifest, encoding="utf-8")
     assert carried_trace_id(tmp_path) == trace_id

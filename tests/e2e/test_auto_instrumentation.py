@@ -41,8 +41,8 @@ def distro() -> Path:
 
 def deploy(site: Site, *packages: Path, **variables: str) -> FlashRun:
     """Run `opentelemetry-instrument flash deploy` with further packages on the path."""
-    told = site.variables(**TRACES_ONLY, **variables)
-    path = [told["PYTHONPATH"], *map(str, packages)]
+    environ = site.variables(**TRACES_ONLY, **variables)
+    path = [environ["PYTHONPATH"], *map(str, packages)]
     flash = str(site.environment.flash)
     return run_flash(
         site.environment,
@@ -50,7 +50,7 @@ def deploy(site: Site, *packages: Path, **variables: str) -> FlashRun:
         site.project,
         "deploy",
         "--no-deps",
-        variables={**told, "PYTHONPATH": os.pathsep.join(path)},
+        variables={**environ, "PYTHONPATH": os.pathsep.join(path)},
         launcher=[str(site.environment.python), "-c", INSTRUMENT, flash],
     )
 
@@ -68,7 +68,7 @@ def printed(text: str) -> Counter[str]:
 def stored(site: Site) -> list[str]:
     """Return the names of the spans in the site's store, by start time."""
     with SpanStore(site.store) as store:
-        return [one.name for one in store.spans()]
+        return [span.name for span in store.spans()]
 
 
 @pytest.mark.parametrize("with_distro", [False, True])
@@ -78,7 +78,7 @@ def test_console_exporter(site: Site, distro: Path, with_distro: bool) -> None:
     run = deploy(site, *packages, OTEL_TRACES_EXPORTER="console")
     assert run.exit_code == 0, run.stderr
     assert printed(run.stdout) == Counter(STEPS)
-    # Only the distribution's provider says so: it was really there.
+    # Only the distribution's provider has it: it was really there.
     assert ("telemetry.auto.version" in run.stdout) == with_distro
     assert stored(site) == STEPS
     assert run.stderr.startswith("[DEPLOY] ")
@@ -97,10 +97,10 @@ def test_collector(site: Site, distro: Path, with_distro: bool) -> None:
             OTEL_SERVICE_NAME="pipeline-42",
         )
     assert run.exit_code == 0, run.stderr
-    spans = sorted(collector.spans, key=lambda one: one.start_time_unix_nano)
-    assert [one.name for one in spans] == STEPS
-    assert len({one.trace_id for one in spans}) == 1
-    assert len({one.span_id for one in spans}) == len(STEPS)
+    spans = sorted(collector.spans, key=lambda span: span.start_time_unix_nano)
+    assert [span.name for span in spans] == STEPS
+    assert len({span.trace_id for span in spans}) == 1
+    assert len({span.span_id for span in spans}) == len(STEPS)
     assert collector.services == {"pipeline-42"}
     assert stored(site) == STEPS
 
@@ -114,10 +114,10 @@ def test_nothing_configured(site: Site) -> None:
 
 def test_other_commands(site: Site) -> None:
     """A command that deploys nothing prints its own words only."""
-    told = site.variables(**TRACES_ONLY, OTEL_TRACES_EXPORTER="console")
+    environ = site.variables(**TRACES_ONLY, OTEL_TRACES_EXPORTER="console")
     done = subprocess.run(
         [str(site.environment.python), "-c", INSTRUMENT, str(site.environment.flash), "--version"],
-        env=told,
+        env=environ,
         cwd=site.project,
         capture_output=True,
         text=True,

@@ -50,8 +50,8 @@ SECRETS: Final = {
     "a token among the user's resource attributes": RESOURCE_TOKEN,
     "any value of a variable with a secret-looking name": NAMED,
 }
-# What a server may say: it quotes all that it was sent, and more.
-TOLD: Final = (
+# An error message that quotes everything the server received, and more.
+REFUSAL: Final = (
     f"key {CANARY_API_KEY} and Authorization: Bearer {BEARER}: aiKey={AI_KEY_CANARY}0123456789ab, "
     f"env {{'HF_TOKEN': '{HF_TOKEN}', 'DB': 'postgres://me:{DATABASE_PASSWORD}@db/x'}} refused at "
     f"https://s3.example/a?X-Amz-Credential={CREDENTIAL_CANARY}&X-Amz-Signature={SIGNATURE_CANARY} "
@@ -143,9 +143,9 @@ class Places:
         self.printed[name] = _ours((done.stdout + done.stderr).decode())
         return done.returncode
 
-    def deploy(self, name: str, *, told: str = "") -> int:
-        """Deploy with the launcher; with `told`, the server refuses with these words."""
-        rules = (Rule(WRITE, error=told),) if told else ()
+    def deploy(self, name: str, *, refusal: str = "") -> int:
+        """Deploy with the launcher; with `refusal`, the server answers with this error."""
+        rules = (Rule(WRITE, error=refusal),) if refusal else ()
         self.site.plane.faults = FaultPlan(rules)
         ours = ("-m", "flash_otel", "run", "--legacy-logs", "--capture-graphql")
         file = str(self.site.folder / f"{name}.otlp.json")
@@ -187,7 +187,7 @@ def _ours(output: str) -> str:
     ours = ("flash_otel", "[", "$", "=")
     lines = output.splitlines()
     report = next((n for n, line in enumerate(lines) if "flash.deploy" in line), len(lines))
-    return "\n".join([*(one for one in lines[:report] if one.startswith(ours)), *lines[report:]])
+    return "\n".join([*(line for line in lines[:report] if line.startswith(ours)), *lines[report:]])
 
 
 @pytest.fixture
@@ -208,19 +208,19 @@ def test_ten_secrets_are_nowhere(places: Places) -> None:
     """Deployments and workers, good and failing, and every command: no secret gets out."""
     assert places.deploy("deployment") == 0
     state = places.site.plane.state
-    assert HF_TOKEN in json.dumps([one.env for one in state.templates.values()])
+    assert HF_TOKEN in json.dumps([template.env for template in state.templates.values()])
     places.work("worker", exporting=True)
     places.work("worker without a collector", exporting=False)
-    failing = Rule("getFlashBuild", error=TOLD)
+    failing = Rule("getFlashBuild", error=REFUSAL)
     places.work("failing worker", failing, exporting=True)
     places.work("failing worker without a collector", failing, exporting=False)
-    assert places.deploy("failing deployment", told=TOLD) == 1
+    assert places.deploy("failing deployment", refusal=REFUSAL) == 1
     places.site.plane.faults = FaultPlan()
     assert places.run("commands", ("-c", dedent(COMMANDS.format(commands=PRINTED)))) == 0
 
     assert places.found() == set()
     assert "[redacted]" in dict(places.everything())["spans.db"]
-    assert all(f"$ {' '.join(one)}" in places.printed["commands"] for one in PRINTED)
+    assert all(f"$ {' '.join(name)}" in places.printed["commands"] for name in PRINTED)
     assert "= 2" not in places.printed["commands"]
     assert "flash_otel {" in places.printed["worker without a collector"]
     assert "[redacted]" in places.printed["failing worker without a collector"]
@@ -233,10 +233,10 @@ def test_ten_secrets_are_nowhere(places: Places) -> None:
 def test_without_the_gate_they_are_found(places: Places) -> None:
     """The search is one that finds: with the gate open, the same deployment lets secrets out."""
     places.gate = False
-    assert places.deploy("failing deployment", told=TOLD) == 1
+    assert places.deploy("failing deployment", refusal=REFUSAL) == 1
     found = places.found()
     assert {secret for secret, _ in found} >= {
-        name for name, value in SECRETS.items() if value in TOLD
+        name for name, value in SECRETS.items() if value in REFUSAL
     }
     where = {place for _, place in found}
     assert {"failing deployment", "spans.db", "request 0"} & where

@@ -46,7 +46,7 @@ def in_artifact(site: Site) -> dict[str, Any]:
 
 
 def test_phases(deployed: tuple[Site, Child]) -> None:
-    """The artifact and the finalize call tell which code runs, the last write what was written."""
+    """The artifact and the finalize call identify the code, the last write identifies the write."""
     site, _ = deployed
     state = site.plane.state
     (build,) = state.builds.values()
@@ -75,12 +75,14 @@ def test_phases(deployed: tuple[Site, Child]) -> None:
 
 
 def test_only_the_top_level_key_is_added(deployed: tuple[Site, Child]) -> None:
-    """Nothing of ours is below the top level, in a resource's environment or in a template."""
+    """No key of flash_otel is below the top level, in a resource's environment or in a template."""
     site, _ = deployed
-    requests = [json.dumps(one.variables) for one in site.plane.journal.entries]
+    requests = [json.dumps(entry.variables) for entry in site.plane.journal.entries]
     assert sum(text.count("_flash_otel") for text in requests) == 2
     assert sum(text.lower().count("traceparent") for text in requests) == 2
-    assert "traceparent" not in json.dumps([one.env for one in site.plane.state.templates.values()])
+    assert "traceparent" not in json.dumps(
+        [template.env for template in site.plane.state.templates.values()]
+    )
 
 
 @pytest.mark.parametrize("version", ["1.21.0"])
@@ -89,19 +91,19 @@ def test_pipeline_is_the_parent(site: Site) -> None:
     run = site.deploy(TRACEPARENT=TRACEPARENT.format(0xABC, 0xDEF, "01"), TRACESTATE="ci=42")
     (root,) = run.named(semconv.DEPLOY)
     assert root.parent_span_id == f"{0xDEF:016x}"
-    assert {one.trace_id for one in run.records} == {f"{0xABC:032x}"}
-    assert {one.trace_state for one in run.records} == {"ci=42"}
+    assert {record.trace_id for record in run.records} == {f"{0xABC:032x}"}
+    assert {record.trace_state for record in run.records} == {"ci=42"}
     carried = in_artifact(site)[CARRIER]["traceparent"]
     assert carried == TRACEPARENT.format(0xABC, int(root.span_id, 16), "01")
 
 
 def test_second_read_is_another_trace(worker_site: Site) -> None:
-    """A process's first read continues the deployment; the next one links, told twice."""
+    """A process's first read continues the deployment; the next read links to it."""
     run = worker_site.worker(READ_TWICE)
     first, second = run.named(semconv.RUNTIME_FETCH)
     assert (first.trace_id, first.parent_span_id, first.links) == (f"{1:032x}", f"{1:016x}", ())
     assert (second.trace_id, second.parent_span_id) == (f"{1001:032x}", None)
-    assert [(one.trace_id, one.span_id) for one in second.links] == [(f"{1:032x}", f"{1:016x}")]
+    assert [(link.trace_id, link.span_id) for link in second.links] == [(f"{1:032x}", f"{1:016x}")]
     for read in (first, second):
         assert read.attributes[semconv.DEPLOY_TRACE_ID] == f"{1:032x}"
         assert read.attributes[semconv.DEPLOY_SPAN_ID] == f"{1:016x}"
@@ -117,8 +119,8 @@ def test_propagation_is_forced(worker_site: Site, mode: str, parents: list[str |
     """`link` never continues the deployment's trace, `parent` always does."""
     run = worker_site.worker(READ_TWICE, {"FLASH_OTEL_PROPAGATION": mode})
     reads = run.named(semconv.RUNTIME_FETCH)
-    assert [one.parent_span_id for one in reads] == parents
-    assert [len(one.links) for one in reads] == [int(parent is None) for parent in parents]
+    assert [read.parent_span_id for read in reads] == parents
+    assert [len(read.links) for read in reads] == [int(parent is None) for parent in parents]
 
 
 def test_server_that_drops_the_key(site: Site) -> None:
@@ -126,13 +128,13 @@ def test_server_that_drops_the_key(site: Site) -> None:
     site.plane.faults = FaultPlan(FAULTS["carrier stripped"])
     deployed = site.python(DEPLOY)
     assert deployed.exit_code == 0, deployed.output
-    assert {one.status for one in deployed.records} == {"unset"}
+    assert {record.status for record in deployed.records} == {"unset"}
     (build,) = site.plane.state.builds.values()
     assert build.manifest is not None
     assert CARRIER not in build.manifest
     first, second = site.worker(READ_TWICE).named(semconv.RUNTIME_FETCH)
     assert first.parent_span_id == f"{1:016x}"
-    assert [one.span_id for one in second.links] == [f"{1:016x}"]
+    assert [link.span_id for link in second.links] == [f"{1:016x}"]
     assert {first.status, second.status} == {"unset"}
     assert semconv.ACTIVE_PHASE not in first.attributes
 
@@ -147,5 +149,5 @@ def test_worker_without_any_carrier(site: Site) -> None:
     assert untraced.exit_code == 0, untraced.output
     assert CARRIER not in in_artifact(site)
     reads = site.worker(READ_TWICE).named(semconv.RUNTIME_FETCH)
-    assert [(one.parent_span_id, one.links) for one in reads] == [(None, ()), (None, ())]
-    assert {one.attributes[semconv.OUTCOME] for one in reads} == {semconv.RETURNED}
+    assert [(read.parent_span_id, read.links) for read in reads] == [(None, ()), (None, ())]
+    assert {read.attributes[semconv.OUTCOME] for read in reads} == {semconv.RETURNED}

@@ -28,10 +28,10 @@ def test_a_healthy_installation(site: Site, version: str) -> None:
     )
     assert done.returncode == 0, done.stdout
     checks = json.loads(done.stdout)["checks"]
-    found = {one["check"]: one["result"] for one in checks if one["topic"] == "targets"}
+    found = {check["check"]: check["result"] for check in checks if check["topic"] == "targets"}
     assert set(found.values()) == {"ok"}
     assert len(found) == 10
-    assert any(one["says"] == f"runpod-flash {version}" for one in checks)
+    assert any(check["says"] == f"runpod-flash {version}" for check in checks)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "flash_otel.doctor.flash" in imported
     assert "runpod_flash" not in imported

@@ -68,7 +68,7 @@ STORED = """
 """
 CANCELLED = """
     import asyncio, sys, threading
-    from child import flash, recorded, tell
+    from child import flash, recorded, report
 
     flash("build", "--no-deps")
 
@@ -92,16 +92,16 @@ CANCELLED = """
 
     with recorded():
         raised = asyncio.run(deploy())
-    tell(raised=raised)
+    report(raised=raised)
 """
 
 
 def failures(records: list[SpanRecord]) -> dict[str, tuple[object, object]]:
     """Return the spans with status ERROR: name -> its `error.type` and outcome."""
     return {
-        one.name: (one.attributes.get("error.type"), one.attributes.get(semconv.OUTCOME))
-        for one in records
-        if one.status == "error"
+        record.name: (record.attributes.get("error.type"), record.attributes.get(semconv.OUTCOME))
+        for record in records
+        if record.status == "error"
     }
 
 
@@ -141,10 +141,10 @@ def test_failed(site: Site, fault: str) -> None:
     run = site.python(DEPLOY)
     assert run.exit_code == 1
     assert failures(run.records) == FAILED[fault]
-    for one in run.records:
-        failed = one.status == "error"
-        assert [event.name for event in one.events] == ["exception"] * failed
-        assert bool(one.status_message) == failed
+    for record in run.records:
+        failed = record.status == "error"
+        assert [event.name for event in record.events] == ["exception"] * failed
+        assert bool(record.status_message) == failed
     root = run.records[0]
     assert root.attributes["deployment.status"] == "failed"
     assert "typer" not in str(root)
@@ -154,7 +154,7 @@ def test_failed_root_is_stored(site: Site) -> None:
     """A failed deployment's root is in the store, with status and description."""
     site.plane.faults = FaultPlan(FAULTS["one endpoint refused"])
     assert site.python(STORED).exit_code == 1
-    (root,) = [one for one in stored(site) if one.name == semconv.DEPLOY]
+    (root,) = [span for span in stored(site) if span.name == semconv.DEPLOY]
     assert (root.status, root.status_message) == (
         "error",
         "RuntimeError: Failed to provision resources: GraphQL errors: No capacity for this GPU",
@@ -187,14 +187,14 @@ def test_interrupted_while_flash_blocks_its_loop(site: Site) -> None:
         site.plane.gate(UPLOAD).open()
         output, _ = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 1, output
-    told = failures(stored(site))
-    assert told[semconv.DEPLOY] == ("KeyboardInterrupt", "cancelled")
-    assert told[semconv.ARTIFACT_UPLOAD][1] == "unknown"
-    assert told.keys() == {semconv.DEPLOY, semconv.ARTIFACT_UPLOAD}
+    failed = failures(stored(site))
+    assert failed[semconv.DEPLOY] == ("KeyboardInterrupt", "cancelled")
+    assert failed[semconv.ARTIFACT_UPLOAD][1] == "unknown"
+    assert failed.keys() == {semconv.DEPLOY, semconv.ARTIFACT_UPLOAD}
 
 
 def test_cancelled(site: Site) -> None:
-    """A cancelled task stays cancelled, and every span that was open says so."""
+    """A cancelled task stays cancelled, and every open span shows it."""
     with held(site, CANCELLED) as process:
         output, _ = process.communicate(b"\n", timeout=TIMEOUT)
     run = site.ended(process.returncode, output, b"")
@@ -210,11 +210,11 @@ def test_cancelled(site: Site) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="there are no such signals on Windows")
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
 def test_killed(site: Site, number: str) -> None:
-    """After a kill the store has the root as started, and `flash-otel traces` says so."""
+    """After a kill the store has the root as started, and `flash-otel traces` shows it."""
     with held(site, STORED) as process:
         process.send_signal(signal.Signals[number])
         process.communicate(timeout=TIMEOUT)
-    (root,) = [one for one in stored(site) if one.name == semconv.DEPLOY]
+    (root,) = [span for span in stored(site) if span.name == semconv.DEPLOY]
     assert root.end_ns is None
     assert root.attributes[semconv.DEPLOYMENT_ID] == root.span_id
     listed = subprocess.run(
@@ -225,5 +225,5 @@ def test_killed(site: Site, number: str) -> None:
         timeout=TIMEOUT,
         check=True,
     ).stdout
-    (line,) = [one for one in listed.splitlines() if root.trace_id[:8] in one]
+    (line,) = [line for line in listed.splitlines() if root.trace_id[:8] in line]
     assert "unfinished" in line

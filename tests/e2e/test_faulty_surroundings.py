@@ -60,7 +60,7 @@ STORES = {
 
 @pytest.mark.parametrize("version", ["1.21.0"])
 def test_outcomes(site: Site) -> None:
-    """Exit status and standard output are Flash's own, and one line of ours is added at most.
+    """Exit status and standard output are Flash's own, and flash_otel adds at most one line.
 
     With a collector that works, the spans that a bad store does not keep arrive, or wait beside it.
     """

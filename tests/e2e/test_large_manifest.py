@@ -65,7 +65,7 @@ def test_large_manifest(site: Site) -> None:
     assert stored[0] == stored[1]
     assert printed[0] == printed[1]
     with SpanStore(site.store) as store:
-        (upload,) = [one for one in store.spans() if one.name == semconv.MANIFEST_UPLOAD]
+        (upload,) = [span for span in store.spans() if span.name == semconv.MANIFEST_UPLOAD]
     assert upload.attributes[semconv.ENDPOINT_COUNT] == ENTRIES
     assert upload.attributes[semconv.PERSISTED_ENDPOINT_COUNT] == ENTRIES
     # What is measured has a bound, and what is listed has one.

@@ -79,8 +79,8 @@ class Pair:
         listed = []
         for name in ("a", "b"):
             home = self.folder / name / "home"
-            files = {one.relative_to(home).as_posix() for one in home.rglob("*")}
-            listed.append({one for one in files if not one.startswith("spans.db")})
+            files = {path.relative_to(home).as_posix() for path in home.rglob("*")}
+            listed.append({file for file in files if not file.startswith("spans.db")})
         return listed[0], listed[1]
 
     def _run(self, name: str, launcher: list[str], **options: Any) -> FlashRun:
@@ -126,7 +126,7 @@ def test_nothing_else_differs(
     assert left(traced) == left(untraced)
     assert pair.homes()[0] == pair.homes()[1]
     with SpanStore(pair.store) as store:
-        (root,) = [one for one in store.spans() if one.name == semconv.DEPLOY]
+        (root,) = [span for span in store.spans() if span.name == semconv.DEPLOY]
     assert root.status == ("error" if fault else "unset")
 
 
@@ -164,8 +164,8 @@ def test_only_the_stores_thread_is_added(site: Site) -> None:
     assert site.python(WATCHED.format(traced=False)).exit_code == 0
     # A first deployment asks for more than a second one, which finds what it needs.
     runs = [site.python(WATCHED.format(traced=traced)) for traced in (True, False)]
-    assert [one.exit_code for one in runs] == [0, 0]
-    traced, untraced = (one.seen for one in runs)
+    assert [run.exit_code for run in runs] == [0, 0]
+    traced, untraced = (run.seen for run in runs)
     ours = [name for name in traced["threads"] if name.startswith("flash_otel")]
     assert ours == ["flash_otel-store"]
     assert len(traced["threads"]) == len(untraced["threads"]) + len(ours)

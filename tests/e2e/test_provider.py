@@ -27,7 +27,7 @@ STEPS = [
 
 SET_LATE = """
     import flash_otel
-    from child import flash, tell
+    from child import flash, report
 
     flash_otel.instrument(legacy_logs=False)
     import runpod_flash.cli.main
@@ -43,17 +43,17 @@ SET_LATE = """
     trace.set_tracer_provider(provider)
     status = flash("deploy", "--no-deps")
     spans = exporter.get_finished_spans()
-    tell(
+    report(
         status=status,
-        names=[one.name for one in sorted(spans, key=lambda one: one.start_time)],
-        traces=sorted({f"{one.context.trace_id:032x}" for one in spans}),
-        services=sorted({one.resource.attributes["service.name"] for one in spans}),
+        names=[span.name for span in sorted(spans, key=lambda span: span.start_time)],
+        traces=sorted({f"{span.context.trace_id:032x}" for span in spans}),
+        services=sorted({span.resource.attributes["service.name"] for span in spans}),
         same=trace.get_tracer_provider() is provider,
     )
 """
 NEVER_SET = """
     import flash_otel
-    from child import flash, tell
+    from child import flash, report
 
     flash_otel.instrument()
     status = flash("deploy", "--no-deps")
@@ -61,7 +61,7 @@ NEVER_SET = """
 
     provider = trace.get_tracer_provider()
     span = trace.get_tracer("the user's").start_span("theirs")
-    tell(status=status, provider=type(provider).__name__, recording=span.is_recording())
+    report(status=status, provider=type(provider).__name__, recording=span.is_recording())
 """
 
 
@@ -75,7 +75,7 @@ def test_provider_that_is_set_after_flash_is_imported(site: Site) -> None:
     assert run.seen["same"]
     (trace,) = run.seen["traces"]
     with SpanStore(site.store) as store:
-        assert [one.name for one in store.trace(trace)] == STEPS
+        assert [record.name for record in store.trace(trace)] == STEPS
         assert len(list(store.spans())) == len(STEPS)
 
 
@@ -86,9 +86,9 @@ def test_no_provider_stays_no_provider(site: Site) -> None:
     assert run.seen == {"status": 0, "provider": "ProxyTracerProvider", "recording": False}
     with SpanStore(site.store) as store:
         stored = list(store.spans())
-    assert [one.name for one in stored] == STEPS
-    (resource,) = {tuple(sorted(one.resource.items())) for one in stored}
-    told = dict(resource)
-    assert told["service.name"] == "flash-cli"
-    assert told["service.version"] == told["flash.version"] == site.environment.version
-    assert told["service.instance.id"]
+    assert [span.name for span in stored] == STEPS
+    (resource,) = {tuple(sorted(span.resource.items())) for span in stored}
+    attributes = dict(resource)
+    assert attributes["service.name"] == "flash-cli"
+    assert attributes["service.version"] == attributes["flash.version"] == site.environment.version
+    assert attributes["service.instance.id"]

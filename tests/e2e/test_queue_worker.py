@@ -136,9 +136,9 @@ def serve(flash_env: FlashEnvironments, folder: Path, **variables: str) -> str:
         check=False,
     )
     assert done.returncode == -9, done.stdout + done.stderr
-    told = json.loads(results.read_text())
-    assert "the handler failed" in told.pop("failing")["error"]
-    assert told == EXPECTED
+    answers = json.loads(results.read_text())
+    assert "the handler failed" in answers.pop("failing")["error"]
+    assert answers == EXPECTED
     return done.stderr
 
 

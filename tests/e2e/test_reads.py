@@ -23,23 +23,23 @@ ATTEMPT: Final = semconv.MANIFEST_FETCH
 
 LOOK_UP: Final = """
     import asyncio
-    from child import recorded, tell
+    from child import recorded, report
     from runpod_flash.runtime.service_registry import ServiceRegistry
 
     async def look_up(registries, lookups):
-        told = []
+        found = []
         for registry in [ServiceRegistry() for _ in range(registries)]:
             for _ in range(lookups):
                 try:
                     routed = await registry.get_routing_info("gpu_info")
-                    told.append(routed and bool(routed["endpoint_url"]))
+                    found.append(routed and bool(routed["endpoint_url"]))
                 except Exception as error:
-                    told.append(type(error).__name__)
-        return told
+                    found.append(type(error).__name__)
+        return found
 
     with recorded(after=1000{options}):
-        told = asyncio.run(look_up({registries}, {lookups}))
-    tell(told=told)
+        found = asyncio.run(look_up({registries}, {lookups}))
+    report(found=found)
 """
 
 
@@ -60,24 +60,24 @@ def look_up(
 
 
 def states(run: Child, name: str) -> list[tuple[object, ...]]:
-    """Return of each span: what it says of environment, manifest and endpoints."""
+    """Return the attributes of each span about environment, manifest and endpoints."""
     asked = (semconv.ENVIRONMENT_STATE, semconv.MANIFEST_STATE, semconv.ENDPOINT_COUNT)
-    return [tuple(one.attributes.get(key) for key in asked) for one in run.named(name)]
+    return [tuple(span.attributes.get(key) for key in asked) for span in run.named(name)]
 
 
 def endings(run: Child, name: str) -> list[tuple[Any, ...]]:
     """Return of each span: its status, `error.type` and outcome."""
     asked = ("error.type", semconv.OUTCOME)
-    return [(one.status, *(one.attributes.get(key) for key in asked)) for one in run.named(name)]
+    return [(span.status, *(span.attributes.get(key) for key in asked)) for span in run.named(name)]
 
 
 def retries(run: Child, name: str) -> list[list[object]]:
     """Return of each span the numbers of its retry events."""
     return [
         [
-            one.attributes[semconv.HTTP_RESEND_COUNT]
-            for one in span.events
-            if one.name == "flash.retry"
+            event.attributes[semconv.HTTP_RESEND_COUNT]
+            for event in span.events
+            if event.name == "flash.retry"
         ]
         for span in run.named(name)
     ]
@@ -91,7 +91,7 @@ UNAVAILABLE: Final = "runpod_flash.runtime.exceptions.ManifestServiceUnavailable
 def test_hit_makes_no_span(worker_site: Site) -> None:
     """Three lookups of one registry are one read; a second registry makes its own."""
     run = look_up(worker_site, registries=2, lookups=3)
-    assert run.seen["told"] == [True] * 6
+    assert run.seen["found"] == [True] * 6
     assert states(run, FETCH) == states(run, ATTEMPT) == [GOOD, GOOD]
 
 
@@ -99,7 +99,7 @@ def test_request_that_is_sent_again(worker_site: Site) -> None:
     """A query that fails once is an event on the attempt around it, and no failure."""
     rule = Rule("getFlashEnvironment", status=500, times=1)
     run = look_up(worker_site, rule)
-    assert run.seen["told"] == [True]
+    assert run.seen["found"] == [True]
     assert (retries(run, FETCH), retries(run, ATTEMPT)) == ([[]], [[1]])
     assert endings(run, FETCH) == endings(run, ATTEMPT) == [RETURNED]
     (event,) = run.named(ATTEMPT)[0].events
@@ -109,17 +109,17 @@ def test_request_that_is_sent_again(worker_site: Site) -> None:
 def test_attempts_are_spans(worker_site: Site) -> None:
     """Flash asks again after a null manifest: each attempt is a span, the read is not marked."""
     run = look_up(worker_site, read(nothing, times=1))
-    assert run.seen["told"] == [True]
+    assert run.seen["found"] == [True]
     assert states(run, ATTEMPT) == [("active", "null", None), GOOD]
     assert states(run, FETCH) == [GOOD]
-    assert [one[0] for one in endings(run, ATTEMPT)] == ["error", "unset"]
+    assert [ending[0] for ending in endings(run, ATTEMPT)] == ["error", "unset"]
     assert endings(run, FETCH) == [RETURNED]
 
 
 def test_null_manifest(worker_site: Site) -> None:
     """Three attempts without a manifest: Flash swallows the failure, the span does not."""
     run = look_up(worker_site, *FAULTS["manifest null"])
-    assert run.seen["told"] == [False]
+    assert run.seen["found"] == [False]
     assert states(run, ATTEMPT) == [("active", "null", None)] * 3
     assert states(run, FETCH) == [("active", "null", None)]
     (ending,) = endings(run, FETCH)
@@ -135,7 +135,7 @@ def test_null_manifest(worker_site: Site) -> None:
 def test_incomplete_manifest(worker_site: Site, fault: str, keys: str) -> None:
     """An empty mapping has zero endpoints, a missing one has no count: both are incomplete."""
     run = look_up(worker_site, *FAULTS[fault])
-    assert run.seen["told"] == [False]
+    assert run.seen["found"] == [False]
     count = 0 if fault == "read emptied" else None
     assert states(run, FETCH) == states(run, ATTEMPT) == [("active", "incomplete", count)]
     (fetch,) = run.named(FETCH)
@@ -148,18 +148,18 @@ def test_incomplete_manifest(worker_site: Site, fault: str, keys: str) -> None:
 def test_null_environment(worker_site: Site) -> None:
     """An unknown environment is named as the fault; Flash's own error goes on unchanged."""
     run = look_up(worker_site, *FAULTS["environment null"])
-    assert run.seen["told"] == ["AttributeError"]
+    assert run.seen["found"] == ["AttributeError"]
     assert states(run, FETCH) == states(run, ATTEMPT) == [("null", None, None)]
     fault = semconv.ENVIRONMENT_UNKNOWN
     assert endings(run, FETCH) == endings(run, ATTEMPT) == [("error", fault, "failed")]
-    explained = [one.name for span in run.records for one in span.events]
+    explained = [event.name for span in run.records for event in span.events]
     assert explained.count(semconv.FAULT_EVENT) == 1
 
 
 def test_environment_without_build(worker_site: Site) -> None:
     """Before its first activation an environment is recorded as having no active build."""
     run = look_up(worker_site, *FAULTS["environment without build"])
-    assert run.seen["told"] == [False]
+    assert run.seen["found"] == [False]
     assert states(run, ATTEMPT) == [("no_active_build", None, None)] * 3
     (fetch,) = run.named(FETCH)
     assert fetch.status == "error"
@@ -185,11 +185,11 @@ def test_refused(worker_site: Site, fault: str, error: str, requests: int) -> No
 
 
 def test_unset_environment(worker_site: Site) -> None:
-    """Without FLASH_ENVIRONMENT_ID nothing is asked: one span per process says so."""
+    """Without FLASH_ENVIRONMENT_ID nothing is requested; one span per process shows it."""
     before = len(worker_site.plane.journal.entries)
     run = look_up(worker_site, registries=2, lookups=2, changes={"FLASH_ENVIRONMENT_ID": None})
     assert len(worker_site.plane.journal.entries) == before
-    assert run.seen["told"] == [False] * 4
+    assert run.seen["found"] == [False] * 4
     (fetch,) = run.records
     assert fetch.name == FETCH
     assert fetch.attributes["error.type"] == semconv.ENVIRONMENT_UNSET
@@ -201,7 +201,7 @@ def test_local_only_worker(worker_site: Site) -> None:
     """A worker that calls no other asks nothing and makes no span."""
     changes = {"FLASH_RESOURCE_NAME": "gpu_info", "FLASH_ENVIRONMENT_ID": None}
     run = look_up(worker_site, lookups=2, changes=changes)
-    assert run.seen["told"] == [None, None]
+    assert run.seen["found"] == [None, None]
     assert run.records == []
 
 
@@ -212,30 +212,32 @@ def test_captured_requests(worker_site: Site) -> None:
     """
     rule = Rule("getFlashBuild", status=500, times=1)
     run = look_up(worker_site, rule, options=", capture_graphql=True")
-    assert run.seen["told"] == [True]
+    assert run.seen["found"] == [True]
     attempt = run.named(ATTEMPT)[0]
     requests = run.named(semconv.GRAPHQL)
-    assert {(one.kind, one.parent_span_id) for one in requests} == {("client", attempt.span_id)}
-    told = [
+    assert {(request.kind, request.parent_span_id) for request in requests} == {
+        ("client", attempt.span_id)
+    }
+    found = [
         (
-            one.attributes[semconv.GRAPHQL_OPERATION_NAME],
-            one.attributes[semconv.GRAPHQL_OPERATION_TYPE],
-            one.attributes.get(semconv.HTTP_STATUS_CODE),
-            one.status,
+            request.attributes[semconv.GRAPHQL_OPERATION_NAME],
+            request.attributes[semconv.GRAPHQL_OPERATION_TYPE],
+            request.attributes.get(semconv.HTTP_STATUS_CODE),
+            request.status,
         )
-        for one in requests
+        for request in requests
     ]
-    assert told == [
+    assert found == [
         ("getFlashEnvironment", "query", 200, "unset"),
         ("getFlashBuild", "query", 500, "error"),
         ("getFlashBuild", "query", 200, "unset"),
     ]
-    for one in requests:
+    for request in requests:
         sizes = {semconv.HTTP_REQUEST_BODY_SIZE, semconv.HTTP_RESPONSE_BODY_SIZE}
-        assert one.attributes.keys() >= sizes or one.status == "error"
-        assert (semconv.GRAPHQL_ANSWER in one.attributes) == (one.status == "unset")
-        assert CANARY_API_KEY not in str(one)
-        assert not [key for key in one.attributes if "variable" in key]
+        assert request.attributes.keys() >= sizes or request.status == "error"
+        assert (semconv.GRAPHQL_ANSWER in request.attributes) == (request.status == "unset")
+        assert CANARY_API_KEY not in str(request)
+        assert not [key for key in request.attributes if "variable" in key]
     assert retries(run, ATTEMPT) == [[1]]
 
 
@@ -244,8 +246,8 @@ def test_retry_in_a_deployment(site: Site) -> None:
     site.plane.faults = FaultPlan((Rule("getFlashBuild", status=502, times=1),))
     run = site.python(DEPLOY)
     assert run.exit_code == 0, run.output
-    assert {one.name: len(one.events) for one in run.records if one.events} == {
+    assert {record.name: len(record.events) for record in run.records if record.events} == {
         semconv.PROVISION: 1
     }
     assert retries(run, semconv.PROVISION) == [[1]]
-    assert {one.status for one in run.records} == {"unset"}
+    assert {record.status for record in run.records} == {"unset"}

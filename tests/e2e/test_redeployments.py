@@ -36,14 +36,14 @@ def test_action_of_each_endpoint(site: Site, changed: bool, action: str) -> None
     """An unchanged endpoint is reused without a request, a changed one is updated."""
     run = site.python(AGAIN.format(changed=changed))
     assert run.exit_code == 0, run.output
-    told = [
-        (one.attributes[semconv.RESOURCE_NAME], one.attributes[semconv.PROVISION_ACTION])
-        for one in run.named(semconv.PROVISION_ENDPOINT)
+    actions = [
+        (span.attributes[semconv.RESOURCE_NAME], span.attributes[semconv.PROVISION_ACTION])
+        for span in run.named(semconv.PROVISION_ENDPOINT)
     ]
-    assert told == [("api", action), ("gpu_info", action)]
-    ids = {one.attributes[semconv.ENDPOINT_ID] for one in run.named(semconv.PROVISION_ENDPOINT)}
+    assert actions == [("api", action), ("gpu_info", action)]
+    ids = {span.attributes[semconv.ENDPOINT_ID] for span in run.named(semconv.PROVISION_ENDPOINT)}
     assert ids == set(site.plane.state.endpoints)
-    assert {one.status for one in run.records} == {"unset"}
+    assert {record.status for record in run.records} == {"unset"}
 
 
 def test_unsampled_deployment(site: Site) -> None:
@@ -57,12 +57,12 @@ def test_unsampled_deployment(site: Site) -> None:
     assert run.exit_code == 0, run.output
     assert collector.spans == []
     kept = stored(site)
-    assert [one.name for one in kept] == STEPS
-    assert {(one.trace_id, one.sampled) for one in kept} == {(f"{0xABC:032x}", False)}
+    assert [span.name for span in kept] == STEPS
+    assert {(span.trace_id, span.sampled) for span in kept} == {(f"{0xABC:032x}", False)}
     assert run.stderr.startswith("[DEPLOY] ")
     first, _ = site.worker(READ_TWICE).named(semconv.RUNTIME_FETCH)
     assert first.trace_id != f"{0xABC:032x}"
-    assert [one.trace_id for one in first.links] == [f"{0xABC:032x}"]
+    assert [link.trace_id for link in first.links] == [f"{0xABC:032x}"]
 
 
 @pytest.mark.parametrize("variable", ["FLASH_OTEL_DISABLED", "OTEL_SDK_DISABLED"])
@@ -84,10 +84,10 @@ def test_two_deployments_of_one_process(site: Site) -> None:
     run = site.python(twice)
     assert run.exit_code == 0, run.output
     roots = run.named(semconv.DEPLOY)
-    assert [one.parent_span_id for one in roots] == [None, None]
+    assert [root.parent_span_id for root in roots] == [None, None]
     carried = [
         (build.manifest or {})[semconv.CARRIER_KEY]["deployment_id"]
         for build in site.plane.state.builds.values()
     ]
-    assert carried == [one.span_id for one in roots]
-    assert len({one.trace_id for one in run.records}) == 2
+    assert carried == [root.span_id for root in roots]
+    assert len({record.trace_id for record in run.records}) == 2

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.flash
 LOOK = """
     import importlib, sys
     import flash_otel
-    from child import tell
+    from child import report
     from flash_otel.tracing.flash import TARGETS
 
     def load():
@@ -40,11 +40,11 @@ LOOK = """
                 if owner is not None and hasattr(owner, last):
                     found[module, name] = vars(owner).get(last, "inherited")
         app = sys.modules["runpod_flash.cli.main"].app
-        found.update({("command", one.name): one.callback for one in commands(app)})
+        found.update({("command", command.name): command.callback for command in commands(app)})
         return found
 
     def wrapped(found):
-        return {key for key, one in found.items() if hasattr(one, "_self_wrapper")}
+        return {key for key, function in found.items() if hasattr(function, "_self_wrapper")}
 
     def named(keys):
         return sorted(" ".join(map(str, key)) for key in keys)
@@ -93,9 +93,9 @@ LATER = {
         flash_otel.uninstrument()
     """,
 }
-TELL = """
+REPORT = """
     after = entries()
-    tell(
+    report(
         changed=named(key for key in during if during[key] is not after[key]),
         wrapped=named(wrapped(during)),
         left=named(wrapped(after)),
@@ -110,7 +110,7 @@ REMOVED_BEFORE_IMPORT = """
     flash_otel.instrument()
     flash_otel.uninstrument()
     load()
-    tell(wrapped=named(wrapped(entries())), imported="opentelemetry.sdk.trace" in sys.modules)
+    report(wrapped=named(wrapped(entries())), imported="opentelemetry.sdk.trace" in sys.modules)
 """
 
 
@@ -118,12 +118,12 @@ REMOVED_BEFORE_IMPORT = """
 @pytest.mark.parametrize("version", ["1.14.0", "1.21.0"])
 def test_every_target_is_put_back(site: Site, version: str, order: str) -> None:
     """Whatever the order, each target is wrapped once, and the very same entry comes back."""
-    run = site.python("\n".join((LOOK, LATER[order].replace("\n    ", "\n"), TELL)))
+    run = site.python("\n".join((LOOK, LATER[order].replace("\n    ", "\n"), REPORT)))
     assert run.exit_code == 0, run.output
     seen = run.seen
     assert seen["left"] == seen["differing"] == []
     assert seen["changed"] == seen["wrapped"]
-    targets = [one for one in seen["wrapped"] if not one.startswith("command ")]
+    targets = [name for name in seen["wrapped"] if not name.startswith("command ")]
     assert len(targets) == {"1.14.0": 24, "1.21.0": 26}[version]
     assert set(seen["wrapped"]) - set(targets) == {"command build", "command deploy"}
     assert seen["shared"]
@@ -142,13 +142,13 @@ def test_help_costs_nothing(site: Site) -> None:
     run = site.python("""
         import sys
         import flash_otel
-        from child import flash, tell
+        from child import flash, report
 
         flash_otel.instrument()
         status = flash("--help")
-        begun = [one for one in ("sqlite3", "grpc") if one in sys.modules]
-        ours = [one for one in sys.modules if one.startswith("flash_otel.store.store")]
-        tell(status=status, begun=begun, ours=ours)
+        begun = [name for name in ("sqlite3", "grpc") if name in sys.modules]
+        ours = [name for name in sys.modules if name.startswith("flash_otel.store.store")]
+        report(status=status, begun=begun, ours=ours)
     """)
     assert run.seen == {"status": 0, "begun": [], "ours": []}
     assert not site.store.exists()

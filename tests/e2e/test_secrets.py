@@ -24,8 +24,8 @@ pytestmark = pytest.mark.flash
 
 HF_CANARY: Final = "hf_CanaryCanaryCanary"
 SECRETS: Final = (HF_CANARY, CANARY_API_KEY, AI_KEY_CANARY, SIGNATURE_CANARY, CREDENTIAL_CANARY)
-# A server that says the key in its error message, and one that quotes a whole header.
-TOLD: Final = f"Key {CANARY_API_KEY} has no access; aiKey={AI_KEY_CANARY}0123456789ab was refused"
+# Error messages of servers: with the key, and with a whole header.
+DENIED: Final = f"Key {CANARY_API_KEY} has no access; aiKey={AI_KEY_CANARY}0123456789ab was refused"
 QUOTED: Final = f"bad header 'Authorization: Bearer {CANARY_API_KEY}'"
 
 DEPLOY: Final = """
@@ -59,7 +59,7 @@ def store_bytes(store: Path) -> str:
     """Return everything that the store has on disk, its write-ahead log included."""
     files = sorted(store.parent.glob(f"{store.name}*"))
     assert files
-    return "".join(one.read_bytes().decode("latin-1") for one in files)
+    return "".join(file.read_bytes().decode("latin-1") for file in files)
 
 
 def check(site: Site, run: Child) -> str:
@@ -76,8 +76,8 @@ def test_deployment_and_worker(site: Site) -> None:
     run = site.python(DEPLOY)
     assert run.exit_code == 0, run.output
     assert "flash.graphql" in check(site, run)
-    planted = [one.ai_key for one in site.plane.state.endpoints.values()]
-    assert all(one.startswith(AI_KEY_CANARY) for one in planted)
+    planted = [endpoint.ai_key for endpoint in site.plane.state.endpoints.values()]
+    assert all(value.startswith(AI_KEY_CANARY) for value in planted)
     (build,) = site.plane.state.builds.values()
     assert AI_KEY_CANARY in str(build.manifest)  # what the worker is about to read
     worker = site.worker(CALL)
@@ -102,11 +102,11 @@ def test_keys_in_captured_answers(site: Site) -> None:
     assert run.exit_code == 0, run.output
     with SpanStore(site.store) as store:
         answers = {
-            one.attributes[semconv.GRAPHQL_OPERATION_NAME]: json.loads(
-                str(one.attributes[semconv.GRAPHQL_ANSWER])
+            span.attributes[semconv.GRAPHQL_OPERATION_NAME]: json.loads(
+                str(span.attributes[semconv.GRAPHQL_ANSWER])
             )
-            for one in store.spans()
-            if semconv.GRAPHQL_ANSWER in one.attributes
+            for span in store.spans()
+            if semconv.GRAPHQL_ANSWER in span.attributes
         }
     (build,) = site.plane.state.builds.values()
     kept = answers["getFlashBuild"]["flashBuild"]
@@ -127,7 +127,7 @@ def test_signed_url_in_an_exception(site: Site) -> None:
     assert "403 Client Error" in check(site, run)
 
 
-@pytest.mark.parametrize("message", [TOLD, QUOTED])
+@pytest.mark.parametrize("message", [DENIED, QUOTED])
 def test_key_in_an_exception(site: Site, message: str) -> None:
     """A server's message that quotes a key is kept without it."""
     site.plane.faults = FaultPlan((Rule("saveEndpoint", error=message),))
@@ -138,11 +138,11 @@ def test_key_in_an_exception(site: Site, message: str) -> None:
 
 def test_key_in_a_workers_exception(worker_site: Site) -> None:
     """The same in a worker: its log holds the failure, not the key."""
-    worker_site.plane.faults = FaultPlan((Rule("getFlashBuild", error=TOLD),))
+    worker_site.plane.faults = FaultPlan((Rule("getFlashBuild", error=DENIED),))
     worker = worker_site.worker(CALL)
     assert worker.exit_code == 1
-    ours = [one for one in worker.stderr.splitlines() if one.startswith(("flash_otel {", "["))]
-    assert any("[redacted]" in one for one in ours)
+    ours = [line for line in worker.stderr.splitlines() if line.startswith(("flash_otel {", "["))]
+    assert any("[redacted]" in line for line in ours)
     assert_clean("\n".join(ours))
 
 
@@ -158,6 +158,6 @@ def test_store_of_a_killed_deployment(site: Site) -> None:
 
 
 def test_recorded_spans(deployed: tuple[Site, Child]) -> None:
-    """The spans themselves are clean, whoever exports them."""
+    """The spans themselves are clean, for any exporter."""
     _, run = deployed
     assert_clean(str(encode_json(run.records)))

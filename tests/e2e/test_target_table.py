@@ -88,16 +88,16 @@ def test_table_holds_every_target() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_targets_of_a_version(version: str, flash_env: FlashEnvironments) -> None:
-    """Each version has the targets that the table says, with the parameters that are read."""
+    """Each version has the targets of the table, with the parameters that flash_otel reads."""
     packages = packages_of(flash_env(version))
     for place, versions in FOUND.items():
         module, name = place.split(" ")
         there = names_in(packages, full(module))
         assert (name in there) == (version in versions), place
     for target in TARGETS:
-        told = names_in(packages, target.module).get(target.name)
-        for group in READ.get(target.name, ()) if told is not None else ():
-            assert group & (told or set()), (target.name, group)
+        parameters = names_in(packages, target.module).get(target.name)
+        for group in READ.get(target.name, ()) if parameters is not None else ():
+            assert group & (parameters or set()), (target.name, group)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

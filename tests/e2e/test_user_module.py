@@ -49,8 +49,8 @@ def run(site: Site, *arguments: str, launcher: list[str] | None = None) -> Flash
 
 def shape(records: list[SpanRecord]) -> list[tuple[str, str | None]]:
     """Return each span's name and its parent's name."""
-    names = {one.span_id: one.name for one in records}
-    return [(one.name, names.get(one.parent_span_id or "")) for one in records]
+    names = {record.span_id: record.name for record in records}
+    return [(record.name, names.get(record.parent_span_id or "")) for record in records]
 
 
 def stored(site: Site) -> list[SpanRecord]:
@@ -90,7 +90,7 @@ def test_worker_is_traced_by_the_same_line(site: Site) -> None:
     log = site.folder / "worker.log"
     log.write_text(worker.stderr)
     root = stored(site)[0]
-    read, attempt = sorted(worker_spans(log), key=lambda one: one.start_ns)
+    read, attempt = sorted(worker_spans(log), key=lambda span: span.start_ns)
     assert (read.name, read.trace_id, read.parent_span_id) == (
         semconv.RUNTIME_FETCH,
         root.trace_id,
@@ -104,7 +104,7 @@ def test_worker_is_traced_by_the_same_line(site: Site) -> None:
 
 @pytest.mark.parametrize("version", ["1.14.0", "1.21.0"])
 def test_build_alone_is_no_deployment(site: Site) -> None:
-    """`flash build` makes no root, no carrier and no output of ours."""
+    """`flash build` makes no root, no carrier and no output of flash_otel."""
     done = run(site, "build", "--no-deps")
     assert (done.exit_code, done.stderr) == (0, "")
     assert not site.store.exists()

@@ -35,8 +35,8 @@ def test_deployment(deployed: tuple[Site, Child]) -> None:
     """Every step is a span under the root, with all that it knows, one child per endpoint."""
     site, run = deployed
     assert settled(literal(run.records, names_of(site.plane.state))) == literal_traces.DEPLOYMENT
-    assert {one.scope_name for one in run.records} == {semconv.SCOPE_NAME}
-    assert {one.scope_version for one in run.records} == {__version__}
+    assert {record.scope_name for record in run.records} == {semconv.SCOPE_NAME}
+    assert {record.scope_version for record in run.records} == {__version__}
 
 
 def test_worker_that_asks_the_registry(deployed: tuple[Site, Child]) -> None:
@@ -66,11 +66,11 @@ def test_worker_with_two_registries(worker_site: Site) -> None:
     """
     run = worker_site.worker(CALL_TWICE.format(mode="function"))
     assert run.exit_code == 0, run.output
-    told = [
-        (one["name"], one["trace"], one["span"], one["parent"], one.get("links"))
-        for one in literal(run.records, names_of(worker_site.plane.state))
+    names = [
+        (span["name"], span["trace"], span["span"], span["parent"], span.get("links"))
+        for span in literal(run.records, names_of(worker_site.plane.state))
     ]
-    assert told == [
+    assert names == [
         ("flash.runtime.fetch", 1, 1001, 1, None),
         ("flash.manifest.fetch", 1, 1002, 1001, None),
         ("flash.call", 1001, 1003, None, [(1, 1)]),
@@ -85,8 +85,8 @@ def test_worker_with_two_registries(worker_site: Site) -> None:
 
 def settled(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Order the ends of what runs at the same time: which endpoint is ready first is chance."""
-    endpoints = [one for one in spans if one["name"] == semconv.PROVISION_ENDPOINT]
-    ends = sorted(one["ticks"][1] for one in endpoints)
+    endpoints = [span for span in spans if span["name"] == semconv.PROVISION_ENDPOINT]
+    ends = sorted(endpoint["ticks"][1] for endpoint in endpoints)
     for span, end in zip(endpoints, ends, strict=True):
         span["ticks"] = (span["ticks"][0], end)
     return spans

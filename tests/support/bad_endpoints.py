@@ -25,7 +25,7 @@ def _url(listener: socket.socket, scheme: str = "http") -> str:
 
 @contextmanager
 def refusing() -> Iterator[str]:
-    """Yield the URL of a port that is taken, yet nobody listens there."""
+    """Yield the URL of a port that is bound and refuses connections."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield _url(holder)

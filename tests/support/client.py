@@ -24,7 +24,7 @@ _MUTATIONS: Final = re.compile(r"create|Prepare|Finalize|deploy|save|update|dele
 
 @dataclass
 class Outcome:
-    """What came of one request: its data, or why there is none.
+    """The outcome of a request: its data, or the reason for having none.
 
     Attributes:
         problem: An HTTP status, `error` or `lost`; None if it was answered.
@@ -37,11 +37,11 @@ class Outcome:
 
 @dataclass
 class Client:
-    """Asks one control plane, and remembers what went wrong with each operation.
+    """A client of one control plane that remembers the problem of each operation.
 
     Attributes:
         plane: The control plane.
-        problems: Operation to problem, for every operation that had one.
+        problems: Operation -> its problem, for operations that failed.
     """
 
     plane: ControlPlane
@@ -108,7 +108,7 @@ class Client:
 
 @dataclass
 class Deployed:
-    """What a deployment was told about its own doing (each None where there was no answer)."""
+    """The answers that a deployment received; None without an answer."""
 
     app_id: str = ""
     environment_id: str = ""
@@ -121,16 +121,16 @@ class Deployed:
 
 def deploy(client: Client, *, app: str = "app", environment: str = "production") -> Deployed:
     """Deploy two endpoints, `api` and `gpu_info`; go on as far as answers allow."""
-    told = Deployed(app_id=_app_id(client, app, environment))
-    if not told.app_id:
-        return told
-    by_name = {"flashAppId": told.app_id, "name": environment}
+    received = Deployed(app_id=_app_id(client, app, environment))
+    if not received.app_id:
+        return received
+    by_name = {"flashAppId": received.app_id, "name": environment}
     answer = client.graphql("getFlashEnvironmentByName", input=by_name) or {}
-    told.environment_id = (answer.get("flashEnvironmentByName") or {}).get("id", "")
-    _upload(client, told)
-    if told.build_id:
-        _release(client, told)
-    return told
+    received.environment_id = (answer.get("flashEnvironmentByName") or {}).get("id", "")
+    _upload(client, received)
+    if received.build_id:
+        _release(client, received)
+    return received
 
 
 def _app_id(client: Client, app: str, environment: str) -> str:
@@ -149,45 +149,45 @@ def _app_id(client: Client, app: str, environment: str) -> str:
     return app_id
 
 
-def _upload(client: Client, told: Deployed) -> None:
-    size = {"flashAppId": told.app_id, "tarballSize": 3}
+def _upload(client: Client, received: Deployed) -> None:
+    size = {"flashAppId": received.app_id, "tarballSize": 3}
     prepared = client.graphql("PrepareArtifactUpload", input=size)["prepareFlashArtifactUpload"]
-    told.object_key = prepared["objectKey"]
+    received.object_key = prepared["objectKey"]
     client.put(prepared["uploadUrl"], b"tar")
     manifest = {"resources": {}, semconv.CARRIER_KEY: CARRIER}
-    built = {"flashAppId": told.app_id, "objectKey": told.object_key, "manifest": manifest}
+    built = {"flashAppId": received.app_id, "objectKey": received.object_key, "manifest": manifest}
     finalized = client.graphql("FinalizeArtifactUpload", input=built)
     if finalized:
-        told.build_id = finalized["finalizeFlashArtifactUpload"]["id"]
+        received.build_id = finalized["finalizeFlashArtifactUpload"]["id"]
 
 
-def _release(client: Client, told: Deployed) -> None:
-    given = {"flashEnvironmentId": told.environment_id, "flashBuildId": told.build_id}
+def _release(client: Client, received: Deployed) -> None:
+    given = {"flashEnvironmentId": received.environment_id, "flashBuildId": received.build_id}
     activated = client.graphql("deployBuildToEnvironment", input=given)
     if activated:
         artifact = activated["deployBuildToEnvironment"]["activeArtifact"]
-        told.activated_key = artifact["objectKey"]
+        received.activated_key = artifact["objectKey"]
     for name in ("api", "gpu_info"):
-        fields = {"name": name, "type": "QB", "flashEnvironmentId": told.environment_id}
+        fields = {"name": name, "type": "QB", "flashEnvironmentId": received.environment_id}
         saved = client.graphql("saveEndpoint", input=fields)
         if saved:
-            told.endpoint_ids[name] = saved["saveEndpoint"]["id"]
+            received.endpoint_ids[name] = saved["saveEndpoint"]["id"]
     manifest = {
         "resources": {},
         "resources_endpoints": {
-            name: f"{client.plane.base_url}/v2/{one}" for name, one in told.endpoint_ids.items()
+            name: f"{client.plane.base_url}/v2/{key}" for name, key in received.endpoint_ids.items()
         },
         semconv.CARRIER_KEY: {**CARRIER, "phase": "write"},
     }
-    stored = {"flashBuildId": told.build_id, "manifest": manifest}
+    stored = {"flashBuildId": received.build_id, "manifest": manifest}
     written = client.graphql("updateFlashBuildManifest", input=stored)
     if written:
-        told.echoed = written["updateFlashBuildManifest"]["manifest"]
+        received.echoed = written["updateFlashBuildManifest"]["manifest"]
 
 
 @dataclass
 class Read:
-    """What a worker was told: `manifest` is None where it was null or never reached."""
+    """The answers that a worker received; `manifest` is None if it was null or not requested."""
 
     environment: Any = None
     manifest: Any = None
@@ -195,11 +195,11 @@ class Read:
 
 def read(client: Client, environment_id: str) -> Read:
     """Ask for environment, active build and manifest, as a worker does."""
-    told = Read()
+    received = Read()
     answer = client.graphql("getFlashEnvironment", flashEnvironmentId=environment_id) or {}
-    told.environment = answer.get("flashEnvironment")
-    build_id = (told.environment or {}).get("activeBuildId")
+    received.environment = answer.get("flashEnvironment")
+    build_id = (received.environment or {}).get("activeBuildId")
     if build_id:
         built = client.graphql("getFlashBuild", input=build_id) or {}
-        told.manifest = (built.get("flashBuild") or {}).get("manifest")
-    return told
+        received.manifest = (built.get("flashBuild") or {}).get("manifest")
+    return received

@@ -32,20 +32,20 @@ _MOVES: Final = re.compile(r"\r|\x1b\[(?:2K|1A|\?25[hl])")
 
 
 def shown(run: FlashRun, text: str) -> str:
-    """Return what a user saw, without addresses, times, link ids and frames of ours.
+    """Return the visible output without addresses, times, link ids and flash_otel's frames.
 
-    What is drawn again and again is told once, at the end.
+    Animated text appears once, at the end.
     """
     text = _SECONDS.sub("SECONDS", _OUR_FRAMES.sub("", run.stable(text)))
     text = _LINK_ID.sub("\x1b]8;", text)
-    animated = sorted({one[1] or one[2] for one in _ANIMATED.finditer(text)})
+    animated = sorted({match[1] or match[2] for match in _ANIMATED.finditer(text)})
     still = _MOVES.sub("", _ANIMATED.sub("", text))
     return "\n".join((still, *animated))
 
 
 def asked(run: FlashRun) -> list[Any]:
     """Return the requests without our key; what is asked at the same time has no order."""
-    return sorted((_without_carrier(one) for one in run.wire()), key=str)
+    return sorted((_without_carrier(request) for request in run.wire()), key=str)
 
 
 def left(run: FlashRun) -> dict[str, Any]:
@@ -86,5 +86,5 @@ _MEANINGS: Final[dict[str, Callable[[FlashRun, bytes], Any]]] = {
 
 def _without_carrier(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_carrier(one) for key, one in value.items() if key != CARRIER_KEY}
-    return [_without_carrier(one) for one in value] if isinstance(value, list) else value
+        return {key: _without_carrier(item) for key, item in value.items() if key != CARRIER_KEY}
+    return [_without_carrier(item) for item in value] if isinstance(value, list) else value

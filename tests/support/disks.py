@@ -1,7 +1,7 @@
-"""Stores in trouble: disks that are full or read-only, locks that others hold, damaged files.
+"""Faults of stores: full and read-only disks, locks of other processes, damaged files.
 
-What needs a mount runs in a mount namespace of its own, which ends with the process; where the
-machine allows none, the same trouble is made with a limit or with a file in the folder's place.
+A fault that needs a mount runs in its own mount namespace, which ends with the process; tests skip
+it on machines that do not permit that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _NAMESPACE: Final = ("unshare", "--user", "--map-root-user", "--mount")
 _MOUNTS: Final = "mount -t tmpfs -o size=64k tmpfs /mnt"
-# What was on the disk is put onto a small one, which is then filled; it is saved in the end.
+# The files move to a small disk, which is then filled; in the end they are saved.
 _FULL: Final = """
 folder=$1; shift
 kept=$(mktemp -d)
@@ -49,7 +49,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
 
 @cache
 def can_mount() -> bool:
-    """Tell whether this machine lets a process mount something for itself."""
+    """Return True if this machine lets a process mount in a namespace of its own."""
     try:
         done = subprocess.run([*_NAMESPACE, "sh", "-c", _MOUNTS], capture_output=True, check=False)
     except OSError:
@@ -58,18 +58,18 @@ def can_mount() -> bool:
 
 
 def full_disk(folder: Path, saved: Path) -> tuple[str, ...]:
-    """Return a command that runs another one with a full disk at `folder`.
+    """Return the prefix of a command that runs with a full disk at `folder`.
 
     Args:
-        folder: Where the disk is mounted, with what is in the folder on it.
-        saved: Where its files are in the end.
+        folder: Mount point; the disk holds the files of the folder.
+        saved: Receives the files in the end.
     """
     code = f"saved='{saved}'{_FULL}"
     return (*_NAMESPACE, "sh", "-c", code, "full", str(folder))
 
 
 def read_only(folder: Path) -> tuple[str, ...]:
-    """Return a command that runs another one to which `folder` is read-only."""
+    """Return the prefix of a command to which `folder` is read-only."""
     return (*_NAMESPACE, "sh", "-c", _READ_ONLY, "read-only", str(folder))
 
 

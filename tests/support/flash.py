@@ -181,7 +181,7 @@ def _read_all(descriptor: int, seen: list[bytes]) -> None:
     while True:
         try:
             block = os.read(descriptor, _READ_SIZE)
-        except OSError:  # Linux says so when the last writer is gone
+        except OSError:  # what Linux raises when the last writer is gone
             return
         if not block:
             return

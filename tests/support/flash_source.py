@@ -1,4 +1,4 @@
-"""Reads which functions a version of Flash has, from its source alone: nothing is imported."""
+"""The functions of a version of Flash, read from its source without importing it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def names_in(packages: Path, module: str) -> dict[str, frozenset[str]]:
 def modules_binding(packages: Path, name: str) -> set[str]:
     """Return the modules that bind a function by from-import when they are imported."""
     files = [
-        one for one in packages.joinpath(_PACKAGE).rglob("*.py") if "templates" not in str(one)
+        path for path in packages.joinpath(_PACKAGE).rglob("*.py") if "templates" not in str(path)
     ]
     return {
         ".".join(file.relative_to(packages).with_suffix("").parts)
@@ -58,9 +58,9 @@ def _parsed(file: Path) -> ast.Module:
 def _names(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, frozenset[str]]]:
     for node in body:
         if isinstance(node, _FUNCTIONS):
-            told = node.args
-            listed = (*told.posonlyargs, *told.args, *told.kwonlyargs)
-            yield prefix + node.name, frozenset(one.arg for one in listed)
+            arguments = node.args
+            listed = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+            yield prefix + node.name, frozenset(parameter.arg for parameter in listed)
         elif isinstance(node, ast.ClassDef):
             yield from _names(node.body, f"{node.name}.")
     yield from _imported(body)

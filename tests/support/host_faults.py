@@ -1,4 +1,4 @@
-"""Hosts in trouble, or that make some: clocks that jump, thousands of tasks at once."""
+"""Faults of host processes: jumping clocks, thousands of concurrent tasks."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ MANY: Final = f"""
 import asyncio
 
 async def run():
-    async def one(number):
+    async def task(number):
         {{call}}
 
-    await asyncio.gather(*(one(number) for number in range({TASKS})))
+    await asyncio.gather(*(task(number) for number in range({TASKS})))
 
 asyncio.run(run())
 print("done")

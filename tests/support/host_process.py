@@ -1,7 +1,7 @@
-"""Real processes that make spans and end in every way, with flash_otel and with the SDK alone.
+"""Real processes that make spans and end in every way, with flash_otel or with the SDK alone.
 
-Each one reports how long its exit took, measured by itself: from the last line of its own work to
-the first exit handler that it had registered, which runs last.
+Each process measures its own exit: from the last line of its work to the exit handler that it
+registered first, which runs last.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Ended:
     Attributes:
         status: Its exit status.
         stdout: What it printed.
-        stderr: What it said.
+        stderr: Its standard error.
         exit_s: How long its exit took, in seconds; None where no exit handler runs.
     """
 
@@ -176,8 +176,8 @@ class Victim:
                 stdout, stderr = process.communicate(timeout=TIMEOUT_S)
             finally:
                 process.kill()
-        told: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
-        return Ended(process.returncode, head + stdout, stderr, told.get("exit_s"))
+        reported: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
+        return Ended(process.returncode, head + stdout, stderr, reported.get("exit_s"))
 
     def _signalled(self, process: subprocess.Popen[str]) -> str:
         number = SIGNALS.get(self.ending)

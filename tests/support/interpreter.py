@@ -18,7 +18,7 @@ KEPT = ("PATH", "HOME", "LANG", "SYSTEMROOT", "TMPDIR", "VIRTUAL_ENV")
 def run_python(
     code: str, folder: Path, variables: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a script in `folder`, with no variable of ours but the named ones.
+    """Run a script in `folder`, without variables of flash_otel except for these.
 
     Raises:
         AssertionError: It did not exit with status 0; its output is in the message.

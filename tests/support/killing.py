@@ -1,4 +1,4 @@
-"""Real deployments, forked off one process and killed at chosen points."""
+"""Real deployments, forked from one process and killed at chosen points."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ REQUESTS: Final = (
 # Before a request takes effect and after it, each with its answer never coming; and within the
 # store's own work, at SQLite's nth statement of a kind.
 POINTS: Final = (
-    *((one, moment) for one in REQUESTS for moment in ("before", "after")),
+    *((request, moment) for request in REQUESTS for moment in ("before", "after")),
     ("BEGIN 4", "store"),
     ("INSERT 8", "store"),
     ("INSERT 10", "store"),
@@ -120,9 +120,9 @@ def in_store(folder: Path, *, finished: bool = True) -> set[tuple[str, ...]]:
     if not store.exists():
         return set()
     with SpanStore(store) as opened:
-        found = [one for one in opened.spans() if one.end_ns is not None or not finished]
-        assert len(found) == len({one.key for one in found})
-        return {one.key for one in found}
+        found = [span for span in opened.spans() if span.end_ns is not None or not finished]
+        assert len(found) == len({span.key for span in found})
+        return {span.key for span in found}
 
 
 def wait_until_stored(folder: Path) -> None:
@@ -234,7 +234,7 @@ def killed(
 def push(store: Path) -> None:
     """Send what waits in a store, as the next run does."""
     with SpanStore(store) as opened:
-        names = [one.name for one in delivery_statuses(opened.connection)]
+        names = [status.name for status in delivery_statuses(opened.connection)]
     for name in names:
         transport = transport_to(known(name))
         try:

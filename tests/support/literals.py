@@ -22,9 +22,11 @@ def names_of(state: ControlPlaneState) -> dict[str, str]:
     """Return what stands for the ids, addresses and digests of a control plane's state."""
     names = {state.base_url.removeprefix("http://"): "HOST"}
     for kind, records in (("ENVIRONMENT", state.environments), ("BUILD", state.builds)):
-        names |= {one: f"{kind}-{number}" for number, one in enumerate(records, start=1)}
-    names |= {one.object_key: f"ARTIFACT-{names[one.id][-1]}" for one in state.builds.values()}
-    names |= {one.id: f"ENDPOINT-{one.name}" for one in state.endpoints.values()}
+        names |= {key: f"{kind}-{number}" for number, key in enumerate(records, start=1)}
+    names |= {
+        build.object_key: f"ARTIFACT-{names[build.id][-1]}" for build in state.builds.values()
+    }
+    names |= {endpoint.id: f"ENDPOINT-{endpoint.name}" for endpoint in state.endpoints.values()}
     for build in state.builds.values():
         held = (build.manifest or {}).get("resources_endpoints")
         if held is not None:
@@ -38,7 +40,7 @@ def literal(records: Iterable[SpanRecord], names: dict[str, str]) -> list[dict[s
 
 
 def _span(record: SpanRecord, names: dict[str, str]) -> dict[str, Any]:
-    told = {
+    fields = {
         "name": record.name,
         "kind": record.kind,
         "trace": int(record.trace_id, 16),
@@ -47,10 +49,10 @@ def _span(record: SpanRecord, names: dict[str, str]) -> dict[str, Any]:
         "ticks": (_ticks(record.start_ns), _ticks(record.end_ns or 0)),
         "status": (record.status, _named(record.status_message, names)),
         "attributes": _attributes(record.attributes, names),
-        "events": [(one.name, _attributes(one.attributes, names)) for one in record.events],
-        "links": [(int(one.trace_id, 16), int(one.span_id, 16)) for one in record.links],
+        "events": [(event.name, _attributes(event.attributes, names)) for event in record.events],
+        "links": [(int(link.trace_id, 16), int(link.span_id, 16)) for link in record.links],
     }
-    return {key: value for key, value in told.items() if value not in ([], ("unset", ""))}
+    return {key: value for key, value in fields.items() if value not in ([], ("unset", ""))}
 
 
 def _attributes(attributes: Any, names: dict[str, str]) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def _attributes(attributes: Any, names: dict[str, str]) -> dict[str, Any]:
 
 def _named(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, (list, tuple)):
-        return [_named(one, names) for one in value]
+        return [_named(item, names) for item in value]
     if not isinstance(value, str):
         return value
     for actual, name in names.items():

@@ -69,7 +69,7 @@ def wait_for_spans(jaeger: Jaeger, trace: str, ids: Iterable[str]) -> list[dict[
     missing, deadline = set(ids), time.monotonic() + _ARRIVAL_SECONDS
     while time.monotonic() < deadline:
         groups = groups_of(jaeger, trace)
-        missing = set(ids) - {one["spanId"] for one in spans_of(groups)}
+        missing = set(ids) - {span["spanId"] for span in spans_of(groups)}
         if not missing:
             return groups
         time.sleep(0.05)

@@ -50,19 +50,19 @@ def find_binaries() -> dict[str, Path]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports that are free now, each of them another one."""
+    """Return distinct ports that are free at the moment."""
     held = [socket.socket() for _ in range(count)]
     try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in held]
+        for holder in held:
+            holder.bind(("127.0.0.1", 0))
+        return [holder.getsockname()[1] for holder in held]
     finally:
-        for one in held:
-            one.close()
+        for holder in held:
+            holder.close()
 
 
 class PortTakenError(Exception):
-    """Somebody took the port between its choice and the start."""
+    """Another process took the port between its choice and the start."""
 
 
 @dataclass
@@ -90,7 +90,7 @@ class Program:
 
     @property
     def log(self) -> str:
-        """All that it has written."""
+        """Its log so far."""
         return (self.folder / "log").read_text("utf-8", "replace")
 
     @property
@@ -110,7 +110,7 @@ class Program:
         return f"http://127.0.0.1:{self.ports[port]}{path}"
 
     def start(self) -> Self:
-        """Start it and wait until it says that it is healthy."""
+        """Start it and wait until it is healthy."""
         self.folder.mkdir(parents=True, exist_ok=True)
         files = [f"--config={config}" for config in self.configs]
         with (self.folder / "log").open("ab") as log:
@@ -197,7 +197,7 @@ class Collector(Program):
 
     @property
     def metrics_url(self) -> str:
-        """Where Prometheus reads what the spans say."""
+        """URL of the metrics that are derived from spans."""
         return self.url("OTELCOL_METRICS_PORT", "/metrics")
 
 
@@ -322,7 +322,7 @@ class Starter:
         """Start the Collector from production/agent.yaml, in front of these gateways."""
         own = {
             "OTELCOL_QUEUE_DIR": str(folder / "queue"),
-            "GATEWAYS": f"[{', '.join(one.grpc for one in gateways)}]",
+            "GATEWAYS": f"[{', '.join(gateway.grpc for gateway in gateways)}]",
             "GATEWAY_INSECURE": "true",
         }
         files = [BUNDLE / "production" / name for name in ("agent.yaml", "gateways-static.yaml")]

@@ -1,4 +1,4 @@
-"""OTLP receivers on the loopback interface that record requests and answer as a script says.
+"""OTLP receivers on the loopback interface that record requests and answer by a script.
 
 `HttpCollector` and `GrpcCollector` share one interface. As a program, this file serves HTTP until
 it is killed: it prints its port, and answers GET with the number of spans since the last GET.

@@ -1,4 +1,4 @@
-"""Runs pieces of code in the Python that has Flash, and reads back what they recorded."""
+"""Runs code in the Python that has Flash, and reads back the spans that it recorded."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Child:
         stdout: Its standard output.
         stderr: Its standard error.
         records: The spans that it recorded, by start time.
-        seen: What it told.
+        seen: The facts that it reported.
     """
 
     exit_code: int
@@ -68,7 +68,7 @@ class Child:
 
 @dataclass
 class Site:
-    """A folder with a project and a home, one Flash and one control plane.
+    """A folder with a project and a home, a Flash environment and a control plane.
 
     Attributes:
         folder: Holds everything that is written.
@@ -118,7 +118,9 @@ class Site:
         app = self._made("worker")
         state = self.plane.state
         unpack(state.artifacts[next(reversed(state.builds.values())).object_key], app)
-        endpoint = next(one for one in state.endpoints.values() if one.name == CALLING_RESOURCE)
+        endpoint = next(
+            endpoint for endpoint in state.endpoints.values() if endpoint.name == CALLING_RESOURCE
+        )
         variables = {
             **worker_variables(
                 self.plane.base_url,
@@ -132,17 +134,17 @@ class Site:
             "FLASH_OTEL_RAISE": "1",
             **(changes or {}),
         }
-        told = {name: value for name, value in variables.items() if value is not None}
-        told["PYTHONPATH"] = _path(told["PYTHONPATH"], IN_FLASH)
-        return self._run(code, app, told)
+        changed = {name: value for name, value in variables.items() if value is not None}
+        changed["PYTHONPATH"] = _path(changed["PYTHONPATH"], IN_FLASH)
+        return self._run(code, app, changed)
 
     @property
     def outputs(self) -> tuple[Path, Path]:
-        """Where a process writes its spans, and what it tells."""
+        """The files to which a process writes its spans and its facts."""
         return self.folder / "records.json", self.folder / "seen.json"
 
     def ended(self, exit_code: int, stdout: bytes, stderr: bytes) -> Child:
-        """Gather what an ended process left behind."""
+        """Return the results of an ended process."""
         records, seen = self.outputs
         return Child(
             exit_code=exit_code,

@@ -1,6 +1,6 @@
-"""What the Python that has Flash imports: it records one run, and writes down what it saw.
+"""Helpers for code that tests run in the Python that has Flash: recording, and reporting facts.
 
-The tests give it pieces of code; the files that it writes are named by environment variables.
+Environment variables name the files that they write.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ def flash(*arguments: str) -> int:
     return 0
 
 
-def tell(**facts: Any) -> None:
-    """Write down what the test asks about."""
+def report(**facts: Any) -> None:
+    """Write facts for the test."""
     Path(os.environ[SEEN]).write_text(json.dumps(facts))
 
 
 def watch() -> None:
-    """Tell, when this process has ended, which threads, processes and sockets it made since."""
+    """At exit, report the threads, processes and sockets made from now on."""
     threads: list[str] = []
     processes: list[str] = []
     sockets: list[str] = []
@@ -78,12 +78,12 @@ def watch() -> None:
         plain_start(thread)
 
     def end() -> None:
-        opened = [str(one.readlink()) for one in _DESCRIPTORS.iterdir() if one.is_symlink()]
-        tell(
+        opened = [str(path.readlink()) for path in _DESCRIPTORS.iterdir() if path.is_symlink()]
+        report(
             threads=threads,
             processes=processes,
             sockets=sockets,
-            alive=[one.name for one in threading.enumerate()],
+            alive=[thread.name for thread in threading.enumerate()],
             open_sockets=sum(target.startswith("socket:") for target in opened),
         )
 

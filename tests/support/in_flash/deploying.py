@@ -1,4 +1,4 @@
-"""Forks one deployment after another off a process that has imported Flash: seconds saved each.
+"""Forks deployments from a process that has imported Flash, which saves seconds per deployment.
 
 Run by the Python that has Flash. Each line of standard input is a job in JSON; answered are the
 process id of its deployment and, when that has ended, its wait status.
