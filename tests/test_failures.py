@@ -10,9 +10,8 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from flash_otel import semconv
-from flash_otel.runtime import failures
-from flash_otel.runtime.failures import (
+from flash_otel import failures, semconv
+from flash_otel.failures import (
     NOT_FOUND,
     OTHER,
     REJECTED,
@@ -20,7 +19,7 @@ from flash_otel.runtime.failures import (
     UNAVAILABLE,
     kind_of,
 )
-from flash_otel.tracing import outcome, span_faults
+from flash_otel.tracing import outcome
 from flash_otel.verify import errors
 
 DENIED: Final = semconv.UNAUTHORIZED
@@ -354,7 +353,7 @@ def test_every_reader_classifies_alike_or_more_carefully(row: Row) -> None:
     """What a span and `verify` name is what a diagnosis sees; they name less, and more surely."""
     error = row.error()
     assert kind_of(row.name, row.message) == row.kind
-    assert span_faults.detect(semconv.MANIFEST_FETCH, {}, error) == row.on_span
+    assert outcome.detect(semconv.MANIFEST_FETCH, {}, error) == row.on_span
     assert errors.of(error, "the read").code == row.verified
     assert outcome.classify(error, writes=False) == row.read
     assert outcome.classify(error, writes=True) == row.write

@@ -146,6 +146,7 @@ LAYERS = [
     ("semconv.py", ("",)),
     ("manifest.py", ("tracing", "pipeline", "diagnosis", "report", "cli", "demo", "records", "_")),
     ("records.py", ("",)),
+    ("failures.py", ("",)),
     ("runtime/state.py", ("",)),
 ]
 

@@ -16,7 +16,7 @@ PACKAGE: Final = Path(flash_otel.__file__).parent
 # From the ground up. A room imports its own modules and those of lower strata; rooms of the
 # same stratum do not import each other.
 STRATA: Final = (
-    ("_version", "records", "semconv"),
+    ("_version", "failures", "records", "semconv"),
     ("manifest",),
     ("redaction",),
     ("runtime",),

@@ -31,8 +31,8 @@ def doctor(
     no span there; --offline skips that. Exit status: 0 tracing will work, 1 a problem was found,
     2 bad usage, 3 a check could not be made.
     """
+    from flash_otel.doctor import examine
     from flash_otel.doctor.checks import PROBLEM, UNKNOWN, verdict
-    from flash_otel.doctor.examine import examine
     from flash_otel.redaction import remember_environment
 
     # The checks quote variables and errors, in which secrets are masked from here on.

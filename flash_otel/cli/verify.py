@@ -97,7 +97,7 @@ def _verified(
     timeout: float,
     store: str | None,
 ) -> "Verification":
-    from flash_otel.verify.verify import verify as run
+    from flash_otel.verify import verify as run
 
     with reading(store) as opened:
         return run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from flash_otel import semconv
 from flash_otel.collector.files import bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from flash_otel.store.store import TraceSummary
+
 
 BINARIES_VARIABLE: Final = "FLASH_OTEL_COLLECTOR_BIN"
 """Names a folder that holds the programs, to be used instead of PATH."""
@@ -196,3 +198,43 @@ def _port(variable: str, default: int) -> int:
             f"Set another: {variable}={default + 10000}",
         )
     return int(named)
+
+
+PROJECT: Final = "flash-otel"
+
+_PROBE_TIMEOUT_S: Final = 20.0
+# The plugin, and the stand-alone program of older installations.
+_COMMANDS: Final = (("docker", "compose"), ("docker-compose",))
+
+
+def compose_command() -> tuple[str, ...] | None:
+    """Return the command of Docker Compose; None if it is missing or no engine answers."""
+    if not _succeeds(("docker", "info")):
+        return None
+    return next((command for command in _COMMANDS if _succeeds((*command, "version"))), None)
+
+
+def run(command: Sequence[str], files: Sequence[str], *arguments: str) -> None:
+    """Run Docker Compose on the bundled files; its output goes to this process's own streams.
+
+    Raises:
+        CollectorError: It failed.
+    """
+    file_options = [part for file in files for part in ("-f", str(bundle() / file))]
+    line = [*command, "-p", PROJECT, *file_options, *arguments]
+    # Uncaptured: pulling images takes minutes, and the user should see its progress.
+    status = subprocess.run(line, cwd=bundle(), check=False).returncode
+    if status:
+        raise CollectorError(
+            f"{' '.join(command)} exited with status {status}.", f"The command: {' '.join(line)}"
+        )
+
+
+def _succeeds(command: Sequence[str]) -> bool:
+    if not shutil.which(command[0]):
+        return False
+    try:
+        probe = subprocess.run(command, capture_output=True, check=False, timeout=_PROBE_TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return probe.returncode == 0

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.collector import docker, files, process
+from flash_otel.collector import files, process, programs
 from flash_otel.collector.files import DOCKER, LOCAL, StartedProcess, StartedPrograms
 from flash_otel.collector.programs import (
     BINARIES_VARIABLE,
@@ -128,7 +128,7 @@ def down() -> list[str]:
             return []
         if state.engine == DOCKER:
             # With the profile in any case: without it, Compose leaves Prometheus running.
-            docker.run(_require_compose(), state.files, "--profile", "monitor", "down")
+            programs.run(_require_compose(), state.files, "--profile", "monitor", "down")
             stopped = [program.title for program in PROGRAMS]
         else:
             stopped = [
@@ -154,7 +154,7 @@ def print_container_logs(lines: int) -> None:
     """Print the last lines of each container's log."""
     state = files.load_state(files.data_folder())
     compose_files = state.files if state else [files.COMPOSE]
-    docker.run(_require_compose(), compose_files, "logs", "--tail", str(lines))
+    programs.run(_require_compose(), compose_files, "logs", "--tail", str(lines))
 
 
 def _program_status(program: Program, state: StartedPrograms | None) -> ProgramStatus:
@@ -186,11 +186,11 @@ def _compose_for(
     """Return the command of Docker Compose if it should run the programs."""
     if options.engine == DOCKER:
         return _require_compose()
-    return None if state and state.engine == LOCAL else docker.compose_command()
+    return None if state and state.engine == LOCAL else programs.compose_command()
 
 
 def _require_compose() -> tuple[str, ...]:
-    command = docker.compose_command()
+    command = programs.compose_command()
     if command is None:
         raise CollectorError(
             "no Docker engine answers, or Docker Compose is missing.",
@@ -210,7 +210,7 @@ def _refuse_running_processes(state: StartedPrograms | None) -> None:
 def _up_docker(folder: Path, command: tuple[str, ...], options: CollectorOptions) -> None:
     compose_files = [files.COMPOSE, *([files.REACHABLE_COMPOSE] if options.reachable else [])]
     profile = ("--profile", "monitor") if options.monitor else ()
-    docker.run(command, compose_files, *profile, "up", "--detach")
+    programs.run(command, compose_files, *profile, "up", "--detach")
     # Only published ports can be reached from here, and so are all that status may check.
     ports = {
         program.name: {

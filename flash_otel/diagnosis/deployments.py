@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from flash_otel import semconv
+from flash_otel import failures, semconv
 from flash_otel.diagnosis.evidence import (
     Activation,
     Deployment,
@@ -18,7 +18,6 @@ from flash_otel.diagnosis.evidence import (
 )
 from flash_otel.diagnosis.facts import of_kind, step_of
 from flash_otel.records import number, text
-from flash_otel.runtime import failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

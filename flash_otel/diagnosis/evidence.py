@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from flash_otel import semconv
-from flash_otel.runtime import failures
+from flash_otel import failures, semconv
 
 UNFINISHED: Final = "unfinished"
 """Outcome of a span that was still open when it was recorded."""

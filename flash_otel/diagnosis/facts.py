@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from flash_otel import semconv
+from flash_otel import failures, semconv
 from flash_otel.diagnosis.evidence import (
     UNFINISHED,
     Activation,
@@ -25,7 +25,6 @@ from flash_otel.diagnosis.evidence import (
     Step,
 )
 from flash_otel.records import LINES_CLOCK, LINES_SCOPE, number, text, texts
-from flash_otel.runtime import failures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

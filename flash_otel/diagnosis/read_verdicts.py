@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flash_otel import failures
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.case import ReadVerdict
 from flash_otel.diagnosis.deployments import is_of_provisioning, recency_key
 from flash_otel.diagnosis.evidence import LACKS_ALL, LACKS_SOME, OTHER_URLS
 from flash_otel.diagnosis.matching import asks_for_deployed
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, follows
-from flash_otel.runtime import failures
 
 if TYPE_CHECKING:
     from flash_otel.diagnosis.case import Case

@@ -16,7 +16,7 @@ from flash_otel import semconv
 from flash_otel.pipeline import pipeline
 from flash_otel.redaction import scrub_value
 from flash_otel.runtime.guard import swallowed
-from flash_otel.tracing import outcome, span_faults
+from flash_otel.tracing import outcome
 from flash_otel.tracing.attributes import NO_FIELDS
 from flash_otel.tracing.extractors import ENDED, MISSING, Call, find
 from flash_otel.tracing.inheritance import SpanAttributes
@@ -197,7 +197,7 @@ class Scope:
         final: dict[str, Any] = {semconv.OUTCOME: semconv.RETURNED}
         if failure is not None:
             final = self._record_failure(failure)
-        fault = self.fault or span_faults.detect(self.spec.name, self.attributes, failure)
+        fault = self.fault or outcome.detect(self.spec.name, self.attributes, failure)
         if fault is not None:
             final[semconv.FAULT] = final[semconv.ERROR_TYPE] = fault
             self._record_fault(fault, failure)
@@ -219,7 +219,7 @@ class Scope:
         meaning = semconv.FAULTS[code]
         words = meaning if failure is None else outcome.describe(failure)
         self.span.set_status(Status(StatusCode.ERROR, f"{code}: {words}"))
-        if span_faults.is_first(code):
+        if outcome.is_first(code):
             explanation = f"{meaning} Look further with: flash-otel diagnose"
             details = {semconv.FAULT: code, semconv.FAULT_EXPLANATION: explanation}
             self.add_event(semconv.FAULT_EVENT, details)

@@ -3,3 +3,89 @@
 It needs no recording and writes nothing. If the deployment was recorded, its spans and the
 snapshot are diagnosed together.
 """
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from flash_otel import semconv
+from flash_otel.pipeline import resource
+from flash_otel.redaction import remember_environment
+from flash_otel.verify import client, errors
+from flash_otel.verify.checks import Subject
+from flash_otel.verify.snapshot import read_local
+from flash_otel.verify.verdict import judge, reads_manifests
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flash_otel.records import SpanRecord
+    from flash_otel.store.store import SpanStore
+    from flash_otel.verify.snapshot import Snapshot
+    from flash_otel.verify.verdict import Verification
+
+
+RECENT_TRACES: Final = 20
+
+# The deploying side. Earlier reads of workers are no evidence of what they would read now.
+_WRITE_PATH: Final = semconv.SPANS.keys() - {
+    semconv.RUNTIME_FETCH,
+    semconv.MANIFEST_FETCH,
+    semconv.CALL,
+}
+
+
+def verify(
+    app: str,
+    environment: str | None = None,
+    *,
+    expected_build: str | None = None,
+    call: bool = False,
+    seconds: float = 30.0,
+    folder: Path | None = None,
+    store: SpanStore | None = None,
+) -> Verification:
+    """Read back what a worker would read, and judge it.
+
+    Writes nothing, neither to Runpod nor to disk. The API key is only sent to Flash's own URLs.
+
+    Args:
+        app: Name of the app.
+        environment: Name or id of the environment; None if the app has only one.
+        expected_build: The build that should be active, or its first characters.
+        call: Whether to request the health of one endpoint.
+        seconds: Deadline of all queries together.
+        folder: The project's folder; None for the working folder.
+        store: The store that may hold the recorded deployment.
+
+    Raises:
+        VerifyError: Nothing could be compared.
+    """
+    remember_environment()
+    with client.silenced():
+        fetcher = client.Fetcher(client.make_client(), app, environment)
+        version = resource.flash_version() or ""
+        sentinel = reads_manifests(version) is False
+        snapshot = _fetch(fetcher, seconds, call=call, sentinel=sentinel)
+    subject = Subject(snapshot, expected_build, read_local(folder or Path.cwd()))
+    recorded = _recorded(store, snapshot.environment.id) if store is not None else ()
+    return judge(subject, recorded, version)
+
+
+def _fetch(fetcher: client.Fetcher, seconds: float, *, call: bool, sentinel: bool) -> Snapshot:
+    try:
+        return client.run_within(seconds, lambda: fetcher.fetch(call=call, sentinel=sentinel))
+    except asyncio.TimeoutError:
+        raise errors.out_of_time(seconds, fetcher.step) from None
+
+
+def _recorded(store: SpanStore, environment_id: str) -> Sequence[SpanRecord]:
+    """Return the write paths of the recorded deployments to an environment."""
+    return [
+        record
+        for summary in store.traces(RECENT_TRACES, environment=environment_id)
+        for record in store.trace(summary.trace_id)
+        if record.name in _WRITE_PATH
+    ]

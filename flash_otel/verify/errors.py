@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from flash_otel import semconv
+from flash_otel import failures, semconv
 from flash_otel.redaction import scrub
-from flash_otel.runtime import failures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

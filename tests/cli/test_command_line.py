@@ -10,7 +10,7 @@ from support.commands import TIMEOUT, environment, flash_otel, keep, python
 from support.samples import healthy_deployment
 
 from flash_otel import __version__
-from flash_otel.cli.table import COMMANDS
+from flash_otel.cli.app import COMMANDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,9 +107,9 @@ def test_only_the_chosen_command_is_imported(tmp_path: Path) -> None:
 
 
 ROW = (
-    "from flash_otel.cli import table\n"
+    "from flash_otel.cli import app\n"
     "from flash_otel.cli.app import main\n"
-    "table.COMMANDS['extra'] = table.Command('__main__:extra', 'An extra one.')\n"
+    "app.COMMANDS['extra'] = app.Command('__main__:extra', 'An extra one.')\n"
 )
 
 

@@ -19,7 +19,7 @@ from unittest.mock import patch
 import flash_otel
 from flash_otel import semconv, testing
 from flash_otel.cli import app, errors
-from flash_otel.cli.table import COMMANDS
+from flash_otel.cli.app import COMMANDS
 
 SNAPSHOT: Final = Path(__file__).with_name("contract.json")
 PACKAGE: Final = Path(flash_otel.__file__).parent

@@ -38,9 +38,9 @@ from flash_otel.diagnosis.evidence import (
 )
 from flash_otel.diagnosis.matching import looks_like_id
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, NO, Offset, offset
+from flash_otel.failures import OTHER, UNAVAILABLE
 from flash_otel.manifest import endpoint_id
 from flash_otel.records import LINES_SCOPE, SpanRecord
-from flash_otel.runtime.failures import OTHER, UNAVAILABLE
 
 
 def line(name: str, at: int, file: str = "deploy.log", **said: object) -> SpanRecord:

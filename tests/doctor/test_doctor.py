@@ -124,7 +124,7 @@ def test_verdicts() -> None:
 
 def test_a_check_that_fails_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """An internal error makes its topic `unknown` and affects no other."""
-    from flash_otel.doctor.examine import examine
+    from flash_otel.doctor import examine
 
     def broken() -> Iterator[DoctorCheck]:
         yield from [DoctorCheck("", OK, "")][1:]

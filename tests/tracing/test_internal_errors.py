@@ -14,7 +14,7 @@ from flash_otel import manifest
 from flash_otel.pipeline import pipeline
 from flash_otel.runtime import state
 from flash_otel.testing import recording
-from flash_otel.tracing import carriers, inheritance, links, outcome, scope, span_faults
+from flash_otel.tracing import carriers, inheritance, links, outcome, scope
 
 
 class Broken(RuntimeError):  # noqa: N818 - what it is
@@ -88,7 +88,7 @@ FAULTS: list[tuple[Any, str]] = [
     (links, "relate"),
     (carriers, "write"),
     (pipeline.clock, "value"),
-    (span_faults, "detect"),
+    (outcome, "detect"),
     (manifest, "secrets"),
     (outcome, "classify"),
     (outcome, "exception_attributes"),
@@ -179,7 +179,7 @@ def test_a_value_that_cannot_be_rendered() -> None:
 
 def test_a_span_ends_although_its_end_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error while the outcome is recorded does not leave the span open."""
-    monkeypatch.setattr(span_faults, "detect", breaks)
+    monkeypatch.setattr(outcome, "detect", breaks)
     with recording() as spans:
         upload({})
     assert len(spans.records) == 1

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flash_otel import failures
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.case import CACHE_S
 from flash_otel.diagnosis.deployments import is_unauthorized
-from flash_otel.diagnosis.faults.proofs import proofs, proved
 from flash_otel.diagnosis.findings import (
     MOST_EXHIBITS,
     Exhibit,
     Finding,
     count,
     exhibits,
+    proofs,
+    proved,
     what_failed,
 )
 from flash_otel.diagnosis.order import follows
-from flash_otel.runtime import failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

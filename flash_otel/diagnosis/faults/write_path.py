@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.deployments import is_of_provisioning, is_unauthorized
-from flash_otel.diagnosis.faults.proofs import highest_confidence, proofs, proved, read_exhibits
-from flash_otel.diagnosis.findings import Finding, count, exhibits, several, what_failed
+from flash_otel.diagnosis.findings import (
+    Finding,
+    count,
+    exhibits,
+    highest_confidence,
+    proofs,
+    proved,
+    read_exhibits,
+    several,
+    what_failed,
+)
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, POSSIBLE
 from flash_otel.diagnosis.read_verdicts import NEVER, persisted_count, upload_state
 
