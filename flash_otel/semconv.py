@@ -71,6 +71,7 @@ DEPLOY_SIDE: Final = frozenset(
 
 APP_NAME: Final = "flash.app_name"
 BUILD_ID: Final = "flash.build_id"
+PREVIOUS_BUILD_ID: Final = "flash.previous_build_id"
 ENVIRONMENT_ID: Final = "flash.environment_id"
 ENVIRONMENT_NAME: Final = "flash.environment_name"
 CREATED_ENVIRONMENT: Final = "flash.environment.created"
@@ -115,6 +116,7 @@ GRAPHQL_ANSWER: Final = "flash.graphql.answer"
 ATTRIBUTES: Final[dict[str, str]] = {
     APP_NAME: "Name of the Flash app.",
     BUILD_ID: "Build id; on a read, that of the environment's active build.",
+    PREVIOUS_BUILD_ID: "Build that was active on the environment before the activation.",
     ENVIRONMENT_ID: "Id of the environment that is deployed to or queried.",
     ENVIRONMENT_NAME: "Name of the environment.",
     ENVIRONMENT_STATE: "State of the environment in the State Manager: null, no_active_build or "

@@ -118,7 +118,12 @@ DEPLOY: Final = SpanSpec(
     },
     # `deploy_command` calls other functions that are traced as deployments.
     joins=True,
-    inherits_at_end=(*_TARGET, semconv.APP_NAME, semconv.ENDPOINT_COUNT),
+    inherits_at_end=(
+        *_TARGET,
+        semconv.APP_NAME,
+        semconv.ENDPOINT_COUNT,
+        semconv.PREVIOUS_BUILD_ID,
+    ),
     publishes=(semconv.APP_NAME, *_ENVIRONMENT, semconv.BUILD_ID, semconv.ENVIRONMENT_ID),
 )
 
@@ -147,7 +152,10 @@ ARTIFACT_UPLOAD: Final = SpanSpec(
 ACTIVATE: Final = SpanSpec(
     semconv.ACTIVATE,
     SpanKind.CLIENT,
-    start=_DEPLOYED_BUILD,
+    start={
+        **_DEPLOYED_BUILD,
+        "previous_build_id": attribute(Text(semconv.PREVIOUS_BUILD_ID), "previous_build_id"),
+    },
     end={
         "active_object_key": attribute(
             Text(semconv.ACTIVE_OBJECT_KEY), "return.activeArtifact.objectKey"
@@ -155,7 +163,7 @@ ACTIVATE: Final = SpanSpec(
     },
     writes=True,
     inherits=(*_TARGET, semconv.ARTIFACT_OBJECT_KEY),
-    publishes=(semconv.BUILD_ID, semconv.ENVIRONMENT_ID),
+    publishes=(semconv.BUILD_ID, semconv.ENVIRONMENT_ID, semconv.PREVIOUS_BUILD_ID),
 )
 
 PROVISION: Final = SpanSpec(

@@ -44,6 +44,11 @@ def test_action_of_each_endpoint(site: Site, changed: bool, action: str) -> None
     ids = {span.attributes[semconv.ENDPOINT_ID] for span in run.named(semconv.PROVISION_ENDPOINT)}
     assert ids == set(site.plane.state.endpoints)
     assert {record.status for record in run.records} == {"unset"}
+    first, second = site.plane.state.builds
+    (root,), (activation,) = run.named(semconv.DEPLOY), run.named(semconv.ACTIVATE)
+    assert activation.attributes[semconv.BUILD_ID] == second
+    for span in (root, activation):
+        assert span.attributes[semconv.PREVIOUS_BUILD_ID] == first
 
 
 def test_unsampled_deployment(site: Site) -> None:
@@ -91,3 +96,6 @@ def test_two_deployments_of_one_process(site: Site) -> None:
     ]
     assert carried == [root.span_id for root in roots]
     assert len({record.trace_id for record in run.records}) == 2
+    first, _ = site.plane.state.builds
+    previous = [root.attributes.get(semconv.PREVIOUS_BUILD_ID) for root in roots]
+    assert previous == [None, first]

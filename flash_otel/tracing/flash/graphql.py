@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Sized
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,6 +64,8 @@ MAX_DEPTH: Final = 12
 _LIMITS: Final = (400, 100, 25)
 """Numbers of values to keep, tried in order until the text is short enough."""
 
+_ACTIVE_BUILD: Final = "activeBuildId"
+
 Method = Callable[..., Awaitable[Any]]
 
 
@@ -81,7 +83,10 @@ async def note_answer(
         swallowed("a GraphQL request")
     answer = await wrapped(*args, **kwargs)
     if isinstance(answer, Mapping):
-        call.answers.update(answer)
+        for field, value in answer.items():
+            # In order of arrival: of two answers about an environment, the last one counts.
+            call.answers.pop(field, None)
+            call.answers[field] = value
     return answer
 
 
@@ -99,6 +104,44 @@ def _note_request(scope: Scope, instance: Any, args: tuple[Any, ...], kwargs: An
     match = _OPERATION.match(query)
     if match is not None:
         scope.call.requests[match[2]] = variables
+
+
+def previous_build(call: Call) -> Any:
+    """Return the build that an activation replaces, from the answers that Flash got before it.
+
+    Every version (1.0.0-1.21.0) asks for the environment by name before it activates a build, and
+    lists the environments of an app that exists already.
+
+    Args:
+        call: A call of `deploy_build_to_environment`, at its start.
+
+    Returns:
+        The environment's active build, as the last answer that has this field gave it; None before
+        a first activation, or without such an answer.
+    """
+    scope = scopes.current()
+    if scope is None:
+        return None
+    environment_id = call.argument("input_data")["flashEnvironmentId"]
+    name = scope.attributes.shared.get(semconv.ENVIRONMENT_NAME)
+    for environment in _environments_answered(scope):
+        known_id = environment.get("id")
+        has_name = name is not None and environment.get("name") == name
+        if known_id == environment_id or (not known_id and has_name):
+            return environment[_ACTIVE_BUILD]
+    return None
+
+
+def _environments_answered(scope: Scope | None) -> Iterator[Mapping[str, Any]]:
+    """Yield the environments in the answers to a call and to those around it, the last first."""
+    while scope is not None:
+        for answer in reversed(scope.call.answers.values()):
+            listed = answer.get("flashEnvironments") if isinstance(answer, Mapping) else None
+            for found in (answer, *(listed if isinstance(listed, list) else ())):
+                # `getFlashApp` selects environments without the field, which is not a null build.
+                if isinstance(found, Mapping) and _ACTIVE_BUILD in found:
+                    yield found
+        scope = scope.parent
 
 
 async def note_attempt(
