@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -61,33 +61,33 @@ def diagnose(
     """
     if explain is not None:
         return _explain(explain)
-    from flash_otel.diagnosis import Limits
-    from flash_otel.diagnosis import diagnose as judge
+    names = sources or [STORE]
+    question: dict[str, Any] = {"environment": env, "build_id": build, "trace_id": trace}
+    diagnosis = _judge(names, Selection(store, since_ns(since), trace), question, skew)
+    _print(diagnosis, names, as_json=as_json)
+    if not any(judged.timeline for judged in diagnosis.judged):
+        _note_no_match({"--env": env, "--build": build, "--trace": trace})
+    return status_of(diagnosis)
+
+
+def _judge(
+    names: list[str], selection: Selection, question: dict[str, Any], skew_s: float
+) -> "Diagnosis":
+    """Judge what the sources hold on what was asked about."""
+    from flash_otel.diagnosis import Limits, diagnose
     from flash_otel.store.errors import StoreError
 
-    names = sources or [STORE]
-    selection = Selection(store, since_ns(since), trace)
+    limits = Limits(skew_s=skew_s, is_running=is_running)
     try:
         with (
             late_progress_bar("judging environments") as progress,
             diagnosable(names, selection) as records,
         ):
-            diagnosis = judge(
-                records,
-                environment=env,
-                build_id=build,
-                trace_id=trace,
-                limits=Limits(skew_s=skew, is_running=is_running),
-                progress=progress,
-            )
+            return diagnose(records, **question, limits=limits, progress=progress)
     except StoreError as error:
         raise CommandError(
             f"{error}.", "Free disk space, or read less: --since AGE", COULD_NOT_TELL
         ) from error
-    _print(diagnosis, names, as_json=as_json)
-    if not any(judged.timeline for judged in diagnosis.judged):
-        _note_no_match({"--env": env, "--build": build, "--trace": trace})
-    return status_of(diagnosis)
 
 
 def _note_no_match(options: dict[str, str | None]) -> None:

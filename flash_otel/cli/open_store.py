@@ -81,7 +81,7 @@ def reading_from(sources: list[str] | None, selection: Selection) -> Iterator[Sp
         with reading(selection.store) as store:
             yield store
         return
-    from flash_otel.store.temporary import temporary_store
+    from flash_otel.store.store import temporary_store
 
     with _explained(), temporary_store() as store:
         store.write(records_of(sources, selection))

@@ -17,7 +17,7 @@ from flash_otel.records import LINES_SCOPE
 from flash_otel.store import references as refs
 from flash_otel.store.errors import translated
 from flash_otel.store.rows import SELECT, from_row
-from flash_otel.store.temporary import temporary_store
+from flash_otel.store.store import temporary_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

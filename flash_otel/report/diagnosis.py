@@ -50,7 +50,9 @@ def render_diagnosis(diagnosis: Diagnosis, console: Console, show: str = SHOW) -
 def diagnosis_lines(diagnosis: Diagnosis, page: Page, show: str = SHOW) -> list[Line]:
     """Return the lines of a diagnosis."""
     style = STYLES.get(diagnosis.verdict, FAULT_STYLE)
-    verdict = Part(words.verdict(diagnosis.verdict), style)
+    # Scripts that read a pipe look for the code, as in `--json`; people at a terminal get words.
+    code = diagnosis.verdict
+    verdict = Part(code if page.width is None else words.verdict(code), style)
     lines: list[Line] = [(Part("Verdict: ", "bold"), verdict)]
     lines += _findings(diagnosis.findings, page)
     for judged in diagnosis.judged[:MOST_JUDGED]:

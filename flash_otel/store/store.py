@@ -6,9 +6,10 @@ People can query it with `sqlite3`: `SELECT * FROM readable ORDER BY started DES
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.store import overflow, retention, schema
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from flash_otel.records import SpanRecord
+
 
 __all__ = [
     "SpanStore",
@@ -315,3 +317,32 @@ def _conditions(environment: str | None, since_ns: int | None) -> tuple[str, tup
         conditions.append("start_ns >= ?")
         values.append(since_ns)
     return (f"WHERE {' AND '.join(conditions)}" if conditions else "", tuple(values))
+
+
+# Nothing in the file must survive the process: it needs no journal and never waits for the disk.
+_SETTINGS: Final = (
+    "PRAGMA journal_mode = OFF",
+    "PRAGMA synchronous = OFF",
+    f"PRAGMA cache_size = -{32 * 1024}",  # KiB
+)
+
+
+@contextmanager
+def temporary_store() -> Iterator[SpanStore]:
+    """Open an empty store in a private folder, which is removed after the block.
+
+    Raises:
+        StoreError: The temporary folder cannot be written to.
+    """
+    try:
+        with (
+            TemporaryDirectory(prefix="flash-otel-", ignore_cleanup_errors=True) as folder,
+            SpanStore(Path(folder) / "spans.db") as store,
+        ):
+            for setting in _SETTINGS:
+                store.connection.execute(setting)
+            yield store
+    except (StoreError, OSError) as error:
+        raise StoreError(
+            f"the records could not be laid out on disk ({error}); TMPDIR may name another folder"
+        ) from error

@@ -17,9 +17,8 @@ from flash_otel.pipeline import pipeline
 from flash_otel.redaction import scrub_value
 from flash_otel.runtime.guard import swallowed
 from flash_otel.tracing import outcome
-from flash_otel.tracing.attributes import NO_FIELDS
+from flash_otel.tracing.attributes import NO_FIELDS, SpanAttributes
 from flash_otel.tracing.extractors import ENDED, MISSING, Call, find
-from flash_otel.tracing.inheritance import SpanAttributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

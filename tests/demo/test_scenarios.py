@@ -158,7 +158,7 @@ def test_demo_command_prints_lines_and_joined_trace(monkeypatch: pytest.MonkeyPa
     text = printed.getvalue()
     assert status == RAN
     order = ["[DEPLOY]", "[STATE MANAGER] Uploaded 2", "[RUNTIME SYNC]", "flash.deploy"]
-    order += ["Verdict: no fault found"]
+    order += ["Verdict: none"]
     assert (places := [text.index(part) for part in order]) == sorted(places)
     assert semconv.RUNTIME_FETCH in text[text.index("flash.deploy") :]
     assert CANARY_API_KEY not in text

@@ -14,7 +14,7 @@ from flash_otel import manifest
 from flash_otel.pipeline import pipeline
 from flash_otel.runtime import state
 from flash_otel.testing import recording
-from flash_otel.tracing import carriers, inheritance, links, outcome, scope
+from flash_otel.tracing import attributes, carriers, links, outcome, scope
 
 
 class Broken(RuntimeError):  # noqa: N818 - what it is
@@ -92,7 +92,7 @@ FAULTS: list[tuple[Any, str]] = [
     (manifest, "secrets"),
     (outcome, "classify"),
     (outcome, "exception_attributes"),
-    (inheritance, "scrub_value"),
+    (attributes, "scrub_value"),
     (scope, "find"),
     (scope.Scope, "open"),
     (scope.Scope, "join"),
