@@ -33,6 +33,19 @@ def running_jaeger(collector_binaries: dict[str, Path], shared: Shared) -> Jaege
 
 
 @pytest.fixture(scope="session")
+def loaded_jaeger(collector_binaries: dict[str, Path], shared: Shared) -> Jaeger:
+    """Another one, for tests that send thousands of spans.
+
+    Reading everything of `running_jaeger`, as a diagnosis does, would take others too long.
+    """
+
+    def start(folder: Path) -> Jaeger:
+        return Starter(collector_binaries).jaeger(folder).shared_by(shared)
+
+    return shared.once("loaded-jaeger", start)
+
+
+@pytest.fixture(scope="session")
 def running_collector(
     collector_binaries: dict[str, Path], running_jaeger: Jaeger, shared: Shared
 ) -> Collector:

@@ -9,13 +9,17 @@ import pytest
 from load.__main__ import main
 
 if TYPE_CHECKING:
-    from support.real_collector import Collector
+    from pathlib import Path
+
+    from support.real_collector import Jaeger, Starter
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_the_collector_accepts_the_load(
     protocol: str,
-    running_collector: Collector,
+    starter: Starter,
+    loaded_jaeger: Jaeger,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -23,7 +27,8 @@ def test_the_collector_accepts_the_load(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
     is_http = protocol.startswith("http")
-    url = running_collector.http_url if is_http else f"http://{running_collector.grpc}"
+    collector = starter.collector(tmp_path, loaded_jaeger.otlp)
+    url = collector.http_url if is_http else f"http://{collector.grpc}"
     arguments = ["--endpoint", url, "--deployments", "30", "--workers", "3", "--json"]
     assert main(arguments) == 0
     report = json.loads(capsys.readouterr().out)

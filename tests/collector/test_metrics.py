@@ -84,13 +84,13 @@ def kind_of(span: Any) -> tuple[str, str, str]:
 
 @pytest.fixture(scope="module")
 def measured(
-    running_jaeger: Jaeger, collector_binaries: dict[str, Path], tmp_path_factory: Any
+    loaded_jaeger: Jaeger, collector_binaries: dict[str, Path], tmp_path_factory: Any
 ) -> Iterator[Measured]:
     """A Collector of its own that was sent each recorded scenario at least once."""
     starter = Starter(collector_binaries)
     try:
         folder = tmp_path_factory.mktemp("metrics")
-        yield _measure(starter.collector(folder, running_jaeger.otlp))
+        yield _measure(starter.collector(folder, loaded_jaeger.otlp))
     finally:
         starter.end()
 

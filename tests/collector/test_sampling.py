@@ -141,14 +141,14 @@ def own_first_read(chance: random.Random) -> bytes:
     return encoded
 
 
-def test_what_is_kept(starter: Starter, running_jaeger: Jaeger, tmp_path: Path) -> None:
+def test_what_is_kept(starter: Starter, loaded_jaeger: Jaeger, tmp_path: Path) -> None:
     """Faults, failures, deployments and first reads are all kept, whole; of the rest, a share.
 
     Each trace is decided by one gateway alone, and both take part.
     """
     chance = random.Random(5)  # noqa: S311 - the same ids, and so the same share, in every run
     variables = {"TAIL_WAIT": "3s", "HEALTHY_PERCENT": str(PERCENT)}
-    with closing(Cluster(starter, running_jaeger, tmp_path, **variables)) as cluster:
+    with closing(Cluster(starter, loaded_jaeger, tmp_path, **variables)) as cluster:
         check(cluster, chance)
 
 
