@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.demo.artifacts import bracketed_lines, join_worker_logs
@@ -19,6 +19,8 @@ from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from rich.console import Console
 
     from flash_otel.demo.artifacts import RunArtifacts
     from flash_otel.diagnosis import Diagnosis
@@ -214,12 +216,11 @@ def _ended_as_described(output: _Output, progress: Callable[[str], None]) -> boo
 
 
 def _print_text(output: _Output) -> None:
-    from rich.console import Console
-
     from flash_otel.report.diagnosis import render_diagnosis
+    from flash_otel.report.layout import ReportConsole
     from flash_otel.report.trace import render_trace
 
-    console, artifacts, scenario = Console(), output.artifacts, output.scenario
+    console, artifacts, scenario = ReportConsole(), output.artifacts, output.scenario
     _heading(console, f"{scenario.name}, runpod-flash {artifacts.version}", scenario.title)
     console.print(f"Injected: {scenario.injected}", markup=False, highlight=False)
     _heading(console, "flash deploy")
@@ -234,7 +235,7 @@ def _print_text(output: _Output) -> None:
     render_diagnosis(output.diagnosis, console)
 
 
-def _heading(console: Any, title: str, text: str = "") -> None:
+def _heading(console: Console, title: str, text: str = "") -> None:
     console.print(f"\n== {title} ==", style="bold", markup=False, highlight=False)
     if text:
         console.print(text, markup=False, highlight=False)

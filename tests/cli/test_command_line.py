@@ -147,16 +147,14 @@ def test_an_internal_error_exits_with_3(tmp_path: Path) -> None:
     assert "Traceback" not in found.stderr
 
 
-@pytest.mark.parametrize("arguments", [["show"], ["traces"], ["traces", "--json"]])
-def test_a_closed_pipe_is_quiet(tmp_path: Path, arguments: list[str]) -> None:
-    """`flash-otel ... | head -1` prints no error when head exits."""
-    keep(tmp_path, healthy_deployment())
+def with_closed_pipe(folder: Path, *arguments: str) -> tuple[int, bytes]:
+    """Run Python with a standard output that nobody reads; return its status and its errors."""
     read_end, write_end = os.pipe()
     os.close(read_end)
     try:
         found = subprocess.run(
-            [sys.executable, "-m", "flash_otel", *arguments],
-            env=environment(tmp_path),
+            [sys.executable, *arguments],
+            env=environment(folder),
             stdout=write_end,
             stderr=subprocess.PIPE,
             timeout=TIMEOUT,
@@ -164,7 +162,44 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path, arguments: list[str]) -> None:
         )
     finally:
         os.close(write_end)
-    assert (found.returncode, found.stderr) == (141, b"")
+    return found.returncode, found.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["show"], ["traces"], ["traces", "--json"], ["diagnose"], ["diagnose", "--json"]]
+)
+def test_a_closed_pipe_is_quiet(tmp_path: Path, arguments: list[str]) -> None:
+    """`flash-otel ... | head -1` prints no error when head exits."""
+    keep(tmp_path, healthy_deployment())
+    assert with_closed_pipe(tmp_path, "-m", "flash_otel", *arguments) == (141, b"")
+
+
+# The output of a demo, without the real run before it.
+DEMO = """
+from pathlib import Path
+from flash_otel.cli.app import main
+from flash_otel.demo import command
+from flash_otel.demo.artifacts import DeployOutcome, RunArtifacts
+from flash_otel.diagnosis import diagnose
+from flash_otel.store.store import SpanStore
+
+def run(scenario, version, workdir, *_):
+    log = workdir / "log"
+    log.write_text("[DEPLOY] Environment production activated with build_id=b\\n")
+    artifacts = RunArtifacts(scenario.name, version, workdir, Path("store"), None)
+    artifacts.deploys.append(DeployOutcome("app", None, False, log, 0))
+    artifacts.worker_logs.append(log)
+    artifacts.worker_exits.append(0)
+    return command._Output(scenario, artifacts, [], diagnose([]))
+
+command._run = run
+main(["demo"])
+"""
+
+
+def test_a_demo_into_a_closed_pipe_finds_no_fault(tmp_path: Path) -> None:
+    """`flash-otel demo | head -1` does not exit with 1, which means that a fault was found."""
+    assert with_closed_pipe(tmp_path, "-c", DEMO) == (141, b"")
 
 
 HOSTILE = "x\x1b[2J\x1b]8;;http://evil\x07\u202e\n[RUNTIME SYNC] forged\r\x9b31m"
