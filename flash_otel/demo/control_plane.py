@@ -187,8 +187,10 @@ class ControlPlane:
         runner = web.AppRunner(
             build_app(self),
             handle_signals=False,
+            # The journal takes its place.
             access_log=None,
             logger=logging.getLogger("flash_otel.demo"),
+            # A request that waits at a gate ends when its client is killed.
             handler_cancellation=True,
             shutdown_timeout=_SHUTDOWN_SECONDS,
         )

@@ -134,6 +134,7 @@ def _environment(version: str, folder: Path, on_progress: Progress) -> Path:
     def make_flash(target: Path) -> None:
         on_progress(f"Installing runpod-flash {version} (once).")
         _step([sys.executable, "-m", "venv", "--without-pip", str(target)])
+        # A .pth file adds the base: --system-site-packages would add this interpreter's packages.
         (_packages(target) / "base.pth").write_text(f"{_packages(base)}\n", encoding="utf-8")
         # Flash 1.8 to 1.16 declare Python below 3.13, yet run on it.
         options = ("--no-deps", "--ignore-requires-python")

@@ -66,6 +66,7 @@ class Exchange:
 
 def build_app(plane: Plane) -> web.Application:
     """Return the web application that serves `plane`."""
+    # 0 is no limit: an artifact exceeds the default of 1 MiB.
     app = web.Application(client_max_size=0)
     table: dict[tuple[str, str], Callable[[Plane, web.Request], Awaitable[Exchange]]] = {
         ("POST", "/graphql"): _graphql,
@@ -166,6 +167,7 @@ async def _put_artifact(plane: Plane, request: web.Request) -> Exchange:
         plane.state.artifacts[key] = content
         return {}
 
+    # The signature in the query is the credential: uploads carry no bearer token.
     return Exchange("PUT artifact", {}, store, "X-Amz-Signature" in request.query)
 
 
