@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.host_process import Victim  # noqa: E402 - the same
+from support.host_process import HostProcess  # noqa: E402 - the same
 from support.scripted_collector import HttpCollector  # noqa: E402 - the tests' own collector
 
 FLASH: Final = "1.21.0"
@@ -121,7 +121,7 @@ def exits() -> Iterator[Row]:
 
     def exit_s(*, with_sdk: bool) -> float:
         with tempfile.TemporaryDirectory() as folder, HttpCollector() as collector:
-            victim = Victim(Path(folder), collector.url, collector.protocol, with_sdk=with_sdk)
+            victim = HostProcess(Path(folder), collector.url, collector.protocol, with_sdk=with_sdk)
             taken = victim.run().exit_s
             assert taken is not None
             return taken

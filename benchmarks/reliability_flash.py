@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from reliability_rows import Row, standing
 from support.client import Client, deploy
-from support.host_process import SPANS, Victim
+from support.host_process import SPANS, HostProcess
 from support.killing import POINTS, forking, in_store, keys, killed, push
 from support.scripted_collector import HttpCollector, Reply
 from support.site import Site
@@ -126,7 +126,7 @@ def large_manifest() -> Iterator[Row]:
                 build_id=deploy(client).build_id,
                 deploy="deploy" if with_sdk else "flash_otel.trace_deploy(deploy)",
             )
-            victim = Victim(
+            victim = HostProcess(
                 site.folder,
                 collector.url,
                 ending=code,

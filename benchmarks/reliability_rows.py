@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from support.host_process import SPANS, Victim
+from support.host_process import SPANS, HostProcess
 
 from flash_otel.otlp.decode import decode
 from flash_otel.store import cursors
@@ -81,7 +81,7 @@ def rows_of(scene: Scene) -> Iterator[Row]:
 def _ours(
     scene: Scene, folder: Path, reached: Reached, given: Given, made_with: str, made: int
 ) -> Row:
-    ended = Victim(folder, reached.url, reached.protocol, **given).run()
+    ended = HostProcess(folder, reached.url, reached.protocol, **given).run()
     store = _store_of(given).get("FLASH_OTEL_STORE", str(folder / "spans.db"))
     stored, duplicated = standing(Path(store))
     return Row(
@@ -98,7 +98,7 @@ def _ours(
 
 
 def _sdk(scene: Scene, folder: Path, reached: Reached, given: Given) -> Row:
-    ended = Victim(folder, reached.url, reached.protocol, with_sdk=True, **given).run()
+    ended = HostProcess(folder, reached.url, reached.protocol, with_sdk=True, **given).run()
     delivered = set(reached.keys)
     lines = len(ended.lines)
     return Row(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from support.scripted_collector import Key, ScriptedCollector
 
 Given = dict[str, Any]
-"""Arguments for a `Victim`."""
+"""Arguments for a `HostProcess`."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pytest
 import trustme
 from support.bad_endpoints import refusing
 from support.commands import flash_otel
-from support.host_process import SPANS, Victim
+from support.host_process import SPANS, HostProcess
 from support.otlp import wait_for_spans
 from support.real_collector import BUNDLE, Starter
 
@@ -159,7 +159,7 @@ RIGHT: dict[str, tuple[str, str, Callable[[Site], dict[str, str]]]] = {
 def run(site: Site, folder: Path, which: str, protocol: str, variables: dict[str, str]) -> Any:
     """Record spans in a process with this environment; return its output."""
     told = {"FLASH_OTEL_EXIT_BUDGET": "30", **variables}
-    ended = Victim(folder, site.url(which, protocol), protocol, variables=told).run()
+    ended = HostProcess(folder, site.url(which, protocol), protocol, variables=told).run()
     assert (ended.status, ended.stdout) == (0, "done\n")
     return ended
 

@@ -24,7 +24,7 @@ TRACEPARENT = "00-{:032x}-{:016x}-{}"
 
 READ_TWICE = """
     import asyncio
-    from child import recorded, tell
+    from child import recorded
     from runpod_flash.runtime.service_registry import ServiceRegistry
 
     with recorded(after=1000):

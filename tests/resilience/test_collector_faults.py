@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.bad_endpoints import BAD
-from support.host_process import ENDINGS, SPANS, STATUSES, Victim
+from support.host_process import ENDINGS, SPANS, STATUSES, HostProcess
 from support.scripted_collector import KINDS, HttpCollector, Reply
 
 from flash_otel.store import cursors
@@ -37,7 +37,7 @@ def waiting(folder: Path) -> list[cursors.DeliveryStatus]:
 def test_a_bad_collector(fault: str, protocol: str, tmp_path: Path) -> None:
     """The exit stays within its budget, and all spans wait, with one warning."""
     with BAD[fault]() as url:
-        ended = Victim(tmp_path, url, protocol).run()
+        ended = HostProcess(tmp_path, url, protocol).run()
     assert (ended.status, ended.stdout) == (0, "done\n")
     assert len(ended.lines) == 1, ended.stderr
     assert f"{SPANS} spans wait for " in ended.lines[0]
@@ -56,11 +56,11 @@ def test_a_collector_that_comes_back(kind: Any, tmp_path: Path) -> None:
     # Not once but until it ends: on a busy machine, the first run may not get as far as a request.
     is_over = threading.Event()
     with kind(script=lambda _: Reply() if is_over.is_set() else outage) as collector:
-        dead = Victim(tmp_path, collector.url, collector.protocol).run()
+        dead = HostProcess(tmp_path, collector.url, collector.protocol).run()
         assert len(dead.lines) == 1
         assert collector.keys == []
         is_over.set()
-        alive = Victim(
+        alive = HostProcess(
             tmp_path,
             collector.url,
             collector.protocol,
@@ -77,7 +77,7 @@ def test_every_ending_with_a_live_collector(ending: str, tmp_path: Path) -> None
     """For every way to end, the spans arrive, and the host's status and output are unchanged."""
     with HttpCollector() as collector:
         variables = {"FLASH_OTEL_EXIT_BUDGET": "30"}
-        ended = Victim(tmp_path, collector.url, ending=ending, variables=variables).run()
+        ended = HostProcess(tmp_path, collector.url, ending=ending, variables=variables).run()
         assert len(set(collector.keys)) == len(collector.keys) == SPANS
     assert (ended.status, ended.stdout, ended.lines) == (STATUSES[ending], "done\n", [])
 
@@ -86,7 +86,7 @@ def test_every_ending_with_a_live_collector(ending: str, tmp_path: Path) -> None
 def test_every_ending_with_a_dead_collector(ending: str, tmp_path: Path) -> None:
     """The same with a collector that refuses connections: all spans wait, with one warning."""
     with BAD["refuses"]() as url:
-        ended = Victim(tmp_path, url, ending=ending).run()
+        ended = HostProcess(tmp_path, url, ending=ending).run()
     assert (ended.status, ended.stdout) == (STATUSES[ending], "done\n")
     assert len(ended.lines) == 1, ended.stderr
     assert [status.waiting for status in waiting(tmp_path)] == [SPANS]
@@ -94,7 +94,7 @@ def test_every_ending_with_a_dead_collector(ending: str, tmp_path: Path) -> None
 
 def test_without_an_endpoint_there_is_no_warning(tmp_path: Path) -> None:
     """Without a configured collector, the exit neither waits nor warns."""
-    ended = Victim(tmp_path).run()
+    ended = HostProcess(tmp_path).run()
     assert (ended.status, ended.stdout, ended.stderr) == (0, "done\n", "")
     assert waiting(tmp_path) == []
 
@@ -103,7 +103,7 @@ def test_other_exporters_get_their_turn(tmp_path: Path) -> None:
     """Another exporter gets its spans, though the collector never answers."""
     with BAD["never answers"]() as url:
         variables = {"OTEL_TRACES_EXPORTER": "console,otlp", "FLASH_OTEL_EXIT_BUDGET": "5"}
-        ended = Victim(tmp_path, url, variables=variables, spans=1).run()
+        ended = HostProcess(tmp_path, url, variables=variables, spans=1).run()
     assert '"flash.build_id": "b-0"' in ended.stdout
     assert len(ended.lines) == 1
 
@@ -121,7 +121,7 @@ def test_a_second_interrupt_ends_the_wait(tmp_path: Path) -> None:
     """
     with BAD["never answers"]() as url:
         variables = {"FLASH_OTEL_EXIT_BUDGET": "60"}
-        ended = Victim(tmp_path, url, ending=ending, variables=variables).run()
+        ended = HostProcess(tmp_path, url, ending=ending, variables=variables).run()
     assert (ended.status, ended.stdout, ended.stderr) == (0, "done\n", "")
     assert ended.exit_s is not None
     assert ended.exit_s < 30
@@ -139,7 +139,7 @@ def test_a_handler_of_the_host_stays(tmp_path: Path) -> None:
     """
     with HttpCollector() as collector:
         variables = {"FLASH_OTEL_EXIT_BUDGET": "30"}
-        victim = Victim(
+        victim = HostProcess(
             tmp_path, collector.url, ending="SIGTERM", before=before, variables=variables
         )
         ended = victim.run()
@@ -157,7 +157,7 @@ def test_tracing_that_ends_gives_the_signal_back(tmp_path: Path) -> None:
     """
     # Under nohup every child inherits an ignored SIGHUP, which is not its default.
     early = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"
-    ended = Victim(tmp_path, early=early, ending=ending).run()
+    ended = HostProcess(tmp_path, early=early, ending=ending).run()
     assert (ended.status, ended.stderr) == (0, "")
 
 
@@ -175,7 +175,7 @@ def test_a_forked_child_sends_its_own(kind: Any, store: str, tmp_path: Path) -> 
     """
     with kind() as collector:
         variables = {"FLASH_OTEL_EXIT_BUDGET": "30", "FLASH_OTEL_STORE": store}
-        victim = Victim(
+        victim = HostProcess(
             tmp_path, collector.url, collector.protocol, ending=ending, variables=variables
         )
         ended = victim.run()
@@ -189,11 +189,11 @@ def test_processes_at_once_send_once(tmp_path: Path) -> None:
 
     with HttpCollector() as collector:
         variables = {"FLASH_OTEL_EXIT_BUDGET": "30"}
-        victims = [Victim(tmp_path, collector.url, variables=variables)] * 4
+        victims = [HostProcess(tmp_path, collector.url, variables=variables)] * 4
         with ThreadPoolExecutor(len(victims)) as pool:
-            ended = list(pool.map(Victim.run, victims))
+            ended = list(pool.map(HostProcess.run, victims))
         assert [process.status for process in ended] == [0] * len(victims)
-        Victim(tmp_path, collector.url, variables=variables, spans=1).run()
+        HostProcess(tmp_path, collector.url, variables=variables, spans=1).run()
         assert len(collector.keys) == len(set(collector.keys)) == len(victims) * SPANS + 1
 
 
@@ -207,7 +207,7 @@ def test_secrets_of_the_headers_are_nowhere(tmp_path: Path) -> None:
             "OTEL_EXPORTER_OTLP_HEADERS": f"api-key={canary}",
             "FLASH_OTEL_EXIT_BUDGET": "30",
         }
-        ended = Victim(tmp_path, url, variables=variables).run()
+        ended = HostProcess(tmp_path, url, variables=variables).run()
         assert collector.headers[0]["api-key"] == canary
     assert canary not in ended.stdout + ended.stderr
     written = b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from support.host_faults import CLOCK, JUMPS, TASKS, jumping, many_tasks
-from support.host_process import SPANS, Victim
+from support.host_process import SPANS, HostProcess
 from support.scripted_collector import HttpCollector
 
 from flash_otel.store.store import SpanStore
@@ -20,7 +20,9 @@ def test_a_clock_that_jumps(tmp_path: Path) -> None:
     """A clock that jumps back and forth neither reorders, repeats nor deletes spans."""
     with HttpCollector() as collector:
         for early, ending in (("", "return"), (CLOCK, jumping(with_sdk=False)), ("", "return")):
-            victim = Victim(tmp_path, collector.url, ending=ending, early=early, variables=PATIENT)
+            victim = HostProcess(
+                tmp_path, collector.url, ending=ending, early=early, variables=PATIENT
+            )
             ended = victim.run()
             assert (ended.status, ended.stdout, ended.stderr) == (0, "done\n", "")
         made = SPANS + (SPANS + JUMPS * 10) + SPANS
@@ -35,7 +37,7 @@ def test_a_clock_that_jumps(tmp_path: Path) -> None:
 def test_thousands_of_tasks(tmp_path: Path) -> None:
     """The spans of 10,000 concurrent tasks are stored and sent, each once."""
     with HttpCollector() as collector:
-        victim = Victim(
+        victim = HostProcess(
             tmp_path,
             collector.url,
             ending=many_tasks(with_sdk=False),

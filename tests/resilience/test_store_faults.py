@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.bad_endpoints import BAD
 from support.disks import CORRUPT, LIMIT, can_mount, full_disk, locked, make_newer, read_only
-from support.host_process import SPANS, Ended, Victim
+from support.host_process import SPANS, Ended, HostProcess
 from support.scripted_collector import HttpCollector
 
 from flash_otel.store import cursors
@@ -52,9 +52,9 @@ def test_full_disk(kind: str, tmp_path: Path) -> None:
     variables = {**PATIENT, "FLASH_OTEL_STORE": str(store)}
     with HttpCollector() as collector:
         with BAD["refuses"]() as url:
-            Victim(tmp_path, url, variables=variables).run()
+            HostProcess(tmp_path, url, variables=variables).run()
         stored = keys(store)
-        ended = Victim(tmp_path, collector.url, variables=variables, **trouble).run()
+        ended = HostProcess(tmp_path, collector.url, variables=variables, **trouble).run()
         survives(ended, "flash_otel: ", "spans.db")
         assert len(collector.keys) == len(set(collector.keys)) == SPANS
         left = saved / "spans.db" if kind == "tmpfs" else store
@@ -64,7 +64,7 @@ def test_full_disk(kind: str, tmp_path: Path) -> None:
 
 def test_full_disk_without_a_collector(tmp_path: Path) -> None:
     """Without a collector the spans are lost, with one warning."""
-    survives(Victim(tmp_path, before=LIMIT).run(), "the last spans are not stored")
+    survives(HostProcess(tmp_path, before=LIMIT).run(), "the last spans are not stored")
 
 
 @needs_mounts
@@ -74,7 +74,7 @@ def test_read_only_home(tmp_path: Path) -> None:
     home.mkdir()
     variables = {**PATIENT, "FLASH_OTEL_STORE": "", "HOME": str(home), "XDG_STATE_HOME": ""}
     with HttpCollector() as collector:
-        victim = Victim(tmp_path, collector.url, variables=variables, wrapper=read_only(home))
+        victim = HostProcess(tmp_path, collector.url, variables=variables, wrapper=read_only(home))
         survives(victim.run(), "spans are not stored", "Read-only file system")
         assert len(collector.keys) == len(set(collector.keys)) == SPANS
     assert list(home.iterdir()) == []
@@ -85,7 +85,7 @@ def test_no_folder_for_the_store(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     variables = {**PATIENT, "FLASH_OTEL_STORE": str(tmp_path / "file" / "spans.db")}
     with HttpCollector() as collector:
-        survives(Victim(tmp_path, collector.url, variables=variables).run(), "are not stored")
+        survives(HostProcess(tmp_path, collector.url, variables=variables).run(), "are not stored")
         assert len(collector.keys) == len(set(collector.keys)) == SPANS
 
 
@@ -94,11 +94,11 @@ def test_locked_store(tmp_path: Path) -> None:
     store = tmp_path / "spans.db"
     with HttpCollector() as collector:
         with locked(store):
-            survives(Victim(tmp_path, collector.url).run(), "wait beside the store", "locked")
+            survives(HostProcess(tmp_path, collector.url).run(), "wait beside the store", "locked")
             assert collector.keys == []
             (beside,) = tmp_path.glob("spans.db-*.unstored")
             assert beside.stat().st_mode & 0o077 == 0
-        after = Victim(tmp_path, collector.url, variables=PATIENT).run()
+        after = HostProcess(tmp_path, collector.url, variables=PATIENT).run()
         assert (after.status, after.stderr) == (0, "")
         assert len(collector.keys) == len(set(collector.keys)) == 2 * SPANS
     assert not beside.exists()
@@ -111,11 +111,11 @@ def test_store_of_a_newer_version(tmp_path: Path) -> None:
     make_newer(store)
     before = store.read_bytes()
     with HttpCollector() as collector:
-        survives(Victim(tmp_path, collector.url).run(), "has version 99")
+        survives(HostProcess(tmp_path, collector.url).run(), "has version 99")
         assert store.read_bytes() == before
         with closing(sqlite3.connect(store)) as plain:
             plain.execute(f"PRAGMA user_version = {VERSION}")
-        assert Victim(tmp_path, collector.url, variables=PATIENT).run().stderr == ""
+        assert HostProcess(tmp_path, collector.url, variables=PATIENT).run().stderr == ""
         assert len(collector.keys) == len(set(collector.keys)) == 2 * SPANS
 
 
@@ -127,7 +127,7 @@ def test_corrupt_store(damage: str, tmp_path: Path) -> None:
         pass
     CORRUPT[damage](store)
     with HttpCollector() as collector:
-        ended = Victim(tmp_path, collector.url, variables=PATIENT).run()
+        ended = HostProcess(tmp_path, collector.url, variables=PATIENT).run()
         survives(ended, "is damaged and stays as it is")
         assert len(collector.keys) == len(set(collector.keys)) == SPANS
     assert len(keys(tmp_path / "spans.1.db")) == SPANS
@@ -141,7 +141,7 @@ def test_a_planted_file_is_not_taken_in(tmp_path: Path) -> None:
     planted.symlink_to(elsewhere)
     damaged = tmp_path / "spans.db-fedcba9876543210.unstored"
     damaged.write_text("half of it")
-    assert Victim(tmp_path).run().stderr == ""
+    assert HostProcess(tmp_path).run().stderr == ""
     assert planted.is_symlink()
     assert damaged.exists()
     assert len(keys(store)) == SPANS

@@ -126,7 +126,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Victim:
+class HostProcess:
     """A process to be run.
 
     Attributes:
