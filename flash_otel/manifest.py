@@ -1,4 +1,4 @@
-"""Reads Flash manifests: endpoints, keys, state, digest, size and credentials.
+"""Reads Flash manifests: endpoints, keys, state, digest, size, provenance and credentials.
 
 A manifest comes from a server or a file: it may be missing, null, of the wrong type, or huge. No
 function here raises because of that, and none modifies its argument.
@@ -18,6 +18,14 @@ ENDPOINTS_KEY: Final = "resources_endpoints"
 """Key of the mapping resource name -> URL (`reconcile_and_provision_resources`, 1.0.0-1.21.0)."""
 
 RESOURCES_KEY: Final = "resources"
+
+GENERATED_KEY: Final = "generated_at"
+"""Key of the time of the build, in UTC (`ManifestBuilder.build`, 1.0.0-1.21.0)."""
+
+FINGERPRINT_KEY: Final = "source_fingerprint"
+"""Key of the SHA-256 of the project's files (`compute_source_fingerprint`, 1.14.0-1.21.0)."""
+
+MAX_PROVENANCE: Final = 128  # characters
 
 MEASURED_VALUES: Final = 20_000
 MEASURED_BYTES: Final = 4 * 1024 * 1024
@@ -61,6 +69,22 @@ def state(manifest: object) -> str:
     if not isinstance(manifest, Mapping):
         return semconv.MANIFEST_NULL
     return semconv.MANIFEST_COMPLETE if endpoints(manifest) else semconv.MANIFEST_INCOMPLETE
+
+
+def provenance(manifest: object) -> dict[str, str]:
+    """Return when a manifest was built and from what, under `GENERATED_KEY` and `FINGERPRINT_KEY`.
+
+    A text above `MAX_PROVENANCE` characters is not Flash's, and is left out: a part of it would be
+    taken for another time, or for another project.
+    """
+    if not isinstance(manifest, Mapping):
+        return {}
+    found = {key: manifest.get(key) for key in (GENERATED_KEY, FINGERPRINT_KEY)}
+    return {
+        key: value
+        for key, value in found.items()
+        if isinstance(value, str) and 0 < len(value) <= MAX_PROVENANCE
+    }
 
 
 def digest(mapping: Mapping[str, str]) -> str:

@@ -84,7 +84,9 @@ ENDPOINT_URL: Final = "flash.endpoint_url"
 ENDPOINT_ID: Final = "flash.endpoint_id"
 ENDPOINTS_DIGEST: Final = "flash.endpoints_digest"
 MANIFEST_KEYS: Final = "flash.manifest_keys"
+MANIFEST_GENERATED_AT: Final = "flash.manifest.generated_at"
 MANIFEST_SIZE: Final = "flash.manifest.size"
+MANIFEST_SOURCE_FINGERPRINT: Final = "flash.manifest.source_fingerprint"
 MANIFEST_STATE: Final = "flash.manifest.state"
 PERSISTED_ENDPOINT_COUNT: Final = "flash.persisted_endpoint_count"
 PERSISTED_DIGEST: Final = "flash.persisted_digest"
@@ -104,6 +106,8 @@ CODE_DEPLOYMENT_ID: Final = "flash.code.deployment_id"
 ACTIVE_DEPLOYMENT_ID: Final = "flash.active.deployment_id"
 ACTIVE_PHASE: Final = "flash.active.phase"
 ACTIVE_ENDPOINT_COUNT: Final = "flash.active.endpoint_count"
+ACTIVE_GENERATED_AT: Final = "flash.active.generated_at"
+ACTIVE_SOURCE_FINGERPRINT: Final = "flash.active.source_fingerprint"
 DEPLOY_TRACE_ID: Final = "flash.deploy.trace_id"
 DEPLOY_SPAN_ID: Final = "flash.deploy.span_id"
 FLASH_VERSION: Final = "flash.version"
@@ -130,7 +134,9 @@ ATTRIBUTES: Final[dict[str, str]] = {
     ENDPOINT_ID: "Runpod endpoint id.",
     ENDPOINTS_DIGEST: "First 16 hex digits of the SHA-256 of the canonical resources_endpoints.",
     MANIFEST_KEYS: "Top-level keys of the manifest, except _flash_otel.",
+    MANIFEST_GENERATED_AT: "When the manifest was built, by the clock of the building machine.",
     MANIFEST_SIZE: "Size of the manifest as JSON, in bytes.",
+    MANIFEST_SOURCE_FINGERPRINT: "SHA-256 of the project's files that the manifest was built from.",
     MANIFEST_STATE: "State of the fetched manifest: null, incomplete (no resources_endpoints) or "
     "complete.",
     PERSISTED_ENDPOINT_COUNT: "Number of endpoints in the State Manager's response to the upload.",
@@ -151,6 +157,9 @@ ATTRIBUTES: Final[dict[str, str]] = {
     ACTIVE_DEPLOYMENT_ID: "Id of the deployment that wrote the active manifest.",
     ACTIVE_PHASE: "Phase of the active manifest's carrier: build (not uploaded yet) or write.",
     ACTIVE_ENDPOINT_COUNT: "Endpoint count in the active manifest's carrier.",
+    ACTIVE_GENERATED_AT: "generated_at in the active manifest's carrier, if the manifest lacks it.",
+    ACTIVE_SOURCE_FINGERPRINT: "source_fingerprint in the active manifest's carrier, if the "
+    "manifest lacks it.",
     DEPLOY_TRACE_ID: "Trace id of the linked deployment (repeats the link).",
     DEPLOY_SPAN_ID: "Span id of the linked deployment (repeats the link).",
     FLASH_VERSION: "Version of the instrumented runpod-flash.",

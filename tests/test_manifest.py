@@ -21,7 +21,8 @@ JSON = st.recursive(
         st.lists(inner)
         | st.dictionaries(
             st.text()
-            | st.sampled_from(["resources_endpoints", "resources", "aiKey", "_flash_otel"]),
+            | st.sampled_from(["resources_endpoints", "resources", "aiKey", "_flash_otel"])
+            | st.sampled_from(["generated_at", "source_fingerprint"]),
             inner,
         )
     ),
@@ -38,6 +39,9 @@ def test_anything_is_read(value: Any) -> None:
     assert semconv.CARRIER_KEY not in manifests.keys(value)
     assert manifests.state(value) in ("null", "incomplete", "complete")
     assert all(isinstance(secret, str) for secret in manifests.secrets(value))
+    provenance = manifests.provenance(value)
+    assert set(provenance) <= {"generated_at", "source_fingerprint"}
+    assert all(value[key] == text and text for key, text in provenance.items())
     measured = manifests.size(value)
     assert measured == len(json.dumps(value, separators=(",", ":")).encode())
     assert repr(value) == repr(before)
@@ -67,6 +71,32 @@ def test_endpoints_and_state(manifest: object, held: dict[str, str] | None, stat
     """A missing mapping is None, an empty mapping is empty."""
     assert manifests.endpoints(manifest) == held
     assert manifests.state(manifest) == state
+
+
+BUILT = "2026-01-31T12:00:00.123456Z"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "expected"),
+    [
+        ({"generated_at": BUILT}, {"generated_at": BUILT}),
+        (
+            {"version": "1.0", "source_fingerprint": "a" * 64, "generated_at": BUILT},
+            {"generated_at": BUILT, "source_fingerprint": "a" * 64},
+        ),
+        (MappingProxyType({"generated_at": BUILT}), {"generated_at": BUILT}),
+        ({"source_fingerprint": "a" * 128}, {"source_fingerprint": "a" * 128}),
+        ({"source_fingerprint": "a" * 129, "generated_at": BUILT}, {"generated_at": BUILT}),
+        ({"generated_at": "", "source_fingerprint": None}, {}),
+        ({"generated_at": 1_769_860_800, "source_fingerprint": ["a"]}, {}),
+        ({"resources": {"generated_at": BUILT}}, {}),
+        ([BUILT], {}),
+        (None, {}),
+    ],
+)
+def test_provenance(manifest: object, expected: dict[str, str]) -> None:
+    """Texts of a manifest's own keys are kept whole; other types and long texts are left out."""
+    assert manifests.provenance(manifest) == expected
 
 
 def test_keys_keep_their_order() -> None:

@@ -26,6 +26,11 @@ NOTHING: Final[Rendered] = {}
 MAX_NUMBER: Final = 1 << 63
 """Exporters carry signed 64-bit integers."""
 
+_PROVENANCE: Final = {
+    manifests.GENERATED_KEY: semconv.MANIFEST_GENERATED_AT,
+    manifests.FINGERPRINT_KEY: semconv.MANIFEST_SOURCE_FINGERPRINT,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class AttributeSpec:
@@ -126,6 +131,7 @@ def manifest_written(value: Any) -> Rendered:
     return {
         **endpoints_written(_mapping_of(value)),
         semconv.MANIFEST_KEYS: manifests.keys(value),
+        **_provenance(value),
         **({} if size is None else {semconv.MANIFEST_SIZE: size}),
     }
 
@@ -136,8 +142,14 @@ def manifest_read(value: Any) -> Rendered:
     return {
         semconv.MANIFEST_STATE: manifests.state(value),
         **keys,
+        **_provenance(value),
         **endpoints_read(_mapping_of(value)),
     }
+
+
+def _provenance(manifest: Any) -> Rendered:
+    found = manifests.provenance(manifest)
+    return {name: found[key] for key, name in _PROVENANCE.items() if key in found}
 
 
 def persisted(value: Any) -> Rendered:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import SpanContext, TraceFlags
 
+from flash_otel import manifest as manifests
 from flash_otel import semconv
 from flash_otel.pipeline import pipeline
 from flash_otel.redaction import remember_manifest
@@ -40,6 +41,7 @@ NANOSECONDS: Final = 1_000_000
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{16}")
+_TIME: Final = re.compile(r"[0-9TZ:.+-]{1,64}")  # ISO 8601
 _DEPLOYMENT: Final = re.compile(r"[0-9a-f]{16}")
 
 # Key in the carrier -> attribute of the upload's span.
@@ -64,6 +66,8 @@ class Carrier:
         environment_id: Phase `write` only.
         endpoint_count: Phase `write` only.
         digest: Phase `write` only: digest of the endpoints.
+        generated_at: When the manifest was built, as Flash writes it.
+        source_fingerprint: Phase `write` only: Flash computes it when the manifest is built.
     """
 
     context: SpanContext
@@ -74,6 +78,8 @@ class Carrier:
     environment_id: str | None = None
     endpoint_count: int | None = None
     digest: str | None = None
+    generated_at: str | None = None
+    source_fingerprint: str | None = None
 
 
 def write(
@@ -103,6 +109,7 @@ def write(
         ),
         "deployment_id": deployment_id,
         "time_ms": time_ns // NANOSECONDS,
+        **manifests.provenance(manifest),
     }
     carried.update((key, known[name]) for key, name in _WRITTEN if name in known)
     return {**manifest, semconv.CARRIER_KEY: carried}
@@ -157,22 +164,33 @@ def remember_secrets(fields: Mapping[str, AttributeSpec], call: Call) -> Any:
 
 def record_active(scope: Scope) -> None:
     """Record the carrier of a fetched manifest: attributes, and a link to its deployment."""
-    carrier = read(remember_secrets(scope.fields.end, scope.call))
+    manifest = remember_secrets(scope.fields.end, scope.call)
+    carrier = read(manifest)
     if carrier is None:
         return
-    scope.set(active_attributes(carrier))
+    scope.set(active_attributes(carrier, manifest))
     # A link to the code's deployment may be mirrored already: it is the one that Jaeger shows.
     if scope.add_link(carrier.context) and semconv.DEPLOY_TRACE_ID not in scope.attributes:
         scope.set(mirrored(carrier.context))
 
 
-def active_attributes(carrier: Carrier) -> dict[str, Any]:
-    """Render the carrier of the manifest that the State Manager calls active."""
-    found = {
+def active_attributes(carrier: Carrier, manifest: object) -> dict[str, Any]:
+    """Render the carrier of the manifest that the State Manager calls active.
+
+    Args:
+        carrier: The carrier.
+        manifest: The manifest that holds it, whose own provenance is not repeated.
+    """
+    found: dict[str, Any] = {
         semconv.ACTIVE_DEPLOYMENT_ID: carrier.deployment_id,
         semconv.ACTIVE_PHASE: carrier.phase,
         semconv.ACTIVE_ENDPOINT_COUNT: carrier.endpoint_count,
     }
+    known = manifests.provenance(manifest)
+    if manifests.GENERATED_KEY not in known:
+        found[semconv.ACTIVE_GENERATED_AT] = carrier.generated_at
+    if manifests.FINGERPRINT_KEY not in known:
+        found[semconv.ACTIVE_SOURCE_FINGERPRINT] = carrier.source_fingerprint
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -230,6 +248,8 @@ def _parse(found: Mapping[str, Any]) -> Carrier | None:
         environment_id=_matched(_ID, found.get("environment_id")),
         endpoint_count=_integer(found.get("endpoint_count"), MAX_COUNT),
         digest=_matched(_DIGEST, found.get("digest")),
+        generated_at=_matched(_TIME, found.get(manifests.GENERATED_KEY)),
+        source_fingerprint=_matched(_ID, found.get(manifests.FINGERPRINT_KEY)),
     )
 
 

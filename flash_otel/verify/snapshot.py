@@ -208,7 +208,7 @@ def record(
         **attributes.environment_answer(environment),
         # Without an active build no manifest was queried: none is not the same as null.
         **(attributes.manifest_read(manifest) if has_build else {}),
-        **(carriers.active_attributes(carrier) if carrier else {}),
+        **(carriers.active_attributes(carrier, manifest) if carrier else {}),
         semconv.OUTCOME: semconv.RETURNED,
     }
     scrubbed: dict[str, Any] = {

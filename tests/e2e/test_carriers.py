@@ -59,6 +59,7 @@ def test_phases(deployed: tuple[Site, Child]) -> None:
         "traceparent": built[CARRIER]["traceparent"],
         "deployment_id": "0000000000000001",
         "time_ms": (EPOCH_NS + 2_000_000) // 1_000_000,
+        "generated_at": built["generated_at"],
     }
     assert built[CARRIER]["traceparent"].startswith(TRACEPARENT.format(1, 1, ""))
     assert finalized.variables["input"]["manifest"][CARRIER] == built[CARRIER]
@@ -71,7 +72,9 @@ def test_phases(deployed: tuple[Site, Child]) -> None:
         "environment_id": environment.id,
         "endpoint_count": 2,
         "digest": build.manifest[CARRIER]["digest"],
+        "source_fingerprint": build.manifest["source_fingerprint"],
     }
+    assert build.manifest["generated_at"] == built["generated_at"]
 
 
 def test_only_the_top_level_key_is_added(deployed: tuple[Site, Child]) -> None:

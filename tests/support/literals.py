@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv
-from flash_otel.manifest import digest
+from flash_otel.manifest import digest, provenance
 from flash_otel.testing import EPOCH_NS, TICK_NS
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ VARYING: Final = {semconv.ARTIFACT_SIZE: "SIZE", semconv.MANIFEST_SIZE: "SIZE"}
 
 
 def names_of(state: ControlPlaneState) -> dict[str, str]:
-    """Return what stands for the ids, addresses and digests of a control plane's state."""
+    """Return what stands for the ids, addresses, digests and times of a control plane's state."""
     names = {state.base_url.removeprefix("http://"): "HOST"}
     for kind, records in (("ENVIRONMENT", state.environments), ("BUILD", state.builds)):
         names |= {key: f"{kind}-{number}" for number, key in enumerate(records, start=1)}
@@ -28,6 +28,8 @@ def names_of(state: ControlPlaneState) -> dict[str, str]:
     }
     names |= {endpoint.id: f"ENDPOINT-{endpoint.name}" for endpoint in state.endpoints.values()}
     for build in state.builds.values():
+        built = provenance(build.manifest)
+        names |= {text: f"{key.upper()}-{names[build.id][-1]}" for key, text in built.items()}
         held = (build.manifest or {}).get("resources_endpoints")
         if held is not None:
             names[digest(held)] = f"DIGEST-{names[build.id][-1]}"

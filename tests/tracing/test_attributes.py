@@ -62,6 +62,45 @@ def test_a_mapping_beyond_all_bounds(spans: Recorded) -> None:
     assert attributes["flash.manifest_keys"] == ("version", "resources_endpoints")
 
 
+BUILT: dict[str, Any] = {
+    "generated_at": "2026-01-31T12:00:00.123456Z",
+    "source_fingerprint": "a" * 64,
+}
+PROVENANCE = {f"flash.manifest.{key}": value for key, value in BUILT.items()}
+
+
+def test_provenance_of_written_and_read_manifests(spans: Recorded) -> None:
+    """Upload, refresh and attempt have when a manifest was built, and from what."""
+    manifest = {"version": "1.0", **BUILT, "resources_endpoints": {"gpu": "https://h/1"}}
+    upload(manifest)
+    fetch(manifest)
+    asyncio.run(attempt({"activeBuildId": "b-1"}, manifest))
+    assert [span.name for span in spans.records] == [
+        "flash.manifest.upload",
+        "flash.runtime.fetch",
+        "flash.manifest.fetch",
+    ]
+    for span in spans.records:
+        assert span.attributes.items() >= PROVENANCE.items()
+
+
+@pytest.mark.parametrize("wrong", [None, "", 5, ["a"], {"a": "b"}, "a" * 129, "a" * 10_000_000])
+def test_provenance_of_the_wrong_type(wrong: object) -> None:
+    """A value that Flash does not write is left out, without an error."""
+    with recording() as spans:
+        upload(dict.fromkeys(BUILT, wrong))
+        fetch(dict.fromkeys(BUILT, wrong))
+    for span in spans.records:
+        assert not span.attributes.keys() & PROVENANCE.keys()
+        assert span.attributes["flash.manifest_keys"] == tuple(BUILT)
+
+
+def test_provenance_is_scrubbed(spans: Recorded) -> None:
+    """A manifest is untrusted: a credential in place of a fingerprint is redacted."""
+    fetch({"source_fingerprint": "rpa_ABCDEF123456"})
+    assert attributes_of(spans)["flash.manifest.source_fingerprint"] == "[redacted]"
+
+
 def test_exactly_a_thousand(spans: Recorded) -> None:
     """A list of 1,000 entries is complete, so it is not marked."""
     upload({"resources_endpoints": {str(number): "u" for number in range(1000)}})

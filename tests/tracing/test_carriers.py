@@ -33,7 +33,10 @@ GOOD: dict[str, Any] = {
     "environment_id": "e-1",
     "endpoint_count": 2,
     "digest": "0" * 16,
+    "generated_at": "2026-01-31T12:00:00.123456Z",
+    "source_fingerprint": "a" * 64,
 }
+BUILT = {key: GOOD[key] for key in ("generated_at", "source_fingerprint")}
 
 JSON = st.recursive(
     st.none()
@@ -95,6 +98,8 @@ def test_fields_of_any_kind(fields: dict[str, Any]) -> None:
         assert value is None or len(value) <= limit
     assert carrier.endpoint_count is None or 0 <= carrier.endpoint_count < 1_000_000_000
     assert carrier.digest is None or set(carrier.digest) <= HEX
+    for text in (carrier.generated_at, carrier.source_fingerprint):
+        assert text is None or text in fields.values()
 
 
 @given(JSON)
@@ -147,6 +152,14 @@ def test_spoilt_carriers(spoilt: dict[str, Any]) -> None:
         ("endpoint_count", True),
         ("digest", "0" * 17),
         ("digest", None),
+        ("generated_at", ""),
+        ("generated_at", 1_769_860_800),
+        ("generated_at", "2026-01-31\n12:00:00"),
+        ("generated_at", "yesterday"),
+        ("generated_at", "0" * 65),
+        ("source_fingerprint", "a" * 129),
+        ("source_fingerprint", "<script>"),
+        ("source_fingerprint", ["a"]),
     ],
 )
 def test_spoilt_details(field: str, value: object) -> None:
@@ -181,8 +194,9 @@ def test_round_trip(
         semconv.ENDPOINTS_DIGEST: "0" * 16,
         semconv.APP_NAME: "stays out",
     }
-    written = carriers.write({"version": 1}, phase, context, f"{span:016x}", when * 10**6, details)
-    assert list(written) == ["version", KEY]
+    manifest = {"version": 1, **BUILT}
+    written = carriers.write(manifest, phase, context, f"{span:016x}", when * 10**6, details)
+    assert list(written) == ["version", *BUILT, KEY]
     assert set(written[KEY]) == set(GOOD)
     carrier = carriers.read(json.loads(json.dumps(written)))
     assert carrier is not None
@@ -191,6 +205,24 @@ def test_round_trip(
     assert (carrier.phase, carrier.time_ns) == (phase, when * 10**6)
     assert (carrier.build_id, carrier.environment_id) == (build, env)
     assert (carrier.endpoint_count, carrier.digest) == (count, "0" * 16)
+    assert (carrier.generated_at, carrier.source_fingerprint) == tuple(BUILT.values())
+
+
+@flash_otel.trace_manifest_fetch
+def fetch(answer: Any) -> Any:
+    """Read a manifest."""
+    return answer
+
+
+@pytest.mark.parametrize("held", [set(), {"generated_at"}, {"source_fingerprint"}, set(BUILT)])
+def test_active_carrier_adds_what_its_manifest_lacks(spans: Recorded, held: set[str]) -> None:
+    """A server may drop keys of the manifest; those that it kept are not recorded twice."""
+    fetch({KEY: GOOD, **{key: BUILT[key] for key in held}})
+    (read,) = spans.records
+    for key, value in BUILT.items():
+        own, carried = (f"flash.manifest.{key}", f"flash.active.{key}")
+        assert read.attributes[own if key in held else carried] == value
+        assert (carried if key in held else own) not in read.attributes
 
 
 # --- written by a decorated upload --------------------------------------------------------------
@@ -229,7 +261,7 @@ class Manifests:
 def test_a_copy_carries(spans: Recorded) -> None:
     """The sent manifest is a copy with one more top-level key; the caller's dict is unchanged."""
     nested = {"gpu": {"type": "queue"}}
-    mine = {"version": "1.0", "resources": nested, "resources_endpoints": ENDPOINTS}
+    mine = {"version": "1.0", "resources": nested, "resources_endpoints": ENDPOINTS, **BUILT}
     before = json.dumps(mine)
     uploads = Manifests()
     uploads.deploy("upload", "b-1", mine)
@@ -244,6 +276,7 @@ def test_a_copy_carries(spans: Recorded) -> None:
         assert carried["deployment_id"] == root.span_id
         assert (carried["phase"], carried["v"]) == ("write", 1)
         assert (carried["build_id"], carried["endpoint_count"]) == ("b-1", 1)
+        assert {key: carried[key] for key in BUILT} == BUILT
         assert carried["digest"] == digest(ENDPOINTS)
         assert "time_ms" in carried
     for upload in spans.named("flash.manifest.upload"):
