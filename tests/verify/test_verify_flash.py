@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +13,14 @@ from support.commands import flash_otel
 from support.versions import MAIN_VERSIONS
 from verify.deployed import APP, Deployed
 
-from flash_otel.demo.control_plane import CANARY_API_KEY
+from flash_otel.demo.control_plane import CANARY_API_KEY, ControlPlane
 from flash_otel.demo.faults import FAULTS, FaultPlan, Rule
 from flash_otel.demo.state import AI_KEY_CANARY, CREDENTIAL_CANARY, SIGNATURE_CANARY
 
 if TYPE_CHECKING:
-    from support.flash import FlashEnvironments
+    from collections.abc import Callable, Iterator
 
-    from flash_otel.demo.control_plane import ControlPlane
+    from support.flash import FlashEnvironments
 
 pytestmark = pytest.mark.flash
 
@@ -45,11 +46,37 @@ def deployed(
     return Deployed(flash_env(version), control_plane, tmp_path / APP)
 
 
+@pytest.fixture(scope="session")
+def deploy_once(
+    flash_env: FlashEnvironments, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Deployed]]:
+    """Call it with a version to get this process's one deployment with it, for reading."""
+    made: dict[str, Deployed] = {}
+    with ExitStack() as stack:
+
+        def deployment(version: str) -> Deployed:
+            if version not in made:
+                plane = stack.enter_context(ControlPlane(seed=1))
+                folder = tmp_path_factory.mktemp("deployed")
+                made[version] = Deployed(flash_env(version), plane, folder / APP)
+                assert made[version].deploy() == 0
+            return made[version]
+
+        yield deployment
+
+
+@pytest.fixture
+def clean(version: str, deploy_once: Callable[[str], Deployed]) -> Iterator[Deployed]:
+    """A sound deployment, shared by tests that only read; their faults end with the test."""
+    deployed = deploy_once(version)
+    yield deployed
+    deployed.plane.faults = FaultPlan()
+
+
 @pytest.mark.parametrize("version", [*MAIN_VERSIONS, "1.1.1"])
-def test_a_clean_deployment(deployed: Deployed, version: str) -> None:
+def test_a_clean_deployment(clean: Deployed, version: str) -> None:
     """An unrecorded sound deployment has no fault, and the notes explain what that proves."""
-    assert deployed.deploy() == 0
-    found = deployed.verify("--env", "production", "--call", "--json")
+    found = clean.verify("--env", "production", "--call", "--json")
     assert (found.status, found.json["verdict"], found.failed) == (0, "none", [])
     assert found.json["manifest"]["endpoint_count"] == 2
     assert found.json["calls"][0]["status"] == 200
@@ -58,17 +85,16 @@ def test_a_clean_deployment(deployed: Deployed, version: str) -> None:
 
 
 @BOTH
-def test_queries_only_and_no_secrets(deployed: Deployed) -> None:
+def test_queries_only_and_no_secrets(clean: Deployed) -> None:
     """It only sends queries, writes no file, and prints no credential."""
-    assert deployed.deploy() == 0
-    before = sorted(deployed.project.rglob("*"))
-    found = [deployed.verify(), deployed.verify("--json")]
+    before = sorted(clean.project.rglob("*"))
+    found = [clean.verify(), clean.verify("--json")]
     for run in found:
         assert run.status == 0
         assert set(run.operations) <= QUERIES
         assert not [secret for secret in SECRETS if secret in run.stdout + run.stderr]
         assert run.stderr == ""
-    assert sorted(deployed.project.rglob("*")) == before
+    assert sorted(clean.project.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -180,40 +206,37 @@ ANSWERS = (
 )
 
 
-def test_answers_of_the_state_manager(deployed: Deployed) -> None:
+def test_answers_of_the_state_manager(clean: Deployed) -> None:
     """Each answer that a worker may get has its verdict and exit status."""
-    assert deployed.deploy() == 0
     for fault, verdict, status in ANSWERS:
-        deployed.plane.faults = FaultPlan(FAULTS[fault])
-        found = deployed.verify("--json")
+        clean.plane.faults = FaultPlan(FAULTS[fault])
+        found = clean.verify("--json")
         assert (fault, found.json["verdict"], found.status) == (fault, verdict, status)
 
 
-def test_wrong_names_and_keys(deployed: Deployed) -> None:
+def test_wrong_names_and_keys(clean: Deployed) -> None:
     """Wrong names, a missing key and a wrong key have an error with a next step."""
-    assert deployed.deploy() == 0
-    app = deployed.verify("--app", "other")
+    app = clean.verify("--app", "other")
     assert app.status == 2
     assert f"no app 'other'. It knows: {APP}." in app.stderr
-    environment = deployed.verify("--env", "prod")
+    environment = clean.verify("--env", "prod")
     assert environment.status == 2
     assert "no environment 'prod'. It has: production." in environment.stderr
-    keyless = deployed.verify(api_key=None)
+    keyless = clean.verify(api_key=None)
     assert (keyless.status, keyless.operations) == (3, [])
     assert "flash login" in keyless.stderr
-    wrong = deployed.verify(api_key="rpa_AN0OLD0KEY0OF0LONG0AGO")
+    wrong = clean.verify(api_key="rpa_AN0OLD0KEY0OF0LONG0AGO")
     assert wrong.status == 1
     assert "unauthorized: the API key was rejected" in wrong.stderr
     assert "rpa_AN0OLD" not in wrong.stdout + wrong.stderr
 
 
 @BOTH
-def test_the_deadline(deployed: Deployed) -> None:
+def test_the_deadline(clean: Deployed) -> None:
     """A State Manager that never answers is abandoned at the deadline."""
-    assert deployed.deploy() == 0
     # The first query hangs: a slow machine might not reach a later one in time.
-    deployed.plane.faults = FaultPlan((Rule("getFlashAppByName", gate="never"),))
-    found = deployed.verify("--timeout", "0.5")
+    clean.plane.faults = FaultPlan((Rule("getFlashAppByName", gate="never"),))
+    found = clean.verify("--timeout", "0.5")
     assert found.status == 3
     assert "no answer within 0.5 s: the query for app 'gpu_app'" in found.stderr
 
