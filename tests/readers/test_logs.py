@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.readers import log_scan
-from flash_otel.diagnosis.readers.log_scan import _NEAR, MAX_LINE, Scanner, time_of, unwrap
+from flash_otel.diagnosis.readers.log_entry import time_of
+from flash_otel.diagnosis.readers.log_scan import _NEAR, MAX_LINE, Scanner, unwrap
 from flash_otel.diagnosis.readers.log_text import LoggedLine, LogLines
 from flash_otel.lines.format import ParsedLine, format_lines, parse
 from flash_otel.lines.table import END, START

@@ -62,6 +62,8 @@ class Kind(Enum):
 _OTLP_START: Final = re.compile(
     rb'(?:\xef\xbb\xbf)?\s*\[?\s*\{\s*"(?:resource_?(?:[Ss]pans|[Ll]ogs|[Mm]etrics)|partialSuccess)"'
 )
+_OTLP_LOGS: Final = re.compile(rb'[^"]*"resource_?[Ll]ogs"')
+_OTLP_SPANS: Final = re.compile(rb'^\s*\{\s*"resource_?[Ss]pans"', re.MULTILINE)
 _MARKS: Final = re.compile(f"{MARK.pattern}|{re.escape(LOG_MARK)}\\{{".encode())
 _SQLITE: Final = b"SQLite format 3\x00"
 
@@ -95,7 +97,8 @@ def kind_of(head: bytes) -> Kind | None:
         return Kind.SQLITE
     if _OTLP_START.match(head):
         # Logs that a collector exported hold bracketed lines in their bodies: search the text.
-        return Kind.OTLP_JSON if b"pans" in head or b"etrics" in head[:200] else Kind.LOG
+        is_log = _OTLP_LOGS.match(head) and not _OTLP_SPANS.search(head)
+        return Kind.LOG if is_log else Kind.OTLP_JSON
     if looks_like_otlp(head):
         return Kind.OTLP_PROTOBUF
     return Kind.LOG if _MARKS.search(head) or description_of(head) is None else None

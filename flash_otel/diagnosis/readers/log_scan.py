@@ -9,26 +9,40 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
-from flash_otel.lines.table import STEMS
-from flash_otel.otlp.encode import LOG_MARK
+from flash_otel.diagnosis.readers import log_entry
+from flash_otel.diagnosis.readers.log_entry import (
+    Unwrapped,
+    from_fields,
+    has_needle,
+    joined,
+    time_of,
+)
+from flash_otel.lines.values import unescape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 # --- scanning ----------------------------------------------------------------------------------
 
-# Each bracketed line holds one of the stems, and each of a worker's spans the last needle.
-NEEDLES: Final = (*(stem.encode() for stem in STEMS), f"{LOG_MARK}{{".encode())
+NEEDLES: Final = tuple(needle.encode() for needle in log_entry.NEEDLES)
+# journald's JSON has messages with control characters as lists of bytes, which hold no needle.
+JOURNAL_NEEDLES: Final = (b'"MESSAGE":[', b'"MESSAGE": [', b'"MESSAGE" : [')
 # Bytes that ordinary logs rarely hold, the rarest first. memchr finds a single byte ten times as
 # fast as a needle, so the two rarest of each needle are searched for first.
 _RARE_BYTES: Final = b"{_YUGPM"
-_SOUGHT: Final = tuple(
-    (needle, [bytes([byte]) for byte in _RARE_BYTES if byte in needle][:2]) for needle in NEEDLES
-)
+
+
+def _sought(needles: tuple[bytes, ...]) -> tuple[tuple[bytes, list[bytes]], ...]:
+    return tuple(
+        (needle, [bytes([byte]) for byte in _RARE_BYTES if byte in needle][:2])
+        for needle in needles
+    )
+
+
+_SOUGHT: Final = _sought(NEEDLES)
 _NEAR: Final = 4096
 
 MAX_LINE: Final = 16 * 1024 * 1024
@@ -37,13 +51,17 @@ MAX_LINE: Final = 16 * 1024 * 1024
 class Scanner:
     """Yields the lines that hold a mark.
 
+    Args:
+        more: Further needles; a line with any of them is yielded too.
+
     Attributes:
         follow: Set by the caller between two lines: the next line is wanted whatever it holds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, more: tuple[bytes, ...] = ()) -> None:
         self.follow = False
         self._number = 0
+        self._sought = (*_SOUGHT, *_sought(more))
 
     def lines(self, chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes, bool]]:
         """Yield (number, line without its line end, whether it had one), in order.
@@ -63,7 +81,7 @@ class Scanner:
 
     def _wanted(self, block: bytes, end: int) -> Iterator[tuple[int, bytes, bool]]:
         at = counted = 0
-        positions = dict.fromkeys(NEEDLES, -1)
+        positions = dict.fromkeys((needle for needle, _ in self._sought), -1)
         while at < end:
             begin = at if self.follow else self._next(block, at, end, positions)
             if begin < 0:
@@ -77,10 +95,9 @@ class Scanner:
             at = stop + 1
         self._number += block.count(b"\n", counted, end)
 
-    @staticmethod
-    def _next(block: bytes, at: int, end: int, positions: dict[bytes, int]) -> int:
+    def _next(self, block: bytes, at: int, end: int, positions: dict[bytes, int]) -> int:
         """Return where the next line with a mark begins, or -1."""
-        for (needle, rare), position in zip(_SOUGHT, tuple(positions.values()), strict=True):
+        for (needle, rare), position in zip(self._sought, tuple(positions.values()), strict=True):
             if position < at:
                 positions[needle] = _find(block, needle, rare, at, end)
         first = min(positions.values())
@@ -109,18 +126,29 @@ def _find(block: bytes, needle: bytes, rare: list[bytes], at: int, end: int) -> 
 _ANSI: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 
 # Kubernetes writes `time stream flag text`; the flag P means that the line continues.
-_CRI: Final = re.compile(r"(\d{4}-\d\d-\d\dT\S{8,30}) (stdout|stderr) ([FP]) (.*)", re.DOTALL)
+_CRI: Final = re.compile(
+    r"(\d{4}-\d\d-\d\dT\S{8,30}) (stdout|stderr) ([FP])(?::\w+)? (.*)", re.DOTALL
+)
 
-# Fields of JSON logs: the writer, objects in which it may be nested, the time, the text.
-_WRITER_FIELDS: Final = (
-    "container_name", "container_id", "container", "pod_name", "pod", "podId", "pod_id",
-    "workerId", "worker_id", "worker", "host", "hostname",
-)  # fmt: skip
-_NESTED: Final = ("attrs", "kubernetes", "docker", "labels")
-_TIME_FIELDS: Final = ("time", "timestamp", "@timestamp", "ts", "dt", "asctime")
-_TEXT_FIELDS: Final = (
-    "log", "message", "msg", "text", "body", "line", "event", "MESSAGE", "textPayload",
-)  # fmt: skip
+# logcli writes `time {labels} text`.
+_LABELS: Final = re.compile(
+    r'(\d{4}-\d\d-\d\dT\S{8,30})\s+(\{(?:[\w.]+="(?:[^"\\]|\\.)*"(?:, ?)?)*\}) ?(.*)', re.DOTALL
+)
+# `<priority>1 time host program process message [structured data] text` (RFC 5424).
+_SYSLOG: Final = re.compile(
+    r"(?:<\d{1,3}>)?1 (-|\d{4}-\S{6,30}) (\S+) (\S+) (\S+) \S+ "
+    r'(?:-|(?:\[[^\s\]"]+(?: [^\s="]+="(?:[^"\\]|\\.)*")*\])+) ?\ufeff?(.*)',
+    re.DOTALL,
+)
+# rsyslog writes control characters as octal numbers, a line end among them.
+_OCTAL: Final = re.compile(r"#(0[0-3][0-7])")
+_OLD_SYSLOG: Final = re.compile(r"(?:<\d{1,3}>)?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ ")
+
+_LOGFMT_PAIR: Final = re.compile(
+    r'\s*([A-Za-z_@][\w.@/-]*)=(?:"((?:[^"\\]|\\.)*)("|\\?\Z)|([^\s"]*))', re.DOTALL
+)
+# A member of a JSON object that is printed over several lines.
+_MEMBER: Final = re.compile(r'\s*"(@?\w{3,12})"\s*:\s*("(?:[^"\\]|\\.)*")\s*,?\s*')
 
 # Prefixes that name the writer.
 _PREFIXES: Final = (
@@ -128,65 +156,23 @@ _PREFIXES: Final = (
     re.compile(r"^([\w./-]+)\s+\| "),  # docker compose logs
     re.compile(r"^(?:\S+\s+){0,3}?([\w.-]+\s[\w./-]+\[\d+\]):\s"),  # syslog, journald
 )
-
-_TIME: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\s?(Z|UTC|[+-]\d\d:?\d\d)?"
-)
-_NANOS: Final = 1_000_000_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MAX_LAYERS: Final = 3  # a JSON logger in Docker in Kubernetes
+_MAX_LAYERS: Final = 4  # a JSON logger in Docker in Kubernetes, exported as JSON
 
 
-@dataclass(frozen=True, slots=True)
-class Unwrapped:
-    """A log line without its wrapping.
+def unwrap(line: str, outer: Unwrapped | None = None) -> Unwrapped:
+    """Take off every layer of wrapping that is recognised.
 
-    Attributes:
-        text: What the program wrote, including the prefix of its own logger.
-        stream: Which of several writers it came from, or empty.
-        time_ns: Nanoseconds since the epoch, or None if no time was given.
-        zoned: Whether that time named its offset from UTC.
-        partial: Whether the line continues in the next one of its stream; None if unknown.
+    Args:
+        line: The line.
+        outer: What its container knows of it.
     """
-
-    text: str
-    stream: str = ""
-    time_ns: int | None = None
-    zoned: bool = False
-    partial: bool | None = None
-
-
-def unwrap(line: str) -> Unwrapped:
-    """Take off every layer of wrapping that is recognised."""
-    unwrapped = Unwrapped(line)
+    unwrapped = Unwrapped(line) if outer is None else replace(outer, text=line)
     for _ in range(_MAX_LAYERS):
-        inner = _from_cri(unwrapped) or _from_json(unwrapped)
+        inner = next((found for take in _LAYERS if (found := take(unwrapped)) is not None), None)
         if inner is None:
             break
         unwrapped = inner
     return unwrapped
-
-
-def time_of(text: str) -> tuple[int | None, bool]:
-    """Return the first time in a text (None without one), and whether it names its offset."""
-    match = _TIME.search(text)
-    if match is None:
-        return None, False
-    *parts, fraction, zone = match.groups()
-    try:
-        whole = datetime(*map(int, parts), tzinfo=timezone.utc) - _EPOCH  # type: ignore[misc,arg-type]  # six numbers, by the pattern
-    except ValueError:
-        return None, False
-    seconds = whole.days * 86400 + whole.seconds - _offset(zone)
-    return max(seconds * _NANOS + int((fraction or "0").ljust(9, "0")), 0), zone is not None
-
-
-def _offset(zone: str | None) -> int:
-    if zone is None or zone[0] not in "+-":
-        return 0
-    digits = zone[1:].replace(":", "")
-    seconds = int(digits[:2]) * 3600 + int(digits[2:]) * 60
-    return -seconds if zone[0] == "-" else seconds
 
 
 def without_colours(text: str) -> str:
@@ -197,12 +183,12 @@ def without_colours(text: str) -> str:
 def with_prefix(line: Unwrapped, prefix: str) -> Unwrapped:
     """Add the writer and the time that the text before a mark names."""
     # A progress bar overwrites its line with carriage returns: only the last part was visible.
-    plain = without_colours(prefix).rpartition("\r")[2]
+    plain = without_colours(prefix).rpartition("\r")[2].lstrip("\ufeff")
     stream = next((match[1] for each in _PREFIXES if (match := each.search(plain))), "")
     time_ns, zoned = line.time_ns, line.zoned
     if time_ns is None:
         time_ns, zoned = time_of(plain)
-    return replace(line, stream=_joined(line.stream, stream), time_ns=time_ns, zoned=zoned)
+    return replace(line, stream=joined(line.stream, stream), time_ns=time_ns, zoned=zoned)
 
 
 def _from_cri(outer: Unwrapped) -> Unwrapped | None:
@@ -210,7 +196,30 @@ def _from_cri(outer: Unwrapped) -> Unwrapped | None:
     if match is None:
         return None
     time, _, flag, text = match.groups()
-    return _layer(outer, text, "", time, partial=flag == "P")
+    return replace(_layer(outer, text, "", time), partial=flag == "P")
+
+
+def _from_labels(outer: Unwrapped) -> Unwrapped | None:
+    match = _LABELS.match(outer.text)
+    if match is None:
+        return None
+    time, labels, text = match.groups()
+    return _layer(outer, text, labels.strip("{}"), time)
+
+
+def _from_syslog(outer: Unwrapped) -> Unwrapped | None:
+    match = _SYSLOG.match(outer.text)
+    if match is not None:
+        time, host, program, process, text = match.groups()
+        return _layer(outer, _unescaped(text), f"{host} {program}[{process}]", time)
+    if "#0" in outer.text and _OLD_SYSLOG.match(outer.text):
+        text = _unescaped(outer.text)
+        return None if text == outer.text else replace(outer, text=text)
+    return None
+
+
+def _unescaped(text: str) -> str:
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text) if "#0" in text else text
 
 
 def _from_json(outer: Unwrapped) -> Unwrapped | None:
@@ -221,33 +230,62 @@ def _from_json(outer: Unwrapped) -> Unwrapped | None:
         fields = json.loads(outer.text[begin:])
     except (ValueError, RecursionError):
         return None
-    if not isinstance(fields, dict) or "resourceSpans" in fields:
-        return None
-    text = next((fields[name] for name in _TEXT_FIELDS if isinstance(fields.get(name), str)), None)
-    if text is None:
-        return None
-    # Docker's json-file driver keeps the line end; a part of a split line has none.
-    partial = not text.endswith("\n") if "log" in fields and "stream" in fields else None
-    writer = "/".join(dict.fromkeys(_strings(fields, _WRITER_FIELDS)))
-    outer = with_prefix(outer, outer.text[:begin])
-    return _layer(outer, text, writer, next(_strings(fields, _TIME_FIELDS), ""), partial=partial)
+    return from_fields(fields, with_prefix(outer, outer.text[:begin])) if fields else None
 
 
-def _layer(
-    outer: Unwrapped, text: str, stream: str, time: str, *, partial: bool | None
-) -> Unwrapped:
+def _from_logfmt(outer: Unwrapped) -> Unwrapped | None:
+    """Take the text out of `key=value` pairs; text before them is allowed if it has a needle."""
+    begin = outer.text.find('="')
+    if begin < 0:
+        return None
+    begin = outer.text.rfind(" ", 0, begin) + 1
+    fields, end, is_cut = _pairs(outer.text, begin)
+    if begin:
+        all_fields, all_end, _ = _pairs(outer.text, 0)
+        is_whole = all_end == len(outer.text.rstrip())
+        fields, end = (all_fields, all_end) if is_whole else (fields, end)
+    else:
+        is_whole = end == len(outer.text.rstrip()) and len(fields) > 1
+    found = from_fields(fields, with_prefix(outer, outer.text[:begin]))
+    if found is None or not (is_whole or has_needle(found.text)):
+        return None
+    return replace(found, cut=found.cut or is_cut)
+
+
+def _pairs(text: str, at: int) -> tuple[dict[str, str], int, bool]:
+    """Return the pairs from a position on, their end, and whether their last quote is open."""
+    fields, is_cut = {}, False
+    while (match := _LOGFMT_PAIR.match(text, at)) is not None:
+        name, quoted, end, bare = match.groups()
+        fields[name] = bare if quoted is None else _unquoted(quoted)
+        is_cut = quoted is not None and end != '"'
+        at = match.end()
+    return fields, at, is_cut
+
+
+def _unquoted(text: str) -> str:
+    try:
+        return str(json.loads(f'"{text}"', strict=False))
+    except ValueError:
+        return unescape(text)  # an escape that Go knows and JSON does not
+
+
+def _from_member(outer: Unwrapped) -> Unwrapped | None:
+    match = _MEMBER.fullmatch(outer.text) if outer.text.lstrip().startswith('"') else None
+    if match is None or not has_needle(match[2]):
+        return None
+    try:
+        return from_fields({match[1]: json.loads(match[2], strict=False)}, outer)
+    except ValueError:
+        return None
+
+
+_LAYERS: Final = (_from_cri, _from_labels, _from_syslog, _from_json, _from_logfmt, _from_member)
+
+
+def _layer(outer: Unwrapped, text: str, stream: str, time: str) -> Unwrapped:
     time_ns, zoned = time_of(time)
     if time_ns is None:
         time_ns, zoned = outer.time_ns, outer.zoned
-    partial = outer.partial if partial is None else partial
-    return Unwrapped(text.rstrip("\r\n"), _joined(outer.stream, stream), time_ns, zoned, partial)
-
-
-def _joined(*streams: str) -> str:
-    return "/".join(filter(None, streams))
-
-
-def _strings(fields: dict[str, Any], names: tuple[str, ...]) -> Iterator[str]:
-    nested = (fields.get(name) for name in _NESTED)
-    for place in (fields, *(inner for inner in nested if isinstance(inner, dict))):
-        yield from (value for name in names if isinstance(value := place.get(name), str) and value)
+    stream = joined(outer.stream, stream)
+    return replace(outer, text=text.rstrip("\r\n"), stream=stream, time_ns=time_ns, zoned=zoned)

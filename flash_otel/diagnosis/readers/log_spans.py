@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import manifest
 from flash_otel import semconv as sc
+from flash_otel.diagnosis.readers.containers import container_of
 from flash_otel.diagnosis.readers.input import NothingFoundError
 from flash_otel.diagnosis.readers.log_groups import Draft, Grouper
+from flash_otel.diagnosis.readers.log_scan import JOURNAL_NEEDLES, Scanner
 from flash_otel.diagnosis.readers.log_text import LoggedLine, LogLines
 from flash_otel.lines.table import ROWS
 from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LINES_STREAM, SpanRecord
@@ -22,6 +24,7 @@ from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LINES_STREAM, SpanRecor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from flash_otel.diagnosis.readers.containers import Container
     from flash_otel.diagnosis.readers.input import Input, Progress
 
     _Gists = dict[tuple[Any, ...], SpanRecord]
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 # A worker writes a fetch's lines shortly before its span: so many records wait for the span.
 WINDOW: Final = 2_000
 _MAX_KNOWN: Final = 64
+_JOURNAL: Final = b'"__REALTIME_TIMESTAMP"'
+_SHOWN: Final = 80  # characters of the first line in a message
 
 _CLIENTS: Final = frozenset({sc.ACTIVATE, sc.MANIFEST_UPLOAD, sc.MANIFEST_FETCH})
 # The attributes that distinguish fetches and that lines hold.
@@ -58,7 +63,11 @@ class LogReader:
             NothingFoundError: It holds neither.
         """
         grouper, queue, found = Grouper(), _RecordQueue(self.name), False
-        for logged in LogLines().read(self._input.chunks(progress)):
+        head = self._input.head
+        container = container_of(head)
+        is_journal = container is None and _JOURNAL in head
+        lines = LogLines(container, Scanner(JOURNAL_NEEDLES if is_journal else ()))
+        for logged in lines.read(self._input.chunks(progress)):
             found = True
             if isinstance(logged, LoggedLine):
                 draft = grouper.add(logged)
@@ -69,9 +78,23 @@ class LogReader:
                 yield from queue.add(replace(record, origin=f"{self.name}:{number}"))
         yield from queue.rest()
         if not found:
-            raise NothingFoundError(
-                f"{self.name} is text without a bracketed line or a span of flash_otel"
+            raise NothingFoundError(self._nothing(container, lines.entries))
+
+    def _nothing(self, container: Container | None, entries: int) -> str:
+        """Return why nothing was found, with the first line and what can be read."""
+        kind = "text" if container is None else container.description
+        first = self._input.head.decode("utf-8", "replace").lstrip("\ufeff\0\r\n \t")
+        begins = f"it begins with {first.splitlines()[0][:_SHOWN]!r}" if first else "it is blank"
+        if container is not None and not entries:
+            return (
+                f"{self.name} is {kind} in which no log entries were recognised ({begins}); an "
+                "entry's text is read from a field such as message, log, line or textPayload: "
+                "export the log as text, JSON lines or CSV with such a field"
             )
+        return (
+            f"{self.name} is {kind} without a bracketed line or a span of flash_otel ({begins}); "
+            "name the log of `flash deploy` or of a worker"
+        )
 
 
 class _RecordQueue:

@@ -10,14 +10,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.diagnosis.readers.log_scan import (
-    NEEDLES,
-    Scanner,
-    Unwrapped,
-    unwrap,
-    with_prefix,
-    without_colours,
-)
+from flash_otel.diagnosis.readers.log_entry import Unwrapped, has_needle
+from flash_otel.diagnosis.readers.log_scan import Scanner, unwrap, with_prefix, without_colours
 from flash_otel.lines.format import ParsedLine, parse_body
 from flash_otel.lines.table import MARK, ROWS
 from flash_otel.otlp.decode import split_log_line
@@ -25,6 +19,7 @@ from flash_otel.otlp.decode import split_log_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from flash_otel.diagnosis.readers.containers import Container
     from flash_otel.records import SpanRecord
 
 _STRING: Final = r'"(?:[^"\\]|\\.)*"'
@@ -32,7 +27,6 @@ _STRING: Final = r'"(?:[^"\\]|\\.)*"'
 _ENTRY: Final = re.compile(
     rf'[^"{{}}]*?((?:{_STRING}\s*:\s*(?:{_STRING}|null)|\.\.\.)\s*,?)\s*$|[^"{{}}]*(\}})\s*$'
 )
-_NEEDLES: Final = tuple(needle.decode() for needle in NEEDLES)
 _MAX_FOLLOWED: Final = 20_000  # lines after which an unfinished text is given up
 _MAX_UNFINISHED: Final = 64
 _LONGEST_ENTRY: Final = 1 << 16
@@ -102,17 +96,23 @@ class _Unfinished:
 
 
 class LogLines:
-    """Reads a log's bytes as bracketed lines and spans, in their order."""
+    """Reads a log's bytes as bracketed lines and spans, in their order.
 
-    def __init__(self) -> None:
-        self._scanner = Scanner()
+    Args:
+        container: The container that the bytes are, or None for lines of a log.
+        scanner: Searches the lines of a log.
+    """
+
+    def __init__(self, container: Container | None = None, scanner: Scanner | None = None) -> None:
+        self._container = container
+        self._scanner = scanner or Scanner()
         self._unfinished: dict[str, _Unfinished] = {}  # by stream
         self._followed = 0
+        self.entries = 0
 
     def read(self, chunks: Iterable[bytes]) -> Iterator[Logged]:
         """Yield what the log holds; no content raises."""
-        for number, raw, ended in self._scanner.lines(chunks):
-            line = unwrap(raw.decode("utf-8", "replace"))
+        for number, line, ended in self._lines(chunks):
             if self._unfinished:
                 self._followed += 1
                 yield from self._expire()
@@ -128,6 +128,18 @@ class LogLines:
         while self._unfinished:
             yield from self._finish(next(iter(self._unfinished)), ended=False)
 
+    def _lines(self, chunks: Iterable[bytes]) -> Iterator[tuple[int, Unwrapped, bool]]:
+        """Yield each line without its wrapping, its number, and whether its end was seen."""
+        if self._container is None:
+            for number, raw, ended in self._scanner.lines(chunks):
+                for line in _unwrapped(raw.decode("utf-8", "replace")):
+                    yield number, line, ended and not line.cut
+            return
+        for number, entry in self._container.entries(chunks):
+            self.entries += 1
+            for line in _unwrapped(entry.text, entry):
+                yield number, line, not line.cut
+
     def _key_of(self, line: Unwrapped) -> str:
         """Return the stream that a line may continue: its own, else the only unfinished one."""
         if not self._unfinished:
@@ -136,7 +148,7 @@ class LogLines:
         return stream if stream or len(self._unfinished) > 1 else next(iter(self._unfinished))
 
     def _begin(self, number: int, line: Unwrapped, *, ended: bool) -> Iterator[Logged]:
-        if not any(needle in line.text for needle in _NEEDLES):
+        if not has_needle(line.text):
             return
         if line.partial:
             yield from self._hold(number, line, line.text, is_mapping=False)
@@ -190,6 +202,16 @@ class LogLines:
         parsed = parse_body(text)
         if parsed is not None:
             yield LoggedLine(number, parsed, line.stream, line.time_ns, line.zoned)
+
+
+def _unwrapped(text: str, outer: Unwrapped | None = None) -> Iterator[Unwrapped]:
+    """Yield the lines of a text without their wrapping: an event may hold several lines."""
+    for part in text.split("\n"):
+        line = unwrap(part.rstrip("\r"), outer)
+        if "\n" in line.text:
+            yield from (replace(line, text=inner.rstrip("\r")) for inner in line.text.split("\n"))
+        else:
+            yield line
 
 
 def _readable(text: str) -> str:

@@ -1,0 +1,296 @@
+"""Logs in every form that people export them in give the same records."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from readers.exports import EXPORTS, WHOLE
+
+from flash_otel import semconv as sc
+from flash_otel.diagnosis.readers import NothingFoundError, json_values, open_reader
+from flash_otel.diagnosis.readers.containers import container_of
+from flash_otel.diagnosis.readers.json_values import JsonSplitter
+from flash_otel.diagnosis.readers.log_entry import Unwrapped, entries_in, time_of
+from flash_otel.diagnosis.readers.log_scan import unwrap
+from flash_otel.diagnosis.readers.log_text import LoggedLine, LogLines
+from flash_otel.lines.format import format_lines, parse
+from flash_otel.lines.table import END, START
+from flash_otel.otlp.encode import encode_log_line
+from flash_otel.records import LINES_CLOCK, SpanRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BEGIN_NS = 1_795_860_001_000_000_000
+STEP_NS = 50_000_000
+UPLOAD = {
+    sc.BUILD_ID: "0c069c1f-9ac9-48ed-9f76-d79799af0cc2",
+    sc.ENVIRONMENT_ID: "0483bffc-9a48-4e1b-bdcc-861ee2a2bd58",
+    sc.ENVIRONMENT_NAME: "my env",
+    sc.ENDPOINT_COUNT: 2,
+    sc.ENDPOINT_NAMES: ("gpu", 'it\'s "cpu"'),
+    sc.ENDPOINT_URLS: ("https://a/v2/abc", "https://b/v2/def"),
+    sc.MANIFEST_KEYS: ("resources_endpoints", "functions"),
+    sc.OUTCOME: sc.RETURNED,
+}
+READ = UPLOAD | {sc.MANIFEST_STATE: sc.MANIFEST_COMPLETE, sc.WORKER_ENVIRONMENT_ID: "e-1"}
+ALL = [
+    *format_lines(sc.ACTIVATE, END, UPLOAD),
+    *format_lines(sc.MANIFEST_UPLOAD, START, UPLOAD),
+    *format_lines(sc.MANIFEST_UPLOAD, END, UPLOAD),
+    *format_lines(sc.RUNTIME_FETCH, START, READ),
+    *format_lines(sc.MANIFEST_FETCH, END, READ),
+    *format_lines(sc.RUNTIME_FETCH, END, READ),
+]
+SPAN = SpanRecord(
+    trace_id="ab" * 16,
+    span_id="cd" * 8,
+    parent_span_id=None,
+    name=sc.RUNTIME_FETCH,
+    kind="internal",
+    start_ns=1,
+    end_ns=2,
+    attributes={sc.ENVIRONMENT_ID: "env-456", sc.ENDPOINT_NAMES: ('a "b"', "c\\d, e")},
+    scope_name=sc.SCOPE_NAME,
+)
+
+
+def timed(texts: list[str], *, whole: bool = False) -> list[tuple[int, str]]:
+    """Return entries, one for each line or, if `whole`, one for each text."""
+    lines = texts if whole else [line for text in texts for line in text.split("\n")]
+    return [(BEGIN_NS + at * STEP_NS, line) for at, line in enumerate(lines)]
+
+
+def records(folder: Path, data: bytes, chunk: int = 1 << 20) -> list[SpanRecord]:
+    path = folder / "given"
+    path.write_bytes(data)
+    return list(open_reader(path, chunk).records())
+
+
+@pytest.mark.parametrize("chunk", [13, 1 << 20])
+@pytest.mark.parametrize("name", list(EXPORTS))
+def test_every_export_gives_the_same_records(tmp_path: Path, name: str, chunk: int) -> None:
+    """Values, order and count of the records do not depend on the export."""
+    texts = ["built shop  8 files", *ALL, "done, in 3 s"]
+    expected = records(tmp_path, EXPORTS["plain"](timed(texts)))
+    assert [record.name for record in expected] == [
+        sc.ACTIVATE, sc.MANIFEST_UPLOAD, sc.RUNTIME_FETCH, sc.MANIFEST_FETCH,
+    ]  # fmt: skip
+    found = records(tmp_path, EXPORTS[name](timed(texts)), chunk)
+    assert [record.attributes for record in found] == [record.attributes for record in expected]
+
+
+@pytest.mark.parametrize("name", [name for name in EXPORTS if "3164" not in name])
+def test_every_export_keeps_the_times(tmp_path: Path, name: str) -> None:
+    """Each record begins at its first line's time, to the export's own resolution."""
+    found = records(tmp_path, EXPORTS[name](timed(ALL)))
+    assert (found[0].start_ns - BEGIN_NS) // 1_000 in range(-1, 2)
+    naive = name.startswith("logs insights")
+    assert found[0].resource[LINES_CLOCK] == ("naive" if naive else "zoned")
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE))
+def test_an_event_of_several_lines(tmp_path: Path, name: str) -> None:
+    """A mapping, or all lines of a process, may be a single event."""
+    expected = [record.attributes for record in records(tmp_path, EXPORTS["plain"](timed(ALL)))]
+    for texts in (ALL, ["\n".join(["noise", *ALL, "noise"])]):
+        found = records(tmp_path, EXPORTS[name](timed(texts, whole=True)))
+        assert [record.attributes for record in found] == expected
+
+
+@pytest.mark.parametrize("name", [name for name in EXPORTS if name != "csv without quotes"])
+def test_a_worker_s_span_is_read_from_every_export(tmp_path: Path, name: str) -> None:
+    """A line of OTLP JSON is found whatever the export escapes."""
+    text = encode_log_line(SPAN).rstrip("\n")
+    (found,) = records(tmp_path, EXPORTS[name](timed(["Starting worker", text, "ready"])))
+    assert found.attributes == SPAN.attributes
+    assert found.key == SPAN.key
+
+
+def test_an_entry_is_named_by_its_line_or_by_its_number(tmp_path: Path) -> None:
+    """An origin has the line; in a document on one line, the entry's number."""
+    entries = timed(["noise", ALL[0]])
+    pretty, one = EXPORTS["grafana, pretty"](entries), EXPORTS["grafana"](entries)
+    (record,) = records(tmp_path, pretty)
+    number = int(record.origin.rpartition(":")[2])
+    assert pretty.split(b"\n")[number - 1].strip() == b"{"
+    (record,) = records(tmp_path, one)
+    assert record.origin.endswith(":2")
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in EXPORTS if name.startswith(("gra", "loki", "el"))]
+)
+@given(share=st.floats(0.1, 1))
+@settings(max_examples=15)
+def test_a_document_that_was_cut_off(name: str, share: float) -> None:
+    """The entries before the cut are read; the rest gives no values of its own."""
+    data = EXPORTS[name](timed(ALL))
+    whole = [line.parsed for line in _logged(data)]
+    cut = [line.parsed for line in _logged(data[: int(len(data) * share)])]
+    for line in cut:
+        proven = {key: value for key, value in line.fields.items() if key not in line.cut}
+        assert any(
+            line.key == other.key and proven.items() <= other.fields.items() for other in whole
+        )
+
+
+def _logged(data: bytes) -> list[LoggedLine]:
+    lines = LogLines(container_of(data)).read([data])
+    return [line for line in lines if isinstance(line, LoggedLine)]
+
+
+UNKNOWN = {
+    "json": (b'{"a": 1, "b": ["x"]}\n', "a JSON document"),
+    "json array": (b'[{"severity": "x"}]', "a JSON document"),
+    "csv": (b"time,message\n1,nothing\n", "a table with the columns time, message"),
+    "text": (b"hello\nworld\n", "text without a bracketed line"),
+}
+
+
+@pytest.mark.parametrize(("data", "kind"), UNKNOWN.values(), ids=UNKNOWN)
+def test_an_unknown_format_is_named(tmp_path: Path, data: bytes, kind: str) -> None:
+    """The error names the format and shows the first line."""
+    with pytest.raises(NothingFoundError, match=kind) as raised:
+        records(tmp_path, data)
+    assert data.decode().splitlines()[0] in str(raised.value)
+
+
+PLAIN = {
+    "bracketed": "\n".join(ALL).encode(),
+    "json lines": EXPORTS["docker"](timed(ALL)),
+    "text with commas": b"Starting, now\n",
+    "one word": b"message\n",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("data", PLAIN.values(), ids=PLAIN)
+def test_lines_need_no_container(data: bytes) -> None:
+    """Logs in which each line stands for itself are searched without parsing all of it."""
+    assert container_of(data) is None
+
+
+# --- the parsers -------------------------------------------------------------------------------
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def pieces(data: bytes, size: int) -> Iterator[bytes]:
+    stream = io.BytesIO(data)
+    while chunk := stream.read(size):
+        yield chunk
+
+
+def leaves(value: Any) -> list[str]:
+    if isinstance(value, (dict, list)):
+        inner = value.values() if isinstance(value, dict) else value
+        return [leaf for item in inner for leaf in leaves(item)]
+    return [value] if isinstance(value, str) and value else []
+
+
+@given(
+    st.lists(st.lists(JSON, max_size=4) | st.dictionaries(st.text(max_size=4), JSON), max_size=4),
+    st.sampled_from([None, 0, 2]),
+    st.integers(1, 30),
+)
+def test_any_json_is_split_into_its_values(
+    values: list[Any], indent: int | None, size: int
+) -> None:
+    """Concatenated values are decoded as `json` does, in chunks of any size."""
+    data = "\n".join(json.dumps(value, indent=indent) for value in values).encode()
+    found = list(JsonSplitter(pieces(data, size)).values())
+    assert [item.value for item in found] == values
+    assert all(item.is_json for item in found)
+
+
+EVENTS = st.dictionaries(st.sampled_from(["a", "m"]), st.text('a"\\ \n', max_size=6))
+
+
+@given(st.lists(EVENTS, max_size=30))
+def test_a_large_array_is_entered(values: list[Any]) -> None:
+    """Values within one that is too large to be decoded at once come one by one."""
+    data = json.dumps({"meta": {"pod": "w"}, "events": values, "x": 1}).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_values, "LARGEST", 60)
+        patch.setattr(json_values, "_SMALL", 60)
+        found = list(JsonSplitter(pieces(data, 8)).values())
+    if len(data) > 200:
+        inner = [item.value for item in found if item.value != {"pod": "w"}]
+        assert [leaf for item in inner for leaf in leaves(item)] == leaves(values)
+
+
+@given(st.binary(max_size=200), st.integers(1, 50))
+def test_no_bytes_raise(data: bytes, size: int) -> None:
+    """Any bytes, in any container, are read without an error."""
+    for head in (b"[{", b'{"message": "', b"time,message\n", b'"message"\n"', b""):
+        list(LogLines(container_of(head + data)).read(pieces(head + data, size)))
+
+
+@given(JSON)
+def test_any_value_is_searched_for_entries(value: Any) -> None:
+    """Any JSON value is searched without an error."""
+    list(entries_in(value, Unwrapped("")))
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=5), st.sampled_from([",", "\t", ";"]))
+def test_any_text_of_a_table_comes_back(texts: list[str], delimiter: str) -> None:
+    """A table's quoting is undone, whatever its texts hold."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter=delimiter, quoting=csv.QUOTE_ALL)
+    writer.writerows([["time", "message"], *(["2026-01-01T00:00:00Z", text] for text in texts)])
+    data = stream.getvalue().encode()
+    container = container_of(data)
+    assert container is not None
+    assert [entry.text for _, entry in container.entries([data])] == texts
+
+
+@given(TEXTS, TEXTS)
+def test_any_text_of_logfmt_comes_back(before: str, after: str) -> None:
+    """Logfmt's quoting is undone."""
+    text = f"{before}[DEPLOY] {after}"
+    line = f"time=2026-01-01T00:00:00Z level=info msg={json.dumps(text)} n=1"
+    assert unwrap(line).text == text
+
+
+@given(TEXTS)
+def test_any_text_of_syslog_comes_back(text: str) -> None:
+    """The header and structured data of RFC 5424 are taken off."""
+    line = f'<1>1 2026-01-01T00:00:00Z h app 1 - [a b="c \\"]"][d] {text}x'
+    assert unwrap(line) == Unwrapped(f"{text}x", "h app[1]", 1_767_225_600_000_000_000, zoned=True)
+
+
+def test_rsyslog_s_octal_numbers_are_line_ends() -> None:
+    """A mapping that rsyslog wrote on one line has its lines again."""
+    mapping = ALL[1].replace("\n", "#012")
+    data = f"Nov 28 10:00:09 vm flash[42]: {mapping}\n".encode()
+    (line,) = _logged(data)
+    assert line.parsed == parse(ALL[1])
+
+
+def test_more_forms_of_times() -> None:
+    """Times by the names of months, and syslog's without a year."""
+    base = 1_795_860_009 * 10**9
+    assert time_of("Nov 28, 2026 @ 10:00:09.500") == (base + 500_000_000, False)
+    assert time_of("28/Nov/2026:12:00:09 +0200") == (base, True)
+    assert time_of("2026/11/28 10:00:09") == (base, False)
+    first, second = time_of("Nov  8 10:00:09 vm x[1]: y")[0], time_of("Nov 28 10:00:09 vm")[0]
+    assert first is not None
+    assert second is not None
+    assert second - first == 20 * 86_400 * 10**9
