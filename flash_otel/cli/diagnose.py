@@ -149,5 +149,5 @@ def _explain(code: str) -> int:
     print(f"What to do: {fault.deployer}")
     print(f"For Flash's maintainers: {fault.maintainer}")
     if hidden:
-        print(f"Its consequences, not reported beside it: {hidden}")
+        print(f"Consequences, not reported with it: {hidden}")
     return CLEAN

@@ -27,7 +27,7 @@ class Fault:
         proof: What proves it.
         deployer: Remedy for the person who deploys.
         maintainer: Remedy for the maintainers of Flash.
-        hides: Codes of its consequences, which are not reported beside it.
+        hides: Codes of its consequences, which are not reported with it.
     """
 
     find: Callable[[Case], Iterator[Finding]]
@@ -40,211 +40,221 @@ class Fault:
 FAULTS: Final[dict[str, Fault]] = {
     sc.UNAUTHORIZED: Fault(
         read_path.unauthorized,
-        "A step, a read or a call failed with HTTP 401 or 403, or for want of a key, and no later "
-        "one of the same process succeeded.",
-        "Run `flash login`, and check that RUNPOD_API_KEY is not set to an old key: it wins over "
-        "the login. For a worker, deploy again, so that it gets the current key.",
-        "Say in the error which key was used and where it came from.",
+        "A step, a read or a call failed with HTTP 401 or 403, or because no API key was set, and "
+        "no later one of the same process succeeded.",
+        "Run `flash login`, and make sure that RUNPOD_API_KEY does not hold an old key: the "
+        "variable takes precedence over the login. For a worker, deploy again, which gives it the "
+        "current key.",
+        "Name the key that was used, and its source, in the error.",
         frozenset({sc.STATE_MANAGER_UNAVAILABLE, sc.REMOTE_CALLS_UNDETECTED}),
     ),
     sc.UPLOAD_FAILED: Fault(
         write_path.upload_failed,
         "The artifact upload is the innermost failed step.",
-        "Nothing was activated: the environment runs what it ran before. Check the network, a "
-        "proxy and the artifact's size, then deploy again.",
-        "Retry the upload on HTTP errors too: only connection errors are retried.",
+        "Nothing was activated: the environment runs what it ran before. Check the network, any "
+        "proxy and the size of the artifact, then deploy again.",
+        "Retry the upload after HTTP errors too: only connection errors are retried.",
     ),
     sc.PROVISIONING_FAILED: Fault(
         write_path.provisioning_failed,
-        "The provisioning, or one endpoint of it, is the innermost failed step.",
+        "The provisioning step, or the provisioning of one endpoint, is the innermost failed step.",
         "The new build is active without its endpoints: remote calls fail until a deployment "
-        "succeeds. Fix the named cause (capacity, quota, configuration) and deploy again.",
-        "Provision before activating, and write what could be provisioned even if one fails.",
+        "succeeds. Fix the cause in the error (capacity, quota, configuration) and deploy again.",
+        "Provision before activating, and write the endpoints that were provisioned even if "
+        "another one fails.",
         frozenset({sc.MANIFEST_NEVER_WRITTEN, sc.READ_BEFORE_WRITE, sc.STALE_CACHE}),
     ),
     sc.NOTHING_DEPLOYED: Fault(
         write_path.nothing_deployed,
-        "The deployment returned, and the manifest it wrote or provisioned holds no endpoint.",
-        "Check that the project has remote functions that the build finds: endpoints of "
-        "client-mode images alone are not deployed.",
-        "Fail, or warn, when a deployment ends with no endpoint.",
+        "The deployment returned, and the manifest that it wrote or provisioned holds no endpoint.",
+        "Check that the project has remote functions and that the build finds them: an endpoint "
+        "that only wraps an image (`Endpoint(image=...)`) is not deployed.",
+        "Fail, or warn, if a deployment ends with no endpoint.",
         frozenset({sc.CALL_TARGET_UNKNOWN}),
     ),
     sc.ENVIRONMENT_TAKEOVER: Fault(
         environment.environment_takeover,
         "The latest deployments to two environments hold the same endpoint ids or URLs.",
-        "Deploy each environment from a folder of its own: Flash remembers endpoints in `.flash/` "
-        "by name only. Remove that file and deploy the first environment again.",
-        "Put the environment into the local resource key.",
+        "Deploy each environment from its own folder: Flash records endpoints in "
+        "`.flash/resources.pkl` by name only. Delete that file and deploy the first environment "
+        "again.",
+        "Include the environment in the key of the local resource record.",
         frozenset({sc.ENVIRONMENT_MISMATCH, sc.ENDPOINTS_DIFFER}),
     ),
     sc.OVERLAPPING_DEPLOYS: Fault(
         environment.overlapping_deploys,
         "The writes of two deployments to one environment, each from activation to manifest "
-        "upload, overlap by more than the clocks may differ.",
-        "Deploy again, one at a time; in CI, serialize deployments to an environment.",
-        "Refuse an activation while another deployment to the environment is open.",
+        "upload, overlap by more than the maximum clock skew.",
+        "Deploy again, one deployment at a time; in CI, serialize deployments to an environment.",
+        "Reject an activation while another deployment to the environment is in progress.",
         frozenset({sc.STALE_BUILD}),
     ),
     sc.ENVIRONMENT_UNSET: Fault(
         environment.environment_unset,
-        "A worker looked for endpoints without asking, because FLASH_ENVIRONMENT_ID is not set.",
+        "A worker looked up endpoints without querying the State Manager, because "
+        "FLASH_ENVIRONMENT_ID is not set.",
         "Deploy again. Flash sets the variable on resources that make remote calls; do not "
-        "override a resource's environment by hand.",
-        "Set FLASH_ENVIRONMENT_ID on every resource, or fail loudly where it is missing.",
+        "override a resource's environment variables by hand.",
+        "Set FLASH_ENVIRONMENT_ID on every resource, or fail with an error if it is missing.",
         frozenset({sc.REMOTE_CALLS_UNDETECTED}),
     ),
     sc.ENVIRONMENT_MISMATCH: Fault(
         environment.environment_mismatch,
-        "A worker that runs this deployment's code, or is one of its endpoints, asked for another "
-        "environment. Of logs alone: every read in them asks for another one.",
-        "Check FLASH_ENVIRONMENT_ID in the worker: it must be the deployed environment's id. "
-        "Deploy again, so that Flash sets it.",
-        "Check where the provisioner sets FLASH_ENVIRONMENT_ID (before 1.4: RUNPOD_ENDPOINT_ID "
-        "was asked for).",
+        "A worker that runs this deployment's code, or is one of its endpoints, requested a "
+        "different environment. With logs alone: every read in them requests a different one.",
+        "Check FLASH_ENVIRONMENT_ID in the worker: it must be the id of the deployed environment. "
+        "Deploy again, and Flash sets it.",
+        "Check where the provisioner sets FLASH_ENVIRONMENT_ID (before 1.4, workers sent "
+        "RUNPOD_ENDPOINT_ID instead).",
         frozenset({sc.ENVIRONMENT_UNKNOWN, sc.STALE_BUILD, sc.CODE_NOT_ROLLED}),
     ),
     sc.ENVIRONMENT_UNKNOWN: Fault(
         environment.environment_unknown,
-        "The State Manager answered a read with a null environment.",
+        "The State Manager responded to a read with a null environment.",
         "The environment was deleted, or belongs to another account than the worker's API key. "
-        "`flash env list` shows what exists; deploy again.",
-        "Answer with an error instead of null: the client fails with an AttributeError.",
+        "`flash env list` shows the existing environments; deploy again.",
+        "Respond with an error instead of null, which makes the client fail with an "
+        "AttributeError.",
     ),
     sc.STALE_BUILD: Fault(
         read_path.stale_build,
-        "A read that came after the activation (by the code that its worker runs, by an older "
-        "deployment's build, or by clocks) was answered with another active build; or the "
-        "activation put another artifact in place than was uploaded.",
+        "The response to a read shows another active build, and the read came after the "
+        "activation (proved by the code that its worker runs, by an older deployment's build, or "
+        "by clocks). Or the activation made another artifact active than the one uploaded.",
         "Deploy again, and compare the active build with the deployed one: `flash-otel verify`.",
-        "Check that the mutation deployBuildToEnvironment takes effect, and let it answer with "
-        "activeBuildId.",
+        "Check that the mutation deployBuildToEnvironment takes effect, and return activeBuildId "
+        "from it.",
         frozenset({sc.CODE_NOT_ROLLED, sc.STALE_CACHE}),
     ),
     sc.MANIFEST_NEVER_WRITTEN: Fault(
         write_path.manifest_never_written,
-        "The build was activated, the deployment is over, and no manifest upload returned; an "
-        "upload without an answer counts once a later read still shows the build's manifest.",
+        "The build was activated, the deployment is over, and no manifest upload returned. An "
+        "upload without a response counts if a later read still shows the build's manifest.",
         "Deploy again and let it finish: until then the active build has no endpoints.",
         "Write the manifest before activating the build.",
         frozenset({sc.READ_BEFORE_WRITE, sc.STALE_CACHE}),
     ),
     sc.MANIFEST_NOT_PERSISTED: Fault(
         write_path.manifest_not_persisted,
-        "The server answered the upload without endpoints; or a read that surely came after it "
-        "still shows the manifest of the build, and no read ever holds the write.",
-        "Deploy again. If it repeats, report it with the trace: the State Manager loses writes.",
-        "Check the State Manager's log for this build id, and the manifest's size; let the client "
-        "compare the answer with what it sent, and retry.",
+        "The response to the upload holds no endpoints. Or a read that certainly came after the "
+        "upload still shows the manifest of the build, and no read shows the write.",
+        "Deploy again. If it happens again, report it with the trace: the State Manager loses "
+        "writes.",
+        "Check the State Manager's log for this build id, and the size of the manifest. Make the "
+        "client compare the response with what it sent, and retry.",
         frozenset({sc.READ_BEFORE_WRITE, sc.STALE_CACHE, sc.ENDPOINTS_MISSING}),
     ),
     sc.ENDPOINTS_MISSING: Fault(
         write_path.endpoints_missing,
-        "The server's answer, or a read of the written manifest, holds some of the endpoints that "
-        "were written, and no read holds them all.",
-        "Deploy again. Until then, calls of the missing endpoints fail.",
-        "Check the State Manager's log for this build id; let the client compare the answer with "
-        "what it sent.",
+        "The response to the upload, or a read of the written manifest, holds only some of the "
+        "endpoints that were written, and no read holds them all.",
+        "Deploy again. Until then, calls to the missing endpoints fail.",
+        "Check the State Manager's log for this build id. Make the client compare the response "
+        "with what it sent.",
     ),
     sc.ENDPOINTS_DIFFER: Fault(
         write_path.endpoints_differ,
-        "Names and number of the endpoints are those of the write, the digest of names and URLs "
-        "is not.",
-        "Deploy again: calls go to endpoints that are not those of this deployment.",
-        "Find out who else writes the manifest of this build.",
+        "The names and the number of endpoints match the write, but the digest of names and URLs "
+        "does not.",
+        "Deploy again: calls go to endpoints that do not belong to this deployment.",
+        "Find out what else writes the manifest of this build.",
     ),
     sc.READ_BEFORE_WRITE: Fault(
         read_path.read_before_write,
-        "An answer without endpoints that came before the write: by the phase of its manifest's "
-        "carrier while another answer shows the write, or by clocks.",
-        "Wait until workers refresh (300 s) or restart them. The window between activation and "
-        "write is open in every deployment; it hurts only workers that read in it.",
-        "Write the manifest before activating the build, and do not cache an empty answer.",
+        "A response without endpoints preceded the write. Either its manifest's carrier has the "
+        "phase `build` and another response shows the write, or clocks prove the order.",
+        "Wait until the workers refresh (300 s), or restart them. The window between activation "
+        "and write is open in every deployment; it affects only workers that read during it.",
+        "Write the manifest before activating the build, and do not cache an empty response.",
         frozenset({sc.STALE_CACHE}),
     ),
     sc.READ_INCOMPLETE: Fault(
         read_path.read_incomplete,
-        "The answer is the manifest of the write (by its carrier, or another read holds it), "
-        "and lacks endpoints.",
-        "Restart the worker or wait for its refresh (300 s); if it repeats, report the trace.",
-        "Compare the stored manifest with what the read answers: the endpoints were lost in one of "
-        "the two.",
+        "The response holds the written manifest (shown by its carrier, or by another read that "
+        "holds the write), but lacks endpoints.",
+        "Restart the worker or wait for its refresh (300 s). If it happens again, report it with "
+        "the trace.",
+        "Compare the stored manifest with the response: the endpoints were lost either in storage "
+        "or in the query.",
     ),
     sc.STATE_MANAGER_UNAVAILABLE: Fault(
         read_path.state_manager_unavailable,
-        "The activation, or a worker's read with all of its attempts, failed on connection, "
-        "timeout, HTTP 429 or 5xx or an error answer; no later read of the worker succeeded.",
-        "Check Runpod's status and try again.",
-        "Let workers keep asking, and answer calls with the real cause.",
+        "The activation, or every attempt of a worker's read, failed with a connection error, a "
+        "timeout, HTTP 429 or 5xx, or an error response, and no later read of the worker "
+        "succeeded.",
+        "Check Runpod's status page and try again.",
+        "Keep retrying in workers, and report the real cause to callers.",
     ),
     sc.CODE_NOT_ROLLED: Fault(
         workers.code_not_rolled,
-        "A worker runs the code of an older deployment, though its endpoint was updated and the "
-        "time of a rolling release is over.",
+        "A worker runs the code of an older deployment, although its endpoint was updated and the "
+        "time for a rolling release is over.",
         "Restart the endpoint's workers, or deploy again.",
-        "Roll workers whenever the code has changed (before 1.14.0 it is not noticed).",
+        "Roll workers whenever the code changes (Flash before 1.14.0 does not detect that).",
         frozenset({sc.FUNCTION_UNKNOWN}),
     ),
     sc.STALE_CACHE: Fault(
         workers.stale_cache,
-        "A call after the write went elsewhere than was written, and its worker's last read, "
-        "less than 300 s before, was of an older build.",
+        "A call after the write went to another URL than the written one, and its worker's last "
+        "read, less than 300 s earlier, returned an older build.",
         "Wait 300 s, or restart the worker.",
         "Refresh the registry when a call fails.",
     ),
     sc.REMOTE_CALLS_UNDETECTED: Fault(
         workers.remote_calls_undetected,
-        "A worker called another endpoint without a URL, and never asked the State Manager.",
+        "A worker called another endpoint without a URL, and never queried the State Manager.",
         "Call the remote function by its plain name, as in `await gpu_info()`, in the resource's "
-        "own module: the build passes over `module.gpu_info()`. Then deploy again.",
-        "Find remote calls through imports and attributes, or ask whenever a call is routed.",
+        "own module: the build does not detect `module.gpu_info()`. Then deploy again.",
+        "Detect remote calls through imports and attributes, or query the State Manager for every "
+        "routed call.",
     ),
     sc.FUNCTION_UNKNOWN: Fault(
         workers.function_unknown,
         "The registry did not find the called function in the worker's own manifest.",
-        "Check the function's name and that the build finds its module: it passes over a "
-        "package's `__init__.py`. Then deploy again.",
-        "Raise instead of running the function in place.",
+        "Check the function's name, and that the build finds its module: it skips a package's "
+        "`__init__.py`. Then deploy again.",
+        "Raise an error instead of running the function in place.",
     ),
     sc.CALL_TARGET_MISMATCH: Fault(
         workers.call_target_mismatch,
-        "A call names another app or environment than the deployment whose code makes it; or it "
-        "found nothing there, while a deployment elsewhere has an endpoint of that name.",
-        "Set FLASH_APP and FLASH_ENV where the call is made: Flash takes the folder's name and "
-        "`production` otherwise.",
-        "Say in the error which app and environment were guessed.",
+        "A call names a different app or environment from that of the deployment whose code makes "
+        "it. Or it found nothing there, while a deployment elsewhere has an endpoint of that "
+        "name.",
+        "Set FLASH_APP and FLASH_ENV where the call is made: by default, Flash uses the folder's "
+        "name and `production`.",
+        "Name the assumed app and environment in the error.",
         frozenset({sc.CALL_TARGET_UNKNOWN}),
     ),
     sc.CALL_TARGET_UNKNOWN: Fault(
         workers.call_target_unknown,
-        "A call was answered with HTTP 404.",
+        "The response to a call was HTTP 404.",
         "Deploy the endpoint to this app and environment, or correct the names.",
-        "List in the error what the environment does have.",
+        "List the environment's endpoints in the error.",
     ),
     sc.WORKER_PROVISIONS: Fault(
         workers.worker_provisions,
-        "A worker process made or updated an endpoint (Flash 1.3 and later).",
-        "Delete the stray endpoint in the console: it costs money. Then cure what made the worker "
-        "miss the deployed one.",
+        "A worker process created or updated an endpoint (Flash 1.3 and later).",
+        "Delete the stray endpoint in the console: it costs money. Then fix the reason why the "
+        "worker did not find the deployed one.",
         "Never fall back to provisioning inside a worker.",
     ),
     sc.ENVIRONMENT_CREATED: Fault(
         environment.environment_created,
-        "The deployment created the environment in an app that existed already.",
-        "If the name was a slip, delete the environment and deploy with the right `--env`.",
-        "Ask before creating an environment in an app that has others.",
+        "The deployment created the environment in an app that already existed.",
+        "If the name was a typo, delete the environment and deploy with the right `--env`.",
+        "Ask for confirmation before creating an environment in an app that already has others.",
     ),
     sc.NONE: Fault(
         verdicts.none,
-        "The build was activated, its manifest was written, and the reads of it hold all that was "
-        "written (of Flash 1.15 and later: there is nothing to read).",
-        "Nothing is to be done.",
-        "Nothing is to be done.",
+        "The build was activated, its manifest was written, and all of its reads hold everything "
+        "that was written (with Flash 1.15 and later, workers read nothing).",
+        "Nothing to do.",
+        "Nothing to do.",
     ),
     sc.INCONCLUSIVE: Fault(
         verdicts.inconclusive,
-        "The evidence allows several faults, or lacks one of the two phases.",
-        "Get the named evidence, then diagnose again.",
-        "Nothing is to be done.",
+        "The evidence fits several faults, or lacks one of the two phases.",
+        "Get the missing evidence, then diagnose again.",
+        "Nothing to do.",
     ),
 }
