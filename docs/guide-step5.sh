@@ -3,17 +3,19 @@
 #
 #   bash docs/guide-step5.sh deploy.log mothership_logs.log
 #
-# It is the guide's own, corrected only where its patterns cannot match its own lines:
+# This is the guide's own script, corrected only where its patterns cannot match its own lines:
 #
-# 1. `\w+` became `[\w.-]+`: Runpod's ids may be UUIDs, and `\w` stops at their first dash, so that
-#    two ids with the same beginning would pass as equal.
+# 1. `\w+` became `[\w.-]+`: Runpod's ids may be UUIDs, and `\w` stops at their first dash, so
+#    two ids with the same beginning would count as equal.
 # 2. `\[RUNTIME SYNC\]: Querying` and `\[STATE MANAGER\]: environment_id` lost their colon: the lines
 #    have none after the bracket.
-# 3. `grep` became `grep -a`: in a log with a byte that is no UTF-8, grep prints "Binary file matches"
-#    in place of the lines.
+# 3. `grep` became `grep -a`: in a log with a byte that is not UTF-8, grep prints "Binary file matches"
+#    instead of the lines.
 #
-# What it cannot tell (two ids that are both missing are equal to it, and equal ids prove no
-# manifest) `flash-otel diagnose deploy.log mothership_logs.log` can.
+# The script has limits: it treats two missing ids as equal, and equal ids do not prove that the
+# manifest is complete. This command checks both:
+#
+#   flash-otel diagnose --from deploy.log --from mothership_logs.log
 
 DEPLOY_LOG=${1:-deploy.log}
 WORKER_LOG=${2:-mothership_logs.log}
