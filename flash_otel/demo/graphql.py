@@ -28,6 +28,7 @@ Handler = Callable[[ControlPlaneState, Json], Json]
 _OPERATION: Final = re.compile(r"\s*(?:query|mutation)\s+(\w+)")
 _CREATED_AT: Final = "2026-01-01T00:00:00.000Z"
 _EXPIRES_AT: Final = "2026-01-01T01:00:00.000Z"
+_LISTED_ENVIRONMENT: Final = ("id", "name", "state", "activeBuildId", "createdAt")
 _ENDPOINT_FIELDS: Final = (
     *("gpuIds", "idleTimeout", "locations", "name", "networkVolumeId", "networkVolumeIds"),
     *("flashEnvironmentId", "scalerType", "scalerValue", "type", "workersMax", "workersMin"),
@@ -79,14 +80,34 @@ def _app_by_name(state: ControlPlaneState, variables: Json) -> Json:
 
 
 def _app_by_id(state: ControlPlaneState, variables: Json) -> Json:
-    app = state.apps.get(variables.get("flashAppId") or variables.get("input") or "")
-    if app is None:
-        raise GraphQLError("App not found")
-    return {"flashApp": _app(state, app)}
+    app = _app(state, _known_app(state, variables["input"]))
+    # The only query that asks for environments without their active builds.
+    environments = [_picked(found, "id", "name", "state") for found in app["flashEnvironments"]]
+    return {"flashApp": {**app, "flashEnvironments": environments}}
+
+
+def _environments_of_app(state: ControlPlaneState, variables: Json) -> Json:
+    app = _app(state, _known_app(state, variables["flashAppId"]))
+    return {"flashApp": _picked(app, "flashEnvironments")}
+
+
+def _builds_of_app(state: ControlPlaneState, variables: Json) -> Json:
+    app = _app(state, _known_app(state, variables["flashAppId"]))
+    return {"flashApp": _picked(app, "flashBuilds")}
+
+
+def _known_app(state: ControlPlaneState, app_id: str) -> StoredApp:
+    try:
+        return state.apps[app_id]
+    except KeyError:
+        raise GraphQLError("App not found") from None
 
 
 def _apps(state: ControlPlaneState, _: Json) -> Json:
-    return {"myself": {"flashApps": [_app(state, app) for app in state.apps.values()]}}
+    apps = [_app(state, app) for app in state.apps.values()]
+    for app in apps:
+        app["flashBuilds"] = [_picked(build, "id", "createdAt") for build in app["flashBuilds"]]
+    return {"myself": {"flashApps": apps}}
 
 
 def _create_app(state: ControlPlaneState, variables: Json) -> Json:
@@ -118,7 +139,9 @@ def _environment_by_id(state: ControlPlaneState, variables: Json) -> Json:
 def _environment_by_name(state: ControlPlaneState, variables: Json) -> Json:
     given = variables["input"]
     found = state.environment_named(given["flashAppId"], given["name"])
-    return {"flashEnvironmentByName": found and _environment(state, found)}
+    fields = ("id", "name", "state", "activeBuildId", "endpoints", "networkVolumes")
+    answer = found and _picked(_environment(state, found), *fields)
+    return {"flashEnvironmentByName": answer}
 
 
 def _prepare_upload(state: ControlPlaneState, variables: Json) -> Json:
@@ -158,7 +181,7 @@ def _deploy_build(state: ControlPlaneState, variables: Json) -> Json:
 
 def _build(state: ControlPlaneState, variables: Json) -> Json:
     build = state.builds.get(variables.get("input") or variables.get("flashBuildId") or "")
-    answer = build and {"id": build.id, "name": build.id, "manifest": build.manifest}
+    answer = build and {"id": build.id, "manifest": build.manifest}
     return {"flashBuild": answer}
 
 
@@ -204,8 +227,8 @@ OPERATIONS: Final[dict[str, Handler]] = {
     "deleteFlashEnvironment": _delete_environment,
     "getFlashEnvironment": _environment_by_id,
     "getFlashEnvironmentByName": _environment_by_name,
-    "listFlashEnvironments": _app_by_id,
-    "listFlashBuilds": _app_by_id,
+    "listFlashEnvironments": _environments_of_app,
+    "listFlashBuilds": _builds_of_app,
     "PrepareArtifactUpload": _prepare_upload,
     "FinalizeArtifactUpload": _finalize_upload,
     "deployBuildToEnvironment": _deploy_build,
@@ -225,7 +248,8 @@ def _app(state: ControlPlaneState, app: StoredApp) -> Json:
         "id": app.id,
         "name": app.name,
         "flashEnvironments": [
-            _environment(state, found) for found in state.environments_of(app.id)
+            _picked(_environment(state, found), *_LISTED_ENVIRONMENT)
+            for found in state.environments_of(app.id)
         ],
         "flashBuilds": [
             {"id": build.id, "objectKey": build.object_key, "createdAt": _CREATED_AT}
@@ -245,6 +269,10 @@ def _environment(state: ControlPlaneState, environment: StoredEnvironment) -> Js
         "endpoints": [{"id": endpoint.id, "name": endpoint.name} for endpoint in endpoints],
         "networkVolumes": [],
     }
+
+
+def _picked(answer: Json, *fields: str) -> Json:
+    return {name: answer[name] for name in fields}
 
 
 def _endpoint(endpoint: StoredEndpoint) -> Json:
