@@ -27,6 +27,9 @@ timestamps.
 LINES_STREAM = "flash_otel.lines.stream"
 """Resource attribute of a rebuilt record: the worker that logged it, if the log identifies it."""
 
+LOGGED = "flash_otel.logged"
+"""Resource attribute of a span that a worker wrote into its own log."""
+
 LINES_CLOCK = "flash_otel.lines.clock"
 """Resource attribute of a rebuilt record: "zoned" if its times have a UTC offset, else "naive"."""
 

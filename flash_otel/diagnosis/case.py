@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from flash_otel import semconv
+from flash_otel import failures, semconv
 from flash_otel.diagnosis import order
-from flash_otel.diagnosis.deployments import failed_step
+from flash_otel.diagnosis.deployments import failed_step, is_of_provisioning
 from flash_otel.diagnosis.evidence import HOLDS, UNFINISHED, Deployment, EndpointSet
 from flash_otel.diagnosis.matching import DeploymentMatcher, asks_for_deployed
 
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 READS_FROM: Final = (1, 2)
 READS_UNTIL: Final = (1, 15)
 """Workers of these versions of Flash, the last excluded, read the State Manager."""
+
+# What became of the upload.
+RETURNED: Final = "returned"
+LOST: Final = "lost"  # its answer, or its end: it may have taken effect
+NEVER: Final = "never"
+OPEN: Final = "open"  # the deployment still runs
+UNSEEN: Final = "unseen"
 
 CACHE_S: Final = 300.0
 """How long a worker keeps its endpoint registry (`DEFAULT_CACHE_TTL`, all versions), in seconds."""
@@ -54,11 +61,16 @@ class ReadVerdict:
         codes: A single code is proved, several are candidates, none means that the read is fine.
         reason: What the answer held, in words.
         confidence: Confidence in a single code.
+        others: Of a likely code, less likely ones in the same place with the same remedy.
     """
 
     codes: tuple[str, ...] = ()
     reason: str = ""
     confidence: str = order.CERTAIN
+    others: tuple[str, ...] = ()
+
+
+FINE: Final = ReadVerdict()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,11 +155,10 @@ def case_of(
         limits: Assumptions.
     """
     judged = deployment or Deployment(id="")
+    processes = {fact.process.instance: fact.process for fact in (*evidence.reads, *evidence.calls)}
     offsets = {
-        fact.process.instance: order.offset(
-            fact.process, judged, index.reads_by(fact.process.instance), limits.skew_s
-        )
-        for fact in (*evidence.calls, *evidence.reads)
+        instance: order.offset(process, judged, index.reads_by(instance), limits.skew_s)
+        for instance, process in processes.items()
     }
     matcher = DeploymentMatcher(judged, evidence, index, offsets)
     is_recorded = deployment is not None
@@ -201,3 +212,52 @@ def _is_own(deployment: Deployment, read: RuntimeFetch) -> bool:
         # The lines of a cut log may name no build: they belong to the lines around them.
         return read.by_lines and read.held is not None
     return read.build_id == deployment.build_id and asks_for_deployed(deployment, read)
+
+
+# --- the upload -----------------------------------------------------------------------------------
+
+
+def upload_state(case: Case) -> str:
+    """Return what became of the deployment's manifest upload."""
+    upload = case.deployment.upload
+    if upload is not None and upload.returned:
+        return RETURNED
+    if upload is not None and upload.outcome == semconv.FAILED:
+        return NEVER
+    if upload is not None and (case.has_ended or case.deployment.by_lines):
+        return LOST
+    if case.deployment.root is None:  # an upload may have happened without being recorded
+        return UNSEEN
+    if not case.has_ended:
+        return OPEN
+    # A deployment cannot return without an upload: if none is recorded, it was not traced.
+    untraced = case.deployment.outcome == semconv.RETURNED or _may_be_of_upload(case)
+    return UNSEEN if untraced else NEVER
+
+
+def _may_be_of_upload(case: Case) -> bool:
+    """Return True if the deployment may have failed in an upload whose span was lost."""
+    step = case.failed_step
+    if step is None or step.failure is None or step.name not in (semconv.PROVISION, semconv.DEPLOY):
+        return False
+    is_own = step.failure.kind == failures.OTHER or step.is_interrupted
+    return not is_own and not is_of_provisioning(step)
+
+
+def persisted_count(case: Case) -> int | None:
+    """Return how many of the sent endpoints the server reported as stored.
+
+    None if it reported nothing, if nothing was sent, and if a read holds the whole write.
+    """
+    upload = case.deployment.upload
+    if upload is None or not upload.endpoints.count or case.is_whole_proven:
+        return None
+    return upload.persisted_count
+
+
+def delay_s(case: Case, read: RuntimeFetch) -> float | None:
+    """Return the seconds from the upload's end to a read, None unless one clock measured both."""
+    upload = case.deployment.upload
+    if upload is None or upload.end_ns is None or read.asked_ns is None:
+        return None
+    return (read.asked_ns - upload.end_ns) / 1e9 if case.offset(read).exact else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from flash_otel.diagnosis.evidence import (
     RuntimeFetch,
     SpanFact,
 )
+from flash_otel.records import LOGGED
 from flash_otel.store.references import instance_of, shows_worker
 
 if TYPE_CHECKING:
@@ -64,9 +66,16 @@ def unique(records: Iterable[SpanRecord]) -> dict[tuple[str, str], SpanRecord]:
         if record.name not in semconv.SPANS:
             continue
         seen = known.get(record.key)
-        if seen is None or is_fuller(record, seen):
-            known[record.key] = record
+        known[record.key] = record if seen is None else _fuller_of(record, seen)
     return known
+
+
+def _fuller_of(record: SpanRecord, other: SpanRecord) -> SpanRecord:
+    """Return the fuller of two records of a span, which stands in a log if either does."""
+    kept, left = (record, other) if is_fuller(record, other) else (other, record)
+    if left.resource.get(LOGGED) and not kept.resource.get(LOGGED):
+        return replace(kept, resource={**kept.resource, LOGGED: True})
+    return kept
 
 
 def is_fuller(record: SpanRecord, other: SpanRecord) -> bool:
@@ -119,7 +128,7 @@ def reads_of(
         key = (read.origin.trace_id, read.origin.span_id)
         reads.append(_with_attempts(read, inside.pop(key, [])))
     reads += [_bare(attempt) for rest in inside.values() for attempt in rest]
-    return tuple(sorted(_without_repeats(reads), key=_when))
+    return tuple(sorted(_merged(reads), key=_when))
 
 
 def _when(read: SpanFact) -> tuple[int, Origin]:
@@ -145,8 +154,8 @@ def _with_attempts(read: RuntimeFetch, attempts: list[ManifestFetch]) -> Runtime
     )
 
 
-def _fuller(endpoints: EndpointSet, last: EndpointSet) -> EndpointSet:
-    return last if endpoints.count is None else endpoints
+def _fuller(endpoints: EndpointSet, other: EndpointSet) -> EndpointSet:
+    return other if endpoints.count is None else endpoints
 
 
 def _bare(fetch: ManifestFetch) -> RuntimeFetch:
@@ -168,15 +177,55 @@ def _bare(fetch: ManifestFetch) -> RuntimeFetch:
         asked_ns=fetch.start_ns,
         attempts=(fetch,),
         bare=True,
+        in_log=fetch.in_log,
     )
 
 
-def _without_repeats(reads: Sequence[RuntimeFetch]) -> list[RuntimeFetch]:
-    """Leave out a read in lines if a span holds the same one in full."""
-    in_spans = {_gist(read) for read in reads if not read.by_lines}
-    return [read for read in reads if not (read.by_lines and _gist(read) in in_spans)]
+# --- a read as a span and as lines ----------------------------------------------------------------
+
+_Gist = tuple[str | None, str | None, bool, int | None]
 
 
-def _gist(read: RuntimeFetch) -> tuple[str | None, str | None, bool, int | None]:
+def _merged(reads: Sequence[RuntimeFetch]) -> list[RuntimeFetch]:
+    """Make one read of a span and of the lines of the same read, which knows what both hold."""
+    spans = [read for read in reads if not read.by_lines]
+    of_gist: dict[_Gist, list[int]] = defaultdict(list)
+    for position, read in enumerate(spans):
+        of_gist[_gist(read)].append(position)
+    alone = []
+    for lines in (read for read in reads if read.by_lines):
+        alike = of_gist.get(_gist(lines))
+        if alike is None:
+            alone.append(lines)
+            continue
+        nearest = min(alike, key=lambda position: _distance(spans[position], lines))
+        spans[nearest] = _filled(spans[nearest], lines)
+    return [*spans, *alone]
+
+
+def _gist(read: RuntimeFetch) -> _Gist:
     is_missing = read.manifest_state == semconv.MANIFEST_NULL
     return (read.environment_id, read.build_id, is_missing, read.held)
+
+
+def _distance(read: RuntimeFetch, lines: RuntimeFetch) -> tuple[int, int, Origin]:
+    """Order reads by how near they are to lines: by time if the lines have one, then by place."""
+    apart_ns = abs((read.start_ns or 0) - lines.start_ns) if lines.start_ns else 0
+    is_beside = read.origin.file == lines.origin.file
+    apart = abs(read.origin.line - lines.origin.line) if is_beside else sys.maxsize
+    return (apart_ns, apart, read.origin)
+
+
+def _filled(read: RuntimeFetch, lines: RuntimeFetch) -> RuntimeFetch:
+    """Fill what a span does not hold from its lines: it may have been cut, or be an attempt's."""
+    return replace(
+        read,
+        environment_state=read.environment_state or lines.environment_state,
+        manifest_state=read.manifest_state or lines.manifest_state,
+        endpoints=_fuller(read.endpoints, lines.endpoints),
+        worker_environment_id=read.worker_environment_id or lines.worker_environment_id,
+        worker_endpoint_id=read.worker_endpoint_id or lines.worker_endpoint_id,
+        fault=read.fault or lines.fault,
+        bare=read.bare and lines.bare,
+        in_log=True,
+    )

@@ -137,6 +137,7 @@ def _deployment(name: str, members: Sequence[Pair]) -> Deployment:
         end_ns=root.end_ns if root else steps[-1].end_ns,
         outcome=root.outcome if root else upload.outcome if upload else semconv.UNKNOWN,
         by_lines=all(fact.by_lines for fact in facts),
+        in_log=any(fact.by_lines for fact in facts),
     )
 
 
@@ -219,6 +220,7 @@ def _filled(deployment: Deployment, lines: Deployment) -> Deployment:
         upload=deployment.upload or lines.upload,
         environment_id=deployment.environment_id or lines.environment_id,
         environment_name=deployment.environment_name or lines.environment_name,
+        in_log=True,
     )
 
 

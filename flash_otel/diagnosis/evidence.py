@@ -201,6 +201,12 @@ class Activation(SpanFact):
     environment_name: str | None = None
     object_key: str | None = None
     active_object_key: str | None = None
+    previous_build_id: str | None = None
+
+    @property
+    def is_repeated(self) -> bool:
+        """The environment's active build was this one before the activation already."""
+        return self.build_id is not None and self.previous_build_id == self.build_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +248,7 @@ class Deployment:
         steps: All of its steps, the root among them, in order.
         created_environment: Spans that show that it created its environment.
         by_lines: All of it was rebuilt from bracketed lines.
+        in_log: Some of it stands in a given log.
     """
 
     id: str
@@ -264,6 +271,7 @@ class Deployment:
     end_ns: int | None = None
     outcome: str = semconv.UNKNOWN
     by_lines: bool = False
+    in_log: bool = False
 
     @property
     def activated(self) -> bool:
@@ -299,6 +307,7 @@ class ManifestFetch(SpanFact):
         manifest_state: null, incomplete or complete; None if unknown.
         endpoints: The endpoints in the manifest.
         active: The manifest's carrier.
+        in_log: It stands in a given log, whether as bracketed lines or as a span.
     """
 
     environment_id: str | None = None
@@ -307,6 +316,7 @@ class ManifestFetch(SpanFact):
     manifest_state: str | None = None
     endpoints: EndpointSet = EndpointSet()
     active: ActiveManifest = ActiveManifest()
+    in_log: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from flash_otel.diagnosis.evidence import (
     SpanFact,
     Step,
 )
-from flash_otel.records import LINES_CLOCK, LINES_SCOPE, number, text, texts
+from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LOGGED, number, text, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -173,6 +173,7 @@ def _activation(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
         environment_name=text(attributes, semconv.ENVIRONMENT_NAME),
         object_key=text(attributes, semconv.ARTIFACT_OBJECT_KEY),
         active_object_key=text(attributes, semconv.ACTIVE_OBJECT_KEY),
+        previous_build_id=text(attributes, semconv.PREVIOUS_BUILD_ID),
         **common,
     )
 
@@ -217,6 +218,7 @@ def _answer(record: SpanRecord) -> dict[str, Any]:
             text(attributes, semconv.ACTIVE_PHASE),
             number(attributes, semconv.ACTIVE_ENDPOINT_COUNT),
         ),
+        "in_log": by_lines(record) or bool(record.resource.get(LOGGED)),
     }
 
 

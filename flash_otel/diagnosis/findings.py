@@ -42,7 +42,8 @@ class Finding:
         deployment_id: The deployment that it is about; empty if unknown.
         remedy_deployer: Advice for the person who deploys.
         remedy_maintainer: Advice for the maintainers of Flash.
-        candidates: Of `inconclusive`, the codes that the evidence allows.
+        candidates: Of `inconclusive`, the codes that the evidence allows; of a likely fault, less
+            likely ones in the same place.
         missing: Evidence that would decide.
         command: The command that gets it.
     """
@@ -107,6 +108,25 @@ def proofs(case: Case, code: str) -> list[Proof]:
     return [(read, verdict) for read, verdict in case.read_verdicts if verdict.codes == (code,)]
 
 
+_APART: Final = {
+    semconv.MANIFEST_NOT_PERSISTED: "the State Manager then still holds no endpoints",
+    semconv.READ_INCOMPLETE: "the State Manager, or a later read, then holds the endpoints",
+    semconv.READ_BEFORE_WRITE: "reads after the write then hold the endpoints",
+}
+
+
+def alternatives(found: Sequence[Proof]) -> tuple[str, ...]:
+    """Return the other codes that all of a finding's proofs allow."""
+    first = found[0][1].others
+    return tuple(code for code in first if all(code in verdict.others for _, verdict in found))
+
+
+def _alternative_exhibits(found: Sequence[Proof]) -> Iterator[Exhibit]:
+    read = found[0][0]
+    for code in alternatives(found):
+        yield Exhibit(read.origin, f"less likely {code}: {_APART.get(code, 'only a read decides')}")
+
+
 def highest_confidence(found: Sequence[Proof]) -> str:
     """Return the highest confidence among proofs."""
     confidences = (verdict.confidence for _, verdict in found)
@@ -123,5 +143,6 @@ def proved(case: Case, code: str, sentence: str, *more: Exhibit) -> Iterator[Fin
     """Yield one finding for all the reads that prove a code, if any does."""
     found = proofs(case, code)
     if found:
-        evidence = (*more, *read_exhibits(found))
-        yield Finding(code, sentence, evidence, highest_confidence(found))
+        evidence = (*more, *read_exhibits(found), *_alternative_exhibits(found))
+        confidence = highest_confidence(found)
+        yield Finding(code, sentence, evidence, confidence, candidates=alternatives(found))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.case import Case, Limits, case_of
 from flash_otel.diagnosis.faults import FAULTS
+from flash_otel.diagnosis.faults.verdicts import A_READBACK, verify_command
 from flash_otel.diagnosis.matching import EvidenceIndex
 from flash_otel.diagnosis.read_verdicts import read_verdicts
 from flash_otel.diagnosis.tables import (
@@ -186,8 +187,11 @@ def _findings(case: Case, faults: Mapping[str, Fault]) -> list[Finding]:
 
 
 def _completed(case: Case, fault: Fault, finding: Finding) -> Finding:
+    is_open = finding.is_fault and bool(finding.candidates)
     return replace(
         finding,
+        missing=(A_READBACK,) if is_open else finding.missing,
+        command=verify_command(case) if is_open else finding.command,
         deployment_id=case.deployment.id,
         remedy_deployer=fault.deployer,
         remedy_maintainer=fault.maintainer,

@@ -50,6 +50,17 @@ def asks_for_deployed(deployment: Deployment, read: RuntimeFetch) -> bool:
     return asked == deployment.environment_id
 
 
+def is_given_with(deployment: Deployment, read: RuntimeFetch) -> bool:
+    """Return True if logs of a deployment and of a read were given together.
+
+    Without other signs they are taken to belong together. The code that the worker runs is such a
+    sign, unless the deployment is known from lines alone, which name no deployment id.
+    """
+    code = read.code_deployment_id
+    is_other = code is not None and not deployment.by_lines and code not in deployment.aliases
+    return read.in_log and deployment.in_log and not is_other
+
+
 class EvidenceIndex:
     """Deployments by the ids that workers know, and reads by their process."""
 
@@ -178,10 +189,10 @@ class DeploymentMatcher:
         return bool(begun and offset.before(read.end_ns, begun.start_ns))
 
     def _is_presumed(self, read: RuntimeFetch) -> bool:
-        """Return True for lines in a log that is given with the deployment's log.
+        """Return True for a read in a log that is given with the deployment's log.
 
         Without other signs, logs that are given together are taken to belong together.
         """
-        if not (read.by_lines and self._deployment.by_lines and self._is_only_environment):
+        if not (is_given_with(self._deployment, read) and self._is_only_environment):
             return False
         return read.environment_id is None or read.environment_id not in self._environments

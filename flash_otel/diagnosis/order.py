@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from flash_otel import semconv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from flash_otel.diagnosis.evidence import (
         Deployment,
@@ -51,6 +51,11 @@ class Offset:
     measured: float = math.inf
     assumed: float = math.inf
 
+    @property
+    def is_unknown(self) -> bool:
+        """Nothing relates the two clocks: they may be hours apart."""
+        return not self.exact and math.isinf(self.measured) and math.isinf(self.assumed)
+
     def after(self, start_ns: int | None, moment_ns: int | None) -> str:
         """Return the confidence that a worker's time is at or after a deployment's time."""
         if start_ns is None or moment_ns is None:
@@ -83,15 +88,27 @@ def offset(
         reads: The reads of this process, which serve as measurements.
         skew_s: The assumed bound, in seconds.
     """
-    bounds = (bound for read in reads for bound in _bounds(read, deployment))
+    own = list(reads)
+    bounds = (bound for read in own for bound in _bounds(read, deployment))
     measured = min(bounds, default=math.inf)
     same = is_same_host(process, deployment.process) and not process.rebuilt
     if same and measured >= 0:
         return Offset(exact=True)
     assumed = skew_s * _NANOSECONDS
-    if measured < -assumed or process.naive or deployment.process.naive:
+    naive = process.naive or deployment.process.naive
+    if measured < -assumed or (naive and not _in_one_log(own, deployment)):
         assumed = math.inf
     return Offset(measured=measured, assumed=assumed)
+
+
+def _in_one_log(reads: Sequence[RuntimeFetch], deployment: Deployment) -> bool:
+    """Return True if one log times a deployment and reads: all of its times lack the same zone."""
+    activation = deployment.activation
+    if activation is None or not activation.origin.file or not reads:
+        return False
+    timed = all(read.process.naive and read.by_lines for read in reads)
+    files = {read.origin.file for read in reads}
+    return timed and deployment.process.naive and files == {activation.origin.file}
 
 
 def is_same_host(process: ProcessIdentity, other: ProcessIdentity) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.collect import is_fuller, unique
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from flash_otel.records import SpanRecord
     from flash_otel.store.store import SpanStore
+
+_T = TypeVar("_T")
 
 _BATCH: Final = 1_000
 _CHUNK: Final = 400  # values in one query: SQLite binds at least 999
@@ -113,8 +115,7 @@ class RecordedSpans:
     ) -> list[SpanRecord]:
         """Return the spans of traces that meet a further condition."""
         found: list[SpanRecord] = []
-        left = iter(dict.fromkeys(trace_ids))
-        while chunk := list(islice(left, _CHUNK)):
+        for chunk in _chunks(trace_ids):
             marks = ", ".join("?" * len(chunk))
             found += self.where(f"trace_id IN ({marks}) {rest}", *chunk, order=order)
         return found
@@ -131,6 +132,14 @@ class RecordedSpans:
             order: An order of `span_references.span`, and a number of spans.
         """
         return self._records(f"{REFERRING} = ? {rest}{self._since} {order}", reference, *values)
+
+    def referring_to_any(self, references: Iterable[str], order: str) -> list[SpanRecord]:
+        """Return the spans with one of some references."""
+        found: list[SpanRecord] = []
+        for chunk in _chunks(references):
+            marks = ", ".join("?" * len(chunk))
+            found += self._records(f"{REFERRING} IN ({marks}){self._since} {order}", *chunk)
+        return found
 
     def referring_from(self, prefix: str, order: str) -> list[SpanRecord]:
         """Return the spans with a reference that begins with a prefix."""
@@ -218,8 +227,7 @@ def laid_out(records: Iterable[SpanRecord]) -> Iterator[RecordedSpans]:
 
 def _stored(spans: RecordedSpans, keys: Iterable[tuple[str, str]]) -> list[SpanRecord]:
     found: list[SpanRecord] = []
-    left = iter(keys)
-    while chunk := list(islice(left, _CHUNK)):
+    for chunk in _chunks(keys):
         marks = ", ".join(["(?, ?)"] * len(chunk))
         values = [part for key in chunk for part in key]
         found += spans.where(f"(trace_id, span_id) IN (VALUES {marks})", *values)
@@ -248,3 +256,9 @@ def _with_origin(record: SpanRecord) -> SpanRecord:
     bare = replace(record, attributes=attributes, origin=sortable)
     place = origin(bare)
     return replace(bare, origin=f"{place.file}:{place.line}") if place.line else bare
+
+
+def _chunks(values: Iterable[_T]) -> Iterator[list[_T]]:
+    left = iter(dict.fromkeys(values))
+    while chunk := list(islice(left, _CHUNK)):
+        yield chunk

@@ -122,7 +122,7 @@ class RelatedSpans:
             self._load_reads(deployment)
             self._load_calls(deployment)
             self._load_beside(deployment)
-        if any(deployment.by_lines for deployment in chosen):
+        if any(deployment.in_log for deployment in chosen):
             self._load_lines()
         self._load_processes()
         self.load_owners()
@@ -135,9 +135,9 @@ class RelatedSpans:
         codes = _values(ran, sc.CODE_DEPLOYMENT_ID) | _values(ran, sc.ACTIVE_DEPLOYMENT_ID)
         codes -= _values(made, sc.DEPLOYMENT_ID)
         for kind, values in ((refs.BUILD, builds), (refs.DEPLOYMENT, codes)):
-            for value in sorted(values)[:_MOST_OWNERS]:
-                order = f"{_LAST} {_MOST_OWNERS}"
-                self._take_deployments(self._spans.referring(reference(kind, value), order=order))
+            wanted = [reference(kind, value) for value in sorted(values)[:_MOST_OWNERS]]
+            order = f"{_LAST} {_MOST_OWNERS}"
+            self._take_deployments(self._spans.referring_to_any(wanted, order))
         places = {place for record in ran if record.name == sc.CALL and (place := _place(record))}
         for place in sorted(places)[:_MOST_OWNERS]:
             self._take_deployments(self._spans.referring(place, order=f"{_LAST} 1"))
@@ -274,9 +274,8 @@ class RelatedSpans:
         self._take_whole(records)
         ids = _values(records, sc.DEPLOYMENT_ID) - self._deployment_ids
         self._deployment_ids |= ids
-        for deployment_id in sorted(ids):
-            made = reference(refs.DEPLOYMENT, deployment_id)
-            self._take_whole(self._spans.referring(made, order=f"LIMIT {_MOST_OWNERS}"))
+        wanted = [reference(refs.DEPLOYMENT, deployment_id) for deployment_id in sorted(ids)]
+        self._take_whole(self._spans.referring_to_any(wanted, f"LIMIT {_MOST_OF_TRACES}"))
 
     def _take_whole(self, records: list[SpanRecord]) -> None:
         traces = {record.trace_id for record in records} - self._whole_traces

@@ -105,6 +105,7 @@ def deployment(
     host: str = "laptop",
     action: str = sc.ACTION_CREATE,
     size: int = 40_000,
+    previous: int | None = None,
 ) -> Steps:
     """Record a deployment that went well: 6.2 seconds, its window open from 3.2 to 5.8."""
     held = TWO if held is None else held
@@ -149,7 +150,12 @@ def deployment(
             sc.ACTIVATE,
             3.0,
             3.2,
-            {**target, sc.ARTIFACT_OBJECT_KEY: key, sc.ACTIVE_OBJECT_KEY: key},
+            {
+                **target,
+                sc.ARTIFACT_OBJECT_KEY: key,
+                sc.ACTIVE_OBJECT_KEY: key,
+                sc.PREVIOUS_BUILD_ID: None if previous is None else f"build-{previous}",
+            },
             f"d{number}03",
         ),
         "provision": step(

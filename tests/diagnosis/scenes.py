@@ -94,6 +94,12 @@ def second(**more: object) -> Steps:
     return deployment(2, at=LATER, **{"action": sc.ACTION_UPDATE, **more})  # type: ignore[arg-type]  # names and values of its parameters
 
 
+def again(**more: object) -> Steps:
+    """Record a third deployment, of the first one's build."""
+    steps = deployment(3, at=2 * LATER, action=sc.ACTION_UPDATE, **more)  # type: ignore[arg-type]  # names and values of its parameters
+    return {name: changed(step, build_id="build-1") for name, step in steps.items()}
+
+
 def without_answer() -> Steps:
     """Record a deployment whose manifest upload was never answered."""
     return stopped(deployment(), "upload", "provision", error=LOST, outcome=sc.UNKNOWN)
@@ -271,6 +277,71 @@ FAULTY: Final[dict[str, Scene]] = {
         lambda: records(deployment(), second(), read(LATER + 20, held=TWO, host="laptop")),
         sc.STALE_BUILD,
     ),
+    "the written manifest is read without endpoints, after what may be an echo": Scene(
+        lambda: records(deployment(), read(10)),
+        sc.READ_INCOMPLETE,
+        candidates=(sc.MANIFEST_NOT_PERSISTED,),
+        confidence="likely",
+    ),
+    "no carriers at all, and no endpoints after the write": Scene(
+        lambda: records(deployment(), without_carriers(read(60))),
+        sc.MANIFEST_NOT_PERSISTED,
+        candidates=(sc.READ_INCOMPLETE,),
+        confidence="likely",
+    ),
+    "a null manifest": Scene(
+        lambda: records(deployment(), read(60, state=sc.MANIFEST_NULL, phase=None)),
+        sc.MANIFEST_NOT_PERSISTED,
+        candidates=(sc.READ_INCOMPLETE,),
+        confidence="likely",
+    ),
+    "a stale replica answers after the write, on one clock": Scene(
+        lambda: records(
+            deployment(),
+            read(10, held=TWO, host="laptop"),
+            read(8, number="2", phase=sc.PHASE_BUILD, host="laptop", instance="worker-2"),
+        ),
+        sc.READ_INCOMPLETE,
+    ),
+    "an empty answer after the write, on one clock, and a later one that holds it": Scene(
+        lambda: records(
+            deployment(),
+            without_carriers(read(6, host="laptop")),
+            read(310, number="2", held=TWO, host="laptop"),
+        ),
+        sc.READ_INCOMPLETE,
+    ),
+    "a read between activation and write, and a later one, without carriers": Scene(
+        lambda: records(deployment(), without_carriers(read(4)), read(310, number="2", held=TWO)),
+        sc.READ_BEFORE_WRITE,
+        candidates=(sc.READ_INCOMPLETE,),
+        confidence="likely",
+    ),
+    "the replaced build is still active, and nothing else is recorded of it": Scene(
+        lambda: records(deployment(previous=7), read(20, build=7, held=TWO)),
+        sc.STALE_BUILD,
+    ),
+    "the replaced build is still active for an older worker, on one clock": Scene(
+        lambda: records(deployment(previous=7), read(20, code=6, build=7, held=TWO, host="laptop")),
+        sc.STALE_BUILD,
+    ),
+    "an earlier build that was deployed again does not become active": Scene(
+        lambda: records(
+            deployment(),
+            second(previous=1),
+            again(previous=2),
+            read(2 * LATER + 20, code=3, build=2, held=TWO),
+        ),
+        sc.STALE_BUILD,
+    ),
+    "two reads of one worker, of which the second leaves one cause": Scene(
+        lambda: records(
+            deployment(),
+            read(7, phase=sc.PHASE_BUILD),
+            read(310, number="2", phase=sc.PHASE_BUILD),
+        ),
+        sc.MANIFEST_NOT_PERSISTED,
+    ),
     "the server answers the upload without endpoints": Scene(
         lambda: records(told(0), read(10)), sc.MANIFEST_NOT_PERSISTED
     ),
@@ -311,6 +382,8 @@ FAULTY: Final[dict[str, Scene]] = {
             [moved(one, 600) for one in read(310, number="2", held=TWO)],
         ),
         sc.READ_BEFORE_WRITE,
+        candidates=(sc.READ_INCOMPLETE,),
+        confidence="likely",
     ),
     "a read in the window of an upload whose answer was lost": Scene(
         lambda: records(
@@ -484,6 +557,29 @@ HEALTHY: Final[dict[str, Scene]] = {
     "clocks ten minutes ahead": Scene(
         lambda: records(deployment(), [moved(one, 600) for one in read(10, held=TWO)]), sc.NONE
     ),
+    "an earlier build that was deployed again": Scene(
+        lambda: records(
+            deployment(),
+            read(10, held=TWO),
+            second(previous=1),
+            read(LATER + 60, number="2", code=2, build=2, held=TWO),
+            again(previous=2),
+            read(2 * LATER + 60, number="3", code=3, held=TWO),
+        ),
+        sc.NONE,
+    ),
+    "a build that was active already": Scene(
+        lambda: records(deployment(previous=1), read(10, held=TWO)), sc.NONE
+    ),
+    "workers that read the replaced build until the activation": Scene(
+        lambda: records(
+            read(-20, code=7, build=7, held=TWO, instance="worker-2"),
+            deployment(previous=7),
+            read(2.5, number="2", code=7, build=7, held=TWO, instance="worker-2"),
+            read(10, number="3", held=TWO),
+        ),
+        sc.NONE,
+    ),
     "a slow upload": Scene(
         lambda: records(deployment(), read(10, held=TWO, host="laptop")), sc.NONE
     ),
@@ -648,25 +744,20 @@ DOUBTFUL: Final[dict[str, Scene]] = {
         sc.INCONCLUSIVE,
         candidates=(sc.MANIFEST_NOT_PERSISTED, sc.READ_BEFORE_WRITE),
     ),
-    "the written manifest is read without endpoints, after what may be an echo": Scene(
-        lambda: records(deployment(), read(10)),
-        sc.INCONCLUSIVE,
-        candidates=(sc.MANIFEST_NOT_PERSISTED, sc.READ_INCOMPLETE),
-    ),
-    "no carriers at all, and no endpoints": Scene(
-        lambda: records(deployment(), without_carriers(read(60))),
-        sc.INCONCLUSIVE,
-        candidates=(sc.MANIFEST_NOT_PERSISTED, sc.READ_INCOMPLETE),
-    ),
-    "a null manifest": Scene(
-        lambda: records(deployment(), read(60, state=sc.MANIFEST_NULL, phase=None)),
-        sc.INCONCLUSIVE,
-        candidates=(sc.MANIFEST_NOT_PERSISTED, sc.READ_INCOMPLETE),
-    ),
     "an older worker, on an unknown clock, gets the older build": Scene(
         lambda: records(
             deployment(), second(), [moved(one, 600) for one in read(LATER - 20, held=TWO)]
         ),
+        sc.INCONCLUSIVE,
+        candidates=(sc.STALE_BUILD,),
+    ),
+    "the replaced build is read within the skew of the activation": Scene(
+        lambda: records(deployment(previous=7), read(5, code=7, build=7, held=TWO)),
+        sc.INCONCLUSIVE,
+        candidates=(sc.STALE_BUILD,),
+    ),
+    "the replaced build is read by a clock that may be ahead": Scene(
+        lambda: records(deployment(previous=7), read(60, code=7, build=7, held=TWO)),
         sc.INCONCLUSIVE,
         candidates=(sc.STALE_BUILD,),
     ),

@@ -41,6 +41,8 @@ def test_each_fault_is_named(name: str) -> None:
     codes = [one.code for one in found.findings]
     assert codes == sorted({scene.verdict, *scene.also}, key=list(FAULTS).index)
     assert found.findings[0].confidence == scene.confidence
+    assert {*found.findings[0].candidates} == {*scene.candidates}
+    assert bool(found.missing) == bool(scene.candidates)
 
 
 @pytest.mark.parametrize("name", HEALTHY)

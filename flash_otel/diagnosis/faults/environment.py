@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.deployments import recency_key
 from flash_otel.diagnosis.findings import MOST_EXHIBITS, Exhibit, Finding, exhibits, several
-from flash_otel.diagnosis.matching import endpoint_ids, looks_like_id
+from flash_otel.diagnosis.matching import endpoint_ids, is_given_with, looks_like_id
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, NO, POSSIBLE, is_same_host
 
 if TYPE_CHECKING:
@@ -138,7 +138,8 @@ def _confidence_astray(case: Case, read: RuntimeFetch) -> str:
     if read.worker_endpoint_id in endpoint_ids(deployment):
         # Code of an unrecorded deployment: that deployment may have taken the endpoint over.
         mine = deployment.environment_id
-        is_stranger = read.code_deployment_id is not None
+        # Lines name no deployment: of a deployment in lines, the code may be its own.
+        is_stranger = read.code_deployment_id is not None and not deployment.by_lines
         is_stranger = is_stranger and not _is_code_deployed_to(case, read, mine)
         return NO if is_stranger or _is_taken_over(case, read) else CERTAIN
     return LIKELY if _belongs_by_log(case, read) else NO
@@ -156,9 +157,9 @@ def _is_taken_over(case: Case, read: RuntimeFetch) -> bool:
 
 def _belongs_by_log(case: Case, read: RuntimeFetch) -> bool:
     """Return True if all reads in the logs that were given together ask elsewhere."""
-    by_lines = read.by_lines and case.deployment.by_lines
     mine = case.deployment.environment_id
-    return by_lines and all(other.environment_id != mine for other in case.reads)
+    is_given = is_given_with(case.deployment, read)
+    return is_given and all(other.environment_id != mine for other in case.reads)
 
 
 def _asked_nothing(read: RuntimeFetch) -> bool:

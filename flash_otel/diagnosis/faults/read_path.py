@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from flash_otel import failures
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.case import CACHE_S
+from flash_otel.diagnosis.build_verdicts import is_replaced
+from flash_otel.diagnosis.case import CACHE_S, delay_s
 from flash_otel.diagnosis.deployments import is_unauthorized
 from flash_otel.diagnosis.findings import (
     MOST_EXHIBITS,
@@ -75,10 +76,15 @@ def stale_build(case: Case) -> Iterator[Finding]:
     found = proofs(case, sc.STALE_BUILD)
     if found:
         other = next((read.build_id for read, _ in found if read.build_id), None)
-        stands = f"build {other} is active" if other else "no build is active"
+        was_before = any(is_replaced(case, read) for read, _ in found)
+        still = "is still active, as before the activation," if was_before else "is active"
+        stands = f"build {other} {still}" if other else "no build is active"
         environment = found[0][0].environment_id
         sentence = f"{deployed}, but {stands} on environment {environment}."
-        more = exhibits((activation, f"activation of build {deployment.build_id} returned"))
+        replaces = activation.previous_build_id if activation and was_before else None
+        instead = f", which was to replace build {replaces}" if replaces else ""
+        returned = f"activation of build {deployment.build_id} returned{instead}"
+        more = exhibits((activation, returned))
         yield from proved(case, sc.STALE_BUILD, sentence, *more)
 
 
@@ -106,9 +112,11 @@ def read_incomplete(case: Case) -> Iterator[Finding]:
     if not found:
         return
     read = found[0][0]
+    seconds = delay_s(case, read)
+    late = "" if seconds is None or seconds < 0 else f" {seconds:.1f} s after the upload had ended"
     sentence = (
         f"The write of build {case.deployment.build_id} is active, but a worker was answered "
-        f"with {count(read.held or 0, 'endpoint')}."
+        f"with {count(read.held or 0, 'endpoint')}{late}."
     )
     more = exhibits((case.deployment.upload, "the manifest was written"))
     yield from proved(case, sc.READ_INCOMPLETE, sentence, *more)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flash_otel import semconv as sc
+from flash_otel.diagnosis.build_verdicts import is_later
+from flash_otel.diagnosis.case import LOST, UNSEEN, upload_state
 from flash_otel.diagnosis.evidence import UNFINISHED
 from flash_otel.diagnosis.findings import (
     MOST_EXHIBITS,
@@ -16,13 +18,14 @@ from flash_otel.diagnosis.findings import (
     exhibits,
     what_failed,
 )
+from flash_otel.diagnosis.matching import asks_for_deployed
 from flash_otel.diagnosis.order import CERTAIN, LIKELY
-from flash_otel.diagnosis.read_verdicts import LOST, UNSEEN, upload_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flash_otel.diagnosis.case import Case
+    from flash_otel.diagnosis.evidence import RuntimeFetch
 
 A_READ = "a worker's read: its container log, or its spans"
 A_READBACK = "what the State Manager holds now"
@@ -46,13 +49,19 @@ def none(case: Case) -> Iterator[Finding]:
         return
     deployment = case.deployment
     evidence = exhibits(
-        (deployment.activation, f"build {deployment.build_id} was activated"),
+        (deployment.activation, _activated(case)),
         (deployment.upload, f"{count(case.expected.count, 'endpoint')} written"),
         *((read, f"read {read.held} endpoints") for read in case.whole_reads[:MOST_EXHIBITS]),
     )
     confidence = LIKELY if deployment.by_lines else CERTAIN
     proof = verify_command(case) if case.reads_manifests is False else ""
     yield Finding(sc.NONE, _agreement(case), evidence, confidence, command=proof)
+
+
+def _activated(case: Case) -> str:
+    activation = case.deployment.activation
+    already = ", which was active already" if activation and activation.is_repeated else ""
+    return f"build {case.deployment.build_id} was activated{already}"
 
 
 def _agreement(case: Case) -> str:
@@ -95,12 +104,7 @@ def doubts(case: Case) -> Iterator[Doubt]:
         return
     yield from _about_deployment(case)
     if _lacks_a_read(case):
-        missing = (
-            "No worker's read of its endpoints is recorded."
-            if case.reads
-            else "No worker has read this deployment yet."
-        )
-        yield Doubt(missing, A_READ)
+        yield _without_read(case)
 
 
 def _without_deployment(case: Case) -> Doubt:
@@ -144,6 +148,42 @@ def _about_deployment(case: Case) -> Iterator[Doubt]:
     elif state == LOST:
         codes = (sc.MANIFEST_NEVER_WRITTEN,)
         yield Doubt("The answer to its manifest upload is not recorded.", A_READBACK, codes)
+
+
+def _without_read(case: Case) -> Doubt:
+    """Return what the reads show instead of the deployment: the tables show the same mismatch."""
+    deployment = case.deployment
+    named = [read for read in case.reads if read.build_id or read.environment_id]
+    asking = [read for read in named if asks_for_deployed(deployment, read)]
+    if case.own_answers or not named:
+        return Doubt("No worker's read of its endpoints is recorded.", A_READ)
+    read = (asking or named)[-1]
+    evidence = exhibits((read, f"read: {_answered(read)}"))
+    if not asking:
+        deployed = deployment.environment_id or deployment.environment_name
+        sentence = (
+            f"A worker asked for environment {read.environment_id}, not for {deployed}, and "
+            f"nothing shows that it is a worker of {deployment.name}."
+        )
+        return Doubt(sentence, A_READ, (sc.ENVIRONMENT_MISMATCH,), evidence)
+    if read.build_id is None:
+        return Doubt("No worker's read of its endpoints is recorded.", A_READ, (), evidence)
+    if not deployment.activated:
+        return Doubt(f"Workers were answered with build {read.build_id}.", A_READ, (), evidence)
+    if is_later(case, read):
+        sentence = f"Build {read.build_id} is active, of a later deployment than {deployment.name}."
+        return Doubt(sentence, A_DEPLOYMENT, (), evidence)
+    sentence = (
+        f"A worker was answered with build {read.build_id}, an older one than {deployment.name}: "
+        "nothing shows whether it read before the activation or after it."
+    )
+    return Doubt(sentence, A_READ, (sc.STALE_BUILD,), evidence)
+
+
+def _answered(read: RuntimeFetch) -> str:
+    if read.build_id is None:
+        return f"asked for environment {read.environment_id}"
+    return f"build {read.build_id}, {count(read.held, 'endpoint')}"
 
 
 def _lacks_a_read(case: Case) -> bool:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import failures
 from flash_otel import semconv as sc
+from flash_otel.diagnosis.build_verdicts import owner
 from flash_otel.diagnosis.case import CACHE_S
 from flash_otel.diagnosis.deployments import recency_key
 from flash_otel.diagnosis.findings import MOST_EXHIBITS, Exhibit, Finding, count, exhibits, several
 from flash_otel.diagnosis.matching import endpoint_urls
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, follows
-from flash_otel.diagnosis.read_verdicts import owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

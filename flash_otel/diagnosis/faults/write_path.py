@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flash_otel import semconv as sc
+from flash_otel.diagnosis.case import NEVER, persisted_count, upload_state
 from flash_otel.diagnosis.deployments import is_of_provisioning, is_unauthorized
 from flash_otel.diagnosis.findings import (
     Finding,
@@ -18,7 +19,6 @@ from flash_otel.diagnosis.findings import (
     what_failed,
 )
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, POSSIBLE
-from flash_otel.diagnosis.read_verdicts import NEVER, persisted_count, upload_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

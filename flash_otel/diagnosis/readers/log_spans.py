@@ -19,7 +19,7 @@ from flash_otel.diagnosis.readers.log_groups import Draft, Grouper
 from flash_otel.diagnosis.readers.log_scan import JOURNAL_NEEDLES, Scanner
 from flash_otel.diagnosis.readers.log_text import LoggedLine, LogLines
 from flash_otel.lines.table import ROWS
-from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LINES_STREAM, SpanRecord
+from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LINES_STREAM, LOGGED, SpanRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,10 @@ class LogReader:
                     yield from queue.add(draft)
             else:
                 number, record = logged
-                yield from queue.add(replace(record, origin=f"{self.name}:{number}"))
+                # The bracketed lines of the span's read stand in the same log.
+                resource = {**record.resource, LOGGED: True}
+                origin = f"{self.name}:{number}"
+                yield from queue.add(replace(record, origin=origin, resource=resource))
         yield from queue.rest()
         if not found:
             raise NothingFoundError(self._nothing(container, lines.entries))

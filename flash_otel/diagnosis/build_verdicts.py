@@ -1,0 +1,140 @@
+"""What the active build in an answer proves, if it is not the deployed one.
+
+It is stale only if the read came after the activation and the build does not belong to a later
+deployment. Which build is older is decided by what the activation replaced, by the recorded
+deployments, and by the times at which the manifests were generated. No worker's clock has a say.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flash_otel import semconv as sc
+from flash_otel.diagnosis.case import FINE, ReadVerdict
+from flash_otel.diagnosis.deployments import recency_key
+from flash_otel.diagnosis.matching import asks_for_deployed
+from flash_otel.diagnosis.order import CERTAIN, LIKELY
+
+if TYPE_CHECKING:
+    from flash_otel.diagnosis.case import Case
+    from flash_otel.diagnosis.evidence import Deployment, RuntimeFetch
+
+_NO_BUILD: Final = "the environment has no active build"
+
+
+def judge_build(case: Case, read: RuntimeFetch) -> ReadVerdict:
+    """Judge a read that was not answered with the deployment's own build."""
+    if not case.deployment.activated or not asks_for_deployed(case.deployment, read):
+        return FINE
+    if case.own_answers or read.environment_state == sc.ENVIRONMENT_NULL:
+        return FINE  # some answer shows the build, so the activation took effect
+    if read.environment_state == sc.ENVIRONMENT_NO_ACTIVE_BUILD:
+        return _judge_inactive(case, read)
+    if read.build_id is None:
+        return _judge_unanswered(read)
+    return FINE if read.build_id == case.deployment.build_id else _judge_other(case, read)
+
+
+def owner(case: Case, read: RuntimeFetch) -> Deployment | None:
+    """Return the recorded deployment whose build an answer names, unless it is the judged one."""
+    named = [*case.index.of_build(read.build_id), *case.index.of_code(read.active.deployment_id)]
+    return next((known for known in named if known.id != case.deployment.id), None)
+
+
+def is_replaced(case: Case, read: RuntimeFetch) -> bool:
+    """Return True if the active build is the one that the activation was to replace."""
+    activation = case.deployment.activation
+    if activation is None or activation.is_repeated or activation.previous_build_id is None:
+        return False
+    return read.build_id == activation.previous_build_id
+
+
+def is_later(case: Case, read: RuntimeFetch) -> bool:
+    """Return True if the active build is that of a later deployment.
+
+    An earlier build that was deployed again on purpose belongs to a later deployment, too.
+    """
+    known = owner(case, read)
+    return known is not None and recency_key(known) > recency_key(case.deployment)
+
+
+def _judge_inactive(case: Case, read: RuntimeFetch) -> ReadVerdict:
+    if read.by_lines:  # an unknown environment has the same line
+        return ReadVerdict((sc.ENVIRONMENT_UNKNOWN, sc.STALE_BUILD), "no active build is named")
+    after = _after_activation(case, read)
+    if after:
+        return ReadVerdict((sc.STALE_BUILD,), _NO_BUILD, after)
+    return ReadVerdict((sc.STALE_BUILD, sc.INCONCLUSIVE), f"{_NO_BUILD}, perhaps not yet")
+
+
+def _judge_unanswered(read: RuntimeFetch) -> ReadVerdict:
+    """Judge a request in a log without an answer, whose error has no bracketed line."""
+    if read.by_lines and read.held is None and read.environment_id:
+        codes = (sc.STATE_MANAGER_UNAVAILABLE, sc.UNAUTHORIZED, sc.ENVIRONMENT_UNKNOWN)
+        return ReadVerdict(codes, "the State Manager was asked, and no answer was logged")
+    return FINE
+
+
+def _judge_other(case: Case, read: RuntimeFetch) -> ReadVerdict:
+    reason = f"the active build is {read.build_id}"
+    known = owner(case, read)
+    if is_later(case, read):
+        return FINE
+    after = _after_activation(case, read)
+    if is_replaced(case, read):
+        return _judge_older(case, read, f"{reason}, as before the activation", after)
+    if known is not None:
+        return _judge_older(case, read, f"{reason}, of an older deployment", after)
+    if read.in_log and (after or _is_order_open(case, read)):
+        # Lines name no deployment. Logs that are given together are read as the guide reads them.
+        return ReadVerdict((sc.STALE_BUILD,), f"{reason}, not the deployed one", LIKELY)
+    if after == CERTAIN and _was_active_before(case, read.build_id):
+        return ReadVerdict((sc.STALE_BUILD,), f"{reason}, as before the deployment", LIKELY)
+    unknown = f"{reason}, which no recorded deployment made, perhaps a later one"
+    return ReadVerdict((sc.STALE_BUILD, sc.INCONCLUSIVE), unknown)
+
+
+def _judge_older(case: Case, read: RuntimeFetch, reason: str, after: str) -> ReadVerdict:
+    """Judge an answer with an older build: it may precede the activation."""
+    if after == CERTAIN:
+        return ReadVerdict((sc.STALE_BUILD,), reason)
+    is_open = _is_order_open(case, read)
+    known = owner(case, read)
+    if known is None:
+        is_stale = read.in_log and bool(after or is_open)
+    else:
+        is_stale = after == LIKELY and read.in_log and case.deployment.in_log and known.in_log
+    if is_stale:
+        return ReadVerdict((sc.STALE_BUILD,), reason, LIKELY)
+    # Workers keep running while a build is deployed, so that an assumed skew proves nothing of
+    # spans, whose times come from machines of their own.
+    is_doubtful = after == LIKELY or is_open
+    return ReadVerdict((sc.STALE_BUILD, sc.INCONCLUSIVE), reason) if is_doubtful else FINE
+
+
+def _is_order_open(case: Case, read: RuntimeFetch) -> bool:
+    """Return True for a read in a log that no clock puts before or after the activation."""
+    activation = case.deployment.activation
+    if not read.in_log or activation is None:
+        return False
+    is_timed = read.asked_ns is not None and activation.end_ns is not None
+    return not is_timed or case.offset(read).is_unknown
+
+
+def _was_active_before(case: Case, build_id: str | None) -> bool:
+    """Return True if a read that ended before the activation already saw this build."""
+    activation = case.deployment.activation
+    started_ns = activation.start_ns if activation else None
+    return any(
+        case.offset(read).before(read.end_ns, started_ns)
+        for read in case.evidence.reads
+        if read.build_id == build_id and read.environment_id == case.deployment.environment_id
+    )
+
+
+def _after_activation(case: Case, read: RuntimeFetch) -> str:
+    """Return the confidence that a read came after the activation: by its code, or by clocks."""
+    if read.code_deployment_id in case.deployment.aliases:
+        return CERTAIN
+    activation = case.deployment.activation
+    return case.offset(read).after(read.asked_ns, activation.end_ns if activation else None)
