@@ -137,7 +137,7 @@ def throughput(folder: Path) -> Iterator[Row]:
     """Compare how many spans a second each side brings to its end, losing none."""
     feeds: dict[str, tuple[Feed, float | None]] = {
         "finished spans": (replay, 2.0),
-        "spans that are made, too": (create, None),
+        "created and finished spans": (create, None),
     }
     with sink() as endpoint:
         for name, (feed, goal) in feeds.items():

@@ -97,24 +97,24 @@ _ON_OTHER_HOST: Final = _changed(OTEL_RESOURCE_ATTRIBUTES="host.name=elsewhere")
 _WRITING: Final = (
     MatrixCase("the second activation has no effect", SCENARIOS["stale_build"], lines=DOUBTED),
     _case(
-        "the second activation has no effect, and the answer shows it",
+        "the second activation has no effect, and the response shows it",
         sc.STALE_BUILD,
         (DeployStep(), DeployStep(rules=FAULTS["activation ignored, shown"]), WorkerStep()),
         lines=DOUBTED,
     ),
     _case(
-        "the write is dropped, and the answer shows it",
+        "the write is dropped, and the response shows it",
         sc.MANIFEST_NOT_PERSISTED,
         (DeployStep(rules=FAULTS["write dropped, shown"]), WorkerStep()),
         lines=DOUBTED,
     ),
     MatrixCase(
-        "the write is dropped, the answer echoes it",
+        "the write is dropped, and the response echoes the request",
         SCENARIOS["manifest_not_persisted"],
         lines=DOUBTED,
     ),
     _case(
-        "the same, and the worker is on another machine",
+        "the same, with the worker on another machine",
         sc.MANIFEST_NOT_PERSISTED,
         (DeployStep(rules=FAULTS["write ignored, echoed"]), WorkerStep(variables=_ON_OTHER_HOST)),
         store=DOUBTED,
@@ -122,26 +122,26 @@ _WRITING: Final = (
         skew_s=600,  # a worker may start late on a slow machine
     ),
     _case(
-        "the endpoints alone are dropped, the answer echoes them",
+        "only the endpoints are dropped, and the response echoes them",
         sc.MANIFEST_NOT_PERSISTED,
         (DeployStep(rules=FAULTS["write dropped, echoed"]), WorkerStep()),
         store=DOUBTED,
         lines=DOUBTED,
     ),
     _case(
-        "a worker reads in the window, another after it",
+        "one worker reads during the window, another after it",
         sc.READ_BEFORE_WRITE,
         (DeployStep(rules=FAULTS["write held back"], meanwhile=(WorkerStep(),)), WorkerStep()),
         lines=DOUBTED,
     ),
     _case(
-        "the manifest write is refused",
+        "the manifest write is rejected",
         sc.MANIFEST_NEVER_WRITTEN,
         (DeployStep(rules=FAULTS["write refused"], fails=True), WorkerStep()),
         lines=DOUBTED,
     ),
     _case(
-        "the write is stored in part",
+        "the write is partly stored",
         sc.ENDPOINTS_MISSING,
         (DeployStep(rules=FAULTS["write partial, echoed"]), WorkerStep()),
     ),
@@ -181,7 +181,7 @@ _WRITING: Final = (
         lines=DOUBTED,
     ),
     _case(
-        "a new environment beside another one",
+        "a new environment in an app that has one",
         sc.ENVIRONMENT_CREATED,
         (DeployStep("staging"), WorkerStep()),
         ("production",),
@@ -224,7 +224,7 @@ _READING: Final = (
         lines=DOUBTED,
     ),
     _case(
-        "one answer lacks what another one holds",
+        "one response lacks endpoints that another one holds",
         sc.READ_INCOMPLETE,
         (DeployStep(), WorkerStep(FAULTS["read stripped"]), WorkerStep()),
         lines=DOUBTED,
@@ -253,7 +253,7 @@ _READING: Final = (
 # Workers whose code, registry or calls are not those of the deployment.
 _CALLING: Final = (
     _case(
-        "a worker calls by a registry of before the redeployment",
+        "a worker routes a call by the registry from before the redeployment",
         sc.STALE_CACHE,
         (DeployStep(), WorkerStep(meanwhile=(DeployStep(checkout="other"),))),
         lines=SILENT,
@@ -277,12 +277,12 @@ _CALLING: Final = (
         lines=SILENT,
     ),
     _case(
-        "a project of ready-made images only",
+        "a project that only wraps existing images",
         sc.NOTHING_DEPLOYED,
         (DeployStep(edition=IMAGES),),
     ),
     _case(
-        "a call to an endpoint that is gone",
+        "a call to an endpoint that no longer exists",
         sc.CALL_TARGET_UNKNOWN,
         (DeployStep(), WorkerStep(FAULTS["call target unknown"], mode="function")),
         version=SENTINEL_VERSION,
@@ -328,7 +328,7 @@ _HEALTHY: Final = (
         lines=SILENT,
     ),
     _case(
-        "the answer to the write is lost, the write is not",
+        "the response to the write is lost, but the write is stored",
         sc.NONE,
         (DeployStep(rules=FAULTS["write answer lost"], fails=True), WorkerStep()),
     ),
