@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -23,14 +23,27 @@ from flash_otel.cli.sources import (
 from flash_otel.diagnosis.order import ASSUMED_SKEW_S
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flash_otel.diagnosis import Diagnosis
     from flash_otel.diagnosis.evidence import Deployment
+
+_OPTIONS: Final = {
+    "environment": "--env",
+    "app": "--app",
+    "build_id": "--build",
+    "trace_id": "--trace",
+}
 
 
 def diagnose(
     env: Annotated[
         str | None,
-        typer.Option(metavar="ID|NAME", help="Judge the current deployment of this environment."),
+        typer.Option(metavar="ID|NAME", help="Judge the latest deployment to this environment."),
+    ] = None,
+    app: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Judge only deployments of this app."),
     ] = None,
     build: Annotated[
         str | None,
@@ -56,22 +69,23 @@ def diagnose(
     """Name the fault of a deployment, with its evidence, or report that there is none.
 
     By default, this judges the environment that was deployed to last, and every environment in the
-    given files. The deployment may come from the store and the reads from a worker's log: --from
-    store --from worker.log
+    given files. A deployment must match all of --env, --app, --build and --trace that are given.
+    The deployment may come from the store and the reads from a worker's log: --from store --from
+    worker.log
     """
     if explain is not None:
         return _explain(explain)
     names = sources or [STORE]
-    question: dict[str, Any] = {"environment": env, "build_id": build, "trace_id": trace}
+    question = {"environment": env, "build_id": build, "trace_id": trace, "app": app}
     diagnosis = _judge(names, Selection(store, since_ns(since), trace), question, skew)
     _print(diagnosis, names, as_json=as_json)
-    if not any(judged.timeline for judged in diagnosis.judged):
-        _note_no_match({"--env": env, "--build": build, "--trace": trace})
+    if diagnosis.is_unmatched:
+        _note_no_match(diagnosis, question)
     return status_of(diagnosis)
 
 
 def _judge(
-    names: list[str], selection: Selection, question: dict[str, Any], skew_s: float
+    names: list[str], selection: Selection, question: "Mapping[str, Any]", skew_s: float
 ) -> "Diagnosis":
     """Judge what the sources hold on what was asked about."""
     from flash_otel.diagnosis import Limits, diagnose
@@ -90,14 +104,25 @@ def _judge(
         ) from error
 
 
-def _note_no_match(options: dict[str, str | None]) -> None:
-    given = " ".join(f"{name} {value}" for name, value in options.items() if value)
-    if given:
-        print(
-            f"flash-otel: no recording matches {given}. Leave it out to judge everything, or "
-            "list the store: flash-otel traces",
-            file=sys.stderr,
-        )
+def _note_no_match(diagnosis: "Diagnosis", question: "Mapping[str, Any]") -> None:
+    """Name the options that match nothing, or else all of them, and what is recorded instead."""
+    from flash_otel.report.words import clean
+
+    culprits = {part.field: part for part in diagnosis.unmatched}
+    given = {field: value for field, value in question.items() if value}
+    named = {field: given[field] for field in culprits} or given
+    options = " ".join(f"{_OPTIONS[field]} {clean(value)}" for field, value in named.items())
+    together = "" if culprits or len(given) == 1 else " together"
+    print(f"flash-otel: no recording matches {options}{together}.", file=sys.stderr)
+    for field, part in culprits.items():
+        recorded = ", ".join(map(clean, part.similar or part.recorded))
+        if part.similar:
+            print(f"Did you mean {_OPTIONS[field]} {recorded}?", file=sys.stderr)
+        elif recorded:
+            print(f"Recorded for {_OPTIONS[field]}: {recorded}", file=sys.stderr)
+        elif field == "app":
+            print("No recording names an app: leave out --app.", file=sys.stderr)
+    print("Leave it out to judge everything, or list the store: flash-otel traces", file=sys.stderr)
 
 
 def status_of(diagnosis: "Diagnosis") -> int:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.diagnosis.case import Limits
-from flash_otel.diagnosis.choose import Question, choose, narrowed
+from flash_otel.diagnosis.choose import (
+    Environment,
+    Environments,
+    Question,
+    choose,
+    current_of,
+    names_in,
+    narrowed,
+    unmatched,
+)
 from flash_otel.diagnosis.collect import collect
 from flash_otel.diagnosis.deployments import recency_key
 from flash_otel.diagnosis.faults import FAULTS
@@ -38,6 +48,7 @@ def diagnose(
     environment: str | None = None,
     build_id: str | None = None,
     trace_id: str | None = None,
+    app: str | None = None,
     limits: Limits | None = None,
     faults: Mapping[str, Fault] = FAULTS,
     progress: Callable[[int, int], None] | None = None,
@@ -45,13 +56,15 @@ def diagnose(
 ) -> Diagnosis:
     """Name the fault that the records show, with its evidence, or report that there is none.
 
-    Memory does not grow with the number of records.
+    A deployment must match everything that is asked for. Memory does not grow with the number of
+    records.
 
     Args:
         records: Spans of any sources, in any order; or those of a store, which are looked up.
         environment: Id or name of the environment to judge.
         build_id: Build to judge, or its first characters.
         trace_id: Trace to judge, or its first digits.
+        app: Name of the app to judge.
         limits: Assumptions, such as the skew of clocks.
         faults: The fault table.
         progress: Called with the number of judged environments and their total, unless all is
@@ -61,7 +74,7 @@ def diagnose(
     Raises:
         StoreError: The store cannot be read, or there is no space for a temporary one.
     """
-    asked = Question(environment, build_id, trace_id)
+    asked = Question(environment, build_id, trace_id, app)
     judge = Judge(limits or Limits(), faults)
     if isinstance(records, RecordedSpans):
         return _RecordedDiagnosis(records, judge).diagnosis(asked, progress)
@@ -78,29 +91,19 @@ def diagnose(
 def _in_memory(records: list[SpanRecord], asked: Question, judge: Judge) -> Diagnosis:
     evidence = collect(records)
     chosen = choose(evidence, asked)
-    if asked and not chosen.deployments:
-        evidence = narrowed(evidence, asked)
-    judge.judge(evidence, chosen.deployments or (None,))
-    return judge.diagnosis(chosen.others)
+    if not asked or chosen.deployments:
+        judge.judge(evidence, chosen.deployments or (None,))
+        return judge.diagnosis(chosen.others)
+    rest = narrowed(evidence, asked)
+    judge.judge(rest, (None,))
+    found = judge.diagnosis()
+    return _without_match(found, asked, names_in(evidence)) if rest.empty else found
 
 
-class _Environment(NamedTuple):
-    """An environment to judge: by id, or else by name and app, which may be unknown as well."""
-
-    id: str
-    name: str = ""
-    app: str = ""
-
-    def chosen(self, evidence: Evidence) -> tuple[Deployment, ...]:
-        """Choose the deployments to judge."""
-        if self.id:
-            return choose(evidence, Question(environment=self.id)).deployments
-        return tuple(
-            deployment
-            for deployment in choose(evidence, Question(environment=self.name or None)).deployments
-            if deployment.environment_id is None
-            and (deployment.environment_name or "", deployment.app_name or "") == self[1:]
-        )
+def _without_match(
+    diagnosis: Diagnosis, asked: Question, names: Mapping[str, Iterable[str]]
+) -> Diagnosis:
+    return replace(diagnosis, unmatched=unmatched(asked, names), is_unmatched=True)
 
 
 class _RecordedDiagnosis:
@@ -112,46 +115,83 @@ class _RecordedDiagnosis:
 
     def diagnosis(self, asked: Question, progress: Callable[[int, int], None] | None) -> Diagnosis:
         """Judge what is asked for, or else the environments of now."""
-        if asked:
-            self._judge_asked(asked)
-            return self._judge.diagnosis()
-        wanted = list(islice(self._wanted(), MOST_ENVIRONMENTS))
-        if not wanted:
-            self._judge_without_deployment()
-        for number, environment in enumerate(wanted, 1):
+        if asked.environment or asked.names_deployment:
+            return self._judge_asked(asked)
+        wanted = self._of_app(asked.app) if asked.app else self._wanted()
+        chosen = list(islice(wanted, MOST_ENVIRONMENTS))
+        for number, environment in enumerate(chosen, 1):
             self._judge_environment(environment)
             if progress is not None:
-                progress(number, len(wanted))
-        known = sum(1 for _ in chain(self._spans.environments(), self._spans.nameless()))
-        return self._judge.diagnosis(max(0, known - len(wanted)))
+                progress(number, len(chosen))
+        if asked:
+            return self._judge.diagnosis() if chosen else self._judge_asked(asked)
+        if not chosen:
+            self._judge_without_deployment()
+        return self._judge.diagnosis(self._count_others(frozenset(chosen)))
 
-    def _judge_asked(self, asked: Question) -> None:
+    def _count_others(self, chosen: frozenset[Environment]) -> int:
+        known = chain(
+            (Environment(environment_id) for environment_id in self._spans.environments()),
+            (Environment("", *place) for place in self._spans.nameless()),
+        )
+        return sum(1 for environment in known if environment not in chosen)
+
+    def _judge_asked(self, asked: Question) -> Diagnosis:
         related = self._related()
         if asked.trace_id:
             related.load_trace(asked.trace_id)
-        elif asked.build_id:
+        if asked.build_id:
             related.load_build(asked.build_id)
-        elif asked.environment:
-            related.load_environment(asked.environment)
+        if asked.environment:
+            related.load_environment(asked.environment, asked.app)
         related.load_owners()
+        if asked.names_deployment:
+            # Another deployment may know the environment's other name, and the app.
+            named = Question(build_id=asked.build_id, trace_id=asked.trace_id)
+            for deployment in choose(related.evidence(), named).deployments:
+                related.load_environment_of(deployment)
         related.load(choose(related.evidence(), asked).deployments)
         evidence = related.evidence()
-        chosen = choose(evidence, asked)
-        if not chosen.deployments:
-            if asked.environment:
-                related.load_runtime_of(asked.environment)
-            evidence = narrowed(related.evidence(), asked)
-        self._judge.judge(evidence, chosen.deployments or (None,))
+        chosen = choose(evidence, asked).deployments
+        if chosen:
+            self._judge.judge(evidence, chosen)
+            return self._judge.diagnosis()
+        if asked.environment:
+            related.load_runtime_of(asked.environment)
+        rest = narrowed(related.evidence(), asked)
+        self._judge.judge(rest, (None,))
+        found = self._judge.diagnosis()
+        return _without_match(found, asked, self._names(asked)) if rest.empty else found
 
-    def _judge_environment(self, environment: _Environment) -> None:
+    def _names(self, asked: Question) -> dict[str, Iterable[str]]:
+        """Return what a question can name, by its fields."""
+        spans = self._spans
+        traces: set[str] = set()
+        if asked.trace_id:
+            related = self._related()
+            related.load_trace(asked.trace_id)
+            traces = names_in(related.evidence())["trace_id"]
+        return {
+            "environment": spans.environment_names(),
+            "build_id": chain(self._values(refs.BUILD), self._values(refs.READ_BUILD)),
+            "trace_id": traces,
+            "app": spans.apps(),
+        }
+
+    def _judge_environment(self, environment: Environment) -> None:
         related = self._related()
         if environment.id or environment.name:
-            related.load_environment(environment.id or environment.name)
+            related.load_environment(environment.id or environment.name, environment.app or None)
         else:
             related.load_newest()
-        related.load(environment.chosen(related.evidence()))
+        related.load(self._chosen(environment, related.evidence()))
         evidence = related.evidence()
-        self._judge.judge(evidence, environment.chosen(evidence))
+        self._judge.judge(evidence, self._chosen(environment, evidence))
+
+    @staticmethod
+    def _chosen(environment: Environment, evidence: Evidence) -> list[Deployment]:
+        group = Environments(evidence).groups.get(environment)
+        return current_of(group) if group else []
 
     def _judge_without_deployment(self) -> None:
         related = self._related()
@@ -161,7 +201,19 @@ class _RecordedDiagnosis:
     def _related(self) -> RelatedSpans:
         return RelatedSpans(self._spans, self._judge.limits.skew_s)
 
-    def _wanted(self) -> Iterator[_Environment]:
+    def _of_app(self, app: str) -> Iterator[Environment]:
+        """Yield the environments of an app, in no particular order."""
+        places = (place.partition(":")[2] for place in self._spans.references(f"{refs.PLACE}:"))
+        names = [place.removesuffix(f"/{app}") for place in places if place.endswith(f"/{app}")]
+        found: dict[Environment, None] = {}
+        for name in names:
+            related = self._related()
+            related.load_environment(name, app)
+            matching = Environments(related.evidence()).matching(Question(name, app=app))
+            found |= dict.fromkeys(matching)
+        yield from found
+
+    def _wanted(self) -> Iterator[Environment]:
         """Yield the environment of the newest deployment, then those of the reads in files.
 
         Of these, the ones with the latest deployments come first.
@@ -171,20 +223,22 @@ class _RecordedDiagnosis:
             return
         found = {newest: None}
         environment_ids = set(self._values(refs.FILE_ENVIRONMENT))
-        places = set()
+        nameless: dict[Environment, None] = {}
         for build in self._values(refs.FILE_BUILD):
             for environment_id, name, app in self._spans.environments_of(build):
                 if environment_id:
                     environment_ids.add(environment_id)
-                places.add((name or "", app or ""))
+                elif name:
+                    environment = self._resolved(name, app)
+                    nameless |= {environment: None} if environment else {}
+        environment_ids |= {known.id for known in nameless if known.id}
         latest = [
             (-deployed_ns, environment_id)
             for environment_id in environment_ids
             if (deployed_ns := self._spans.deployed_ns(environment_id)) is not None
         ]
-        found |= {_Environment(environment_id): None for _, environment_id in sorted(latest)}
-        nameless = (place for place in self._spans.nameless() if place in places)
-        found |= {_Environment("", *place): None for place in nameless if places}
+        found |= {Environment(environment_id): None for _, environment_id in sorted(latest)}
+        found |= {known: None for known in nameless if not known.id}
         yield from found
 
     def _values(self, kind: str) -> Iterator[str]:
@@ -192,12 +246,26 @@ class _RecordedDiagnosis:
             if value := reference.partition(":")[2]:
                 yield value
 
-    def _newest(self) -> _Environment | None:
+    def _newest(self) -> Environment | None:
         related = self._related()
         related.load_newest()
         newest = max(related.evidence().deployments, key=recency_key, default=None)
         if newest is None:
             return None
-        if newest.environment_id:
-            return _Environment(newest.environment_id)
-        return _Environment("", newest.environment_name or "", newest.app_name or "")
+        if not newest.environment_id and newest.environment_name:
+            resolved = self._resolved(newest.environment_name, newest.app_name)
+            if resolved is not None:
+                return resolved
+        return Environments(related.evidence()).of(newest)
+
+    def _resolved(self, name: str, app: str | None) -> Environment | None:
+        """Return the environment of the deployments that know it only by this name and app."""
+        related = self._related()
+        related.load_environment(name, app)
+        environments = Environments(related.evidence())
+        for environment, group in environments.groups.items():
+            for known in group:
+                place = (known.environment_id, known.environment_name, known.app_name)
+                if place == (None, name, app):
+                    return environment
+        return None

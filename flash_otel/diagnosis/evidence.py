@@ -302,6 +302,7 @@ class ManifestFetch(SpanFact):
 
     Attributes:
         environment_id: The environment that was asked for.
+        environment_name: Its name, as the answer gives it.
         environment_state: null, no_active_build or active; None if unknown.
         build_id: The environment's active build.
         manifest_state: null, incomplete or complete; None if unknown.
@@ -311,6 +312,7 @@ class ManifestFetch(SpanFact):
     """
 
     environment_id: str | None = None
+    environment_name: str | None = None
     environment_state: str | None = None
     build_id: str | None = None
     manifest_state: str | None = None

@@ -209,6 +209,7 @@ def _answer(record: SpanRecord) -> dict[str, Any]:
     attributes = record.attributes
     return {
         "environment_id": text(attributes, semconv.ENVIRONMENT_ID),
+        "environment_name": text(attributes, semconv.ENVIRONMENT_NAME),
         "environment_state": text(attributes, semconv.ENVIRONMENT_STATE),
         "build_id": text(attributes, semconv.BUILD_ID),
         "manifest_state": text(attributes, semconv.MANIFEST_STATE),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.case import Case, Limits, case_of
+from flash_otel.diagnosis.choose import Environments, Unmatched
+from flash_otel.diagnosis.deployments import recency_key
 from flash_otel.diagnosis.faults import FAULTS
 from flash_otel.diagnosis.faults.verdicts import A_READBACK, verify_command
 from flash_otel.diagnosis.matching import EvidenceIndex
@@ -48,6 +50,7 @@ class Judged:
         timeline: Both phases in the order of time.
         window_s: The activation window in seconds; None if it was not measured.
         findings: What was found, the gravest first.
+        failed_before: The attempts that failed directly before the deployment, oldest first.
     """
 
     deployment: Deployment
@@ -56,6 +59,7 @@ class Judged:
     timeline: tuple[Moment, ...]
     window_s: float | None
     findings: tuple[Finding, ...]
+    failed_before: tuple[Deployment, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -78,6 +82,9 @@ class Diagnosis:
         command: The next command to run; empty if there is none.
         others: Number of other environments with recorded deployments.
         left_out: Number of judged deployments that are not in `judged`, by verdict.
+        unmatched: What was asked for and no recording holds, unless all of it is recorded and
+            only its combination is not.
+        is_unmatched: Nothing that was recorded matches the question.
     """
 
     verdict: str
@@ -87,6 +94,8 @@ class Diagnosis:
     command: str = ""
     others: int = 0
     left_out: tuple[tuple[str, int], ...] = ()
+    unmatched: tuple[Unmatched, ...] = ()
+    is_unmatched: bool = False
 
 
 @dataclass
@@ -105,11 +114,15 @@ class Judge:
 
     def judge(self, evidence: Evidence, deployments: Iterable[Deployment | None]) -> None:
         """Judge deployments on the evidence; None stands for evidence without a deployment."""
-        index = EvidenceIndex(evidence)
+        index, environments = EvidenceIndex(evidence), Environments(evidence)
         for deployment in deployments:
             case = case_of(deployment, evidence, index, self.limits)
             case = replace(case, read_verdicts=read_verdicts(case))
-            self._judged.append(_judged(case, self.faults))
+            judged = _judged(case, self.faults)
+            if deployment is not None:
+                failed = tuple(environments.failed_before(deployment))
+                judged = replace(judged, failed_before=failed)
+            self._judged.append(judged)
         if len(self._judged) > 2 * MOST_JUDGED:
             self._shorten()
 
@@ -134,6 +147,8 @@ class Judge:
         )
 
     def _shorten(self) -> None:
+        # Of equally grave results, the newest deployment comes first, in whatever order they came.
+        self._judged.sort(key=lambda judged: recency_key(judged.deployment), reverse=True)
         self._judged.sort(key=_gravity)
         self._left_out.update(judged.verdict for judged in self._judged[MOST_JUDGED:])
         del self._judged[MOST_JUDGED:]

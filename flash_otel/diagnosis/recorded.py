@@ -169,14 +169,36 @@ class RecordedSpans:
         found = self.rows(query, environment_id)
         return found[0][0] if found else None
 
+    def environment_names(self) -> Iterator[str]:
+        """Yield the ids and the names of all environments, in alphabetical order each."""
+        yield from self._distinct("environment_id", "spans", "")
+        yield from self._distinct("environment_name", "spans", "")
+
+    def apps(self) -> Iterator[str]:
+        """Yield the names of the apps that deployments or calls name, more than once."""
+        for kind in (refs.PLACE, refs.CALL):
+            for place in self.references(f"{kind}:"):
+                if app := place.rpartition("/")[2]:
+                    yield app
+
     def nameless(self) -> Iterator[tuple[str, str]]:
-        """Yield name and app of the environments of which no deployment knows the id."""
-        places = [place.partition(":")[2] for place in self.references(f"{refs.PLACE}:")]
-        in_apps = {name for name, _, app in (place.rpartition("/") for place in places) if app}
-        for place in places:
-            name, _, app = place.rpartition("/")
-            if (app or name not in in_apps) and not self._is_identified(place):
-                yield name, app
+        """Yield name and app of the environments of which nothing recorded knows the id."""
+        apps: dict[str, list[str]] = {}
+        for place in self.references(f"{refs.PLACE}:"):
+            name, _, app = place.partition(":")[2].rpartition("/")
+            apps.setdefault(name, []).append(app)
+        for name, known in apps.items():
+            in_apps = [app for app in known if app]
+            # A name without an app is that of the app, or may be that of any of several.
+            if len(in_apps) <= 1:
+                places = [f"{name}/{app}" for app in known]
+                is_known = self.deployed_ns(name) is not None or self._is_read(name)
+                if not is_known and not any(map(self._is_identified, places)):
+                    yield name, "".join(in_apps)
+                continue
+            for app in in_apps:
+                if self.deployed_ns(name) is None and not self._is_identified(f"{name}/{app}"):
+                    yield name, app
 
     def _is_identified(self, place: str) -> bool:
         """Return True if a deployment to a place, or another one of its build, knows its id."""
@@ -188,6 +210,12 @@ class RecordedSpans:
         return bool(
             self.rows(f"{REFERRING} IN ({builds}) {known} LIMIT 1", f"{refs.PLACE}:{place}")
         )
+
+    def _is_read(self, name: str) -> bool:
+        """Return True if a read knows the name of an environment that was deployed to by its id."""
+        condition = f"environment_name = ? AND environment_id IS NOT NULL AND {RUNNING}"
+        query = f"SELECT environment_id FROM spans WHERE {condition} LIMIT 1"  # noqa: S608 - constants only
+        return any(self.deployed_ns(found) is not None for (found,) in self.rows(query, name))
 
     def _distinct(self, column: str, table: str, prefix: str) -> Iterator[str]:
         """Look up each distinct value after the one before it, without a walk over all rows."""

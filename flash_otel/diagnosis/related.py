@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
+from flash_otel.diagnosis.choose import MOST_ATTEMPTS
 from flash_otel.diagnosis.collect import collect
 from flash_otel.diagnosis.deployments import MAKING
 from flash_otel.diagnosis.matching import endpoint_ids
@@ -31,6 +32,7 @@ MOST: Final = 2_000
 
 _MOST_OF_TRACES: Final = MOST * 5
 _CANDIDATES: Final = 3  # the last deployments of an environment: one of them is in force
+_MOST_BEFORE: Final = (MOST_ATTEMPTS + 1) * 3  # three spans of a deployment are found
 _MOST_NEWEST: Final = 20
 _MOST_OWNERS: Final = 500
 _MOST_BESIDE: Final = 50
@@ -39,6 +41,7 @@ _MARGIN_NS: Final = 900 * 10**9  # the length of a read, and the cache that a ca
 _FETCHES: Final = frozenset({sc.RUNTIME_FETCH, sc.MANIFEST_FETCH})
 
 _IS_MAKING: Final = f"spans.name IN ('{sc.ACTIVATE}', '{sc.MANIFEST_UPLOAD}', '{sc.DEPLOY}')"
+_IS_FETCH: Final = f"spans.name IN ('{sc.RUNTIME_FETCH}', '{sc.MANIFEST_FETCH}')"
 _IS_ROOT: Final = f"AND spans.name = '{sc.DEPLOY}'"
 # The last span of any kind, and of each kind that makes a deployment.
 _KINDS: Final = ("", *(f"AND spans.name = '{name}'" for name in MAKING))
@@ -69,21 +72,61 @@ class RelatedSpans:
 
     # --- the deployments of a question ------------------------------------------------------------
 
-    def load_environment(self, environment: str) -> None:
-        """Load the last deployments of an environment, by its id, or by its name in each app."""
-        found = [
+    def load_environment(self, environment: str, app: str | None = None) -> None:
+        """Load the last deployments of an environment.
+
+        Args:
+            environment: Its id, or its name in each app.
+            app: The app of a name; None for any.
+        """
+        found = self._last_of(environment)
+        named = self._last(f"environment_name = ? AND {_IS_FETCH}", environment)
+        self._take_reads(named)
+        places = self._places(environment) if app is None else []
+        places += [reference(refs.PLACE, environment, app)]
+        found += self._at(places)
+        # What is known by a name is looked up by its id as well, and the other way round.
+        for environment_id in sorted(_values([*found, *named], sc.ENVIRONMENT_ID)):
+            if environment_id != environment:
+                found += self._last_of(environment_id)
+        ids = _values(found, sc.ENVIRONMENT_ID)
+        for environment_id in sorted(ids):
+            is_named = f"environment_id = ? AND environment_name IS NOT NULL AND {_IS_FETCH}"
+            named += self._last(is_named, environment_id, most=1)
+        self._take_reads(named)
+        apps = _values(found, sc.APP_NAME)
+        for name in sorted(_values([*found, *named], sc.ENVIRONMENT_NAME)):
+            here = [reference(refs.PLACE, name, known) for known in ("", *sorted(apps))]
+            # A name without an app is that of another deployment only if one app has it.
+            found += self._at([*here, *self._places(name, _CANDIDATES)])
+        self._take_deployments(found)
+
+    def load_environment_of(self, deployment: Deployment) -> None:
+        """Load the last deployments of a deployment's environment."""
+        environment = deployment.environment_id or deployment.environment_name
+        if environment:
+            self.load_environment(environment, deployment.app_name)
+
+    def _last_of(self, environment: str) -> list[SpanRecord]:
+        """Return spans of the last deployments to an environment, by one id or name."""
+        return [
             record
             for column in ("environment_id", "environment_name")
             for kind in _KINDS
             for record in self._last(f"{column} = ? AND {DEPLOYING} {kind}", environment)
         ]
-        # A deployment that failed early knows the name of its environment, but not its id.
-        places = {place for record in found if (place := _place(record))}
-        named = self._spans.references(reference(refs.PLACE, environment, ""))
-        places.update(islice(named, _MOST_BESIDE))
-        for place in sorted(places):
-            found += self._spans.referring(place, order=f"{_LAST} {_CANDIDATES}")
-        self._take_deployments(found)
+
+    def _places(self, name: str, most: int = _MOST_BESIDE) -> list[str]:
+        """Return references to the places of a name, in each app."""
+        return list(islice(self._spans.references(reference(refs.PLACE, name, "")), most))
+
+    def _at(self, places: Iterable[str]) -> list[SpanRecord]:
+        """Return spans of the last deployments to places."""
+        return [
+            record
+            for place in sorted(set(places))
+            for record in self._spans.referring(place, order=f"{_LAST} {_CANDIDATES}")
+        ]
 
     def load_build(self, prefix: str) -> None:
         """Load the deployments and reads of builds whose ids begin with a prefix."""
@@ -109,9 +152,10 @@ class RelatedSpans:
         """Load the reads and calls of all processes."""
         self._sample_columns(RUNNING)
 
-    def load_runtime_of(self, environment_id: str) -> None:
-        """Load the reads and calls of an environment."""
-        self._sample_columns(f"environment_id = ? AND {RUNNING}", environment_id)
+    def load_runtime_of(self, environment: str) -> None:
+        """Load the reads and calls that name an environment, by its id or name."""
+        for column in ("environment_id", "environment_name"):
+            self._sample_columns(f"{column} = ? AND {RUNNING}", environment)
 
     # --- everything around them -------------------------------------------------------------------
 
@@ -122,6 +166,7 @@ class RelatedSpans:
             self._load_reads(deployment)
             self._load_calls(deployment)
             self._load_beside(deployment)
+            self._load_attempts(deployment)
         if any(deployment.in_log for deployment in chosen):
             self._load_lines()
         self._load_processes()
@@ -200,6 +245,27 @@ class RelatedSpans:
             for place in self._spans.references(reference(refs.PLACE, "")):
                 if place.endswith(f"/{deployment.app_name}"):
                     self._take(self._spans.referring(place, _IS_ROOT, order="LIMIT 1"))
+
+    def _load_attempts(self, deployment: Deployment) -> None:
+        """Load the attempts that failed directly before a deployment."""
+        name, app = deployment.environment_name, deployment.app_name
+        before = f"AND {_IS_MAKING} AND start_ns <= {deployment.start_ns or 0}"
+        found = []
+        if deployment.environment_id:
+            condition = f"environment_id = ? AND {DEPLOYING} {before}"
+            found += self._last(condition, deployment.environment_id, most=_MOST_BEFORE)
+        for place in {reference(refs.PLACE, name, known) for known in (app, "") if name}:
+            found += self._spans.referring(place, before, order=f"{_LAST} {_MOST_BEFORE}")
+        # What came before a success does not matter.
+        outcomes = {sc.DEPLOY: sc.RETURNED, sc.MANIFEST_UPLOAD: sc.RETURNED}
+        succeeded = (
+            record.start_ns
+            for record in found
+            if record.attributes.get(sc.OUTCOME) == outcomes.get(record.name, "")
+            and record.start_ns < (deployment.start_ns or 0)
+        )
+        since_ns = max(succeeded, default=0)
+        self._take_deployments([record for record in found if record.start_ns >= since_ns])
 
     def _load_lines(self) -> None:
         """Load lines without a known environment: logs given together belong together."""

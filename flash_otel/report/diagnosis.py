@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.diagnosis import tables
+from flash_otel.diagnosis.choose import MOST_ATTEMPTS, failure_of
 from flash_otel.report import words
 from flash_otel.report.layout import Line, Page, Part, page_for, print_lines
 
@@ -110,12 +111,23 @@ def _judged(judged: Judged) -> Iterator[Line]:
         title = f"Deployment {words.clean(deployment.id)} to {words.clean(target)}"
         yield ()
         yield (Part(title, "bold"),)
+        yield from _failed_before(judged)
     if judged.matches:
         yield from _matches(judged)
     if judged.timeline:
         yield from _timeline(judged)
     if deployment.id:
         yield from _checks(judged)
+
+
+def _failed_before(judged: Judged) -> Iterator[Line]:
+    """Yield one line about the attempts that failed before the deployment."""
+    failed = judged.failed_before
+    if failed:
+        number = f"At least {len(failed)}" if len(failed) == MOST_ATTEMPTS else str(len(failed))
+        attempts = "attempt" if len(failed) == 1 else "attempts"
+        causes = "; ".join(f"{known.name}, {failure_of(known)}" for known in failed)
+        yield (Part(f"  {number} earlier {attempts} failed: {words.clean(causes)}"),)
 
 
 def _matches(judged: Judged) -> Iterator[Line]:

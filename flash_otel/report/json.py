@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import manifest, semconv
+from flash_otel.diagnosis.choose import failure_of
 from flash_otel.redaction import scrub
 
 if TYPE_CHECKING:
-    from flash_otel.diagnosis.evidence import Origin
+    from flash_otel.diagnosis.choose import Unmatched
+    from flash_otel.diagnosis.evidence import Deployment, Origin
     from flash_otel.diagnosis.findings import Finding
     from flash_otel.diagnosis.judge import Diagnosis, Judged
     from flash_otel.diagnosis.tables import Match, Moment, PhaseCheck
@@ -33,6 +35,16 @@ def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "next_command": diagnosis.command or None,
         "other_environments": diagnosis.others,
         "left_out": [{"verdict": code, "count": number} for code, number in diagnosis.left_out],
+        "unmatched": [_unmatched(part) for part in diagnosis.unmatched],
+    }
+
+
+def _unmatched(part: Unmatched) -> dict[str, Any]:
+    return {
+        "field": part.field,
+        "value": part.value,
+        "similar": list(part.similar),
+        "recorded": list(part.recorded),
     }
 
 
@@ -81,6 +93,15 @@ def _judged(judged: Judged) -> dict[str, Any]:
         "ids": [_match(match) for match in judged.matches],
         "checks": [_check(check) for check in judged.checks],
         "timeline": [_moment(moment) for moment in judged.timeline],
+        "failed_before": [_attempt(known) for known in judged.failed_before],
+    }
+
+
+def _attempt(deployment: Deployment) -> dict[str, Any]:
+    return {
+        "deployment_id": deployment.id,
+        "build_id": deployment.build_id,
+        "says": failure_of(deployment) or "",
     }
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from diagnosis.recordings import EPOCH_NS, TWO, deployment, moved, read, records
+from diagnosis.recordings import EPOCH_NS, TWO, deployment, moved, read, records, stopped
 from diagnosis.scenes import SCENES, killed
 
 from flash_otel import semconv as sc
@@ -116,15 +116,86 @@ def test_a_question_is_answered(
     assert answer(capsys, option, value)[1]["verdict"] == sc.READ_BEFORE_WRITE
 
 
-def test_a_question_about_nothing_recorded_says_so(
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--env", "nope"],
+            "no recording matches --env nope.\nRecorded for --env: env-prod, production\n",
+        ),
+        (
+            ["--env", "prodution", "--app", "shop"],
+            "no recording matches --env prodution.\nDid you mean --env production?\n",
+        ),
+        (
+            ["--app", "shpo"],
+            "no recording matches --app shpo.\nDid you mean --app shop?\n",
+        ),
+        (
+            ["--build", "build-2", "--env", "production"],
+            "no recording matches --build build-2.\nDid you mean --build build-1?\n",
+        ),
+        (
+            ["--trace", "d1".rjust(32, "0"), "--build", "build-1", "--env", "staging"],
+            "no recording matches --env staging.\n",
+        ),
+    ],
+)
+def test_a_question_without_a_match_names_the_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    """The option that matches nothing is named, with what is recorded."""
+    stored(tmp_path / "spans.db", SCENES[RACE].make())
+    assert run(["diagnose", *arguments]) == 3
+    assert message in capsys.readouterr().err
+
+
+def test_options_that_match_only_apart_are_named_together(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A name that nobody recorded is named, with how to see what there is."""
+    """Each option may match something, and their combination nothing."""
+    staging = deployment(2, at=400, env="staging", env_id="env-stag", held={"s": TWO["gpu"]})
+    stored(tmp_path / "spans.db", records(deployment(), staging))
+    status, value = answer(capsys, "--env", "staging", "--build", "build-1")
+    assert (status, value["deployments"], value["unmatched"]) == (3, [], [])
+    run(["diagnose", "--env", "staging", "--build", "build-1"])
+    assert "no recording matches --env staging --build build-1 together." in capsys.readouterr().err
+
+
+def test_an_app_in_lines_alone_is_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bracketed lines name no app, which the message explains."""
+    log = tmp_path / "deploy.log"
+    log.write_text("[DEPLOY] Environment production activated with build_id=b1\n", encoding="utf-8")
+    assert run(["diagnose", "--from", str(log), "--app", "shop"]) == 3
+    assert "No recording names an app: leave out --app." in capsys.readouterr().err
+
+
+def test_a_matching_question_has_no_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Standard error stays empty if something matches."""
     stored(tmp_path / "spans.db", SCENES[RACE].make())
-    assert run(["diagnose", "--env", "nope"]) == 3
-    assert "no recording matches --env nope." in capsys.readouterr().err
-    assert run(["diagnose", "--env", "production"]) == 1
-    assert "is about" not in capsys.readouterr().err
+    assert run(["diagnose", "--env", "production", "--app", "shop"]) == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_earlier_failed_attempts_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The report of a deployment has one line about the attempts before it."""
+    refused = ("requests.exceptions.HTTPError", "403 Client Error: Forbidden")
+    failed = stopped(deployment(2, at=-300), "artifact", error=refused)
+    made = records(failed, deployment(), read(10, held=TWO))
+    stored(tmp_path / "spans.db", made)
+    (judged,) = answer(capsys, "--env", "production")[1]["deployments"]
+    says = "the artifact upload failed (HTTPError: 403 Client Error: Forbidden)"
+    assert judged["failed_before"] == [
+        {"deployment_id": "d200".rjust(16, "0"), "build_id": "build-2", "says": says}
+    ]
+    assert run(["diagnose", "--env", "production"]) == 0
+    assert f"  1 earlier attempt failed: build build-2, {says}\n" in capsys.readouterr().out
 
 
 def test_only_what_is_recent_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
