@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from flash_otel.diagnosis.case import Case
     from flash_otel.diagnosis.evidence import Deployment, RuntimeFetch
 
+# When the active build was generated, compared with the deployed one.
+_OLDER: Final = "older"
+_NEWER: Final = "newer"
+_UNKNOWN: Final = "unknown"
+
 _NO_BUILD: Final = "the environment has no active build"
 
 
@@ -55,7 +60,24 @@ def is_later(case: Case, read: RuntimeFetch) -> bool:
     An earlier build that was deployed again on purpose belongs to a later deployment, too.
     """
     known = owner(case, read)
-    return known is not None and recency_key(known) > recency_key(case.deployment)
+    if known is not None:
+        return recency_key(known) > recency_key(case.deployment)
+    return not is_replaced(case, read) and _generated(case, read) == _NEWER
+
+
+def _generated(case: Case, read: RuntimeFetch) -> str:
+    """Compare when two builds were made: the active one of a read, and the deployed one.
+
+    Only the clocks of the machines that build have a say. An active build of an unrecorded
+    deployment may come from another machine, so that the assumed skew is a margin.
+    """
+    upload = case.deployment.upload
+    if upload is None or upload.generated_at_ns is None or read.generated_at_ns is None:
+        return _UNKNOWN
+    gap_ns = read.generated_at_ns - upload.generated_at_ns
+    if abs(gap_ns) <= case.limits.skew_s * 1e9:
+        return _UNKNOWN
+    return _NEWER if gap_ns > 0 else _OLDER
 
 
 def _judge_inactive(case: Case, read: RuntimeFetch) -> ReadVerdict:
@@ -76,15 +98,13 @@ def _judge_unanswered(read: RuntimeFetch) -> ReadVerdict:
 
 
 def _judge_other(case: Case, read: RuntimeFetch) -> ReadVerdict:
-    reason = f"the active build is {read.build_id}"
-    known = owner(case, read)
     if is_later(case, read):
         return FINE
+    reason = f"the active build is {read.build_id}"
     after = _after_activation(case, read)
-    if is_replaced(case, read):
-        return _judge_older(case, read, f"{reason}, as before the activation", after)
-    if known is not None:
-        return _judge_older(case, read, f"{reason}, of an older deployment", after)
+    older = _why_older(case, read)
+    if older:
+        return _judge_older(case, read, f"{reason}, {older}", after)
     if read.in_log and (after or _is_order_open(case, read)):
         # Lines name no deployment. Logs that are given together are read as the guide reads them.
         return ReadVerdict((sc.STALE_BUILD,), f"{reason}, not the deployed one", LIKELY)
@@ -92,6 +112,16 @@ def _judge_other(case: Case, read: RuntimeFetch) -> ReadVerdict:
         return ReadVerdict((sc.STALE_BUILD,), f"{reason}, as before the deployment", LIKELY)
     unknown = f"{reason}, which no recorded deployment made, perhaps a later one"
     return ReadVerdict((sc.STALE_BUILD, sc.INCONCLUSIVE), unknown)
+
+
+def _why_older(case: Case, read: RuntimeFetch) -> str:
+    """Return what shows that the active build is an older one, in words."""
+    if is_replaced(case, read):
+        return "as before the activation"
+    if owner(case, read) is not None:
+        return "of an older deployment"
+    is_older = _generated(case, read) == _OLDER
+    return "generated before the deployed one" if is_older else ""
 
 
 def _judge_older(case: Case, read: RuntimeFetch, reason: str, after: str) -> ReadVerdict:

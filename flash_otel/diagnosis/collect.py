@@ -152,6 +152,7 @@ def _with_attempts(read: RuntimeFetch, attempts: list[ManifestFetch]) -> Runtime
         manifest_state=read.manifest_state or last.manifest_state,
         endpoints=_fuller(read.endpoints, last.endpoints),
         active=last.active if read.active == ActiveManifest() else read.active,
+        generated_at_ns=read.generated_at_ns or last.generated_at_ns,
     )
 
 
@@ -179,6 +180,7 @@ def _bare(fetch: ManifestFetch) -> RuntimeFetch:
         asked_ns=fetch.start_ns,
         attempts=(fetch,),
         bare=True,
+        generated_at_ns=fetch.generated_at_ns,
         in_log=fetch.in_log,
     )
 

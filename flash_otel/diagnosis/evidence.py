@@ -218,6 +218,7 @@ class ManifestUpload(SpanFact):
     endpoints: EndpointSet = EndpointSet()
     persisted_count: int | None = None
     persisted_digest: str | None = None
+    generated_at_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +309,8 @@ class ManifestFetch(SpanFact):
         manifest_state: null, incomplete or complete; None if unknown.
         endpoints: The endpoints in the manifest.
         active: The manifest's carrier.
+        generated_at_ns: When the manifest was built, in nanoseconds since the epoch, by the clock
+            of the machine that built it.
         in_log: It stands in a given log, whether as bracketed lines or as a span.
     """
 
@@ -318,6 +321,7 @@ class ManifestFetch(SpanFact):
     manifest_state: str | None = None
     endpoints: EndpointSet = EndpointSet()
     active: ActiveManifest = ActiveManifest()
+    generated_at_ns: int | None = None
     in_log: bool = False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any, Final
 
 from flash_otel import manifest
@@ -22,6 +23,14 @@ Steps = dict[str, SpanRecord]
 def nanoseconds(seconds: float | None) -> int | None:
     """Return a time of the recording, in nanoseconds since the epoch."""
     return None if seconds is None else EPOCH_NS + round(seconds * 1e9)
+
+
+def written(seconds: float | None) -> str | None:
+    """Return a time of the recording as Flash writes it into a manifest."""
+    if seconds is None:
+        return None
+    moment = datetime.fromtimestamp(EPOCH_NS / 1e9 + seconds, timezone.utc)
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def span(
@@ -106,6 +115,7 @@ def deployment(
     action: str = sc.ACTION_CREATE,
     size: int = 40_000,
     previous: int | None = None,
+    generated: float | None = None,
 ) -> Steps:
     """Record a deployment that went well: 6.2 seconds, its window open from 3.2 to 5.8."""
     held = TWO if held is None else held
@@ -168,6 +178,7 @@ def deployment(
             {
                 **target,
                 **endpoints(held, urls=True),
+                sc.MANIFEST_GENERATED_AT: written(None if generated is None else at + generated),
                 sc.PERSISTED_ENDPOINT_COUNT: len(held),
                 sc.PERSISTED_DIGEST: manifest.digest(held),
             },
@@ -221,21 +232,22 @@ def read(
     held: dict[str, str] | None = None,
     state: str | None = None,
     phase: str | None = sc.PHASE_WRITE,
-    written: int | None = None,
+    sent: int | None = None,
     instance: str = "worker-1",
     host: str = "pod",
     endpoint: str | None = "web0000001",
     environment: str = sc.ENVIRONMENT_ACTIVE,
     lasting: float = 0.3,
+    generated: float | None = None,
 ) -> list[SpanRecord]:
     """Record a worker's read with one attempt; without `held`, the manifest has no endpoints."""
     active: dict[str, Any] = {}
-    written = len(held or TWO) if written is None else written
+    sent = len(held or TWO) if sent is None else sent
     if phase is not None and build is not None and state != sc.MANIFEST_NULL:
         active = {
             sc.ACTIVE_DEPLOYMENT_ID: f"d{build}00".rjust(16, "0"),
             sc.ACTIVE_PHASE: phase,
-            sc.ACTIVE_ENDPOINT_COUNT: written if phase == sc.PHASE_WRITE else None,
+            sc.ACTIVE_ENDPOINT_COUNT: sent if phase == sc.PHASE_WRITE else None,
         }
     whole = sc.MANIFEST_COMPLETE if held else sc.MANIFEST_INCOMPLETE
     said = {
@@ -243,6 +255,7 @@ def read(
         sc.ENVIRONMENT_STATE: environment if env_id else None,
         sc.BUILD_ID: None if build is None else f"build-{build}",
         sc.MANIFEST_STATE: (state or whole) if build is not None else None,
+        sc.MANIFEST_GENERATED_AT: written(generated),
         **active,
         **endpoints(held),
     }

@@ -329,8 +329,8 @@ FAULTY: Final[dict[str, Scene]] = {
         lambda: records(
             deployment(),
             second(previous=1),
-            again(previous=2),
-            read(2 * LATER + 20, code=3, build=2, held=TWO),
+            again(previous=2, generated=-2 * LATER),
+            read(2 * LATER + 20, code=3, build=2, held=TWO, generated=LATER),
         ),
         sc.STALE_BUILD,
     ),
@@ -341,6 +341,10 @@ FAULTY: Final[dict[str, Scene]] = {
             read(310, number="2", phase=sc.PHASE_BUILD),
         ),
         sc.MANIFEST_NOT_PERSISTED,
+    ),
+    "a build that was generated before the deployed one is active": Scene(
+        lambda: records(deployment(generated=0.5), read(20, build=7, held=TWO, generated=-3600.0)),
+        sc.STALE_BUILD,
     ),
     "the server answers the upload without endpoints": Scene(
         lambda: records(told(0), read(10)), sc.MANIFEST_NOT_PERSISTED
@@ -563,8 +567,8 @@ HEALTHY: Final[dict[str, Scene]] = {
             read(10, held=TWO),
             second(previous=1),
             read(LATER + 60, number="2", code=2, build=2, held=TWO),
-            again(previous=2),
-            read(2 * LATER + 60, number="3", code=3, held=TWO),
+            again(previous=2, generated=-2 * LATER),
+            read(2 * LATER + 60, number="3", code=3, held=TWO, generated=0.0),
         ),
         sc.NONE,
     ),
@@ -758,6 +762,25 @@ DOUBTFUL: Final[dict[str, Scene]] = {
     ),
     "the replaced build is read by a clock that may be ahead": Scene(
         lambda: records(deployment(previous=7), read(60, code=7, build=7, held=TWO)),
+        sc.INCONCLUSIVE,
+        candidates=(sc.STALE_BUILD,),
+    ),
+    "a build that was generated after the deployed one": Scene(
+        lambda: records(
+            deployment(generated=0.5, previous=6),
+            read(900, build=7, held=TWO, generated=600.0),
+        ),
+        sc.INCONCLUSIVE,
+    ),
+    "a build that was generated at about the time of the deployed one": Scene(
+        lambda: records(deployment(generated=0.5), read(20, build=7, held=TWO, generated=-3.0)),
+        sc.INCONCLUSIVE,
+        candidates=(sc.STALE_BUILD,),
+    ),
+    "a build that was generated before the deployed one, perhaps read before": Scene(
+        lambda: records(
+            deployment(generated=0.5), read(5, code=7, build=7, held=TWO, generated=-3600.0)
+        ),
         sc.INCONCLUSIVE,
         candidates=(sc.STALE_BUILD,),
     ),

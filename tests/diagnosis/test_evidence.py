@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from diagnosis.recordings import (
@@ -21,6 +22,8 @@ from diagnosis.recordings import (
     unsound,
 )
 from diagnosis.scenes import SCENES, killed
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import collect
@@ -36,6 +39,7 @@ from flash_otel.diagnosis.evidence import (
     Failure,
     Origin,
 )
+from flash_otel.diagnosis.facts import moment_ns
 from flash_otel.diagnosis.matching import looks_like_id
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, NO, Offset, offset
 from flash_otel.failures import OTHER, UNAVAILABLE
@@ -369,3 +373,27 @@ def test_a_read_that_failed_keeps_its_reason() -> None:
 def test_the_present_is_after_every_recording() -> None:
     """The tests' present is fixed, so that no test depends on the day it runs."""
     assert NOW_NS > EPOCH_NS
+
+
+# --- times in manifests ---------------------------------------------------------------------------
+
+
+@given(st.datetimes(timezones=st.timezones()), st.sampled_from(["T", " "]))
+def test_a_manifests_time_is_read_to_the_microsecond(moment: datetime, separator: str) -> None:
+    """Any time that Python prints with an offset of whole minutes is read exactly."""
+    offset = moment.utcoffset() or timedelta()
+    assume(offset % timedelta(minutes=1) == timedelta())
+    exact = moment - datetime(1970, 1, 1, tzinfo=timezone.utc)
+    assert moment_ns(moment.isoformat(separator)) == exact // timedelta(microseconds=1) * 1_000
+
+
+@given(st.datetimes())
+def test_a_time_without_an_offset_is_taken_as_utc(moment: datetime) -> None:
+    """Flash writes UTC, with or without the letter for it."""
+    assert moment_ns(moment.isoformat()) == moment_ns(f"{moment.isoformat()}Z")
+
+
+@given(st.text(max_size=40) | st.from_regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?"))
+def test_any_text_in_the_place_of_a_time_is_read_or_ignored(text: str) -> None:
+    """A manifest comes from a server: what is no time is none, and nothing raises."""
+    assert moment_ns(text) is None or isinstance(moment_ns(text), int)
