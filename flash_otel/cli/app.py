@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: The words after the program's name; by default, those of this process.
 
     Raises:
-        SystemExit: With 0 (clean), 1 (a fault was found), 2 (bad usage) or 3 (could not tell);
+        SystemExit: With 0 (clean), 1 (a fault was found), 2 (bad usage) or 3 (no result);
             with flash's own status after `run`.
     """
     sys.exit(status_of(list(sys.argv[1:] if arguments is None else arguments)))
@@ -133,7 +133,7 @@ def _application(chosen: str | None) -> typer.Typer:
     application = typer.Typer(
         name=PROGRAM,
         help="Trace a Runpod Flash deployment from `flash deploy` to the worker's read.",
-        epilog="Exit status: 0 clean, 1 a fault was found, 2 bad usage, 3 could not tell.",
+        epilog="Exit status: 0 clean, 1 a fault was found, 2 bad usage, 3 no result.",
         add_completion=False,
         rich_markup_mode=None,  # plain help: Rich takes longer to import than a command to run
         context_settings={"help_option_names": ["-h", "--help"]},

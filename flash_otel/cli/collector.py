@@ -36,7 +36,7 @@ class Engine(str, Enum):
 
 
 def collector(
-    action: Annotated[Action, typer.Argument(help="What to do.", show_default=False)],
+    action: Annotated[Action, typer.Argument(help="The action.", show_default=False)],
     engine: Annotated[
         Engine | None,
         typer.Option(
@@ -54,11 +54,11 @@ def collector(
     monitor: Annotated[
         bool,
         typer.Option(
-            "--monitor", help="up, with Docker: start Prometheus too, for the Monitor tab."
+            "--monitor", help="up, with Docker: start Prometheus too, for Jaeger's Monitor tab."
         ),
     ] = False,
     lines: Annotated[
-        int, typer.Option("--lines", "-n", min=1, help="logs: how many lines of each.")
+        int, typer.Option("--lines", "-n", min=1, help="logs: number of lines of each program.")
     ] = _LOG_LINES,
     as_json: Annotated[
         bool, typer.Option("--json", help="up and status: print one JSON object.")
@@ -67,8 +67,8 @@ def collector(
     """Run the OpenTelemetry Collector and Jaeger on this machine.
 
     up starts both, waits until they are healthy, and prints their addresses. down stops them, and
-    keeps the queue and the traces. status checks both; it exits with 1 if one is not healthy. logs
-    prints their last lines. Variables such as JAEGER_UI_PORT, OTELCOL_GRPC_PORT and
+    keeps the queue and the traces. status exits with 1 if one of them is not healthy. logs prints
+    their last lines. Variables such as JAEGER_UI_PORT, OTELCOL_GRPC_PORT and
     OTELCOL_HTTP_PORT set the ports.
     """
     from flash_otel.collector import service

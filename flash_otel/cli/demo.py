@@ -13,15 +13,17 @@ def demo(
     list_all: Annotated[bool, typer.Option("--list", help="List the scenarios and exit.")] = False,
     version: Annotated[
         str | None,
-        typer.Option(metavar="VERSION", help="The version of runpod-flash.", show_default=False),
+        typer.Option(metavar="VERSION", help="Version of runpod-flash to run.", show_default=False),
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the logs and the store.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the logs and the store, and print their folder.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     jaeger: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="Send to the endpoint of OTEL_EXPORTER_OTLP_*; show what this Jaeger received.",
+            help="Send spans as OTEL_EXPORTER_OTLP_* configure; show the trace from this Jaeger.",
         ),
     ] = None,
 ) -> int:

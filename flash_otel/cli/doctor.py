@@ -22,7 +22,7 @@ def doctor(
     ] = False,
     timeout: Annotated[
         float,
-        typer.Option(metavar="SECONDS", help="Timeout of each destination.", min=0.1, max=60.0),
+        typer.Option(metavar="SECONDS", help="Timeout for each destination.", min=0.1, max=60.0),
     ] = TIMEOUT_S,
 ) -> int:
     """Check versions, Flash's functions, variables, the store and the destinations.

@@ -23,7 +23,7 @@ StoreOption = Annotated[
     typer.Option(
         "--store",
         metavar="PATH",
-        help="The store's file; by default FLASH_OTEL_STORE or the user's state folder.",
+        help="Path of the store; by default FLASH_OTEL_STORE, or in the user's state folder.",
     ),
 ]
 NOTHING_RECORDED: Final = "No traces are recorded yet."

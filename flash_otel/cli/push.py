@@ -23,19 +23,19 @@ def push(
     everything: Annotated[
         bool,
         typer.Option(
-            "--all", help="Send the whole store again, with what was recorded without an endpoint."
+            "--all", help="Send the whole store again, with spans recorded without an endpoint."
         ),
     ] = False,
     rejected: Annotated[
         bool,
-        typer.Option("--rejected", help="Send again from the first rejected span on."),
+        typer.Option("--rejected", help="Send again, starting with the first rejected span."),
     ] = False,
     store: StoreOption = None,
 ) -> int:
-    """Send the waiting spans to the OTLP endpoints that the environment names.
+    """Send the waiting spans to the OTLP endpoints in the OTEL_EXPORTER_OTLP_* variables.
 
-    If it names none, to those that spans are waiting for. Spans go out in the order in which they
-    ended; those that are not accepted wait for the next run.
+    Without these variables, the endpoints are those that spans are waiting for. Spans are sent in
+    the order in which they ended; spans that are not accepted wait for the next run.
     """
     from flash_otel.redaction import remember_environment
 

@@ -35,7 +35,8 @@ def run(
         str | None, typer.Option(metavar="MODE", help=_LINES_HELP, show_default=False)
     ] = None,
     store: Annotated[
-        str | None, typer.Option(metavar="PATH|off", help="Where to record.", show_default=False)
+        str | None,
+        typer.Option(metavar="PATH|off", help="The store to record in.", show_default=False),
     ] = None,
     export: Annotated[
         str | None,
@@ -47,17 +48,17 @@ def run(
         bool,
         typer.Option(
             "--capture-graphql",
-            help="Add a span for each GraphQL request, with its redacted answer (no variables).",
+            help="Add a span for each GraphQL request, with its redacted response (no variables).",
         ),
     ] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Read back afterwards what a worker would read.")
+        bool, typer.Option("--verify", help="Afterwards, read back what a worker would read.")
     ] = False,
 ) -> None:
     """Run a flash command and trace it: flash-otel run -- flash deploy --env prod.
 
-    Standard output and exit status are flash's own. After a failure, a report follows on standard
-    error; after success, on a terminal, one line.
+    Standard output and exit status are those of flash. After a failure, a report follows on
+    standard error. After a success, one line follows if that is a terminal.
     """
     from flash_otel.cli.launcher import launch, prepare
 

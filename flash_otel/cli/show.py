@@ -38,8 +38,8 @@ def show(
 ) -> None:
     """Show a trace as a tree of spans, by default the last one.
 
-    Failures are open, repeats are folded. Traces that link to this one, such as later reads by its
-    workers, follow below.
+    Failed spans are expanded, and repeated spans are folded. Traces that link to this one, such as
+    later reads by its workers, follow below.
     """
     if as_json and html is not None:
         raise CommandError("--json and --html exclude each other.", "Give one of them.")

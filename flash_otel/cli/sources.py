@@ -30,14 +30,15 @@ FromOption = Annotated[
     typer.Option(
         "--from",
         metavar="store|FILE|-|jaeger[=URL]",
-        help="Logs and OTLP files, - for standard input, store for the local store, jaeger for "
-        "http://localhost:16686; can be repeated. By default, the store.",
+        help="A log or an OTLP file, - for standard input, store for the local store, or jaeger "
+        "for http://localhost:16686. Can be repeated. By default, the store.",
     ),
 ]
 _VERIFY: Final = "Ask the State Manager itself: flash-otel verify --app APP --env ENV"
 
 SinceOption = Annotated[
-    str | None, typer.Option("--since", metavar="AGE", help="Only the last 30m, 2h, 7d ...")
+    str | None,
+    typer.Option("--since", metavar="AGE", help="Only spans of the last 30m, 2h, 7d ..."),
 ]
 
 UNITS: Final[dict[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

@@ -24,7 +24,7 @@ def traces(
         typer.Option(metavar="ID|NAME", help="Only traces of this environment."),
     ] = None,
     since: SinceOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number.")] = 20,
     as_json: Annotated[
         bool,
         typer.Option("--json", help="Print a JSON list, one object for each trace."),

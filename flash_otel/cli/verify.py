@@ -28,7 +28,11 @@ def verify(
     ] = None,
     env: Annotated[
         str | None,
-        typer.Option("--env", metavar="ENV", help="Name or id; needed if there are several."),
+        typer.Option(
+            "--env",
+            metavar="ENV",
+            help="Name or id of the environment; required if there are several.",
+        ),
     ] = None,
     expect_build: Annotated[
         str | None,
@@ -36,12 +40,12 @@ def verify(
     ] = None,
     call: Annotated[
         bool,
-        typer.Option("--call", help="Check the health of one endpoint too; starts no job."),
+        typer.Option("--call", help="Also check the health of one endpoint; starts no job."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     timeout: Annotated[
         float,
-        typer.Option(metavar="SECONDS", help="Timeout of all requests together.", min=0.1),
+        typer.Option(metavar="SECONDS", help="Timeout for all requests together.", min=0.1),
     ] = TIMEOUT_S,
     store: StoreOption = None,
 ) -> int:

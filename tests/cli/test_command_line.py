@@ -24,7 +24,7 @@ def test_the_overview_lists_every_command_and_status(tmp_path: Path) -> None:
     assert found.stderr == ""
     for name, command in COMMANDS.items():
         assert f"{name} {command.help}" in text
-    assert "0 clean, 1 a fault was found, 2 bad usage, 3 could not tell" in text
+    assert "0 clean, 1 a fault was found, 2 bad usage, 3 no result" in text
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -138,7 +138,7 @@ def test_a_row_in_the_table_is_a_command(tmp_path: Path, returned: str, status: 
 
 
 def test_an_internal_error_exits_with_3(tmp_path: Path) -> None:
-    """A bug ends with one line and 3 (could not tell), not with 1 (a fault was found)."""
+    """A bug ends with one line and 3 (no result), not with 1 (a fault was found)."""
     code = "import os\ndel os.environ['FLASH_OTEL_RAISE']\n" + ROW
     code += "def extra(): raise ZeroDivisionError('oh\\nno')\nmain(['extra'])\n"
     found = python(tmp_path, code)
