@@ -12,7 +12,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="ut
 
 @pytest.mark.parametrize("code", FAULTS)
 def test_each_code_is_documented_as_the_table_has_it(code: str) -> None:
-    """The page says of each code what it means, what proves it, what helps and what it hides."""
+    """Each section holds the meaning, proof, remedies and hidden codes of the table."""
     fault = FAULTS[code]
     section = PAGE.split(f"\n### `{code}`\n")[1].split("\n### ")[0].split("\n## ")[0]
     text = " ".join(section.split())
@@ -25,12 +25,12 @@ def test_each_code_is_documented_as_the_table_has_it(code: str) -> None:
 
 
 def test_no_other_code_is_documented() -> None:
-    """The page has a section for each code and no further one, in the order of the verdict."""
+    """The page has exactly one section for each code, in the order of the verdict."""
     titles = [line[5:-1] for line in PAGE.splitlines() if line.startswith("### `")]
     assert titles == list(FAULTS)
 
 
 def test_each_hidden_code_is_a_row() -> None:
-    """What a root cause hides are codes of the table, and never the root itself."""
+    """A fault hides only other codes of the table."""
     for code, fault in FAULTS.items():
         assert fault.hides <= set(FAULTS) - {code}

@@ -1,4 +1,4 @@
-"""What the documents print for a reader to run: commands, and Python to paste."""
+"""Extract the commands and the Python blocks that the documents print."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TOOLS = ("flash-otel ", "make ", "opentelemetry-instrument ")
 
 
 def commands(document: Path) -> list[str]:
-    """List the document's commands of ours: in code blocks and in backquotes."""
+    """List the project's commands in a document: in code blocks and in backquotes."""
     text = document.read_text(encoding="utf-8")
     blocks = "\n".join(body for language, body in _FENCE.findall(text) if language != "python")
     lines = [line.strip().removeprefix("$ ") for line in blocks.splitlines()]

@@ -1,4 +1,4 @@
-"""The page on the architecture describes the package as it is."""
+"""The architecture page matches the package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OUTSIDE: Final = ("flash_otel/", "tests/", "benchmarks/", "docs/")
 
 
 def test_the_strata_are_those_that_are_checked() -> None:
-    """The numbered list of strata is the table that every import is held against."""
+    """The numbered list equals the strata that every import is checked against."""
     listed = TEXT.partition("## Strata")[2].partition("| room |")[0]
     rows = re.findall(r"^(\d+)\. (.*)$", listed, re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, len(STRATA) + 1))
@@ -29,7 +29,7 @@ def test_every_room_is_described() -> None:
 
 
 def test_every_path_exists() -> None:
-    """Files and folders that the page names are there."""
+    """Every file and folder that the page names exists."""
     paths = re.findall(r"`((?:[\w-]+/)+(?:[\w-]+\.\w+)?|[\w-]+\.(?:py|md))`", TEXT)
     assert len(paths) > 20
     bases = {path: ROOT if path.startswith(OUTSIDE) else PACKAGE for path in paths}

@@ -1,4 +1,4 @@
-"""Every command that a document prints: run where it can be, its options checked everywhere."""
+"""Run every command that a document prints if possible, and check the options of all."""
 
 from __future__ import annotations
 
@@ -30,16 +30,13 @@ REAL_FLASH = {
     "flash-otel verify": "tests/verify",
     "opentelemetry-instrument": "tests/e2e",
 }
-# A command with any of these stands for many: only its options are checked.
+# A command with a placeholder cannot run: only its options are checked.
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b|\.\.\.|[|<>\[]|\bFILE\b")
 
-# `--load` and `--jaeger` want an endpoint, which stands as URL: tests/collector has real ones.
 DEMOS = [
     command
     for command in PRINTED
-    if command.startswith("flash-otel demo")
-    and not PLACEHOLDER.search(command)
-    and "--load" not in command
+    if command.startswith("flash-otel demo") and not PLACEHOLDER.search(command)
 ]
 MAKES = [command for command in PRINTED if command.startswith("make ")]
 OURS = [command for command in PRINTED if command.startswith("flash-otel ")]
@@ -52,11 +49,11 @@ STORED = [
 ]
 MAKE_PLACEHOLDERS = {"...", "PYTHON=/path/to/python"}
 
-# Clean, a fault found, could not tell: all three are answers; 2 is a mistake in the command.
+# Clean, fault found, no result: valid outcomes. 2 is a mistake in the command.
 ANSWERS = (0, 1, 3)
 
 
-# The logs that documents name, beside the store.
+# The log files that documents name, next to the store.
 LOGS = {
     "deploy.log": "[DEPLOY] Environment production activated with build_id=b-1\n",
     "worker.log": "[RUNTIME SYNC] Querying State Manager with environment_id=e-1\n",
@@ -75,7 +72,7 @@ def _activate(build_id: str, environment_id: str) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """Return a store that holds a deployment; the documents' logs lie beside it."""
+    """Return a store that holds a deployment; the documents' logs are in its folder."""
     path = tmp_path / "spans.db"
     with recording() as spans:
         _deploy("shop", "production")
@@ -108,7 +105,7 @@ def _run(command: str, folder: Path, **environ: str) -> subprocess.CompletedProc
 
 @pytest.mark.parametrize("command", STORED)
 def test_a_printed_command_on_recordings_runs(command: str, store: Path) -> None:
-    """Every command that needs only recordings answers, on a store that holds a deployment."""
+    """Every command that needs only recordings succeeds on a store with a deployment."""
     done = _run(command, store.parent, FLASH_OTEL_STORE=str(store))
     assert done.returncode in ANSWERS, done.stderr
     assert "Traceback" not in done.stderr
@@ -118,7 +115,7 @@ def test_a_printed_command_on_recordings_runs(command: str, store: Path) -> None
 @pytest.mark.flash
 @pytest.mark.parametrize("command", DEMOS)
 def test_a_printed_demo_runs(command: str, tmp_path: Path) -> None:
-    """Every demo that a document names shows the joined trace."""
+    """Every demo that a document prints shows the joined trace."""
     done = _run(command, tmp_path, FLASH_OTEL_CACHE=str(CACHE))
     assert done.returncode == 0, done.stderr
     assert "flash.runtime.fetch" in done.stdout
@@ -137,7 +134,7 @@ def test_printed_options_exist(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", MAKES)
 def test_a_printed_make_target_exists(command: str) -> None:
-    """Every make command names targets that the Makefile has (`.ci/run` runs them for real)."""
+    """The Makefile has every printed target (`.ci/run` runs them)."""
     words = [word for word in shlex.split(command)[1:] if word not in MAKE_PLACEHOLDERS]
     done = subprocess.run(
         ["make", "--dry-run", *words], capture_output=True, text=True, check=False, cwd=ROOT
@@ -147,14 +144,14 @@ def test_a_printed_make_target_exists(command: str) -> None:
 
 @pytest.mark.parametrize(("command", "folder"), REAL_FLASH.items())
 def test_a_command_that_needs_flash_is_run_with_it(command: str, folder: str) -> None:
-    """A command that needs the real Flash is run by tests that have it."""
+    """Tests with the real Flash run each command that needs it."""
     words = command.rsplit(maxsplit=1)[-1]
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / folder).glob("*.py")]
     assert any(f'"{words}"' in text or words in text for text in texts)
 
 
 def test_every_printed_command_is_accounted_for() -> None:
-    """No document prints a command of a tool that none of these tests know."""
+    """Each printed command belongs to a tool that these tests cover."""
     known = {
         *OURS,
         *MAKES,

@@ -16,7 +16,7 @@ BLOCKS = [
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_every_python_block_runs_as_it_is_printed(block: str, tmp_path: Path) -> None:
-    """Whoever pastes a document's Python into a file can run it."""
+    """Every Python block runs as a script, without warnings."""
     script = tmp_path / "pasted.py"
     script.write_text(block, encoding="utf-8")
     done = subprocess.run(

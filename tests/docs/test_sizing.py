@@ -1,4 +1,4 @@
-"""The sizing table of docs/production.md is what its script works out."""
+"""The sizing table of docs/production.md equals the output of its script."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TEXT = (ROOT / "docs/production.md").read_text("utf-8")
 
 
 def test_the_table_is_the_scripts() -> None:
-    """Each row that the script prints stands in the document, and no other."""
+    """The document holds exactly the rows that the script prints."""
     script = ROOT / "benchmarks/sizing.py"
     printed = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, check=True, timeout=60
@@ -22,7 +22,7 @@ def test_the_table_is_the_scripts() -> None:
 
 
 def test_every_configuration_has_its_place() -> None:
-    """The document names each file of collector/production, and no file that is not there."""
+    """The document names exactly the files of collector/production."""
     folder = ROOT / "collector/production"
     files = {file.name for file in folder.glob("*.yaml")}
     named = set(re.findall(r"`([\w-]+\.yaml)`", TEXT))
@@ -30,7 +30,7 @@ def test_every_configuration_has_its_place() -> None:
 
 
 def test_every_variable_it_names_is_read() -> None:
-    """Variables of the gateways stand in their configuration, with the documented defaults."""
+    """The gateways' configuration holds the documented variables and defaults."""
     gateway = (ROOT / "collector/production/gateway.yaml").read_text("utf-8")
     for name, default in (("TAIL_WAIT", "10s"), ("HEALTHY_PERCENT", "5")):
         assert f"`{name}`" in TEXT

@@ -1,4 +1,4 @@
-"""The recipes of docs/stacks.md name what flash_otel really understands."""
+"""The recipes of docs/stacks.md configure the destinations that they describe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT = (ROOT / "docs/stacks.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 OURS = [block for block in BLOCKS if "OTEL_EXPORTER" in block]
 
-# What each recipe comes to, in the document's order: protocol, URL, and the names of its headers.
+# The destination of each recipe, in the document's order: protocol, URL, names of headers.
 MEANT = [
     ("http/protobuf", "https://OTLP-ENDPOINT:4318/v1/traces", {"authorization"}),
     ("grpc", "https://OTLP-ENDPOINT:4317", set()),
@@ -40,7 +40,7 @@ def destination(block: str, monkeypatch: pytest.MonkeyPatch) -> Destination:
 
 
 def test_every_recipe_is_here() -> None:
-    """No block of variables is left out above."""
+    """The list above covers every recipe."""
     assert len(OURS) == len(MEANT)
 
 
@@ -58,7 +58,7 @@ def test_a_recipe(
 
 
 def test_the_second_backend_is_the_collectors() -> None:
-    """The Collector's variables stand in its configuration."""
+    """The Collector's configuration reads the recipe's variables."""
     (block,) = set(BLOCKS) - set(OURS)
     names = {line.split()[1].partition("=")[0] for line in block.splitlines()}
     configuration = (ROOT / "collector/otelcol.yaml").read_text("utf-8")
@@ -66,7 +66,7 @@ def test_the_second_backend_is_the_collectors() -> None:
 
 
 def test_every_variable_is_named() -> None:
-    """The table holds each variable that is read."""
+    """The table lists every variable that is read."""
     source = (ROOT / "flash_otel/export/destination.py").read_text("utf-8")
     read = set(re.findall(r'_setting\("([A-Z_]+)"\)', source))
     assert read

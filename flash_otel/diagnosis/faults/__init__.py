@@ -120,7 +120,7 @@ FAULTS: Final[dict[str, Fault]] = {
         read_path.stale_build,
         "The response to a read shows another active build, and the read came after the "
         "activation (proved by the code that its worker runs, or by clocks). The other build is "
-        "the one that the activation was to replace, one of an older deployment, or one that "
+        "the one that the activation was meant to replace, one of an older deployment, or one that "
         "was generated before the deployed one. Or the activation made another artifact active "
         "than the one uploaded.",
         "Deploy again, and compare the active build with the deployed one: `flash-otel verify`.",
@@ -165,7 +165,7 @@ FAULTS: Final[dict[str, Fault]] = {
         read_path.read_before_write,
         "A response without endpoints preceded the write. Either its manifest's carrier has the "
         "phase `build` and another response shows the write, or clocks prove the order. A read "
-        "that began after the upload had ended, by one clock, does not count.",
+        "that began after the upload had ended, on the same clock, does not count.",
         "Wait until the workers refresh (300 s), or restart them. The window between activation "
         "and write is open in every deployment; it affects only workers that read during it.",
         "Write the manifest before activating the build, and do not cache an empty response.",
@@ -174,8 +174,8 @@ FAULTS: Final[dict[str, Fault]] = {
     sc.READ_INCOMPLETE: Fault(
         read_path.read_incomplete,
         "The response holds the written manifest (shown by its carrier, or by another read that "
-        "holds the write), but lacks endpoints. Or it lacks them after the upload had ended, by "
-        "one clock, while another response shows the write.",
+        "holds the write), but lacks endpoints. Or it lacks them after the upload had ended, on "
+        "the same clock, while another response shows the write.",
         "Restart the worker or wait for its refresh (300 s). If it happens again, report it with "
         "the trace.",
         "Compare the stored manifest with the response: the endpoints were lost either in storage "
