@@ -1,7 +1,7 @@
 """A small Flash project, and the artifact that Flash builds from it.
 
-The project has a queue-based endpoint and a load-balanced endpoint that calls it. Its other
-editions are older and newer states of the code, and states that Flash's build misreads.
+The project has a queue-based endpoint and a load-balanced endpoint that calls it. A second edition
+is an older state of the code.
 """
 
 from __future__ import annotations
@@ -9,34 +9,18 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.semconv import CARRIER_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 CALLING_RESOURCE: Final = "api"
 
-WHOLE: Final = "whole"
-ALONE: Final = "alone"
-"""An older state: only the load-balanced endpoint, which calls nothing."""
-CHANGED: Final = "changed"
-"""A newer state: the same endpoints with other code."""
-UNSEEN_CALL: Final = "unseen call"
-"""The call goes through an attribute of the module, which the build's search for calls misses.
-
-The search covers plain names only (`_analyze_cross_calls_ast`, 1.14.0-1.21.0).
-"""
-UNSEEN_FUNCTION: Final = "unseen function"
-"""The called function is in a package's `__init__.py`, which the build skips.
-
-`RemoteDecoratorScanner` (1.3.0) to `RuntimeScanner` (1.21.0) skip files of that name.
-"""
-IMAGES: Final = "images"
-"""Ready-made images only: the build finds nothing to deploy."""
-
-_CALLED: Final = '''\
+CALLED: Final = '''\
 """A queue-based endpoint that describes its GPU."""
 
 {called}
@@ -47,7 +31,7 @@ async def gpu_info(verbose: bool = False) -> dict:
     return {{"gpu": "none", "verbose": verbose, "python": platform.python_version()}}
 '''
 
-_CALLING: Final = '''\
+CALLING: Final = '''\
 """A load-balanced endpoint whose route calls the queue-based one."""
 
 {calling}
@@ -65,25 +49,6 @@ _ALONE: Final = '''\
 async def info() -> dict:
     """Report that there is no GPU endpoint yet."""
     return {{"gpu": "none"}}
-'''
-
-_BY_ATTRIBUTE: Final = '''\
-"""A load-balanced endpoint whose route calls the queue-based one through its module."""
-
-{calling}
-async def info() -> dict:
-    """Ask the GPU endpoint."""
-    import gpu_worker
-
-    return await gpu_worker.gpu_info(verbose=True)
-'''
-
-_IMAGE: Final = '''\
-"""An endpoint of a ready-made image."""
-
-from runpod_flash import Endpoint, GpuType
-
-llm = Endpoint(name="llm", image="vllm/vllm-openai:latest", gpu=GpuType.ANY)
 '''
 
 _MAIN: Final = '''\
@@ -124,18 +89,17 @@ api_config = CpuLiveLoadBalancer(name="api", workersMin=1)
 
 @remote(resource_config=api_config, method="GET", path="/gpu/info")"""
 
-_EDITIONS: Final[dict[str, dict[str, str]]] = {
-    WHOLE: {"api.py": _CALLING, "gpu_worker.py": _CALLED},
-    ALONE: {"api.py": _ALONE},
-    CHANGED: {"api.py": _CALLING.replace("Ask the", "Query the"), "gpu_worker.py": _CALLED},
-    UNSEEN_CALL: {"api.py": _BY_ATTRIBUTE, "gpu_worker.py": _CALLED},
-    UNSEEN_FUNCTION: {
-        "api.py": _CALLING.replace("from gpu_worker", "from gpu"),
-        "gpu/__init__.py": _CALLED,
-    },
-    IMAGES: {"llm.py": _IMAGE},
-}
-_MODULES: Final = frozenset(name for modules in _EDITIONS.values() for name in modules)
+
+@dataclass(frozen=True, eq=False)
+class Edition:
+    """A state of the project's code: file -> text, with placeholders for the decorators."""
+
+    modules: Mapping[str, str]
+
+
+WHOLE: Final = Edition({"api.py": CALLING, "gpu_worker.py": CALLED})
+ALONE: Final = Edition({"api.py": _ALONE})
+"""An older state: only the load-balanced endpoint, which calls nothing."""
 
 # 1.6.0 has the `Endpoint` decorator, but its build does not find endpoints made with it.
 _ENDPOINT_SINCE: Final = (1, 6, 1)
@@ -145,7 +109,7 @@ MANIFEST_NAME: Final = "flash_manifest.json"
 _TRACEPARENT_PARTS: Final = 4
 
 
-def write_project(folder: Path, version: str, edition: str = WHOLE) -> Path:
+def write_project(folder: Path, version: str, edition: Edition = WHOLE) -> Path:
     """Write the project's modules for a version of Flash into `folder` and return it.
 
     Args:
@@ -154,8 +118,9 @@ def write_project(folder: Path, version: str, edition: str = WHOLE) -> Path:
         version: Version of runpod-flash that will deploy it.
         edition: The state of the code.
     """
-    for name in _MODULES:
-        (folder / name).unlink(missing_ok=True)
+    # Not those in hidden folders: `.flash` holds what Flash has built.
+    for module in (*folder.glob("*.py"), *folder.glob("[!.]*/*.py")):
+        module.unlink()
     for name, text in _modules(version, edition).items():
         module = folder / name
         module.parent.mkdir(parents=True, exist_ok=True)
@@ -163,13 +128,13 @@ def write_project(folder: Path, version: str, edition: str = WHOLE) -> Path:
     return folder
 
 
-def _modules(version: str, edition: str) -> dict[str, str]:
+def _modules(version: str, edition: Edition) -> dict[str, str]:
     old = _release(version) < _ENDPOINT_SINCE
     heads = {
         "called": _OLD_CALLED_HEAD if old else _CALLED_HEAD,
         "calling": _OLD_CALLING_HEAD if old else _CALLING_HEAD,
     }
-    made = {name: text.format(**heads) for name, text in _EDITIONS[edition].items()}
+    made = {name: text.format(**heads) for name, text in edition.modules.items()}
     return {**made, "main.py": _MAIN} if _release(version) < _NO_MAIN_SINCE else made
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
-from flash_otel.demo.faults import FAULTS
-from flash_otel.demo.project import ALONE, WHOLE
+from flash_otel.demo.faults import ACTIVATION_IGNORED, WRITE_HELD_BACK, WRITE_IGNORED
+from flash_otel.demo.project import ALONE, WHOLE, Edition
 
 if TYPE_CHECKING:
     from flash_otel.demo.faults import Rule
@@ -55,7 +55,7 @@ class DeployStep:
         environment: The `--env` option; None to let Flash choose.
         checkout: The copy of the project in which it runs.
         app: Name of the app, which Flash takes from the name of the project's folder.
-        edition: The state of the project's code (see `flash_otel.demo.project`).
+        edition: The state of the project's code.
         rules: Faults in force while it runs.
         meanwhile: Steps while its manifest upload waits at a gate, which the rules must name.
         fails: Whether the command exits with an error.
@@ -64,7 +64,7 @@ class DeployStep:
     environment: str | None = None
     checkout: str = "main"
     app: str = APP_NAME
-    edition: str = WHOLE
+    edition: Edition = WHOLE
     rules: tuple[Rule, ...] = ()
     meanwhile: tuple[Step, ...] = ()
     fails: bool = False
@@ -139,7 +139,7 @@ _GUIDE: Final = (
         semconv.STALE_BUILD,
         (
             DeployStep(edition=ALONE),
-            DeployStep(rules=FAULTS["activation ignored, echoed"]),
+            DeployStep(rules=ACTIVATION_IGNORED),
             WorkerStep(),
         ),
         title="The environment's active build is still the one before the last deployment.",
@@ -149,14 +149,14 @@ _GUIDE: Final = (
     Scenario(
         "manifest_not_persisted",
         semconv.MANIFEST_NOT_PERSISTED,
-        (DeployStep(rules=FAULTS["write ignored, echoed"]), WorkerStep()),
+        (DeployStep(rules=WRITE_IGNORED), WorkerStep()),
         title="The manifest upload is acknowledged, but its endpoints are not stored.",
         injected="The upload's answer echoes the request, while nothing of it is stored.",
     ),
     Scenario(
         "read_before_write",
         semconv.READ_BEFORE_WRITE,
-        (DeployStep(rules=FAULTS["write held back"], meanwhile=(WorkerStep(),)),),
+        (DeployStep(rules=WRITE_HELD_BACK, meanwhile=(WorkerStep(),)),),
         title="A worker reads after the activation and before the manifest is written.",
         injected="The manifest upload is held back until the worker has read.",
     ),

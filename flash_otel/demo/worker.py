@@ -7,7 +7,7 @@ and error are the container log.
 Modes:
     wrapper: One call through Flash's `ProductionWrapper` and `ServiceRegistry`.
     own: The same for the endpoint's own function.
-    unlisted: The same for a function that the manifest lacks (edition `unseen function`).
+    unlisted: The same for a function that the manifest lacks.
     function: The endpoint's own function, which makes the remote call.
     route: One HTTP request to the load balancer's generated handler, within this process.
 """

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from support.client import Client, deploy, read
+from support.faults import FAULTS, for_resource
 
-from flash_otel.demo import faults
 from flash_otel.demo.control_plane import ControlPlane
-from flash_otel.demo.faults import FAULTS, FaultPlan, Rule
+from flash_otel.demo.faults import MANIFEST_WRITE_GATE, FaultPlan, Rule
 from flash_otel.semconv import CARRIER_KEY
 
 
@@ -47,7 +47,7 @@ def observe(plane: ControlPlane, rules: tuple[Rule, ...]) -> Observed:
         first = deploy(client)
         assert client.problems == {}
         plane.faults = FaultPlan(rules)
-        plane.gate(faults.MANIFEST_WRITE_GATE).open()
+        plane.gate(MANIFEST_WRITE_GATE).open()
         second = deploy(client)
         reads = [read(client, first.environment_id) for _ in range(2)]
         called = first.endpoint_ids["gpu_info"]
@@ -224,7 +224,7 @@ def test_rule_skips_and_ends() -> None:
 
 def test_rule_counts_only_what_it_is_about() -> None:
     """Requests that do not meet a rule's condition do not use it up."""
-    rule = Rule("saveEndpoint", when=faults.for_resource("gpu"), times=1, error="no")
+    rule = Rule("saveEndpoint", when=for_resource("gpu"), times=1, error="no")
     plan = FaultPlan((rule,))
     taken = [plan.take("saveEndpoint", {"input": {"name": n}}) for n in ("api", "gpu-fb", "gpu")]
     assert taken == [[], [rule], []]
@@ -235,7 +235,7 @@ def test_gate_holds_a_request_until_it_is_opened(control_plane: ControlPlane) ->
     with Client(control_plane) as client:
         deployed = deploy(client)
         control_plane.faults = FaultPlan(FAULTS["write held back"])
-        gate = control_plane.gate(faults.MANIFEST_WRITE_GATE)
+        gate = control_plane.gate(MANIFEST_WRITE_GATE)
         seen: list[Any] = []
 
         def look() -> None:
@@ -270,7 +270,7 @@ def test_server_stops_while_a_request_is_held() -> None:
             target=client.graphql, args=("updateFlashBuildManifest",), kwargs={"input": given}
         )
         writing.start()
-        assert plane.gate(faults.MANIFEST_WRITE_GATE).wait_for_arrival(timeout=30)
+        assert plane.gate(MANIFEST_WRITE_GATE).wait_for_arrival(timeout=30)
     writing.join()
     client.close()
     assert client.problems == {"updateFlashBuildManifest": "lost"}

@@ -6,11 +6,12 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+from support.faults import FAULTS
 from support.flash import FlashEnvironments, FlashRun, run_flash
 from support.versions import MAIN_VERSIONS
 
 from flash_otel.demo.control_plane import CANARY_API_KEY, ControlPlane
-from flash_otel.demo.faults import FAULTS, FaultPlan
+from flash_otel.demo.faults import FaultPlan
 from flash_otel.demo.project import write_project
 
 if TYPE_CHECKING:

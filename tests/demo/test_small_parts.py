@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.editions import CHANGED, IMAGES, UNSEEN_CALL, UNSEEN_FUNCTION
 
 from flash_otel.demo.artifacts import bracketed_lines, worker_spans
 from flash_otel.demo.project import (
     ALONE,
-    CHANGED,
-    IMAGES,
-    UNSEEN_CALL,
-    UNSEEN_FUNCTION,
     WHOLE,
     carried_trace_id,
     unpack,
@@ -59,19 +56,27 @@ def test_older_state_of_the_project_has_no_gpu(tmp_path: Path) -> None:
 def test_an_edition_replaces_the_one_before(tmp_path: Path) -> None:
     """A folder holds the modules of its last edition and no others; each of them is Python."""
     modules = {}
-    for edition in (WHOLE, ALONE, CHANGED, UNSEEN_CALL, UNSEEN_FUNCTION, IMAGES):
-        folder = write_project(tmp_path / "app", "1.14.0", edition)
+    editions = {
+        "whole": WHOLE,
+        "alone": ALONE,
+        "changed": CHANGED,
+        "unseen call": UNSEEN_CALL,
+        "unseen function": UNSEEN_FUNCTION,
+        "images": IMAGES,
+    }
+    for edition, files in editions.items():
+        folder = write_project(tmp_path / "app", "1.14.0", files)
         modules[edition] = {
             str(file.relative_to(folder)): ast.parse(file.read_text(encoding="utf-8"))
             for file in folder.rglob("*.py")
         }
     assert {edition: sorted(found) for edition, found in modules.items()} == {
-        WHOLE: ["api.py", "gpu_worker.py"],
-        ALONE: ["api.py"],
-        CHANGED: ["api.py", "gpu_worker.py"],
-        UNSEEN_CALL: ["api.py", "gpu_worker.py"],
-        UNSEEN_FUNCTION: ["api.py", "gpu/__init__.py"],
-        IMAGES: ["llm.py"],
+        "whole": ["api.py", "gpu_worker.py"],
+        "alone": ["api.py"],
+        "changed": ["api.py", "gpu_worker.py"],
+        "unseen call": ["api.py", "gpu_worker.py"],
+        "unseen function": ["api.py", "gpu/__init__.py"],
+        "images": ["llm.py"],
     }
     sources = {ast.dump(found["api.py"]) for found in modules.values() if "api.py" in found}
     assert len(sources) == 5

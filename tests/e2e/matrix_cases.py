@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from support.editions import CHANGED, IMAGES, UNSEEN_CALL, UNSEEN_FUNCTION
+from support.faults import FAULTS
+
 from flash_otel import semconv as sc
-from flash_otel.demo.faults import FAULTS
-from flash_otel.demo.project import ALONE, CHANGED, IMAGES, UNSEEN_CALL, UNSEEN_FUNCTION
+from flash_otel.demo.project import ALONE
 from flash_otel.demo.scenarios import (
     DEFAULT_VERSION,
     SCENARIOS,

@@ -8,10 +8,11 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.faults import FAULTS
 from support.site import DEPLOY
 
 from flash_otel import semconv
-from flash_otel.demo.faults import FAULTS, FaultPlan
+from flash_otel.demo.faults import FaultPlan
 from flash_otel.testing import EPOCH_NS
 
 if TYPE_CHECKING:

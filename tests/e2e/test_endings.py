@@ -11,10 +11,11 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from support.faults import FAULTS, UPLOAD
 from support.site import DEPLOY, TIMEOUT
 
 from flash_otel import semconv
-from flash_otel.demo.faults import FAULTS, UPLOAD, WRITE, FaultPlan, Rule
+from flash_otel.demo.faults import WRITE, FaultPlan, Rule
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from support.faults import FAULTS, nothing, read
 from support.site import DEPLOY
 
 from flash_otel import semconv
 from flash_otel.demo.control_plane import CANARY_API_KEY
-from flash_otel.demo.faults import FAULTS, FaultPlan, Rule, nothing, read
+from flash_otel.demo.faults import FaultPlan, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from support.faults import FINALIZE, UPLOAD
 from support.site import IN_FLASH
 
-from flash_otel.demo.faults import ACTIVATE, FINALIZE, UPLOAD, WRITE, FaultPlan, Rule
+from flash_otel.demo.faults import ACTIVATE, WRITE, FaultPlan, Rule
 from flash_otel.demo.project import write_project
 from flash_otel.export.delivery import StoreSpanSource
 from flash_otel.export.destination import known

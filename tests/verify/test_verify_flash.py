@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.commands import flash_otel
+from support.faults import FAULTS
 from support.versions import MAIN_VERSIONS
 from verify.deployed import APP, Deployed
 
 from flash_otel.demo.control_plane import CANARY_API_KEY, ControlPlane
-from flash_otel.demo.faults import FAULTS, FaultPlan, Rule
+from flash_otel.demo.faults import FaultPlan, Rule
 from flash_otel.demo.state import AI_KEY_CANARY, CREDENTIAL_CANARY, SIGNATURE_CANARY
 
 if TYPE_CHECKING:
