@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -26,6 +28,14 @@ FINGERPRINT_KEY: Final = "source_fingerprint"
 """Key of the SHA-256 of the project's files (`compute_source_fingerprint`, 1.14.0-1.21.0)."""
 
 MAX_PROVENANCE: Final = 128  # characters
+
+# ISO 8601 down to the second. An offset needs its minutes: without them it may be a cut one.
+_TIME: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ]((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:[.,](\d{1,9})\d*)?"
+    r" ?(?:Z|UTC|([+-]\d\d):?([0-5]\d))?",
+    re.ASCII | re.IGNORECASE,
+)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 MEASURED_VALUES: Final = 20_000
 MEASURED_BYTES: Final = 4 * 1024 * 1024
@@ -85,6 +95,29 @@ def provenance(manifest: object) -> dict[str, str]:
         for key, value in found.items()
         if isinstance(value, str) and 0 < len(value) <= MAX_PROVENANCE
     }
+
+
+def generated_ns(text: str | None) -> int | None:
+    """Return a manifest's `generated_at` as a number.
+
+    Flash writes UTC with microseconds and a `Z`: `2026-01-31T12:00:00.123456Z`, without the
+    fraction if it is zero. Other offsets are accepted, too; a time without one is UTC.
+
+    Returns:
+        Nanoseconds since the epoch; None for any other text, and for the epoch and times before
+        it, which stand for an unknown time.
+    """
+    found = _TIME.fullmatch(text) if text and len(text) <= MAX_PROVENANCE else None
+    if found is None:
+        return None
+    day, clock, fraction, hours, minutes = found.groups(default="")
+    try:
+        # In the form that Python 3.10 reads, too: it knows neither `Z` nor nine digits.
+        moment = datetime.fromisoformat(f"{day}T{clock}{hours or '+00'}:{minutes or '00'}")
+    except ValueError:
+        return None
+    seconds = (moment - _EPOCH) // timedelta(seconds=1)
+    return seconds * 1_000_000_000 + int(fraction.ljust(9, "0")) if seconds > 0 else None
 
 
 def digest(mapping: Mapping[str, str]) -> str:

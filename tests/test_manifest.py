@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Any, overload
 
@@ -97,6 +98,81 @@ BUILT = "2026-01-31T12:00:00.123456Z"
 def test_provenance(manifest: object, expected: dict[str, str]) -> None:
     """Texts of a manifest's own keys are kept whole; other types and long texts are left out."""
     assert manifests.provenance(manifest) == expected
+
+
+NOON_NS = 1_769_860_800 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (BUILT, NOON_NS + 123_456_000),
+        ("2026-01-31T12:00:00Z", NOON_NS),
+        ("2026-01-31T12:00:00", NOON_NS),
+        ("2026-01-31 12:00:00", NOON_NS),
+        ("2026-01-31T12:00:00+00:00", NOON_NS),
+        ("2026-01-31T13:30:00+01:30", NOON_NS),
+        ("2026-01-31T10:30:00-0130", NOON_NS),
+        ("2026-01-31 12:00:00 UTC", NOON_NS),
+        ("2026-01-31t12:00:00,5z", NOON_NS + 500_000_000),
+        ("2026-01-31T12:00:00.1234567891Z", NOON_NS + 123_456_789),
+        ("1970-01-01T00:00:01Z", 10**9),
+        ("1970-01-01T00:00:00Z", None),
+        ("1969-12-31T23:59:59Z", None),
+        ("0001-01-01T00:00:00Z", None),
+        ("1970-01-01T00:00:00+00:01", None),
+        ("2026-02-30T12:00:00Z", None),
+        ("2026-01-31T24:00:00Z", None),
+        ("2026-01-31T12:00:60Z", None),
+        ("2026-01-31T12:00:00+24:00", None),
+        ("2026-01-31T12:00:00+05:60", None),
+        ("2026-01-31T12:00:00+05", None),
+        ("2026-01-31T12:00:00.", None),
+        ("2026-01-31T12:00", None),
+        ("2026-01-31T12:00:00.***Z", None),
+        ("2026-01-31T12:00:00Z ", None),
+        ("2026-01-31T12:00:00.123456…", None),
+        ("\u0662026-01-31T12:00:00Z", None),
+        ("1769860800", None),
+        ("[redacted]", None),
+        ("2026-01-31T12:00:00." + "1" * 200 + "Z", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_times(text: str | None, expected: int | None) -> None:
+    """A time is ISO 8601 down to the second; everything else is unknown."""
+    assert manifests.generated_ns(text) == expected
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30)),  # noqa: DTZ001 - a zone is added
+    st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes))),
+    st.sampled_from(["T", " "]),
+)
+def test_times_with_any_offset(moment: datetime, zone: timezone, separator: str) -> None:
+    """What `isoformat` writes is read exactly, as Flash writes it and with any other offset."""
+    written = moment.replace(tzinfo=zone)
+    since = written - datetime(1970, 1, 1, tzinfo=timezone.utc)
+    expected = since // timedelta(microseconds=1) * 1000
+    assert manifests.generated_ns(written.isoformat(separator)) == expected
+    as_flash = written.astimezone(timezone.utc).isoformat(separator).replace("+00:00", "Z")
+    assert manifests.generated_ns(as_flash) == expected
+    assert manifests.generated_ns(as_flash.removesuffix("Z")) == expected
+
+
+@given(st.text() | st.text(alphabet="0123456789TZ:.+- ", max_size=40))
+def test_times_of_any_text(text: str) -> None:
+    """No text raises."""
+    found = manifests.generated_ns(text)
+    assert found is None or found > 0
+
+
+@given(st.integers(0, len(BUILT)))
+def test_a_cut_time(length: int) -> None:
+    """A time that a limit has cut is unknown, or wrong by less than a second."""
+    found = manifests.generated_ns(BUILT[:length])
+    assert found is None or 0 <= NOON_NS + 123_456_000 - found < 10**9
 
 
 def test_keys_keep_their_order() -> None:

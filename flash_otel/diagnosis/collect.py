@@ -153,6 +153,7 @@ def _with_attempts(read: RuntimeFetch, attempts: list[ManifestFetch]) -> Runtime
         endpoints=_fuller(read.endpoints, last.endpoints),
         active=last.active if read.active == ActiveManifest() else read.active,
         generated_at_ns=read.generated_at_ns or last.generated_at_ns,
+        source_fingerprint=read.source_fingerprint or last.source_fingerprint,
     )
 
 
@@ -181,6 +182,7 @@ def _bare(fetch: ManifestFetch) -> RuntimeFetch:
         attempts=(fetch,),
         bare=True,
         generated_at_ns=fetch.generated_at_ns,
+        source_fingerprint=fetch.source_fingerprint,
         in_log=fetch.in_log,
     )
 

@@ -219,6 +219,7 @@ class ManifestUpload(SpanFact):
     persisted_count: int | None = None
     persisted_digest: str | None = None
     generated_at_ns: int | None = None
+    source_fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,6 +312,7 @@ class ManifestFetch(SpanFact):
         active: The manifest's carrier.
         generated_at_ns: When the manifest was built, in nanoseconds since the epoch, by the clock
             of the machine that built it.
+        source_fingerprint: SHA-256 of the project's files that it was built from.
         in_log: It stands in a given log, whether as bracketed lines or as a span.
     """
 
@@ -322,6 +324,7 @@ class ManifestFetch(SpanFact):
     endpoints: EndpointSet = EndpointSet()
     active: ActiveManifest = ActiveManifest()
     generated_at_ns: int | None = None
+    source_fingerprint: str | None = None
     in_log: bool = False
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from flash_otel import failures, semconv
+from flash_otel import failures, manifest, semconv
 from flash_otel.diagnosis.evidence import (
     UNFINISHED,
     Activation,
@@ -28,7 +27,7 @@ from flash_otel.diagnosis.evidence import (
 from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LOGGED, number, text, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from flash_otel.records import SpanRecord
 
@@ -43,12 +42,6 @@ ZONED: Final = "zoned"
 _NO_HOSTS: Final = frozenset({"localhost", "localhost.localdomain"})
 _OUTCOMES: Final = frozenset({semconv.RETURNED, semconv.FAILED, semconv.CANCELLED, semconv.UNKNOWN})
 _DIGITS: Final = re.compile(r"\d{1,6}")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_ISO: Final = re.compile(
-    r"(?P<day>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,12}))?"
-    r"(?P<offset>Z|[+-]\d\d:\d\d)?",
-    re.ASCII,
-)
 _PLACE: Final = re.compile(r"(.*):(\d{1,12})", re.DOTALL)
 
 AnySpanFact = TypeVar("AnySpanFact", bound=SpanFact)
@@ -159,24 +152,6 @@ def _outcome(record: SpanRecord) -> str:
     return semconv.FAILED if record.status == "error" else semconv.RETURNED
 
 
-def moment_ns(written: str | None) -> int | None:
-    """Return an ISO 8601 time in nanoseconds since the epoch, or None if it is not one.
-
-    `datetime.fromisoformat` rejects the `Z` that Flash writes before Python 3.11. Without an offset
-    a time is taken as UTC, as `ManifestBuilder.build` (1.0.0-1.21.0) means it.
-    """
-    found = _ISO.fullmatch(written or "")
-    if found is None:
-        return None
-    offset = "+00:00" if found["offset"] in (None, "Z") else found["offset"]
-    try:
-        whole = datetime.fromisoformat(f"{found['day']}T{found['time']}{offset}")
-    except ValueError:
-        return None
-    fraction = int((found["fraction"] or "").ljust(9, "0")[:9])
-    return (whole - _EPOCH) // timedelta(seconds=1) * 1_000_000_000 + fraction
-
-
 def endpoints_of(record: SpanRecord) -> EndpointSet:
     """Return the endpoint mapping that a span describes."""
     attributes = record.attributes
@@ -211,9 +186,21 @@ def _upload(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
         endpoints=endpoints_of(record),
         persisted_count=number(attributes, semconv.PERSISTED_ENDPOINT_COUNT),
         persisted_digest=text(attributes, semconv.PERSISTED_DIGEST),
-        generated_at_ns=moment_ns(text(attributes, semconv.MANIFEST_GENERATED_AT)),
+        **_provenance(attributes),
         **common,
     )
+
+
+def _provenance(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    # The carrier's stand in only where a server has dropped the manifest's own.
+    generated_at = text(attributes, semconv.MANIFEST_GENERATED_AT)
+    fingerprint = text(attributes, semconv.MANIFEST_SOURCE_FINGERPRINT)
+    return {
+        "generated_at_ns": manifest.generated_ns(
+            generated_at or text(attributes, semconv.ACTIVE_GENERATED_AT)
+        ),
+        "source_fingerprint": fingerprint or text(attributes, semconv.ACTIVE_SOURCE_FINGERPRINT),
+    }
 
 
 def _provisioning(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
@@ -245,10 +232,7 @@ def _answer(record: SpanRecord) -> dict[str, Any]:
             text(attributes, semconv.ACTIVE_PHASE),
             number(attributes, semconv.ACTIVE_ENDPOINT_COUNT),
         ),
-        "generated_at_ns": moment_ns(
-            text(attributes, semconv.MANIFEST_GENERATED_AT)
-            or text(attributes, semconv.ACTIVE_GENERATED_AT)
-        ),
+        **_provenance(attributes),
         "in_log": by_lines(record) or bool(record.resource.get(LOGGED)),
     }
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
 
 import pytest
 from diagnosis.recordings import (
@@ -22,8 +21,6 @@ from diagnosis.recordings import (
     unsound,
 )
 from diagnosis.scenes import SCENES, killed
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import collect
@@ -39,7 +36,6 @@ from flash_otel.diagnosis.evidence import (
     Failure,
     Origin,
 )
-from flash_otel.diagnosis.facts import moment_ns
 from flash_otel.diagnosis.matching import looks_like_id
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, NO, Offset, offset
 from flash_otel.failures import OTHER, UNAVAILABLE
@@ -375,25 +371,38 @@ def test_the_present_is_after_every_recording() -> None:
     assert NOW_NS > EPOCH_NS
 
 
-# --- times in manifests ---------------------------------------------------------------------------
+# --- provenance of manifests ----------------------------------------------------------------------
 
 
-@given(st.datetimes(timezones=st.timezones()), st.sampled_from(["T", " "]))
-def test_a_manifests_time_is_read_to_the_microsecond(moment: datetime, separator: str) -> None:
-    """Any time that Python prints with an offset of whole minutes is read exactly."""
-    offset = moment.utcoffset() or timedelta()
-    assume(offset % timedelta(minutes=1) == timedelta())
-    exact = moment - datetime(1970, 1, 1, tzinfo=timezone.utc)
-    assert moment_ns(moment.isoformat(separator)) == exact // timedelta(microseconds=1) * 1_000
+def test_provenance_of_a_write_and_of_its_read() -> None:
+    """Upload, refresh and bare attempt have when and from what their manifest was built."""
+    fingerprint = "a" * 64
+    steps = deployment(generated=0.5)
+    upload = changed(steps["upload"], manifest__source_fingerprint=fingerprint)
+    refresh, attempt = read(20, held=TWO, generated=0.5)
+    attempt = changed(attempt, manifest__source_fingerprint=fingerprint)
+    nothing = changed(refresh, manifest__generated_at=None)
+    found = collect(records({**steps, "upload": upload}, [nothing, attempt]))
+    expected = (EPOCH_NS + 500_000_000, fingerprint)
+    written = found.deployments[0].upload
+    assert written is not None
+    assert (written.generated_at_ns, written.source_fingerprint) == expected
+    for fact in (*found.reads, *collect([attempt]).reads):
+        assert (fact.generated_at_ns, fact.source_fingerprint) == expected
 
 
-@given(st.datetimes())
-def test_a_time_without_an_offset_is_taken_as_utc(moment: datetime) -> None:
-    """Flash writes UTC, with or without the letter for it."""
-    assert moment_ns(moment.isoformat()) == moment_ns(f"{moment.isoformat()}Z")
+def test_a_carriers_provenance_stands_in() -> None:
+    """What a server dropped from the manifest is taken from its carrier; what it kept is not."""
+    refresh, _ = read(20, held=TWO, generated=0.5)
+    carried = {"active__generated_at": "2026-01-31T12:00:00Z", "active__source_fingerprint": "b"}
+    (kept,) = collect([changed(refresh, manifest__source_fingerprint="a", **carried)]).reads
+    assert (kept.generated_at_ns, kept.source_fingerprint) == (EPOCH_NS + 500_000_000, "a")
+    (dropped,) = collect([changed(refresh, manifest__generated_at=None, **carried)]).reads
+    assert (dropped.generated_at_ns, dropped.source_fingerprint) == (1_769_860_800 * 10**9, "b")
 
 
-@given(st.text(max_size=40) | st.from_regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?"))
-def test_any_text_in_the_place_of_a_time_is_read_or_ignored(text: str) -> None:
-    """A manifest comes from a server: what is no time is none, and nothing raises."""
-    assert moment_ns(text) is None or isinstance(moment_ns(text), int)
+def test_an_unreadable_time_is_unknown() -> None:
+    """A masked time proves nothing."""
+    refresh, _ = read(20, held=TWO)
+    (found,) = collect([changed(refresh, manifest__generated_at="2026-01-***")]).reads
+    assert found.generated_at_ns is None
