@@ -34,7 +34,7 @@ FromOption = Annotated[
         "for http://localhost:16686. Can be repeated. By default, the store.",
     ),
 ]
-_VERIFY: Final = "Ask the State Manager itself: flash-otel verify --app APP --env ENV"
+_VERIFY: Final = "Query the State Manager instead: flash-otel verify --app APP --env ENV"
 
 SinceOption = Annotated[
     str | None,
