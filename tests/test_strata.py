@@ -47,29 +47,17 @@ def modules() -> dict[str, Path]:
 
 
 @cache
-def imports(module: str, *, typing_too: bool) -> frozenset[str]:
-    """The modules of the package that a module imports, early or late."""
+def imports(module: str) -> frozenset[str]:
+    """The modules of the package that a module imports: early, late, or for types."""
     found: set[str] = set()
     tree = ast.parse(modules()[module].read_text("utf-8"))
-    skipped = set() if typing_too else set(_typing_only(tree))
     for node in ast.walk(tree):
-        if node in skipped:
-            continue
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             found |= {name if name in modules() else node.module for name in names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
     return frozenset(found & modules().keys() - {module})
-
-
-def _typing_only(tree: ast.Module) -> list[ast.AST]:
-    blocks = (
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    )
-    return [node for block in blocks for node in ast.walk(block)]
 
 
 def room(module: str) -> str:
@@ -91,21 +79,21 @@ def test_imports_point_down(name: str) -> None:
         f"{module} imports {other}"
         for module in modules()
         if room(module) == name
-        for other in sorted(imports(module, typing_too=True))
+        for other in sorted(imports(module))
         if room(other) not in {FACE, name} and height[room(other)] >= height[name]
     ]
     assert wrong == []
 
 
 def test_no_modules_form_a_cycle() -> None:
-    """Following imports, those for types aside, never leads back to the start."""
+    """Following imports, at run time or for types, never leads back to the start."""
     done: set[str] = set()
 
     def follow(module: str, way: tuple[str, ...]) -> None:
         assert module not in way, " -> ".join((*way[way.index(module) :], module))
         if module in done:
             return
-        for other in sorted(imports(module, typing_too=False)):
+        for other in sorted(imports(module)):
             follow(other, (*way, module))
         done.add(module)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from flash_otel.demo.control_plane import Journal
+    from flash_otel.demo.state import Journal
     from flash_otel.records import SpanRecord
 
 _TAGS: Final = tuple(f"[{mark}]" for mark in MARKS)

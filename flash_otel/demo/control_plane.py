@@ -11,14 +11,13 @@ import logging
 import socket
 import threading
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from flash_otel.demo.faults import FaultPlan
 from flash_otel.demo.routes import build_app
-from flash_otel.demo.state import ControlPlaneState, Ids, IdStyle
+from flash_otel.demo.state import ControlPlaneState, Ids, IdStyle, Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,57 +27,10 @@ if TYPE_CHECKING:
 
 CANARY_API_KEY: Final = "rpa_CANARY0KEY0OF0THE0STAND0IN0CONTROL0PLANE"
 
-_SECRET_KEYS: Final = frozenset({"aiKey", "RUNPOD_API_KEY"})
-_REDACTED: Final = "***"
 _LOOPBACK: Final = "127.0.0.1"
 _START_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.1
 _SHUTDOWN_SECONDS: Final = 0.2
-
-
-@dataclass
-class JournalEntry:
-    """One request to the control plane.
-
-    Attributes:
-        method: HTTP method.
-        path: Path without the query string (a presigned query is a credential).
-        operation: GraphQL operation, or the stand-in's name for another route.
-        variables: GraphQL variables, or the JSON body and routing headers of a call.
-        bearer: Whether the request had a bearer token.
-        status: HTTP status of the answer; 0 if the connection was closed without an answer.
-    """
-
-    method: str
-    path: str
-    operation: str
-    variables: dict[str, Any]
-    bearer: bool
-    status: int = 0
-
-
-@dataclass
-class Journal:
-    """All requests in order of arrival, with the values of secret keys removed."""
-
-    entries: list[JournalEntry] = field(default_factory=list)
-
-    def record(
-        self, method: str, path: str, operation: str, variables: dict[str, Any], *, bearer: bool
-    ) -> JournalEntry:
-        """Append a request and return its entry, whose status the caller sets."""
-        entry = JournalEntry(method, path, operation, _without_secrets(variables), bearer)
-        self.entries.append(entry)
-        return entry
-
-    @property
-    def operations(self) -> list[str]:
-        """Names of the operations in order of arrival."""
-        return [entry.operation for entry in self.entries]
-
-    def of(self, operation: str) -> list[JournalEntry]:
-        """Return the requests of one operation."""
-        return [entry for entry in self.entries if entry.operation == operation]
 
 
 class Gate:
@@ -204,16 +156,3 @@ class ControlPlane:
                 await self._stop.wait()
             finally:
                 await runner.cleanup()
-
-
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_without_secrets(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if value.get("key") in _SECRET_KEYS and "value" in value:  # an entry of a template's env
-        return {**value, "value": _REDACTED}
-    return {
-        key: _REDACTED if key in _SECRET_KEYS else _without_secrets(item)
-        for key, item in value.items()
-    }

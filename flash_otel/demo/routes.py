@@ -17,9 +17,8 @@ from flash_otel.demo import graphql
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from flash_otel.demo.control_plane import Journal
     from flash_otel.demo.faults import FaultPlan, Rule
-    from flash_otel.demo.state import ControlPlaneState, Json, StoredEndpoint
+    from flash_otel.demo.state import ControlPlaneState, Journal, Json, StoredEndpoint
 
 
 _SENTINEL_HEADERS: Final = {

@@ -1,4 +1,4 @@
-"""What the stand-in control plane stores: apps, environments, builds, endpoints, and their ids.
+"""What the stand-in control plane stores: apps, builds, endpoints, their ids, and its requests.
 
 HTTP, GraphQL and faults are other modules' job.
 """
@@ -23,6 +23,8 @@ CREDENTIAL_CANARY: Final = "CANARYCREDENTIAL"
 Json = dict[str, Any]
 IdStyle = Literal["uuid", "short"]
 
+_SECRET_KEYS: Final = frozenset({"aiKey", "RUNPOD_API_KEY"})
+_REDACTED: Final = "***"
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 _ENDPOINT_ID_LENGTH: Final = 14
 _TEMPLATE_ID_LENGTH: Final = 10
@@ -248,3 +250,61 @@ _PLATFORM_ENV: Final = (
 
 def _first(records: Iterable[_Record]) -> _Record | None:
     return next(iter(records), None)
+
+
+@dataclass
+class JournalEntry:
+    """One request to the control plane.
+
+    Attributes:
+        method: HTTP method.
+        path: Path without the query string (a presigned query is a credential).
+        operation: GraphQL operation, or the stand-in's name for another route.
+        variables: GraphQL variables, or the JSON body and routing headers of a call.
+        bearer: Whether the request had a bearer token.
+        status: HTTP status of the answer; 0 if the connection was closed without an answer.
+    """
+
+    method: str
+    path: str
+    operation: str
+    variables: dict[str, Any]
+    bearer: bool
+    status: int = 0
+
+
+@dataclass
+class Journal:
+    """All requests in order of arrival, with the values of secret keys removed."""
+
+    entries: list[JournalEntry] = field(default_factory=list)
+
+    def record(
+        self, method: str, path: str, operation: str, variables: dict[str, Any], *, bearer: bool
+    ) -> JournalEntry:
+        """Append a request and return its entry, whose status the caller sets."""
+        entry = JournalEntry(method, path, operation, _without_secrets(variables), bearer)
+        self.entries.append(entry)
+        return entry
+
+    @property
+    def operations(self) -> list[str]:
+        """Names of the operations in order of arrival."""
+        return [entry.operation for entry in self.entries]
+
+    def of(self, operation: str) -> list[JournalEntry]:
+        """Return the requests of one operation."""
+        return [entry for entry in self.entries if entry.operation == operation]
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("key") in _SECRET_KEYS and "value" in value:  # an entry of a template's env
+        return {**value, "value": _REDACTED}
+    return {
+        key: _REDACTED if key in _SECRET_KEYS else _without_secrets(item)
+        for key, item in value.items()
+    }

@@ -19,7 +19,8 @@ from flash_otel.demo.runner import flash_command
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flash_otel.demo.control_plane import ControlPlane, JournalEntry
+    from flash_otel.demo.control_plane import ControlPlane
+    from flash_otel.demo.state import JournalEntry
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 # Resolved, because Flash prints paths: a script's shebang holds the real one.
