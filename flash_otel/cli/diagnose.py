@@ -69,9 +69,9 @@ def diagnose(
     """Name the fault of a deployment, with its evidence, or report that there is none.
 
     By default, this judges the environment that was deployed to last, and every environment in the
-    given files. A deployment must match all of --env, --app, --build and --trace that are given.
-    The deployment may come from the store and the reads from a worker's log: --from store --from
-    worker.log
+    given files. A deployment must match every given option (env, app, build, trace). Sources can be
+    combined, such as the store for the deployment and a worker's log for its reads:
+    --from store --from worker.log
     """
     if explain is not None:
         return _explain(explain)
