@@ -70,7 +70,8 @@ class _Piece:
 
 _ID = _Kind(
     # The dash of an ASCII arrow (`->`) ends an id, although an id may hold dashes.
-    rf"(\(null\)|(?:(?!-+>){values.ID_CHARACTERS})+)?",
+    # What hides a part of it belongs to it, so that the part before is not taken for all of it.
+    rf"(\(null\)|(?:(?!-+>)(?:{values.ID_CHARACTERS}|{values.HIDDEN}|{values.FOREIGN}))+)?",
     values.write_id,
     values.read_id,
 )
@@ -82,13 +83,16 @@ _KINDS: Final = {
     ),
     # Documentation prints `X` or `N` for a count.
     "endpoint_count": _Kind(
-        r"(?:(\d{1,9})|[A-Z]\b)?", lambda count: str(count or 0), lambda text: (int(text), False)
+        rf"(?:(\d{{1,9}}(?!\S)|\d*{values.HIDDEN}\d*)|[A-Z]\b)?",
+        lambda count: str(count or 0),
+        lambda text: (int(text), False) if text.isdecimal() else (None, True),
     ),
     "endpoints": _Kind(r"(\{.*)?", values.write_mapping, values.read_mapping, can_be_cut=True),
     "endpoint_names": _LIST,
     "manifest_keys": _LIST,
 }
 
+_COUNTED: Final = {"endpoint_count"}
 _FIELD: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
 # A cut text may end within an escape.
 _TEXT_END: Final = re.compile(r"(?:\\\w{0,8})?\Z")
@@ -224,6 +228,8 @@ def _read(key: str, body: str) -> ParsedLine:
     for piece in _PIECES[key]:
         match = piece.pattern.match(body, at)
         if match is None:
+            # The text behind a count proves its end: `1` may be the beginning of `12`.
+            cut |= {last} & _COUNTED if last else set()
             break
         at = match.end()
         if match.lastindex is None:

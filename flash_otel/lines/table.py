@@ -160,7 +160,7 @@ LINES: Final[tuple[Line, ...]] = (
     Line(
         "uploaded_endpoints",
         "[STATE MANAGER] Uploaded {endpoint_count} endpoints: {endpoint_names}",
-        r"Uploaded \w+ endpoints\b",
+        r"Uploaded \S{1,60} endpoints\b",
         *(sc.MANIFEST_UPLOAD, END, _returned_with_endpoints, True),
     ),
     Line(

@@ -28,14 +28,34 @@ ID_CHARACTERS: Final = rf"(?:[A-Za-z0-9_.:@+/~-]|{ESCAPE})"
 # The usual id. It has no colon and no bracket, so it cannot hold a mark.
 _PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.@+/~-]*[A-Za-z0-9_@+/~-]").fullmatch
 _ID_CHARACTER: Final = re.compile(r"[A-Za-z0-9_.:@+/~-]").fullmatch
+_IDENTIFIER: Final = re.compile(f"{ID_CHARACTERS}*").fullmatch
 _NULLS: Final = frozenset({NULL, "None", "null"})
 _ESCAPED: Final = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[^xuU])")
 _SIMPLE: Final = {"n": "\n", "r": "\r", "t": "\t"}
-_ITEM: Final = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|(\.\.\.)|\]""", re.DOTALL)
-_JSON_TOKEN: Final = re.compile(
-    r'(?P<value>"(?:[^"\\]|\\.)*"|null)|(?P<dots>\.\.\.)|(?P<colon>:)|(?P<end>\})', re.DOTALL
+# An item of a list, or of a mapping, with what ends it. Text around a line matches neither, so it
+# never becomes a value.
+_ITEM: Final = re.compile(
+    r"""\s*(?:(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|(\.\.\.))\s*(,|\])|\])""", re.DOTALL
 )
-_ENDS: Final = frozenset({"dots", "end"})
+_ENTRY: Final = re.compile(
+    r"""\s*(?:("(?:[^"\\]|\\.)*")\s*:\s*("(?:[^"\\]|\\.)*"|null)\s*(,|\})|(\}))""", re.DOTALL
+)
+
+# Signs of what a CI system or a log service put in the place of a secret or of too long a text.
+_WORDS: Final = (
+    "redacted|filtered|masked|hidden|secure[d]?|secret|removed|truncated|sensitive|private|scrubbed|"
+    "censored|omitted|snipp?(?:ed)?|cut"
+)
+HIDDEN: Final = (
+    rf"(?:\*+[A-Z_]+\*+|[\[<({{][^\]>)}}\n]{{0,20}}\b(?i:{_WORDS})\b[^\]>)}}\n]{{0,40}}[\]>)}}]|\*+|…+"
+    r"|•+|█+|■+|#{3,}|[xX]{4,}|\bREDACTED\b)"
+)
+_HIDDEN: Final = re.compile(rf"{HIDDEN}|\.{{3,}}")
+# Within an id, also what no id holds unescaped: the beginning of an unknown mask.
+FOREIGN: Final = r"[*#$%&?!^({\[<…•█■]"
+_FOREIGN: Final = re.compile(rf"{HIDDEN}|{FOREIGN}")
+ANY: Final = "*"
+"""Stands for the unknown part of a value."""
 
 
 def escape(character: str) -> str:
@@ -90,6 +110,8 @@ def read_id(text: str) -> tuple[str | None, bool]:
     """Read an id; one that ends in an ellipsis (`abc...`) was cut off."""
     if text in _NULLS:
         return None, False
+    if _FOREIGN.search(text.replace("(null)", "")) and not _IDENTIFIER(text):
+        return unescape(_FOREIGN.sub(ANY, text)), True
     cut = text.endswith(ELLIPSIS)
     return unescape(text.rstrip(".") if cut else text), cut
 
@@ -124,13 +146,16 @@ def write_list(values: Sequence[str], *, cut: bool = False) -> str:
 def read_list(text: str) -> tuple[tuple[str, ...], bool]:
     """Read a list; its writer may have truncated it, or its line may have been cut off."""
     values: list[str] = []
-    for match in _ITEM.finditer(text):
-        single, double, dots = match.groups()
+    at = text.find("[") + 1
+    while match := _ITEM.match(text, at):
+        single, double, dots, end = match.groups()
         if dots:
-            return tuple(values), True
-        if single is None and double is None:
+            break
+        if single is not None or double is not None:
+            values.append(unescape(double if single is None else single))
+        if end != ",":
             return tuple(values), False
-        values.append(unescape(double if single is None else single))
+        at = match.end()
     return tuple(values), True
 
 
@@ -148,18 +173,14 @@ def write_mapping(mapping: Mapping[str, str | None], *, cut: bool = False) -> st
 def read_mapping(text: str) -> tuple[dict[str, str | None], bool]:
     """Read a mapping of strings, as far as the text goes."""
     mapping: dict[str, str | None] = {}
-    key: str | None = None
-    after_colon = False
-    for match in _JSON_TOKEN.finditer(text):
-        kind, part = match.lastgroup, match[0]
-        if kind in _ENDS:
-            return mapping, kind == "dots"
-        if kind == "value" and after_colon and key is not None:
-            mapping[key] = _json_string(part)
-            key = None
-        elif kind == "value":
-            key = _json_string(part)
-        after_colon = kind == "colon"
+    at = text.find("{") + 1
+    while match := _ENTRY.match(text, at):
+        key, value, end, brace = match.groups()
+        if key is not None and (name := _json_string(key)) is not None:
+            mapping[name] = _json_string(value)
+        if brace or end == "}":
+            return mapping, False
+        at = match.end()
     return mapping, True
 
 
@@ -169,3 +190,10 @@ def _json_string(token: str) -> str | None:
     except ValueError:
         return token.strip('"')
     return value if isinstance(value, str) else None
+
+
+def as_glob(text: str) -> str | None:
+    """Return a value with `*` for what is hidden in it, or None if it is whole."""
+    if _HIDDEN.search(text) is None:
+        return None
+    return re.sub(r"\*+", ANY, _HIDDEN.sub(ANY, text))

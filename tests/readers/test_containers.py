@@ -16,7 +16,8 @@ from flash_otel import semconv as sc
 from flash_otel.diagnosis.readers import NothingFoundError, json_values, open_reader
 from flash_otel.diagnosis.readers.containers import container_of
 from flash_otel.diagnosis.readers.json_values import JsonSplitter
-from flash_otel.diagnosis.readers.log_entry import Unwrapped, entries_in, time_of
+from flash_otel.diagnosis.readers.log_entry import Unwrapped, time_of
+from flash_otel.diagnosis.readers.log_fields import entries_in
 from flash_otel.diagnosis.readers.log_scan import unwrap
 from flash_otel.diagnosis.readers.log_text import LoggedLine, LogLines
 from flash_otel.lines.format import format_lines, parse

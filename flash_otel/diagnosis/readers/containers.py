@@ -14,12 +14,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flash_otel.diagnosis.readers.json_values import JsonSplitter
-from flash_otel.diagnosis.readers.log_entry import (
-    Unwrapped,
+from flash_otel.diagnosis.readers.log_entry import Unwrapped, has_needle
+from flash_otel.diagnosis.readers.log_fields import (
     entries_in,
     entry_of,
     from_fields,
-    has_needle,
     holds_entries,
     is_text_name,
     surroundings,
@@ -84,11 +83,14 @@ class _Document:
 
     def entries(self, chunks: Iterable[bytes]) -> Iterator[Entry]:
         """Yield the entries within all objects and arrays, and lines that are not JSON."""
-        count = 0
+        count, outer = 0, Unwrapped("")
+        known: tuple[tuple[int, int], ...] = ()
         for found in JsonSplitter(chunks, holds_entries).values():
-            outer = Unwrapped("")
-            for fields in found.around:
-                outer = surroundings(fields, outer)
+            # Fields are only ever added, so their number shows whether there are more.
+            if known != (known := tuple((id(fields), len(fields)) for fields in found.around)):
+                outer = Unwrapped("")
+                for fields in found.around:
+                    outer = surroundings(fields, outer)
             # What is not JSON here is a part of a damaged document: its end is not proven.
             texts = entries_in(found.value, outer) if found.is_json else (_damaged(found.value),)
             for entry in texts:

@@ -13,13 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.diagnosis.readers import log_entry
-from flash_otel.diagnosis.readers.log_entry import (
-    Unwrapped,
-    from_fields,
-    has_needle,
-    joined,
-    time_of,
-)
+from flash_otel.diagnosis.readers.log_entry import Unwrapped, has_needle, joined, time_of
+from flash_otel.diagnosis.readers.log_fields import from_fields
 from flash_otel.lines.values import unescape
 
 if TYPE_CHECKING:
