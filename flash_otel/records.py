@@ -34,6 +34,14 @@ LINES_CLOCK = "flash_otel.lines.clock"
 """Resource attribute of a rebuilt record: "zoned" if its times have a UTC offset, else "naive"."""
 
 
+LINES_PARTIAL = "flash_otel.lines.partial"
+"""Attribute of a rebuilt record: names of its attributes of which the log holds only a part.
+
+Their values have `*` in the place of each unknown part. `diagnosis.partial` resolves them; nothing
+else may compare them.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """An event of a span, at `time_ns` nanoseconds since the epoch."""

@@ -22,6 +22,7 @@ from flash_otel.diagnosis.evidence import (
     RuntimeFetch,
     SpanFact,
 )
+from flash_otel.diagnosis.partial import resolved
 from flash_otel.records import LOGGED
 from flash_otel.store.references import instance_of, shows_worker
 
@@ -39,7 +40,7 @@ def collect(records: Iterable[SpanRecord]) -> Evidence:
         records: Spans of any sources. A finished record replaces an unfinished one of the same
             span.
     """
-    spans = sorted(unique(records).values(), key=_order)
+    spans = sorted(resolved(unique(records).values()), key=_order)
     processes = _processes(spans)
     by_name: dict[str, list[tuple[SpanRecord, SpanFact]]] = defaultdict(list)
     for record in spans:

@@ -197,3 +197,29 @@ def as_glob(text: str) -> str | None:
     if _HIDDEN.search(text) is None:
         return None
     return re.sub(r"\*+", ANY, _HIDDEN.sub(ANY, text))
+
+
+def may_be_equal(first: object, second: object) -> bool:
+    """Return True unless two values differ in what is known of them; `*` is what is not."""
+    if not isinstance(first, str) or not isinstance(second, str):
+        return True
+    return _may_match(first, second) or _may_match(second, first)
+
+
+def _may_match(glob: str, text: str) -> bool:
+    if ANY not in glob:
+        return glob == text
+    begin, _, rest = glob.partition(ANY)
+    end = rest.rpartition(ANY)[2]
+    if ANY in text:
+        other, _, other_rest = text.partition(ANY)
+        other_end = other_rest.rpartition(ANY)[2]
+        return (begin.startswith(other) or other.startswith(begin)) and (
+            end.endswith(other_end) or other_end.endswith(end)
+        )
+    return matches(glob, text)
+
+
+def matches(glob: str, text: str) -> bool:
+    """Return True if a whole text is what a value with `*` for its unknown parts may be."""
+    return re.fullmatch(".*".join(map(re.escape, glob.split(ANY))), text, re.DOTALL) is not None

@@ -20,7 +20,7 @@ from flash_otel.diagnosis.readers.log_text import LoggedLine, LogLines
 from flash_otel.export.worker_log import WorkerLogSpanProcessor
 from flash_otel.lines.processor import LegacyLogSpanProcessor
 from flash_otel.lines.table import LINES
-from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LINES_STREAM
+from flash_otel.records import LINES_CLOCK, LINES_PARTIAL, LINES_SCOPE, LINES_STREAM
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -314,11 +314,11 @@ def test_lines_show_an_unset_environment(tmp_path: Path) -> None:
     assert fetch.attributes == {sc.FAULT: sc.ENVIRONMENT_UNSET}
 
 
-def test_a_cut_id_is_marked_as_truncated(tmp_path: Path) -> None:
-    """An id at the end of an incomplete log is listed as truncated."""
+def test_a_cut_id_is_marked_as_partial(tmp_path: Path) -> None:
+    """An id at the end of an incomplete log is listed as partial, with `*` for its end."""
     (fetch,) = records(tmp_path, "[STATE MANAGER] environment_id=e-1 → activeBuildId=b-1")
-    assert fetch.attributes[sc.BUILD_ID] == "b-1"
-    assert fetch.attributes[sc.TRUNCATED] == (sc.BUILD_ID,)
+    assert fetch.attributes[sc.BUILD_ID] == "b-1*"
+    assert fetch.attributes[LINES_PARTIAL] == (sc.BUILD_ID,)
 
 
 def test_the_guides_samples(tmp_path: Path) -> None:

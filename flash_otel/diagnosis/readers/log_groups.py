@@ -8,10 +8,12 @@ its own, since a wrong group could accuse a healthy deployment.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import eq
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv as sc
 from flash_otel.lines.table import ATTRIBUTES, FIRST, LAST, RANKS, ROWS, START
+from flash_otel.lines.values import ANY, as_glob, may_be_equal
 
 if TYPE_CHECKING:
     from flash_otel.diagnosis.readers.log_text import LoggedLine
@@ -26,7 +28,13 @@ LONGEST_NS: Final = 15 * 60 * 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class LineValues:
-    """The values of a line by attribute, and the attributes of which it holds only a part."""
+    """The values of a line by attribute.
+
+    Attributes:
+        values: The values; None for one that is written as unset. What is unknown is absent.
+        cut: Attributes of which the line holds only a part: lists that were truncated, and ids
+            and names with `*` for what is missing.
+    """
 
     values: dict[str, Any]
     cut: frozenset[str]
@@ -34,18 +42,58 @@ class LineValues:
     @classmethod
     def of(cls, parsed: ParsedLine) -> LineValues:
         """Convert a parsed line."""
-        fields = dict(parsed.fields)
-        mapping = fields.pop("endpoints", None)
-        values = {ATTRIBUTES[name]: value for name, value in fields.items()}
-        cut = {ATTRIBUTES[name] for name in parsed.cut}
-        if mapping is not None:
-            urls = tuple(url or "" for url in mapping.values())
-            values |= {sc.ENDPOINT_NAMES: tuple(mapping), sc.ENDPOINT_URLS: urls}
-            if sc.ENDPOINT_URLS in cut:
-                cut.add(sc.ENDPOINT_NAMES)
-            else:
-                values[sc.ENDPOINT_COUNT] = len(mapping)
+        values: dict[str, Any] = {}
+        cut = set()
+        for name, value in parsed.fields.items():
+            if name == "endpoints":
+                values |= _endpoints(value, is_cut=name in parsed.cut)
+                continue
+            known, is_cut = _known(parsed, name)
+            if known is _UNKNOWN:
+                continue
+            values[ATTRIBUTES[name]] = known
+            cut |= {ATTRIBUTES[name]} if is_cut else set()
         return cls(values, frozenset(cut))
+
+
+_UNKNOWN: Final = object()
+
+
+def _known(parsed: ParsedLine, name: str) -> tuple[Any, bool]:
+    """Return what a line proves of a field, and whether that is only a part of it."""
+    value, is_cut = parsed.fields[name], name in parsed.cut
+    if isinstance(value, str):
+        glob = as_glob(value) or (_with_end(value) if is_cut else None)
+        return glob or value, glob is not None
+    if not isinstance(value, tuple):
+        return (_UNKNOWN if is_cut else value), False
+    if any(map(as_glob, value)):
+        return _UNKNOWN, False
+    # Without a count that is larger, these names would be taken for all of them.
+    is_unknown = is_cut and name == "endpoint_names" and not _counts_more(parsed, value)
+    return (_UNKNOWN if is_unknown else value), is_cut
+
+
+def _with_end(value: str) -> str:
+    return value if ANY in value else value + ANY
+
+
+def _counts_more(parsed: ParsedLine, names: tuple[str, ...]) -> bool:
+    count = parsed.fields.get("endpoint_count")
+    return isinstance(count, int) and "endpoint_count" not in parsed.cut and count > len(names)
+
+
+def _endpoints(mapping: dict[str, str | None], *, is_cut: bool) -> dict[str, Any]:
+    """Return what a mapping of endpoints proves: nothing, unless its end was seen."""
+    if is_cut:
+        return {}
+    names, urls = tuple(mapping), tuple(url or "" for url in mapping.values())
+    values: dict[str, Any] = {sc.ENDPOINT_COUNT: len(mapping)}
+    if not any(map(as_glob, names)):
+        values[sc.ENDPOINT_NAMES] = names
+        if not any(map(as_glob, urls)):
+            values[sc.ENDPOINT_URLS] = urls
+    return values
 
 
 @dataclass(eq=False, slots=True)
@@ -93,10 +141,11 @@ class Draft:
         return any(ROWS[key].moment != START for key in self.keys)
 
     def accepts(self, line: LineValues) -> bool:
-        """Return True if the line contradicts none of its values; a cut value proves nothing."""
+        """Return True if the line contradicts none of its values; what is unknown does not."""
         doubtful = self.cut | line.cut
         return all(
-            self.values.get(name, value) == value or name in doubtful
+            name not in self.values
+            or (may_be_equal if name in doubtful else eq)(self.values[name], value)
             for name, value in line.values.items()
         )
 
@@ -104,7 +153,8 @@ class Draft:
         """Add a line; a value that an earlier line holds in full stays."""
         self.keys.append(logged.parsed.key)
         for name, value in line.values.items():
-            if name not in self.values or name in self.cut:
+            is_better = name in self.cut and not _knows_less(value, self.values[name], name, line)
+            if name not in self.values or is_better:
                 self.values[name] = value
                 if name in line.cut:
                     self.cut.add(name)
@@ -114,6 +164,11 @@ class Draft:
             self.start_ns = logged.time_ns if self.start_ns is None else self.start_ns
             self.end_ns, self.zoned = logged.time_ns, logged.zoned
         self.closed = self.closed or logged.parsed.key in LAST
+
+
+def _knows_less(value: Any, known: Any, name: str, line: LineValues) -> bool:
+    """Return True if a partial value has no more than a known partial value."""
+    return name in line.cut and len(str(value)) <= len(str(known))
 
 
 class Grouper:

@@ -19,7 +19,14 @@ from flash_otel.diagnosis.readers.log_groups import Draft, Grouper
 from flash_otel.diagnosis.readers.log_scan import JOURNAL_NEEDLES, Scanner
 from flash_otel.diagnosis.readers.log_text import LoggedLine, LogLines
 from flash_otel.lines.table import ROWS
-from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LINES_STREAM, LOGGED, SpanRecord
+from flash_otel.records import (
+    LINES_CLOCK,
+    LINES_PARTIAL,
+    LINES_SCOPE,
+    LINES_STREAM,
+    LOGGED,
+    SpanRecord,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,11 +201,15 @@ def _attributes(draft: Draft) -> dict[str, Any]:
     whole = _whole_values(draft)
     cut = {name: draft.values[name] for name in draft.cut if draft.values.get(name) is not None}
     attributes = {**whole, **cut, **_derived(draft, whole)}
+    partial = tuple(sorted(name for name, value in cut.items() if isinstance(value, str)))
+    truncated = tuple(sorted(cut.keys() - set(partial)))
     names, urls = attributes.get(sc.ENDPOINT_NAMES), attributes.get(sc.ENDPOINT_URLS)
     if urls is not None and (names is None or len(names) != len(urls)):
         del attributes[sc.ENDPOINT_URLS]
-    if cut:
-        attributes[sc.TRUNCATED] = tuple(sorted(cut))
+    if truncated:
+        attributes[sc.TRUNCATED] = truncated
+    if partial:
+        attributes[LINES_PARTIAL] = partial
     return attributes
 
 

@@ -27,6 +27,11 @@ _STRING: Final = r'"(?:[^"\\]|\\.)*"'
 _ENTRY: Final = re.compile(
     rf'[^"{{}}]*?((?:{_STRING}\s*:\s*(?:{_STRING}|null)|\.\.\.)\s*,?)\s*$|[^"{{}}]*(\}})\s*$'
 )
+# What log services write behind the part of a line that they keep.
+_TRUNCATION: Final = re.compile(
+    r"\s*(?:…|[\[(<{.…]+\s*(?:\d+ )?(?:more |other )?(?:bytes? |char(?:acter)?s? |lines? )?"
+    r"(?i:truncated|cut|omitted|snip|more)\b[^\n]{0,60})\s*\Z"
+)
 _MAX_FOLLOWED: Final = 20_000  # lines after which an unfinished text is given up
 _MAX_UNFINISHED: Final = 64
 _LONGEST_ENTRY: Final = 1 << 16
@@ -221,12 +226,12 @@ def _readable(text: str) -> str:
 
 
 def _parsed(body: str, *, is_cut: bool) -> ParsedLine | None:
+    marker = _TRUNCATION.search(body)
+    if marker is not None:
+        body, is_cut = body[: marker.start()], True
     parsed = parse_body(body)
     if parsed is None or ROWS[parsed.key].is_mapping:
         return parsed
-    first, newline, _ = body.strip().partition("\n")
-    if newline:
-        return parse_body(first)
     if is_cut and parsed.last is not None:
         # The value may go on behind the cut, so it must not prove a difference.
         return replace(parsed, cut=parsed.cut | {parsed.last})
