@@ -37,7 +37,9 @@ def judge_build(case: Case, read: RuntimeFetch) -> ReadVerdict:
         return _judge_inactive(case, read)
     if read.build_id is None:
         return _judge_unanswered(read)
-    return FINE if read.build_id == case.deployment.build_id else _judge_other(case, read)
+    # An unknown build, such as a masked one, differs from none.
+    is_other = case.deployment.build_id not in (None, read.build_id)
+    return _judge_other(case, read) if is_other else FINE
 
 
 def owner(case: Case, read: RuntimeFetch) -> Deployment | None:

@@ -31,20 +31,78 @@ _SAME_KIND: Final[dict[str, tuple[str, ...]]] = {
     sc.ENVIRONMENT_NAME: (sc.ENVIRONMENT_NAME, *_ENVIRONMENTS),
     sc.WORKER_ENDPOINT_ID: _ENDPOINTS,
 }
+_READS: Final = frozenset({sc.RUNTIME_FETCH, sc.MANIFEST_FETCH})
+_WRITES: Final = frozenset({sc.ACTIVATE, sc.MANIFEST_UPLOAD})
 _LEAST_KNOWN: Final = 3
 """Characters that must be known: fewer would fit anything."""
 
 
 def resolved(records: Iterable[SpanRecord]) -> list[SpanRecord]:
-    """Return the records with their partial values replaced by whole ones, or left out."""
+    """Return the records with their partial values replaced by whole ones, or left out.
+
+    A read of an unknown environment or build is left out: it would seem to agree with anything.
+    """
     given = list(records)
     if not any(LINES_PARTIAL in record.attributes for record in given):
         return given
     known = _whole_values(given)
-    return [
-        _resolved(record, known) if LINES_PARTIAL in record.attributes else record
+    deployed = _deployed(given)
+    kept, doubtful = [], set()
+    for record in given:
+        if LINES_PARTIAL not in record.attributes:
+            kept.append(record)
+            continue
+        found = _resolved(record, known)
+        if record.name in _READS and not _is_known(record, found, deployed):
+            doubtful |= {record.key, (record.trace_id, record.parent_span_id or "")}
+        kept.append(found)
+    doubtful |= _of_other_builds(given, kept)
+    return [record for record in kept if record.key not in doubtful]
+
+
+def _of_other_builds(given: list[SpanRecord], kept: list[SpanRecord]) -> set[tuple[str, str]]:
+    """Return the reads of builds that are not what is known of the deployed one.
+
+    They would prove another build if that were whole; as it is not, they prove nothing.
+    """
+    whole = {text(record.attributes, sc.BUILD_ID) for record in kept if record.name in _WRITES}
+    globs = [
+        glob
         for record in given
+        if record.name in _WRITES
+        and sc.BUILD_ID in (texts(record.attributes, LINES_PARTIAL) or ())
+        and (glob := text(record.attributes, sc.BUILD_ID))
     ]
+    if not globs or whole - {None}:
+        return set()
+    return {
+        key
+        for record in kept
+        if record.name in _READS and (build_id := text(record.attributes, sc.BUILD_ID))
+        if not any(matches(glob, build_id) for glob in globs)
+        for key in (record.key, (record.trace_id, record.parent_span_id or ""))
+    }
+
+
+def _deployed(records: Iterable[SpanRecord]) -> set[str]:
+    """Return the environments that were deployed to, as far as their ids are known."""
+    partial = LINES_PARTIAL
+    return {
+        value
+        for record in records
+        if record.name in _WRITES and sc.ENVIRONMENT_ID not in record.attributes.get(partial, ())  # type: ignore[operator]  # a tuple of names
+        if (value := text(record.attributes, sc.ENVIRONMENT_ID))
+    }
+
+
+def _is_known(record: SpanRecord, found: SpanRecord, deployed: set[str]) -> bool:
+    """Return True if nothing that a read is judged by is unknown."""
+    lost = set(texts(record.attributes, LINES_PARTIAL) or ()) - found.attributes.keys()
+    environment_id = text(found.attributes, sc.ENVIRONMENT_ID)
+    if sc.BUILD_ID in lost:
+        # Whatever build it read, it asked for another environment.
+        return environment_id is not None and bool(deployed) and environment_id not in deployed
+    return sc.ENVIRONMENT_ID not in lost
 
 
 def _whole_values(records: Iterable[SpanRecord]) -> Mapping[str, set[str]]:

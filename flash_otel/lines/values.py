@@ -47,12 +47,14 @@ _WORDS: Final = (
     "censored|omitted|snipp?(?:ed)?|cut"
 )
 HIDDEN: Final = (
-    rf"(?:\*+[A-Z_]+\*+|[\[<({{][^\]>)}}\n]{{0,20}}\b(?i:{_WORDS})\b[^\]>)}}\n]{{0,40}}[\]>)}}]|\*+|…+"
-    r"|•+|█+|■+|#{3,}|[xX]{4,}|\bREDACTED\b)"
+    rf"(?:\*+[A-Z_]+\*+|\{{{{[^}}\s]*\}}}}|[\[<({{][^\]>)}}\n]{{0,20}}\b(?i:{_WORDS})\b[^\]>)}}\n]{{0,40}}[\]>)}}]|\*+|…+"
+    r"|•+|█+|■+|#{3,}|[xX]{4,}|\bREDACTED\b"
+    # Bitbucket writes the variable's name; templates are written by log pipelines.
+    r"|\$\{?[A-Z][A-Z0-9_]{2,}\}?|%[A-Z][A-Z0-9_]{2,}%)"
 )
 _HIDDEN: Final = re.compile(rf"{HIDDEN}|\.{{3,}}")
 # Within an id, also what no id holds unescaped: the beginning of an unknown mask.
-FOREIGN: Final = r"[*#$%&?!^({\[<…•█■]"
+FOREIGN: Final = r"[#$%&?!^({\[<][^\s,\"']*"
 _FOREIGN: Final = re.compile(rf"{HIDDEN}|{FOREIGN}")
 ANY: Final = "*"
 """Stands for the unknown part of a value."""

@@ -13,6 +13,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from flash_otel.diagnosis.readers.broken_lines import BrokenLines, width_of
 from flash_otel.diagnosis.readers.json_values import JsonSplitter
 from flash_otel.diagnosis.readers.log_entry import Unwrapped, has_needle
 from flash_otel.diagnosis.readers.log_fields import (
@@ -56,7 +57,9 @@ def container_of(head: bytes) -> Container | None:
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if _DOCUMENT.match(text):
         return None if _is_entry(text.partition("\n")[0]) else _Document(text)
-    return _table_of(text)
+    table = _table_of(text)
+    width = width_of(text) if table is None else None
+    return table if width is None else BrokenLines(width)
 
 
 def _is_entry(line: str) -> bool:

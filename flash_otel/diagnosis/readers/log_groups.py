@@ -7,6 +7,7 @@ its own, since a wrong group could accuse a healthy deployment.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from operator import eq
 from typing import TYPE_CHECKING, Any, Final
@@ -57,12 +58,15 @@ class LineValues:
 
 
 _UNKNOWN: Final = object()
+# No id of Flash's looks so, but what a width or a limit left of a UUID does.
+_BROKEN_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-(?![0-9a-f-]{22}$)[0-9a-f-]{0,21}")
 
 
 def _known(parsed: ParsedLine, name: str) -> tuple[Any, bool]:
     """Return what a line proves of a field, and whether that is only a part of it."""
     value, is_cut = parsed.fields[name], name in parsed.cut
     if isinstance(value, str):
+        is_cut = is_cut or _BROKEN_UUID.fullmatch(value) is not None
         glob = as_glob(value) or (_with_end(value) if is_cut else None)
         return glob or value, glob is not None
     if not isinstance(value, tuple):
@@ -242,17 +246,22 @@ def _unambiguous(drafts: list[Draft]) -> Draft | None:
 
 
 def _fetches_of(line: LineValues, drafts: list[Draft]) -> list[Draft]:
-    """Return the fetches that an attempt may belong to."""
-    environment_id = line.values.get(sc.ENVIRONMENT_ID)
-    if environment_id is None or sc.ENVIRONMENT_ID in line.cut:
+    """Return the fetches that an attempt may belong to, as far as both know their environment."""
+    environment_id = line.values.get(sc.ENVIRONMENT_ID, ANY)
+    if environment_id is None:
         return []
     return [
         draft
         for draft in drafts
         if draft.name == sc.RUNTIME_FETCH
         and not draft.has_ended
-        and draft.values.get(sc.ENVIRONMENT_ID) == environment_id
+        and may_be_equal(_asked(draft), environment_id)
     ]
+
+
+def _asked(fetch: Draft) -> str:
+    own = fetch.values.get(sc.WORKER_ENVIRONMENT_ID)
+    return str(fetch.values.get(sc.ENVIRONMENT_ID, own or ANY))
 
 
 def _fetches_by(line: LineValues, drafts: list[Draft]) -> list[Draft]:

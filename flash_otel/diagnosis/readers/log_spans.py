@@ -188,6 +188,10 @@ def _whole_values(draft: Draft) -> dict[str, Any]:
         for name, value in draft.values.items()
         if value is not None and name not in draft.cut
     }
+    if _is_nameless(draft) and values.get(sc.ENDPOINT_COUNT):
+        # Lines of a read whose first lines are missing: they may be of any deployment.
+        for name in (sc.ENDPOINT_COUNT, sc.ENDPOINT_NAMES, sc.MANIFEST_KEYS):
+            values.pop(name, None)
     keys = values.get(sc.MANIFEST_KEYS)
     is_without = keys is not None and manifest.ENDPOINTS_KEY not in keys
     if is_without and draft.name != sc.MANIFEST_UPLOAD and not values.get(sc.ENDPOINT_COUNT):
@@ -195,6 +199,15 @@ def _whole_values(draft: Draft) -> dict[str, Any]:
         values.pop(sc.ENDPOINT_COUNT, None)
         values.pop(sc.ENDPOINT_NAMES, None)
     return values
+
+
+def _is_nameless(draft: Draft) -> bool:
+    """Return True if no line of a read names its environment or build."""
+    if draft.name not in (sc.MANIFEST_FETCH, sc.RUNTIME_FETCH):
+        return False
+    around = (draft, *draft.attempts, *((draft.parent,) if draft.parent else ()))
+    ids = (sc.ENVIRONMENT_ID, sc.BUILD_ID)
+    return not any(name in known.values for known in around for name in ids)
 
 
 def _attributes(draft: Draft) -> dict[str, Any]:
@@ -242,7 +255,7 @@ def _manifest_state(draft: Draft) -> dict[str, Any]:
     count = draft.values.get(sc.ENDPOINT_COUNT)
     if sc.MANIFEST_KEYS in draft.values and draft.values[sc.MANIFEST_KEYS] is None:
         return {sc.MANIFEST_STATE: sc.MANIFEST_NULL}
-    if count or draft.values.get(sc.ENDPOINT_NAMES):
+    if (count or draft.values.get(sc.ENDPOINT_NAMES)) and not _is_nameless(draft):
         return {sc.MANIFEST_STATE: sc.MANIFEST_COMPLETE}
     if count == 0 or "missing_endpoints" in draft.keys:
         return {sc.MANIFEST_STATE: sc.MANIFEST_INCOMPLETE}

@@ -1,0 +1,281 @@
+"""What is cut off, broken or masked in a log is unknown, and never proves a difference."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from readers.exports import EXPORTS
+from readers.scenes import BUILD, ENVIRONMENT, SCENES, bare, judged, timed
+
+from flash_otel import semconv as sc
+from flash_otel.diagnosis.partial import resolved
+from flash_otel.diagnosis.readers.broken_lines import BrokenLines, width_of
+from flash_otel.lines.format import parse
+from flash_otel.lines.values import as_glob, matches, may_be_equal
+from flash_otel.records import LINES_PARTIAL, LINES_SCOPE, SpanRecord
+
+MASKS = [
+    "***", "****", "*", "********", "[MASKED]", "[REDACTED]", "<redacted>", "[FILTERED]",
+    "[Filtered]", "[secure]", "(sensitive value)", "[secret]", "<hidden>", "xxxx", "XXXXXXXX", "…",
+    "•••", "####", "***REDACTED***", "...***REDACTED***...", "$SECRET", "%SECRET%", "{{SECRET}}",
+]  # fmt: skip
+CUTS = [
+    "", "…", "...", "[truncated]", " [truncated]", "(truncated)", "… (12 bytes truncated)", "<...>",
+]  # fmt: skip
+
+
+def verdict(*files: bytes) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        return judged(Path(folder), *files)[0]
+
+
+VERDICTS = {
+    name: verdict(*(bare(timed(texts)) for texts in scene)) for name, scene in SCENES.items()
+}
+
+
+def allowed(scene: str) -> set[str]:
+    """Return the verdicts that a part of a scene's logs may have."""
+    healthy = {sc.NONE} if scene == "healthy" else set()
+    return {sc.INCONCLUSIVE, VERDICTS[scene]} | healthy
+
+
+def test_the_scenes_have_their_verdicts() -> None:
+    """Each scene is decided, so that the tests below can lose something."""
+    assert VERDICTS == {
+        "healthy": sc.NONE,
+        "stale build": sc.STALE_BUILD,
+        "another environment": sc.ENVIRONMENT_MISMATCH,
+        "an endpoint is missing": sc.ENDPOINTS_MISSING,
+        "no endpoints": sc.INCONCLUSIVE,
+    }
+
+
+@st.composite
+def secrets(draw: st.DrawFn) -> str:
+    """Draw a secret that is a part of an id, of a name or of a number of the logs."""
+    value = draw(st.sampled_from([BUILD, ENVIRONMENT, "production", "gpu", "cpu", "ep1x2y3z", "2"]))
+    begin = draw(st.integers(0, len(value) - 1))
+    return value[begin : draw(st.integers(begin + 1, len(value)))]
+
+
+# What a line is recognised by is left alone: without it, the line itself is lost.
+VALUES = re.compile(
+    r"(?<=_id=)[\w-]+|(?<=BuildId=)[\w-]+|(?<=_ID=)[\w-]+|(?<=build )[\w-]+|\bproduction\b"
+    r"|\b[gc]pu\b|v2/\w+|\b\d(?= e)"
+)
+
+
+@pytest.mark.parametrize("scene", list(SCENES))
+@given(secret=secrets(), mask=st.sampled_from(MASKS), side=st.sampled_from([0, 1, None]))
+@settings(max_examples=60)
+def test_a_masked_secret_accuses_nobody(
+    scene: str, secret: str, mask: str, side: int | None
+) -> None:
+    """A mask at any place of any value, in either log or both, proves no fault."""
+    logs = []
+    for number, texts in enumerate(SCENES[scene]):
+        text = bare(timed(texts)).decode()
+        if side in (number, None):
+            text = VALUES.sub(lambda found: found[0].replace(secret, mask), text)
+        logs.append(text.encode())
+    assert verdict(*logs) in allowed(scene)
+
+
+@pytest.mark.parametrize("scene", list(SCENES))
+@given(data=st.data(), mark=st.sampled_from(CUTS))
+@settings(max_examples=60)
+def test_a_cut_line_accuses_nobody(scene: str, data: Any, mark: str) -> None:
+    """A line that a limit cut, or the file's end, proves no fault."""
+    logs = [[line for _, line in timed(texts)] for texts in SCENES[scene]]
+    log = data.draw(st.sampled_from(logs))
+    # A log without its last steps is another log, whose end is not in question here.
+    at = data.draw(st.integers(1 if mark else len(log) - 2, len(log) - 1))
+    log[at] = log[at][: data.draw(st.integers(0, len(log[at])))] + mark
+    if not mark:
+        del log[at + 1 :]
+    end = "\n" if mark else ""
+    files = ["\n".join(lines) + (end if lines is log else "\n") for lines in logs]
+    assert verdict(*(text.encode() for text in files)) in allowed(scene)
+
+
+@pytest.mark.parametrize("limit", [60, 80, 90, 100, 120])
+@pytest.mark.parametrize("scene", list(SCENES))
+def test_lines_cut_at_a_limit_accuse_nobody(scene: str, limit: int) -> None:
+    """Lines that all end at one length, as `cut -c` leaves them, prove no fault by their ends."""
+    files = [
+        "".join(f"{line[:limit]}\n" for _, line in timed(texts)).encode() for texts in SCENES[scene]
+    ]
+    assert verdict(*files) in allowed(scene)
+
+
+def broken(text: str, width: int, end: str = "\n") -> str:
+    lines = text.rstrip("\n").split("\n")
+    return "".join(
+        line[at : at + width] + end for line in lines for at in range(0, max(len(line), 1), width)
+    )
+
+
+@pytest.mark.parametrize("width", [*range(40, 132)])
+@pytest.mark.parametrize("scene", ["healthy", "stale build"])
+def test_lines_broken_at_a_width_accuse_nobody(scene: str, width: int) -> None:
+    """A console's width breaks ids and lists; what is decided stays right."""
+    files = [broken(bare(timed(texts)).decode(), width).encode() for texts in SCENES[scene]]
+    assert verdict(*files) in allowed(scene)
+
+
+@pytest.mark.parametrize("width", [80, 100, 119, 120])
+def test_lines_broken_at_a_console_s_width_are_joined(width: int) -> None:
+    """At the widths that consoles have, nothing is lost."""
+    for scene in ("healthy", "stale build", "an endpoint is missing"):
+        files = [broken(bare(timed(texts)).decode(), width).encode() for texts in SCENES[scene]]
+        assert verdict(*files) == VERDICTS[scene]
+
+
+RECORD = """\
+At line:1 char:1
++ flash deploy --env production *> deploy.log
++ ~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~
+    + CategoryInfo          : NotSpecified: ([DEPLOY] Environment...d:String) [], RemoteException
+    + FullyQualifiedErrorId : NativeCommandError
+
+"""
+
+
+def powershell(texts: list[str], width: int) -> bytes:
+    """Return a log as Windows PowerShell 5.1 redirects it."""
+    first, *rest = bare(timed(texts)).decode().splitlines(keepends=True)[1:]
+    head = broken(f"flash.exe : {first}", width)
+    return (head + RECORD + broken("".join(rest), width)).replace("\n", "\r\n").encode("utf-16")
+
+
+@pytest.mark.parametrize("width", [80, 100, 104, 119, 120, 200])
+@pytest.mark.parametrize("scene", list(SCENES))
+def test_a_log_redirected_by_powershell(scene: str, width: int) -> None:
+    """The head of an error record and its position lines are no part of a line."""
+    assert verdict(*(powershell(texts, width) for texts in SCENES[scene])) in allowed(scene)
+
+
+def test_an_unbroken_log_has_no_width() -> None:
+    """The longest line of a log is not broken for being the longest."""
+    for scene in SCENES.values():
+        for texts in scene:
+            assert width_of(bare(timed(texts)).decode()) is None
+            assert width_of(EXPORTS["plain"](timed(texts)).decode()) is None
+    assert width_of("") is None
+
+
+@given(st.binary(max_size=300), st.integers(1, 60))
+def test_any_bytes_are_joined_without_an_error(data: bytes, width: int) -> None:
+    """Any bytes may be taken for broken lines."""
+    list(BrokenLines(width).entries([data]))
+    width_of(data.decode("utf-8", "replace"))
+
+
+# --- the values --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("form", ["{}", "0{}f-1", "{}f-1", "0{}"])
+def test_a_masked_id_has_what_is_known_of_it(mask: str, form: str) -> None:
+    """A mask within an id is one unknown part; the text behind it still belongs to the line."""
+    text = form.format(mask)
+    line = f"[DEPLOY SYNC] Uploading manifest - build_id={text}, environment_id=e-1"
+    line = line.replace(" -", " to State Manager -")
+    parsed = parse(line)
+    assert parsed is not None
+    assert parsed.fields["environment_id"] == "e-1"
+    build_id = parsed.fields["build_id"]
+    assert "build_id" in parsed.cut or as_glob(build_id) is not None
+    assert matches(as_glob(build_id) or build_id, form.format("secret"))
+
+
+@pytest.mark.parametrize("mask", ["***", "1***", "***1", "[REDACTED]", "…"])
+def test_a_masked_count_is_unknown(mask: str) -> None:
+    """A number of which a part is masked is no number."""
+    for line in (
+        f"[STATE MANAGER] Uploaded {mask} endpoints: ['gpu']",
+        f"[STATE MANAGER] Manifest has {mask} endpoints: ['gpu']",
+        f"[RUNTIME SYNC] resources_endpoints contains {mask} entries: ['gpu']",
+    ):
+        parsed = parse(line)
+        assert parsed is not None
+        assert parsed.fields["endpoint_count"] is None
+        assert parsed.cut == {"endpoint_count"}
+        assert parsed.fields["endpoint_names"] == ("gpu",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "{}x", '{"a": "b"', '{"a": "b", c', '{"line": {"a": "b"}}', '{"a": "b"} }', "{ : }"],
+)
+def test_only_a_closed_mapping_is_whole(text: str) -> None:
+    """A mapping is whole if it is one of strings, up to its own brace."""
+    parsed = parse(f"[DEPLOY SYNC] resources_endpoints mapping: {text}")
+    assert parsed is not None
+    is_closed = text in ("{}x", '{"a": "b"} }')
+    assert ("endpoints" in parsed.cut) is not is_closed
+    assert set(parsed.fields["endpoints"]) <= {"a"}
+
+
+@given(st.text("ab*", max_size=6), st.text("ab", max_size=6))
+def test_a_glob_matches_what_it_may_be(glob: str, whole: str) -> None:
+    """`*` stands for any text; whatever matches may be equal, in either order."""
+    expected = re.fullmatch(glob.replace("*", ".*"), whole) is not None
+    assert matches(glob, whole) == expected
+    assert may_be_equal(glob, whole) == may_be_equal(whole, glob) == expected
+
+
+def record(number: int, attributes: dict[str, Any], name: str = sc.ACTIVATE) -> SpanRecord:
+    return SpanRecord(
+        trace_id=f"{number:032x}",
+        span_id=f"{number:016x}",
+        parent_span_id=None,
+        name=name,
+        kind="client",
+        start_ns=0,
+        end_ns=0,
+        attributes=attributes,
+        scope_name=LINES_SCOPE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("glob", "known", "expected"),
+    [
+        ("abc*", ["abcdef", "xyz"], "abcdef"),
+        ("abc*", ["abcdef", "abcxyz"], None),
+        ("abc*", ["xyz"], None),
+        ("*", ["abcdef"], None),
+        ("a*f", ["abcdef"], None),
+        ("ab*ef", ["abcdef"], "abcdef"),
+    ],
+)
+def test_a_partial_value_is_the_only_one_that_fits(
+    glob: str, known: list[str], expected: str | None
+) -> None:
+    """It is the whole value of its kind that it fits, if there is just one and enough is known."""
+    others = [record(at + 2, {sc.BUILD_ID: value}) for at, value in enumerate(known)]
+    partial = record(1, {sc.BUILD_ID: glob, LINES_PARTIAL: (sc.BUILD_ID,)})
+    first, *rest = resolved([partial, *others])
+    assert first.attributes == ({} if expected is None else {sc.BUILD_ID: expected})
+    assert rest == others
+
+
+def test_a_read_of_an_unknown_build_is_left_out() -> None:
+    """A read whose build or environment stays unknown would seem to agree with anything."""
+    written = record(1, {sc.BUILD_ID: "abcdef", sc.ENVIRONMENT_ID: "e-1"})
+    for name in (sc.BUILD_ID, sc.ENVIRONMENT_ID):
+        known = {sc.BUILD_ID: "abcdef", sc.ENVIRONMENT_ID: "e-1"}
+        partial = known | {name: "x*", LINES_PARTIAL: (name,)}
+        assert resolved([written, record(2, partial, sc.MANIFEST_FETCH)]) == [written]
+    # What asked for another environment is evidence, whatever build it got.
+    other = {sc.BUILD_ID: "x*", sc.ENVIRONMENT_ID: "e-2", LINES_PARTIAL: (sc.BUILD_ID,)}
+    _, read = resolved([written, record(2, other, sc.MANIFEST_FETCH)])
+    assert read.attributes == {sc.ENVIRONMENT_ID: "e-2"}
