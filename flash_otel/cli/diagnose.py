@@ -77,7 +77,8 @@ def diagnose(
         return _explain(explain)
     names = sources or [STORE]
     question = {"environment": env, "build_id": build, "trace_id": trace, "app": app}
-    diagnosis = _judge(names, Selection(store, since_ns(since), trace), question, skew)
+    selection = Selection(store, since_ns(since), trace, app=app, environment=env)
+    diagnosis = _judge(names, selection, question, skew)
     _print(diagnosis, names, as_json=as_json)
     if diagnosis.is_unmatched:
         _note_no_match(diagnosis, question)

@@ -34,7 +34,6 @@ FromOption = Annotated[
         "for http://localhost:16686. Can be repeated. By default, the store.",
     ),
 ]
-_VERIFY: Final = "Query the State Manager instead: flash-otel verify --app APP --env ENV"
 
 SinceOption = Annotated[
     str | None,
@@ -54,12 +53,24 @@ class Selection:
         earliest: Earliest start, in nanoseconds since the epoch; None for no limit.
         trace: A trace id or its first digits; None for all traces.
         most: How many of the newest traces are enough; None for all.
+        app: The app that is asked about; None if unknown.
+        environment: The name or id of the environment that is asked about; None if unknown.
     """
 
     store: str | None = None
     earliest: int | None = None
     trace: str | None = None
     most: int | None = None
+    app: str | None = None
+    environment: str | None = None
+
+    @property
+    def verify(self) -> str:
+        """The next step where no recording can be read."""
+        from flash_otel.diagnosis.faults.verdicts import verify_command_for
+
+        command = verify_command_for(self.app, self.environment)
+        return f"Query the State Manager instead: {command}"
 
 
 def records_of(names: list[str], selection: Selection) -> Iterator[SpanRecord]:
@@ -82,9 +93,9 @@ def records_of(names: list[str], selection: Selection) -> Iterator[SpanRecord]:
         except NothingFoundError as error:
             empty.append(str(error))
         except ReaderError as error:
-            raise CommandError(f"{error}.", _VERIFY, BAD_USAGE) from error
+            raise CommandError(f"{error}.", selection.verify, BAD_USAGE) from error
     if len(empty) == len(names):
-        raise CommandError(f"{'; '.join(empty)}.", _VERIFY, COULD_NOT_TELL)
+        raise CommandError(f"{'; '.join(empty)}.", selection.verify, COULD_NOT_TELL)
     for message in empty:
         _note(message)
 
@@ -112,9 +123,9 @@ def diagnosable(
         with StoreReader(selection.store, selection.earliest).recorded() as spans:
             yield spans
     except NothingFoundError as error:
-        raise CommandError(f"{error}.", _VERIFY, COULD_NOT_TELL) from error
+        raise CommandError(f"{error}.", selection.verify, COULD_NOT_TELL) from error
     except ReaderError as error:
-        raise CommandError(f"{error}.", _VERIFY, BAD_USAGE) from error
+        raise CommandError(f"{error}.", selection.verify, BAD_USAGE) from error
 
 
 def jaeger_option(names: list[str]) -> str:

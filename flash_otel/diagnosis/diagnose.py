@@ -21,6 +21,7 @@ from flash_otel.diagnosis.choose import (
 from flash_otel.diagnosis.collect import collect
 from flash_otel.diagnosis.deployments import recency_key
 from flash_otel.diagnosis.faults import FAULTS
+from flash_otel.diagnosis.faults.verdicts import verify_command_for
 from flash_otel.diagnosis.judge import Diagnosis, Judge, Judged
 from flash_otel.diagnosis.recorded import RecordedSpans, laid_out
 from flash_otel.diagnosis.related import RelatedSpans
@@ -103,7 +104,15 @@ def _in_memory(records: list[SpanRecord], asked: Question, judge: Judge) -> Diag
 def _without_match(
     diagnosis: Diagnosis, asked: Question, names: Mapping[str, Iterable[str]]
 ) -> Diagnosis:
-    return replace(diagnosis, unmatched=unmatched(asked, names), is_unmatched=True)
+    command = verify_command_for(asked.app, asked.environment)
+    findings = tuple(replace(finding, command=command) for finding in diagnosis.findings)
+    return replace(
+        diagnosis,
+        findings=findings,
+        command=command,
+        unmatched=unmatched(asked, names),
+        is_unmatched=True,
+    )
 
 
 class _RecordedDiagnosis:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 MOST_EXHIBITS: Final = 8
 
+_SHORT: Final = 8
+_LEFT_OUT: Final = 4  # an id that is hardly longer is not shortened
+
 NOTES: Final = frozenset({semconv.ENVIRONMENT_CREATED})
 """Codes of findings that are worth a note but are no faults."""
 
@@ -83,6 +86,25 @@ def count(number: int | None, noun: str) -> str:
     if number == 0:
         return f"no {noun}s"
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def environment(case: Case, environment_id: str | None, *, is_short: bool = True) -> str:
+    """Return the name of an environment with its id in brackets, as far as they are known.
+
+    A sentence shortens the id, which stands in full in the evidence and in the tables.
+    """
+    deployment = case.deployment
+    name = case.index.name_of(environment_id)
+    if environment_id in (None, deployment.environment_id):
+        name = deployment.environment_name or name
+    if environment_id is None or name in (None, environment_id):
+        return f"environment {environment_id or name}"
+    return f"{name} ({short(environment_id) if is_short else environment_id})"
+
+
+def short(identifier: str) -> str:
+    """Return the beginning of a long id, with a mark of the cut."""
+    return f"{identifier[:_SHORT]}…" if len(identifier) > _SHORT + _LEFT_OUT else identifier
 
 
 def what_failed(step: Step) -> str:

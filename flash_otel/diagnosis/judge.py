@@ -11,7 +11,7 @@ from flash_otel.diagnosis.case import Case, Limits, case_of
 from flash_otel.diagnosis.choose import Environments, Unmatched
 from flash_otel.diagnosis.deployments import recency_key
 from flash_otel.diagnosis.faults import FAULTS
-from flash_otel.diagnosis.faults.verdicts import A_READBACK, verify_command
+from flash_otel.diagnosis.faults.verdicts import A_READBACK, placed, verify_command
 from flash_otel.diagnosis.matching import EvidenceIndex
 from flash_otel.diagnosis.read_verdicts import read_verdicts
 from flash_otel.diagnosis.tables import (
@@ -205,7 +205,7 @@ def _completed(case: Case, fault: Fault, finding: Finding) -> Finding:
     is_open = finding.is_fault and bool(finding.candidates)
     return replace(
         finding,
-        missing=(A_READBACK,) if is_open else finding.missing,
+        missing=(placed(case, A_READBACK),) if is_open else finding.missing,
         command=verify_command(case) if is_open else finding.command,
         deployment_id=case.deployment.id,
         remedy_deployer=fault.deployer,

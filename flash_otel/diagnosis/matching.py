@@ -62,9 +62,23 @@ def is_given_with(deployment: Deployment, read: RuntimeFetch) -> bool:
 
 
 class EvidenceIndex:
-    """Deployments by the ids that workers know, and reads by their process."""
+    """Deployments by the ids that workers know, names of environments, and reads by process."""
 
     def __init__(self, evidence: Evidence) -> None:
+        self._names: dict[str | None, str] = {
+            read.environment_id: read.environment_name
+            for read in evidence.reads
+            if read.environment_id and read.environment_name
+        }
+        self._names |= {
+            known.environment_id: known.environment_name
+            for known in evidence.deployments
+            if known.environment_id and known.environment_name
+        }
+        self._apps: dict[str | None, set[str]] = {}
+        for known in evidence.deployments:
+            for key in (known.environment_id, known.environment_name):
+                self._apps.setdefault(key, set()).update({known.app_name or ""} - {""})
         self._by_code: dict[str, list[Deployment]] = {}
         self._by_build: dict[str, list[Deployment]] = {}
         self._reads: dict[str, list[RuntimeFetch]] = {}
@@ -83,6 +97,16 @@ class EvidenceIndex:
     def of_build(self, build_id: str | None) -> list[Deployment]:
         """Return the deployments of a build, oldest first."""
         return self._by_build.get(build_id or "", [])
+
+    def name_of(self, environment_id: str | None) -> str | None:
+        """Return the name of an environment by its id, or None."""
+        return self._names.get(environment_id)
+
+    def app_of(self, *environments: str | None) -> str | None:
+        """Return the only app with an environment of such an id or else name, or None."""
+        apps = (self._apps.get(known, set()) for known in environments if known)
+        found = next((known for known in apps if known), set())
+        return next(iter(found)) if len(found) == 1 else None
 
     def reads_by(self, instance: str) -> list[RuntimeFetch]:
         """Return the reads of a process, oldest first."""

@@ -187,9 +187,12 @@ class RelatedSpans:
         for place in sorted(places)[:_MOST_OWNERS]:
             self._take_deployments(self._spans.referring(place, order=f"{_LAST} 1"))
         asked = _values(ran, sc.ENVIRONMENT_ID) - _values(made, sc.ENVIRONMENT_ID)
-        activated = f"environment_id = ? AND spans.name = '{sc.ACTIVATE}' AND {DEPLOYING}"
+        # One in force, whose endpoints count, and the last of any, which knows the name.
+        kinds = (f"spans.name = '{sc.ACTIVATE}'", _IS_MAKING)
         for environment_id in sorted(asked)[:_MOST_OWNERS]:
-            self._take_deployments(self._last(activated, environment_id, most=1))
+            for kind in kinds:
+                made_here = f"environment_id = ? AND {kind} AND {DEPLOYING}"
+                self._take_deployments(self._last(made_here, environment_id, most=1))
 
     def _load_reads(self, deployment: Deployment) -> None:
         """Load samples of the reads that may be about a deployment."""

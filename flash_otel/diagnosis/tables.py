@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.evidence import RuntimeFetch
+from flash_otel.diagnosis.evidence import UNFINISHED, RuntimeFetch
 from flash_otel.diagnosis.findings import count, what_failed
 from flash_otel.diagnosis.matching import asks_for_deployed
 
@@ -75,6 +75,8 @@ class Moment:
         text: What happened.
         origin: Where it was read.
         same_clock: Its clock is the deployment's.
+        before_write: A read of the deployed build, before its manifest with the endpoints was
+            written.
     """
 
     phase: str
@@ -83,6 +85,7 @@ class Moment:
     text: str
     origin: Origin
     same_clock: bool = True
+    before_write: bool = False
 
 
 def representative(case: Case, named: frozenset[Origin]) -> RuntimeFetch | None:
@@ -197,9 +200,43 @@ def timeline(case: Case) -> tuple[Moment, ...]:
     """Return both phases in the order of time; of very many reads and calls, the first ones."""
     deployed = [_moment(case, DEPLOYMENT, step, _step_text(case, step)) for step in _steps(case)]
     facts: list[RuntimeFetch | RemoteCall] = [*case.reads, *case.calls]
+    early = _early_reads(case)
     # Sorting a hundred thousand reads for forty lines would take longer than judging them.
-    ran = [_moment(case, RUNTIME, fact, _runtime_text(fact)) for fact in facts[: MOST * 4]]
-    return tuple(sorted((*deployed, *ran), key=_when)[:MOST])
+    ran = [
+        replace(
+            _moment(case, RUNTIME, fact, _runtime_text(fact)), before_write=fact.origin in early
+        )
+        for fact in facts[: MOST * 4]
+    ]
+    return tuple(sorted((*deployed, *_write(case), *ran), key=_when)[:MOST])
+
+
+def _write(case: Case) -> Iterator[Moment]:
+    """Yield the end of the manifest upload: until then, reads find no endpoints."""
+    upload = case.deployment.upload
+    if upload is None or upload.outcome == UNFINISHED:
+        return
+    written = f"the manifest is written, {count(case.expected.count, 'endpoint')}"
+    text = written if upload.returned else "the manifest upload ended without success"
+    seconds = _seconds(case.deployment.start_ns, upload.end_ns)
+    yield Moment(DEPLOYMENT, seconds, None, text, upload.origin)
+
+
+def _early_reads(case: Case) -> frozenset[Origin]:
+    """Return the reads of the deployed build that fell before the end of the manifest upload."""
+    upload = case.deployment.upload
+    early = {
+        read.origin
+        for read, verdict in case.read_verdicts
+        if verdict.codes == (sc.READ_BEFORE_WRITE,)
+    }
+    if upload is not None:
+        early |= {
+            read.origin
+            for read in case.own_answers
+            if not read.held and case.offset(read).before(read.end_ns, upload.end_ns)
+        }
+    return frozenset(early)
 
 
 def _steps(case: Case) -> Iterator[Step]:

@@ -166,6 +166,7 @@ def _moment(moment: Moment) -> Line:
         Part(f"  {mark}{at:>11}  {moment.phase:<10}  "),
         Part(words.clean(moment.text)),
         Part(f"  {duration}" if duration else "", "dim"),
+        Part("  BEFORE THE WRITE" if moment.before_write else "", "bold yellow"),
     )
 
 

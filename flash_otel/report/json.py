@@ -129,6 +129,7 @@ def _moment(moment: Moment) -> dict[str, Any]:
         "seconds": moment.seconds,
         "duration_seconds": moment.duration_s,
         "same_clock": moment.same_clock,
+        "before_write": moment.before_write,
         "text": moment.text,
         **_origin(moment.origin),
     }

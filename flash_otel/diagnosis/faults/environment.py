@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.deployments import recency_key
-from flash_otel.diagnosis.findings import MOST_EXHIBITS, Exhibit, Finding, exhibits, several
+from flash_otel.diagnosis.findings import (
+    MOST_EXHIBITS,
+    Exhibit,
+    Finding,
+    environment,
+    exhibits,
+    several,
+)
 from flash_otel.diagnosis.matching import endpoint_ids, is_given_with, looks_like_id
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, NO, POSSIBLE, is_same_host
 
@@ -24,16 +32,20 @@ def environment_mismatch(case: Case) -> Iterator[Finding]:
     if not found:
         return
     read, confidence = found[0]
-    deployed = case.deployment.environment_id or case.deployment.environment_name
+    mine = case.deployment.environment_id
+    deployed = environment(case, mine, is_short=False)
     by_endpoint = read.environment_id == read.worker_endpoint_id
     cause = " That is its own endpoint id, as Flash before 1.4 asks." if by_endpoint else ""
     sentence = (
-        f"The worker asked for environment {read.environment_id}, but {case.deployment.name} was "
-        f"deployed to {deployed}.{cause}"
+        f"The worker asked for {environment(case, read.environment_id)}, but "
+        f"{case.deployment.name} was deployed to {environment(case, mine)}.{cause}"
     )
     evidence = exhibits(
         (case.deployment.activation or case.deployment.upload, f"deployed to {deployed}"),
-        *((astray, f"asked for {astray.environment_id}") for astray, _ in found[:MOST_EXHIBITS]),
+        *(
+            (astray, f"asked for {environment(case, astray.environment_id, is_short=False)}")
+            for astray, _ in found[:MOST_EXHIBITS]
+        ),
     )
     yield Finding(sc.ENVIRONMENT_MISMATCH, sentence, evidence, confidence)
 
@@ -42,7 +54,8 @@ def environment_unknown(case: Case) -> Iterator[Finding]:
     """Find an environment that the State Manager does not know."""
     found = [read for read in case.reads if read.environment_state == sc.ENVIRONMENT_NULL]
     if found:
-        sentence = f"The State Manager does not know environment {found[0].environment_id}."
+        asked = environment(case, found[0].environment_id)
+        sentence = f"The State Manager does not know {asked}."
         evidence = exhibits(*((read, "the answer is null") for read in found[:MOST_EXHIBITS]))
         yield Finding(sc.ENVIRONMENT_UNKNOWN, sentence, evidence)
 
@@ -88,13 +101,16 @@ def environment_takeover(case: Case) -> Iterator[Finding]:
         if not shared:
             continue
         first, last = sorted((case.deployment, other), key=recency_key)
+        place = partial(_place, case)
         sentence = (
-            f"The deployment to {_place(last)} took over {several(shared)} of {_place(first)}: "
+            f"The deployment to {place(last)} took over {several(shared)} of {place(first)}: "
             "both environments now stand on the same endpoints."
         )
         evidence = exhibits(
-            (first.upload or first.root, f"{_place(first)} holds {shared[0]}"),
-            (last.upload or last.root, f"{_place(last)} holds {shared[0]}"),
+            *(
+                (known.upload or known.root, f"{place(known, is_short=False)} holds {shared[0]}")
+                for known in (first, last)
+            )
         )
         yield Finding(sc.ENVIRONMENT_TAKEOVER, sentence, evidence)
         return
@@ -111,8 +127,8 @@ def overlapping_deploys(case: Case) -> Iterator[Finding]:
         confidence = _confidence_overlap(case, other)
         if confidence:
             sentence = (
-                f"{deployment.name.capitalize()} and {other.name} were written to environment "
-                f"{deployment.environment_id} at the same time."
+                f"{deployment.name.capitalize()} and {other.name} were written to "
+                f"{environment(case, deployment.environment_id)} at the same time."
             )
             evidence = exhibits(
                 (deployment.activation, f"{deployment.name} became active"),
@@ -182,8 +198,8 @@ def _latest_elsewhere(case: Case) -> list[Deployment]:
     return list(latest.values()) if mine else []
 
 
-def _place(deployment: Deployment) -> str:
-    return f"environment {deployment.environment_name or deployment.environment_id}"
+def _place(case: Case, deployment: Deployment, *, is_short: bool = True) -> str:
+    return environment(case, deployment.environment_id, is_short=is_short)
 
 
 def _confidence_overlap(case: Case, other: Deployment) -> str:

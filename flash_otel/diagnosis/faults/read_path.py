@@ -14,6 +14,7 @@ from flash_otel.diagnosis.findings import (
     Exhibit,
     Finding,
     count,
+    environment,
     exhibits,
     proofs,
     proved,
@@ -79,8 +80,8 @@ def stale_build(case: Case) -> Iterator[Finding]:
         was_before = any(is_replaced(case, read) for read, _ in found)
         still = "is still active, as before the activation," if was_before else "is active"
         stands = f"build {other} {still}" if other else "no build is active"
-        environment = found[0][0].environment_id
-        sentence = f"{deployed}, but {stands} on environment {environment}."
+        where = environment(case, found[0][0].environment_id)
+        sentence = f"{deployed}, but {stands} on {where}."
         replaces = activation.previous_build_id if activation and was_before else None
         instead = f", which was to replace build {replaces}" if replaces else ""
         returned = f"activation of build {deployment.build_id} returned{instead}"

@@ -15,6 +15,7 @@ from flash_otel.diagnosis.findings import (
     Exhibit,
     Finding,
     count,
+    environment,
     exhibits,
     what_failed,
 )
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
     from flash_otel.diagnosis.case import Case
     from flash_otel.diagnosis.evidence import RuntimeFetch
 
-A_READ = "a worker's read: its container log, or its spans"
-A_READBACK = "what the State Manager holds now"
-A_DEPLOYMENT = "the deployment's own record: its spans, or its log"
-A_SUCCESS = "a deployment that succeeds"
+# Evidence that would decide, about the place of the case.
+A_READ = "a worker's read{of}: its container log, or its spans"
+A_READBACK = "what the State Manager holds now{of}"
+A_DEPLOYMENT = "the record of the deployment{to}: its spans, or its log"
+A_SUCCESS = "a deployment{to} that succeeds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def inconclusive(case: Case) -> Iterator[Finding]:
         " ".join(dict.fromkeys(doubt.sentence for doubt in found)),
         tuple(exhibit for doubt in found for exhibit in doubt.evidence)[:MOST_EXHIBITS],
         candidates=tuple(dict.fromkeys(code for doubt in found for code in doubt.candidates)),
-        missing=tuple(dict.fromkeys(doubt.missing for doubt in found)),
+        missing=tuple(dict.fromkeys(placed(case, doubt.missing) for doubt in found)),
         command=verify_command(case),
     )
 
@@ -158,12 +160,12 @@ def _without_read(case: Case) -> Doubt:
     if case.own_answers or not named:
         return Doubt("No worker's read of its endpoints is recorded.", A_READ)
     read = (asking or named)[-1]
-    evidence = exhibits((read, f"read: {_answered(read)}"))
+    evidence = exhibits((read, f"read: {_answered(case, read)}"))
     if not asking:
-        deployed = deployment.environment_id or deployment.environment_name
+        deployed = environment(case, deployment.environment_id)
         sentence = (
-            f"A worker asked for environment {read.environment_id}, not for {deployed}, and "
-            f"nothing shows that it is a worker of {deployment.name}."
+            f"A worker asked for {environment(case, read.environment_id)}, not for {deployed}, "
+            f"and nothing shows that it is a worker of {deployment.name}."
         )
         return Doubt(sentence, A_READ, (sc.ENVIRONMENT_MISMATCH,), evidence)
     if read.build_id is None:
@@ -180,9 +182,9 @@ def _without_read(case: Case) -> Doubt:
     return Doubt(sentence, A_READ, (sc.STALE_BUILD,), evidence)
 
 
-def _answered(read: RuntimeFetch) -> str:
+def _answered(case: Case, read: RuntimeFetch) -> str:
     if read.build_id is None:
-        return f"asked for environment {read.environment_id}"
+        return f"asked for {environment(case, read.environment_id, is_short=False)}"
     return f"build {read.build_id}, {count(read.held, 'endpoint')}"
 
 
@@ -196,9 +198,40 @@ def _lacks_a_read(case: Case) -> bool:
     return not is_local
 
 
+def placed(case: Case, missing: str) -> str:
+    """Return missing evidence with the app and the environment that it is about."""
+    app, name, environment_id = _target(case)
+    both = f"{name} ({environment_id})" if name and environment_id else name or environment_id
+    place = f"environment {both}" if both else ""
+    if app:
+        place = f"{place} in app {app}" if place else f"app {app}"
+    for preposition in ("of", "to"):
+        missing = missing.replace(f"{{{preposition}}}", place and f" {preposition} {place}")
+    return missing
+
+
 def verify_command(case: Case) -> str:
     """Return the command that reads back what the State Manager holds now."""
+    app, name, environment_id = _target(case)
+    return verify_command_for(app, name or environment_id)
+
+
+def verify_command_for(app: str | None, environment: str | None) -> str:
+    """Return the command that reads back an environment; capitals stand for what is unknown."""
+    words = (shlex.quote(app or "APP"), shlex.quote(environment or "ENV"))
+    return "flash-otel verify --app {} --env {}".format(*words)
+
+
+def _target(case: Case) -> tuple[str | None, str | None, str | None]:
+    """Return the app, and the name and the id of the environment that a case is about."""
     deployment = case.deployment
-    app = shlex.quote(deployment.app_name or "APP")
-    environment = shlex.quote(deployment.environment_name or deployment.environment_id or "ENV")
-    return f"flash-otel verify --app {app} --env {environment}"
+    environment_id, name = deployment.environment_id, deployment.environment_name
+    if not case.is_recorded:
+        asked = [read.environment_id for read in case.reads if read.environment_id]
+        environment_id = asked[-1] if asked else None
+    name = name or case.index.name_of(environment_id)
+    app = deployment.app_name or case.index.app_of(environment_id, name)
+    if app is None and not case.is_recorded:
+        called = {call.app_name for call in case.calls if call.app_name}
+        app = called.pop() if len(called) == 1 else None
+    return app, name, None if environment_id == name else environment_id

@@ -10,6 +10,7 @@ from flash_otel.diagnosis.deployments import is_of_provisioning, is_unauthorized
 from flash_otel.diagnosis.findings import (
     Finding,
     count,
+    environment,
     exhibits,
     highest_confidence,
     proofs,
@@ -79,8 +80,8 @@ def manifest_never_written(case: Case) -> Iterator[Finding]:
         return
     cause = f": {what_failed(step)}" if step else ": it was killed, or its end is not recorded"
     sentence = (
-        f"Build {deployment.build_id} was activated on environment "
-        f"{deployment.environment_id or deployment.environment_name}, but its manifest with the "
+        f"Build {deployment.build_id} was activated on "
+        f"{environment(case, deployment.environment_id)}, but its manifest with the "
         f"endpoints was never written{cause}."
     )
     last = step or deployment.root
