@@ -82,9 +82,8 @@ class RelatedSpans:
         found = self._last_of(environment)
         named = self._last(f"environment_name = ? AND {_IS_FETCH}", environment)
         self._take_reads(named)
-        places = self._places(environment) if app is None else []
-        places += [reference(refs.PLACE, environment, app)]
-        found += self._at(places)
+        apps = self._apps(environment) if app is None else [app]
+        found += [record for known in apps for record in self._last_at(environment, known)]
         # What is known by a name is looked up by its id as well, and the other way round.
         for environment_id in sorted(_values([*found, *named], sc.ENVIRONMENT_ID)):
             if environment_id != environment:
@@ -94,11 +93,11 @@ class RelatedSpans:
             is_named = f"environment_id = ? AND environment_name IS NOT NULL AND {_IS_FETCH}"
             named += self._last(is_named, environment_id, most=1)
         self._take_reads(named)
-        apps = _values(found, sc.APP_NAME)
+        known_apps = _values(found, sc.APP_NAME)
         for name in sorted(_values([*found, *named], sc.ENVIRONMENT_NAME)):
-            here = [reference(refs.PLACE, name, known) for known in ("", *sorted(apps))]
             # A name without an app is that of another deployment only if one app has it.
-            found += self._at([*here, *self._places(name, _CANDIDATES)])
+            for known in {"", *known_apps, *self._apps(name, _CANDIDATES)}:
+                found += self._last_at(name, known)
         self._take_deployments(found)
 
     def load_environment_of(self, deployment: Deployment) -> None:
@@ -116,17 +115,16 @@ class RelatedSpans:
             for record in self._last(f"{column} = ? AND {DEPLOYING} {kind}", environment)
         ]
 
-    def _places(self, name: str, most: int = _MOST_BESIDE) -> list[str]:
-        """Return references to the places of a name, in each app."""
-        return list(islice(self._spans.references(reference(refs.PLACE, name, "")), most))
+    def _apps(self, name: str, most: int = _MOST_BESIDE) -> list[str]:
+        """Return the apps that have an environment of this name; empty for an unknown app."""
+        places = self._spans.references(reference(refs.PLACE, name, ""))
+        return [place.rpartition("/")[2] for place in islice(places, most)]
 
-    def _at(self, places: Iterable[str]) -> list[SpanRecord]:
-        """Return spans of the last deployments to places."""
-        return [
-            record
-            for place in sorted(set(places))
-            for record in self._spans.referring(place, order=f"{_LAST} {_CANDIDATES}")
-        ]
+    def _last_at(self, name: str, app: str) -> list[SpanRecord]:
+        """Return spans of the last deployments to an environment of an app, by its name."""
+        # The references of a place are in the order of insertion, which need not be that of time.
+        condition = f"environment_name = ? AND coalesce(app_name, '') = ? AND {_IS_MAKING}"
+        return self._last(f"{condition} AND {DEPLOYING}", name, app)
 
     def load_build(self, prefix: str) -> None:
         """Load the deployments and reads of builds whose ids begin with a prefix."""
@@ -252,13 +250,14 @@ class RelatedSpans:
     def _load_attempts(self, deployment: Deployment) -> None:
         """Load the attempts that failed directly before a deployment."""
         name, app = deployment.environment_name, deployment.app_name
-        before = f"AND {_IS_MAKING} AND start_ns <= {deployment.start_ns or 0}"
+        before = f"{_IS_MAKING} AND {DEPLOYING} AND start_ns <= {deployment.start_ns or 0}"
         found = []
         if deployment.environment_id:
-            condition = f"environment_id = ? AND {DEPLOYING} {before}"
+            condition = f"environment_id = ? AND {before}"
             found += self._last(condition, deployment.environment_id, most=_MOST_BEFORE)
-        for place in {reference(refs.PLACE, name, known) for known in (app, "") if name}:
-            found += self._spans.referring(place, before, order=f"{_LAST} {_MOST_BEFORE}")
+        for known in {app or "", ""} if name else ():
+            condition = f"environment_name = ? AND coalesce(app_name, '') = ? AND {before}"
+            found += self._last(condition, name, known, most=_MOST_BEFORE)
         # What came before a success does not matter.
         outcomes = {sc.DEPLOY: sc.RETURNED, sc.MANIFEST_UPLOAD: sc.RETURNED}
         succeeded = (
