@@ -7,12 +7,11 @@ a whole value, its end is not proven.
 
 from __future__ import annotations
 
-import codecs
 import re
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.diagnosis.readers.log_entry import Unwrapped
-from flash_otel.diagnosis.readers.log_scan import without_colours
+from flash_otel.diagnosis.readers.log_scan import text_lines, without_colours
 from flash_otel.lines.format import ParsedLine, parse
 from flash_otel.lines.table import MARK, ROWS
 from flash_otel.lines.values import ID_CHARACTERS
@@ -51,7 +50,7 @@ class BrokenLines:
         """Yield the lines as they were before they were broken."""
         parts: list[str] = []
         number, length, is_full = 0, 0, False
-        for at, line in enumerate(_lines(chunks), 1):
+        for at, line in enumerate(text_lines(chunks), 1):
             plain = without_colours(line)
             if _POSITION.match(plain):
                 continue
@@ -85,15 +84,6 @@ def _joined(parts: list[str], *, is_full: bool) -> Iterator[Unwrapped]:
 def _last(parsed: ParsedLine) -> str:
     """Return the id that a line ends with, or an empty text."""
     return str(parsed.fields.get(parsed.last)) if parsed.last in _IDS else ""
-
-
-def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    decode = codecs.getincrementaldecoder("utf-8-sig")("replace").decode
-    pending = ""
-    for chunk in chunks:
-        *lines, pending = (pending + decode(chunk)).split("\n")
-        yield from (line.rstrip("\r") for line in lines)
-    yield pending + decode(b"", final=True)
 
 
 def _may_continue(line: str) -> bool:

@@ -118,6 +118,8 @@ class Draft:
         end_ns: Time of its latest line with a time.
         zoned: Whether those times name their offset from UTC.
         closed: Whether it is complete.
+        inversions: Number of its lines that are older than the line before.
+        is_among_attempts: Whether it is a fetch in a stream that has attempts.
     """
 
     name: str
@@ -133,6 +135,8 @@ class Draft:
     end_ns: int | None = None
     zoned: bool = False
     closed: bool = False
+    inversions: int = 0
+    is_among_attempts: bool = False
 
     @property
     def rank(self) -> int:
@@ -166,6 +170,7 @@ class Draft:
                     self.cut.discard(name)
         if logged.time_ns is not None:
             self.start_ns = logged.time_ns if self.start_ns is None else self.start_ns
+            self.inversions += self.end_ns is not None and logged.time_ns < self.end_ns
             self.end_ns, self.zoned = logged.time_ns, logged.zoned
         self.closed = self.closed or logged.parsed.key in LAST
 
@@ -180,6 +185,8 @@ class Grouper:
 
     def __init__(self) -> None:
         self._drafts: dict[str, list[Draft]] = {}  # by stream, the latest used last
+        self._attempted: set[str] = set()  # streams with an attempt
+        self._fetches: dict[str, list[Draft]] = {}  # by stream
         self._made = 0
 
     def add(self, logged: LoggedLine) -> Draft | None:
@@ -201,7 +208,20 @@ class Grouper:
             if draft.parent is not None:
                 draft.parent.attempts.append(draft)
         drafts.append(draft)
+        self._note_attempts(draft)
         return draft
+
+    def _note_attempts(self, draft: Draft) -> None:
+        """Mark the fetches of a stream that has attempts, before them or behind."""
+        fetches = self._fetches.setdefault(draft.stream, [])
+        if draft.name == sc.RUNTIME_FETCH:
+            draft.is_among_attempts = draft.stream in self._attempted
+            fetches.append(draft)
+            del fetches[:-MAX_OPEN]
+        elif draft.name == sc.MANIFEST_FETCH and draft.stream not in self._attempted:
+            self._attempted.add(draft.stream)
+            for fetch in fetches:
+                fetch.is_among_attempts = True
 
     def _open_drafts(self, logged: LoggedLine) -> list[Draft]:
         """Return the drafts of the line's stream that may continue; drop the oldest stream."""
@@ -209,7 +229,10 @@ class Grouper:
         drafts = [draft for draft in known[-MAX_OPEN:] if not _is_over(draft, logged)]
         self._drafts[logged.stream] = drafts
         if len(self._drafts) > MAX_STREAMS:
-            del self._drafts[next(iter(self._drafts))]
+            oldest = next(iter(self._drafts))
+            del self._drafts[oldest]
+            self._fetches.pop(oldest, None)
+            self._attempted.discard(oldest)
         return drafts
 
 

@@ -7,6 +7,7 @@ the writer and the time that they name.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from dataclasses import replace
@@ -113,6 +114,18 @@ def _find(block: bytes, needle: bytes, rare: list[bytes], at: int, end: int) -> 
         # A needle may lie across the border to the next stretch.
         at = end if stop == end else stop - len(needle) + 1
     return end
+
+
+def text_lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Yield all lines, without their line ends."""
+    decode = codecs.getincrementaldecoder("utf-8-sig")("replace").decode
+    pending = ""
+    for chunk in chunks:
+        *lines, pending = (pending + decode(chunk)).split("\n")
+        yield from (line.rstrip("\r") for line in lines)
+    pending += decode(b"", final=True)
+    if pending:
+        yield pending
 
 
 # --- unwrapping --------------------------------------------------------------------------------

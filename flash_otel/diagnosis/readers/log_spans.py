@@ -16,6 +16,7 @@ from flash_otel import semconv as sc
 from flash_otel.diagnosis.readers.containers import container_of
 from flash_otel.diagnosis.readers.input import NothingFoundError
 from flash_otel.diagnosis.readers.log_groups import Draft, Grouper
+from flash_otel.diagnosis.readers.log_order import Backwards, direction_of, ordered
 from flash_otel.diagnosis.readers.log_scan import JOURNAL_NEEDLES, Scanner
 from flash_otel.diagnosis.readers.log_text import LoggedLine, LogLines
 from flash_otel.lines.table import ROWS
@@ -69,12 +70,17 @@ class LogReader:
             ReaderError: The log cannot be read.
             NothingFoundError: It holds neither.
         """
-        grouper, queue, found = Grouper(), _RecordQueue(self.name), False
         head = self._input.head
         container = container_of(head)
+        direction = direction_of(container, head)
+        name = self.name
+        if direction.is_backwards:
+            container = Backwards(container, is_timed=direction.is_timed)
+            name = name if direction.is_timed else f"{name} from its end"
         is_journal = container is None and _JOURNAL in head
         lines = LogLines(container, Scanner(JOURNAL_NEEDLES if is_journal else ()))
-        for logged in lines.read(self._input.chunks(progress)):
+        grouper, queue, found = Grouper(), _RecordQueue(name), False
+        for logged in ordered(lines.read(self._input.chunks(progress)), WINDOW):
             found = True
             if isinstance(logged, LoggedLine):
                 draft = grouper.add(logged)
@@ -84,7 +90,7 @@ class LogReader:
                 number, record = logged
                 # The bracketed lines of the span's read stand in the same log.
                 resource = {**record.resource, LOGGED: True}
-                origin = f"{self.name}:{number}"
+                origin = f"{name}:{number}"
                 yield from queue.add(replace(record, origin=origin, resource=resource))
         yield from queue.rest()
         if not found:
@@ -188,8 +194,7 @@ def _whole_values(draft: Draft) -> dict[str, Any]:
         for name, value in draft.values.items()
         if value is not None and name not in draft.cut
     }
-    if _is_nameless(draft) and values.get(sc.ENDPOINT_COUNT):
-        # Lines of a read whose first lines are missing: they may be of any deployment.
+    if _is_of_any(draft) and values.get(sc.ENDPOINT_COUNT):
         for name in (sc.ENDPOINT_COUNT, sc.ENDPOINT_NAMES, sc.MANIFEST_KEYS):
             values.pop(name, None)
     keys = values.get(sc.MANIFEST_KEYS)
@@ -201,10 +206,16 @@ def _whole_values(draft: Draft) -> dict[str, Any]:
     return values
 
 
-def _is_nameless(draft: Draft) -> bool:
-    """Return True if no line of a read names its environment or build."""
+def _is_of_any(draft: Draft) -> bool:
+    """Return True if what a read holds may be of any deployment: it must not seem healthy.
+
+    No line names its environment or build, or the build that it got stands somewhere else.
+    """
     if draft.name not in (sc.MANIFEST_FETCH, sc.RUNTIME_FETCH):
         return False
+    has_build = any(sc.BUILD_ID in attempt.values for attempt in draft.attempts)
+    if draft.is_among_attempts and not has_build:
+        return True
     around = (draft, *draft.attempts, *((draft.parent,) if draft.parent else ()))
     ids = (sc.ENVIRONMENT_ID, sc.BUILD_ID)
     return not any(name in known.values for known in around for name in ids)
@@ -255,7 +266,7 @@ def _manifest_state(draft: Draft) -> dict[str, Any]:
     count = draft.values.get(sc.ENDPOINT_COUNT)
     if sc.MANIFEST_KEYS in draft.values and draft.values[sc.MANIFEST_KEYS] is None:
         return {sc.MANIFEST_STATE: sc.MANIFEST_NULL}
-    if (count or draft.values.get(sc.ENDPOINT_NAMES)) and not _is_nameless(draft):
+    if (count or draft.values.get(sc.ENDPOINT_NAMES)) and not _is_of_any(draft):
         return {sc.MANIFEST_STATE: sc.MANIFEST_COMPLETE}
     if count == 0 or "missing_endpoints" in draft.keys:
         return {sc.MANIFEST_STATE: sc.MANIFEST_INCOMPLETE}

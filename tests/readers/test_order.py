@@ -1,0 +1,184 @@
+"""A verdict does not depend on the order and the packaging of the logs."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from readers.exports import EXPORTS, utc
+from readers.scenes import (
+    BEGIN_NS,
+    BUILD,
+    LATER_NS,
+    OTHER_BUILD,
+    SCENES,
+    bare,
+    deployment,
+    judged,
+    read,
+    timed,
+)
+
+from flash_otel import semconv as sc
+from flash_otel.diagnosis.readers import open_reader
+from flash_otel.diagnosis.readers.containers import container_of
+from flash_otel.diagnosis.readers.log_order import Backwards, direction_of
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from readers.scenes import Entry, Judged
+
+Logs = tuple[list["Entry"], list["Entry"]]
+
+
+def logs_of(scene: str) -> Logs:
+    written, got = SCENES[scene]
+    return timed(written), timed(got, BEGIN_NS + LATER_NS)
+
+
+def expected(folder: Path, scene: str) -> Judged:
+    return judged(folder, *map(EXPORTS["plain"], logs_of(scene)))
+
+
+def shuffled(entries: list[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda entry: hashlib.sha256(repr(entry).encode()).digest())
+
+
+def noisy(entries: list[Entry]) -> list[Entry]:
+    return [
+        pair for at, text in entries for pair in ((at, text), (at + 1, "GET /ping 200, in 3 ms"))
+    ]
+
+
+CHANGES: dict[str, Callable[[list[Entry]], list[Entry]]] = {
+    "reversed": lambda entries: entries[::-1],
+    "duplicated": lambda entries: [entry for entry in entries for _ in range(2)],
+    "twice": lambda entries: entries * 2,
+    "with other lines": noisy,
+    "reversed, with other lines": lambda entries: noisy(entries)[::-1],
+    "sorted by text": lambda entries: sorted(entries, key=lambda entry: entry[1]),
+    "shuffled": shuffled,
+}
+# A mapping over several lines is lost with their order. Its digest is not needed to decide these.
+FORMS = ["plain", "logcli jsonl", "grafana", "kibana csv", "loki query_range", "journald", "cri"]
+
+
+@pytest.mark.parametrize("change", list(CHANGES))
+@pytest.mark.parametrize("scene", list(SCENES))
+def test_the_order_of_timed_lines_makes_no_difference(
+    tmp_path: Path, scene: str, change: str
+) -> None:
+    """Lines with times may stand in any order."""
+    wanted = expected(tmp_path, scene)
+    for form in FORMS:
+        files = [EXPORTS[form](CHANGES[change](entries)) for entries in logs_of(scene)]
+        assert judged(tmp_path, *files) == wanted, form
+
+
+@pytest.mark.parametrize("name", [name for name in EXPORTS if "rfc 3164" not in name])
+@pytest.mark.parametrize("scene", list(SCENES))
+def test_every_export_has_the_verdict(tmp_path: Path, scene: str, name: str) -> None:
+    """The container makes no difference to verdict, codes and confidence."""
+    naive = name.startswith("logs insights")
+    form = bare if naive else EXPORTS["plain"]
+    wanted = judged(tmp_path, *map(form, logs_of(scene)))
+    assert judged(tmp_path, *map(EXPORTS[name], logs_of(scene))) == wanted
+
+
+@pytest.mark.parametrize("scene", list(SCENES))
+def test_logs_in_one_file(tmp_path: Path, scene: str) -> None:
+    """Both logs in one file, in either order, or split over many, have the same verdict."""
+    wanted = expected(tmp_path, scene)
+    written, got = logs_of(scene)
+    for entries in (written + got, got + written):
+        assert judged(tmp_path, EXPORTS["plain"](entries))[0] == wanted[0]
+    packed = [gzip.compress(EXPORTS["plain"](entries), mtime=0) for entries in (written, got)]
+    assert judged(tmp_path, *packed) == wanted
+
+
+@pytest.mark.parametrize("scene", list(SCENES))
+def test_lines_without_times_are_read_from_the_end(tmp_path: Path, scene: str) -> None:
+    """If the lines of operations stand in the opposite order throughout, the log is reversed."""
+    wanted = judged(tmp_path, *(bare(entries) for entries in logs_of(scene)))
+    files = [bare(entries[::-1]) for entries in logs_of(scene)]
+    assert judged(tmp_path, *files) == wanted
+    files = [
+        "\n".join(json.dumps({"message": text}) for _, text in entries[::-1]).encode()
+        for entries in logs_of(scene)
+    ]
+    assert judged(tmp_path, *files) == wanted
+
+
+@given(st.randoms(use_true_random=False))
+def test_lines_in_no_order_are_never_healthy_for_another_build(chance: random.Random) -> None:
+    """Where neither times nor places show the order, a fault is not taken for its opposite."""
+    texts = [text for _, text in timed(read(OTHER_BUILD))]
+    chance.shuffle(texts)
+    with tempfile.TemporaryDirectory() as folder:
+        files = (bare(timed(deployment())), "\n".join(texts).encode())
+        assert judged(Path(folder), *files)[0] in (sc.STALE_BUILD, sc.INCONCLUSIVE)
+
+
+def test_equal_times_keep_their_order(tmp_path: Path) -> None:
+    """Lines of one second are read in the log's order, forwards or backwards."""
+    for scene in SCENES:
+        wanted = expected(tmp_path, scene)
+        logs = [[(entries[0][0], text) for _, text in entries] for entries in logs_of(scene)]
+        assert judged(tmp_path, *map(EXPORTS["plain"], logs))[0] == wanted[0]
+
+
+def test_two_reads_of_a_reversed_log_stay_apart(tmp_path: Path) -> None:
+    """A later read of a log without times is the later one, also if the log is reversed."""
+    first, second = (timed(read(build)) for build in (OTHER_BUILD, BUILD))
+    path = tmp_path / "worker.log"
+    found = []
+    for data in (bare(first + second), bare((first + second)[::-1])):
+        path.write_bytes(data)
+        records = list(open_reader(path).records())
+        records.sort(key=lambda record: int(record.origin.rpartition(":")[2]))
+        found.append([record.attributes for record in records])
+    assert found[0] == found[1]
+
+
+def test_the_direction_of_a_log() -> None:
+    """Times decide; without them, the places of lines; one line shows nothing."""
+    entries = timed(read())
+    for form in ("plain", "grafana", "logfmt"):
+        for data, is_backwards in ((entries, False), (entries[::-1], True)):
+            head = EXPORTS[form](data)
+            direction = direction_of(container_of(head), head)
+            assert (direction.is_backwards, direction.is_timed) == (is_backwards, True)
+    for data, is_backwards in ((entries, False), (entries[::-1], True), (entries[3:4], False)):
+        assert direction_of(None, bare(data)) == (is_backwards, False)
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\n\r\ufeff", exclude_categories=["Cs"]))))
+def test_a_log_is_read_from_its_end(texts: list[str]) -> None:
+    """Every entry comes back, the last one first."""
+    data = "".join(f"{text}\n" for text in texts).encode()
+    for is_timed in (True, False):
+        found = list(Backwards(None, is_timed=is_timed).entries([data]))
+        assert [entry.text for _, entry in found] == texts[::-1]
+        numbers = [number for number, _ in found]
+        assert numbers == sorted(numbers, reverse=is_timed)
+
+
+def test_a_long_log_is_read_from_its_end(tmp_path: Path) -> None:
+    """Blocks that are read from the end may begin within a line."""
+    lines = [f"{utc(BEGIN_NS - at * 10**9)} GET /ping {'x' * (at % 97)}" for at in range(9_000)]
+    lines[1:1] = [f"{utc(at)} {text}" for at, text in timed(deployment())[::-1]]
+    path = tmp_path / "deploy.log"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    activated, upload = open_reader(path).records()
+    assert activated.attributes[sc.BUILD_ID] == upload.attributes[sc.BUILD_ID] == BUILD
+    number = int(activated.origin.rpartition(":")[2])
+    assert "activated with" in lines[number - 1]
