@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _BATCH: Final = 1_000
+_MOST_KNOWN: Final = 4_000
+_SELECT: Final = f"SELECT spans.id, {SELECT.removeprefix('SELECT ')}"
 _CHUNK: Final = 400  # values in one query: SQLite binds at least 999
 _AFTER_ALL: Final = "\U0010ffff"  # sorts after every other character
 
@@ -64,6 +66,7 @@ REFERRING: Final = (
 
 # Where a temporary store keeps the origin of a record, with its line in sortable form.
 _ORIGIN: Final = "flash_otel.origin"
+_LINE_DIGITS: Final = 12
 
 
 class RecordedSpans:
@@ -85,6 +88,7 @@ class RecordedSpans:
     ) -> None:
         self._store = store
         self._restore = restore
+        self._known: dict[int, SpanRecord] = {}
         self._since = "" if since_ns is None else f" AND spans.start_ns >= {since_ns}"
         self.first = f"ORDER BY spans.start_ns, {place}, spans.id LIMIT"
         self.last = f"ORDER BY spans.start_ns DESC, {place} DESC, spans.id DESC LIMIT"
@@ -227,8 +231,15 @@ class RecordedSpans:
             ((value,),) = self.rows(query.format(">"), value, high)
 
     def _records(self, ids: str, *values: object) -> list[SpanRecord]:
-        found = self.rows(f"{SELECT}WHERE spans.id IN ({ids})", *values)
-        return [self._restore(from_row(row)) for row in found]
+        found = [id_ for (id_,) in self.rows(ids, *values)]
+        # The lookups around one deployment overlap: most of them find the same spans again.
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        for chunk in _chunks(id_ for id_ in found if id_ not in self._known):
+            marks = ", ".join("?" * len(chunk))
+            for id_, *row in self.rows(f"{_SELECT}WHERE spans.id IN ({marks})", *chunk):
+                self._known[id_] = self._restore(from_row(tuple(row)))
+        return [self._known[id_] for id_ in found]
 
 
 @contextmanager
@@ -240,10 +251,9 @@ def laid_out(records: Iterable[SpanRecord]) -> Iterator[RecordedSpans]:
     """
     with temporary_store() as store:
         left = iter(records)
-        spans = RecordedSpans(store, _with_origin)
         while batch := list(islice(left, _BATCH)):
             fullest = unique(batch)
-            for known in _stored(spans, fullest):
+            for known in _stored(store, fullest):
                 record = fullest.get(known.key)
                 if record is not None and is_fuller(record, known):
                     _delete(store, known)
@@ -253,7 +263,9 @@ def laid_out(records: Iterable[SpanRecord]) -> Iterator[RecordedSpans]:
         yield RecordedSpans(store, _with_origin, place=_attribute(_ORIGIN))
 
 
-def _stored(spans: RecordedSpans, keys: Iterable[tuple[str, str]]) -> list[SpanRecord]:
+def _stored(store: SpanStore, keys: Iterable[tuple[str, str]]) -> list[SpanRecord]:
+    # Not shared by batches: it remembers records by ids, which a deletion makes free again.
+    spans = RecordedSpans(store, _with_origin)
     found: list[SpanRecord] = []
     for chunk in _chunks(keys):
         marks = ", ".join(["(?, ?)"] * len(chunk))
@@ -272,7 +284,7 @@ def _with_attribute(record: SpanRecord) -> SpanRecord:
     if not record.origin:
         return record
     place = origin(record)
-    sortable = f"{place.file}:{place.line:012}" if place.line else place.file
+    sortable = f"{place.file}:{place.line:0{_LINE_DIGITS}}" if place.line else place.file
     return replace(record, attributes={**record.attributes, _ORIGIN: sortable})
 
 
@@ -281,9 +293,10 @@ def _with_origin(record: SpanRecord) -> SpanRecord:
     if not isinstance(sortable, str):
         return record
     attributes = {key: value for key, value in record.attributes.items() if key != _ORIGIN}
-    bare = replace(record, attributes=attributes, origin=sortable)
-    place = origin(bare)
-    return replace(bare, origin=f"{place.file}:{place.line}") if place.line else bare
+    file, _, line = sortable.rpartition(":")
+    has_line = len(line) == _LINE_DIGITS and line.isdecimal()
+    place = f"{file}:{int(line)}" if has_line else sortable
+    return replace(record, attributes=attributes, origin=place)
 
 
 def _chunks(values: Iterable[_T]) -> Iterator[list[_T]]:
