@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
 
 BUILD: Final = "0c069c1f-9ac9-48ed-9f76-d79799af0cc2"
-OTHER_BUILD: Final = "99990ff1-9ac9-48ed-9f76-d79799af0cc2"
+OTHER_BUILD: Final = "7f3e11d2-5a6b-4c7d-8e9f-0a1b2c3d4e5f"
 ENVIRONMENT: Final = "0483bffc-9a48-4e1b-bdcc-861ee2a2bd58"
 OTHER_ENVIRONMENT: Final = "5d1ea7f3-07b2-4c55-9e0d-2f6a8b94c170"
 KEYS: Final = ("resources_endpoints", "resources")

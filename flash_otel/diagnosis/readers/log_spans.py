@@ -216,9 +216,8 @@ def _is_of_any(draft: Draft) -> bool:
     has_build = any(sc.BUILD_ID in attempt.values for attempt in draft.attempts)
     if draft.is_among_attempts and not has_build:
         return True
-    around = (draft, *draft.attempts, *((draft.parent,) if draft.parent else ()))
     ids = (sc.ENVIRONMENT_ID, sc.BUILD_ID)
-    return not any(name in known.values for known in around for name in ids)
+    return not any(name in known.values for known in (draft, *draft.attempts) for name in ids)
 
 
 def _attributes(draft: Draft) -> dict[str, Any]:
