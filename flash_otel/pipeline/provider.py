@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider, sampling
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider, sampling
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from flash_otel.export import configured
@@ -67,6 +67,11 @@ class AlwaysRecord(sampling.Sampler):
         return f"AlwaysRecord{{{self._sampler.get_description()}}}"
 
 
+# The default of the specification (trace SDK, "Span Limits").
+_MAX_EVENTS: Final = 128
+_MAX_LINKS: Final = 128
+
+
 @dataclass(slots=True)
 class OwnProvider:
     """A private provider and what exports its spans.
@@ -109,6 +114,25 @@ class OwnProvider:
             warn_once(f"flash_otel: {line}")
 
 
+def _span_limits() -> SpanLimits:
+    """Return limits that no OTEL_*_LIMIT variable changes.
+
+    Those variables are meant for a backend. Here, a cut id would be compared with a whole one and
+    look like a fault, and a negative limit would raise. `redaction` bounds every value already.
+    """
+    unset = SpanLimits.UNSET
+    return SpanLimits(
+        max_attributes=unset,
+        max_span_attributes=unset,
+        max_event_attributes=unset,
+        max_link_attributes=unset,
+        max_attribute_length=unset,
+        max_span_attribute_length=unset,
+        max_events=_MAX_EVENTS,
+        max_links=_MAX_LINKS,
+    )
+
+
 def make_own(processors: Sequence[SpanProcessor], ids: IdGenerator | None) -> OwnProvider:
     """Make a provider from the OTEL_* variables and the process's resource.
 
@@ -119,6 +143,7 @@ def make_own(processors: Sequence[SpanProcessor], ids: IdGenerator | None) -> Ow
     provider = TracerProvider(
         sampler=AlwaysRecord(sampling._get_from_env_or_default()),  # noqa: SLF001 - the only reader of OTEL_TRACES_SAMPLER
         resource=resource.create(),
+        span_limits=_span_limits(),
         shutdown_on_exit=False,  # the SDK's own exit handler is not bounded in time
         id_generator=ids,
     )

@@ -505,3 +505,28 @@ def test_an_api_that_keeps_its_provider_elsewhere(monkeypatch: pytest.MonkeyPatc
     assert pipeline.is_off()
     api.provider = TracerProvider(shutdown_on_exit=False)
     assert not pipeline.is_off()
+
+
+@pytest.mark.parametrize("value", ["8", "0", "-1", "abc"])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_SPAN_EVENT_COUNT_LIMIT",
+        "OTEL_SPAN_LINK_COUNT_LIMIT",
+        "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+    ],
+)
+def test_limits_for_a_backend_leave_our_own_spans_whole(
+    monkeypatch: pytest.MonkeyPatch, lines: io.StringIO, variable: str, value: str
+) -> None:
+    """A limit, valid or not, cuts no id of a span of our own provider, and raises nothing."""
+    monkeypatch.setenv(variable, value)
+    flash_otel.instrument(legacy_logs=lines, store=False)
+    build_id = "0c069c1f-9ac9-48ed-9f76-d79799af0cc2"
+    activate(build_id)
+    assert lines.getvalue() == f"{LINE}{build_id}\n"
