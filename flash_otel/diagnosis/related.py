@@ -123,8 +123,11 @@ class RelatedSpans:
     def _last_at(self, name: str, app: str) -> list[SpanRecord]:
         """Return spans of the last deployments to an environment of an app, by its name."""
         # The references of a place are in the order of insertion, which need not be that of time.
-        condition = f"environment_name = ? AND coalesce(app_name, '') = ? AND {_IS_MAKING}"
-        return self._last(f"{condition} AND {DEPLOYING}", name, app)
+        here = f"environment_name = ? AND coalesce(app_name, '') = ? AND {_IS_MAKING}"
+        # One that knows the id connects the name with it, even if all later ones do not.
+        known = f"{here} AND environment_id IS NOT NULL AND {DEPLOYING}"
+        latest = self._last(f"{here} AND {DEPLOYING}", name, app)
+        return latest + self._last(known, name, app, most=1)
 
     def load_build(self, prefix: str) -> None:
         """Load the deployments and reads of builds whose ids begin with a prefix."""
@@ -258,16 +261,20 @@ class RelatedSpans:
         for known in {app or "", ""} if name else ():
             condition = f"environment_name = ? AND coalesce(app_name, '') = ? AND {before}"
             found += self._last(condition, name, known, most=_MOST_BEFORE)
+        # The steps of a deployment know no app: those with another id are of another app.
+        here = (None, deployment.environment_id)
+        own = [record for record in found if text(record.attributes, sc.ENVIRONMENT_ID) in here]
         # What came before a success does not matter.
-        outcomes = {sc.DEPLOY: sc.RETURNED, sc.MANIFEST_UPLOAD: sc.RETURNED}
         succeeded = (
             record.start_ns
-            for record in found
-            if record.attributes.get(sc.OUTCOME) == outcomes.get(record.name, "")
+            for record in own
+            if record.name in (sc.DEPLOY, sc.MANIFEST_UPLOAD)
+            and record.attributes.get(sc.OUTCOME) == sc.RETURNED
+            and (record.name == sc.DEPLOY or text(record.attributes, sc.ENVIRONMENT_ID))
             and record.start_ns < (deployment.start_ns or 0)
         )
         since_ns = max(succeeded, default=0)
-        self._take_deployments([record for record in found if record.start_ns >= since_ns])
+        self._take_deployments([record for record in own if record.start_ns >= since_ns])
 
     def _load_lines(self) -> None:
         """Load lines without a known environment: logs given together belong together."""

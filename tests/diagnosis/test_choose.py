@@ -61,10 +61,9 @@ def without_name(steps: Steps) -> Steps:
     }
 
 
-def by_lines(steps: Steps, *, is_named: bool = True) -> list[SpanRecord]:
-    """Return the activation of a deployment as a log shows it: without an app."""
+def by_lines(steps: Steps) -> list[SpanRecord]:
+    """Return the activation of a deployment as a log shows it: without an app and an id."""
     step = changed(steps["activate"], app_name=None, deployment_id=None, environment_id=None)
-    step = step if is_named else changed(step, environment_name=None, environment_id="env-prod")
     return [
         replace(
             step, scope_name=LINES_SCOPE, parent_span_id=None, resource={}, origin="deploy.log:1"
@@ -189,11 +188,21 @@ def test_what_matches_nothing_is_named(asked: dict[str, str], expected: Unmatche
     assert (found.is_unmatched, found.unmatched) == (True, (expected,))
 
 
+def test_attempts_of_another_app_count_for_nothing() -> None:
+    """The steps of a deployment know no app, and its environment's name may be that of another."""
+    blog = deployment(4, at=-200, app="blog", env_id="env-blog", held={"post": TWO["web"]})
+    attempts = [failed(number, -900.0 + number) for number in (1, 2, 3)]
+    found = judge(records(*attempts, blog, deployment(5)))
+    (judged,) = found.judged
+    assert [known.id[-4:] for known in judged.failed_before] == ["d100", "d200", "d300"]
+
+
 KINDS: Final = (
     lambda number, at, **more: deployment(number, at=at, **more),
     lambda number, at, **more: without_id(deployment(number, at=at, **more)),
     lambda number, at, **more: without_name(deployment(number, at=at, **more)),
     failed,
+    lambda number, at, **more: by_lines(deployment(number, at=at, **more)),
 )
 PLACES: Final = (
     {"app": "shop", "env": "production", "env_id": "env-prod"},
