@@ -136,8 +136,9 @@ class _ScenarioRun:
         folder = self.artifacts.workdir / step.checkout / step.app
         write_project(folder, self.environment.version, step.edition)
         options = ["--env", step.environment] if step.environment else []
+        arguments, traced = ["deploy", "--no-deps", *options], self.traced and step.traced
         return ProcessSpec(
-            flash_command(self.environment, ["deploy", "--no-deps", *options], traced=self.traced),
+            flash_command(self.environment, arguments, traced=traced),
             folder,
             deploy_variables(
                 self.plane.base_url,

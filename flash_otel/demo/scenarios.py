@@ -59,6 +59,7 @@ class DeployStep:
         rules: Faults in force while it runs.
         meanwhile: Steps while its manifest upload waits at a gate, which the rules must name.
         fails: Whether the command exits with an error.
+        traced: Whether flash_otel is installed where it runs.
     """
 
     environment: str | None = None
@@ -68,6 +69,7 @@ class DeployStep:
     rules: tuple[Rule, ...] = ()
     meanwhile: tuple[Step, ...] = ()
     fails: bool = False
+    traced: bool = True
 
 
 Step = DeployStep | WorkerStep

@@ -178,7 +178,7 @@ def case_of(
         has_ended=_has_ended(judged, limits),
         failed_step=failed_step(judged),
         expected=_expected(judged),
-        own_answers=tuple(read for read in reads if _is_own(judged, read)),
+        own_answers=_own_answers(judged, evidence, reads),
         is_rewritten=any(
             upload.build_id in (None, judged.build_id) for upload in evidence.worker_uploads
         ),
@@ -207,11 +207,23 @@ def _expected(deployment: Deployment) -> EndpointSet:
     return EndpointSet()
 
 
-def _is_own(deployment: Deployment, read: RuntimeFetch) -> bool:
-    if read.build_id is None:
-        # The lines of a cut log may name no build: they belong to the lines around them.
-        return read.by_lines and read.held is not None
-    return read.build_id == deployment.build_id and asks_for_deployed(deployment, read)
+def _own_answers(
+    deployment: Deployment, evidence: Evidence, reads: tuple[RuntimeFetch, ...]
+) -> tuple[RuntimeFetch, ...]:
+    """Return the reads that were answered with the deployment's own build."""
+    named = {read.build_id for read in evidence.reads if read.in_log} - {None}
+    # The lines of a cut log may name no build: they belong to the build that the others name.
+    is_only = named <= {deployment.build_id}
+    return tuple(
+        read
+        for read in reads
+        if (is_only and read.by_lines and read.build_id is None and read.held is not None)
+        or (
+            read.build_id is not None
+            and read.build_id == deployment.build_id
+            and asks_for_deployed(deployment, read)
+        )
+    )
 
 
 # --- the upload -----------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +12,6 @@ from flash_otel.diagnosis.deployments import deployments_of
 from flash_otel.diagnosis.evidence import (
     ActiveManifest,
     EndpointFact,
-    EndpointSet,
     Evidence,
     ManifestFetch,
     ManifestUpload,
@@ -23,11 +21,12 @@ from flash_otel.diagnosis.evidence import (
     SpanFact,
 )
 from flash_otel.diagnosis.partial import resolved
+from flash_otel.diagnosis.pieces import fuller, joined, merged
 from flash_otel.records import LOGGED
 from flash_otel.store.references import instance_of, shows_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from flash_otel.diagnosis.evidence import ProcessIdentity
     from flash_otel.records import SpanRecord
@@ -129,7 +128,7 @@ def reads_of(
         key = (read.origin.trace_id, read.origin.span_id)
         reads.append(_with_attempts(read, inside.pop(key, [])))
     reads += [_bare(attempt) for rest in inside.values() for attempt in rest]
-    return tuple(sorted(_merged(reads), key=_when))
+    return tuple(sorted(merged(joined(reads)), key=_when))
 
 
 def _when(read: SpanFact) -> tuple[int, Origin]:
@@ -151,15 +150,11 @@ def _with_attempts(read: RuntimeFetch, attempts: list[ManifestFetch]) -> Runtime
         environment_state=read.environment_state or last.environment_state,
         build_id=read.build_id or last.build_id,
         manifest_state=read.manifest_state or last.manifest_state,
-        endpoints=_fuller(read.endpoints, last.endpoints),
+        endpoints=fuller(read.endpoints, last.endpoints),
         active=last.active if read.active == ActiveManifest() else read.active,
         generated_at_ns=read.generated_at_ns or last.generated_at_ns,
         source_fingerprint=read.source_fingerprint or last.source_fingerprint,
     )
-
-
-def _fuller(endpoints: EndpointSet, other: EndpointSet) -> EndpointSet:
-    return other if endpoints.count is None else endpoints
 
 
 def _bare(fetch: ManifestFetch) -> RuntimeFetch:
@@ -185,54 +180,4 @@ def _bare(fetch: ManifestFetch) -> RuntimeFetch:
         generated_at_ns=fetch.generated_at_ns,
         source_fingerprint=fetch.source_fingerprint,
         in_log=fetch.in_log,
-    )
-
-
-# --- a read as a span and as lines ----------------------------------------------------------------
-
-_Gist = tuple[str | None, str | None, bool, int | None]
-
-
-def _merged(reads: Sequence[RuntimeFetch]) -> list[RuntimeFetch]:
-    """Make one read of a span and of the lines of the same read, which knows what both hold."""
-    spans = [read for read in reads if not read.by_lines]
-    of_gist: dict[_Gist, list[int]] = defaultdict(list)
-    for position, read in enumerate(spans):
-        of_gist[_gist(read)].append(position)
-    alone = []
-    for lines in (read for read in reads if read.by_lines):
-        alike = of_gist.get(_gist(lines))
-        if alike is None:
-            alone.append(lines)
-            continue
-        nearest = min(alike, key=lambda position: _distance(spans[position], lines))
-        spans[nearest] = _filled(spans[nearest], lines)
-    return [*spans, *alone]
-
-
-def _gist(read: RuntimeFetch) -> _Gist:
-    is_missing = read.manifest_state == semconv.MANIFEST_NULL
-    return (read.environment_id, read.build_id, is_missing, read.held)
-
-
-def _distance(read: RuntimeFetch, lines: RuntimeFetch) -> tuple[int, int, Origin]:
-    """Order reads by how near they are to lines: by time if the lines have one, then by place."""
-    apart_ns = abs((read.start_ns or 0) - lines.start_ns) if lines.start_ns else 0
-    is_beside = read.origin.file == lines.origin.file
-    apart = abs(read.origin.line - lines.origin.line) if is_beside else sys.maxsize
-    return (apart_ns, apart, read.origin)
-
-
-def _filled(read: RuntimeFetch, lines: RuntimeFetch) -> RuntimeFetch:
-    """Fill what a span does not hold from its lines: it may have been cut, or be an attempt's."""
-    return replace(
-        read,
-        environment_state=read.environment_state or lines.environment_state,
-        manifest_state=read.manifest_state or lines.manifest_state,
-        endpoints=_fuller(read.endpoints, lines.endpoints),
-        worker_environment_id=read.worker_environment_id or lines.worker_environment_id,
-        worker_endpoint_id=read.worker_endpoint_id or lines.worker_endpoint_id,
-        fault=read.fault or lines.fault,
-        bare=read.bare and lines.bare,
-        in_log=True,
     )

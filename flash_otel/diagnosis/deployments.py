@@ -11,6 +11,7 @@ from flash_otel.diagnosis.evidence import (
     Activation,
     Deployment,
     EndpointFact,
+    EndpointSet,
     ManifestUpload,
     Origin,
     Provisioning,
@@ -115,7 +116,7 @@ def _deployment(name: str, members: Sequence[Pair]) -> Deployment:
     facts = [fact for _, fact in members]
     steps = tuple(sorted((step_of(*pair) for pair in members), key=_when))
     root = next((step for step in steps if step.name == semconv.DEPLOY), None)
-    upload = _last(of_kind(ManifestUpload, facts))
+    upload = _upload_of(of_kind(ManifestUpload, facts))
     return Deployment(
         id=name,
         aliases=_aliases(name, members, root),
@@ -148,6 +149,36 @@ def _when(fact: SpanFact) -> tuple[int, Origin]:
 def _last(facts: Sequence[_AnySpanFact]) -> _AnySpanFact | None:
     """Return the last of several facts, preferring those that returned."""
     return max(facts, key=lambda fact: (fact.returned, _when(fact)), default=None)
+
+
+def _upload_of(uploads: Sequence[ManifestUpload]) -> ManifestUpload | None:
+    """Return the last upload; one in lines knows what all pieces of a divided log hold."""
+    last = _last(uploads)
+    if last is None or not last.by_lines:
+        return last
+    for other in sorted(uploads, key=_when, reverse=True):
+        last = _completed(last, other)
+    return last
+
+
+def _completed(upload: ManifestUpload, other: ManifestUpload) -> ManifestUpload:
+    """Fill the gaps of an upload from another piece of it."""
+    mine, theirs = upload.endpoints, other.endpoints
+    if None not in (mine.count, theirs.count) and mine.count != theirs.count:
+        return upload
+    endpoints = EndpointSet(
+        count=theirs.count if mine.count is None else mine.count,
+        names=theirs.names if mine.names is None else mine.names,
+        urls=theirs.urls if mine.urls is None else mine.urls,
+        digest=mine.digest or theirs.digest,
+    )
+    return replace(
+        upload,
+        build_id=upload.build_id or other.build_id,
+        environment_id=upload.environment_id or other.environment_id,
+        endpoints=endpoints,
+        outcome=other.outcome if other.returned else upload.outcome,
+    )
 
 
 def _aliases(name: str, members: Sequence[Pair], root: Step | None) -> frozenset[str]:
@@ -197,14 +228,35 @@ def _creations(members: Sequence[Pair]) -> tuple[Origin, ...]:
 def _merged(made: Sequence[Deployment]) -> list[Deployment]:
     """Fill the gaps of a deployment's spans from its lines, rather than list it twice."""
     merged = {deployment.id: deployment for deployment in made if not deployment.by_lines}
-    alone = []
-    for lines in (deployment for deployment in made if deployment.by_lines):
+    rest = [deployment for deployment in made if deployment.by_lines]
+    for lines in [deployment for deployment in rest if not _is_rest(deployment)]:
         same = next((known for known in merged.values() if _is_same(known, lines)), None)
         if same is None:
-            alone.append(lines)
+            merged[lines.id] = lines
         else:
             merged[same.id] = _filled(same, lines)
+    alone = []
+    for piece in filter(_is_rest, rest):
+        fitting = [known for known in merged.values() if _fits(known, piece)]
+        if len(fitting) == 1:
+            merged[fitting[0].id] = _filled(fitting[0], piece)
+        else:
+            alone.append(piece)
     return [*merged.values(), *alone]
+
+
+def _is_rest(deployment: Deployment) -> bool:
+    """Return True for lines of an upload alone, whose first lines stand in another file."""
+    is_nameless = deployment.build_id is None and deployment.environment_id is None
+    return is_nameless and deployment.activation is None and deployment.environment_name is None
+
+
+def _fits(deployment: Deployment, piece: Deployment) -> bool:
+    upload, other = deployment.upload, piece.upload
+    if upload is None or other is None or (not deployment.in_log and upload.returned):
+        return False
+    mine, theirs = upload.endpoints, other.endpoints
+    return None in (mine.count, theirs.count) or mine.count == theirs.count
 
 
 def _is_same(deployment: Deployment, lines: Deployment) -> bool:
@@ -217,11 +269,17 @@ def _filled(deployment: Deployment, lines: Deployment) -> Deployment:
     return replace(
         deployment,
         activation=deployment.activation or lines.activation,
-        upload=deployment.upload or lines.upload,
+        upload=_both(deployment.upload, lines.upload),
         environment_id=deployment.environment_id or lines.environment_id,
         environment_name=deployment.environment_name or lines.environment_name,
         in_log=True,
     )
+
+
+def _both(upload: ManifestUpload | None, other: ManifestUpload | None) -> ManifestUpload | None:
+    if upload is None or other is None:
+        return upload or other
+    return _completed(upload, other) if upload.by_lines else upload
 
 
 def failed_step(deployment: Deployment) -> Step | None:

@@ -195,7 +195,16 @@ def _taken_over(held: dict[str, str]) -> Recording:
         deployment(),
         staging,
         read(60, held=TWO),
-        read(LATER + 60, number="2", code=2, build=2, env_id="env-stag", held=held, instance="w2"),
+        read(
+            LATER + 60,
+            number="2",
+            code=2,
+            build=2,
+            env_id="env-stag",
+            held=held,
+            instance="w2",
+            endpoint="gpu0000002" if held is STAGING else "web0000001",
+        ),
     )
 
 
@@ -661,7 +670,16 @@ HEALTHY: Final[dict[str, Scene]] = {
             deployment(2, app="other", env_id="env-other", held=STAGING, at=50),
             deployment(),
             read(10, held=TWO),
-            read(70, number="2", code=2, build=2, env_id="env-other", held=STAGING, instance="w2"),
+            read(
+                70,
+                number="2",
+                code=2,
+                build=2,
+                env_id="env-other",
+                held=STAGING,
+                instance="w2",
+                endpoint="gpu0000002",
+            ),
         ),
         sc.NONE,
     ),

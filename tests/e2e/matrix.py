@@ -72,6 +72,8 @@ class MatrixRow:
 
 
 def _is_named(case: MatrixCase, answer: Answer) -> bool:
+    if case.likeliest:
+        return answer.verdict == case.likeliest and case.code in answer.candidates
     return answer.verdict == (case.beside or case.code) and case.code in answer.codes
 
 
@@ -212,8 +214,10 @@ def _cell(row: MatrixRow, source: str) -> str:
     if row.case.beside and row.case.code in answer.codes:
         return f"`{answer.verdict}`, `{row.case.code}`"
     candidates = " or ".join(f"`{code}`" for code in sorted(set(answer.candidates)))
-    is_open = answer.verdict == semconv.INCONCLUSIVE and candidates
-    return f"`{answer.verdict}`: {candidates}" if is_open else f"`{answer.verdict}`"
+    if not candidates:
+        return f"`{answer.verdict}`"
+    is_open = answer.verdict == semconv.INCONCLUSIVE
+    return f"`{answer.verdict}`{':' if is_open else ', less likely'} {candidates}"
 
 
 def print_matrix(on_line: Callable[[str], None], cache: Path | None = None) -> bool:

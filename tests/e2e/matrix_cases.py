@@ -51,6 +51,8 @@ class MatrixCase:
         lines: What bare lines show.
         beside: The verdict of which the code is a further finding; empty if the code is the
             verdict.
+        likeliest: The verdict in place of the code, with the code among its candidates, where a
+            likelier fault in the same place shows the same; empty if the code itself is named.
         skew_s: Maximum difference of clocks in seconds, passed to the diagnosis; None for its
             default.
     """
@@ -60,6 +62,7 @@ class MatrixCase:
     store: str = NAMED
     lines: str = NAMED
     beside: str = ""
+    likeliest: str = ""
     skew_s: int | None = None
 
     @property
@@ -81,10 +84,11 @@ def _case(
     store: str = NAMED,
     lines: str = NAMED,
     beside: str = "",
+    likeliest: str = "",
     skew_s: int | None = None,
 ) -> MatrixCase:
     scenario = Scenario(name, code, steps, environments, version)
-    return MatrixCase(name, scenario, store, lines, beside, skew_s)
+    return MatrixCase(name, scenario, store, lines, beside, likeliest, skew_s)
 
 
 def _changed(**variables: str | None) -> Variables:
@@ -98,6 +102,15 @@ _ON_OTHER_HOST: Final = _changed(OTEL_RESOURCE_ATTRIBUTES="host.name=elsewhere")
 # Deployments that go wrong, and what the State Manager keeps of them.
 _WRITING: Final = (
     MatrixCase("the second activation has no effect", SCENARIOS["stale_build"], lines=DOUBTED),
+    _case(
+        "an activation has no effect, and the older build is not recorded",
+        sc.STALE_BUILD,
+        (
+            DeployStep(traced=False),
+            DeployStep(rules=FAULTS["activation ignored, echoed"]),
+            WorkerStep(),
+        ),
+    ),
     _case(
         "the second activation has no effect, and the response shows it",
         sc.STALE_BUILD,
@@ -127,8 +140,13 @@ _WRITING: Final = (
         "only the endpoints are dropped, and the response echoes them",
         sc.MANIFEST_NOT_PERSISTED,
         (DeployStep(rules=FAULTS["write dropped, echoed"]), WorkerStep()),
-        store=DOUBTED,
+        likeliest=sc.READ_INCOMPLETE,
         lines=DOUBTED,
+    ),
+    _case(
+        "no manifest is stored, and the response echoes the request",
+        sc.MANIFEST_NOT_PERSISTED,
+        (DeployStep(rules=FAULTS["write lost with its record, echoed"]), WorkerStep()),
     ),
     _case(
         "one worker reads during the window, another after it",
@@ -232,6 +250,18 @@ _READING: Final = (
         lines=DOUBTED,
     ),
     _case(
+        "every response lacks the endpoints",
+        sc.READ_INCOMPLETE,
+        (DeployStep(), WorkerStep(FAULTS["read stripped"])),
+        lines=DOUBTED,
+    ),
+    _case(
+        "a stale replica responds after the write",
+        sc.READ_INCOMPLETE,
+        (DeployStep(), WorkerStep(), WorkerStep(FAULTS["read stale"])),
+        lines=DOUBTED,
+    ),
+    _case(
         "the State Manager throttles a worker",
         sc.STATE_MANAGER_UNAVAILABLE,
         (DeployStep(), WorkerStep(FAULTS["read throttled"])),
@@ -328,6 +358,11 @@ _HEALTHY: Final = (
         sc.NONE,
         (DeployStep(edition=ALONE), WorkerStep(mode="own")),
         lines=SILENT,
+    ),
+    _case(
+        "deployed again after a deployment that failed",
+        sc.NONE,
+        (DeployStep(rules=FAULTS["write refused"], fails=True), DeployStep(), WorkerStep()),
     ),
     _case(
         "the response to the write is lost, but the write is stored",

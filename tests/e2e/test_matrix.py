@@ -38,7 +38,7 @@ REQUIRED: Final = {
 
 def proves(case: MatrixCase) -> str:
     """Return the code whose function the case's row needs."""
-    return case.code if case.store == NAMED else semconv.INCONCLUSIVE
+    return (case.likeliest or case.code) if case.store == NAMED else semconv.INCONCLUSIVE
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from flash_otel.demo.faults import (
     echo_write,
 )
 from flash_otel.demo.state import ControlPlaneState, Json
-from flash_otel.semconv import CARRIER_KEY
+from flash_otel.semconv import CARRIER_KEY, PHASE_BUILD
 
 READ: Final = ("getFlashEnvironment", "getFlashBuild")
 FINALIZE: Final = "FinalizeArtifactUpload"
@@ -56,6 +56,12 @@ def with_other_urls(manifest: Json) -> Json:
 def without_carrier(manifest: Json) -> Json:
     """Return the manifest without flash_otel's key, like a server that drops unknown keys."""
     return {key: value for key, value in manifest.items() if key != CARRIER_KEY}
+
+
+def as_before_write(manifest: Json) -> Json:
+    """Return the manifest as the finalize call stored it, like a replica that lags behind."""
+    carrier = {**(manifest.get(CARRIER_KEY) or {}), "phase": PHASE_BUILD}
+    return {**without_endpoints(manifest), CARRIER_KEY: carrier}
 
 
 def without_active_build(environment: Json) -> Json:
@@ -110,6 +116,7 @@ FAULTS: Final[dict[str, tuple[Rule, ...]]] = {
     "write dropped, shown": (stored(without_endpoints, echo=False),),
     "write ignored, echoed": WRITE_IGNORED,
     "write emptied, echoed": (stored(with_empty_endpoints, echo=True),),
+    "write lost with its record, echoed": (stored(nothing, echo=True),),
     "write partial, echoed": (stored(with_some_endpoints, echo=True),),
     "write partial, shown": (stored(with_some_endpoints, echo=False),),
     "write with other urls, echoed": (stored(with_other_urls, echo=True),),
@@ -126,6 +133,7 @@ FAULTS: Final[dict[str, tuple[Rule, ...]]] = {
     "environment without build": (read(without_active_build, on="getFlashEnvironment"),),
     "manifest null": (read(nothing),),
     "read stripped": (read(without_endpoints),),
+    "read stale": (read(as_before_write),),
     "read emptied": (read(with_empty_endpoints),),
     "read partial": (read(with_some_endpoints),),
     "read with other urls": (read(with_other_urls),),

@@ -1,0 +1,251 @@
+"""More evidence never weakens a verdict: other sources, copies and divided logs of one run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from diagnosis.logs import NAIVE, TIMES, UNTIMED, ZONED, read_logs, written_logs
+from diagnosis.recordings import NOW_NS, TWO, changed, deployment, moved, read, records
+from diagnosis.scenes import DOUBTFUL, FAULTY, HEALTHY, SCENES, second, without_carriers
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flash_otel import semconv as sc
+from flash_otel.diagnosis import Limits, diagnose
+from flash_otel.diagnosis.tables import FAIL, MISMATCH, RUNTIME
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flash_otel.diagnosis import Diagnosis
+    from flash_otel.records import SpanRecord
+
+LIMITS: Final = Limits(now_ns=NOW_NS)
+SUREST: Final = ("inconclusive", "possible", "likely", "certain")
+
+REFUTED: Final = {
+    "the replaced build is read within the skew of the activation",
+    "a build that was generated before the deployed one, perhaps read before",
+    "a build that was generated after the deployed one",
+}
+"""Scenes whose spans refute what lines without times seem to show: the read came earlier, or
+the active build is of a later deployment."""
+
+
+def judge(*made: list[SpanRecord]) -> Diagnosis:
+    return diagnose([record for part in made for record in part], limits=LIMITS)
+
+
+def certainty(found: Diagnosis) -> int:
+    """Return how decisive a verdict is."""
+    if found.verdict == sc.INCONCLUSIVE:
+        return 0
+    named = next(one for one in found.findings if one.code == found.verdict)
+    return SUREST.index(named.confidence)
+
+
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("name", SCENES)
+def test_logs_beside_spans_never_weaken_a_verdict(name: str, times: str, tmp_path: Path) -> None:
+    """The logs of a run, with or without the workers' spans, change nothing that spans decide."""
+    made = SCENES[name].make()
+    by_spans = judge(made)
+    for with_spans in (False, True):
+        logs = read_logs(tmp_path, written_logs(made, times, with_spans=with_spans))
+        both = judge(made, logs)
+        if certainty(by_spans):
+            assert both.verdict == by_spans.verdict, both.findings
+            assert certainty(both) >= certainty(by_spans)
+        by_logs = judge(logs)
+        if not certainty(by_spans) and certainty(by_logs) and name not in REFUTED:
+            assert both.verdict == by_logs.verdict, both.findings
+            assert certainty(both) >= certainty(by_logs)
+
+
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("name", HEALTHY)
+def test_logs_of_healthy_runs_accuse_nobody(name: str, times: str, tmp_path: Path) -> None:
+    """What works is never accused, whatever of it is given."""
+    made = HEALTHY[name].make()
+    for with_spans in (False, True):
+        logs = read_logs(tmp_path, written_logs(made, times, with_spans=with_spans))
+        for found in (judge(logs), judge(made, logs)):
+            assert [one.code for one in found.findings if one.is_fault] == []
+
+
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("name", [*FAULTY, *DOUBTFUL])
+def test_own_lines_in_a_workers_log_never_weaken_it(name: str, times: str, tmp_path: Path) -> None:
+    """A worker's log with its spans decides at least what its bracketed lines decide."""
+    made = SCENES[name].make()
+    plain = judge(read_logs(tmp_path, written_logs(made, times)))
+    whole = judge(read_logs(tmp_path, written_logs(made, times, with_spans=True)))
+    assert certainty(whole) >= certainty(plain) or name in REFUTED, whole.findings
+    if certainty(plain) and plain.verdict != sc.NONE and name not in REFUTED:
+        assert whole.verdict == plain.verdict
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(sorted(SCENES)), st.sampled_from(TIMES), st.booleans())
+def test_copies_of_logs_change_nothing(
+    tmp_path: Path, name: str, times: str, with_spans: bool
+) -> None:
+    """The same log twice, under another name, gives the same verdict."""
+    logs = written_logs(SCENES[name].make(), times, with_spans=with_spans)
+    once = judge(read_logs(tmp_path, logs))
+    copies = {**logs, **{f"copy-of-{log}": text for log, text in logs.items()}}
+    twice = judge(read_logs(tmp_path, copies))
+    assert (twice.verdict, certainty(twice)) == (once.verdict, certainty(once))
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(sorted(HEALTHY)), st.sampled_from(TIMES), st.booleans(), st.integers(1, 15))
+def test_divided_logs_of_healthy_runs_accuse_nobody(
+    tmp_path: Path, name: str, times: str, with_spans: bool, at: int
+) -> None:
+    """A log that is divided at any line makes no fault of what works."""
+    logs = written_logs(HEALTHY[name].make(), times, with_spans=with_spans)
+    found = judge(read_logs(tmp_path, divided(logs, at)))
+    assert [one.code for one in found.findings if one.is_fault] == []
+
+
+@pytest.mark.parametrize("at", range(1, 16))
+@pytest.mark.parametrize("times", TIMES)
+def test_a_divided_read_is_one_read(times: str, at: int, tmp_path: Path) -> None:
+    """A worker's log in two files, divided between any two lines, reads like the whole one."""
+    healthy = HEALTHY["a first deployment and a read"].make()
+    stale = FAULTY["the replaced build is still active, and nothing else is recorded of it"].make()
+    for made, verdict in ((healthy, sc.NONE), (stale, sc.STALE_BUILD)):
+        logs = written_logs(made, times)
+        worker = {name: text for name, text in logs.items() if name == "worker-1"}
+        others = {name: text for name, text in logs.items() if name != "worker-1"}
+        found = judge(read_logs(tmp_path, {**others, **divided(worker, at)}))
+        assert found.verdict == verdict, found.findings
+
+
+def divided(logs: dict[str, str], at: int) -> dict[str, str]:
+    """Divide each log in two, behind `at` sixteenths of its lines."""
+    parts: dict[str, str] = {}
+    for name, text in logs.items():
+        lines = text.splitlines(keepends=True)
+        border = len(lines) * at // 16
+        parts |= {f"{name}-1": "".join(lines[:border]), f"{name}-2": "".join(lines[border:])}
+    # A reader rejects a file without any line of Flash.
+    return {name: text for name, text in parts.items() if "[" in text.replace('["', "")}
+
+
+# --- what a sentence may say ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("times", [None, *TIMES])
+@pytest.mark.parametrize("name", SCENES)
+def test_no_sentence_contradicts_the_tables(name: str, times: str | None, tmp_path: Path) -> None:
+    """Where ids differ or a check fails, no verdict speaks of missing reads instead."""
+    made = SCENES[name].make()
+    found = judge(made if times is None else read_logs(tmp_path, written_logs(made, times)))
+    shown = found.judged[0]
+    differs = any(match.result == MISMATCH for match in shown.matches)
+    fails = any(check.result == FAIL and check.phase == RUNTIME for check in shown.checks)
+    if found.verdict == sc.INCONCLUSIVE and (differs or fails):
+        sentence = found.findings[0].sentence
+        assert "No worker's read of its endpoints is recorded." not in sentence, sentence
+
+
+# --- logs alone -----------------------------------------------------------------------------------
+
+
+def redeployed(at: float) -> list[SpanRecord]:
+    """Record two deployments, and a read of the first one's build after the second one."""
+    return records(deployment(), second(), read(400 + at, held=TWO))
+
+
+@pytest.mark.parametrize(
+    ("times", "at", "verdict"),
+    [
+        (ZONED, 20, sc.STALE_BUILD),
+        (ZONED, 7, sc.INCONCLUSIVE),
+        (NAIVE, 20, sc.INCONCLUSIVE),
+        (UNTIMED, 20, sc.INCONCLUSIVE),
+    ],
+)
+def test_zoned_times_show_an_older_build(
+    times: str, at: float, verdict: str, tmp_path: Path
+) -> None:
+    """Only times with a zone, further apart than the skew, put the read after the activation."""
+    found = judge(read_logs(tmp_path, written_logs(redeployed(at), times)))
+    assert found.verdict == verdict, found.findings
+    assert found.findings[0].confidence == "likely" or verdict == sc.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("times", "at", "verdict"),
+    [
+        (ZONED, 4.0, sc.READ_BEFORE_WRITE),
+        (ZONED, 60.0, sc.READ_INCOMPLETE),
+        (UNTIMED, 4.0, sc.INCONCLUSIVE),
+    ],
+)
+def test_zoned_times_show_a_read_in_the_window(
+    times: str, at: float, verdict: str, tmp_path: Path
+) -> None:
+    """A later read holds the endpoints: the times decide what the earlier one was."""
+    made = records(deployment(), read(at), read(310, number="2", held=TWO))
+    found = judge(read_logs(tmp_path, written_logs(made, times)))
+    assert found.verdict == verdict, found.findings
+
+
+def test_one_log_is_one_clock(tmp_path: Path) -> None:
+    """Times without a zone are compared within their own log, and only there."""
+    made = records(deployment(previous=7), read(-60, build=7, held=TWO))
+    logs = written_logs(made, NAIVE)
+    apart = judge(read_logs(tmp_path, logs))
+    together = judge(read_logs(tmp_path, {"all": logs["worker-1"] + logs["cli-1"]}))
+    assert apart.verdict == sc.STALE_BUILD
+    assert together.verdict == sc.INCONCLUSIVE
+
+
+def test_reads_of_several_workers_are_judged_apart() -> None:
+    """What one worker's reads allow narrows nothing of another worker's."""
+    made = records(
+        deployment(),
+        without_carriers(read(7)),
+        without_carriers(read(60, number="2", instance="worker-2")),
+    )
+    found = judge(made)
+    assert found.verdict == sc.MANIFEST_NOT_PERSISTED
+    one = judge(records(deployment(), without_carriers(read(7)))).findings[0]
+    assert set(one.candidates) == {
+        sc.MANIFEST_NOT_PERSISTED,
+        sc.READ_BEFORE_WRITE,
+        sc.READ_INCOMPLETE,
+    }
+
+
+def test_the_seconds_after_the_upload_are_named() -> None:
+    """A read after the upload, on the same clock, is never called a race."""
+    made = FAULTY["a stale replica answers after the write, on one clock"].make()
+    (finding,) = judge(made).findings
+    assert "2.2 s after the upload had ended" in finding.sentence
+
+
+def test_a_repeated_activation_is_noted() -> None:
+    """An activation that found its own build active already is noted in the evidence."""
+    (finding,) = judge(HEALTHY["a build that was active already"].make()).findings
+    assert any("which was active already" in one.says for one in finding.evidence)
+
+
+def test_a_clock_that_is_off_never_makes_a_build_older() -> None:
+    """The order of builds is that of the machines that build: a worker's clock has no say."""
+    later = read(60, build=7, held=TWO, generated=600.0)
+    for seconds in (-3600.0, 0.0, 3600.0):
+        reads = [moved(record, seconds) for record in later]
+        assert judge(records(deployment(generated=0.5)), reads).verdict == sc.INCONCLUSIVE
+
+
+def test_a_stripped_answer_is_open_without_the_servers_own() -> None:
+    """Whether the endpoints were ever stored is open if the upload's response is not recorded."""
+    steps = deployment()
+    upload = changed(steps["upload"], persisted_endpoint_count=None, persisted_digest=None)
+    found = judge(records({**steps, "upload": upload}, read(10)))
+    assert found.verdict == sc.INCONCLUSIVE
