@@ -212,12 +212,13 @@ def _own_answers(
 ) -> tuple[RuntimeFetch, ...]:
     """Return the reads that were answered with the deployment's own build."""
     named = {read.build_id for read in evidence.reads if read.in_log} - {None}
-    # The lines of a cut log may name no build: they belong to the build that the others name.
+    # Lines without a build may be of any deployment. Without endpoints they count as evidence
+    # against this one, if no other line names another build; they never clear it.
     is_only = named <= {deployment.build_id}
     return tuple(
         read
         for read in reads
-        if (is_only and read.by_lines and read.build_id is None and read.held is not None)
+        if (is_only and read.by_lines and read.build_id is None and read.held == 0)
         or (
             read.build_id is not None
             and read.build_id == deployment.build_id

