@@ -128,6 +128,18 @@ def test_lines_in_no_order_are_never_healthy_for_another_build(chance: random.Ra
         assert judged(Path(folder), *files)[0] in (sc.STALE_BUILD, sc.INCONCLUSIVE)
 
 
+@pytest.mark.parametrize("name", [name for name in EXPORTS if "rfc 3164" not in name])
+@pytest.mark.parametrize("scene", list(SCENES))
+def test_every_export_may_be_newest_first(tmp_path: Path, scene: str, name: str) -> None:
+    """The newest entry first, in every container; a split line is not joined, and lost."""
+    wanted = expected(tmp_path, scene)[0]
+    files = [EXPORTS[name](entries[::-1]) for entries in logs_of(scene)]
+    found = judged(tmp_path, *files)[0]
+    if name.startswith("logs insights"):
+        wanted = judged(tmp_path, *(bare(entries) for entries in logs_of(scene)))[0]
+    assert found in ((wanted, sc.INCONCLUSIVE) if "split" in name else (wanted,))
+
+
 def test_equal_times_keep_their_order(tmp_path: Path) -> None:
     """Lines of one second are read in the log's order, forwards or backwards."""
     for scene in SCENES:

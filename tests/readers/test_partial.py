@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,27 @@ def test_lines_broken_at_a_width_accuse_nobody(scene: str, width: int) -> None:
     """A console's width breaks ids and lists; what is decided stays right."""
     files = [broken(bare(timed(texts)).decode(), width).encode() for texts in SCENES[scene]]
     assert verdict(*files) in allowed(scene)
+
+
+MANNERS = {
+    "at words": lambda text, width: "\n".join(
+        part for line in text.split("\n") for part in textwrap.wrap(line, width) or [""]
+    ),
+    "quoted": lambda text, width: re.sub("(?m)^", "> ", broken(text, width)),
+    "trimmed": lambda text, width: re.sub(" +\n", "\n", broken(text, width)),
+    "in a column": lambda text, width: re.sub("(?m)^", " " * 20, broken(text, width)),
+}
+
+
+@pytest.mark.parametrize("manner", list(MANNERS))
+@pytest.mark.parametrize("scene", list(SCENES))
+def test_lines_broken_in_any_manner_accuse_nobody(scene: str, manner: str) -> None:
+    """Word by word, in a quoted mail, without trailing spaces, indented: nothing is accused."""
+    for width in range(41, 130, 7):
+        files = [
+            MANNERS[manner](bare(timed(texts)).decode(), width).encode() for texts in SCENES[scene]
+        ]
+        assert verdict(*files) in allowed(scene), width
 
 
 @pytest.mark.parametrize("width", [80, 100, 119, 120])

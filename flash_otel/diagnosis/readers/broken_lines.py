@@ -70,14 +70,17 @@ def _joined(parts: list[str], *, is_full: bool) -> Iterator[Unwrapped]:
     *before, rest = parts
     line, whole = "".join(before), "".join(parts)
     begun, parsed = parse(line), parse(whole)
-    is_open = parsed is not None and parsed.last in _IDS and not _UUID.search(_last(parsed))
-    if begun is None or parsed is None or begun.last != parsed.last or begun.last not in _IDS:
+    if begun is None or parsed is None or begun.last not in _IDS:
+        is_open = bool(parsed and _last(parsed) and not _UUID.fullmatch(_last(parsed)))
         yield Unwrapped(whole, cut=is_full and is_open)
-    elif _UUID.fullmatch(_last(parsed)) and not is_full:
+        return
+    after = str(parsed.fields.get(begun.last))
+    # An id is whole if it looks so, or if what a line has behind it follows.
+    is_followed = after != _last(begun) and len(parsed.fields) > len(begun.fields)
+    if is_followed or _UUID.fullmatch(after):
         yield Unwrapped(whole)
     else:
-        # Nothing proves that the id goes on here, nor that it ends.
-        yield Unwrapped(line, cut=not _UUID.fullmatch(_last(begun)))
+        yield Unwrapped(line, cut=True)
         yield Unwrapped(rest, cut=is_full)
 
 

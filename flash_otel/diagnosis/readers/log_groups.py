@@ -59,7 +59,7 @@ class LineValues:
 
 _UNKNOWN: Final = object()
 # No id of Flash's looks so, but what a width or a limit left of a UUID does.
-_BROKEN_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-(?![0-9a-f-]{22}$)[0-9a-f-]{0,21}")
+_BROKEN_UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{0,4}|[0-9a-f-]{5,26})")
 
 
 def _known(parsed: ParsedLine, name: str) -> tuple[Any, bool]:

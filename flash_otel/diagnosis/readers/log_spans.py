@@ -78,7 +78,8 @@ class LogReader:
             container = Backwards(container, is_timed=direction.is_timed)
             name = name if direction.is_timed else f"{name} from its end"
         is_journal = container is None and _JOURNAL in head
-        lines = LogLines(container, Scanner(JOURNAL_NEEDLES if is_journal else ()))
+        scanner = Scanner(JOURNAL_NEEDLES if is_journal else ())
+        lines = LogLines(container, scanner, joins=not direction.is_backwards)
         grouper, queue, found = Grouper(), _RecordQueue(name), False
         for logged in ordered(lines.read(self._input.chunks(progress)), WINDOW):
             found = True
@@ -209,20 +210,23 @@ def _whole_values(draft: Draft) -> dict[str, Any]:
 def _is_of_any(draft: Draft) -> bool:
     """Return True if what a read holds may be of any deployment: it must not seem healthy.
 
-    No line names its environment or build, or the build that it got stands somewhere else.
+    No line names the build that was read or, if only a worker's own lines are known, what it
+    asked for.
     """
-    if draft.name not in (sc.MANIFEST_FETCH, sc.RUNTIME_FETCH):
+    if draft.name == sc.MANIFEST_FETCH:
+        return sc.BUILD_ID not in draft.values
+    if draft.name != sc.RUNTIME_FETCH:
         return False
-    has_build = any(sc.BUILD_ID in attempt.values for attempt in draft.attempts)
-    if draft.is_among_attempts and not has_build:
-        return True
-    ids = (sc.ENVIRONMENT_ID, sc.BUILD_ID)
-    return not any(name in known.values for known in (draft, *draft.attempts) for name in ids)
+    if draft.is_among_attempts:
+        return not any(sc.BUILD_ID in attempt.values for attempt in draft.attempts)
+    return not {sc.ENVIRONMENT_ID, sc.BUILD_ID} & draft.values.keys()
 
 
 def _attributes(draft: Draft) -> dict[str, Any]:
     whole = _whole_values(draft)
     cut = {name: draft.values[name] for name in draft.cut if draft.values.get(name) is not None}
+    if sc.ENDPOINT_COUNT not in whole:
+        cut.pop(sc.ENDPOINT_NAMES, None)  # without their number, they would seem to be all
     attributes = {**whole, **cut, **_derived(draft, whole)}
     partial = tuple(sorted(name for name, value in cut.items() if isinstance(value, str)))
     truncated = tuple(sorted(cut.keys() - set(partial)))

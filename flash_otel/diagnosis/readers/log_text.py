@@ -106,11 +106,20 @@ class LogLines:
     Args:
         container: The container that the bytes are, or None for lines of a log.
         scanner: Searches the lines of a log.
+        joins: Whether the parts of a line that a container runtime split are joined. In a log
+            that is read from its end, they may stand in either order.
     """
 
-    def __init__(self, container: Container | None = None, scanner: Scanner | None = None) -> None:
+    def __init__(
+        self,
+        container: Container | None = None,
+        scanner: Scanner | None = None,
+        *,
+        joins: bool = True,
+    ) -> None:
         self._container = container
         self._scanner = scanner or Scanner()
+        self._joins = joins
         self._unfinished: dict[str, _Unfinished] = {}  # by stream
         self._followed = 0
         self.entries = 0
@@ -155,7 +164,9 @@ class LogLines:
     def _begin(self, number: int, line: Unwrapped, *, ended: bool) -> Iterator[Logged]:
         if not has_needle(line.text):
             return
-        if line.partial:
+        if line.partial and not self._joins:
+            yield from self._parse(number, line, ended=False)
+        elif line.partial:
             yield from self._hold(number, line, line.text, is_mapping=False)
         else:
             yield from self._parse(number, line, ended=ended)
