@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flash_otel import semconv
-from flash_otel.diagnosis.deployments import failed_step, recency_key
-from flash_otel.diagnosis.evidence import UNFINISHED, Evidence
-from flash_otel.diagnosis.findings import what_failed
+from flash_otel.diagnosis.deployments import recency_key
+from flash_otel.diagnosis.environments import Environment, Environments, is_unplaced
+from flash_otel.diagnosis.evidence import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from flash_otel.diagnosis.evidence import Deployment, RemoteCall, RuntimeFetch
-
-MOST_ATTEMPTS: Final = 5
-"""Failed attempts before a deployment that are looked at."""
 
 _MOST_NAMES: Final = 1_000
 _MOST_SHOWN: Final = 5
@@ -77,127 +73,6 @@ class Unmatched:
     recorded: tuple[str, ...] = ()
 
 
-class Environment(NamedTuple):
-    """An environment: by id, or else by name and app, either of which may be unknown as well."""
-
-    id: str
-    name: str = ""
-    app: str = ""
-
-
-class Environments:
-    """The recorded environments, and which deployment went to which.
-
-    A deployment learns the id of its environment late, so that an attempt that fails early knows
-    only the name; bracketed lines hold either, and no app. Deployments and reads that know both
-    connect names and ids.
-    """
-
-    def __init__(self, evidence: Evidence) -> None:
-        self._names: dict[str, set[str]] = defaultdict(set)  # by id
-        self._apps: dict[str, set[str]] = defaultdict(set)  # by id
-        self._ids: dict[str, dict[str, None]] = defaultdict(dict)  # by name, the latest id last
-        self._apps_of_name: dict[str, set[str]] = defaultdict(set)
-        for deployment in evidence.deployments:
-            self._add_deployment(deployment)
-        deployed = set(self._apps)
-        for read in evidence.reads:
-            if read.environment_name and read.environment_id in deployed:
-                self._connect(read.environment_id or "", read.environment_name)
-        self.groups: dict[Environment, list[Deployment]] = defaultdict(list)
-        for deployment in evidence.deployments:
-            self.groups[self.of(deployment)].append(deployment)
-
-    def _add_deployment(self, deployment: Deployment) -> None:
-        environment_id, name = deployment.environment_id, deployment.environment_name
-        if environment_id:
-            self._apps[environment_id].update({deployment.app_name or ""} - {""})
-            if name:
-                self._connect(environment_id, name)
-        if name and deployment.app_name:
-            self._apps_of_name[name].add(deployment.app_name)
-
-    def _connect(self, environment_id: str, name: str) -> None:
-        self._names[environment_id].add(name)
-        self._ids[name].pop(environment_id, None)
-        self._ids[name][environment_id] = None
-
-    def of(self, deployment: Deployment) -> Environment:
-        """Return the environment of a deployment."""
-        if deployment.environment_id:
-            return Environment(deployment.environment_id)
-        name, app = deployment.environment_name or "", deployment.app_name or ""
-        if name in self._apps:  # old logs print the id in place of the name
-            return Environment(name)
-        apps = self._apps_of_name.get(name, set())
-        if not app and len(apps) == 1:
-            (app,) = apps
-        ids = [known for known in self._ids.get(name, ()) if app in self._apps[known]]
-        if not ids and len(apps) <= 1:
-            ids = [known for known in self._ids.get(name, ()) if not self._apps[known]]
-        return Environment(ids[-1]) if ids else Environment("", name, app)
-
-    def is_counted(self, environment: Environment) -> bool:
-        """Return False for a name that may be one of several others, and for no name at all."""
-        if environment.id:
-            return True
-        is_ambiguous = not environment.app and environment.name in self._apps_of_name
-        return bool(environment.name) and not is_ambiguous
-
-    def apps(self, environment: Environment) -> set[str]:
-        """Return the names of an environment's app; none if it is unknown."""
-        members = self.groups.get(environment, ())
-        apps = {known.app_name for known in members if known.app_name}
-        return apps | self._apps.get(environment.id, set())
-
-    def names(self, environment: Environment) -> set[str]:
-        """Return the id and the names of an environment."""
-        members = self.groups.get(environment, ())
-        names = {environment.id, environment.name, *self._names.get(environment.id, ())}
-        return (names | {known.environment_name or "" for known in members}) - {""}
-
-    def matching(self, asked: Question) -> list[Environment]:
-        """Return the environments that a question names by their own id or name, and by app."""
-        found = [
-            known
-            for known in self.groups
-            if (not asked.app or asked.app in self.apps(known))
-            and (not asked.environment or asked.environment in self.names(known))
-        ]
-        # An environment that was deleted and created again has another id.
-        latest: dict[tuple[str, ...], Environment] = {}
-        for known in sorted(found, key=lambda each: recency_key(self.groups[each][-1])):
-            is_by_name = asked.environment and asked.environment != known.id
-            app = next(iter(sorted(self.apps(known))), "")
-            latest[(app,) if is_by_name and app else tuple(known)] = known
-        return [known for known in found if known in latest.values()]
-
-    def failed_before(self, deployment: Deployment) -> list[Deployment]:
-        """Return the attempts that failed directly before a deployment, oldest first."""
-        group = self.groups.get(self.of(deployment), [])
-        # A deployment that names no environment may have had any.
-        if not any(self.of(deployment)[:2]):
-            return []
-        mine = recency_key(deployment)
-        earlier = sorted((known for known in group if recency_key(known) < mine), key=recency_key)[
-            -MOST_ATTEMPTS:
-        ]
-        failed: list[Deployment] = []
-        for known in reversed(earlier):
-            if failure_of(known) is None:
-                break
-            failed.insert(0, known)
-        return failed
-
-
-def failure_of(deployment: Deployment) -> str | None:
-    """Describe why a deployment failed or did not end; None if neither is recorded."""
-    step = failed_step(deployment)
-    if step is not None:
-        return what_failed(step)
-    return "it did not end" if deployment.outcome == UNFINISHED else None
-
-
 def unmatched(asked: Question, names: Mapping[str, Iterable[str]]) -> tuple[Unmatched, ...]:
     """Return the parts of a question that match nothing.
 
@@ -238,7 +113,11 @@ def names_in(evidence: Evidence) -> dict[str, set[str]]:
             *(fact.origin.trace_id for fact in facts),
         ],
         "app": [
-            *(known.app_name for known in deployments if known.environment_name),
+            *(
+                known.app_name
+                for known in deployments
+                if known.environment_name or is_unplaced(known)
+            ),
             *(call.app_name for call in calls if call.environment_name),
         ],
     }
@@ -275,7 +154,7 @@ def choose(evidence: Evidence, asked: Question = NOW) -> Chosen:
     if asked.names_deployment:
         return Chosen(tuple(_named(evidence, environments, asked)))
     if asked:
-        return Chosen(_current(environments, environments.matching(asked)))
+        return Chosen(_current(environments, environments.matching(asked.environment, asked.app)))
     wanted = _wanted(evidence, environments)
     others = {known for known in environments.groups if environments.is_counted(known)} - wanted
     in_order = [known for known in environments.groups if known in wanted]

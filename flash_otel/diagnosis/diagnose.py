@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Final
 from flash_otel import semconv
 from flash_otel.diagnosis.case import Limits
 from flash_otel.diagnosis.choose import (
-    Environment,
-    Environments,
     Question,
     choose,
     current_of,
@@ -20,6 +18,7 @@ from flash_otel.diagnosis.choose import (
 )
 from flash_otel.diagnosis.collect import collect
 from flash_otel.diagnosis.deployments import recency_key
+from flash_otel.diagnosis.environments import Environment, Environments
 from flash_otel.diagnosis.faults import FAULTS
 from flash_otel.diagnosis.faults.verdicts import verify_command_for
 from flash_otel.diagnosis.judge import Diagnosis, Judge, Judged
@@ -193,6 +192,7 @@ class _RecordedDiagnosis:
             related.load_environment(environment.id or environment.name, environment.app or None)
         else:
             related.load_newest()
+            related.load_unplaced(environment.app)
         related.load(self._chosen(environment, related.evidence()))
         evidence = related.evidence()
         self._judge.judge(evidence, self._chosen(environment, evidence))
@@ -218,8 +218,12 @@ class _RecordedDiagnosis:
         for name in names:
             related = self._related()
             related.load_environment(name, app)
-            matching = Environments(related.evidence()).matching(Question(name, app=app))
+            matching = Environments(related.evidence()).matching(name, app)
             found |= dict.fromkeys(matching)
+        related = self._related()
+        related.load_unplaced(app)
+        matching = Environments(related.evidence()).matching(None, app)
+        found |= {known: None for known in matching if not any(known[:2])}
         yield from found
 
     def _wanted(self) -> Iterator[Environment]:
@@ -261,10 +265,8 @@ class _RecordedDiagnosis:
         newest = max(related.evidence().deployments, key=recency_key, default=None)
         if newest is None:
             return None
-        if not newest.environment_id and newest.environment_name:
-            resolved = self._resolved(newest.environment_name, newest.app_name)
-            if resolved is not None:
-                return resolved
+        if not newest.environment_id:
+            related.load_environment_of(newest)
         return Environments(related.evidence()).of(newest)
 
     def _resolved(self, name: str, app: str | None) -> Environment | None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.case import Case, Limits, case_of
-from flash_otel.diagnosis.choose import Environments, Unmatched
 from flash_otel.diagnosis.deployments import recency_key
+from flash_otel.diagnosis.environments import Environments
 from flash_otel.diagnosis.faults import FAULTS
 from flash_otel.diagnosis.faults.verdicts import A_READBACK, placed, verify_command
 from flash_otel.diagnosis.matching import EvidenceIndex
@@ -28,6 +28,7 @@ from flash_otel.diagnosis.tables import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from flash_otel.diagnosis.choose import Unmatched
     from flash_otel.diagnosis.evidence import Deployment, Evidence
     from flash_otel.diagnosis.faults import Fault
     from flash_otel.diagnosis.findings import Finding

@@ -184,6 +184,7 @@ class RecordedSpans:
             for place in self.references(f"{kind}:"):
                 if app := place.rpartition("/")[2]:
                     yield app
+        yield from (app.partition(":")[2] for app in self.references(f"{refs.UNPLACED}:"))
 
     def nameless(self) -> Iterator[tuple[str, str]]:
         """Yield name and app of the environments of which nothing recorded knows the id."""

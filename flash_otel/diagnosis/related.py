@@ -11,9 +11,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.choose import MOST_ATTEMPTS
 from flash_otel.diagnosis.collect import collect
 from flash_otel.diagnosis.deployments import MAKING
+from flash_otel.diagnosis.environments import MOST_ATTEMPTS
 from flash_otel.diagnosis.matching import endpoint_ids
 from flash_otel.diagnosis.recorded import DEPLOYING, ODD, RUNNING
 from flash_otel.records import text
@@ -99,12 +99,29 @@ class RelatedSpans:
             for known in {"", *known_apps, *self._apps(name, _CANDIDATES)}:
                 found += self._last_at(name, known)
         self._take_deployments(found)
+        for known in sorted(known_apps):
+            self.load_unplaced(known)
+
+    def load_unplaced(self, app: str) -> None:
+        """Load the last attempts of an app that know no environment, and what it has of those."""
+        order = f"{self._spans.last} {_CANDIDATES}"
+        found = self._spans.referring(reference(refs.UNPLACED, app), order=order)
+        if not found:
+            return
+        # The attempts are of the app's environment if it has only one.
+        places = (place.partition(":")[2] for place in self._spans.references(f"{refs.PLACE}:"))
+        names = (place.removesuffix(f"/{app}") for place in places if place.endswith(f"/{app}"))
+        for name in islice(names, _CANDIDATES):
+            found += self._last_at(name, app)
+        self._take_deployments(found)
 
     def load_environment_of(self, deployment: Deployment) -> None:
         """Load the last deployments of a deployment's environment."""
         environment = deployment.environment_id or deployment.environment_name
         if environment:
             self.load_environment(environment, deployment.app_name)
+        elif deployment.app_name:
+            self.load_unplaced(deployment.app_name)
 
     def _last_of(self, environment: str) -> list[SpanRecord]:
         """Return spans of the last deployments to an environment, by one id or name."""
@@ -253,7 +270,8 @@ class RelatedSpans:
     def _load_attempts(self, deployment: Deployment) -> None:
         """Load the attempts that failed directly before a deployment."""
         name, app = deployment.environment_name, deployment.app_name
-        before = f"{_IS_MAKING} AND {DEPLOYING} AND start_ns <= {deployment.start_ns or 0}"
+        until_ns = deployment.start_ns or 0
+        before = f"{_IS_MAKING} AND {DEPLOYING} AND start_ns <= {until_ns}"
         found = []
         if deployment.environment_id:
             condition = f"environment_id = ? AND {before}"
@@ -261,6 +279,10 @@ class RelatedSpans:
         for known in {app or "", ""} if name else ():
             condition = f"environment_name = ? AND coalesce(app_name, '') = ? AND {before}"
             found += self._last(condition, name, known, most=_MOST_BEFORE)
+        if app:
+            unplaced, rest = reference(refs.UNPLACED, app), f"AND start_ns <= {until_ns}"
+            order = f"{self._spans.last} {_MOST_BEFORE}"
+            found += self._spans.referring(unplaced, rest, order=order)
         # The steps of a deployment know no app: those with another id are of another app.
         here = (None, deployment.environment_id)
         own = [record for record in found if text(record.attributes, sc.ENVIRONMENT_ID) in here]
@@ -271,7 +293,7 @@ class RelatedSpans:
             if record.name in (sc.DEPLOY, sc.MANIFEST_UPLOAD)
             and record.attributes.get(sc.OUTCOME) == sc.RETURNED
             and (record.name == sc.DEPLOY or text(record.attributes, sc.ENVIRONMENT_ID))
-            and record.start_ns < (deployment.start_ns or 0)
+            and record.start_ns < until_ns
         )
         since_ns = max(succeeded, default=0)
         self._take_deployments([record for record in own if record.start_ns >= since_ns])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.diagnosis import tables
-from flash_otel.diagnosis.choose import MOST_ATTEMPTS, failure_of
+from flash_otel.diagnosis.environments import MOST_ATTEMPTS, failure_of
 from flash_otel.report import words
 from flash_otel.report.layout import Line, Page, Part, page_for, print_lines
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import manifest, semconv
-from flash_otel.diagnosis.choose import failure_of
+from flash_otel.diagnosis.environments import failure_of
 from flash_otel.redaction import scrub
 
 if TYPE_CHECKING:

@@ -26,6 +26,7 @@ DEPLOYMENT: Final = "deployment"
 BUILD: Final = "build"
 ENDPOINT: Final = "endpoint"
 PLACE: Final = "place"  # name of the environment, name of the app
+UNPLACED: Final = "unplaced"  # name of the app of a deployment that knows no environment
 LOOSE_LINE: Final = "loose-line"  # a bracketed line without a build
 
 # Of spans that workers and other callers make.
@@ -105,6 +106,12 @@ def _of_making(record: SpanRecord) -> Iterator[str]:
 def _of_root(record: SpanRecord) -> Iterator[str]:
     yield from _of_making(record)
     yield reference(DEPLOYMENT, record.span_id)
+    attributes = record.attributes
+    is_placed = text(attributes, semconv.ENVIRONMENT_NAME) or text(
+        attributes, semconv.ENVIRONMENT_ID
+    )
+    if (app := text(attributes, semconv.APP_NAME)) and not is_placed:
+        yield reference(UNPLACED, app)
     # A deployment of Flash 1.0.0 links to the separate span of its build, whose id carriers hold.
     yield from (reference(DEPLOYMENT, link.span_id) for link in record.links)
 

@@ -49,6 +49,12 @@ def failed(number: int, at: float, **more: Any) -> Steps:
     return {name: changed(step, environment_id=None, build_id=None) for name, step in steps.items()}
 
 
+def unplaced(number: int, at: float, **more: Any) -> Steps:
+    """Record an attempt without `--env` that failed before Flash had chosen the environment."""
+    steps = failed(number, at, **more)
+    return {name: changed(step, environment_name=None) for name, step in steps.items()}
+
+
 def without_id(steps: Steps) -> Steps:
     """Return a deployment that knows its environment by name only."""
     return {name: changed(step, environment_id=None) for name, step in steps.items()}
@@ -109,6 +115,23 @@ def test_a_failed_attempt_is_judged_beside_the_deployment_in_force() -> None:
         found = judge(made, **asked)
         assert (found.verdict, found.others) == (sc.UPLOAD_FAILED, 0)
         assert [judged.verdict for judged in found.judged] == [sc.UPLOAD_FAILED, sc.NONE]
+
+
+def test_an_attempt_that_names_no_environment_is_of_the_only_one() -> None:
+    """Without `--env`, Flash deploys to the only environment of an app."""
+    made = records(deployment(), read(10, held=TWO), unplaced(2, 400))
+    for asked in ({}, {"environment": "production"}, {"environment": "env-prod"}, {"app": "shop"}):
+        found = judge(made, **asked)
+        assert [judged.verdict for judged in found.judged] == [sc.UPLOAD_FAILED, sc.NONE]
+        assert found.others == 0
+    assert judge(made, app="blog").is_unmatched
+    # With several environments, it may have been any.
+    staging = deployment(3, at=-400, env="staging", env_id="env-stag", held={"s": TWO["gpu"]})
+    several = [*made, *records(staging)]
+    assert builds(judge(several, environment="production")) == ["build-1"]
+    assert judge(several).others == 2
+    alone = judge(records(unplaced(2, 400)), app="shop")
+    assert (alone.verdict, alone.others) == (sc.UPLOAD_FAILED, 0)
 
 
 def test_an_activation_that_was_refused_leaves_the_older_one_in_force() -> None:
@@ -202,6 +225,7 @@ KINDS: Final = (
     lambda number, at, **more: without_id(deployment(number, at=at, **more)),
     lambda number, at, **more: without_name(deployment(number, at=at, **more)),
     failed,
+    unplaced,
     lambda number, at, **more: by_lines(deployment(number, at=at, **more)),
 )
 PLACES: Final = (
