@@ -33,7 +33,7 @@ _SAME_KIND: Final[dict[str, tuple[str, ...]]] = {
 }
 _READS: Final = frozenset({sc.RUNTIME_FETCH, sc.MANIFEST_FETCH})
 _WRITES: Final = frozenset({sc.ACTIVATE, sc.MANIFEST_UPLOAD})
-_LEAST_KNOWN: Final = 3
+_LEAST_KNOWN: Final = 4
 """Characters that must be known: fewer would fit anything."""
 
 
@@ -130,7 +130,14 @@ def _resolved(record: SpanRecord, known: Mapping[str, set[str]]) -> SpanRecord:
 
 def _fitting(glob: str, known: Mapping[str, set[str]], name: str) -> set[str]:
     """Return the whole values that a partial one may be."""
+    kinds = _SAME_KIND.get(name, (name,))
+    values = {value for kind in kinds for value in known.get(kind, ())}
+    if ANY not in glob:
+        # It is whole, unless it is the beginning of another value and nowhere proven to be whole.
+        longer = {value for value in values if value.startswith(glob)}
+        if glob in values or not longer:
+            return {glob}
+        return longer if len(glob) >= _LEAST_KNOWN else set()
     if len(glob.replace(ANY, "")) < _LEAST_KNOWN:
         return set()
-    kinds = _SAME_KIND.get(name, (name,))
-    return {value for kind in kinds for value in known.get(kind, ()) if matches(glob, value)}
+    return {value for value in values if matches(glob, value)}

@@ -56,6 +56,7 @@ _HIDDEN: Final = re.compile(rf"{HIDDEN}|\.{{3,}}")
 # Within an id, also what no id holds unescaped: the beginning of an unknown mask.
 FOREIGN: Final = r"[#$%&?!^({\[<][^\s,\"']*"
 _FOREIGN: Final = re.compile(rf"{HIDDEN}|{FOREIGN}")
+UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}")
 ANY: Final = "*"
 """Stands for the unknown part of a value."""
 

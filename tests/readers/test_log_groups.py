@@ -339,6 +339,7 @@ def test_the_guides_samples(tmp_path: Path) -> None:
         sc.ENVIRONMENT_STATE: sc.ENVIRONMENT_ACTIVE,
         sc.MANIFEST_STATE: sc.MANIFEST_INCOMPLETE,
         sc.OUTCOME: sc.RETURNED,
+        LINES_PARTIAL: (sc.BUILD_ID,),  # the end of the longest line: a limit may have cut it
     }
 
 

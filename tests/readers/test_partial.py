@@ -6,13 +6,13 @@ import re
 import tempfile
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from readers.exports import EXPORTS
-from readers.scenes import BUILD, ENVIRONMENT, SCENES, bare, judged, timed
+from readers.scenes import BUILD, ENVIRONMENT, SCENES, bare, deployment, judged, read, timed
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.partial import resolved
@@ -114,6 +114,27 @@ def test_lines_cut_at_a_limit_accuse_nobody(scene: str, limit: int) -> None:
         "".join(f"{line[:limit]}\n" for _, line in timed(texts)).encode() for texts in SCENES[scene]
     ]
     assert verdict(*files) in allowed(scene)
+
+
+# Ids that do not show where they end, as Runpod's own do not.
+SHORT: Final = {
+    "healthy": (deployment("cmf3k2x9v0001l", "env7qk2m"), read("cmf3k2x9v0001l", "env7qk2m")),
+    "stale build": (deployment("cmf3k2x9v0001l", "env7qk2m"), read("cx9zz8y7000aa3", "env7qk2m")),
+    "another environment": (
+        deployment("cmf3k2x9v0001l", "env7qk2m"),
+        read("cx9zz8y7000aa3", "xyz0pp3r"),
+    ),
+}
+
+
+@pytest.mark.parametrize("width", range(40, 132))
+@pytest.mark.parametrize("scene", list(SHORT))
+def test_ids_of_any_form_accuse_nobody(scene: str, width: int) -> None:
+    """Also ids that do not look cut prove nothing where a limit or a width may have cut them."""
+    logs = [bare(timed(texts)).decode() for texts in SHORT[scene]]
+    assert verdict(*(broken(text, width).encode() for text in logs)) in allowed(scene)
+    limited = ["".join(f"{line[:width]}\n" for line in text.splitlines()) for text in logs]
+    assert verdict(*(text.encode() for text in limited)) in allowed(scene)
 
 
 def broken(text: str, width: int, end: str = "\n") -> str:
@@ -271,12 +292,18 @@ def record(number: int, attributes: dict[str, Any], name: str = sc.ACTIVATE) -> 
 @pytest.mark.parametrize(
     ("glob", "known", "expected"),
     [
-        ("abc*", ["abcdef", "xyz"], "abcdef"),
-        ("abc*", ["abcdef", "abcxyz"], None),
-        ("abc*", ["xyz"], None),
+        ("abcd*", ["abcdef", "xyz"], "abcdef"),
+        ("abcd*", ["abcdef", "abcdxyz"], None),
+        ("abcd*", ["xyz"], None),
         ("*", ["abcdef"], None),
-        ("a*f", ["abcdef"], None),
+        ("abc*", ["abcdef"], None),
         ("ab*ef", ["abcdef"], "abcdef"),
+        # The end of the longest line: perhaps whole, perhaps cut.
+        ("abcd", ["abcdef", "xyz"], "abcdef"),
+        ("abcd", ["abcd", "abcdef"], "abcd"),
+        ("abcd", ["abcdef", "abcdxyz"], None),
+        ("abcd", ["xyz"], "abcd"),
+        ("a", ["abcdef"], None),
     ],
 )
 def test_a_partial_value_is_the_only_one_that_fits(

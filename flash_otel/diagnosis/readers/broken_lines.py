@@ -14,7 +14,7 @@ from flash_otel.diagnosis.readers.log_entry import Unwrapped
 from flash_otel.diagnosis.readers.log_scan import text_lines, without_colours
 from flash_otel.lines.format import ParsedLine, parse
 from flash_otel.lines.table import MARK, ROWS
-from flash_otel.lines.values import ID_CHARACTERS
+from flash_otel.lines.values import ID_CHARACTERS, UUID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,7 +27,6 @@ _TIMED: Final = re.compile(
 )
 # Windows PowerShell 5.1 writes the first line of standard error as an error record.
 _POSITION: Final = re.compile(r"At line:\d+ char:\d+|\s*\+ |\s*~+\s*\Z")
-_UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}")
 _UUID_LIKE: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-")
 _UUID_BEGIN: Final = re.compile(r"[0-9a-f]{1,8}|[0-9a-f]{8}-[0-9a-f-]{0,26}")
 _REST: Final = re.compile(rf"{ID_CHARACTERS}+").fullmatch
@@ -71,13 +70,13 @@ def _joined(parts: list[str], *, is_full: bool) -> Iterator[Unwrapped]:
     line, whole = "".join(before), "".join(parts)
     begun, parsed = parse(line), parse(whole)
     if begun is None or parsed is None or begun.last not in _IDS:
-        is_open = bool(parsed and _last(parsed) and not _UUID.fullmatch(_last(parsed)))
+        is_open = bool(parsed and _last(parsed) and not UUID.fullmatch(_last(parsed)))
         yield Unwrapped(whole, cut=is_full and is_open)
         return
     after = str(parsed.fields.get(begun.last))
     # An id is whole if it looks so, or if what a line has behind it follows.
     is_followed = after != _last(begun) and len(parsed.fields) > len(begun.fields)
-    if is_followed or _UUID.fullmatch(after):
+    if is_followed or UUID.fullmatch(after):
         yield Unwrapped(whole)
     else:
         yield Unwrapped(line, cut=True)
@@ -131,9 +130,9 @@ def _is_broken(line: str, rest: str) -> bool:
 
 
 def _is_rest_of_id(parsed: ParsedLine, whole: ParsedLine, rest: str) -> bool:
-    if _UUID.fullmatch(_last(parsed)):
+    if UUID.fullmatch(_last(parsed)):
         return False
-    if _UUID.fullmatch(str(whole.fields.get(parsed.last or ""))):
+    if UUID.fullmatch(str(whole.fields.get(parsed.last or ""))):
         return True
     # A word such as "ready" is a line of its own; digits and short rests are parts of an id.
     is_word = rest.isalpha() and len(rest) > _SHORT_REST

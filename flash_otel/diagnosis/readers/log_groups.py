@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv as sc
 from flash_otel.lines.table import ATTRIBUTES, FIRST, LAST, RANKS, ROWS, START
-from flash_otel.lines.values import ANY, as_glob, may_be_equal
+from flash_otel.lines.values import ANY, UUID, as_glob, may_be_equal
 
 if TYPE_CHECKING:
     from flash_otel.diagnosis.readers.log_text import LoggedLine
@@ -34,15 +34,15 @@ class LineValues:
     Attributes:
         values: The values; None for one that is written as unset. What is unknown is absent.
         cut: Attributes of which the line holds only a part: lists that were truncated, and ids
-            and names with `*` for what is missing.
+            and names with `*` for what is missing, or without it if nothing need be missing.
     """
 
     values: dict[str, Any]
     cut: frozenset[str]
 
     @classmethod
-    def of(cls, parsed: ParsedLine) -> LineValues:
-        """Convert a parsed line."""
+    def of(cls, parsed: ParsedLine, *, is_longest: bool = False) -> LineValues:
+        """Convert a parsed line; what ends the longest line of a log may go on behind it."""
         values: dict[str, Any] = {}
         cut = set()
         for name, value in parsed.fields.items():
@@ -52,8 +52,10 @@ class LineValues:
             known, is_cut = _known(parsed, name)
             if known is _UNKNOWN:
                 continue
+            may_go_on = is_longest and name == parsed.last and isinstance(known, str)
+            is_doubtful = may_go_on and UUID.fullmatch(known) is None
             values[ATTRIBUTES[name]] = known
-            cut |= {ATTRIBUTES[name]} if is_cut else set()
+            cut |= {ATTRIBUTES[name]} if is_cut or is_doubtful else set()
         return cls(values, frozenset(cut))
 
 
@@ -192,7 +194,7 @@ class Grouper:
     def add(self, logged: LoggedLine) -> Draft | None:
         """Add a line; return the draft that it begins, or None if it continues one."""
         drafts = self._open_drafts(logged)
-        line = LineValues.of(logged.parsed)
+        line = LineValues.of(logged.parsed, is_longest=logged.is_longest)
         draft = _continued(logged.parsed.key, line, drafts)
         begun = None
         if draft is None:

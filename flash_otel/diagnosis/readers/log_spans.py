@@ -79,7 +79,9 @@ class LogReader:
             name = name if direction.is_timed else f"{name} from its end"
         is_journal = container is None and _JOURNAL in head
         scanner = Scanner(JOURNAL_NEEDLES if is_journal else ())
-        lines = LogLines(container, scanner, joins=not direction.is_backwards)
+        longest = max(map(len, head.split(b"\n"))) if container is None else 0
+        joins = not direction.is_backwards
+        lines = LogLines(container, scanner, joins=joins, longest=longest)
         grouper, queue, found = Grouper(), _RecordQueue(name), False
         for logged in ordered(lines.read(self._input.chunks(progress)), WINDOW):
             found = True

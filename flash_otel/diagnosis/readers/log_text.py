@@ -47,6 +47,7 @@ class LoggedLine:
         stream: Which of several writers it came from, or empty.
         time_ns: Nanoseconds since the epoch, or None if no time was given.
         zoned: Whether that time named its offset from UTC.
+        is_longest: Whether no line of the log's beginning is longer: a limit may have cut it.
     """
 
     number: int
@@ -54,6 +55,7 @@ class LoggedLine:
     stream: str = ""
     time_ns: int | None = None
     zoned: bool = False
+    is_longest: bool = False
 
 
 LoggedSpan = tuple[int, "SpanRecord"]
@@ -108,6 +110,7 @@ class LogLines:
         scanner: Searches the lines of a log.
         joins: Whether the parts of a line that a container runtime split are joined. In a log
             that is read from its end, they may stand in either order.
+        longest: Length of the longest line of the log's beginning, in bytes; 0 if unknown.
     """
 
     def __init__(
@@ -116,10 +119,13 @@ class LogLines:
         scanner: Scanner | None = None,
         *,
         joins: bool = True,
+        longest: int = 0,
     ) -> None:
         self._container = container
         self._scanner = scanner or Scanner()
         self._joins = joins
+        self._longest = longest
+        self._is_longest = False
         self._unfinished: dict[str, _Unfinished] = {}  # by stream
         self._followed = 0
         self.entries = 0
@@ -146,6 +152,7 @@ class LogLines:
         """Yield each line without its wrapping, its number, and whether its end was seen."""
         if self._container is None:
             for number, raw, ended in self._scanner.lines(chunks):
+                self._is_longest = len(raw) >= self._longest > 0
                 for line in _unwrapped(raw.decode("utf-8", "replace")):
                     yield number, line, ended and not line.cut
             return
@@ -191,7 +198,8 @@ class LogLines:
             if is_last and is_open:
                 yield from self._hold(number, line, body, is_mapping=True)
             else:
-                yield LoggedLine(number, parsed, line.stream, line.time_ns, line.zoned)
+                place = (line.stream, line.time_ns, line.zoned)
+                yield LoggedLine(number, parsed, *place, is_longest=is_last and self._is_longest)
 
     def _hold(
         self, number: int, line: Unwrapped, text: str, *, is_mapping: bool
