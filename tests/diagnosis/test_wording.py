@@ -223,3 +223,21 @@ def test_a_question_fills_the_command_if_nothing_is_recorded(
     monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "no.db"))
     assert run(["diagnose", "--app", "blog", "--env", "my env"]) == 3
     assert "flash-otel verify --app blog --env 'my env'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "expected"), [(True, "Verdict: no fault found"), (False, "Verdict: none")]
+)
+def test_the_verdict_is_words_on_a_terminal_and_the_code_in_a_pipe(
+    *, is_terminal: bool, expected: str
+) -> None:
+    """People read `no fault found`; scripts that read a pipe find the code on the first line."""
+    found = judge(records(deployment(), read(10, held=TWO)))
+    assert found.verdict == sc.NONE
+    stream = io.StringIO()
+    console = Console(
+        file=stream, width=80, force_terminal=is_terminal, color_system=None, legacy_windows=False
+    )
+    render_diagnosis(found, console)
+    assert stream.getvalue().splitlines()[0] == expected
+    assert "no fault found: " in stream.getvalue()
