@@ -40,7 +40,6 @@ class ForkAware:
 
 
 _members: weakref.WeakSet[ForkAware] = weakref.WeakSet()
-_in_child: list[Callable[[], None]] = []
 _before: list[Callable[[], None]] = []
 # Reentrant, because code that holds it may fork, and a signal handler may enter it again.
 _gate = ProcessVar(threading.RLock, reset_in_child=True)
@@ -62,11 +61,6 @@ def held_off() -> Iterator[None]:
 def register(member: ForkAware) -> None:
     """Call the member's handlers at every fork, as long as it is alive."""
     _members.add(member)
-
-
-def in_child(action: Callable[[], None]) -> None:
-    """Call `action` in every forked child, before the members' handlers."""
-    _in_child.append(action)
 
 
 def before(action: Callable[[], None]) -> None:
@@ -98,8 +92,9 @@ def _resume_parent() -> None:
 
 
 def _reset_child() -> None:
-    actions = [*_in_child, *(member.after_fork_in_child for member in list(_members))]
-    _call_each("after a fork in the child", actions)
+    _call_each(
+        "after a fork in the child", [member.after_fork_in_child for member in list(_members)]
+    )
 
 
 if hasattr(os, "register_at_fork"):
