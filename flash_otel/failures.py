@@ -10,7 +10,6 @@ have imported the client that raised.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -81,41 +80,29 @@ _REMOTE: Final = re.compile(r"(?:\w+: )?remote (?:execution|LB call)\b", re.IGNO
 _SERVER_ERROR: Final = r"failed: 5\d\d\b"
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """The texts of one kind of failure, as regular expressions over a message in lower case.
-
-    Attributes:
-        kind: The kind of failure.
-        recorded: What identifies it in a record, where other evidence can outweigh it.
-        certain: What lets a span name the fault by itself; None where nothing does.
-    """
-
-    kind: str
-    recorded: re.Pattern[str]
-    certain: re.Pattern[str] | None = None
-
-
-# In this order: the first match wins.
+# What identifies each kind of failure in a message in lower case; the first match wins.
 _TEXTS: Final = (
-    _Text(
+    (
         UNAUTHORIZED,
         re.compile(
-            "unauthorized|unauthenticated|invalid api key|not authenticated"
+            "unauthori[sz]ed|forbidden|unauthenticated|invalid api key|not authenticated"
             "|runpod_api_key is required"
         ),
-        re.compile(r"failed: 40[13]\b|unauthori[sz]ed|forbidden"),
     ),
-    _Text(NOT_FOUND, re.compile("deploy it first with 'flash deploy'")),
-    _Text(
+    (NOT_FOUND, re.compile("deploy it first with 'flash deploy'")),
+    (
         UNAVAILABLE,
         re.compile(
-            "http request failed|timed out|timeout|connection refused|cannot connect"
-            "|connection reset|server disconnected|temporarily unavailable|too many requests"
+            "http request failed|timed? ?out|connection refused|cannot connect|connection reset"
+            "|server disconnected|temporarily unavailable|too many requests"
         ),
-        re.compile(rf"{_SERVER_ERROR}|timed? ?out|cannot connect|http request failed"),
     ),
-    _Text(REJECTED, re.compile("graphql error")),
+    (REJECTED, re.compile("graphql error")),
+)
+# A single failure shows that the State Manager did not answer. Others, such as HTTP 429, may be
+# followed by a success, which only a diagnosis sees.
+_CERTAINLY_UNAVAILABLE: Final = re.compile(
+    rf"{_SERVER_ERROR}|timed? ?out|cannot connect|http request failed"
 )
 
 
@@ -139,7 +126,7 @@ def kind_of(error_type: str, message: str, status: int | None = None) -> str:
     if by_status is not None:
         return by_status
     lowered = message.lower()
-    return next((text.kind for text in _TEXTS if text.recorded.search(lowered)), by_class)
+    return next((kind for kind, texts in _TEXTS if texts.search(lowered)), by_class)
 
 
 def certain_kind(error: BaseException) -> str:
@@ -148,11 +135,12 @@ def certain_kind(error: BaseException) -> str:
     Returns:
         `UNAUTHORIZED`, `UNAVAILABLE`, or `OTHER` where the exception proves neither.
     """
-    if _kind_of_class(type(error).__name__) == UNAUTHORIZED:
-        return UNAUTHORIZED
-    lowered = str(error).lower()
-    found = (text.kind for text in _TEXTS if text.certain and text.certain.search(lowered))
-    return next(found, OTHER)
+    message = str(error)
+    kind = kind_of(type(error).__name__, message)
+    is_certain = kind == UNAUTHORIZED or (
+        kind == UNAVAILABLE and _CERTAINLY_UNAVAILABLE.search(message.lower()) is not None
+    )
+    return kind if is_certain else OTHER
 
 
 def is_server_error(message: str) -> bool:

@@ -185,13 +185,13 @@ ROWS: Final = (
         "failed",
         "failed",
     ),
-    Row("Exception", "GraphQL errors: unauthorised", REJECTED, DENIED),
-    Row("Exception", "GraphQL errors: Forbidden", REJECTED, DENIED),
+    Row("Exception", "GraphQL errors: unauthorised", UNAUTHORIZED, DENIED, DENIED),
+    Row("Exception", "GraphQL errors: Forbidden", UNAUTHORIZED, DENIED, DENIED),
     Row(
         "Exception",
         "GraphQL errors: Not authenticated",
         UNAUTHORIZED,
-        None,
+        DENIED,
         DENIED,
         "failed",
         "failed",
@@ -200,7 +200,7 @@ ROWS: Final = (
         "Exception",
         "GraphQL errors: Unauthenticated",
         UNAUTHORIZED,
-        None,
+        DENIED,
         DENIED,
         "failed",
         "failed",
@@ -217,9 +217,9 @@ ROWS: Final = (
     Row("Exception", "HTTP request failed: gone", UNAVAILABLE, DOWN),
     Row("Exception", "HTTP request failed: 401", UNAUTHORIZED, DENIED, DENIED),
     Row("Exception", "HTTP 502 Bad Gateway", UNAVAILABLE),
-    Row("Exception", "returned 401", UNAUTHORIZED, verified=DENIED),
+    Row("Exception", "returned 401", UNAUTHORIZED, DENIED, DENIED),
     Row("Exception", "status code: 503", UNAVAILABLE),
-    Row("Exception", "status=403", UNAUTHORIZED, verified=DENIED),
+    Row("Exception", "status=403", UNAUTHORIZED, DENIED, DENIED),
     Row(
         "Exception",
         "401 Unauthorized | Make sure Runpod API key is set",
@@ -256,9 +256,9 @@ ROWS: Final = (
         "failed",
         "failed",
     ),
-    Row("Exception", "Forbidden", OTHER, DENIED),
-    Row("Exception", "invalid API key", UNAUTHORIZED, verified=DENIED),
-    Row("Exception", "RUNPOD_API_KEY is required", UNAUTHORIZED, verified=DENIED),
+    Row("Exception", "Forbidden", UNAUTHORIZED, DENIED, DENIED),
+    Row("Exception", "invalid API key", UNAUTHORIZED, DENIED, DENIED),
+    Row("Exception", "RUNPOD_API_KEY is required", UNAUTHORIZED, DENIED, DENIED),
     Row(
         "Exception",
         "endpoint not found; deploy it first with 'flash deploy'",
@@ -269,8 +269,8 @@ ROWS: Final = (
         "failed",
     ),
     Row("Exception", "timed out", UNAVAILABLE, DOWN),
-    Row("Exception", "timedout", OTHER, DOWN),
-    Row("Exception", "time out", OTHER, DOWN),
+    Row("Exception", "timedout", UNAVAILABLE, DOWN),
+    Row("Exception", "time out", UNAVAILABLE, DOWN),
     Row("Exception", "a timeout of 30 s", UNAVAILABLE, DOWN),
     Row("Exception", "connection refused", UNAVAILABLE),
     Row("Exception", "Connection reset by peer", UNAVAILABLE),
@@ -290,7 +290,7 @@ ROWS: Final = (
         "Exception",
         "Remote execution on 'gpu' failed: 401 Unauthorized",
         OTHER,
-        DENIED,
+        None,
         None,
         "failed",
         "failed",
@@ -308,7 +308,7 @@ ROWS: Final = (
         "Exception",
         "RuntimeError: remote execution failed: timed out",
         OTHER,
-        DOWN,
+        None,
         None,
         "failed",
         "failed",
@@ -340,7 +340,7 @@ ROWS: Final = (
         "RemoteExecutionError",
         "Remote execution on 'gpu' timed out",
         OTHER,
-        DOWN,
+        None,
         None,
         "failed",
         "failed",
@@ -349,8 +349,12 @@ ROWS: Final = (
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.name}: {row.message}")
-def test_every_reader_classifies_alike_or_more_carefully(row: Row) -> None:
-    """What a span and `verify` name is what a diagnosis sees; they name less, and more surely."""
+def test_every_reader_classifies_alike(row: Row) -> None:
+    """A span, `verify` and a diagnosis see one kind; a span names it only if it is certain."""
+    assert row.on_span in ({UNAUTHORIZED: (DENIED,), UNAVAILABLE: (DOWN, None)}).get(
+        row.kind, (None,)
+    )
+    assert (row.verified == DENIED) == (row.kind == UNAUTHORIZED)
     error = row.error()
     assert kind_of(row.name, row.message) == row.kind
     assert outcome.detect(semconv.MANIFEST_FETCH, {}, error) == row.on_span

@@ -316,7 +316,8 @@ def is_unauthorized(step: Step) -> bool:
     if step.failure is None or step.failure.kind != failures.UNAUTHORIZED:
         return False
     # A 403 outside of GraphQL is about the artifact's presigned URL, not about the key.
-    return "403" not in step.failure.message or "GraphQL" in step.failure.message
+    message = step.failure.message.lower()
+    return "graphql" in message or not ("403" in message or "forbidden" in message)
 
 
 def is_of_provisioning(step: Step) -> bool:

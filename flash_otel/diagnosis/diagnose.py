@@ -141,8 +141,19 @@ class _RecordedDiagnosis:
         known = chain(
             (Environment(environment_id) for environment_id in self._spans.environments()),
             (Environment("", *place) for place in self._spans.nameless()),
+            self._unplaced(),
         )
         return sum(1 for environment in known if environment not in chosen)
+
+    def _unplaced(self) -> Iterator[Environment]:
+        """Yield the environments of apps whose deployments know neither an id nor a name."""
+        for app in self._values(refs.UNPLACED):
+            related = self._related()
+            related.load_unplaced(app)
+            environments = Environments(related.evidence())
+            own = Environment("", "", app)
+            if own in environments.groups and environments.is_counted(own):
+                yield own
 
     def _judge_asked(self, asked: Question) -> Diagnosis:
         related = self._related()

@@ -85,11 +85,12 @@ class Environments:
         return Environment(ids[-1]) if ids else Environment("", name, app)
 
     def is_counted(self, environment: Environment) -> bool:
-        """Return False for a name that may be one of several others, and for no name at all."""
+        """Return False for one that may be another of those known: by its name, or by its app."""
         if environment.id:
             return True
-        is_ambiguous = not environment.app and environment.name in self._apps_of_name
-        return bool(environment.name) and not is_ambiguous
+        if not environment.name:
+            return bool(environment.app) and not self._of_app.get(environment.app)
+        return bool(environment.app) or environment.name not in self._apps_of_name
 
     def apps(self, environment: Environment) -> set[str]:
         """Return the names of an environment's app; none if it is unknown."""

@@ -460,6 +460,10 @@ FAULTY: Final[dict[str, Scene]] = {
     "a worker's key is refused": Scene(
         lambda: records(deployment(), failed_read(10, *REFUSED)), sc.UNAUTHORIZED
     ),
+    "a worker's key is refused by a GraphQL error": Scene(
+        lambda: records(deployment(), failed_read(10, "Exception", "GraphQL errors: Forbidden")),
+        sc.UNAUTHORIZED,
+    ),
     "a worker has no key": Scene(
         lambda: records(deployment(), failed_read(10, *NO_KEY)), sc.UNAUTHORIZED
     ),
@@ -530,6 +534,12 @@ FAULTY: Final[dict[str, Scene]] = {
                 "artifact",
                 error=("requests.exceptions.HTTPError", "403 Client Error: Forbidden"),
             )
+        ),
+        sc.UPLOAD_FAILED,
+    ),
+    "the artifact is refused without a number": Scene(
+        lambda: records(
+            stopped(deployment(), "artifact", error=("requests.exceptions.HTTPError", "Forbidden"))
         ),
         sc.UPLOAD_FAILED,
     ),

@@ -172,6 +172,21 @@ def test_environments_are_counted_not_their_names() -> None:
     assert judge(records(unknown, newest)).others == 0
 
 
+def test_attempts_of_an_app_without_a_known_environment_count_as_one() -> None:
+    """What names neither an id nor a name is another environment if its app has none known."""
+    newest = records(deployment(), read(10, held=TWO))
+    attempts = [unplaced(2, -900, app="blog"), unplaced(3, -800, app="blog")]
+    assert judge(records(newest, *attempts)).others == 1
+    assert judge(records(newest, *attempts, unplaced(4, -700, app="wiki"))).others == 2
+    blog = deployment(5, at=-1500, app="blog", env_id="env-blog", held={"post": TWO["web"]})
+    docs = deployment(
+        6, at=-1400, app="blog", env="docs", env_id="env-docs", held={"d": "https://d"}
+    )
+    assert judge(records(newest, *attempts, blog)).others == 1
+    # It may be either of two.
+    assert judge(records(newest, *attempts, blog, docs)).others == 2
+
+
 def test_questions_combine() -> None:
     """A deployment must match everything that is asked for."""
     blog = deployment(3, at=-300, app="blog", env_id="env-blog", held={"post": TWO["web"]})
