@@ -13,7 +13,7 @@ from support.host_process import SPANS, HostProcess
 
 from flash_otel.otlp.decode import decode
 from flash_otel.store import cursors
-from flash_otel.store.overflow import waiting
+from flash_otel.store.files import waiting
 from flash_otel.store.store import SpanStore, newest
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from flash_otel._version import __version__
 
 if TYPE_CHECKING:
-    from flash_otel.api import flush, instrument, uninstrument
     from flash_otel.tracing.decorators import (
         trace_activate,
         trace_artifact_upload,
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
         trace_upload,
     )
     from flash_otel.tracing.extractors import Call
-    from flash_otel.tracing.instrumentor import FlashInstrumentor
+    from flash_otel.tracing.instrumentor import FlashInstrumentor, flush, instrument, uninstrument
 
 __all__ = [
     "Call",
@@ -51,9 +50,11 @@ __all__ = [
 
 _DECORATORS = "flash_otel.tracing.decorators"
 _MODULES = {
-    **dict.fromkeys(("flush", "instrument", "uninstrument"), "flash_otel.api"),
-    "FlashInstrumentor": "flash_otel.tracing.instrumentor",
     "Call": "flash_otel.tracing.extractors",
+    **dict.fromkeys(
+        ("FlashInstrumentor", "flush", "instrument", "uninstrument"),
+        "flash_otel.tracing.instrumentor",
+    ),
 }
 
 

@@ -21,9 +21,9 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
+from flash_otel import pipeline
 from flash_otel.otlp.from_sdk import to_record
-from flash_otel.pipeline import pipeline
-from flash_otel.runtime import state
+from flash_otel.runtime import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,7 +130,7 @@ def recording(*, after: int = 0, **options: Any) -> Iterator[Recorded]:
     if instrumentor.is_instrumented_by_opentelemetry:
         raise RuntimeError("flash_otel is already active: call uninstrument() first")
     recorded = Recorded()
-    state.reset()
+    process.reset()
     with fixed(after):
         provider = TracerProvider(
             sampler=ALWAYS_ON, id_generator=pipeline.id_generator.value, shutdown_on_exit=False
@@ -142,4 +142,4 @@ def recording(*, after: int = 0, **options: Any) -> Iterator[Recorded]:
             yield recorded
         finally:
             instrumentor.uninstrument()
-            state.reset()
+            process.reset()

@@ -147,7 +147,7 @@ LAYERS = [
     ("manifest.py", ("tracing", "pipeline", "diagnosis", "report", "cli", "demo", "records", "_")),
     ("records.py", ("",)),
     ("failures.py", ("",)),
-    ("runtime/state.py", ("",)),
+    ("runtime/process.py", ("",)),
 ]
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import flash_otel
 from flash_otel import redaction
 from flash_otel.redaction import REDACTED, remember, remember_environment, scrub
-from flash_otel.runtime import state
+from flash_otel.runtime import process
 from flash_otel.testing import Recorded, recording
 
 if TYPE_CHECKING:
@@ -370,7 +370,7 @@ def test_a_key_in_the_environment_of_a_decorated_call(monkeypatch: pytest.Monkey
     from opentelemetry.util._once import Once
 
     monkeypatch.setenv("HF_TOKEN", CANARY)
-    state.reset()
+    process.reset()
     recorded = Recorded()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(recorded)

@@ -25,7 +25,7 @@ STRATA: Final = (
     ("export",),
     ("pipeline", "diagnosis"),
     ("tracing",),
-    ("api", "verify"),
+    ("verify",),
     ("testing", "doctor"),
     ("report",),
     ("collector", "demo"),

@@ -95,7 +95,7 @@ def recorded_since(started_ns: int, named: str | None) -> list[SpanRecord]:
         started_ns: Earliest start, in nanoseconds since the epoch.
         named: The store that `run` was given; None for the default.
     """
-    from flash_otel.pipeline import pipeline
+    from flash_otel import pipeline
     from flash_otel.runtime import options
 
     # `flash --help` records nothing, and must not pay for SQLite.

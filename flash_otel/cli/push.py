@@ -58,12 +58,11 @@ def push(
 
 
 def _destinations(store: "SpanStore") -> "list[Destination]":
-    from flash_otel.export import configured
-    from flash_otel.export.destination import known
+    from flash_otel.export.destination import forwarded, known
     from flash_otel.store.cursors import delivery_statuses
-    from flash_otel.store.errors import translated
+    from flash_otel.store.files import translated
 
-    named = configured.forwarded()
+    named = forwarded()
     if named:
         return named
     with translated(store.path):
@@ -72,7 +71,7 @@ def _destinations(store: "SpanStore") -> "list[Destination]":
 
 def _register(store: "SpanStore") -> None:
     from flash_otel.store.cursors import register
-    from flash_otel.store.errors import translated
+    from flash_otel.store.files import translated
 
     with translated(store.path):
         names = [destination.name for destination in _destinations(store)]
@@ -81,7 +80,7 @@ def _register(store: "SpanStore") -> None:
 
 def _rewind(store: "SpanStore", destinations: "list[Destination]", *, to_rejected: bool) -> None:
     from flash_otel.store.cursors import rewind
-    from flash_otel.store.errors import translated
+    from flash_otel.store.files import translated
 
     with translated(store.path):
         for destination in destinations:
@@ -93,7 +92,7 @@ def _push(destination: "Destination", path: Path) -> int:
 
     from flash_otel.export.delivery import StoreSpanSource
     from flash_otel.export.forwarder import transport_to
-    from flash_otel.store.errors import StoreError
+    from flash_otel.store.files import StoreError
 
     source, transport = StoreSpanSource(path, destination.name), transport_to(destination)
     try:

@@ -13,7 +13,7 @@ from flash_otel import semconv
 from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
 from flash_otel.cli.open_store import recorded_since
 from flash_otel.records import SpanRecord
-from flash_otel.runtime.guard import guarded
+from flash_otel.runtime.process import guarded
 
 _LINES_HELP = "Bracketed lines on standard error: auto, true, false, or the name of a logger."
 # Codes that do not name a fault.
@@ -141,7 +141,7 @@ def _export(records: list[SpanRecord], target: str) -> None:
 def _print_place(trace_id: str, store: str | None) -> None:
     """Print where the recording is: a pipeline's machine cannot be searched later."""
     from flash_otel.runtime import options
-    from flash_otel.store.paths import default_path
+    from flash_otel.store.files import default_path
 
     path = options.resolve(store=store).store or default_path()
     _note(f"trace {trace_id} recorded in {path}; --export FILE keeps it as an artifact")

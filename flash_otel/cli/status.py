@@ -44,14 +44,14 @@ def status(
 
 def _statuses(store: SpanStore) -> list[DeliveryStatus]:
     """Return the known destinations, and new ones that the environment names."""
-    from flash_otel.export import configured
+    from flash_otel.export.destination import forwarded
     from flash_otel.store.cursors import DeliveryStatus, delivery_statuses
-    from flash_otel.store.errors import translated
+    from flash_otel.store.files import translated
 
     with translated(store.path):
         known = delivery_statuses(store.connection)
     names = {delivery.name for delivery in known}
-    configured_names = [destination.name for destination in configured.forwarded()]
+    configured_names = [destination.name for destination in forwarded()]
     return [*known, *(DeliveryStatus(name) for name in configured_names if name not in names)]
 
 

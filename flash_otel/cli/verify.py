@@ -11,7 +11,7 @@ import typer
 
 from flash_otel.cli.errors import BAD_USAGE, CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
 from flash_otel.cli.open_store import StoreOption, reading, recorded_since
-from flash_otel.runtime.guard import swallowed
+from flash_otel.runtime.process import swallowed
 
 if TYPE_CHECKING:
     from flash_otel.records import SpanRecord

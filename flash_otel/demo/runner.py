@@ -31,7 +31,7 @@ _RUN_FILE: Final = (
     "import os, runpy, sys, time\n"
     f"ahead = int(os.environ.pop({_CLOCK!r}, 0)) * 10**9\n"
     "if ahead:\n"
-    "    from flash_otel.pipeline import pipeline\n"
+    "    from flash_otel import pipeline\n"
     "    pipeline.clock.value = lambda: time.time_ns() + ahead\n"
     "runpy.run_path(sys.argv.pop(1), run_name='__main__')\n"
 )

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flash_otel.doctor.checks import UNKNOWN, DoctorCheck
-from flash_otel.runtime.guard import swallowed
+from flash_otel.runtime.process import swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -25,9 +25,9 @@ def destinations(timeout_s: float | None) -> Iterator[DoctorCheck]:
     Args:
         timeout_s: Timeout of each destination, in seconds; None sends nothing.
     """
-    from flash_otel.export import configured
+    from flash_otel.export.destination import forwarded
 
-    named = configured.forwarded()
+    named = forwarded()
     if not named:
         yield _no_destination()
     for destination in named:

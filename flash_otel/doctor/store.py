@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.doctor.checks import NOTE, OK, PROBLEM, UNKNOWN, DoctorCheck
-from flash_otel.store import paths
+from flash_otel.store import files
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,12 +23,12 @@ def store() -> Iterator[DoctorCheck]:
     """Check the store without changing it; the first deployment creates a missing one."""
     from flash_otel.store.store import newest
 
-    path = paths.default_path()
-    if paths.is_off():
+    path = files.default_path()
+    if files.is_off():
         text = f"{_NAME} switches the store off: spans that cannot be sent are lost"
         yield DoctorCheck("store", NOTE, text)
     found = newest(path)
-    if found is None and paths.numbers(path):
+    if found is None and files.numbers(path):
         text = f"{path} is damaged, or not a store of flash_otel"
         hint = f"Move it away, or name another file in {_NAME}"
         yield DoctorCheck("store", PROBLEM, text, hint)
@@ -71,7 +71,7 @@ def _file(path: Path) -> Iterator[DoctorCheck]:
 
 
 def _content(path: Path) -> Iterator[DoctorCheck]:
-    from flash_otel.store.errors import translated
+    from flash_otel.store.files import translated
     from flash_otel.store.store import SpanStore, StoreError
 
     try:

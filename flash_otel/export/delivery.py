@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final
 from flash_otel.export.forwarder import Forwarder, count_spans, describe, finish
 from flash_otel.export.memory import MemoryDelivery
 from flash_otel.export.sending import LONGEST_WAIT_S, Backlog
-from flash_otel.runtime import forks
 from flash_otel.runtime import options as opts
 from flash_otel.runtime.locks import try_lock
+from flash_otel.runtime.process import PATIENCE_S, ForkAware, register_for_forks
 from flash_otel.store import cursors
-from flash_otel.store.errors import StoreBusyError, translated
+from flash_otel.store.files import StoreBusyError, translated
 from flash_otel.store.processor import StoreSpanProcessor
 from flash_otel.store.store import SpanStore
 
@@ -157,7 +157,7 @@ class StoreSpanSource:
             self._lock.release()
 
 
-class StoreDelivery(forks.ForkAware):
+class StoreDelivery(ForkAware):
     """Follows the store's writer and forwards each commit to every destination.
 
     Args:
@@ -174,7 +174,7 @@ class StoreDelivery(forks.ForkAware):
         self._sources: list[StoreSpanSource] = []
         self._from_store: tuple[Forwarder, ...] = ()
         self._memory: MemoryDelivery | None = None
-        forks.register(self)
+        register_for_forks(self)
 
     @property
     def forwarders(self) -> tuple[Forwarder, ...]:
@@ -225,7 +225,7 @@ class StoreDelivery(forks.ForkAware):
         A connection that a child inherits breaks the locks of both (sqlite.org/howtocorrupt.html,
         2.6).
         """
-        self._is_forking = self._in_use.acquire(timeout=forks.PATIENCE_S)
+        self._is_forking = self._in_use.acquire(timeout=PATIENCE_S)
         if self._is_forking:
             for source in self._sources:
                 source.close()

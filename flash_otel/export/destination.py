@@ -1,6 +1,7 @@
-"""OTLP destinations, from the OTEL_EXPORTER_OTLP_* variables.
+"""OTLP destinations and other exporters, from the OTEL_* variables.
 
-A variable for traces wins over the variable for all signals
+flash_otel sends OTLP itself; for every other name in OTEL_TRACES_EXPORTER it uses the exporter that
+is installed under it. A variable for traces wins over the variable for all signals
 (opentelemetry.io/docs/specs/otel/protocol/exporter).
 """
 
@@ -9,14 +10,17 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from dataclasses import dataclass, field, replace
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from flash_otel.redaction import scrub
-from flash_otel.runtime.guard import logger
+from flash_otel.runtime.process import logger, swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 HTTP_PROTOBUF: Final = "http/protobuf"
 HTTP_JSON: Final = "http/json"
@@ -28,6 +32,8 @@ EXPORTERS: Final[dict[str, str | None]] = {
     "otlp_proto_http": HTTP_PROTOBUF,
     "otlp_proto_grpc": GRPC,
 }
+
+GROUP: Final = "opentelemetry_traces_exporter"
 
 _PATH: Final = "/v1/traces"
 _DEFAULTS: Final = {
@@ -111,6 +117,43 @@ class Destination:
         return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 1]}…"
 
 
+def named_exporters() -> tuple[str, ...]:
+    """Return the names of the exporters that the environment names, each once.
+
+    None if it names neither an endpoint nor an exporter. The SDK's default, OTLP to a port of
+    localhost, does not apply: applications that trace nothing would send to whatever listens there.
+    """
+    value = os.environ.get("OTEL_TRACES_EXPORTER", "")
+    names = [name for text in value.split(",") if (name := text.strip())]
+    if any(name.lower() == "none" for name in names):
+        return ()
+    if not names and _setting("ENDPOINT"):
+        names = ["otlp"]
+    return tuple(dict.fromkeys(names))
+
+
+def forwarded() -> list[Destination]:
+    """Return the OTLP destinations that the environment names."""
+    names = [name for name in named_exporters() if name in EXPORTERS]
+    return configured(names)
+
+
+def create_exporters() -> list[SpanExporter]:
+    """Create the exporters for other protocols; those that fail are logged and left out."""
+    exporters: list[SpanExporter] = []
+    for name in named_exporters():
+        if name in EXPORTERS:
+            continue
+        try:
+            (entry_point, *_) = entry_points(group=GROUP, name=name)
+            exporters.append(entry_point.load()())
+        except ValueError:
+            logger.debug("flash_otel: no exporter named %r is installed", name)
+        except Exception:
+            swallowed(f"exporter {name}")
+    return exporters
+
+
 def configured(names: list[str]) -> list[Destination]:
     """Return the destinations of these exporter names (keys of `EXPORTERS`), each once."""
     made = [_destination(EXPORTERS[name] or _protocol()) for name in names]
@@ -137,11 +180,6 @@ def at(endpoint: str) -> Destination:
     if made.protocol == GRPC:
         return replace(made, url=_with_scheme(endpoint, "http"))
     return replace(made, url=_with_scheme(endpoint, "http").rstrip("/") + _PATH)
-
-
-def is_endpoint_named() -> bool:
-    """Return True if the environment names an OTLP endpoint for traces."""
-    return bool(_setting("ENDPOINT"))
 
 
 def _setting(name: str) -> str:

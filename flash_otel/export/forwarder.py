@@ -15,8 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.export.sending import Tally, send_all
-from flash_otel.runtime import forks
-from flash_otel.runtime.guard import guarded, swallowed
+from flash_otel.runtime.process import forks_held_off, guarded, swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -178,7 +177,7 @@ class Forwarder:
         An import at exit takes time. It may also cost an interrupted host its exit status: running
         code from a string resets what CPython remembers of the interrupt (3.11, pythonrun.c).
         """
-        with guarded("the set-up of a forwarder"), forks.held_off():
+        with guarded("the set-up of a forwarder"), forks_held_off():
             import encodings.idna  # used by sockets for their first host name
 
             from flash_otel.export.sending import parse_response

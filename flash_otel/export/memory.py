@@ -26,8 +26,7 @@ from flash_otel.export.forwarder import Forwarder, count_spans, describe, finish
 from flash_otel.export.sending import Backlog
 from flash_otel.otlp.from_sdk import to_record
 from flash_otel.records import SpanRecord
-from flash_otel.runtime import forks
-from flash_otel.runtime.guard import swallowed
+from flash_otel.runtime.process import ForkAware, register_for_forks, swallowed
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -165,7 +164,7 @@ class MemoryQueue:
             swallowed("memory queue fallback")
 
 
-class MemoryDelivery(SpanProcessor, forks.ForkAware):
+class MemoryDelivery(SpanProcessor, ForkAware):
     """Queues every sampled span of the scope `flash_otel`, and sends it to each destination.
 
     Args:
@@ -179,7 +178,7 @@ class MemoryDelivery(SpanProcessor, forks.ForkAware):
         self._destinations = destinations
         self._fallback = fallback
         self._reset()
-        forks.register(self)
+        register_for_forks(self)
 
     def _reset(self) -> None:
         """Create the state of one process."""

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 
 from flash_otel import semconv
 from flash_otel.otlp.encode import encode_log_line
-from flash_otel.runtime.guard import swallowed
+from flash_otel.runtime.process import swallowed
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

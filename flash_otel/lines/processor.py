@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from flash_otel import semconv as sc
 from flash_otel.lines.format import due
 from flash_otel.lines.table import END, START
-from flash_otel.runtime.guard import swallowed
+from flash_otel.runtime.process import swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

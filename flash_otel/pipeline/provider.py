@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider, sampling
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from flash_otel.export import configured
+from flash_otel.export.destination import create_exporters, forwarded, named_exporters
 from flash_otel.pipeline import resource
 from flash_otel.runtime.exit import every, run_bounded, warn_once
-from flash_otel.runtime.guard import guarded, swallowed
+from flash_otel.runtime.process import guarded, swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -147,7 +147,7 @@ def make_own(processors: Sequence[SpanProcessor], ids: IdGenerator | None) -> Ow
         shutdown_on_exit=False,  # the SDK's own exit handler is not bounded in time
         id_generator=ids,
     )
-    own = OwnProvider(provider, [BatchSpanProcessor(exporter) for exporter in configured.create()])
+    own = OwnProvider(provider, [BatchSpanProcessor(exporter) for exporter in create_exporters()])
     with guarded("the set-up of forwarding"):
         own.delivery = _delivery(processors)
     for processor in (*processors, *own.batches, own.delivery):
@@ -158,7 +158,7 @@ def make_own(processors: Sequence[SpanProcessor], ids: IdGenerator | None) -> Ow
 
 
 def _delivery(processors: Sequence[SpanProcessor]) -> StoreDelivery | MemoryDelivery | None:
-    destinations = configured.forwarded()
+    destinations = forwarded()
     if not destinations:
         return None
     from flash_otel.export.delivery import delivery_to
@@ -242,13 +242,13 @@ def lines(options: Options) -> list[SpanProcessor]:
 def recording(options: Options) -> list[SpanProcessor]:
     """Make the processor that keeps spans: in the store, or in a worker's own log."""
     if options.has_store:
-        from flash_otel.store.paths import default_path
+        from flash_otel.store.files import default_path
         from flash_otel.store.processor import StoreSpanProcessor
 
         return [StoreSpanProcessor(options.store or default_path(), warn=warn_once)]
     from flash_otel.export.worker_log import WorkerLogSpanProcessor
 
     # The platform keeps a worker's log, and `flash-otel diagnose` reads spans from it.
-    if options.store is False or configured.configured():
+    if options.store is False or named_exporters():
         return []
     return [WorkerLogSpanProcessor()]

@@ -22,7 +22,7 @@ from flash_otel import semconv
 from flash_otel._version import __version__
 from flash_otel.redaction import REDACTED, is_secret_name, remember_environment, scrub_value
 from flash_otel.runtime.options import in_worker
-from flash_otel.runtime.state import ProcessVar
+from flash_otel.runtime.process import ProcessVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

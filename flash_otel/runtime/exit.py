@@ -16,9 +16,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from flash_otel.runtime import forks
-from flash_otel.runtime.guard import guarded
-from flash_otel.runtime.state import ProcessVar
+from flash_otel.runtime.process import ProcessVar, before_forks, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,7 +50,7 @@ class ExitHook:
         if not self._is_registered:
             self._is_registered = True
             atexit.register(self._action)
-            forks.before(self._hook_multiprocessing)
+            before_forks(self._hook_multiprocessing)
         self._hook_multiprocessing()
 
     def _hook_multiprocessing(self) -> None:

@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.runtime.state import ProcessVar
+from flash_otel.runtime.process import ProcessVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

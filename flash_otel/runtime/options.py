@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeVar
 
-from flash_otel.runtime.guard import logger
+from flash_otel.runtime.process import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

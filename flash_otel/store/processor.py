@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.sdk.trace import SpanProcessor
 
 from flash_otel import semconv
-from flash_otel.runtime import forks
-from flash_otel.runtime.guard import guarded, swallowed
+from flash_otel.runtime.process import PATIENCE_S, ForkAware, guarded, register_for_forks, swallowed
 from flash_otel.store.queue import FlushMark, SpanQueue
 from flash_otel.store.writer import Follower, StoreWriter, Warn
 
@@ -33,7 +32,7 @@ _STALL_S: Final = 1.0
 """An exit stops waiting after this time without a commit, in seconds."""
 
 
-class StoreSpanProcessor(SpanProcessor, forks.ForkAware):
+class StoreSpanProcessor(SpanProcessor, ForkAware):
     """Stores every span of the scope `flash_otel` in the store at `path`.
 
     It raises nothing and blocks only flushes and shutdowns; trouble with the store is one warning.
@@ -58,7 +57,7 @@ class StoreSpanProcessor(SpanProcessor, forks.ForkAware):
         self._follower: Follower | None = None
         self._closed = False
         self._reset()
-        forks.register(self)
+        register_for_forks(self)
 
     def _reset(self) -> None:
         """Create the state of one process."""
@@ -200,7 +199,7 @@ class StoreSpanProcessor(SpanProcessor, forks.ForkAware):
         A connection that a child inherits breaks the locks of both (sqlite.org/howtocorrupt.html,
         2.6).
         """
-        self._is_forking = self._in_store.acquire(timeout=forks.PATIENCE_S)
+        self._is_forking = self._in_store.acquire(timeout=PATIENCE_S)
         if self._is_forking:
             self._writer.close()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.otlp.from_sdk import to_record
-from flash_otel.runtime.guard import swallowed
+from flash_otel.runtime.process import swallowed
 
 if TYPE_CHECKING:
     from typing import TypeAlias

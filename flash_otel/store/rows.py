@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from flash_otel import semconv
 from flash_otel.records import Attributes, Event, Link, SpanRecord
-from flash_otel.runtime.guard import swallowed
+from flash_otel.runtime.process import swallowed
 from flash_otel.store.references import references
 
 _COLUMNS: Final = (

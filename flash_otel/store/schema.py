@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.store.errors import (
+from flash_otel.store.files import (
     StoreError,
     StoreNewerError,
     StoreOutdatedError,

@@ -12,24 +12,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.store import overflow, retention, schema
-from flash_otel.store.errors import (
+from flash_otel.store import files, queries, schema
+from flash_otel.store.files import (
     StoreCorruptError,
     StoreError,
     StoreOutdatedError,
+    default_path,
     translated,
 )
-from flash_otel.store.paths import (
-    default_path,
-    files_to_write,
-    numbered,
-    numbers,
-    prepare,
-    refuse_unsafe,
-)
+from flash_otel.store.queries import TraceSummary
 from flash_otel.store.references import TRACE, reference
 from flash_otel.store.rows import SELECT, from_row, insert
-from flash_otel.store.summaries import TraceSummary, summarize, trace_ids
 
 if TYPE_CHECKING:
     import sqlite3
@@ -83,7 +76,7 @@ class SpanStore:
     ) -> None:
         self.path = Path(path)
         with translated(self.path):
-            refuse_unsafe(self.path) if is_read_only else prepare(self.path)
+            files.refuse_unsafe(self.path) if is_read_only else files.prepare(self.path)
         connect = schema.connect_read_only if is_read_only else schema.connect
         self._connection = connect(self.path, busy_ms)
         try:
@@ -143,13 +136,13 @@ class SpanStore:
         """
         where, values = _conditions(environment, since_ns)
         with translated(self.path):
-            found = trace_ids(self._connection, where, values, limit)
-            return [summarize(self._connection, trace_id) for trace_id in found]
+            found = queries.trace_ids(self._connection, where, values, limit)
+            return [queries.summarize(self._connection, trace_id) for trace_id in found]
 
     def latest_trace_id(self) -> str | None:
         """Return the id of the trace whose span started last, or None."""
         with translated(self.path):
-            return next(iter(trace_ids(self._connection, "", (), 1)), None)
+            return next(iter(queries.trace_ids(self._connection, "", (), 1)), None)
 
     def spans(
         self, *, environment: str | None = None, since_ns: int | None = None
@@ -170,7 +163,7 @@ class SpanStore:
         return list(self._records(f"{where} ORDER BY start_ns, spans.id", made))
 
     def prune(
-        self, *, max_age_s: float = retention.MAX_AGE_S, max_bytes: int = retention.MAX_BYTES
+        self, *, max_age_s: float = queries.MAX_AGE_S, max_bytes: int = queries.MAX_BYTES
     ) -> int:
         """Delete what is older than `max_age_s` seconds or exceeds `max_bytes`, oldest first.
 
@@ -186,7 +179,7 @@ class SpanStore:
             (latest_ns,) = self._connection.execute(query, (now_ns, self._last_id)).fetchone()
             # If all spans are in the future, the clock was set back: then nothing is old.
             before_ns = None if latest_ns is None else latest_ns - int(max_age_s * 1e9)
-            return retention.prune(
+            return queries.prune(
                 self._connection, before_ns=before_ns, now_ns=now_ns, max_bytes=max_bytes
             )
 
@@ -218,8 +211,8 @@ def newest(path: str | PathLike[str]) -> Path | None:
 
     A writer that finds `spans.db` damaged leaves it and continues in `spans.1.db`, and so on.
     """
-    files = (numbered(Path(path), number) for number in numbers(Path(path)))
-    return next((file for file in files if schema.is_readable(file)), None)
+    found = (files.numbered(Path(path), number) for number in files.numbers(Path(path)))
+    return next((file for file in found if schema.is_readable(file)), None)
 
 
 def open_for_reading(path: str | PathLike[str], *, adopts: bool = True) -> SpanStore | None:
@@ -234,15 +227,15 @@ def open_for_reading(path: str | PathLike[str], *, adopts: bool = True) -> SpanS
         StoreError: None of the store's files can be read; the error of the newest is raised.
     """
     problem: StoreError | None = None
-    for number in numbers(Path(path)):
+    for number in files.numbers(Path(path)):
         try:
-            store = _open_read_only(numbered(Path(path), number))
+            store = _open_read_only(files.numbered(Path(path), number))
         except StoreError as error:
             problem = problem or error
             continue
-        if adopts and any(overflow.waiting(Path(path))):
+        if adopts and any(files.waiting(Path(path))):
             with suppress(StoreError), SpanStore(store.path) as writable:
-                overflow.adopt(writable.write, Path(path))
+                files.adopt(writable.write, Path(path))
         return store
     if problem is not None:
         raise problem
@@ -269,7 +262,7 @@ def open_existing(
     try:
         prepare(store)
         with suppress(StoreError):
-            overflow.adopt(store.write, Path(path))
+            files.adopt(store.write, Path(path))
     except BaseException:
         store.close()
         raise
@@ -290,7 +283,7 @@ def open_for_writing(
         StoreError: No file can be used there.
     """
     problem = StoreError(f"{path}: every file beside it is damaged")
-    for file in files_to_write(Path(path), damaged):
+    for file in files.files_to_write(Path(path), damaged):
         try:
             return SpanStore(file, busy_ms=busy_ms)
         except StoreCorruptError as error:

@@ -17,14 +17,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flash_otel.runtime.exit import to_stderr
-from flash_otel.runtime.guard import swallowed
-from flash_otel.store.paths import files_to_write
+from flash_otel.runtime.process import swallowed
+from flash_otel.store import files
+from flash_otel.store.files import StoreCorruptError, StoreError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from flash_otel.records import SpanRecord
-    from flash_otel.store.errors import StoreError
     from flash_otel.store.store import SpanStore
 
 # Well below the exit budget: what is locked for longer is tried again.
@@ -96,8 +96,6 @@ class StoreWriter:
             return False
         if not self.pending:
             return True
-        from flash_otel.store.errors import StoreCorruptError, StoreError
-
         try:
             self._write()
         except StoreCorruptError:
@@ -117,9 +115,7 @@ class StoreWriter:
         """
         if self.dead or not self.pending:
             return not self.dead
-        from flash_otel.store import overflow
-
-        kept = overflow.keep(self._path, self.pending)
+        kept = files.set_aside(self._path, self.pending)
         if kept:
             self.pending = []
             self.warn(f"spans wait beside the store, the next run takes them in: {self._trouble}")
@@ -132,8 +128,6 @@ class StoreWriter:
         """Delete old and surplus spans, if enough was written since the last time."""
         if self._until_prune > 0 or self._store is None:
             return
-        from flash_otel.store.errors import StoreError
-
         self._until_prune = _PRUNE_EVERY
         try:
             self._store.prune()
@@ -164,10 +158,8 @@ class StoreWriter:
         if self.follower is not None:
             self.follower.before_write(self._store)
         if is_fresh:
-            from flash_otel.store import overflow
-
             # After `before_write`, which registers the destinations: they get these spans, too.
-            overflow.adopt(self._store.write, self._path)
+            files.adopt(self._store.write, self._path)
         self._store.write(self.pending)
         self._until_prune -= len(self.pending)
         self.pending = []
@@ -178,7 +170,7 @@ class StoreWriter:
     def _open(self, damaged: Path | None = None) -> SpanStore:
         from flash_otel.store.store import open_for_writing
 
-        first = next(files_to_write(self._path))
+        first = next(files.files_to_write(self._path))
         # After a timeout, retry with a shorter one: an exit may be waiting.
         busy_ms = BUSY_MS if self._trouble is None else _BUSY_AGAIN_MS
         store = open_for_writing(self._path, busy_ms=busy_ms, damaged=damaged)

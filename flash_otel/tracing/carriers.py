@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from flash_otel import manifest as manifests
-from flash_otel import semconv
-from flash_otel.pipeline import pipeline
+from flash_otel import pipeline, semconv
 from flash_otel.redaction import remember_manifest
-from flash_otel.runtime.guard import logger
+from flash_otel.runtime.process import logger
 from flash_otel.tracing.extractors import Call, find
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
-"""FlashInstrumentor: wraps the targets of the installed Flash, and restores them.
+"""The control of tracing: `instrument`, `uninstrument`, `flush`, and FlashInstrumentor.
 
-Nothing is imported for the user: the functions of a module are wrapped when it is imported, before
-or after `instrument()`. Removal restores the very entry that was in the `__dict__` before:
+The instrumentor wraps the targets of the installed Flash, and restores them. Nothing is
+imported for the user: the functions of a module are wrapped when it is imported, before or after
+`instrument()`. Removal restores the very entry that was in the `__dict__` before:
 `opentelemetry.instrumentation.utils.unwrap` does not restore staticmethods, classmethods and
 inherited names.
 """
@@ -15,18 +16,23 @@ from typing import TYPE_CHECKING, Any, Final
 import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
-from flash_otel.pipeline import pipeline
-from flash_otel.runtime import forks
+from flash_otel import pipeline
 from flash_otel.runtime import options as opts
-from flash_otel.runtime.guard import logger, swallowed
+from flash_otel.runtime.process import forks_held_off, logger, swallowed
 from flash_otel.tracing import links
+from flash_otel.tracing.decorators import wrap
 from flash_otel.tracing.flash import COMMANDS, TARGETS, CommandTarget, Target, graphql, tapped
-from flash_otel.tracing.proxy import wrap
 from flash_otel.tracing.wrapper import Traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from os import PathLike
     from types import ModuleType
+
+    from opentelemetry.trace import TracerProvider
+
+    from flash_otel.runtime.options import LegacyLogs, Propagation
+
 
 # The name that OpenTelemetry's instrumentations declare their packages under.
 _instruments: Final = ("runpod-flash >= 1.0, < 2",)
@@ -97,7 +103,7 @@ class FlashInstrumentor(BaseInstrumentor):
         if opts.is_disabled():
             return
         # A child that is forked in between would inherit half of the wrappers.
-        with forks.held_off():
+        with forks_held_off():
             links.read_process_parent()
             pipeline.configure(options)
             self._targets = _capturing(TARGETS) if options.capture_graphql else TARGETS
@@ -106,7 +112,7 @@ class FlashInstrumentor(BaseInstrumentor):
             self._hook()
 
     def _uninstrument(self, **_kwargs: Any) -> None:
-        with forks.held_off():
+        with forks_held_off():
             self._is_active = False
             for applied in reversed(getattr(self, "_applied", [])):
                 try:
@@ -138,7 +144,7 @@ class FlashInstrumentor(BaseInstrumentor):
         """Wrap the targets of an imported module."""
         if not self._is_active:
             return
-        with forks.held_off():
+        with forks_held_off():
             for target in self._targets:
                 for place, name in target.places:
                     if place == module.__name__:
@@ -188,6 +194,63 @@ class FlashInstrumentor(BaseInstrumentor):
             if known is not None:
                 self._applied.append(_Applied(registered, "callback", original))
                 registered.callback = known[1]
+
+
+def instrument(
+    *,
+    tracer_provider: TracerProvider | None = None,
+    legacy_logs: LegacyLogs | None = None,
+    propagation: Propagation | None = None,
+    store: str | PathLike[str] | bool | None = None,
+    capture_graphql: bool = False,
+) -> None:
+    """Trace the installed Flash, imported already or later.
+
+    This does not import Flash, and does nothing if Flash is not installed, tracing is already
+    active, or `FLASH_OTEL_DISABLED` is set. The global tracer provider is never set: spans go to
+    `tracer_provider`, else to the provider that the application has set when a root span starts,
+    else to a private provider.
+
+    Args:
+        tracer_provider: The provider of all spans.
+        legacy_logs: Destination of the bracketed lines: "auto" (standard error, unless it is a
+            terminal), True or False, a text stream, or the name of a logger. Default:
+            FLASH_OTEL_LEGACY_LOGS, else "auto".
+        propagation: How a worker's first read relates to its deployment: "auto" (it continues the
+            trace of a deployment younger than 15 minutes), "link" or "parent". Default:
+            FLASH_OTEL_PROPAGATION, else "auto".
+        store: Path of the local store; False for none. Default: FLASH_OTEL_STORE, else a file in
+            the user's state folder; none in a worker.
+        capture_graphql: Record each GraphQL request as a span, with its redacted response and
+            without its variables.
+
+    Raises:
+        ValueError: `propagation` is not "auto", "link" or "parent".
+    """
+    FlashInstrumentor().instrument(
+        tracer_provider=tracer_provider,
+        legacy_logs=legacy_logs,
+        propagation=propagation,
+        store=store,
+        capture_graphql=capture_graphql,
+    )
+
+
+def uninstrument() -> None:
+    """Restore every wrapped function, store and send all ended spans, and stop all threads."""
+    FlashInstrumentor().uninstrument()
+
+
+def flush(seconds: float | None = None) -> bool:
+    """Wait until all ended spans are stored and sent.
+
+    Args:
+        seconds: The longest wait; None for FLASH_OTEL_EXIT_BUDGET (0.5 s).
+
+    Returns:
+        Whether all spans were stored and sent in time.
+    """
+    return pipeline.flush(seconds)
 
 
 def _commands_of(app: Any) -> list[Any]:

@@ -17,9 +17,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from flash_otel import semconv
-from flash_otel.pipeline import pipeline
-from flash_otel.runtime.state import ProcessVar
+from flash_otel import pipeline, semconv
+from flash_otel.runtime.process import ProcessVar
 from flash_otel.tracing import carriers
 from flash_otel.tracing.specs import LOCAL, READ
 

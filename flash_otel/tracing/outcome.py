@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from flash_otel import failures, semconv
 from flash_otel.redaction import scrub
-from flash_otel.runtime.state import ProcessVar
+from flash_otel.runtime.process import ProcessVar
 
 MAX_FRAMES: Final = 30
 

@@ -12,10 +12,9 @@ from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
 from opentelemetry.trace import Status, StatusCode
 
-from flash_otel import semconv
-from flash_otel.pipeline import pipeline
+from flash_otel import pipeline, semconv
 from flash_otel.redaction import scrub_value
-from flash_otel.runtime.guard import swallowed
+from flash_otel.runtime.process import ProcessVar, swallowed
 from flash_otel.tracing import outcome
 from flash_otel.tracing.attributes import NO_FIELDS, SpanAttributes
 from flash_otel.tracing.extractors import ENDED, MISSING, Call, find
@@ -29,7 +28,12 @@ if TYPE_CHECKING:
     from flash_otel.tracing.attributes import AttributeSpec, Fields
     from flash_otel.tracing.specs import SpanSpec
 
+
 _KEY: Final = context_api.create_key("flash_otel-scope")
+# A forked child leaves the root to the process that opened it.
+_root: Final[ProcessVar[tuple[Scope, Context] | None]] = ProcessVar(
+    lambda: None, reset_in_child=True
+)
 
 
 class Scope:
@@ -282,3 +286,34 @@ def within(context: Context) -> Scope | None:
     """Return the innermost open scope of a context, or None."""
     found = context.get(_KEY)
     return found if isinstance(found, Scope) else None
+
+
+def hold_root(scope: Scope, context: Context) -> None:
+    """Keep the open root of a deployment until the deployment claims it.
+
+    With `instrument()` in a user's module, Flash's build imports that line in the middle of
+    `flash deploy`. The root opens when the manifest is built. One that is never claimed ends at
+    exit, with an unknown outcome.
+    """
+    abandon_root()
+    _root.value = (scope, context)
+
+
+def claim_root(name: str) -> tuple[Scope, Context] | None:
+    """Return the root of this name, if one is unclaimed; the caller must end it."""
+    root = _root.value
+    if root is None or root[0].spec.name != name:
+        return None
+    _root.reset()
+    return root
+
+
+def abandon_root() -> None:
+    """End the root that was never claimed, if there is one."""
+    root = _root.value
+    if root is not None:
+        _root.reset()
+        root[0].abandon()
+
+
+pipeline.before_exit(abandon_root)

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as context_api
 from opentelemetry.instrumentation import utils as instrumentation
 
-from flash_otel.pipeline import pipeline
-from flash_otel.runtime.guard import guarded, swallowed
-from flash_otel.tracing import carriers, links, unclaimed_root
+from flash_otel import pipeline
+from flash_otel.runtime.process import guarded, swallowed
+from flash_otel.tracing import carriers, links
 from flash_otel.tracing import scope as scopes
 from flash_otel.tracing.attributes import NO_FIELDS, Fields
 from flash_otel.tracing.extractors import ENDED, Call, Parameters
@@ -191,7 +191,7 @@ class Traced:
             scope.join(call, self.fields)
             context = context_api.get_current()
             return _Running(scope, call, context, context_api.attach(context), owns=False)
-        unclaimed = unclaimed_root.claim(self.spec.name)
+        unclaimed = scopes.claim_root(self.spec.name)
         if unclaimed is None:
             return None
         root, context = unclaimed

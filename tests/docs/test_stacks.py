@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from docs.commands import ROOT
 
-from flash_otel.export import configured
+from flash_otel.export import destination as destinations
 
 if TYPE_CHECKING:
     from flash_otel.export.destination import Destination
@@ -35,7 +35,7 @@ def destination(block: str, monkeypatch: pytest.MonkeyPatch) -> Destination:
     for line in block.splitlines():
         name, _, value = shlex.split(line)[1].partition("=")
         monkeypatch.setenv(name, value)
-    (found,) = configured.forwarded()
+    (found,) = destinations.forwarded()
     return found
 
 

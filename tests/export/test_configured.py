@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 import pytest
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
-from flash_otel.export import configured
+from flash_otel.export import destination as destinations
 
 VARIABLES = (
     "OTEL_TRACES_EXPORTER",
@@ -56,15 +56,15 @@ def test_what_is_configured(
     """An exporter's name or an endpoint configures an exporter; a protocol alone does not."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert configured.configured() == expected
+    assert destinations.named_exporters() == expected
 
 
 def test_what_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exporters are created from their entry points; OTLP is forwarded."""
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console,otlp")
-    (made,) = configured.create()
+    (made,) = destinations.create_exporters()
     assert isinstance(made, ConsoleSpanExporter)
-    assert [destination.name for destination in configured.forwarded()] == [
+    assert [destination.name for destination in destinations.forwarded()] == [
         "http/protobuf http://localhost:4318/v1/traces"
     ]
 
@@ -75,7 +75,7 @@ def test_an_exporter_that_is_not_installed(
     """A name without an installed exporter is logged and left out."""
     caplog.set_level(logging.DEBUG, logger="flash_otel")
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "nowhere,console")
-    (made,) = configured.create()
+    (made,) = destinations.create_exporters()
     assert isinstance(made, ConsoleSpanExporter)
     assert "no exporter named 'nowhere' is installed" in caplog.text
 
@@ -90,12 +90,12 @@ def test_an_exporter_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ImportError
 
     monkeypatch.setattr(
-        configured,
+        destinations,
         "entry_points",
         lambda *, group, name: (
             [Broken()] if name == "broken" else entry_points(group=group, name=name)
         ),
     )
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "broken,console")
-    (made,) = configured.create()
+    (made,) = destinations.create_exporters()
     assert isinstance(made, ConsoleSpanExporter)

@@ -13,7 +13,7 @@ from support.bad_endpoints import refusing
 from support.scripted_collector import KINDS, OK, HttpCollector, Reply, partial
 
 import flash_otel
-from flash_otel import semconv
+from flash_otel import pipeline, semconv
 from flash_otel.export import forwarder as forwarder_module
 from flash_otel.export import sending
 from flash_otel.export.delivery import StoreDelivery, StoreSpanSource
@@ -22,11 +22,10 @@ from flash_otel.export.forwarder import Forwarder
 from flash_otel.export.http import HttpTransport
 from flash_otel.export.memory import MemoryQueue
 from flash_otel.export.sending import ExportResult, Tally, Verdict, send_all
-from flash_otel.pipeline import pipeline
 from flash_otel.records import SpanRecord
-from flash_otel.runtime import state
+from flash_otel.runtime import process
 from flash_otel.store import cursors
-from flash_otel.store.errors import StoreBusyError
+from flash_otel.store.files import StoreBusyError
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -46,10 +45,10 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
     monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "spans.db"))
     monkeypatch.setenv("FLASH_OTEL_EXIT_BUDGET", str(PATIENCE_S))
-    state.reset()
+    process.reset()
     yield
     flash_otel.uninstrument()
-    state.reset()
+    process.reset()
 
 
 @pytest.fixture

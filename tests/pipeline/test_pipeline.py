@@ -17,11 +17,11 @@ from opentelemetry.util._once import Once
 from support.interpreter import run_python
 
 import flash_otel
+from flash_otel import pipeline
 from flash_otel.otlp.from_sdk import to_record
-from flash_otel.pipeline import pipeline
 from flash_otel.pipeline import provider as providers
 from flash_otel.pipeline.provider import DetachableProcessor, detachable_processor
-from flash_otel.runtime import state
+from flash_otel.runtime import process
 from flash_otel.testing import Recorded
 from flash_otel.tracing.instrumentor import FlashInstrumentor
 
@@ -40,7 +40,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
     monkeypatch.setattr(trace_api, "_TRACER_PROVIDER", None)
     monkeypatch.setattr(trace_api, "_TRACER_PROVIDER_SET_ONCE", Once())
-    state.reset()
+    process.reset()
     yield
     FlashInstrumentor().uninstrument()
 
@@ -341,7 +341,7 @@ def test_the_first_span_from_many_threads(lines: io.StringIO) -> None:
 def test_waiting_roots_end_with_tracing() -> None:
     """An unclaimed root ends with an unknown outcome."""
     from flash_otel.testing import recording
-    from flash_otel.tracing import unclaimed_root
+    from flash_otel.tracing import scope as scopes
     from flash_otel.tracing.scope import Scope
     from flash_otel.tracing.specs import DEPLOY
 
@@ -350,9 +350,9 @@ def test_waiting_roots_end_with_tracing() -> None:
         assert tracer is not None
         for _ in range(2):
             root = Scope(DEPLOY, tracer)
-            unclaimed_root.hold(root, root.open())
-        unclaimed_root.abandon()
-        unclaimed_root.abandon()
+            scopes.hold_root(root, root.open())
+        scopes.abandon_root()
+        scopes.abandon_root()
     assert [record.attributes["flash.outcome"] for record in spans.records] == [
         "unknown",
         "unknown",
@@ -362,7 +362,7 @@ def test_waiting_roots_end_with_tracing() -> None:
 def test_a_waiting_root_is_claimed() -> None:
     """The following deployment claims the root: a single span with its attributes and its end."""
     from flash_otel.testing import recording
-    from flash_otel.tracing import unclaimed_root
+    from flash_otel.tracing import scope as scopes
     from flash_otel.tracing.scope import Scope
     from flash_otel.tracing.specs import DEPLOY
 
@@ -370,14 +370,14 @@ def test_a_waiting_root_is_claimed() -> None:
         tracer = pipeline.tracer()
         assert tracer is not None
         root = Scope(DEPLOY, tracer)
-        unclaimed_root.hold(root, root.open())
+        scopes.hold_root(root, root.open())
 
         @flash_otel.trace_deploy
         def deploy(app_name: str) -> None:
             activate(f"b-{app_name}")
 
         deploy("shop")
-        assert unclaimed_root.claim("flash.deploy") is None
+        assert scopes.claim_root("flash.deploy") is None
     assert spans.tree() == ["flash.deploy", "  flash.activate"]
     assert spans.records[0].attributes["flash.app_name"] == "shop"
     assert spans.records[0].attributes["flash.outcome"] == "returned"

@@ -112,7 +112,7 @@ def test_a_second_interrupt_ends_the_wait(tmp_path: Path) -> None:
     """Ctrl-C while the exit waits for a collector ends it at once, without a traceback."""
     ending = """
         import signal, threading
-        from flash_otel.pipeline import pipeline
+        from flash_otel import pipeline
         assert pipeline.flush_store(30)
         print('done')
         timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))

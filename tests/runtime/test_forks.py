@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.scripted_collector import GrpcCollector, HttpCollector
 
-from flash_otel.runtime import forks
+from flash_otel.runtime import process
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -235,19 +235,19 @@ def test_a_lock_that_another_thread_holds(tmp_path: Path) -> None:
     code = """
         import os, threading
         import flash_otel
-        from flash_otel.runtime import forks
+        from flash_otel.runtime import process
 
         flash_otel.instrument(legacy_logs=False)
         held, over = threading.Event(), threading.Event()
 
         def hold():
-            with forks.held_off():
+            with process.forks_held_off():
                 held.set()
                 over.wait()
 
         threading.Thread(target=hold).start()
         held.wait()
-        forks.IMPORT_S = 0.01
+        process.IMPORT_S = 0.01
         pid = os.fork()
         if pid == 0:
             flash_otel.trace_activate(lambda build_id: build_id)("b-1")
@@ -298,7 +298,7 @@ def test_a_failing_handler_affects_no_other(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("FLASH_OTEL_RAISE", raising=False)
     calls: list[str] = []
 
-    class Broken(forks.ForkAware):
+    class Broken(process.ForkAware):
         """Fails in every handler."""
 
         def before_fork(self) -> None:
@@ -306,7 +306,7 @@ def test_a_failing_handler_affects_no_other(monkeypatch: pytest.MonkeyPatch) -> 
 
         after_fork_in_parent = after_fork_in_child = before_fork
 
-    class Sound(forks.ForkAware):
+    class Sound(process.ForkAware):
         """Records each handler's call."""
 
         def before_fork(self) -> None:
@@ -317,7 +317,7 @@ def test_a_failing_handler_affects_no_other(monkeypatch: pytest.MonkeyPatch) -> 
 
     members = [kind() for kind in (Broken, Sound, Broken)]
     for member in members:
-        forks.register(member)
+        process.register_for_forks(member)
     _fork()
     assert calls == ["before", "parent"]
 
@@ -330,12 +330,12 @@ def test_two_threads_that_fork_at_once(tmp_path: Path) -> None:
     """
     code = """
         import os, threading
-        from flash_otel.runtime import forks
+        from flash_otel.runtime import process
 
-        forks.IMPORT_S = 0.01
+        process.IMPORT_S = 0.01
         inside, over, steps = threading.Event(), threading.Event(), []
 
-        class Slow(forks.ForkAware):
+        class Slow(process.ForkAware):
             def before_fork(self):
                 steps.append("before")
                 inside.set()
@@ -351,7 +351,7 @@ def test_two_threads_that_fork_at_once(tmp_path: Path) -> None:
             assert os.waitpid(pid, 0)[1] == 0
 
         member = Slow()
-        forks.register(member)
+        process.register_for_forks(member)
         first = threading.Thread(target=fork)
         first.start()
         assert inside.wait(60)
@@ -360,9 +360,9 @@ def test_two_threads_that_fork_at_once(tmp_path: Path) -> None:
         over.set()
         first.join(60)
         assert steps == ["before", "after"]
-        assert forks._gate.value.acquire(blocking=False)
-        forks._gate.value.release()
-        assert forks._forking.value == {}
+        assert process._gate.value.acquire(blocking=False)
+        process._gate.value.release()
+        assert process._forking.value == {}
     """
     run_code(tmp_path, code)
 

@@ -6,25 +6,25 @@ import os
 
 import pytest
 
-from flash_otel.runtime import state
-from flash_otel.runtime.state import ProcessVar
+from flash_otel.runtime import process
+from flash_otel.runtime.process import ProcessVar
 
 
 @pytest.fixture(autouse=True)
 def registries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register nothing beyond the test: a variable is created once, at import."""
-    monkeypatch.setattr(state, "_variables", [])
-    monkeypatch.setattr(state, "_on_reset", [])
+    monkeypatch.setattr(process, "_variables", [])
+    monkeypatch.setattr(process, "_on_reset", [])
 
 
 def test_reset_restores_initial_values() -> None:
     """Every variable gets a new initial value, and every action runs."""
     names: ProcessVar[list[str]] = ProcessVar(list)
     calls: list[str] = []
-    state.on_reset(lambda: calls.append("reset"))
+    process.on_reset(lambda: calls.append("reset"))
     before = names.value
     names.value.append("a")
-    state.reset()
+    process.reset()
     assert names.value == []
     assert names.value is not before
     assert calls == ["reset"]
@@ -35,7 +35,7 @@ def test_forked_child() -> None:
     """A child resets the variables that ask for it and inherits the others; actions do not run."""
     inherited, fresh = ProcessVar(int), ProcessVar(int, reset_in_child=True)
     inherited.value = fresh.value = 1
-    state.on_reset(lambda: os._exit(9))
+    process.on_reset(lambda: os._exit(9))
     pid = os.fork()
     if pid == 0:
         os._exit(0 if (inherited.value, fresh.value) == (1, 0) else 1)

@@ -9,7 +9,7 @@ import pytest
 from opentelemetry import trace as trace_api
 from opentelemetry.util._once import Once
 
-from flash_otel.runtime import state
+from flash_otel.runtime import process
 from flash_otel.testing import recording
 from flash_otel.tracing.instrumentor import FlashInstrumentor
 
@@ -31,10 +31,10 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(trace_api, "_TRACER_PROVIDER", None)
     monkeypatch.setattr(trace_api, "_TRACER_PROVIDER_SET_ONCE", Once())
-    state.reset()
+    process.reset()
     yield
     FlashInstrumentor().uninstrument()
-    state.reset()
+    process.reset()
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ import pytest
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 import flash_otel
-from flash_otel import manifest
-from flash_otel.pipeline import pipeline
-from flash_otel.runtime import state
+from flash_otel import manifest, pipeline
+from flash_otel.runtime import process
 from flash_otel.testing import recording
 from flash_otel.tracing import attributes, carriers, links, outcome, scope
 
@@ -59,7 +58,7 @@ async def upload_async(manifest: dict[str, Any]) -> dict[str, Any]:
 def in_production(monkeypatch: pytest.MonkeyPatch) -> None:
     """Swallow internal errors, as outside of flash_otel's own tests."""
     monkeypatch.delenv("FLASH_OTEL_RAISE")
-    state.reset()
+    process.reset()
 
 
 def calls_work() -> None:

@@ -250,7 +250,7 @@ def test_a_current_span_wins_over_the_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An open span of the application is the parent."""
-    from flash_otel.pipeline import pipeline
+    from flash_otel import pipeline
 
     monkeypatch.setenv("TRACEPARENT", f"00-{TRACE}-{SPAN}-01")
     with recording() as spans:

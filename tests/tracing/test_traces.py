@@ -294,7 +294,7 @@ def test_a_deployment_inside_a_deployment(spans: Recorded) -> None:
 
 def test_children_of_the_applications_spans(spans: Recorded) -> None:
     """A span of the application is the parent of the spans inside it."""
-    from flash_otel.pipeline import pipeline
+    from flash_otel import pipeline
 
     tracer = pipeline.tracer()
     assert tracer is not None

@@ -1,5 +1,281 @@
-"""The instrumented functions of runpod-flash and of the packages that serve its workers."""
+"""The targets of runpod-flash 1.0.0 to 1.21.0: which function gets which wrapper.
 
-from flash_otel.tracing.flash.targets import COMMANDS, TARGETS, CommandTarget, Target, tapped
+One table for all versions: a function that a version does not have is skipped. Methods of classes
+are preferred, because from-imports do not copy them.
+"""
 
-__all__ = ["COMMANDS", "TARGETS", "CommandTarget", "Target", "tapped"]
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import wrapt
+
+from flash_otel import pipeline, semconv
+from flash_otel.runtime.process import swallowed
+from flash_otel.tracing import carriers, decorators
+from flash_otel.tracing import scope as scopes
+from flash_otel.tracing.flash import graphql, worker
+from flash_otel.tracing.specs import DEPLOY
+from flash_otel.tracing.wrapper import open_scope
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from flash_otel.tracing.decorators import SpanDecorator
+    from flash_otel.tracing.extractors import Call, Source
+    from flash_otel.tracing.scope import Scope
+
+Wrapper: TypeAlias = Callable[[Any], Any]
+"""Takes a function and returns its replacement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One function to wrap.
+
+    Attributes:
+        module: The module that defines the function.
+        name: The function's name there; `Class.method` for a method.
+        wrapper: Makes the replacement.
+        aliases: Modules that import the function by name.
+    """
+
+    module: str
+    name: str
+    wrapper: Wrapper
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> tuple[tuple[str, str], ...]:
+        """Every module and name that the function is bound to."""
+        return ((self.module, self.name), *((alias, self.name) for alias in self.aliases))
+
+
+@dataclass(frozen=True, slots=True)
+class CommandTarget:
+    """A Typer application that holds some of the functions as its commands.
+
+    Typer keeps the function object itself, so rebinding the name in its module has no effect.
+
+    Attributes:
+        module: The module that defines the application.
+        name: The application's name there.
+    """
+
+    module: str
+    name: str
+
+
+def spanned(decorator: SpanDecorator, *, carrier: bool = False, **where: Source) -> Wrapper:
+    """Return a public decorator as the wrapper of a target."""
+    return decorator.with_sources(where, carrier=carrier)
+
+
+def tapped(wrapper: Callable[..., Any]) -> Wrapper:
+    """Make the wrapper of a target that gets no span of its own: `wrapper` is wrapt's."""
+
+    def wrap(function: Any) -> Any:
+        return wrapt.FunctionWrapper(function, wrapper)
+
+    return wrap
+
+
+_DEPLOY: Final = "runpod_flash.cli.commands.deploy"
+_BUILD: Final = "runpod_flash.cli.commands.build"
+_DEPLOYMENT: Final = "runpod_flash.cli.utils.deployment"
+_API: Final = "runpod_flash.core.api.runpod"
+_STATE_MANAGER: Final = "runpod_flash.runtime.state_manager_client"
+_REGISTRY: Final = "runpod_flash.runtime.service_registry"
+_WRAPPER: Final = "runpod_flash.runtime.production_wrapper"
+_SENTINEL: Final = "runpod_flash.flash_sentinel"
+
+
+def _artifact_built(call: Call) -> int:
+    return Path(call.result).stat().st_size
+
+
+def _artifact_uploaded(call: Call) -> int:
+    return Path(call.argument("tar_path")).stat().st_size
+
+
+def _action(call: Call) -> str | None:
+    """Return what happened to an endpoint: `saveEndpoint` with an id updates it, else creates it.
+
+    A resource whose configuration did not change is returned without a request
+    (`ResourceManager.get_or_deploy_resource`).
+    """
+    if not call.returned and "saveEndpoint" not in call.requests:
+        return None
+    if "saveEndpoint" not in call.requests:
+        return semconv.ACTION_REUSE
+    variables = call.requests["saveEndpoint"]
+    return semconv.ACTION_UPDATE if variables["input"].get("id") else semconv.ACTION_CREATE
+
+
+def _variable(name: str) -> Callable[[Call], str | None]:
+    def read(_call: Call) -> str | None:
+        return os.environ.get(name)
+
+    return read
+
+
+def _remote(_call: Call) -> str:
+    return semconv.ROUTE_REMOTE
+
+
+def _carry_build(
+    wrapped: Callable[..., Any], _instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Build the manifest, and put the deployment's context into a copy of it.
+
+    `ManifestBuilder.build` (1.0.0-1.21.0) makes the manifest that goes into the artifact and into
+    the finalize call. The deployment's root is open by then, unless tracing began during
+    `flash deploy`, in a user's module: then it opens here.
+    """
+    manifest = wrapped(*args, **kwargs)
+    if pipeline.is_off() or not isinstance(manifest, Mapping):
+        return manifest
+    try:
+        return _with_carrier(manifest)
+    except Exception:
+        swallowed("the build's carrier")
+        return manifest
+
+
+def _with_carrier(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    scope = scopes.current() or _late_root()
+    if scope is None:
+        return manifest
+    context = scope.root.span.get_span_context()
+    if not context.is_valid:
+        return manifest
+    # `flash build` alone (1.0.0) has no deployment: its own span stands for it.
+    deployment_id = scope.attributes.shared.get(semconv.DEPLOYMENT_ID, f"{context.span_id:016x}")
+    now_ns = pipeline.clock.value()
+    return carriers.write(manifest, semconv.PHASE_BUILD, context, deployment_id, now_ns)
+
+
+def _late_root() -> Scope | None:
+    """Open the root of a deployment that was running before tracing began."""
+    opened = open_scope(DEPLOY) if _deploy_is_running() else None
+    if opened is None:
+        return None
+    scopes.hold_root(*opened)
+    return opened[0]
+
+
+def _deploy_is_running() -> bool:
+    """Look for Flash's deploy command among the callers: `flash build` alone deploys nothing."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the documented way to see callers
+    while frame is not None:
+        if frame.f_code.co_name == "deploy_command" and frame.f_globals.get("__name__") == _DEPLOY:
+            return True
+        frame = frame.f_back
+    return False
+
+
+# Flash 1.15 and later route a call on the server: the client names the target.
+_SENTINEL_CALL: Final = spanned(
+    decorators.trace_call,
+    app_name="app",
+    environment_name="env",
+    resource_name="endpoint_name",
+    route=_remote,
+)
+
+TARGETS: Final = (
+    Target(_DEPLOY, "deploy_command", spanned(decorators.trace_deploy)),
+    Target(_DEPLOY, "_resolve_and_deploy", spanned(decorators.trace_deploy)),
+    Target(
+        _DEPLOYMENT, "deploy_to_environment", spanned(decorators.trace_deploy), aliases=(_DEPLOY,)
+    ),
+    Target(
+        _DEPLOYMENT,
+        "deploy_from_uploaded_build",
+        spanned(decorators.trace_deploy),
+        aliases=(_DEPLOY,),
+    ),
+    Target(
+        _BUILD,
+        "run_build",
+        spanned(decorators.trace_build, artifact_size=_artifact_built),
+        aliases=(_DEPLOY,),
+    ),
+    Target(_BUILD, "build_command", spanned(decorators.trace_build)),
+    Target(
+        "runpod_flash.cli.commands.build_utils.manifest",
+        "ManifestBuilder.build",
+        tapped(_carry_build),
+    ),
+    Target(
+        "runpod_flash.core.resources.app",
+        "FlashApp.upload_build",
+        spanned(
+            decorators.trace_artifact_upload,
+            artifact_size=_artifact_uploaded,
+            object_key="answer.prepareFlashArtifactUpload.objectKey",
+        ),
+    ),
+    Target(
+        _API,
+        "RunpodGraphQLClient.deploy_build_to_environment",
+        spanned(
+            decorators.trace_activate,
+            build_id="input_data.flashBuildId",
+            environment_id="input_data.flashEnvironmentId",
+            previous_build_id=graphql.previous_build,
+        ),
+    ),
+    Target(_DEPLOYMENT, "reconcile_and_provision_resources", spanned(decorators.trace_provision)),
+    Target(
+        "runpod_flash.core.resources.resource_manager",
+        "ResourceManager.get_or_deploy_resource",
+        spanned(
+            decorators.trace_provision_endpoint,
+            environment_id="config.flashEnvironmentId",
+            action=_action,
+        ),
+    ),
+    Target(
+        _API,
+        "RunpodGraphQLClient.update_build_manifest",
+        spanned(decorators.trace_upload, carrier=True),
+    ),
+    Target(_API, "RunpodGraphQLClient._execute_graphql", tapped(graphql.note_answer)),
+    Target(_API, "RunpodGraphQLClient._execute_graphql_once", tapped(graphql.note_attempt)),
+    Target(
+        _STATE_MANAGER,
+        "StateManagerClient.get_persisted_manifest",
+        spanned(
+            decorators.trace_runtime_fetch,
+            worker_endpoint_id=_variable(worker.ENDPOINT_VARIABLE),
+            worker_environment_id=_variable(worker.ENVIRONMENT_VARIABLE),
+        ),
+    ),
+    Target(
+        _STATE_MANAGER,
+        "StateManagerClient._fetch_build_and_manifest",
+        spanned(decorators.trace_manifest_fetch),
+    ),
+    Target(_REGISTRY, "ServiceRegistry._ensure_manifest_loaded", tapped(worker.note_unset)),
+    Target(_REGISTRY, "ServiceRegistry.get_routing_info", tapped(worker.note_route)),
+    Target(_REGISTRY, "ServiceRegistry.get_resource_for_function", tapped(worker.note_route)),
+    Target(_WRAPPER, "ProductionWrapper.wrap_function_execution", spanned(decorators.trace_call)),
+    Target(
+        _WRAPPER,
+        "ProductionWrapper.wrap_class_method_execution",
+        spanned(decorators.trace_call, function_name="request.class_name"),
+    ),
+    Target(_SENTINEL, "_sentinel_qb_post", _SENTINEL_CALL),
+    Target(_SENTINEL, "sentinel_lb_request", _SENTINEL_CALL),
+    # Every version of Flash serves a worker's requests with these packages.
+    Target("runpod.serverless", "start", tapped(worker.serve_queue)),
+    Target("fastapi.applications", "FastAPI.build_middleware_stack", tapped(worker.serve_http)),
+)
+
+COMMANDS: Final = (CommandTarget("runpod_flash.cli.main", "app"),)

@@ -17,10 +17,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import manifest as manifests
-from flash_otel import semconv
-from flash_otel.pipeline import pipeline
+from flash_otel import pipeline, semconv
 from flash_otel.redaction import REDACTED, remember, scrub
-from flash_otel.runtime.guard import swallowed
+from flash_otel.runtime.process import swallowed
 from flash_otel.tracing import outcome
 from flash_otel.tracing import scope as scopes
 from flash_otel.tracing.attributes import Fields, Text, attribute, number

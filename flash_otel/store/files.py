@@ -1,32 +1,102 @@
-"""Where the store lies, who may read it, and which file is next if one is damaged.
+"""The files of a store: where they lie, who may read them, and what happens if one fails.
 
 Spans reveal what a person deploys: folder and file are private to their owner. A file that another
 user could have planted (a symbolic link, a foreign owner) is refused.
+
+Spans that a locked or newer store cannot take are set aside beside it, as OTLP JSON that the next
+run takes in. Such a file is private like the store and appears complete, since it is renamed after
+it is written. Taking it in twice does no harm: a span is unique in the store by its ids.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import stat
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from secrets import token_hex
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from flash_otel.store.errors import StoreError
+from flash_otel.runtime.process import logger, swallowed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from flash_otel.records import SpanRecord
 
 ENVIRONMENT_VARIABLE: Final = "FLASH_OTEL_STORE"
 FILE_NAME: Final = "spans.db"
+SUFFIX: Final = ".unstored"
 
 _OFF: Final = frozenset({"0", "false", "no", "off", "none"})
 _FOLDER_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
 _OTHERS: Final = 0o077
 _MOST_DAMAGED: Final = 100
+# Limits the disk space if no run ever takes in what is set aside.
+_MOST_SET_ASIDE: Final = 1_000
 # The files beside a database that SQLite trusts as much as the database itself
 # (sqlite.org/tempfiles.html).
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
+
+
+class StoreError(Exception):
+    """The store cannot be used; the message names the file, the cause and a remedy."""
+
+    transient: ClassVar[bool] = False
+
+
+class StoreCorruptError(StoreError):
+    """The file is damaged or not a database: a fresh one beside it can be used."""
+
+
+class StoreBusyError(StoreError):
+    """Another process holds the database locked: a later attempt can succeed."""
+
+    transient: ClassVar[bool] = True
+
+
+class StoreDiskError(StoreError):
+    """The disk is full or fails: a later attempt can succeed."""
+
+    transient: ClassVar[bool] = True
+
+
+class StoreNewerError(StoreError):
+    """A newer flash_otel made the file: that version can take in what is set aside beside it."""
+
+    transient: ClassVar[bool] = True
+
+
+class StoreOutdatedError(StoreError):
+    """An older flash_otel made the file: opened for writing, it is migrated."""
+
+
+# Matched by text, because Python 3.10 does not expose SQLite's result codes
+# (sqlite.org/rescode.html).
+_BY_TEXT: Final[tuple[tuple[str, type[StoreError]], ...]] = (
+    ("locked", StoreBusyError),
+    ("busy", StoreBusyError),
+    ("locking protocol", StoreBusyError),
+    ("full", StoreDiskError),
+    ("disk I/O", StoreDiskError),
+    ("malformed", StoreCorruptError),
+    ("not a database", StoreCorruptError),
+)
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Raise errors of SQLite and of the file system inside the block as `StoreError`s."""
+    import sqlite3
+
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        text = str(error)
+        kind = next((kind for part, kind in _BY_TEXT if part in text), StoreError)
+        raise kind(f"{path}: {text}") from error
 
 
 def default_path() -> Path:
@@ -158,3 +228,69 @@ def _is_foreign(found: os.stat_result, allowed: int | None = None) -> bool:
 def _tighten(path: Path, mode: int) -> None:
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & _OTHERS:
         path.chmod(mode)
+
+
+def set_aside(path: Path, records: Sequence[SpanRecord]) -> bool:
+    """Write records beside the store whose first file is `path`; return True on success."""
+    from flash_otel.otlp.encode import encode_json
+
+    if sum(1 for _ in waiting(path)) >= _MOST_SET_ASIDE:
+        return False
+    unfinished = path.with_name(f"{path.name}-{token_hex(8)}.writing")
+    try:
+        opened = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE)
+        with os.fdopen(opened, "w") as file:
+            json.dump(encode_json(records), file, separators=(",", ":"))
+        unfinished.rename(unfinished.with_suffix(SUFFIX))
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def waiting(path: Path) -> Iterator[Path]:
+    """Yield the files beside the store whose first file is `path`, the oldest first."""
+    try:
+        found = [
+            file
+            for file in path.parent.iterdir()
+            if file.suffix == SUFFIX and file.name.startswith(f"{path.name}-")
+        ]
+        yield from sorted(found, key=lambda file: (file.stat().st_mtime_ns, file.name))
+    except OSError:
+        return
+
+
+def adopt(write: Callable[[list[SpanRecord]], None], path: Path) -> None:
+    """Store the spans that wait beside `path`, and delete their files.
+
+    Args:
+        write: Writes records to the store.
+        path: The store's first file.
+
+    Raises:
+        StoreError: The store cannot be written to; the files stay.
+    """
+    for file in waiting(path):
+        try:
+            write(_read(file))
+            file.unlink(missing_ok=True)
+        except StoreError:
+            raise
+        except OSError:
+            logger.debug("flash_otel: %s cannot be read", file, exc_info=True)
+        except Exception:
+            # Not written by `set_aside`: the file stays for a person to look at.
+            swallowed("taking in spans from beside the store")
+
+
+def _read(file: Path) -> list[SpanRecord]:
+    """Read a file; one that another user could have planted raises `OSError`."""
+    from flash_otel.otlp.decode import decode
+
+    opened = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    with os.fdopen(opened, encoding="utf-8") as stream:
+        found = os.fstat(opened)
+        if _is_foreign(found) or not stat.S_ISREG(found.st_mode):
+            raise PermissionError(f"{file} does not belong to this user or is not a regular file")
+        return list(decode(json.load(stream)))
