@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Diagnosis, diagnose
-from flash_otel.diagnosis.readers import open_reader
-from flash_otel.diagnosis.readers.store import StoreReader
+from flash_otel.diagnosis.readers import StoreReader, open_reader
 from flash_otel.lines.format import format_lines
 from flash_otel.lines.table import END, START
 from flash_otel.otlp.encode import encode_json

@@ -14,19 +14,34 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from flash_otel.cli.errors import (
-    BAD_USAGE,
-    CLEAN,
-    COULD_NOT_TELL,
-    INTERRUPTED,
-    PIPE_CLOSED,
-    CommandError,
-)
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import typer
+
+
+CLEAN: Final = 0
+FAULT_FOUND: Final = 1
+BAD_USAGE: Final = 2
+COULD_NOT_TELL: Final = 3
+INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
+PIPE_CLOSED: Final = 141  # 128 + SIGPIPE
+
+
+class CommandError(Exception):
+    """Ends a command with an error message.
+
+    Attributes:
+        message: What is wrong, in one sentence.
+        next_step: What to do about it; may hold the exact command.
+        status: The exit status.
+    """
+
+    def __init__(self, message: str, next_step: str = "", status: int = BAD_USAGE) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +83,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "show": Command("flash_otel.cli.show:show", "Show a trace as a tree of spans."),
     "push": Command("flash_otel.cli.push:push", "Send the waiting spans to the OTLP endpoints."),
     "status": Command(
-        "flash_otel.cli.status:status", "Show how many spans wait for each destination, and why."
+        "flash_otel.cli.push:status", "Show how many spans wait for each destination, and why."
     ),
     "collector": Command(
         "flash_otel.cli.collector:collector",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
+from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
 
 if TYPE_CHECKING:
     from flash_otel.collector.service import BundleStatus
@@ -90,15 +90,15 @@ def collector(
 
 
 def _down() -> int:
-    from flash_otel.collector import files, service
+    from flash_otel.collector import programs, service
 
     stopped = service.down()
     if not stopped:
         print("Nothing to stop: flash-otel did not start the programs.")
         return CLEAN
     print(f"Stopped: {', '.join(stopped)}. The queue and the traces are kept.")
-    if Path(files.data_folder(), "jaeger").exists():
-        print(f"They are in {files.data_folder()}")
+    if Path(programs.data_folder(), "jaeger").exists():
+        print(f"They are in {programs.data_folder()}")
     return CLEAN
 
 

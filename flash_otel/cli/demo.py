@@ -32,7 +32,7 @@ def demo(
     Everything runs on this machine, in virtual environments of its own. The first run installs
     runpod-flash there, which takes a while.
     """
-    from flash_otel.cli.errors import CLEAN, CommandError
+    from flash_otel.cli.app import CLEAN, CommandError
     from flash_otel.demo.command import run_demo, scenario_names
     from flash_otel.demo.scenarios import DEFAULT_VERSION
 
@@ -48,7 +48,7 @@ def demo(
 
 
 def _require_endpoint(jaeger: str | None) -> None:
-    from flash_otel.cli.errors import CommandError
+    from flash_otel.cli.app import CommandError
     from flash_otel.demo.command import ENDPOINT_VARIABLES, names_an_endpoint
 
     if jaeger and not names_an_endpoint():

@@ -1,15 +1,17 @@
 """`flash-otel doctor`: check this installation and report what prevents tracing."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, FAULT_FOUND
+from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND
+from flash_otel.runtime.process import swallowed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from flash_otel.doctor.checks import DoctorCheck
+    from flash_otel.doctor import DoctorCheck
     from flash_otel.report.layout import Line
 
 TIMEOUT_S = 3.0
@@ -31,13 +33,12 @@ def doctor(
     no span there; --offline skips that. Exit status: 0 tracing will work, 1 a problem was found,
     2 bad usage, 3 a check could not be made.
     """
-    from flash_otel.doctor import examine
-    from flash_otel.doctor.checks import PROBLEM, UNKNOWN, verdict
+    from flash_otel.doctor import PROBLEM, UNKNOWN, verdict
     from flash_otel.redaction import remember_environment
 
     # The checks quote variables and errors, in which secrets are masked from here on.
     remember_environment()
-    topics = list(examine(None if offline else timeout))
+    topics = examine(None if offline else timeout)
     worst = verdict(check for _, checks in topics for check in checks)
     if as_json:
         import json
@@ -48,6 +49,37 @@ def doctor(
 
         print_lines(_lines(topics, worst), ReportConsole(highlight=False))
     return {PROBLEM: FAULT_FOUND, UNKNOWN: COULD_NOT_TELL}.get(worst, CLEAN)
+
+
+def examine(timeout_s: float | None) -> "list[tuple[str, list[DoctorCheck]]]":
+    """Return each topic with its checks.
+
+    Args:
+        timeout_s: Timeout of each destination, in seconds; None sends nothing.
+    """
+    from flash_otel.doctor import delivery, environment, flash
+
+    topics: tuple[tuple[str, Callable[[], Iterator[DoctorCheck]]], ...] = (
+        ("versions", flash.versions),
+        ("targets", flash.targets),
+        ("place", environment.place),
+        ("provider", environment.providers),
+        ("variables", environment.variables),
+        ("store", delivery.store),
+        ("destinations", partial(delivery.destinations, timeout_s)),
+    )
+    return [(topic, list(_guarded(topic, checks))) for topic, checks in topics]
+
+
+def _guarded(topic: str, checks: "Callable[[], Iterator[DoctorCheck]]") -> "Iterator[DoctorCheck]":
+    from flash_otel.doctor import UNKNOWN, DoctorCheck
+
+    try:
+        yield from checks()
+    except Exception as error:
+        swallowed(f"doctor {topic}")
+        # Only the type: the message may hold a secret.
+        yield DoctorCheck(topic, UNKNOWN, f"this check failed: {type(error).__name__}")
 
 
 def _json(topics: "list[tuple[str, list[DoctorCheck]]]", worst: str) -> dict[str, Any]:
@@ -68,7 +100,7 @@ def _json(topics: "list[tuple[str, list[DoctorCheck]]]", worst: str) -> dict[str
 
 
 def _lines(topics: "list[tuple[str, list[DoctorCheck]]]", worst: str) -> "Iterator[Line]":
-    from flash_otel.doctor.checks import NOTE, OK, PROBLEM, UNKNOWN
+    from flash_otel.doctor import NOTE, OK, PROBLEM, UNKNOWN
     from flash_otel.report.layout import Part
     from flash_otel.report.words import clean
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from flash_otel import semconv
-from flash_otel.cli.errors import COULD_NOT_TELL, CommandError
+from flash_otel.cli.app import COULD_NOT_TELL, CommandError
 from flash_otel.cli.sources import STORE, Selection, records_of
 
 if TYPE_CHECKING:

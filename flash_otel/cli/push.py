@@ -1,20 +1,32 @@
-"""`flash-otel push`: send the waiting spans of the store now, and report the result."""
+"""`flash-otel push` and `status`: send the waiting spans now, or show how many wait, and why."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from flash_otel.cli.errors import CLEAN, COULD_NOT_TELL, CommandError
-from flash_otel.cli.open_store import NOTHING_RECORDED, StoreOption, updating
+from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError
+from flash_otel.cli.open_store import (
+    HOW_TO_RECORD,
+    NOTHING_RECORDED,
+    StoreOption,
+    reading,
+    updating,
+)
 from flash_otel.cli.sources import progress_bar
+from flash_otel.report.words import clean, moment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from flash_otel.export.delivery import StoreSpanSource
     from flash_otel.export.destination import Destination
     from flash_otel.export.sending import Tally, Transport
+    from flash_otel.store.cursors import DeliveryStatus
     from flash_otel.store.store import SpanStore
+
 
 _EXAMPLE: Final = "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 flash-otel push"
 
@@ -57,7 +69,7 @@ def push(
     return max([_push(destination, path) for destination in destinations], default=CLEAN)
 
 
-def _destinations(store: "SpanStore") -> "list[Destination]":
+def _destinations(store: SpanStore) -> list[Destination]:
     from flash_otel.export.destination import forwarded, known
     from flash_otel.store.cursors import delivery_statuses
     from flash_otel.store.files import translated
@@ -69,7 +81,7 @@ def _destinations(store: "SpanStore") -> "list[Destination]":
         return [known(status.name) for status in delivery_statuses(store.connection)]
 
 
-def _register(store: "SpanStore") -> None:
+def _register(store: SpanStore) -> None:
     from flash_otel.store.cursors import register
     from flash_otel.store.files import translated
 
@@ -78,7 +90,7 @@ def _register(store: "SpanStore") -> None:
         register(store.connection, names)
 
 
-def _rewind(store: "SpanStore", destinations: "list[Destination]", *, to_rejected: bool) -> None:
+def _rewind(store: SpanStore, destinations: list[Destination], *, to_rejected: bool) -> None:
     from flash_otel.store.cursors import rewind
     from flash_otel.store.files import translated
 
@@ -87,7 +99,7 @@ def _rewind(store: "SpanStore", destinations: "list[Destination]", *, to_rejecte
             rewind(store.connection, destination.name, to_rejected=to_rejected)
 
 
-def _push(destination: "Destination", path: Path) -> int:
+def _push(destination: Destination, path: Path) -> int:
     from opentelemetry.instrumentation.utils import suppress_instrumentation
 
     from flash_otel.export.delivery import StoreSpanSource
@@ -109,21 +121,21 @@ def _push(destination: "Destination", path: Path) -> int:
     return COULD_NOT_TELL if waiting or (tally is not None and tally.rejected) else CLEAN
 
 
-def _send(host: str, source: "StoreSpanSource", transport: "Transport") -> "Tally":
+def _send(host: str, source: StoreSpanSource, transport: Transport) -> Tally:
     """Send everything that waits, within a session; show the progress on a terminal."""
     from flash_otel.export.sending import send_all
 
     total = source.backlog().spans
     with progress_bar(host, total) as advance:
 
-        def show(tally: "Tally") -> None:
+        def show(tally: Tally) -> None:
             if advance is not None:
                 advance(tally.delivered + tally.rejected, total)
 
         return send_all(source, transport, show)
 
 
-def _lines(tally: "Tally", waiting: int) -> Iterator[str]:
+def _lines(tally: Tally, waiting: int) -> Iterator[str]:
     if tally.delivered:
         yield f"{tally.delivered} spans sent"
     if tally.rejected:
@@ -132,3 +144,83 @@ def _lines(tally: "Tally", waiting: int) -> Iterator[str]:
         yield f"{waiting} spans waiting ({tally.trouble.reason})"
     elif not tally.delivered and not tally.rejected:
         yield "no spans are waiting. Send everything that is recorded: flash-otel push --all"
+
+
+# --- status ---------------------------------------------------------------------------------------
+
+
+def status(
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print a JSON list, one object for each destination."),
+    ] = False,
+    store: StoreOption = None,
+) -> None:
+    """Show how many spans wait for each destination, since when, and why.
+
+    Times in JSON are nanoseconds since the epoch.
+    """
+    with reading(store) as opened:
+        found = [] if opened is None else _statuses(opened)
+        path = None if opened is None else opened.path
+    if as_json:
+        _print_json(found)
+    elif path is None:
+        print(NOTHING_RECORDED)
+        print(HOW_TO_RECORD)
+    elif found:
+        print("\n".join(_status_lines(found)))
+    else:
+        print(f"Spans are kept in {path} and sent nowhere.")
+        print("Name an endpoint: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318")
+
+
+def _statuses(store: SpanStore) -> list[DeliveryStatus]:
+    """Return the known destinations, and new ones that the environment names."""
+    from flash_otel.export.destination import forwarded
+    from flash_otel.store.cursors import DeliveryStatus, delivery_statuses
+    from flash_otel.store.files import translated
+
+    with translated(store.path):
+        known = delivery_statuses(store.connection)
+    names = {delivery.name for delivery in known}
+    configured_names = [destination.name for destination in forwarded()]
+    return [*known, *(DeliveryStatus(name) for name in configured_names if name not in names)]
+
+
+def _print_json(found: list[DeliveryStatus]) -> None:
+    import json
+
+    print(json.dumps([_object(delivery) for delivery in found], indent=2))
+
+
+def _object(delivery: DeliveryStatus) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    protocol, _, url = delivery.name.partition(" ")
+    return {"protocol": protocol, "url": url, **asdict(delivery)}
+
+
+def _status_lines(found: list[DeliveryStatus]) -> Iterator[str]:
+    for delivery in found:
+        yield clean(delivery.name)
+        yield from (f"  {clean(line)}" for line in _details(delivery))
+
+
+def _details(delivery: DeliveryStatus) -> Iterator[str]:
+    yield _waiting(delivery)
+    if delivery.waiting and delivery.failing_since_ns is not None:
+        yield f"failing since {moment(delivery.failing_since_ns)}: {delivery.reason}"
+    if delivery.rejected:
+        yield f"{delivery.rejected} spans rejected ({delivery.rejected_reason})"
+        yield "send them again: flash-otel push --rejected"
+    accepted = delivery.acknowledged_ns
+    yield "nothing accepted yet" if accepted is None else f"last accepted {moment(accepted)}"
+
+
+def _waiting(delivery: DeliveryStatus) -> str:
+    since_ns = delivery.waiting_since_ns
+    if since_ns is None:
+        return "no spans waiting"
+    spans = "1 span" if delivery.waiting == 1 else f"{delivery.waiting} spans"
+    return f"{spans} waiting since {moment(since_ns)}; send now: flash-otel push"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flash_otel.cli.errors import CommandError
+from flash_otel.cli.app import CommandError
 from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, StoreOption, reading_from
 from flash_otel.cli.sources import FromOption, Selection
 

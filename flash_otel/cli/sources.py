@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from flash_otel.cli.errors import BAD_USAGE, COULD_NOT_TELL, CommandError
+from flash_otel.cli.app import BAD_USAGE, COULD_NOT_TELL, CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -116,8 +116,7 @@ def diagnosable(
     if set(names) != {STORE}:
         yield records_of(names, selection)
         return
-    from flash_otel.diagnosis.readers import NothingFoundError, ReaderError
-    from flash_otel.diagnosis.readers.store import StoreReader
+    from flash_otel.diagnosis.readers import NothingFoundError, ReaderError, StoreReader
 
     try:
         with StoreReader(selection.store, selection.earliest).recorded() as spans:
@@ -149,7 +148,7 @@ def _reader(name: str, selection: Selection) -> RecordReader:
             on_note=_note,
         )
     if name == STORE:
-        from flash_otel.diagnosis.readers.store import StoreReader
+        from flash_otel.diagnosis.readers import StoreReader
 
         return StoreReader(selection.store, selection.earliest)
     from flash_otel.diagnosis.readers import open_reader

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flash_otel.cli.errors import BAD_USAGE, CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
+from flash_otel.cli.app import BAD_USAGE, CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
 from flash_otel.cli.open_store import StoreOption, reading, recorded_since
 from flash_otel.runtime.process import swallowed
 
@@ -169,8 +169,8 @@ def status_of(verification: "Verification") -> int:
 
 
 def _print(verification: "Verification", *, stderr: bool) -> None:
+    from flash_otel.report.diagnosis import render_verification
     from flash_otel.report.layout import ReportConsole
-    from flash_otel.report.verify import render_verification
 
     render_verification(verification, ReportConsole(stderr=stderr))
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.collector.files import StartedProcess, config
-from flash_otel.collector.programs import HIGHEST_PORT, CollectorError
+from flash_otel.collector.programs import HIGHEST_PORT, CollectorError, StartedProcess, config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,14 +6,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.collector import files, process, programs
-from flash_otel.collector.files import DOCKER, LOCAL, StartedProcess, StartedPrograms
+from flash_otel.collector import process, programs
 from flash_otel.collector.programs import (
     BINARIES_VARIABLE,
+    DOCKER,
     JAEGER,
+    LOCAL,
     OTELCOL,
     PROGRAMS,
     CollectorError,
+    StartedProcess,
+    StartedPrograms,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 # The first start pulls images; `docker compose up` returns before their programs listen.
 _CONTAINER_TIMEOUT_S: Final = 120.0
+_REACHABLE: Final = frozenset({programs.REACHABLE, programs.REACHABLE_COMPOSE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +113,11 @@ def up(options: CollectorOptions) -> BundleStatus:
         CollectorError: A program cannot run; what this call started is stopped again.
     """
     with _locked_folder() as folder:
-        state = files.load_state(folder)
+        state = programs.load_state(folder)
         command = None if options.engine == LOCAL else _compose_for(options, state)
         if command:
             _refuse_running_processes(state)
-            files.forget_state(folder)
+            programs.forget_state(folder)
             _up_docker(folder, command, options)
         else:
             _up_local(folder, state, options)
@@ -123,7 +127,7 @@ def up(options: CollectorOptions) -> BundleStatus:
 def down() -> list[str]:
     """Stop what is running, the Collector first; return the titles of what was stopped."""
     with _locked_folder() as folder:
-        state = files.load_state(folder)
+        state = programs.load_state(folder)
         if state is None:
             return []
         if state.engine == DOCKER:
@@ -136,24 +140,26 @@ def down() -> list[str]:
                 for program in reversed(PROGRAMS)
                 if program.name in state.processes and process.stop(state.processes[program.name])
             ]
-        files.forget_state(folder)
+        programs.forget_state(folder)
         return stopped
 
 
 def status() -> BundleStatus:
     """Check the health of both programs, also of those that were started elsewhere."""
-    state = files.load_state(files.data_folder())
+    state = programs.load_state(programs.data_folder())
     return BundleStatus(
         engine=state.engine if state else None,
-        is_reachable=bool(state and {files.REACHABLE, files.REACHABLE_COMPOSE} & set(state.files)),
+        is_reachable=bool(
+            state and {programs.REACHABLE, programs.REACHABLE_COMPOSE} & set(state.files)
+        ),
         programs=tuple(_program_status(program, state) for program in PROGRAMS),
     )
 
 
 def print_container_logs(lines: int) -> None:
     """Print the last lines of each container's log."""
-    state = files.load_state(files.data_folder())
-    compose_files = state.files if state else [files.COMPOSE]
+    state = programs.load_state(programs.data_folder())
+    compose_files = state.files if state else [programs.COMPOSE]
     programs.run(_require_compose(), compose_files, "logs", "--tail", str(lines))
 
 
@@ -171,7 +177,7 @@ def _program_status(program: Program, state: StartedPrograms | None) -> ProgramS
 def _locked_folder() -> Iterator[Path]:
     from flash_otel.runtime.locks import try_lock
 
-    folder = files.data_folder()
+    folder = programs.data_folder()
     with try_lock(folder / "lock") as is_free:
         if not is_free:
             raise CollectorError(
@@ -208,7 +214,7 @@ def _refuse_running_processes(state: StartedPrograms | None) -> None:
 
 
 def _up_docker(folder: Path, command: tuple[str, ...], options: CollectorOptions) -> None:
-    compose_files = [files.COMPOSE, *([files.REACHABLE_COMPOSE] if options.reachable else [])]
+    compose_files = [programs.COMPOSE, *([programs.REACHABLE_COMPOSE] if options.reachable else [])]
     profile = ("--profile", "monitor") if options.monitor else ()
     programs.run(command, compose_files, *profile, "up", "--detach")
     # Only published ports can be reached from here, and so are all that status may check.
@@ -218,7 +224,7 @@ def _up_docker(folder: Path, command: tuple[str, ...], options: CollectorOptions
         }
         for program in PROGRAMS
     }
-    files.save_state(folder, StartedPrograms(DOCKER, compose_files, ports))
+    programs.save_state(folder, StartedPrograms(DOCKER, compose_files, ports))
     for program in PROGRAMS:
         problem = program.wait_until_healthy(
             ports[program.name], _CONTAINER_TIMEOUT_S, is_alive=lambda: True
@@ -243,7 +249,7 @@ def _up_local(folder: Path, state: StartedPrograms | None, options: CollectorOpt
                 running[program.name] = started
                 fresh.append(started)
         configs = _configs(OTELCOL, options)
-        files.save_state(folder, StartedPrograms(LOCAL, configs, {}, running))
+        programs.save_state(folder, StartedPrograms(LOCAL, configs, {}, running))
     except BaseException:
         for started in reversed(fresh):
             process.stop(started)
@@ -284,7 +290,7 @@ def _refuse_docker(options: CollectorOptions, state: StartedPrograms | None) -> 
     if options.monitor:
         raise CollectorError(
             "--monitor needs Docker.",
-            f"Without it, start a Prometheus of your own with {files.config('prometheus.yml')}",
+            f"Without it, start a Prometheus of your own with {programs.config('prometheus.yml')}",
         )
 
 
@@ -311,5 +317,5 @@ def _require_binaries() -> None:
 
 def _configs(program: Program, options: CollectorOptions) -> list[str]:
     if program is OTELCOL and options.reachable:
-        return [program.config, files.REACHABLE]
+        return [program.config, programs.REACHABLE]
     return [program.config]

@@ -156,7 +156,7 @@ def _joined_trace(artifacts: RunArtifacts) -> list[SpanRecord]:
 def _diagnosis(artifacts: RunArtifacts) -> Diagnosis:
     """Diagnose the store, which holds the workers' spans by now."""
     from flash_otel.diagnosis import diagnose
-    from flash_otel.diagnosis.readers.store import StoreReader
+    from flash_otel.diagnosis.readers import StoreReader
 
     return diagnose(StoreReader(artifacts.store).records())
 

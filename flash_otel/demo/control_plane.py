@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from flash_otel.demo.faults import FaultPlan
 from flash_otel.demo.routes import build_app
+from flash_otel.demo.scenarios import FaultPlan
 from flash_otel.demo.state import ControlPlaneState, Ids, IdStyle, Journal
 
 if TYPE_CHECKING:

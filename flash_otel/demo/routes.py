@@ -17,7 +17,7 @@ from flash_otel.demo import graphql
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from flash_otel.demo.faults import FaultPlan, Rule
+    from flash_otel.demo.scenarios import FaultPlan, Rule
     from flash_otel.demo.state import ControlPlaneState, Journal, Json, StoredEndpoint
 
 

@@ -11,10 +11,17 @@ from flash_otel.demo import processes, worker
 from flash_otel.demo.artifacts import DeployOutcome, RunArtifacts
 from flash_otel.demo.control_plane import ControlPlane
 from flash_otel.demo.environment import Progress, PythonEnvironment, find_environment
-from flash_otel.demo.faults import MANIFEST_WRITE_GATE, FaultPlan
 from flash_otel.demo.processes import ProcessSpec, deploy_variables, worker_variables
 from flash_otel.demo.project import CALLING_RESOURCE, carried_trace_id, unpack, write_project
-from flash_otel.demo.scenarios import APP_NAME, DeployStep, Scenario, Step, WorkerStep
+from flash_otel.demo.scenarios import (
+    APP_NAME,
+    MANIFEST_WRITE_GATE,
+    DeployStep,
+    FaultPlan,
+    Scenario,
+    Step,
+    WorkerStep,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -20,8 +20,7 @@ from flash_otel.diagnosis.evidence import (
     RuntimeFetch,
     SpanFact,
 )
-from flash_otel.diagnosis.partial import resolved
-from flash_otel.diagnosis.pieces import fuller, joined, merged
+from flash_otel.diagnosis.pieces import fuller, joined, merged, resolved
 from flash_otel.records import LOGGED
 from flash_otel.store.references import instance_of, shows_worker
 

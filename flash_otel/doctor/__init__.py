@@ -1,43 +1,42 @@
-"""Check an installation: what prevents tracing, and the next step."""
+"""Check an installation: the result of a check, and the verdict on several.
+
+Each module holds the checks of a topic; `cli/doctor.py` lists them.
+"""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING
-
-from flash_otel.doctor.checks import UNKNOWN, DoctorCheck
-from flash_otel.runtime.process import swallowed
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable
+
+OK: Final = "ok"
+NOTE: Final = "note"
+PROBLEM: Final = "problem"
+UNKNOWN: Final = "unknown"
+
+_WORST_FIRST: Final = (PROBLEM, UNKNOWN, NOTE, OK)
 
 
-def examine(timeout_s: float | None) -> Iterator[tuple[str, list[DoctorCheck]]]:
-    """Yield each topic with its checks.
+@dataclass(frozen=True, slots=True)
+class DoctorCheck:
+    """The result of one check.
 
-    Args:
-        timeout_s: Timeout of each destination, in seconds; None sends nothing.
+    Attributes:
+        name: The check's name, such as `store_rights`.
+        result: `ok`, `note`, `problem` or `unknown`.
+        text: What was found, in one sentence.
+        next_step: What to do about it; empty if there is nothing to do.
     """
-    # Late: the command shows its help without loading any of them.
-    from flash_otel.doctor import destinations, environment, flash, store
 
-    topics: tuple[tuple[str, Callable[[], Iterator[DoctorCheck]]], ...] = (
-        ("versions", flash.versions),
-        ("targets", flash.targets),
-        ("place", environment.place),
-        ("provider", environment.providers),
-        ("variables", environment.variables),
-        ("store", store.store),
-        ("destinations", partial(destinations.destinations, timeout_s)),
-    )
-    for topic, checks in topics:
-        yield topic, list(_guarded(topic, checks))
+    name: str
+    result: str
+    text: str
+    next_step: str = ""
 
 
-def _guarded(topic: str, checks: Callable[[], Iterator[DoctorCheck]]) -> Iterator[DoctorCheck]:
-    try:
-        yield from checks()
-    except Exception as error:
-        swallowed(f"doctor {topic}")
-        # Only the type: the message may hold a secret.
-        yield DoctorCheck(topic, UNKNOWN, f"this check failed: {type(error).__name__}")
+def verdict(checks: Iterable[DoctorCheck]) -> str:
+    """Return the worst result, or `ok` without any checks."""
+    found = {check.result for check in checks}
+    return next((result for result in _WORST_FIRST if result in found), OK)

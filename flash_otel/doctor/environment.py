@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.doctor.checks import NOTE, OK, PROBLEM, DoctorCheck
+from flash_otel.doctor import NOTE, OK, PROBLEM, DoctorCheck
 from flash_otel.doctor.flash import version_of
 from flash_otel.export.destination import EXPORTERS
 from flash_otel.redaction import REDACTED, scrub

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flash_otel._version import __version__
-from flash_otel.doctor.checks import NOTE, OK, PROBLEM, DoctorCheck
+from flash_otel.doctor import NOTE, OK, PROBLEM, DoctorCheck
 from flash_otel.runtime import interpreters
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flash_otel.cli.errors import CommandError
+from flash_otel.cli.app import CommandError
 from flash_otel.cli.sources import UNITS, age_in_seconds, since_ns
 
 

@@ -24,8 +24,7 @@ from support.real_collector import ROOT, Access, free_ports
 from support.samples import healthy_deployment
 
 from flash_otel import semconv
-from flash_otel.collector.files import load_state
-from flash_otel.collector.programs import PROGRAMS
+from flash_otel.collector.programs import PROGRAMS, load_state
 from flash_otel.runtime.locks import try_lock
 
 if TYPE_CHECKING:

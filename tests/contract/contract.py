@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 import flash_otel
 from flash_otel import semconv, testing
-from flash_otel.cli import app, errors
+from flash_otel.cli import app
 from flash_otel.cli.app import COMMANDS
 
 SNAPSHOT: Final = Path(__file__).with_name("contract.json")
@@ -59,8 +59,8 @@ def collect(folder: Path) -> dict[str, Any]:
         "variables": sorted(set(_variables())),
         "exit_statuses": {
             name: value
-            for name, value in sorted(vars(errors).items())
-            if name.isupper() and isinstance(value, int)
+            for name, value in sorted(vars(app).items())
+            if name.isupper() and type(value) is int
         },
         "commands": {name: _parameters(name) for name in COMMANDS},
         "json": _json_keys(folder),

@@ -10,7 +10,7 @@ from support.client import Client, deploy, read
 from support.faults import FAULTS, for_resource
 
 from flash_otel.demo.control_plane import ControlPlane
-from flash_otel.demo.faults import MANIFEST_WRITE_GATE, FaultPlan, Rule
+from flash_otel.demo.scenarios import MANIFEST_WRITE_GATE, FaultPlan, Rule
 from flash_otel.semconv import CARRIER_KEY
 
 

@@ -11,8 +11,8 @@ from support.flash import FlashEnvironments, FlashRun, run_flash
 from support.versions import MAIN_VERSIONS
 
 from flash_otel.demo.control_plane import CANARY_API_KEY, ControlPlane
-from flash_otel.demo.faults import FaultPlan
 from flash_otel.demo.project import write_project
+from flash_otel.demo.scenarios import FaultPlan
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,8 +20,7 @@ from flash_otel.cli.sources import progress_bar
 from flash_otel.diagnosis import collect
 from flash_otel.diagnosis.evidence import Deployment, ProcessIdentity
 from flash_otel.diagnosis.faults import FAULTS
-from flash_otel.diagnosis.readers import NothingFoundError, ReaderError
-from flash_otel.diagnosis.readers.store import StoreReader
+from flash_otel.diagnosis.readers import NothingFoundError, ReaderError, StoreReader
 from flash_otel.otlp.encode import encode_json
 from flash_otel.store.store import SpanStore
 

@@ -19,9 +19,17 @@ from support.bad_endpoints import BAD
 from support.commands import flash_otel, keep
 from support.scripted_collector import KINDS, HttpCollector, Reply
 
-from flash_otel.doctor import destinations, environment, flash
-from flash_otel.doctor import store as stores
-from flash_otel.doctor.checks import NOTE, OK, PROBLEM, UNKNOWN, DoctorCheck, verdict
+from flash_otel.doctor import (
+    NOTE,
+    OK,
+    PROBLEM,
+    UNKNOWN,
+    DoctorCheck,
+    delivery,
+    environment,
+    flash,
+    verdict,
+)
 from flash_otel.export.destination import Destination
 from flash_otel.testing import recording
 from flash_otel.tracing.flash import TARGETS
@@ -124,14 +132,14 @@ def test_verdicts() -> None:
 
 def test_a_check_that_fails_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """An internal error makes its topic `unknown` and affects no other."""
-    from flash_otel.doctor import examine
+    from flash_otel.cli.doctor import examine
 
     def broken() -> Iterator[DoctorCheck]:
         yield from [DoctorCheck("", OK, "")][1:]
         raise RuntimeError(CANARY)
 
     monkeypatch.delenv("FLASH_OTEL_RAISE", raising=False)
-    monkeypatch.setattr(stores, "store", broken)
+    monkeypatch.setattr(delivery, "store", broken)
     found = dict(examine(None))
     assert results(found["store"]) == {"store": UNKNOWN}
     assert CANARY not in found["store"][0].text
@@ -219,15 +227,15 @@ def test_any_value(value: str) -> None:
 
 def test_a_store(store_file: Path) -> None:
     """An intact store passes; permissions for others are a note."""
-    assert results(stores.store()) == {"store": OK, "store_rights": OK, "store_integrity": OK}
+    assert results(delivery.store()) == {"store": OK, "store_rights": OK, "store_integrity": OK}
     store_file.chmod(0o644)
-    assert results(stores.store())["store_rights"] == NOTE
+    assert results(delivery.store())["store_rights"] == NOTE
 
 
 def test_no_store_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing store is fine, and the check does not create it."""
     monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "later" / "spans.db"))
-    assert results(stores.store()) == {"store": OK}
+    assert results(delivery.store()) == {"store": OK}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -235,7 +243,7 @@ def test_a_store_that_is_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     """A store that is off is a note."""
     monkeypatch.setenv("FLASH_OTEL_STORE", "off")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert next(stores.store()).result == NOTE
+    assert next(delivery.store()).result == NOTE
 
 
 def test_a_planted_store(store_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,14 +251,14 @@ def test_a_planted_store(store_file: Path, monkeypatch: pytest.MonkeyPatch) -> N
     link = store_file.with_name("link.db")
     link.symlink_to(store_file)
     monkeypatch.setenv("FLASH_OTEL_STORE", str(link))
-    assert results(stores.store())["store_rights"] == PROBLEM
+    assert results(delivery.store())["store_rights"] == PROBLEM
 
 
 def test_a_foreign_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another kind of file in its place is a problem."""
     (tmp_path / "spans.db").write_bytes(b"something else" * 1000)
     monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "spans.db"))
-    assert results(stores.store()) == {"store": PROBLEM}
+    assert results(delivery.store()) == {"store": PROBLEM}
 
 
 def test_a_damaged_store(store_file: Path) -> None:
@@ -264,7 +272,7 @@ def test_a_damaged_store(store_file: Path) -> None:
     with store_file.open("r+b") as file:
         file.seek((root - 1) * size)
         file.write(b"\xff" * size)
-    found = results(stores.store())
+    found = results(delivery.store())
     assert found.get("store_integrity", found["store"]) in (PROBLEM, UNKNOWN)
 
 
@@ -280,7 +288,7 @@ def test_undelivered_spans(store_file: Path) -> None:
             """UPDATE resources SET attributes = '{"telemetry.distro.name":"flash-otel"}'"""
         )
         opened.connection.execute("UPDATE destinations SET cursor = 0")
-    found = [check for check in stores.store() if check.name == "waiting"]
+    found = [check for check in delivery.store() if check.name == "waiting"]
     assert only(found).next_step == "flash-otel push"
     assert "1 spans wait for grpc http://c:4317 (connection refused)" in found[0].text
 
@@ -294,10 +302,10 @@ def test_destinations(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with kind() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", collector.protocol)
-        assert next(destinations.destinations(30)).result == OK
+        assert next(delivery.destinations(30)).result == OK
     with kind(Reply(401, code="UNAUTHENTICATED")) as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-        refused = next(destinations.destinations(30))
+        refused = next(delivery.destinations(30))
     assert refused.result == PROBLEM
     assert "HEADERS" in refused.next_step
 
@@ -307,7 +315,7 @@ def test_bad_destinations(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each failure is a problem with its reason, reported within the timeout."""
     with BAD[fault]() as url:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
-        found = only(destinations.destinations(0.5))
+        found = only(delivery.destinations(0.5))
     assert found.result == PROBLEM
     assert "no reason" not in found.text
 
@@ -324,7 +332,7 @@ def test_clocks(ahead_s: int, expected: str) -> None:
         date = formatdate(time.time() + ahead_s, usegmt=True)
 
     where = Destination("http/protobuf", "http://collector:4318")
-    assert only(destinations._clock(where, Answered())).result == expected  # type: ignore[arg-type]  # as far as needed
+    assert only(delivery._clock(where, Answered())).result == expected  # type: ignore[arg-type]  # as far as needed
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Nov 2026 99:99:99 GMT"])
@@ -336,7 +344,7 @@ def test_a_server_without_a_valid_date(date: str) -> None:
 
     Answered.date = date  # type: ignore[attr-defined]  # made up here
     where = Destination("http/protobuf", "http://collector:4318")
-    assert list(destinations._clock(where, Answered())) == []  # type: ignore[arg-type]  # as far as needed
+    assert list(delivery._clock(where, Answered())) == []  # type: ignore[arg-type]  # as far as needed
 
 
 # --- providers, places, versions, targets -------------------------------------------------------

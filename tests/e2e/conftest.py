@@ -10,7 +10,7 @@ from support.site import Child, Site
 from support.versions import MAIN_VERSIONS
 
 from flash_otel.demo.control_plane import ControlPlane
-from flash_otel.demo.faults import FaultPlan
+from flash_otel.demo.scenarios import FaultPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

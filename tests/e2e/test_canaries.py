@@ -14,8 +14,8 @@ from support.scripted_collector import HttpCollector
 from support.site import APP, Site
 
 from flash_otel.demo.control_plane import CANARY_API_KEY
-from flash_otel.demo.faults import WRITE, FaultPlan, Rule
 from flash_otel.demo.project import write_project
+from flash_otel.demo.scenarios import WRITE, FaultPlan, Rule
 from flash_otel.demo.state import AI_KEY_CANARY, CREDENTIAL_CANARY, SIGNATURE_CANARY
 
 if TYPE_CHECKING:

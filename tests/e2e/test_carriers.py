@@ -12,7 +12,7 @@ from support.faults import FAULTS
 from support.site import DEPLOY
 
 from flash_otel import semconv
-from flash_otel.demo.faults import FaultPlan
+from flash_otel.demo.scenarios import FaultPlan
 from flash_otel.testing import EPOCH_NS
 
 if TYPE_CHECKING:

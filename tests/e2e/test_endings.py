@@ -15,7 +15,7 @@ from support.faults import FAULTS, UPLOAD
 from support.site import DEPLOY, TIMEOUT
 
 from flash_otel import semconv
-from flash_otel.demo.faults import WRITE, FaultPlan, Rule
+from flash_otel.demo.scenarios import WRITE, FaultPlan, Rule
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:

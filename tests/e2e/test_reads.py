@@ -10,7 +10,7 @@ from support.site import DEPLOY
 
 from flash_otel import semconv
 from flash_otel.demo.control_plane import CANARY_API_KEY
-from flash_otel.demo.faults import FaultPlan, Rule
+from flash_otel.demo.scenarios import FaultPlan, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from support.faults import FAULTS
 
 from flash_otel import semconv
 from flash_otel.demo.control_plane import CANARY_API_KEY
-from flash_otel.demo.faults import FaultPlan, Rule
+from flash_otel.demo.scenarios import FaultPlan, Rule
 from flash_otel.demo.state import AI_KEY_CANARY, CREDENTIAL_CANARY, SIGNATURE_CANARY
 from flash_otel.otlp.encode import encode_json
 from flash_otel.store.store import SpanStore

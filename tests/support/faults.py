@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Final
 
-from flash_otel.demo.faults import (
+from flash_otel.demo.scenarios import (
     ACTIVATE,
     ACTIVATION_IGNORED,
     WRITE,

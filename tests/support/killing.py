@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from support.faults import FINALIZE, UPLOAD
 from support.site import IN_FLASH
 
-from flash_otel.demo.faults import ACTIVATE, WRITE, FaultPlan, Rule
 from flash_otel.demo.project import write_project
+from flash_otel.demo.scenarios import ACTIVATE, WRITE, FaultPlan, Rule
 from flash_otel.export.delivery import StoreSpanSource
 from flash_otel.export.destination import known
 from flash_otel.export.forwarder import transport_to

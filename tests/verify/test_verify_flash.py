@@ -15,7 +15,7 @@ from support.versions import MAIN_VERSIONS
 from verify.deployed import APP, Deployed
 
 from flash_otel.demo.control_plane import CANARY_API_KEY, ControlPlane
-from flash_otel.demo.faults import FaultPlan, Rule
+from flash_otel.demo.scenarios import FaultPlan, Rule
 from flash_otel.demo.state import AI_KEY_CANARY, CREDENTIAL_CANARY, SIGNATURE_CANARY
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.faults import environment, read_path, verdicts, workers, write_path
+from flash_otel.diagnosis.faults import environment, paths, verdicts, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ class Fault:
 
 FAULTS: Final[dict[str, Fault]] = {
     sc.UNAUTHORIZED: Fault(
-        read_path.unauthorized,
+        paths.unauthorized,
         "A step, a read or a call failed with HTTP 401 or 403, or because no API key was set, and "
         "no later one of the same process succeeded.",
         "Run `flash login`, and make sure that RUNPOD_API_KEY does not hold an old key: the "
@@ -49,14 +49,14 @@ FAULTS: Final[dict[str, Fault]] = {
         frozenset({sc.STATE_MANAGER_UNAVAILABLE, sc.REMOTE_CALLS_UNDETECTED}),
     ),
     sc.UPLOAD_FAILED: Fault(
-        write_path.upload_failed,
+        paths.upload_failed,
         "The artifact upload is the innermost failed step.",
         "Nothing was activated: the environment runs what it ran before. Check the network, any "
         "proxy and the size of the artifact, then deploy again.",
         "Retry the upload after HTTP errors too: only connection errors are retried.",
     ),
     sc.PROVISIONING_FAILED: Fault(
-        write_path.provisioning_failed,
+        paths.provisioning_failed,
         "The provisioning step, or the provisioning of one endpoint, is the innermost failed step.",
         "The new build is active without its endpoints: remote calls fail until a deployment "
         "succeeds. Fix the cause in the error (capacity, quota, configuration) and deploy again.",
@@ -65,7 +65,7 @@ FAULTS: Final[dict[str, Fault]] = {
         frozenset({sc.MANIFEST_NEVER_WRITTEN, sc.READ_BEFORE_WRITE, sc.STALE_CACHE}),
     ),
     sc.NOTHING_DEPLOYED: Fault(
-        write_path.nothing_deployed,
+        paths.nothing_deployed,
         "The deployment returned, and the manifest that it wrote or provisioned holds no endpoint.",
         "Check that the project has remote functions and that the build finds them: an endpoint "
         "that only wraps an image (`Endpoint(image=...)`) is not deployed.",
@@ -117,7 +117,7 @@ FAULTS: Final[dict[str, Fault]] = {
         "AttributeError.",
     ),
     sc.STALE_BUILD: Fault(
-        read_path.stale_build,
+        paths.stale_build,
         "The response to a read shows another active build, and the read came after the "
         "activation (proved by the code that its worker runs, or by clocks). The other build is "
         "the one that the activation was meant to replace, one of an older deployment, or one that "
@@ -129,7 +129,7 @@ FAULTS: Final[dict[str, Fault]] = {
         frozenset({sc.CODE_NOT_ROLLED, sc.STALE_CACHE}),
     ),
     sc.MANIFEST_NEVER_WRITTEN: Fault(
-        write_path.manifest_never_written,
+        paths.manifest_never_written,
         "The build was activated, the deployment is over, and no manifest upload returned. An "
         "upload without a response counts if a later read still shows the build's manifest.",
         "Deploy again and let it finish: until then the active build has no endpoints.",
@@ -137,7 +137,7 @@ FAULTS: Final[dict[str, Fault]] = {
         frozenset({sc.READ_BEFORE_WRITE, sc.STALE_CACHE}),
     ),
     sc.MANIFEST_NOT_PERSISTED: Fault(
-        write_path.manifest_not_persisted,
+        paths.manifest_not_persisted,
         "The response to the upload holds no endpoints. Or a read after the upload still shows "
         "the manifest of the build, or none at all, and no read shows the write.",
         "Deploy again. If it happens again, report it with the trace: the State Manager loses "
@@ -147,7 +147,7 @@ FAULTS: Final[dict[str, Fault]] = {
         frozenset({sc.READ_BEFORE_WRITE, sc.STALE_CACHE, sc.ENDPOINTS_MISSING}),
     ),
     sc.ENDPOINTS_MISSING: Fault(
-        write_path.endpoints_missing,
+        paths.endpoints_missing,
         "The response to the upload, or a read of the written manifest, holds only some of the "
         "endpoints that were written, and no read holds them all.",
         "Deploy again. Until then, calls to the missing endpoints fail.",
@@ -155,14 +155,14 @@ FAULTS: Final[dict[str, Fault]] = {
         "with what it sent.",
     ),
     sc.ENDPOINTS_DIFFER: Fault(
-        write_path.endpoints_differ,
+        paths.endpoints_differ,
         "The names and the number of endpoints match the write, but the digest of names and URLs "
         "does not.",
         "Deploy again: calls go to endpoints that do not belong to this deployment.",
         "Find out what else writes the manifest of this build.",
     ),
     sc.READ_BEFORE_WRITE: Fault(
-        read_path.read_before_write,
+        paths.read_before_write,
         "A response without endpoints preceded the write. Either its manifest's carrier has the "
         "phase `build` and another response shows the write, or clocks prove the order. A read "
         "that began after the upload had ended, on the same clock, does not count.",
@@ -172,7 +172,7 @@ FAULTS: Final[dict[str, Fault]] = {
         frozenset({sc.STALE_CACHE}),
     ),
     sc.READ_INCOMPLETE: Fault(
-        read_path.read_incomplete,
+        paths.read_incomplete,
         "The response holds the written manifest (shown by its carrier, or by another read that "
         "holds the write), but lacks endpoints. Or it lacks them after the upload had ended, on "
         "the same clock, while another response shows the write.",
@@ -182,7 +182,7 @@ FAULTS: Final[dict[str, Fault]] = {
         "or in the query.",
     ),
     sc.STATE_MANAGER_UNAVAILABLE: Fault(
-        read_path.state_manager_unavailable,
+        paths.state_manager_unavailable,
         "The activation, or every attempt of a worker's read, failed with a connection error, a "
         "timeout, HTTP 429 or 5xx, or an error response, and no later read of the worker "
         "succeeded.",
