@@ -8,6 +8,7 @@
 #   make load       send recorded deployments to an OTLP endpoint: LOAD_ARGS="--endpoint URL"
 #   make bench      measure speed and size next to their peers, and write docs/performance.md
 #   make soak       ten minutes of deployments and workers against a failing collector
+#   make mutants    plant bugs at random, and list those that no fast test notices
 #
 # PYTHON=/path/to/python chooses the interpreter, VENV=folder the place of the environment,
 # PYTEST_ARGS="tests/report -k fold" some of the tests, and --random-order-seed=N in it their order.
@@ -22,7 +23,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench measure collector soak load matrix clean
+.PHONY: help demo test check bench measure collector soak load matrix mutants plant clean
 .DELETE_ON_ERROR:
 
 help:
@@ -49,6 +50,13 @@ bench:
 measure: $(STAMPS)/bench
 	$(BIN)/python benchmarks --write docs/performance.md
 
+# In an environment of its own, too: mutmut is for this command alone.
+mutants:
+	@$(MAKE) --no-print-directory VENV=$(VENV)-mutants plant
+
+plant: $(STAMPS)/mutants
+	$(BIN)/python benchmarks/mutants.py $(MUTANTS_ARGS)
+
 collector: $(STAMPS)/venv
 	@$(BIN)/python collector/tools/build.py
 
@@ -62,7 +70,7 @@ matrix: $(STAMPS)/dev
 	@PYTHONPATH=tests $(BIN)/python -m e2e.matrix
 
 clean:
-	rm -rf $(VENV) $(VENV)-bench
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-mutants mutants
 
 # An existing environment is kept; the stamp only records that there is one.
 $(STAMPS)/venv:
@@ -86,6 +94,10 @@ $(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
 
 $(STAMPS)/bench: $(STAMPS)/venv pyproject.toml requirements/bench.txt
 	$(INSTALL) --requirement requirements/bench.txt --editable '.[demo]'
+	@touch $@
+
+$(STAMPS)/mutants: $(STAMPS)/venv pyproject.toml requirements/dev.txt requirements/mutants.txt
+	$(INSTALL) --requirement requirements/dev.txt --requirement requirements/mutants.txt --editable .
 	@touch $@
 
 $(STAMPS)/dev: $(STAMPS)/venv pyproject.toml requirements/dev.txt

@@ -1,0 +1,125 @@
+"""Plant bugs at random, and list those that no fast test notices: `make mutants`.
+
+mutmut makes every mutant of the named rooms and learns which tests call each function. A sample of
+the mutants is tried (its seed makes a run repeatable): their tests run in a fork, fastest first,
+until one fails. Fast tests are those of the table below that need no real Flash.
+
+mutmut cannot mutate properties, other decorated functions, or what runs at import.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import libcst as cst
+from mutmut.__main__ import (
+    CatchOutput,
+    _run,
+    collect_source_file_mutation_data,
+    create_mutants,
+)
+from mutmut.configuration import config
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.mutation.mutators import mutation_operators, operator_arg_removal
+from mutmut.stats import status_by_exit_code
+from mutmut.utils.file_utils import copy_src_dir
+from mutmut.workers.isolation import ForkRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# A room's fast tests: its own, and those of the rooms whose tests lead through it.
+TESTS = {
+    "diagnosis": ["diagnosis", "readers"],
+    "verify": ["verify"],
+    "report": ["report", "diagnosis", "verify"],
+    "tracing": ["tracing"],
+    "pipeline": ["pipeline", "tracing"],
+}
+NOTICED = {"killed", "timeout", "segfault"}
+
+
+def drop_call(node: cst.Expr) -> Iterator[cst.CSTNode]:
+    """Leave out a call whose value is not used."""
+    if isinstance(node.value, cst.Call):
+        yield cst.Pass()
+
+
+def return_none(node: cst.Return) -> Iterator[cst.CSTNode]:
+    """Return None instead of a value."""
+    if node.value and not node.value.deep_equals(cst.Name("None")):
+        yield node.with_changes(
+            value=cst.Name("None"), whitespace_after_return=cst.SimpleWhitespace(" ")
+        )
+
+
+def negate(node: cst.If | cst.CompIf) -> Iterator[cst.CSTNode]:
+    """Invert the condition of a statement or of a comprehension."""
+    test = node.test.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
+    yield node.with_changes(test=cst.UnaryOperation(cst.Not(), test))
+
+
+# Removed arguments are left out: half of mutmut's mutants, and nearly each one a TypeError.
+mutation_operators[:] = [
+    *(row for row in mutation_operators if row[1] is not operator_arg_removal),
+    (cst.Expr, drop_call),
+    (cst.Return, return_none),
+    (cst.If, negate),
+    (cst.CompIf, negate),
+]
+
+
+def generate(rooms: list[str]) -> list[str]:
+    """Write every mutant of the rooms to `mutants/`, and return their names."""
+    made = {path.parts[2] for path in Path("mutants").glob("flash_otel/*/**/*.meta")}
+    if made != set(rooms):  # mutmut would take mutants of other rooms for up to date
+        shutil.rmtree("mutants", ignore_errors=True)
+    settings = config()
+    settings.only_mutate = [f"flash_otel/{room}/*" for room in rooms]
+    settings.pytest_add_cli_args_test_selection = sorted(
+        {f"tests/{folder}" for room in rooms for folder in TESTS[room]}
+    )
+    with CatchOutput(spinner_title="Generating mutants"):
+        copy_src_dir()
+        create_mutants(1)
+    return [name for _, name, _ in collect_source_file_mutation_data(mutant_names=())[0]]
+
+
+def main() -> None:
+    """Try a sample of the mutants, or those that are named, and print the survivors."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--rooms", nargs="+", choices=TESTS, default=["diagnosis", "verify", "report"]
+    )
+    parser.add_argument("--sample", type=int, default=300, help="how many mutants to try")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--names", nargs="+", help="mutants to try, instead of a sample")
+    options = parser.parse_args()
+    names = generate(options.rooms)
+    sample = options.names or random.Random(options.seed).sample(names, options.sample)  # noqa: S311 - no secret
+    # The tests have just passed, when mutmut learned which of them call a function.
+    ForkRunner.run_clean_tests = lambda _runner, tests: 0  # noqa: ARG005 - mutmut's signature
+    _run(sample, 1)
+    show(sample, len(names))
+
+
+def show(sample: list[str], total: int) -> None:
+    """Print the diff of each survivor, and how many were noticed."""
+    tried, _ = collect_source_file_mutation_data(mutant_names=sample)
+    statuses = {name: status_by_exit_code[code] for _, name, code in tried}
+    for name, status in sorted(statuses.items()):
+        if status not in NOTICED:
+            print(f"\n{name}: {status}\n{get_diff_for_mutant(name)}")
+    counts = Counter(statuses.values())
+    noticed = sum(counts[status] for status in NOTICED)
+    print(f"\n{noticed} of {len(sample)} noticed, {noticed / len(sample):.1%}: {dict(counts)}")
+    print(f"The rooms have {total} mutants.")
+
+
+if __name__ == "__main__":
+    main()
