@@ -65,7 +65,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    found = globals()[name] = getattr(import_module(module), name)
+    from flash_otel.runtime import environment
+
+    with environment.quiet("OTEL_PYTHON_CONTEXT"):
+        found = globals()[name] = getattr(import_module(module), name)
     found.__module__ = __name__
     return found
 

@@ -17,13 +17,10 @@ import itertools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-
 from flash_otel import pipeline
 from flash_otel.otlp.from_sdk import to_record
 from flash_otel.runtime import process
+from flash_otel.runtime.sdk import IdGenerator, SpanProcessor, TracerProvider, sampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,7 +130,9 @@ def recording(*, after: int = 0, **options: Any) -> Iterator[Recorded]:
     process.reset()
     with fixed(after):
         provider = TracerProvider(
-            sampler=ALWAYS_ON, id_generator=pipeline.id_generator.value, shutdown_on_exit=False
+            sampler=sampling.ALWAYS_ON,
+            id_generator=pipeline.id_generator.value,
+            shutdown_on_exit=False,
         )
         provider.add_span_processor(recorded)
         chosen = {"legacy_logs": False, "store": False, **options, "tracer_provider": provider}

@@ -100,15 +100,14 @@ def _rewind(store: SpanStore, destinations: list[Destination], *, to_rejected: b
 
 
 def _push(destination: Destination, path: Path) -> int:
-    from opentelemetry.instrumentation.utils import suppress_instrumentation
-
     from flash_otel.export.delivery import StoreSpanSource
     from flash_otel.export.forwarder import transport_to
+    from flash_otel.runtime.instrumentation import utils
     from flash_otel.store.files import StoreError
 
     source, transport = StoreSpanSource(path, destination.name), transport_to(destination)
     try:
-        with source.session() as is_alone, suppress_instrumentation():
+        with source.session() as is_alone, utils.suppress_instrumentation():
             tally = _send(destination.host, source, transport) if is_alone else None
             waiting = source.backlog().spans
     except StoreError as error:

@@ -145,12 +145,11 @@ def _no_destination() -> DoctorCheck:
 
 
 def _probe(destination: Destination) -> Iterator[DoctorCheck]:
-    from opentelemetry.instrumentation.utils import suppress_instrumentation
-
     from flash_otel.export.forwarder import transport_to
+    from flash_otel.runtime.instrumentation import utils
 
     # The request must not become a span of instrumented HTTP libraries.
-    with suppress_instrumentation():
+    with utils.suppress_instrumentation():
         transport = transport_to(destination)
         try:
             result = transport.send([])

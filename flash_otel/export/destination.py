@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from dataclasses import dataclass, field, replace
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from flash_otel.redaction import scrub
-from flash_otel.runtime.process import logger, swallowed
+from flash_otel.runtime import environment
+from flash_otel.runtime.process import logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,7 @@ EXPORTERS: Final[dict[str, str | None]] = {
     "otlp_proto_grpc": GRPC,
 }
 
+_NAMES: Final = "OTEL_TRACES_EXPORTER"
 GROUP: Final = "opentelemetry_traces_exporter"
 
 _PATH: Final = "/v1/traces"
@@ -123,13 +124,13 @@ def named_exporters() -> tuple[str, ...]:
     None if it names neither an endpoint nor an exporter. The SDK's default, OTLP to a port of
     localhost, does not apply: applications that trace nothing would send to whatever listens there.
     """
-    value = os.environ.get("OTEL_TRACES_EXPORTER", "")
-    names = [name for text in value.split(",") if (name := text.strip())]
-    if any(name.lower() == "none" for name in names):
+    found = environment.names(environment.text(_NAMES))
+    if any(name.lower() == "none" for name in found):
         return ()
-    if not names and _setting("ENDPOINT"):
-        names = ["otlp"]
-    return tuple(dict.fromkeys(names))
+    if not found and _setting("ENDPOINT"):
+        found = ["otlp"]
+    # The names of the specification are of any case; those of entry points are not.
+    return tuple(name.lower() if name.lower() in EXPORTERS else name for name in found)
 
 
 def forwarded() -> list[Destination]:
@@ -144,13 +145,10 @@ def create_exporters() -> list[SpanExporter]:
     for name in named_exporters():
         if name in EXPORTERS:
             continue
-        try:
-            (entry_point, *_) = entry_points(group=GROUP, name=name)
-            exporters.append(entry_point.load()())
-        except ValueError:
-            logger.debug("flash_otel: no exporter named %r is installed", name)
-        except Exception:
-            swallowed(f"exporter {name}")
+        lost = f"{name} gets no spans"
+        factory = environment.plugin(_NAMES, GROUP, name, loses=lost)
+        made = factory and environment.attempt(_NAMES, factory, None, loses=lost)
+        exporters += [] if made is None else [made]
     return exporters
 
 

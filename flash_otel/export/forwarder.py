@@ -162,9 +162,9 @@ class Forwarder:
             self._starting.release()
 
     def _run(self) -> None:
-        from opentelemetry.instrumentation.utils import suppress_instrumentation
+        from flash_otel.runtime.instrumentation import utils
 
-        with suppress_instrumentation():
+        with utils.suppress_instrumentation():
             self._import_early()
             while self._step():
                 pass

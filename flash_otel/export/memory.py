@@ -18,7 +18,6 @@ from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import StatusCode
 
 from flash_otel import semconv
@@ -27,6 +26,7 @@ from flash_otel.export.sending import Backlog
 from flash_otel.otlp.from_sdk import to_record
 from flash_otel.records import SpanRecord
 from flash_otel.runtime.process import ForkAware, register_for_forks, swallowed
+from flash_otel.runtime.sdk import SpanProcessor
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

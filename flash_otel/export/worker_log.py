@@ -8,11 +8,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from opentelemetry.sdk.trace import SpanProcessor
-
 from flash_otel import semconv
 from flash_otel.otlp.encode import encode_log_line
 from flash_otel.runtime.process import swallowed
+from flash_otel.runtime.sdk import SpanProcessor
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

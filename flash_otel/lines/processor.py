@@ -10,12 +10,11 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
-from opentelemetry.sdk.trace import SpanProcessor
-
 from flash_otel import semconv as sc
 from flash_otel.lines.format import due
 from flash_otel.lines.table import END, START
 from flash_otel.runtime.process import swallowed
+from flash_otel.runtime.sdk import SpanProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace as trace_api
 
-from flash_otel import redaction, semconv
-from flash_otel._version import __version__
+from flash_otel import redaction
+from flash_otel.pipeline.components import application_provider, tracer_of
+from flash_otel.runtime import environment, process
 from flash_otel.runtime import exit as exits
 from flash_otel.runtime import options as opts
-from flash_otel.runtime import process
 from flash_otel.runtime.process import (
     ForkAware,
     ProcessVar,
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from flash_otel.export.memory import MemoryDelivery
     from flash_otel.pipeline.provider import DetachableProcessor, OwnProvider
     from flash_otel.runtime.options import Options
-
-_NOT_SET: Final = (trace_api.ProxyTracerProvider, trace_api.NoOpTracerProvider)
 
 id_generator: ProcessVar[IdGenerator | None] = ProcessVar(lambda: None)
 """Generates the ids of the private provider (set by `flash_otel.testing`)."""
@@ -67,7 +65,7 @@ class Pipeline(ForkAware):
         if last is None or last[0] is not provider:
             if self._own is None or provider is not self._own.provider:
                 self._attach(provider)
-            last = self._last = (provider, _tracer_of(provider))
+            last = self._last = (provider, tracer_of(provider) or self._own_tracer())
             self._has_handlers = False
         if not self._has_handlers:
             self._has_handlers = self._install_handlers()
@@ -79,7 +77,7 @@ class Pipeline(ForkAware):
         return exits.install_signal_handlers(_at_exit) if can_lose else True
 
     def _provider(self) -> TracerProvider:
-        found = self.options.tracer_provider or _application_provider()
+        found = self.options.tracer_provider or application_provider()
         if found is not None:
             return found
         return self._make_own() if self._own is None else self._own.provider
@@ -103,6 +101,10 @@ class Pipeline(ForkAware):
 
                 self._own = make_own(self._make_processors(), id_generator.value)
             return self._own.provider
+
+    def _own_tracer(self) -> Tracer:
+        tracer = tracer_of(self._make_own() if self._own is None else self._own.provider)
+        return trace_api.NoOpTracer() if tracer is None else tracer
 
     def _make_processors(self) -> list[SpanProcessor]:
         """Make the processors that all providers share, once."""
@@ -151,6 +153,9 @@ class Pipeline(ForkAware):
         for processor in self._processors or ():
             processor.force_flush(exits.remaining_ms(deadline))
             processor.shutdown()
+        lost = environment.loss()
+        if lost and self._processors is not None:
+            exits.warn_once(lost)
         for own in self._owned():
             own.close(deadline)
 
@@ -173,7 +178,7 @@ _pipeline: ProcessVar[Pipeline | None] = ProcessVar(lambda: None)
 _is_disabled: ProcessVar[bool | None] = ProcessVar(lambda: None)  # None until first asked
 _has_traced = ProcessVar(bool)
 # The application's provider and its tracer, without `instrument()`.
-_uninstrumented: ProcessVar[tuple[TracerProvider, Tracer] | None] = ProcessVar(lambda: None)
+_uninstrumented: ProcessVar[tuple[TracerProvider, Tracer | None] | None] = ProcessVar(lambda: None)
 _before_exit: list[Callable[[], None]] = []
 # Registered here, because redaction lies below runtime.
 process.on_reset(redaction.forget)
@@ -203,12 +208,12 @@ def tracer() -> Tracer | None:
         return None
     if _pipeline.value is not None:
         return _pipeline.value.tracer()
-    provider = _application_provider()
+    provider = application_provider()
     if provider is None:
         return None
     last = _uninstrumented.value
     if last is None or last[0] is not provider:
-        last = _uninstrumented.value = (provider, _tracer_of(provider))
+        last = _uninstrumented.value = (provider, tracer_of(provider))
     return last[1]
 
 
@@ -229,7 +234,7 @@ def is_off() -> bool:
     try:
         return trace_api._TRACER_PROVIDER is None  # noqa: SLF001 - see above
     except AttributeError:
-        return _application_provider() is None
+        return application_provider() is None
 
 
 def _inspect_environment() -> bool:
@@ -237,8 +242,7 @@ def _inspect_environment() -> bool:
     if _check_disabled():
         return True
     # The API creates the provider of OTEL_PYTHON_TRACER_PROVIDER when it is first asked for it.
-    with guarded("the provider of the environment"):
-        trace_api.get_tracer_provider()
+    application_provider()
     return False
 
 
@@ -299,13 +303,3 @@ def _check_disabled() -> bool:
     if _is_disabled.value is None:
         _is_disabled.value = opts.is_disabled()
     return _is_disabled.value
-
-
-def _application_provider() -> TracerProvider | None:
-    provider = trace_api.get_tracer_provider()
-    return None if type(provider) in _NOT_SET else provider
-
-
-def _tracer_of(provider: TracerProvider) -> Tracer:
-    redaction.remember_environment()
-    return provider.get_tracer(semconv.SCOPE_NAME, __version__, semconv.SCHEMA_URL)

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider, sampling
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
 from flash_otel.export.destination import create_exporters, forwarded, named_exporters
-from flash_otel.pipeline import resource
+from flash_otel.pipeline import components, resource
+from flash_otel.runtime import environment
 from flash_otel.runtime.exit import every, run_bounded, warn_once
-from flash_otel.runtime.process import guarded, swallowed
+from flash_otel.runtime.process import swallowed
+from flash_otel.runtime.sdk import (
+    BatchSpanProcessor,
+    SpanLimits,
+    SpanProcessor,
+    TracerProvider,
+    sampling,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,9 +59,13 @@ class AlwaysRecord(sampling.Sampler):
         trace_state: TraceState | None = None,
     ) -> sampling.SamplingResult:
         """Return the wrapped sampler's decision, with DROP turned into RECORD_ONLY."""
-        result = self._sampler.should_sample(
-            parent_context, trace_id, name, kind, attributes, links, trace_state
-        )
+        try:
+            result = self._sampler.should_sample(
+                parent_context, trace_id, name, kind, attributes, links, trace_state
+            )
+        except Exception:  # a sampler that the environment names, from any package
+            swallowed("the sampler")
+            return sampling.SamplingResult(sampling.Decision.RECORD_AND_SAMPLE, attributes)
         if result.decision is not sampling.Decision.DROP:
             return result
         return sampling.SamplingResult(
@@ -141,20 +151,37 @@ def make_own(processors: Sequence[SpanProcessor], ids: IdGenerator | None) -> Ow
         ids: Generates the ids; None for the SDK's generator.
     """
     provider = TracerProvider(
-        sampler=AlwaysRecord(sampling._get_from_env_or_default()),  # noqa: SLF001 - the only reader of OTEL_TRACES_SAMPLER
+        sampler=AlwaysRecord(components.sampler()),
         resource=resource.create(),
         span_limits=_span_limits(),
         shutdown_on_exit=False,  # the SDK's own exit handler is not bounded in time
-        id_generator=ids,
+        id_generator=components.ids() if ids is None else ids,
+        **components.without_metrics(TracerProvider),
     )
-    own = OwnProvider(provider, [BatchSpanProcessor(exporter) for exporter in create_exporters()])
-    with guarded("the set-up of forwarding"):
-        own.delivery = _delivery(processors)
+    own = OwnProvider(provider, _batches())
+    own.delivery = environment.attempt(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", lambda: _delivery(processors), None, loses="nothing is sent"
+    )
     for processor in (*processors, *own.batches, own.delivery):
         # Delivery from the store follows the store's writer and is no processor.
         if isinstance(processor, SpanProcessor):
             provider.add_span_processor(processor)
     return own
+
+
+def _batches() -> list[BatchSpanProcessor]:
+    settings = components.batch_settings()
+    settings.update(components.without_metrics(BatchSpanProcessor))
+    made = (
+        environment.attempt(
+            "OTEL_TRACES_EXPORTER",
+            partial(BatchSpanProcessor, exporter, **settings),
+            None,
+            loses="it gets no spans",
+        )
+        for exporter in create_exporters()
+    )
+    return [batch for batch in made if batch is not None]
 
 
 def _delivery(processors: Sequence[SpanProcessor]) -> StoreDelivery | MemoryDelivery | None:

@@ -10,22 +10,37 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 import uuid
 from importlib import metadata
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
-
-from opentelemetry.sdk.environment_variables import OTEL_EXPERIMENTAL_RESOURCE_DETECTORS
-from opentelemetry.sdk.resources import OTELResourceDetector, Resource, ResourceDetector
-from opentelemetry.sdk.version import __version__ as sdk_version
+from urllib.parse import unquote
 
 from flash_otel import semconv
 from flash_otel._version import __version__
-from flash_otel.redaction import REDACTED, is_secret_name, remember_environment, scrub_value
+from flash_otel.redaction import (
+    MAX_ENTRIES,
+    REDACTED,
+    is_secret_name,
+    remember_environment,
+    scrub,
+    scrub_value,
+)
+from flash_otel.runtime.environment import attempt, ignore, installed, names, plugin, text
+from flash_otel.runtime.exit import run_bounded
 from flash_otel.runtime.options import in_worker
 from flash_otel.runtime.process import ProcessVar
+from flash_otel.runtime.sdk import Resource, ResourceDetector, sdk_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_ATTRIBUTES: Final = "OTEL_RESOURCE_ATTRIBUTES"
+_DETECTORS: Final = "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"
+_DETECTORS_GROUP: Final = "opentelemetry_resource_detector"
+# The SDK's limit for a detector, which may ask a cloud's metadata service.
+_DETECTORS_S: Final = 5.0
 
 SERVICE: Final = "flash-cli"
 WORKER_SERVICE: Final = "flash-worker"
@@ -85,31 +100,65 @@ class FlashResourceDetector(ResourceDetector):
 def create() -> Resource:
     """Create the resource of flash_otel's own provider; OTEL_* variables override it."""
     remember_environment()
-    configured = OTELResourceDetector().detect()
-    merged = _telemetry().merge(FlashResourceDetector().detect()).merge(configured)
-    return Resource(_scrubbed(merged.attributes), merged.schema_url)
+    return Resource(_scrubbed({**_telemetry(), **_named(), **detected(), **_from_variables()}))
 
 
 def _scrubbed(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Redact secrets: the resource is exported with every span."""
     return {
-        name: REDACTED if is_secret_name(name) else scrub_value(value)
-        for name, value in attributes.items()
+        scrub(name): REDACTED if is_secret_name(name) else scrub_value(value)
+        for name, value in islice(attributes.items(), MAX_ENTRIES)
     }
 
 
-def _telemetry() -> Resource:
-    """Describe the SDK and this distribution, and run the detectors that the environment names.
+def _telemetry() -> dict[str, str]:
+    """Describe the SDK and this distribution.
 
-    `Resource.create` starts threads even for the default detector (SDK 1.27-1.45), so it is only
-    called when detectors are named.
+    `Resource.create` starts threads, and raises or logs if a detector fails (SDK 1.27-1.45).
     """
-    distro = {"telemetry.distro.name": "flash-otel", "telemetry.distro.version": __version__}
-    if os.environ.get(OTEL_EXPERIMENTAL_RESOURCE_DETECTORS):
-        return Resource.create(distro)
-    sdk = {
+    return {
         "telemetry.sdk.language": "python",
         "telemetry.sdk.name": "opentelemetry",
         "telemetry.sdk.version": sdk_version,
+        "telemetry.distro.name": "flash-otel",
+        "telemetry.distro.version": __version__,
     }
-    return Resource({**sdk, **distro})
+
+
+def _named() -> dict[str, Any]:
+    """Run the detectors that the environment names, each by itself, within a common limit."""
+    found: dict[str, Any] = {}
+    deadline = time.monotonic() + _DETECTORS_S
+    listed = names(text(_DETECTORS))
+    if "*" in listed:
+        listed = sorted(installed(_DETECTORS_GROUP))
+    for name in listed:
+        # Both are always here.
+        if name not in {"otel", "runpod_flash"}:
+            found.update(_detect(name, deadline))
+    return found
+
+
+def _detect(name: str, deadline: float) -> Mapping[str, Any]:
+    detector = plugin(_DETECTORS, _DETECTORS_GROUP, name)
+    found: list[Mapping[str, Any]] = []
+
+    def detect() -> None:
+        found.append(attempt(_DETECTORS, lambda: dict(detector().detect().attributes), {}))
+
+    if detector is not None and not run_bounded(detect, deadline):
+        ignore(_DETECTORS, f"{name} takes longer than {_DETECTORS_S:g} s", "nothing")
+    return found[0] if found else {}
+
+
+def _from_variables() -> dict[str, str]:
+    """Return the attributes of OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME."""
+    found: dict[str, str] = {}
+    for pair in text(_ATTRIBUTES).split(","):
+        name, equals, value = pair.partition("=")
+        if equals and name.strip():
+            found[unquote(name.strip())] = unquote(value.strip())
+        elif pair.strip():
+            ignore(_ATTRIBUTES, "it takes name=value,name=value", "the valid pairs")
+    service = text("OTEL_SERVICE_NAME")
+    return {**found, semconv.SERVICE_NAME: service} if service else found

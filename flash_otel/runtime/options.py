@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TextIO
 
-from flash_otel.runtime.process import logger
+from flash_otel.runtime import environment
+from flash_otel.runtime.environment import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from os import PathLike
 
     from opentelemetry.trace import TracerProvider
@@ -24,10 +24,11 @@ PROPAGATIONS: Final = ("auto", "link", "parent")
 DEFAULT_EXIT_BUDGET: Final = 0.5
 DEFAULT_REQUEST_BUDGET: Final = 0.1
 
-_T = TypeVar("_T")
-
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
+_PROPAGATION: Final = environment.choice(*PROPAGATIONS)
+# A minute is beyond any sane budget.
+_BUDGET: Final = environment.number(0, 60, "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ class Options:
 
 def is_disabled() -> bool:
     """Return whether FLASH_OTEL_DISABLED (or the SDK's OTEL_SDK_DISABLED) turns tracing off."""
-    names = ("FLASH_OTEL_DISABLED", "OTEL_SDK_DISABLED")
-    return any(os.environ.get(name, "").strip().lower() in _TRUE for name in names)
+    sdk = read("OTEL_SDK_DISABLED", environment.boolean, default=False)
+    return read("FLASH_OTEL_DISABLED", _switch, default=False) or sdk
 
 
 def resolve(
@@ -79,23 +80,23 @@ def resolve(
         raise ValueError(f"propagation is {propagation!r}; it takes {', '.join(PROPAGATIONS)}")
     return Options(
         tracer_provider=tracer_provider,
-        legacy_logs=_variable("FLASH_OTEL_LEGACY_LOGS", str, "auto")
+        legacy_logs=read("FLASH_OTEL_LEGACY_LOGS", str, "auto")
         if legacy_logs is None
         else legacy_logs,
-        propagation=propagation or _variable("FLASH_OTEL_PROPAGATION", _propagation, "auto"),
-        store=_store(_variable("FLASH_OTEL_STORE", str, None) if store is None else store),
+        propagation=propagation or read("FLASH_OTEL_PROPAGATION", _PROPAGATION, "auto"),
+        store=_store(read("FLASH_OTEL_STORE", str, None) if store is None else store),
         capture_graphql=capture_graphql,
     )
 
 
 def exit_budget() -> float:
     """Return FLASH_OTEL_EXIT_BUDGET: seconds that flash_otel may take at exit."""
-    return _variable("FLASH_OTEL_EXIT_BUDGET", _seconds, DEFAULT_EXIT_BUDGET)
+    return read("FLASH_OTEL_EXIT_BUDGET", _BUDGET, DEFAULT_EXIT_BUDGET)
 
 
 def request_budget() -> float:
     """Return FLASH_OTEL_REQUEST_BUDGET: seconds that a worker's response may wait for spans."""
-    return _variable("FLASH_OTEL_REQUEST_BUDGET", _seconds, DEFAULT_REQUEST_BUDGET)
+    return read("FLASH_OTEL_REQUEST_BUDGET", _BUDGET, DEFAULT_REQUEST_BUDGET)
 
 
 def in_worker() -> bool:
@@ -114,25 +115,5 @@ def _store(value: object) -> str | PathLike[str] | Literal[False] | None:
     return value  # type: ignore[return-value]  # a path by elimination
 
 
-def _propagation(value: str) -> str:
-    if value not in PROPAGATIONS:
-        raise ValueError(value)
-    return value
-
-
-def _seconds(value: str) -> float:
-    seconds = float(value)
-    if not 0 <= seconds <= 60:  # noqa: PLR2004 - a minute is beyond any sane budget
-        raise ValueError(value)
-    return seconds
-
-
-def _variable(name: str, convert: Callable[[str], _T], default: _T) -> _T:
-    value = os.environ.get(name, "").strip()
-    if not value:
-        return default
-    try:
-        return convert(value)
-    except ValueError:
-        logger.debug("flash_otel: %s=%r is invalid; using %r", name, value, default)
-        return default
+def _switch(value: str) -> bool:
+    return environment.choice(*sorted(_TRUE | _FALSE))(value) in _TRUE

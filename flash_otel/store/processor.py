@@ -12,10 +12,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry.sdk.trace import SpanProcessor
-
 from flash_otel import semconv
 from flash_otel.runtime.process import PATIENCE_S, ForkAware, guarded, register_for_forks, swallowed
+from flash_otel.runtime.sdk import SpanProcessor
 from flash_otel.store.queue import FlushMark, SpanQueue
 from flash_otel.store.writer import Follower, StoreWriter, Warn
 

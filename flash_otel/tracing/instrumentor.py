@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from flash_otel import pipeline
 from flash_otel.runtime import options as opts
+from flash_otel.runtime.instrumentation import BaseInstrumentor
 from flash_otel.runtime.process import forks_held_off, logger, swallowed
 from flash_otel.tracing import links
 from flash_otel.tracing.decorators import wrap

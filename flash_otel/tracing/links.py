@@ -18,6 +18,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from flash_otel import pipeline, semconv
+from flash_otel.runtime import environment
 from flash_otel.runtime.process import ProcessVar
 from flash_otel.tracing import carriers
 from flash_otel.tracing.specs import LOCAL, READ
@@ -77,7 +78,8 @@ def read_process_parent() -> None:
     """Read TRACEPARENT and TRACESTATE from the environment as it is now."""
     variables = {name: os.environ.get(name.upper(), "") for name in ("traceparent", "tracestate")}
     carrier = {name: text for name, text in variables.items() if 0 < len(text) <= _MAX_TRACESTATE}
-    context = _PROPAGATOR.extract(carrier, Context()) if carrier else None
+    with environment.quiet():
+        context = _PROPAGATOR.extract(carrier, Context()) if carrier else None
     is_valid = context and trace_api.get_current_span(context).get_span_context().is_valid
     _process_parent.value = context if is_valid else None
 

@@ -14,9 +14,9 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
-from opentelemetry.instrumentation import utils as instrumentation
 
 from flash_otel import pipeline
+from flash_otel.runtime.instrumentation import utils as instrumentation
 from flash_otel.runtime.process import guarded, swallowed
 from flash_otel.tracing import carriers, links
 from flash_otel.tracing import scope as scopes

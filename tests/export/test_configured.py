@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 from importlib.metadata import entry_points
 
@@ -9,6 +10,7 @@ import pytest
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
 from flash_otel.export import destination as destinations
+from flash_otel.runtime import environment, process
 
 VARIABLES = (
     "OTEL_TRACES_EXPORTER",
@@ -24,6 +26,7 @@ ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """No exporter is configured."""
+    process.reset()
     monkeypatch.delenv("FLASH_OTEL_RAISE", raising=False)
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -72,12 +75,15 @@ def test_what_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_exporter_that_is_not_installed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A name without an installed exporter is logged and left out."""
+    """A name without an installed exporter is remembered, logged and left out."""
     caplog.set_level(logging.DEBUG, logger="flash_otel")
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "nowhere,console")
     (made,) = destinations.create_exporters()
     assert isinstance(made, ConsoleSpanExporter)
-    assert "no exporter named 'nowhere' is installed" in caplog.text
+    assert "OTEL_TRACES_EXPORTER is ignored: nothing is installed for nowhere" in caplog.text
+    assert [(each.name, each.loses) for each in environment.ignored()] == [
+        ("OTEL_TRACES_EXPORTER", "nowhere gets no spans")
+    ]
 
 
 def test_an_exporter_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +96,7 @@ def test_an_exporter_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ImportError
 
     monkeypatch.setattr(
-        destinations,
+        importlib.metadata,
         "entry_points",
         lambda *, group, name: (
             [Broken()] if name == "broken" else entry_points(group=group, name=name)

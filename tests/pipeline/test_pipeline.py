@@ -19,6 +19,7 @@ from support.interpreter import run_python
 import flash_otel
 from flash_otel import pipeline
 from flash_otel.otlp.from_sdk import to_record
+from flash_otel.pipeline import components
 from flash_otel.pipeline import provider as providers
 from flash_otel.pipeline.provider import DetachableProcessor, detachable_processor
 from flash_otel.runtime import process
@@ -257,8 +258,13 @@ def test_samplers_of_the_environment(
     assert lines.getvalue() == f"{LINE}b-1\n"
 
 
-@pytest.mark.parametrize("variable", ["FLASH_OTEL_DISABLED", "OTEL_SDK_DISABLED"])
-@pytest.mark.parametrize("value", ["1", "true", "YES", " on "])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *(("FLASH_OTEL_DISABLED", value) for value in ("1", "true", "YES", " on ", '"1"')),
+        *(("OTEL_SDK_DISABLED", value) for value in ("true", " TRUE", "'true'")),
+    ],
+)
 def test_disabled(
     monkeypatch: pytest.MonkeyPatch, lines: io.StringIO, variable: str, value: str
 ) -> None:
@@ -502,6 +508,7 @@ def test_an_api_that_keeps_its_provider_elsewhere(monkeypatch: pytest.MonkeyPatc
 
     api = Api()
     monkeypatch.setattr(pipeline, "trace_api", api)
+    monkeypatch.setattr(components, "trace_api", api)
     assert pipeline.is_off()
     api.provider = TracerProvider(shutdown_on_exit=False)
     assert not pipeline.is_off()

@@ -135,12 +135,17 @@ def test_any_variable(value: str) -> None:
         is_disabled()
 
 
-@pytest.mark.parametrize("name", ["FLASH_OTEL_DISABLED", "OTEL_SDK_DISABLED"])
 @pytest.mark.parametrize(
-    ("value", "off"), [("1", True), ("True", True), ("", False), ("0", False), ("false", False)]
+    ("name", "value", "off"),
+    [
+        *(("FLASH_OTEL_DISABLED", value, True) for value in ("1", "True", "yes", '"on"')),
+        *(("FLASH_OTEL_DISABLED", value, False) for value in ("", "0", "false", "maybe")),
+        *(("OTEL_SDK_DISABLED", value, True) for value in ("true", "TRUE", " 'true' ")),
+        *(("OTEL_SDK_DISABLED", value, False) for value in ("", "0", "false", "1", "yes")),
+    ],
 )
 def test_switches(monkeypatch: pytest.MonkeyPatch, name: str, value: str, *, off: bool) -> None:
-    """Each variable disables tracing if it is true."""
+    """Each variable disables tracing if it is true; OpenTelemetry's only by the word `true`."""
     monkeypatch.setenv(name, value)
     assert is_disabled() is off
 

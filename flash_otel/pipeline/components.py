@@ -1,0 +1,139 @@
+"""The components of the private provider that variables configure, each with its own fallback."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import trace as trace_api
+
+from flash_otel import redaction, semconv
+from flash_otel._version import __version__
+from flash_otel.runtime import environment
+from flash_otel.runtime.environment import attempt, ignore, number, plugin, read, whole
+from flash_otel.runtime.process import ProcessVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.trace import Tracer, TracerProvider
+
+    from flash_otel.runtime.sdk import IdGenerator, sampling
+
+_PROVIDER: Final = "OTEL_PYTHON_TRACER_PROVIDER"
+_METERS: Final = "OTEL_PYTHON_METER_PROVIDER"
+_SAMPLER: Final = "OTEL_TRACES_SAMPLER"
+_SAMPLER_ARG: Final = "OTEL_TRACES_SAMPLER_ARG"
+_ID_GENERATOR: Final = "OTEL_PYTHON_ID_GENERATOR"
+_BATCH_SIZE: Final = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
+
+_NOT_SET: Final = (trace_api.ProxyTracerProvider, trace_api.NoOpTracerProvider)
+# The value of OTEL_PYTHON_TRACER_PROVIDER that could not be loaded: each try costs milliseconds.
+_broken_provider: Final[ProcessVar[str | None]] = ProcessVar(lambda: None)
+
+
+def application_provider() -> TracerProvider | None:
+    """Return the provider that the application, or the environment, has set; None without."""
+    provider: TracerProvider | None
+    named = os.environ.get(_PROVIDER)
+    if named is None:
+        provider = trace_api.get_tracer_provider()
+    elif named == _broken_provider.value and getattr(trace_api, "_TRACER_PROVIDER", None) is None:
+        return None
+    else:
+        # The API loads the named provider when it is first asked for one, and raises if it fails.
+        provider = attempt(
+            _PROVIDER, trace_api.get_tracer_provider, None, uses="flash_otel's own provider"
+        )
+        _broken_provider.value = named if provider is None else None
+    return None if isinstance(provider, _NOT_SET) else provider
+
+
+def tracer_of(provider: TracerProvider) -> Tracer | None:
+    """Return a tracer; None if the provider cannot make it without its meter provider (1.40)."""
+    redaction.remember_environment()
+    try:
+        with environment.quiet():
+            return provider.get_tracer(semconv.SCOPE_NAME, __version__, semconv.SCHEMA_URL)
+    except Exception:
+        if _METERS not in os.environ:
+            raise
+        ignore(_METERS, "a tracer cannot be made with it", "flash_otel's own provider")
+        return None
+
+
+def sampler() -> sampling.Sampler:
+    """Return the sampler of OTEL_TRACES_SAMPLER: a standard one, or that of an entry point."""
+    from flash_otel.runtime.sdk import sampling
+
+    name = environment.text(_SAMPLER).lower()
+    fixed = {
+        "always_on": sampling.ALWAYS_ON,
+        "always_off": sampling.ALWAYS_OFF,
+        "parentbased_always_on": sampling.DEFAULT_ON,
+        "parentbased_always_off": sampling.DEFAULT_OFF,
+    }
+    by_ratio: dict[str, Callable[[float], sampling.Sampler]] = {
+        "traceidratio": sampling.TraceIdRatioBased,
+        "parentbased_traceidratio": sampling.ParentBasedTraceIdRatio,
+    }
+    if name in by_ratio:
+        return by_ratio[name](read(_SAMPLER_ARG, number(0, 1, "a probability"), 1.0))
+    if name in fixed or not name:
+        return fixed.get(name, sampling.DEFAULT_ON)
+    argument = environment.text(_SAMPLER_ARG)
+    made = _plugged(_SAMPLER, "opentelemetry_traces_sampler", name, sampling.Sampler, argument)
+    return sampling.DEFAULT_ON if made is None else made
+
+
+def ids() -> IdGenerator | None:
+    """Return the generator of OTEL_PYTHON_ID_GENERATOR; None for the SDK's."""
+    from flash_otel.runtime.sdk import IdGenerator
+
+    name = environment.text(_ID_GENERATOR)
+    if name in {"", "random"}:
+        return None
+    made: IdGenerator | None = _plugged(
+        _ID_GENERATOR, "opentelemetry_id_generator", name, IdGenerator
+    )
+    return made
+
+
+def _plugged(variable: str, group: str, name: str, kind: type, *arguments: str) -> Any:
+    """Make the component of an entry point; None, and remembered, if that fails."""
+    factory = plugin(variable, group, name)
+    if factory is None:
+        return None
+    made = attempt(variable, lambda: factory(*arguments), None)
+    if made is not None and not isinstance(made, kind):
+        ignore(variable, f"{name} makes no {kind.__name__}", "the default")
+        return None
+    return made
+
+
+def batch_settings() -> dict[str, Any]:
+    """Return the arguments of a batch processor from the OTEL_BSP_* variables.
+
+    The SDK raises if a batch is larger than the queue, even if only the queue was configured.
+    """
+    most = 1_000_000  # the SDK allocates a whole batch in advance (1.27)
+    queue = read("OTEL_BSP_MAX_QUEUE_SIZE", whole(1, most), 2048)
+    batch = read(_BATCH_SIZE, whole(1, most), min(512, queue))
+    if batch > queue:
+        ignore(_BATCH_SIZE, "it exceeds OTEL_BSP_MAX_QUEUE_SIZE", str(queue))
+    return {
+        "max_queue_size": queue,
+        "max_export_batch_size": min(batch, queue),
+        # The SDK has no delay of 0, and waits 0 ms where the specification has no limit.
+        "schedule_delay_millis": read("OTEL_BSP_SCHEDULE_DELAY", whole(0), 5000) or 1,
+        "export_timeout_millis": read("OTEL_BSP_EXPORT_TIMEOUT", whole(0), 30_000) or 2**31 - 1,
+    }
+
+
+def without_metrics(constructor: Callable[..., Any]) -> dict[str, Any]:
+    """Return the arguments for an SDK component that loads no meter provider (1.40)."""
+    from opentelemetry.metrics import NoOpMeterProvider
+
+    takes = "meter_provider" in inspect.signature(constructor).parameters
+    return {"meter_provider": NoOpMeterProvider()} if takes else {}

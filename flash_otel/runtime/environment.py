@@ -1,0 +1,314 @@
+"""The only way to what environment variables configure: a bad value costs the value, nothing else.
+
+OpenTelemetry reads variables at import, when a component is made, and when an entry point is
+loaded; each of these may raise or write to the host's log. Here, each is tried by itself, falls
+back to the default of the specification, and leaves an entry for `flash-otel doctor`
+(opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from flash_otel.redaction import REDACTED, is_secret_name, scrub
+from flash_otel.runtime.process import ProcessVar, logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+_T = TypeVar("_T")
+
+_LONGEST_VALUE: Final = 100
+_QUOTES: Final = ("'", '"')
+_DIGITS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A variable, or a part of its value, that had no effect.
+
+    Attributes:
+        name: The variable.
+        value: Its value, masked and shortened.
+        reason: Why it had no effect.
+        default: What was used in its place.
+        loses: What is lost by it, for the warning at exit; empty if nothing is.
+    """
+
+    name: str
+    value: str
+    reason: str
+    default: str
+    loses: str = ""
+
+
+_ignored: Final[ProcessVar[dict[tuple[str, str], Ignored]]] = ProcessVar(dict)
+
+
+def ignored() -> tuple[Ignored, ...]:
+    """Return what has been ignored so far in this process."""
+    return tuple(_ignored.value.values())
+
+
+def ignore(name: str, reason: str, default: str, *, loses: str = "") -> None:
+    """Remember that a variable, or a part of it, had no effect."""
+    _ignored.value[name, reason] = Ignored(name, shown(name), reason, default, loses)
+    logger.debug("flash_otel: %s is ignored: %s; using %s", name, reason, default)
+
+
+def loss() -> str:
+    """Return the warning for the end of the process; empty if no ignored variable lost spans."""
+    lost = [f"{each.name}: {each.reason}; {each.loses}" for each in ignored() if each.loses]
+    more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+    return f"flash_otel: {lost[0]}{more}: flash-otel doctor" if lost else ""
+
+
+def shown(name: str, value: str | None = None) -> str:
+    """Return a variable's value for people: printable, without secrets, shortened."""
+    text = os.environ.get(name, "") if value is None else value
+    if name.endswith(("HEADERS", "CLIENT_KEY")) or is_secret_name(name):
+        return REDACTED if text else ""
+    clean = "".join(char if char.isprintable() else " " for char in scrub(text))
+    return clean if len(clean) <= _LONGEST_VALUE else f"{clean[: _LONGEST_VALUE - 1]}…"
+
+
+def text(name: str) -> str:
+    """Return a variable without surrounding spaces and quotes; an empty string if it is unset.
+
+    `docker --env-file` and some shells' `.env` files leave quotes in the value.
+    """
+    value = os.environ.get(name, "").strip()
+    if len(value) > 1 and value[0] in _QUOTES and value[-1] == value[0]:
+        value = value[1:-1].strip()
+    return value
+
+
+def read(name: str, convert: Callable[[str], _T], default: _T, *, loses: str = "") -> _T:
+    """Convert a variable; an invalid value is remembered, and the default returned.
+
+    Args:
+        name: The variable.
+        convert: Raises ValueError with the reason for an invalid value.
+        default: The value if the variable is unset, empty or invalid.
+        loses: What is lost if the value is invalid.
+    """
+    value = text(name)
+    if not value:
+        return default
+    try:
+        return convert(value)
+    except ValueError as error:
+        ignore(name, str(error), str(default), loses=loses)
+        return default
+
+
+# --- values --------------------------------------------------------------------------------------
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    """Return a converter for one of these words, in any case."""
+
+    def convert(value: str) -> str:
+        if value.lower() not in allowed:
+            raise ValueError(f"it takes {', '.join(allowed)}")
+        return value.lower()
+
+    return convert
+
+
+def whole(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+    """Return a converter for a decimal integer from `least` to `most`."""
+
+    def convert(value: str) -> int:
+        # int() takes the digits of every script and underscores, too.
+        found = int(value) if value.isascii() and value.isdigit() and len(value) <= _DIGITS else -1
+        if not least <= found <= most:
+            raise ValueError(f"it takes a whole number from {least} to {most}")
+        return found
+
+    return convert
+
+
+def number(least: float, most: float, what: str) -> Callable[[str], float]:
+    """Return a converter for a number from `least` to `most`; NaN is none."""
+
+    def convert(value: str) -> float:
+        try:
+            found = float(value)
+        except ValueError:
+            found = -1.0
+        if not least <= found <= most:
+            raise ValueError(f"it takes {what}, from {least:g} to {most:g}")
+        return found
+
+    return convert
+
+
+def boolean(value: str) -> bool:
+    """Convert a boolean: only `true` is true (specification, "Boolean")."""
+    return choice("true", "false")(value) == "true"
+
+
+def names(value: str) -> list[str]:
+    """Split a list of names at its commas; each name is listed once."""
+    return list(dict.fromkeys(name for part in value.split(",") if (name := part.strip())))
+
+
+# --- components ----------------------------------------------------------------------------------
+
+
+def attempt(
+    name: str, make: Callable[[], _T], default: _T, *, uses: str = "the default", loses: str = ""
+) -> _T:
+    """Make what a variable configures; if that raises, remember it and return the default.
+
+    Args:
+        name: The variable.
+        make: Makes the component.
+        default: Returned if it cannot be made.
+        uses: The default in words.
+        loses: What is lost without the component.
+    """
+    try:
+        with quiet():
+            return make()
+    except Exception as error:
+        # Only the type: the message may hold a secret.
+        ignore(name, f"it fails with {type(error).__name__}", uses, loses=loses)
+        return default
+
+
+def plugin(name: str, group: str, entry: str, *, loses: str = "") -> Any:
+    """Load the entry point that a variable names.
+
+    Returns:
+        What is registered; None, and remembered, if nothing is or if it cannot be loaded.
+    """
+    from importlib.metadata import entry_points
+
+    found = attempt(name, lambda: [*entry_points(group=group, name=entry)], None) or []
+    for point in found:
+        return attempt(name, point.load, None, loses=loses)
+    ignore(name, f"nothing is installed for {shown(name, entry)}", "the default", loses=loses)
+    return None
+
+
+def installed(group: str) -> frozenset[str]:
+    """Return the names of the entry points of a group."""
+    from importlib.metadata import entry_points
+
+    return frozenset(entry_points(group=group).names)
+
+
+# --- imports and logs ----------------------------------------------------------------------------
+
+
+def _known_propagators(value: str) -> str:
+    """Return the installed ones of the named propagators."""
+    known = installed("opentelemetry_propagator") | {"none"}
+    return ",".join(name for name in names(value) if name in known)
+
+
+# Read while modules of OpenTelemetry are imported, which then raise (1.27-1.45): the variable and
+# what is left of its value.
+_READ_AT_IMPORT: Final[Mapping[str, Callable[[str], str]]] = {
+    "OTEL_PROPAGATORS": _known_propagators,
+    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": lambda _value: "",
+}
+_masking: Final = ProcessVar(threading.Lock, reset_in_child=True)
+
+
+def load(module: str) -> None:
+    """Import a module of OpenTelemetry, without the variables that make its import fail.
+
+    Raises:
+        Exception: The import fails for another reason, such as a missing package.
+    """
+    try:
+        with quiet("OTEL_PYTHON_CONTEXT"):
+            import_module(module)
+    except Exception:
+        present = [name for name in _READ_AT_IMPORT if name in os.environ]
+        for masked in ([name] for name in present):
+            if _load_without(module, masked):
+                return
+        if not _load_without(module, present):
+            raise
+
+
+def _load_without(module: str, masked: list[str]) -> bool:
+    try:
+        with _masking.value, _masked(masked), quiet("OTEL_PYTHON_CONTEXT"):
+            import_module(module)
+    except Exception:
+        return False
+    for name in masked:
+        kept = _READ_AT_IMPORT[name](os.environ[name])
+        ignore(name, "OpenTelemetry cannot be imported with it", kept or "the default")
+    return True
+
+
+@contextmanager
+def _masked(masked: list[str]) -> Iterator[None]:
+    """Take variables, or the broken part of them, out of the environment during an import."""
+    saved = {name: os.environ[name] for name in masked}
+    for name, value in saved.items():
+        kept = _READ_AT_IMPORT[name](value)
+        if kept:
+            os.environ[name] = kept
+        else:
+            del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(saved)
+
+
+# These write to standard error, with tracebacks, if the host has no logging configured.
+_LOGGERS: Final = tuple(
+    logging.getLogger(f"opentelemetry.{name}")
+    for name in (
+        *("attributes", "context", "propagate", "trace.span", "trace.propagation.tracecontext"),
+        *("util._providers", "sdk.environment_variables._internal", "sdk.resources", "sdk.trace"),
+        *("sdk.trace.export", "sdk.trace.sampling", "sdk._shared_internal"),
+    )
+)
+
+
+class _Muted(logging.Filter):
+    """Keeps back what the current thread logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self._thread = threading.get_ident()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_other = record.thread != self._thread
+        self.count += not is_other
+        return is_other
+
+
+@contextmanager
+def quiet(name: str = "") -> Iterator[None]:
+    """Keep OpenTelemetry's complaints about variables out of the host's log.
+
+    Args:
+        name: The variable that is remembered as ignored if there are any.
+    """
+    muted = _Muted()
+    for each in _LOGGERS:
+        each.addFilter(muted)
+    try:
+        yield
+    finally:
+        for each in _LOGGERS:
+            each.removeFilter(muted)
+    if muted.count and name in os.environ:
+        ignore(name, "OpenTelemetry does not accept it", "the default")

@@ -1,0 +1,86 @@
+"""Asks the fork server for traced deployments under given environments."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+SERVER = Path(__file__).with_name("fork_server.py")
+SPANS = ["flash.activate", "flash.deploy", "flash.manifest.upload"]
+"""The spans of the deployment, sorted."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a process did under an environment.
+
+    Attributes:
+        raised: The traceback of what reached the host's code; empty if nothing did.
+        returned: What the traced function returned.
+        spans: The names of the stored spans, sorted.
+        errors: The lines on standard error.
+        addresses: The hosts that it wanted to reach.
+        doctor: Result and text of the doctor's check of each variable.
+    """
+
+    raised: str
+    returned: str | None = None
+    spans: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+    doctor: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+class ForkServer:
+    """A running fork server: a context manager.
+
+    Args:
+        folder: Holds the homes of the processes.
+        python: The interpreter, whose OpenTelemetry is used.
+    """
+
+    def __init__(self, folder: Path, python: str = sys.executable) -> None:
+        self._process = subprocess.Popen(
+            [python, str(SERVER), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={"PATH": os.environ["PATH"]},
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.communicate()
+
+    def run(self, variables: Mapping[str, str]) -> Observed:
+        """Return what a process does under these variables."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(json.dumps({"variables": variables}) + "\n")
+        stdin.flush()
+        return _observed(json.loads(stdout.readline()))
+
+
+def _observed(answer: dict[str, Any]) -> Observed:
+    lines = answer.pop("errors", "").splitlines()
+    doctor = {name: (result, text) for name, result, text in answer.pop("doctor", ())}
+    return Observed(**answer, errors=lines, doctor=doctor)

@@ -1,0 +1,199 @@
+"""Runs a traced deployment under each environment that it is given, in a fork of its own.
+
+    python fork_server.py FOLDER < requests > answers
+
+A request is a JSON object with `variables`; the answer is what `_observed` returns. The server
+imports what OpenTelemetry and flash_otel depend on, but neither of them: each fork imports them
+under its own variables, which some modules read at import.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import select
+import shutil
+import signal
+import sqlite3
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+PATIENCE_S: Final = 60
+_DEPENDENCIES: Final = (
+    *("asyncio", "base64", "concurrent.futures", "csv", "dataclasses", "difflib", "email.utils"),
+    *("enum", "gzip", "hashlib", "http.client", "importlib.metadata", "inspect", "json", "logging"),
+    *("platform", "queue", "random", "re", "secrets", "socket", "sqlite3", "ssl", "statistics"),
+    *("subprocess", "tempfile", "traceback", "typing", "typing_extensions", "urllib.request"),
+    *("uuid", "weakref", "zipfile", "zlib", "wrapt", "packaging.requirements", "platformdirs"),
+    *("google.protobuf.json_format", "google.protobuf.descriptor_pb2", "multiprocessing.util"),
+    *("importlib.resources", "fcntl", "stat", "encodings.idna", "stringprep"),
+)
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+_ENVIRONMENT, _BUILD = (
+    "0483bffc-9a48-4e1b-bdcc-861ee2a2bd58",
+    "0c069c1f-9ac9-48ed-9f76-d79799af0cc2",
+)
+_MANIFEST: Final = {
+    "resources_endpoints": {"gpu": "https://api.runpod.ai/v2/abc"},
+    "resources": {"gpu": {}},
+}
+
+
+def main(folder: Path) -> None:
+    """Answer each line of standard input with a line on standard output."""
+    for name in _DEPENDENCIES:
+        with suppress(ImportError):
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    for number, line in enumerate(sys.stdin):
+        home = folder / str(number)
+        home.mkdir()
+        answer = _fork(json.loads(line)["variables"], home)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _fork(variables: dict[str, str], home: Path) -> dict[str, Any]:
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.close(reading)
+            os.setpgid(0, 0)
+            answer = _observed(variables, home)
+            with os.fdopen(writing, "w") as pipe:
+                json.dump(answer, pipe)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    try:
+        return _answer(reading)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _answer(reading: int) -> dict[str, Any]:
+    with os.fdopen(reading) as pipe:
+        ready, _, _ = select.select([pipe], [], [], PATIENCE_S)
+        if not ready:
+            return {"raised": f"no answer within {PATIENCE_S} s"}
+        found = pipe.read()
+        return json.loads(found) if found else {"raised": "the process died"}
+
+
+def _observed(variables: dict[str, str], home: Path) -> dict[str, Any]:
+    """Trace a deployment under these variables, and end as a process does.
+
+    Returns:
+        `raised`: the traceback of what reached the host's code; empty if nothing did.
+        `returned`: what the traced function returned.
+        `spans`: the names of the stored spans.
+        `errors`: everything on standard error.
+        `addresses`: the hosts that the process wanted to reach.
+        `doctor`: name, result and text of the doctor's checks of variables.
+    """
+    output = os.open(home / "output", os.O_CREAT | os.O_RDWR)
+    os.dup2(output, 1)
+    errors = os.open(home / "errors", os.O_CREAT | os.O_RDWR)
+    os.dup2(errors, 2)
+    os.environ.update({"HOME": str(home), "XDG_STATE_HOME": str(home), **variables})
+    addresses: list[str] = []
+    sys.addaudithook(_network(addresses))
+    found: dict[str, Any] = {"raised": "", "returned": None, "spans": [], "doctor": []}
+    try:
+        found["returned"] = _deploy()
+        _exit()
+    except BaseException:
+        found["raised"] = traceback.format_exc()
+    try:
+        found["doctor"] = _doctor()
+    except BaseException:
+        found["raised"] += traceback.format_exc()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    found["errors"] = (home / "errors").read_text("utf-8", "backslashreplace")
+    found["spans"] = _stored(home)
+    found["addresses"] = addresses
+    return found
+
+
+def _deploy() -> str:
+    import flash_otel
+    from flash_otel import trace_activate, trace_deploy, trace_upload
+
+    flash_otel.instrument(legacy_logs=sys.stdout)
+
+    @trace_activate
+    def activate(build_id: str, environment_id: str) -> None:
+        del build_id, environment_id
+
+    @trace_upload
+    def push(build_id: str, environment_id: str, manifest: dict[str, Any]) -> None:
+        del build_id, environment_id, manifest
+
+    @trace_deploy
+    def deploy(app_name: str, env_name: str) -> str:
+        activate(_BUILD, _ENVIRONMENT)
+        push(_BUILD, _ENVIRONMENT, dict(_MANIFEST))
+        return f"{app_name} {env_name}"
+
+    return deploy("shop", "production")
+
+
+def _exit() -> None:
+    import atexit
+
+    atexit._run_exitfuncs()
+
+
+def _doctor() -> list[list[str]]:
+    from flash_otel.doctor import examine
+
+    return [
+        [check.name, check.result, f"{check.text} {check.next_step}"]
+        for topic, checks in examine(None)
+        if topic == "variables"
+        for check in checks
+    ]
+
+
+def _stored(home: Path) -> list[str]:
+    names: list[str] = []
+    for file in home.rglob("*.db"):
+        with suppress(sqlite3.Error):
+            connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)
+            names += [name for (name,) in connection.execute("SELECT name FROM spans")]
+            connection.close()
+    return sorted(names)
+
+
+def _network(addresses: list[str]) -> Any:
+    """Note every host, and let the process reach none but its own machine."""
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "socket.getaddrinfo":
+            host = arguments[0]
+        elif event == "socket.connect" and isinstance(arguments[1], tuple):
+            host = arguments[1][0]
+        else:
+            return
+        host = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+        addresses.append(host)
+        if host not in _LOOPBACK:
+            raise OSError("no network in this test")
+
+    return hook
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
