@@ -157,13 +157,11 @@ def _exit() -> None:
 
 
 def _doctor() -> list[list[str]]:
-    from flash_otel.doctor import examine
+    from flash_otel.doctor import environment
 
     return [
-        [check.name, check.result, f"{check.text} {check.next_step}"]
-        for topic, checks in examine(None)
-        if topic == "variables"
-        for check in checks
+        [check.name.removeprefix("variable "), check.result, f"{check.text} {check.next_step}"]
+        for check in environment.variables()
     ]
 
 
