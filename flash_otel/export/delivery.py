@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel.export.forwarder import Forwarder, count_spans, describe, finish
 from flash_otel.export.memory import MemoryDelivery
-from flash_otel.export.sending import LONGEST_WAIT_S, Backlog
+from flash_otel.export.sending import LONGEST_WAIT_S, Backlog, Placed
 from flash_otel.runtime import options as opts
 from flash_otel.runtime.locks import try_lock
 from flash_otel.runtime.process import PATIENCE_S, ForkAware, register_for_forks
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
     from flash_otel.export.destination import Destination
-    from flash_otel.export.sending import Placed
     from flash_otel.records import SpanRecord
 
 # Short, because an exit may be waiting for the forwarder.

@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.export.sending import Tally, send_all
+from flash_otel.export.sending import Backlog, SpanSource, Tally, Transport, send_all
 from flash_otel.runtime.process import forks_held_off, guarded, swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flash_otel.export.destination import Destination
-    from flash_otel.export.sending import Backlog, SpanSource, Transport
 
 GATHER_S: Final = 0.5
 """How long the first span waits for others that go with it in one request."""

@@ -18,21 +18,19 @@ from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from flash_otel._version import __version__
-from flash_otel.export.destination import HTTP_JSON
+from flash_otel.export.destination import HTTP_JSON, Destination
 from flash_otel.export.sending import LONGEST_WAIT_S, ExportResult, Verdict, parse_response
 from flash_otel.otlp.encode import encode_json, encode_protobuf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from urllib.parse import SplitResult
 
     from typing_extensions import Self
 
-    from flash_otel.export.destination import Destination
     from flash_otel.records import SpanRecord
 
 _COMPRESSORS: Final[dict[str, Callable[[bytes], bytes]]] = {

@@ -22,7 +22,7 @@ from opentelemetry.trace import StatusCode
 
 from flash_otel import semconv
 from flash_otel.export.forwarder import Forwarder, count_spans, describe, finish
-from flash_otel.export.sending import Backlog
+from flash_otel.export.sending import Backlog, Placed
 from flash_otel.otlp.from_sdk import to_record
 from flash_otel.records import SpanRecord
 from flash_otel.runtime.process import ForkAware, register_for_forks, swallowed
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from flash_otel.export.destination import Destination
-    from flash_otel.export.sending import Placed
 
     Queued = ReadableSpan | SpanRecord
     _Waiting = tuple[int, Queued]

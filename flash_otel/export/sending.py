@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from flash_otel.records import SpanRecord
 
-    Placed = tuple[int, SpanRecord]
+Placed: TypeAlias = "tuple[int, SpanRecord]"
 
 MAX_BATCH: Final = 512
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 from flash_otel import semconv as sc
 from flash_otel.lines.format import due
-from flash_otel.lines.table import END, START
+from flash_otel.lines.table import END, START, Line
 from flash_otel.runtime.process import swallowed
 from flash_otel.runtime.sdk import SpanProcessor
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
-
-    from flash_otel.lines.table import Line
 
     _Lines = Sequence[tuple[Line, str]]
     _Writer = Callable[[_Lines], None]

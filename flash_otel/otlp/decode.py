@@ -12,13 +12,10 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from flash_otel.otlp.encode import KIND_NUMBERS, LOG_MARK, STATUS_NUMBERS
-from flash_otel.records import Event, Link, SpanRecord
-
-if TYPE_CHECKING:
-    from flash_otel.records import Attributes, AttributeValue
+from flash_otel.records import Attributes, AttributeValue, Event, Link, SpanRecord
 
 _Message = Mapping[str, Any]
 

@@ -11,13 +11,10 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from flash_otel import semconv
-from flash_otel.records import KINDS, STATUSES
-
-if TYPE_CHECKING:
-    from flash_otel.records import Attributes, Event, Link, SpanRecord
+from flash_otel.records import KINDS, STATUSES, Attributes, Event, Link, SpanRecord
 
 KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS, start=1)}
 STATUS_NUMBERS: Final = {status: number for number, status in enumerate(STATUSES)}

@@ -11,18 +11,16 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import Link as SdkLink
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
-from flash_otel.records import Event, Link, SpanRecord
+from flash_otel.records import Attributes, Event, Link, SpanRecord
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Event as SdkEvent
     from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.trace import Link as SdkLink
-    from opentelemetry.trace import SpanContext
 
-    from flash_otel.records import Attributes
 
 _KINDS: Final = {kind: kind.name.lower() for kind in SpanKind}
 _STATUSES: Final = {code: code.name.lower() for code in StatusCode}

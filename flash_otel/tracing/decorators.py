@@ -26,14 +26,13 @@ import wrapt
 
 from flash_otel.pipeline import is_off
 from flash_otel.tracing import specs
-from flash_otel.tracing.attributes import Fields
+from flash_otel.tracing.attributes import AttributeSpec, Fields
 from flash_otel.tracing.extractors import Source, compile_source
 from flash_otel.tracing.wrapper import Traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from flash_otel.tracing.attributes import AttributeSpec
     from flash_otel.tracing.specs import SpanSpec
 
     # wrapt 2 is generic for type checkers only; wrapt 1 is not generic at all.

@@ -10,22 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, Tracer
 
 from flash_otel import pipeline, semconv
 from flash_otel.redaction import scrub_value
 from flash_otel.runtime.process import ProcessVar, swallowed
 from flash_otel.tracing import outcome
-from flash_otel.tracing.attributes import NO_FIELDS, SpanAttributes
+from flash_otel.tracing.attributes import NO_FIELDS, AttributeSpec, Fields, SpanAttributes
 from flash_otel.tracing.extractors import ENDED, MISSING, Call, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Link, Span, SpanContext, Tracer
 
-    from flash_otel.tracing.attributes import AttributeSpec, Fields
     from flash_otel.tracing.specs import SpanSpec
 
 

@@ -23,12 +23,11 @@ from flash_otel.runtime.process import swallowed
 from flash_otel.tracing import outcome
 from flash_otel.tracing import scope as scopes
 from flash_otel.tracing.attributes import Fields, Text, attribute, number
-from flash_otel.tracing.extractors import ENDED
+from flash_otel.tracing.extractors import ENDED, Call
 from flash_otel.tracing.specs import GRAPHQL
 from flash_otel.tracing.wrapper import Traced
 
 if TYPE_CHECKING:
-    from flash_otel.tracing.extractors import Call
     from flash_otel.tracing.scope import Scope
 
 _OPERATION: Final = re.compile(r"\s*(query|mutation|subscription)\s+(\w+)")
