@@ -246,8 +246,16 @@ def _headings(verification: Verification) -> Iterator[Line]:
         code = f"{words.verdict(finding.code)}{confidence}: "
         yield (Part(code, style), Part(words.clean(finding.sentence)))
         if finding.candidates:
-            either = " or ".join(finding.candidates)
-            yield (Part(f"  This is {either}; what was read back fits both.", "yellow"),)
+            yield (Part(f"  {_candidates(finding)}", "yellow"),)
+
+
+def _candidates(finding: Finding) -> str:
+    either = " or ".join(finding.candidates)
+    if finding.code != semconv.INCONCLUSIVE:
+        return f"This may also be {either}."
+    if len(finding.candidates) == 1:
+        return f"This may be {either}."
+    return f"This is {either}; what was read back fits both."
 
 
 def _identity(verification: Verification) -> Iterator[Line]:

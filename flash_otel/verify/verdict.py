@@ -176,9 +176,12 @@ def _with_remedies(findings: Iterable[Finding]) -> Iterable[Finding]:
 def _no_fault(subject: Subject, flash_version: str) -> Finding:
     snapshot = subject.snapshot
     build, held = snapshot.environment.active_build_id, len(snapshot.endpoints)
+    # An answer without a list of endpoints does not show which exist.
+    is_listed = snapshot.environment.endpoints is not None
+    exist = (", which exists" if held == 1 else ", all of which exist") if is_listed else ""
     text = (
         f"build {build} is active in {subject.place}, and its manifest holds "
-        f"{count(held, 'endpoint')}, all of which exist"
+        f"{count(held, 'endpoint')}{exist}"
     )
     proof = "" if reads_manifests(flash_version) is not False else " " + _ONLY_PROOF
     sentence = f"{text[:1].upper()}{text[1:]}.{proof}"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from verify.cases import BUILT, OF_ANOTHER, OF_BUILD
 from verify.subjects import (
     BUILD,
     REAL,
@@ -14,13 +15,8 @@ from verify.subjects import (
 )
 
 from flash_otel import semconv as sc
-from flash_otel.tracing import carriers
 from flash_otel.verify.checks import FAIL, UNKNOWN, Subject, compare
 from flash_otel.verify.snapshot import EndpointCall, LocalManifest, Ref, owner_of
-
-BUILT = carried("build")
-OF_BUILD = carriers.read(manifest(None, BUILT))
-OF_ANOTHER = carriers.read(manifest(None, {**BUILT, "deployment_id": "00000000000000bb"}))
 
 
 def test_sound_snapshots_pass() -> None:

@@ -4,44 +4,15 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
+from verify.cases import recorded
 from verify.subjects import BUILD, URLS, WRITTEN, manifest, subject
 
 from flash_otel import semconv as sc
-from flash_otel.records import SpanRecord
 from flash_otel.report.diagnosis import render_verification, verification_lines
 from flash_otel.report.json import verification_json
 from flash_otel.report.layout import Part
 from flash_otel.verify.snapshot import FetchedBuild
 from flash_otel.verify.verdict import judge, reads_manifests, release
-
-
-def span(name: str, start_ns: int, **attributes: str | int) -> SpanRecord:
-    """Return a successful span of a recorded deployment."""
-    values = {f"flash.{key}": value for key, value in attributes.items()}
-    return SpanRecord(
-        trace_id="a" * 32,
-        span_id=f"{start_ns:016x}",
-        parent_span_id=None,
-        name=name,
-        kind="client",
-        start_ns=start_ns,
-        end_ns=start_ns + 1,
-        attributes={
-            sc.DEPLOYMENT_ID: "00000000000000bb",
-            sc.ENVIRONMENT_ID: "env-1",
-            sc.OUTCOME: sc.RETURNED,
-            **values,
-        },
-    )
-
-
-def recorded(build: str = BUILD) -> list[SpanRecord]:
-    """Return a recorded deployment that succeeded before the snapshot."""
-    return [
-        span(sc.DEPLOY, 10, build_id=build),
-        span(sc.ACTIVATE, 20, build_id=build),
-        span(sc.MANIFEST_UPLOAD, 30, build_id=build, endpoint_count=2),
-    ]
 
 
 def test_a_record_that_agrees() -> None:

@@ -1,0 +1,181 @@
+"""What `verify` may read back, beside what is recorded: every answer of every comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from verify.subjects import BUILD, REAL, SOUND, URLS, WRITTEN, carried, manifest, subject
+
+from flash_otel import semconv as sc
+from flash_otel.records import SpanRecord
+from flash_otel.tracing import carriers
+from flash_otel.verify.snapshot import EndpointCall, FetchedBuild, LocalManifest, Ref
+
+if TYPE_CHECKING:
+    from flash_otel.verify.checks import Subject
+
+BUILT: Final = carried("build")
+OF_BUILD: Final = carriers.read(manifest(None, BUILT))
+OF_ANOTHER: Final = carriers.read(manifest(None, {**BUILT, "deployment_id": "00000000000000bb"}))
+MOVED: Final = {**URLS, "gpu": "https://api.example/v2/qb9"}
+PART: Final = {"api": URLS["api"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The input of `judge`."""
+
+    subject: Subject
+    recorded: tuple[SpanRecord, ...] = ()
+    version: str = ""
+
+
+def span(name: str, start_ns: int, **attributes: str | int) -> SpanRecord:
+    """Return a successful span of a recorded deployment."""
+    values = {f"flash.{key}": value for key, value in attributes.items()}
+    return SpanRecord(
+        trace_id="a" * 32,
+        span_id=f"{start_ns:016x}",
+        parent_span_id=None,
+        name=name,
+        kind="client",
+        start_ns=start_ns,
+        end_ns=start_ns + 1,
+        attributes={
+            sc.DEPLOYMENT_ID: "00000000000000bb",
+            sc.ENVIRONMENT_ID: "env-1",
+            sc.OUTCOME: sc.RETURNED,
+            **values,
+        },
+    )
+
+
+def recorded(build: str = BUILD) -> list[SpanRecord]:
+    """Return a recorded deployment that succeeded before the snapshot."""
+    return [
+        span(sc.DEPLOY, 10, build_id=build),
+        span(sc.ACTIVATE, 20, build_id=build),
+        span(sc.MANIFEST_UPLOAD, 30, build_id=build, endpoint_count=2),
+    ]
+
+
+def _died() -> tuple[SpanRecord, ...]:
+    """Return a deployment that failed before it wrote the manifest."""
+    deploy, activate, _ = recorded()
+    return (replace(deploy, attributes={**deploy.attributes, sc.OUTCOME: sc.FAILED}), activate)
+
+
+def _called(*calls: EndpointCall) -> Case:
+    return Case(subject(calls=calls), version="1.21.0")
+
+
+def _local(local: LocalManifest, stored: dict[str, Any] | None = SOUND, **more: Any) -> Case:
+    return Case(subject(stored, local=local, **more))
+
+
+def _made(created: str, build: str) -> Case:
+    """Return a sound snapshot beside the record of another build, made at that time."""
+    asked = subject()
+    builds = (FetchedBuild(build, created), FetchedBuild(BUILD, "2026-01-02"))
+    snapshot = replace(asked.snapshot, builds=builds)
+    return Case(replace(asked, snapshot=snapshot), tuple(recorded(build)))
+
+
+CASES: Final[dict[str, Case]] = {
+    "nothing recorded": Case(subject()),
+    "a record that agrees": Case(subject(), tuple(recorded()), "1.14.0"),
+    "a carrier that agrees": Case(subject(manifest(URLS, WRITTEN))),
+    "workers before 1.2": Case(subject(), version="1.1.1"),
+    "workers since 1.15": Case(subject(), version="1.15.0"),
+    "an environment that is not known": Case(subject(None, build=None, known=False)),
+    "no active build": Case(subject(None, build=None)),
+    "no active build, and one was expected": Case(subject(None, build=None, expected="build-1")),
+    "the expected build, by its beginning": Case(subject(expected="build-2")),
+    "another build than expected": Case(subject(expected="build-1")),
+    "a build that is not listed was expected": Case(subject(expected="build-7")),
+    "no manifest": Case(subject(None)),
+    "no endpoints, not traced": Case(subject(manifest())),
+    "no endpoints, written": Case(subject(manifest({}, WRITTEN))),
+    "no endpoints, built": Case(subject(manifest(None, BUILT))),
+    "no endpoints, built in this folder": _local(
+        LocalManifest("shop", ("api",), {}, OF_BUILD), manifest(None, BUILT)
+    ),
+    "no endpoints, written in this folder": _local(
+        LocalManifest("shop", ("api", "gpu"), URLS, OF_BUILD), manifest(None, BUILT)
+    ),
+    "no endpoints, and none is real": Case(subject(manifest(), real=())),
+    "no endpoints, and none is described": Case(subject({}, real=())),
+    "no endpoints, and none is described, but some are real": Case(subject({})),
+    "no endpoints, by a deployment that died": Case(subject(manifest()), _died()),
+    "no endpoints, by a deployment that wrote them": Case(subject(manifest()), tuple(recorded())),
+    "an endpoint lost": Case(subject(manifest({"gpu": URLS["gpu"]}))),
+    "an endpoint lost, recorded": Case(
+        subject(manifest({"gpu": URLS["gpu"]}, WRITTEN)), tuple(recorded()), "1.14.0"
+    ),
+    "fewer endpoints than written": Case(
+        subject({**manifest(PART, WRITTEN), "resources": {}}, real=REAL[:1])
+    ),
+    "as many endpoints as written, and others": Case(
+        subject(manifest(MOVED, WRITTEN), real=(REAL[0], Ref("qb9", "gpu")))
+    ),
+    "more endpoints than written": Case(
+        subject(manifest(URLS, carried("write", endpoint_count=1, digest="0")))
+    ),
+    "a resource without any endpoint": Case(subject(manifest(PART), real=REAL[:1])),
+    "an endpoint that the manifest does not name": Case(
+        subject({"resources": {"api": {}}, "resources_endpoints": PART})
+    ),
+    "another endpoint of the same name": Case(subject(manifest(MOVED))),
+    "an endpoint that is gone": Case(subject(real=REAL[:1])),
+    "all endpoints are gone": Case(subject(real=())),
+    "an endpoint of another environment": Case(
+        subject(real=REAL[:1], elsewhere={"qb2": "staging"})
+    ),
+    "an endpoint of another environment, and one that is gone": Case(
+        subject(real=(), elsewhere={"qb2": "staging"})
+    ),
+    "endpoints that are not listed": Case(subject(real=None)),
+    "the folder's endpoints agree": _local(LocalManifest("shop", ("api", "gpu"), URLS)),
+    "the folder's endpoints agree, of the same deployment": _local(
+        LocalManifest(None, ("api", "gpu"), URLS, OF_BUILD), manifest(URLS, BUILT)
+    ),
+    "the folder's endpoints are others": _local(LocalManifest("shop", ("api",), PART, OF_ANOTHER)),
+    "the folder has no endpoints": _local(LocalManifest("shop", ("api",), {}, OF_ANOTHER)),
+    "the folder has no endpoints, of the same deployment": _local(
+        LocalManifest("shop", ("api",), {}, OF_BUILD), manifest(URLS, BUILT)
+    ),
+    "the folder wrote one more": _local(
+        LocalManifest("shop", ("api", "gpu"), URLS, OF_BUILD),
+        {**manifest(PART, carried("write")), "resources": {"api": {}}},
+        real=REAL[:1],
+    ),
+    "the folder wrote other URLs": _local(
+        LocalManifest("shop", ("api", "gpu"), MOVED, OF_BUILD), manifest(URLS, BUILT)
+    ),
+    "the folder wrote, and no manifest is stored": _local(
+        LocalManifest("shop", ("api", "gpu"), URLS, OF_BUILD), None
+    ),
+    "the folder's manifest is broken": _local(LocalManifest(problem="no JSON")),
+    "the folder is of another app": _local(LocalManifest("blog", ("api",), PART)),
+    "an endpoint answers": _called(EndpointCall("gpu", "health", 200)),
+    "an endpoint answers with the last success": _called(EndpointCall("gpu", "health", 299)),
+    "an endpoint redirects": _called(EndpointCall("gpu", "health", 300)),
+    "an endpoint answers too early": _called(EndpointCall("gpu", "health", 199)),
+    "an endpoint refuses the key": _called(EndpointCall("gpu", "health", 401)),
+    "an endpoint forbids": _called(EndpointCall("gpu", "sentinel", 403)),
+    "an endpoint is unknown": _called(EndpointCall("gpu", "health", 404)),
+    "an endpoint is unknown by its name": _called(EndpointCall("gpu", "sentinel", 404)),
+    "an endpoint does not answer": _called(EndpointCall("gpu", "health", None, "timed out")),
+    "both ways to an endpoint": _called(
+        EndpointCall("gpu", "health", 200), EndpointCall("gpu", "sentinel", 500)
+    ),
+    "a later deployment from elsewhere": _made("2026-01-01", "build-1"),
+    "a deployment from elsewhere, as old as the record": _made("2026-01-02", "build-9"),
+    "a deployment from elsewhere, older than the record": _made("2026-01-03", "build-9"),
+    "a record of a build without a time": _made("", "build-9"),
+    "a record of another endpoint count": Case(
+        subject(),
+        (*recorded()[:2], span(sc.MANIFEST_UPLOAD, 30, build_id=BUILD, endpoint_count=3)),
+    ),
+}
