@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.export.sending import Backlog, SpanSource, Tally, Transport, send_all
+from flash_otel.export.sending import (
+    Backlog,
+    SpanSource,
+    Tally,
+    Transport,
+    parse_response,
+    send_all,
+)
 from flash_otel.runtime.process import forks_held_off, guarded, swallowed
 
 if TYPE_CHECKING:
@@ -179,7 +186,6 @@ class Forwarder:
         with guarded("the set-up of a forwarder"), forks_held_off():
             import encodings.idna  # used by sockets for their first host name
 
-            from flash_otel.export.sending import parse_response
             from flash_otel.otlp.encode import encode_protobuf
 
             del encodings

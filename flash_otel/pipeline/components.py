@@ -17,8 +17,6 @@ from flash_otel.runtime.process import ProcessVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from opentelemetry.trace import Tracer, TracerProvider
-
     from flash_otel.runtime.sdk import IdGenerator, sampling
 
 _PROVIDER: Final = "OTEL_PYTHON_TRACER_PROVIDER"
@@ -33,9 +31,9 @@ _NOT_SET: Final = (trace_api.ProxyTracerProvider, trace_api.NoOpTracerProvider)
 _broken_provider: Final[ProcessVar[str | None]] = ProcessVar(lambda: None)
 
 
-def application_provider() -> TracerProvider | None:
+def application_provider() -> trace_api.TracerProvider | None:
     """Return the provider that the application, or the environment, has set; None without."""
-    provider: TracerProvider | None
+    provider: trace_api.TracerProvider | None
     named = os.environ.get(_PROVIDER)
     if named is None:
         provider = trace_api.get_tracer_provider()
@@ -50,7 +48,7 @@ def application_provider() -> TracerProvider | None:
     return None if isinstance(provider, _NOT_SET) else provider
 
 
-def tracer_of(provider: TracerProvider) -> Tracer | None:
+def tracer_of(provider: trace_api.TracerProvider) -> trace_api.Tracer | None:
     """Return a tracer; None if the provider cannot make it without its meter provider (1.40)."""
     redaction.remember_environment()
     try:

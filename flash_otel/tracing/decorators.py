@@ -33,8 +33,6 @@ from flash_otel.tracing.wrapper import Traced
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from flash_otel.tracing.specs import SpanSpec
-
     # wrapt 2 is generic for type checkers only; wrapt 1 is not generic at all.
     _Function = wrapt.FunctionWrapper[..., Any]
     _Bound = wrapt.BoundFunctionWrapper[..., Any]
@@ -122,7 +120,7 @@ class SpanDecorator:
     function is just called.
     """
 
-    def __init__(self, name: str, spec: SpanSpec, doc: str) -> None:
+    def __init__(self, name: str, spec: specs.SpanSpec, doc: str) -> None:
         self.spec = spec
         self.__name__ = self.__qualname__ = name
         self.__module__ = "flash_otel"

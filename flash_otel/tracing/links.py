@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from opentelemetry.propagators.textmap import TextMapPropagator
 
-    from flash_otel.tracing.carriers import Carrier
 
 FRESH_NS: Final = 15 * 60 * 1_000_000_000
 
@@ -51,7 +50,7 @@ class _Worker:
         has_fetched: Whether a fetch from the State Manager has begun.
     """
 
-    carrier: Carrier | None = None
+    carrier: carriers.Carrier | None = None
     is_read: bool = False
     has_fetched: bool = False
 
@@ -122,14 +121,14 @@ def _child_of_process() -> Relation:
     return Relation(context=parent)
 
 
-def _code_carrier(worker: _Worker) -> Carrier | None:
+def _code_carrier(worker: _Worker) -> carriers.Carrier | None:
     if not worker.is_read:
         worker.is_read = True
         worker.carrier = carriers.code_carrier()
     return worker.carrier
 
 
-def _continues_trace(carrier: Carrier, mode: str, *, is_first: bool) -> bool:
+def _continues_trace(carrier: carriers.Carrier, mode: str, *, is_first: bool) -> bool:
     if mode != AUTO:
         return mode == PARENT
     # A negative age: the clocks of two machines differ, so freshness is not proven.

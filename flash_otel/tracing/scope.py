@@ -22,14 +22,12 @@ from flash_otel.tracing.extractors import ENDED, MISSING, Call, find
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from opentelemetry.context import Context
-
     from flash_otel.tracing.specs import SpanSpec
 
 
 _KEY: Final = context_api.create_key("flash_otel-scope")
 # A forked child leaves the root to the process that opened it.
-_root: Final[ProcessVar[tuple[Scope, Context] | None]] = ProcessVar(
+_root: Final[ProcessVar[tuple[Scope, context_api.Context] | None]] = ProcessVar(
     lambda: None, reset_in_child=True
 )
 
@@ -104,10 +102,10 @@ class Scope:
 
     def open(
         self,
-        context: Context | None = None,
+        context: context_api.Context | None = None,
         links: Sequence[Link] = (),
         attributes: Mapping[str, Any] | None = None,
-    ) -> Context:
+    ) -> context_api.Context:
         """Start the span.
 
         Args:
@@ -280,13 +278,13 @@ def current() -> Scope | None:
     return within(context_api.get_current())
 
 
-def within(context: Context) -> Scope | None:
+def within(context: context_api.Context) -> Scope | None:
     """Return the innermost open scope of a context, or None."""
     found = context.get(_KEY)
     return found if isinstance(found, Scope) else None
 
 
-def hold_root(scope: Scope, context: Context) -> None:
+def hold_root(scope: Scope, context: context_api.Context) -> None:
     """Keep the open root of a deployment until the deployment claims it.
 
     With `instrument()` in a user's module, Flash's build imports that line in the middle of
@@ -297,7 +295,7 @@ def hold_root(scope: Scope, context: Context) -> None:
     _root.value = (scope, context)
 
 
-def claim_root(name: str) -> tuple[Scope, Context] | None:
+def claim_root(name: str) -> tuple[Scope, context_api.Context] | None:
     """Return the root of this name, if one is unclaimed; the caller must end it."""
     root = _root.value
     if root is None or root[0].spec.name != name:

@@ -27,8 +27,6 @@ from flash_otel.tracing.scope import Scope
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from opentelemetry.context import Context
-
     from flash_otel.tracing.specs import SpanSpec
 
 _Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -48,7 +46,7 @@ class _Running:
 
     scope: Scope
     call: Call
-    context: Context
+    context: context_api.Context
     token: Any
     owns: bool = True
 
@@ -235,7 +233,7 @@ def open_scope(
     call: Call = ENDED,
     fields: Fields = NO_FIELDS,
     attributes: Mapping[str, Any] | None = None,
-) -> tuple[Scope, Context] | None:
+) -> tuple[Scope, context_api.Context] | None:
     """Open a span in the current context.
 
     Args:
@@ -301,7 +299,7 @@ def _named(coroutine: Any, name: str, qualname: str) -> Any:
     return coroutine
 
 
-def _without_http(context: Context) -> Context:
+def _without_http(context: context_api.Context) -> context_api.Context:
     """Suppress other libraries' HTTP spans in a context.
 
     Versions of opentelemetry-instrumentation differ in where the key lives; without it, the

@@ -26,9 +26,7 @@ from flash_otel.tracing.wrapper import open_scope
 if TYPE_CHECKING:
     from types import FrameType
 
-    from flash_otel.tracing.decorators import SpanDecorator
     from flash_otel.tracing.extractors import Call, Source
-    from flash_otel.tracing.scope import Scope
 
 Wrapper: TypeAlias = Callable[[Any], Any]
 """Takes a function and returns its replacement."""
@@ -71,7 +69,9 @@ class CommandTarget:
     name: str
 
 
-def spanned(decorator: SpanDecorator, *, carrier: bool = False, **where: Source) -> Wrapper:
+def spanned(
+    decorator: decorators.SpanDecorator, *, carrier: bool = False, **where: Source
+) -> Wrapper:
     """Return a public decorator as the wrapper of a target."""
     return decorator.with_sources(where, carrier=carrier)
 
@@ -160,7 +160,7 @@ def _with_carrier(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
     return carriers.write(manifest, semconv.PHASE_BUILD, context, deployment_id, now_ns)
 
 
-def _late_root() -> Scope | None:
+def _late_root() -> scopes.Scope | None:
     """Open the root of a deployment that was running before tracing began."""
     opened = open_scope(DEPLOY) if _deploy_is_running() else None
     if opened is None:

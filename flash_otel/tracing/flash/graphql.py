@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Sized
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from flash_otel import manifest as manifests
 from flash_otel import pipeline, semconv
@@ -26,9 +26,6 @@ from flash_otel.tracing.attributes import Fields, Text, attribute, number
 from flash_otel.tracing.extractors import ENDED, Call
 from flash_otel.tracing.specs import GRAPHQL
 from flash_otel.tracing.wrapper import Traced
-
-if TYPE_CHECKING:
-    from flash_otel.tracing.scope import Scope
 
 _OPERATION: Final = re.compile(r"\s*(query|mutation|subscription)\s+(\w+)")
 
@@ -88,13 +85,13 @@ async def note_answer(
     return answer
 
 
-def _listening() -> Scope | None:
+def _listening() -> scopes.Scope | None:
     """Return the enclosing scope, unless its call has ended: a task may outlive it."""
     scope = None if pipeline.is_off() else scopes.current()
     return None if scope is None or scope.call is ENDED else scope
 
 
-def _note_request(scope: Scope, instance: Any, args: tuple[Any, ...], kwargs: Any) -> None:
+def _note_request(scope: scopes.Scope, instance: Any, args: tuple[Any, ...], kwargs: Any) -> None:
     remember(getattr(instance, "api_key", None))
     scope.attempt, scope.retry_reason = 0, ""
     query = args[0] if args else kwargs.get("query", "")
@@ -130,7 +127,7 @@ def previous_build(call: Call) -> Any:
     return None
 
 
-def _environments_answered(scope: Scope | None) -> Iterator[Mapping[str, Any]]:
+def _environments_answered(scope: scopes.Scope | None) -> Iterator[Mapping[str, Any]]:
     """Yield the environments in the answers to a call and to those around it, the last first."""
     while scope is not None:
         for answer in reversed(scope.call.answers.values()):
