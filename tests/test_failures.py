@@ -20,7 +20,7 @@ from flash_otel.failures import (
     kind_of,
 )
 from flash_otel.tracing import outcome
-from flash_otel.verify import errors
+from flash_otel.verify import client
 
 DENIED: Final = semconv.UNAUTHORIZED
 DOWN: Final = semconv.STATE_MANAGER_UNAVAILABLE
@@ -358,7 +358,7 @@ def test_every_reader_classifies_alike(row: Row) -> None:
     error = row.error()
     assert kind_of(row.name, row.message) == row.kind
     assert outcome.detect(semconv.MANIFEST_FETCH, {}, error) == row.on_span
-    assert errors.of(error, "the read").code == row.verified
+    assert client.query_error(error, "the read").code == row.verified
     assert outcome.classify(error, writes=False) == row.read
     assert outcome.classify(error, writes=True) == row.write
 

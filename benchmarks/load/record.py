@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
-from flash_otel.demo.artifacts import join_worker_logs
+from flash_otel.demo.processes import join_worker_logs
 from flash_otel.demo.runner import run_scenario
 from flash_otel.demo.scenarios import SCENARIOS
 from flash_otel.otlp.encode import encode_json
@@ -56,7 +56,7 @@ def _spans(name: str, changes: dict[str, str | None]) -> list[SpanRecord]:
             worker_changes=changes,
             on_progress=lambda sentence: print(f"{name}: {sentence}", file=sys.stderr),
         )
-        join_worker_logs(result)
+        join_worker_logs(result.store, result.worker_logs)
         with SpanStore(result.store, is_read_only=True) as store:
             return [_without_machine(span, folder) for span in store.spans()]
 

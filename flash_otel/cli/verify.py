@@ -15,7 +15,7 @@ from flash_otel.runtime.process import swallowed
 
 if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
-    from flash_otel.verify.errors import VerifyError
+    from flash_otel.verify.client import VerifyError
     from flash_otel.verify.verdict import Verification
 
 TIMEOUT_S = 30.0
@@ -55,7 +55,7 @@ def verify(
     manifest and the endpoints through Flash's own client, with the API key that Flash would use.
     """
     _require_flash()
-    from flash_otel.verify.errors import VerifyError
+    from flash_otel.verify.client import VerifyError
 
     try:
         verification = _verified(app, env, expect_build, call=call, timeout=timeout, store=store)
@@ -132,7 +132,7 @@ def after_run(started_ns: int, store: str | None) -> int:
 
 
 def _after_run(started_ns: int, store: str | None) -> int:
-    from flash_otel.verify.errors import VerifyError
+    from flash_otel.verify.client import VerifyError
 
     app, env = _deployed(recorded_since(started_ns, store))
     print("\nflash-otel verify: what a worker would read now", file=sys.stderr)
@@ -177,7 +177,7 @@ def _print(verification: "Verification", *, stderr: bool) -> None:
 
 def _fail(error: "VerifyError", *, as_json: bool) -> int:
     from flash_otel.report.json import failure_json
-    from flash_otel.verify.errors import WrongNameError
+    from flash_otel.verify.client import WrongNameError
 
     unread = FAULT_FOUND if error.code else COULD_NOT_TELL
     status = BAD_USAGE if isinstance(error, WrongNameError) else unread

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.demo.control_plane import CANARY_API_KEY
+from flash_otel.lines.table import MARKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from flash_otel.demo.environment import PythonEnvironment
+    from flash_otel.records import SpanRecord
 
 # What a process needs to start at all, and to print in the user's language.
 _INHERITED: Final = (
@@ -238,3 +240,43 @@ def worker_variables(
         "FLASH_MANIFEST_PATH": str(app / "flash_manifest.json"),
         "PYTHONPATH": os.pathsep.join((str(app), str(environment.source))),
     }
+
+
+# --- their logs -----------------------------------------------------------------------------------
+
+_TAGS: Final = tuple(f"[{mark}]" for mark in MARKS)
+
+
+def bracketed_lines(log: Path) -> list[str]:
+    """Return a log's bracketed lines, each followed by the lines of its JSON mapping."""
+    found: list[str] = []
+    in_mapping = False
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith(_TAGS):
+            found.append(line)
+            in_mapping = line.endswith("{")
+        elif in_mapping:
+            found.append(line)
+            in_mapping = line != "}"
+    return found
+
+
+def worker_spans(log: Path) -> Iterator[SpanRecord]:
+    """Yield the spans that a worker wrote to its log as OTLP JSON lines.
+
+    Other lines are skipped, and so are truncated ones: a container log may end anywhere.
+    """
+    from flash_otel.otlp.decode import decode_log_line
+
+    with log.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            yield from decode_log_line(line)
+
+
+def join_worker_logs(store_path: Path, logs: Iterable[Path]) -> None:
+    """Write the spans in workers' logs into the deployments' store."""
+    from flash_otel.store.store import SpanStore
+
+    with SpanStore(store_path) as store:
+        for log in logs:
+            store.write(list(worker_spans(log)))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from flash_otel.demo import processes, worker
-from flash_otel.demo.artifacts import DeployOutcome, RunArtifacts
 from flash_otel.demo.control_plane import ControlPlane
 from flash_otel.demo.environment import Progress, PythonEnvironment, find_environment
 from flash_otel.demo.processes import ProcessSpec, deploy_variables, worker_variables
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from flash_otel.demo.state import StoredBuild, StoredEndpoint, StoredEnvironment
+    from flash_otel.demo.state import Journal, StoredBuild, StoredEndpoint, StoredEnvironment
+
 
 _Record = TypeVar("_Record")
 _DEFAULT_ENVIRONMENT: Final = "production"  # what Flash creates if no environment is named
@@ -42,6 +42,86 @@ _RUN_FILE: Final = (
     "    pipeline.clock.value = lambda: time.time_ns() + ahead\n"
     "runpy.run_path(sys.argv.pop(1), run_name='__main__')\n"
 )
+
+
+@dataclass
+class DeployOutcome:
+    """One `flash deploy`: where it deployed to, how it was to end, and how it ended.
+
+    Attributes:
+        app: Name of the app.
+        environment: Name of the environment; None if Flash chose it.
+        fails: Whether the command was to exit with an error.
+        log: Its standard output and error.
+        exit_code: Its exit code; None while it runs.
+    """
+
+    app: str
+    environment: str | None
+    fails: bool
+    log: Path
+    exit_code: int | None = None
+
+
+@dataclass
+class RunArtifacts:
+    """What a run leaves behind. A diagnosis may see the store and the logs; the rest is for tests.
+
+    Attributes:
+        scenario: Name of the scenario.
+        version: Version of runpod-flash.
+        workdir: Folder that holds everything.
+        store: The deployments' store (workers have none).
+        journal: The requests to the control plane.
+        deploys: The deployments, in the order of their start.
+        worker_logs: Standard output and error of each worker: its container log.
+        worker_exits: Exit codes of the workers: 0 if all remote calls were answered.
+        environment_id: Id of the last deployment's environment.
+        build_id: Id of the last build.
+        active_build_id: Id of the active build of that environment at the end.
+        worker_environment_id: FLASH_ENVIRONMENT_ID of the last worker.
+        trace_id: Trace of the deployment whose build the last worker runs, from the manifest in
+            the build's artifact; None if it was not traced.
+    """
+
+    scenario: str
+    version: str
+    workdir: Path
+    store: Path
+    journal: Journal
+    deploys: list[DeployOutcome] = field(default_factory=list)
+    worker_logs: list[Path] = field(default_factory=list)
+    worker_exits: list[int] = field(default_factory=list)
+    environment_id: str = ""
+    build_id: str = ""
+    active_build_id: str | None = None
+    worker_environment_id: str | None = None
+    trace_id: str | None = None
+
+    @property
+    def deploy_exits(self) -> list[int | None]:
+        """Exit codes of the deployments."""
+        return [deploy.exit_code for deploy in self.deploys]
+
+    @property
+    def unexpected_exits(self) -> list[DeployOutcome]:
+        """Deployments that failed or succeeded contrary to the scenario."""
+        return [deploy for deploy in self.deploys if bool(deploy.exit_code) != deploy.fails]
+
+    @property
+    def deploy_log(self) -> Path:
+        """The log of the last deployment."""
+        return self.deploys[-1].log
+
+    @property
+    def worker_log(self) -> Path:
+        """The log of the last worker."""
+        return self.worker_logs[-1]
+
+    @property
+    def worker_exit(self) -> int | None:
+        """Exit code of the last worker; None without a worker."""
+        return self.worker_exits[-1] if self.worker_exits else None
 
 
 def run_scenario(

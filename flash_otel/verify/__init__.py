@@ -7,25 +7,31 @@ snapshot are diagnosed together.
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flash_otel import semconv
 from flash_otel.pipeline import resource
 from flash_otel.redaction import remember_environment
-from flash_otel.verify import client, errors
+from flash_otel.verify import client
 from flash_otel.verify.checks import Subject
 from flash_otel.verify.snapshot import read_local
 from flash_otel.verify.verdict import judge, reads_manifests
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from flash_otel.records import SpanRecord
     from flash_otel.store.store import SpanStore
     from flash_otel.verify.snapshot import Snapshot
     from flash_otel.verify.verdict import Verification
 
+
+T = TypeVar("T")
 
 RECENT_TRACES: Final = 20
 
@@ -64,7 +70,7 @@ def verify(
         VerifyError: Nothing could be compared.
     """
     remember_environment()
-    with client.silenced():
+    with silenced():
         fetcher = client.Fetcher(client.make_client(), app, environment)
         version = resource.flash_version() or ""
         sentinel = reads_manifests(version) is False
@@ -76,9 +82,9 @@ def verify(
 
 def _fetch(fetcher: client.Fetcher, seconds: float, *, call: bool, sentinel: bool) -> Snapshot:
     try:
-        return client.run_within(seconds, lambda: fetcher.fetch(call=call, sentinel=sentinel))
+        return run_within(seconds, lambda: fetcher.fetch(call=call, sentinel=sentinel))
     except asyncio.TimeoutError:
-        raise errors.out_of_time(seconds, fetcher.step) from None
+        raise client.out_of_time(seconds, fetcher.step) from None
 
 
 def _recorded(store: SpanStore, environment_id: str) -> Sequence[SpanRecord]:
@@ -89,3 +95,61 @@ def _recorded(store: SpanStore, environment_id: str) -> Sequence[SpanRecord]:
         for record in store.trace(summary.trace_id)
         if record.name in _WRITE_PATH
     ]
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Keep Flash's log off the terminal and out of the working folder.
+
+    On import, Flash configures the root logger (standard output, and a file in the working
+    folder), unless it already has a handler (`runpod_flash.logger.setup_logging`).
+    """
+    root = logging.getLogger()
+    handler = None if root.handlers else logging.NullHandler()
+    if handler is not None:
+        root.addHandler(handler)
+    before = root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+        if handler is not None:
+            root.removeHandler(handler)
+
+
+class _DaemonExecutor(ThreadPoolExecutor):
+    """Runs each call in a daemon thread.
+
+    The loop resolves host names in its executor, where they cannot be cancelled, and the process
+    waits for the threads of the standard executor when it exits.
+    """
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=run, name="flash_otel-lookup", daemon=True).start()
+        return future
+
+
+def run_within(seconds: float, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run the coroutine that `make` returns on a new loop, and cancel it after `seconds`.
+
+    Raises:
+        asyncio.TimeoutError: The time is over.
+    """
+    loop = asyncio.new_event_loop()
+    loop.set_default_executor(_DaemonExecutor())
+    try:
+        return loop.run_until_complete(asyncio.wait_for(make(), seconds))
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()

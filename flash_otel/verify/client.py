@@ -1,4 +1,4 @@
-"""Fetch a snapshot through the installed Flash's own client, within a deadline.
+"""Fetch a snapshot through the installed Flash's own client; the errors of failed queries.
 
 Queries only, in this order: app, environment, active build, its manifest, and one endpoint. Each
 is a method of Flash's client that workers or `flash` call too.
@@ -6,22 +6,18 @@ is a method of Flash's client that workers or `flash` call too.
 
 from __future__ import annotations
 
-import asyncio
 import io
-import logging
 import re
-import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from dataclasses import replace
 from importlib import util
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
+from flash_otel import failures, semconv
 from flash_otel import manifest as manifests
 from flash_otel.redaction import remember, remember_manifest, scrub
-from flash_otel.verify import errors
 from flash_otel.verify.snapshot import (
     EndpointCall,
     FetchedBuild,
@@ -33,10 +29,15 @@ from flash_otel.verify.snapshot import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Iterator, Sequence
 
-T = TypeVar("T")
 
+MOST_NAMES: Final = 10
+
+_KEY_ORDER: Final = (
+    "Run `flash login`, or set RUNPOD_API_KEY. A key in the environment (or in a .env file of this "
+    "folder) wins over the login: unset it if it is old."
+)
 MOST_ENVIRONMENTS: Final = 20
 """How many other environments are searched for an endpoint that this environment lacks."""
 
@@ -48,27 +49,6 @@ _SENTINEL: Final = "flash"  # `runpod_flash.flash_sentinel.FLASH_SENTINEL_ID` (1
 def is_installed() -> bool:
     """Return whether this interpreter has runpod-flash, without importing it."""
     return util.find_spec("runpod_flash") is not None
-
-
-@contextmanager
-def silenced() -> Iterator[None]:
-    """Keep Flash's log off the terminal and out of the working folder.
-
-    On import, Flash configures the root logger (standard output, and a file in the working
-    folder), unless it already has a handler (`runpod_flash.logger.setup_logging`).
-    """
-    root = logging.getLogger()
-    handler = None if root.handlers else logging.NullHandler()
-    if handler is not None:
-        root.addHandler(handler)
-    before = root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-        if handler is not None:
-            root.removeHandler(handler)
 
 
 def make_client() -> Any:
@@ -87,7 +67,7 @@ def make_client() -> Any:
         client = RunpodGraphQLClient()
     except Exception as error:
         if type(error).__name__ == "RunpodAPIKeyError":
-            raise errors.missing_key() from None
+            raise missing_key() from None
         raise
     remember(client.api_key)
     return client
@@ -127,11 +107,11 @@ class Fetcher:
                 if not call:
                     return snapshot
                 return replace(snapshot, calls=await self._call(snapshot, sentinel=sentinel))
-        except errors.VerifyError:
+        except VerifyError:
             raise
         except Exception as error:
             # Without the cause: its text may hold the key, and is scrubbed in the message only.
-            raise errors.of(error, self.step) from None
+            raise query_error(error, self.step) from None
 
     async def _fetch(self) -> Snapshot:
         app = await self._fetch_app()
@@ -164,7 +144,7 @@ class Fetcher:
                 raise
             found = None
         if not isinstance(found, Mapping):
-            raise errors.unknown_app(self._app, await self._app_names())
+            raise unknown_app(self._app, await self._app_names())
         return found
 
     async def _app_names(self) -> list[str]:
@@ -178,12 +158,12 @@ class Fetcher:
         if self._environment is None:
             # Never guessed: the verdict on the wrong environment would be trusted.
             if len(known) != 1:
-                raise errors.choose_environment(self._app, names)
+                raise choose_environment(self._app, names)
             return known[0]
         for environment in known:
             if self._environment in (environment.name, environment.id):
                 return environment
-        raise errors.unknown_environment(self._app, self._environment, names)
+        raise unknown_environment(self._app, self._environment, names)
 
     async def _fetch_environment(self, environment: Ref) -> Any:
         self.step = f"the query for environment {environment.name!r}"
@@ -298,38 +278,83 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-class _DaemonExecutor(ThreadPoolExecutor):
-    """Runs each call in a daemon thread.
+# --- errors ---------------------------------------------------------------------------------------
 
-    The loop resolves host names in its executor, where they cannot be cancelled, and the process
-    waits for the threads of the standard executor when it exits.
+
+class VerifyError(Exception):
+    """The read-back failed before anything could be compared.
+
+    Attributes:
+        message: What is wrong, in one sentence, without secrets.
+        next_step: What to do about it.
+        code: The code of the fault, or None.
     """
 
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        future: Future[T] = Future()
-
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(fn(*args, **kwargs))
-            except BaseException as error:
-                future.set_exception(error)
-
-        threading.Thread(target=run, name="flash_otel-lookup", daemon=True).start()
-        return future
+    def __init__(self, message: str, next_step: str = "", code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+        self.code = code
 
 
-def run_within(seconds: float, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run the coroutine that `make` returns on a new loop, and cancel it after `seconds`.
+class WrongNameError(VerifyError):
+    """The app or environment does not exist, or several exist and none was named."""
 
-    Raises:
-        asyncio.TimeoutError: The time is over.
+
+def missing_key() -> VerifyError:
+    """Return the error for a missing API key."""
+    return VerifyError("there is no Runpod API key, so nothing can be read back.", _KEY_ORDER)
+
+
+def unknown_app(name: str, known: Sequence[str]) -> WrongNameError:
+    """Return the error for an app that this API key cannot see."""
+    listed = f"It knows: {listing(known)}." if known else "It knows none for this API key."
+    step = "Flash uses the folder's name unless `--app` is given. Pass another: --app NAME"
+    return WrongNameError(f"Runpod knows no app {name!r}. {listed}", step)
+
+
+def unknown_environment(app: str, name: str, known: Sequence[str]) -> WrongNameError:
+    """Return the error for an environment that the app does not have."""
+    listed = f"It has: {listing(known)}." if known else "It has none."
+    step = f"Try: flash-otel verify --app {app} --env {known[0]}" if known else "Run: flash deploy"
+    return WrongNameError(f"app {app!r} has no environment {name!r}. {listed}", step)
+
+
+def choose_environment(app: str, known: Sequence[str]) -> WrongNameError:
+    """Return the error for an app that has several environments, or none."""
+    if not known:
+        return WrongNameError(f"app {app!r} has no environment.", "Run: flash deploy")
+    message = f"app {app!r} has {len(known)} environments: {listing(known)}."
+    return WrongNameError(message, f"Choose one: flash-otel verify --app {app} --env {known[0]}")
+
+
+def out_of_time(seconds: float, step: str) -> VerifyError:
+    """Return the error for a query that was pending at the deadline."""
+    return VerifyError(
+        f"no answer within {seconds:g} s: {step} was still pending.",
+        "Check the network and Runpod's status, or give it longer: --timeout SECONDS",
+    )
+
+
+def query_error(error: BaseException, step: str) -> VerifyError:
+    """Return the error for a failed query.
+
+    Args:
+        error: The exception that Flash's client raised.
+        step: The query, in words.
     """
-    loop = asyncio.new_event_loop()
-    loop.set_default_executor(_DaemonExecutor())
-    try:
-        return loop.run_until_complete(asyncio.wait_for(make(), seconds))
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+    text = " ".join(scrub(str(error)).split())
+    kind = failures.kind_of(type(error).__name__, text)
+    message = f"{step} failed: {text or type(error).__name__}"
+    if kind == failures.UNAUTHORIZED:
+        return VerifyError(f"the API key was rejected; {message}", _KEY_ORDER, semconv.UNAUTHORIZED)
+    if kind == failures.UNAVAILABLE:
+        code = semconv.STATE_MANAGER_UNAVAILABLE if failures.is_server_error(text) else None
+        return VerifyError(message, "Check the network and Runpod's status, and try again.", code)
+    return VerifyError(message, "Try again; `flash env list` asks Runpod the same way.")
+
+
+def listing(names: Sequence[str]) -> str:
+    """Return the first names as a list in a sentence."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more

@@ -178,8 +178,8 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path, arguments: list[str]) -> None:
 DEMO = """
 from pathlib import Path
 from flash_otel.cli.app import main
-from flash_otel.demo import command
-from flash_otel.demo.artifacts import DeployOutcome, RunArtifacts
+from flash_otel.cli import demo
+from flash_otel.demo.runner import DeployOutcome, RunArtifacts
 from flash_otel.diagnosis import diagnose
 from flash_otel.store.store import SpanStore
 
@@ -190,9 +190,9 @@ def run(scenario, version, workdir, *_):
     artifacts.deploys.append(DeployOutcome("app", None, False, log, 0))
     artifacts.worker_logs.append(log)
     artifacts.worker_exits.append(0)
-    return command._Output(scenario, artifacts, [], diagnose([]))
+    return demo._Output(scenario, artifacts, [], diagnose([]))
 
-command._run = run
+demo._run = run
 main(["demo"])
 """
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from support.real_collector import Access, Collector, Jaeger
 
-    from flash_otel.demo.artifacts import RunArtifacts
+    from flash_otel.demo.runner import RunArtifacts
 
 pytestmark = pytest.mark.flash
 
@@ -189,7 +189,7 @@ def test_over_grpc_with_tls_and_token(
     assert _plain(call)[semconv.ERROR_TYPE].endswith("RemoteExecutionError")
     assert _diagnosed(running_jaeger, result) == {"manifest_not_persisted"}
     assert access.token not in str([*groups, call])
-    logs = [*result.deploy_logs, result.worker_log]
+    logs = [*(deploy.log for deploy in result.deploys), result.worker_log]
     assert access.token not in "".join(log.read_text("utf-8") for log in logs)
 
 

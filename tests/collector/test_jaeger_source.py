@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from support.real_collector import Collector, Jaeger
 
-    from flash_otel.demo.artifacts import RunArtifacts
+    from flash_otel.demo.runner import RunArtifacts
     from flash_otel.records import SpanRecord
 
 PAGE: Final = ROOT / "docs" / "jaeger.md"

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from support.flash import ROOT
 
-from flash_otel.demo.artifacts import bracketed_lines
+from flash_otel.demo.processes import bracketed_lines
 from flash_otel.demo.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from support.runs import ScenarioRuns
 
-    from flash_otel.demo.artifacts import RunArtifacts
+    from flash_otel.demo.runner import RunArtifacts
 
 pytestmark = pytest.mark.flash
 

@@ -17,10 +17,11 @@ from support.flash import CACHE, FlashEnvironments
 from support.versions import MAIN_VERSIONS
 
 from flash_otel import semconv
-from flash_otel.demo.artifacts import bracketed_lines, worker_spans
-from flash_otel.demo.command import BAD_USAGE, RAN, run_demo, scenario_names
+from flash_otel.cli.app import BAD_USAGE, CLEAN, CommandError
+from flash_otel.cli.demo import demo
 from flash_otel.demo.control_plane import CANARY_API_KEY
 from flash_otel.demo.environment import CACHE_VARIABLE
+from flash_otel.demo.processes import bracketed_lines, worker_spans
 from flash_otel.demo.runner import run_scenario
 from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS, WorkerStep
 from flash_otel.demo.worker import MODES
@@ -38,7 +39,7 @@ READ = ["getFlashEnvironment", "getFlashBuild"]
 
 def test_table_holds_the_guides_scenarios() -> None:
     """The four scenarios of the guide and the healthy one are there, each with its own fault."""
-    assert scenario_names() == ["healthy", *GUIDE]
+    assert list(SCENARIOS) == ["healthy", *GUIDE]
     codes = [scenario.fault for scenario in SCENARIOS.values()]
     assert len(set(codes)) == len(codes)
     assert set(codes) <= semconv.FAULTS.keys()
@@ -151,18 +152,17 @@ def test_traced_run_comes_back_whole(version: str, shared_run: ScenarioRuns) -> 
 def test_demo_command_prints_lines_and_joined_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command prints both sides' lines, one joined trace, the verdict, and no secret."""
     monkeypatch.setenv(CACHE_VARIABLE, str(CACHE))
-    progress: list[str] = []
-    printed = io.StringIO()
-    with redirect_stdout(printed), redirect_stderr(io.StringIO()):
-        status = run_demo("healthy", on_progress=progress.append)
+    printed, progress = io.StringIO(), io.StringIO()
+    with redirect_stdout(printed), redirect_stderr(progress):
+        status = demo("healthy")
     text = printed.getvalue()
-    assert status == RAN
+    assert status == CLEAN
     order = ["[DEPLOY]", "[STATE MANAGER] Uploaded 2", "[RUNTIME SYNC]", "flash.deploy"]
     order += ["Verdict: none"]
     assert (places := [text.index(part) for part in order]) == sorted(places)
     assert semconv.RUNTIME_FETCH in text[text.index("flash.deploy") :]
     assert CANARY_API_KEY not in text
-    assert len(progress) >= 2
+    assert progress.getvalue().count(" s] ") >= 2
 
 
 @pytest.mark.flash
@@ -171,7 +171,7 @@ def test_demo_command_prints_json(
 ) -> None:
     """With JSON output, standard output is one object and progress goes to standard error."""
     monkeypatch.setenv(CACHE_VARIABLE, str(CACHE))
-    assert run_demo("read_before_write", json_output=True) == RAN
+    assert demo("read_before_write", as_json=True) == CLEAN
     out, err = capsys.readouterr()
     answer = json.loads(out)
     assert answer["worker_exit"] == 1
@@ -182,9 +182,10 @@ def test_demo_command_prints_json(
 
 def test_demo_command_names_the_scenarios_for_a_wrong_one() -> None:
     """An unknown scenario is bad usage, and the message lists the known ones."""
-    progress: list[str] = []
-    assert run_demo("nope", on_progress=progress.append) == BAD_USAGE
-    assert "read_before_write" in progress[0]
+    with pytest.raises(CommandError) as raised:
+        demo("nope")
+    assert raised.value.status == BAD_USAGE
+    assert "read_before_write" in raised.value.next_step
 
 
 @pytest.mark.flash
@@ -194,7 +195,7 @@ def test_interrupted_demo_leaves_nothing_behind(
 ) -> None:
     """Ctrl-C in mid-deployment ends every process and removes the working folder."""
     flash_env(DEFAULT_VERSION)
-    code = "import sys; from flash_otel.demo.command import run_demo; sys.exit(run_demo('healthy'))"
+    code = "import sys; from flash_otel.cli.demo import demo; sys.exit(demo('healthy'))"
     with subprocess.Popen(
         [sys.executable, "-c", code],
         env={**os.environ, CACHE_VARIABLE: str(CACHE), "TMPDIR": str(tmp_path)},

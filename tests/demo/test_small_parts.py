@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.editions import CHANGED, IMAGES, UNSEEN_CALL, UNSEEN_FUNCTION
 
-from flash_otel.demo.artifacts import bracketed_lines, worker_spans
+from flash_otel.demo.processes import bracketed_lines, worker_spans
 from flash_otel.demo.project import (
     ALONE,
     WHOLE,

@@ -31,8 +31,8 @@ from e2e.matrix_cases import (
 )
 
 from flash_otel import semconv
-from flash_otel.demo.artifacts import RunArtifacts, bracketed_lines, worker_spans
-from flash_otel.demo.runner import run_scenario
+from flash_otel.demo.processes import bracketed_lines, worker_spans
+from flash_otel.demo.runner import RunArtifacts, run_scenario
 
 _SECONDS: Final = 120.0
 NOTHING: Final = "nothing"
@@ -135,7 +135,7 @@ def write_inputs(artifacts: RunArtifacts, folder: Path) -> dict[str, list[str]]:
     Returns:
         Source -> arguments of `flash-otel diagnose`; none if the source is empty.
     """
-    logs = (*artifacts.deploy_logs, *artifacts.worker_logs)
+    logs = (*(deploy.log for deploy in artifacts.deploys), *artifacts.worker_logs)
     lines = [_write_lines(log, folder) for log in logs]
     return {
         STORE: _from("store", *artifacts.worker_logs),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from support.runs import ScenarioRuns
 
-    from flash_otel.demo.artifacts import RunArtifacts
+    from flash_otel.demo.runner import RunArtifacts
 
 pytestmark = pytest.mark.flash
 

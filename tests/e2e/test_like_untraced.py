@@ -13,8 +13,8 @@ from support.flash import FlashEnvironments, FlashRun, run_flash
 from support.site import APP
 
 from flash_otel import semconv
-from flash_otel.demo.artifacts import bracketed_lines
 from flash_otel.demo.control_plane import ControlPlane
+from flash_otel.demo.processes import bracketed_lines
 from flash_otel.demo.project import write_project
 from flash_otel.demo.scenarios import FaultPlan
 from flash_otel.store.store import SpanStore

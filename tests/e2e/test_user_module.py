@@ -9,7 +9,7 @@ from e2e.test_carriers import in_artifact
 from support.flash import run_flash
 
 from flash_otel import semconv
-from flash_otel.demo.artifacts import worker_spans
+from flash_otel.demo.processes import worker_spans
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from readers.scenes import BUILD, ENVIRONMENT, SCENES, bare, deployment, judged,
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.pieces import resolved
-from flash_otel.diagnosis.readers.broken_lines import BrokenLines, width_of
+from flash_otel.diagnosis.readers.containers import BrokenLines, width_of
 from flash_otel.lines.format import parse
 from flash_otel.lines.values import as_glob, matches, may_be_equal
 from flash_otel.records import LINES_PARTIAL, LINES_SCOPE, SpanRecord

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from support.shared import Shared
 
-    from flash_otel.demo.artifacts import RunArtifacts
+    from flash_otel.demo.runner import RunArtifacts
     from flash_otel.demo.scenarios import Scenario
 
 

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flash_otel.verify import errors
+from flash_otel.verify import run_within
 from flash_otel.verify.checks import Subject
-from flash_otel.verify.client import Fetcher, run_within
-from flash_otel.verify.errors import VerifyError
+from flash_otel.verify.client import Fetcher, VerifyError, WrongNameError, listing
 from flash_otel.verify.snapshot import LOCAL_PATH, MAX_LOCAL_BYTES, read_local
 from flash_otel.verify.verdict import judge
 
@@ -126,17 +125,17 @@ def test_an_environment_is_found_by_name_or_id() -> None:
     assert fetched(client, "staging").environment.id == "env-2"
     assert fetched(client, "env-1").environment.name == "production"
     for wanted, message in ((None, "has 2 environments"), ("prod", "no environment 'prod'")):
-        with pytest.raises(errors.WrongNameError, match=message):
+        with pytest.raises(WrongNameError, match=message):
             fetched(client, wanted)
-    with pytest.raises(errors.WrongNameError, match="has no environment"):
+    with pytest.raises(WrongNameError, match="has no environment"):
         fetched(ScriptedClient({"id": "a", "flashEnvironments": []}))
-    with pytest.raises(errors.WrongNameError, match="no app 'shop'"):
+    with pytest.raises(WrongNameError, match="no app 'shop'"):
         fetched(ScriptedClient(Exception("GraphQL errors: App not found")))
 
 
 def test_names_are_listed_within_bounds() -> None:
     """A long list of names is cut, with the number of omitted names."""
-    assert errors.listing([str(number) for number in range(12)]).endswith("9 and 2 more")
+    assert listing([str(number) for number in range(12)]).endswith("9 and 2 more")
 
 
 def test_the_deadline_holds_against_a_blocked_lookup() -> None:
