@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from support.flash import FlashEnvironments
 from support.runs import ScenarioRuns
 from support.shared import Shared
+from support.warm import WarmEnvironments
 
 from flash_otel.demo.control_plane import ControlPlane
 
@@ -61,9 +62,15 @@ def flash_env() -> FlashEnvironments:
 
 
 @pytest.fixture(scope="session")
-def shared_run(shared: Shared) -> ScenarioRuns:
+def warm_env(shared: Shared, flash_env: FlashEnvironments) -> WarmEnvironments:
+    """The same, whose processes have Flash's dependencies loaded (see `support/warm.py`)."""
+    return WarmEnvironments(shared, flash_env)
+
+
+@pytest.fixture(scope="session")
+def shared_run(shared: Shared, warm_env: WarmEnvironments) -> ScenarioRuns:
     """Call it with a scenario to get the artifacts of its one shared run, for reading."""
-    return ScenarioRuns(shared)
+    return ScenarioRuns(shared, warm_env)
 
 
 @pytest.fixture

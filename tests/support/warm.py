@@ -1,0 +1,90 @@
+"""An environment with Flash whose processes are forked, with Flash's dependencies loaded.
+
+A process that imports Flash spends nearly a second of the processor, most of it on a hundred
+third-party packages and on a probe of the processor by runpod. One server per version of Flash and
+test run loads these once (see `in_flash/warm.py`). Tests whose subject is how a process starts or
+ends take the plain environment.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from support.site import IN_FLASH
+
+from flash_otel.demo.processes import flash_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.flash import FlashEnvironments
+    from support.shared import Shared
+
+    from flash_otel.demo.environment import PythonEnvironment
+
+_START_SECONDS: Final = 120.0
+# Not a shell script, which would add variables to the environment.
+_PROGRAM: Final = """\
+#!{python} -IS
+import sys
+sys.path.insert(0, {folder!r})
+import warm_start
+warm_start.main({socket!r}, [*{arguments!r}, *sys.argv[1:]])
+"""
+
+
+@dataclass(frozen=True)
+class WarmEnvironments:
+    """Environments by version; their servers belong to the test run.
+
+    Attributes:
+        shared: The test run.
+        plain: The environments that processes are started with otherwise.
+    """
+
+    shared: Shared
+    plain: FlashEnvironments
+
+    def __call__(self, version: str) -> PythonEnvironment:
+        """Return the environment that holds runpod-flash `version`."""
+        plain = self.plain(version)
+        if not hasattr(os, "pidfd_open"):  # of Linux
+            return plain
+        scripts = self.shared.once(f"warm-{version}", lambda folder: self._start(plain, folder))
+        return replace(plain, python=scripts / "python", scripts=scripts)
+
+    def _start(self, plain: PythonEnvironment, folder: Path) -> Path:
+        place = folder / "socket"
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [str(plain.python), str(IN_FLASH / "warm.py"), str(place)],
+                cwd=folder,
+                env=_variables(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.shared.adopt(process, folder)
+        deadline = time.monotonic() + _START_SECONDS
+        while not place.exists():
+            is_running = process.poll() is None and time.monotonic() < deadline
+            assert is_running, (folder / "log").read_text("utf-8", "replace")
+            time.sleep(0.01)
+        for name, arguments in (("python", []), ("flash", [str(plain.flash)])):
+            text = _PROGRAM.format(
+                python=plain.python, folder=str(IN_FLASH), socket=str(place), arguments=arguments
+            )
+            program = folder / name
+            program.write_text(text, encoding="utf-8")
+            program.chmod(0o755)
+        return folder
+
+
+def _variables(home: Path) -> dict[str, str]:
+    """Return variables like a Flash process's, of the same locale, with the streams' defaults."""
+    given = flash_environment("http://127.0.0.1:9", home=home, api_key=None)
+    return {name: value for name, value in given.items() if not name.startswith("PYTHON")}
