@@ -57,14 +57,14 @@ def examine(timeout_s: float | None) -> "list[tuple[str, list[DoctorCheck]]]":
     Args:
         timeout_s: Timeout of each destination, in seconds; None sends nothing.
     """
-    from flash_otel.doctor import delivery, environment, flash
+    from flash_otel.doctor import delivery, environment, flash, variables
 
     topics: tuple[tuple[str, Callable[[], Iterator[DoctorCheck]]], ...] = (
         ("versions", flash.versions),
         ("targets", flash.targets),
         ("place", environment.place),
         ("provider", environment.providers),
-        ("variables", environment.variables),
+        ("variables", variables.variables),
         ("store", delivery.store),
         ("destinations", partial(delivery.destinations, timeout_s)),
     )

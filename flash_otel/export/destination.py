@@ -146,8 +146,10 @@ def create_exporters() -> list[SpanExporter]:
         if name in EXPORTERS:
             continue
         lost = f"{name} gets no spans"
-        factory = environment.plugin(_NAMES, GROUP, name, loses=lost)
-        made = factory and environment.attempt(_NAMES, factory, None, loses=lost)
+        factory = environment.plugin(_NAMES, GROUP, name, uses="no exporter", loses=lost)
+        made = factory and environment.attempt(
+            _NAMES, factory, None, uses="no exporter", loses=lost
+        )
         exporters += [] if made is None else [made]
     return exporters
 

@@ -48,6 +48,13 @@ def application_provider() -> trace_api.TracerProvider | None:
     return None if isinstance(provider, _NOT_SET) else provider
 
 
+def named_provider() -> None:
+    """Load, but do not make, the provider that the environment names, to learn if it can be."""
+    name = environment.text(_PROVIDER)
+    if name:
+        plugin(_PROVIDER, "opentelemetry_tracer_provider", name)
+
+
 def tracer_of(provider: trace_api.TracerProvider) -> trace_api.Tracer | None:
     """Return a tracer; None if the provider cannot make it without its meter provider (1.40)."""
     redaction.remember_environment()

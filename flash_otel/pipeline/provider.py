@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from flash_otel.export.destination import create_exporters, forwarded, named_exporters
 from flash_otel.pipeline import components, resource
 from flash_otel.runtime import environment
+from flash_otel.runtime import options as opts
 from flash_otel.runtime.exit import every, run_bounded, warn_once
-from flash_otel.runtime.process import swallowed
+from flash_otel.runtime.process import guarded, swallowed
 from flash_otel.runtime.sdk import (
     BatchSpanProcessor,
     SpanLimits,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from flash_otel.export.delivery import StoreDelivery
     from flash_otel.export.memory import MemoryDelivery
+    from flash_otel.runtime.environment import Ignored
     from flash_otel.runtime.options import Options
 
 
@@ -160,7 +162,11 @@ def make_own(processors: Sequence[SpanProcessor], ids: IdGenerator | None) -> Ow
     )
     own = OwnProvider(provider, _batches())
     own.delivery = environment.attempt(
-        "OTEL_EXPORTER_OTLP_ENDPOINT", lambda: _delivery(processors), None, loses="nothing is sent"
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        lambda: _delivery(processors),
+        None,
+        uses="none",
+        loses="nothing is sent",
     )
     for processor in (*processors, *own.batches, own.delivery):
         # Delivery from the store follows the store's writer and is no processor.
@@ -177,6 +183,7 @@ def _batches() -> list[BatchSpanProcessor]:
             "OTEL_TRACES_EXPORTER",
             partial(BatchSpanProcessor, exporter, **settings),
             None,
+            uses="no exporter",
             loses="it gets no spans",
         )
         for exporter in create_exporters()
@@ -279,3 +286,21 @@ def recording(options: Options) -> list[SpanProcessor]:
     if options.store is False or named_exporters():
         return []
     return [WorkerLogSpanProcessor()]
+
+
+def rehearse() -> tuple[Ignored, ...]:
+    """Read every variable as a deployment would, start nothing, and return what was ignored."""
+    environment.forget()
+    opts.is_disabled()
+    opts.resolve()
+    opts.exit_budget()
+    opts.request_budget()
+    components.sampler()
+    components.ids()
+    components.batch_settings()
+    components.named_provider()
+    resource.create()
+    for exporter in create_exporters():
+        with guarded("the end of an exporter"):
+            exporter.shutdown()
+    return environment.ignored()

@@ -140,14 +140,18 @@ def _named() -> dict[str, Any]:
 
 
 def _detect(name: str, deadline: float) -> Mapping[str, Any]:
-    detector = plugin(_DETECTORS, _DETECTORS_GROUP, name)
+    detector = plugin(_DETECTORS, _DETECTORS_GROUP, name, uses="no detector")
     found: list[Mapping[str, Any]] = []
 
     def detect() -> None:
-        found.append(attempt(_DETECTORS, lambda: dict(detector().detect().attributes), {}))
+        found.append(
+            attempt(
+                _DETECTORS, lambda: dict(detector().detect().attributes), {}, uses="no detector"
+            )
+        )
 
     if detector is not None and not run_bounded(detect, deadline):
-        ignore(_DETECTORS, f"{name} takes longer than {_DETECTORS_S:g} s", "nothing")
+        ignore(_DETECTORS, f"{name} takes longer than {_DETECTORS_S:g} s", "no detector")
     return found[0] if found else {}
 
 

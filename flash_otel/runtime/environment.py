@@ -17,10 +17,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flash_otel.redaction import REDACTED, is_secret_name, scrub
-from flash_otel.runtime.process import ProcessVar, logger
+from flash_otel.runtime.process import ProcessVar, guarded, logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from importlib.metadata import EntryPoint
 
 _T = TypeVar("_T")
 
@@ -54,6 +55,11 @@ _ignored: Final[ProcessVar[dict[tuple[str, str], Ignored]]] = ProcessVar(dict)
 def ignored() -> tuple[Ignored, ...]:
     """Return what has been ignored so far in this process."""
     return tuple(_ignored.value.values())
+
+
+def forget() -> None:
+    """Forget what has been ignored so far."""
+    _ignored.reset()
 
 
 def ignore(name: str, reason: str, default: str, *, loses: str = "") -> None:
@@ -184,26 +190,42 @@ def attempt(
         return default
 
 
-def plugin(name: str, group: str, entry: str, *, loses: str = "") -> Any:
+def plugin(name: str, group: str, entry: str, *, uses: str = "the default", loses: str = "") -> Any:
     """Load the entry point that a variable names.
+
+    Args:
+        name: The variable.
+        group: The group of entry points.
+        entry: The name within the group.
+        uses: The default in words.
+        loses: What is lost without it.
 
     Returns:
         What is registered; None, and remembered, if nothing is or if it cannot be loaded.
     """
-    from importlib.metadata import entry_points
-
-    found = attempt(name, lambda: [*entry_points(group=group, name=entry)], None) or []
-    for point in found:
-        return attempt(name, point.load, None, loses=loses)
-    ignore(name, f"nothing is installed for {shown(name, entry)}", "the default", loses=loses)
+    for point in _registered(group):
+        if point.name == entry:
+            return attempt(name, point.load, None, uses=uses, loses=loses)
+    ignore(name, f"nothing is installed for {shown(name, entry)}", uses, loses=loses)
     return None
 
 
 def installed(group: str) -> frozenset[str]:
     """Return the names of the entry points of a group."""
-    from importlib.metadata import entry_points
+    return frozenset(point.name for point in _registered(group))
 
-    return frozenset(entry_points(group=group).names)
+
+# Each search reads the metadata of every installed package, which takes milliseconds.
+_found: Final[ProcessVar[dict[str, tuple[EntryPoint, ...]]]] = ProcessVar(dict)
+
+
+def _registered(group: str) -> tuple[EntryPoint, ...]:
+    if group not in _found.value:
+        from importlib.metadata import entry_points
+
+        with guarded("the entry points"):
+            _found.value[group] = tuple(entry_points(group=group))
+    return _found.value.get(group, ())
 
 
 # --- imports and logs ----------------------------------------------------------------------------

@@ -26,9 +26,10 @@ DEFAULT_REQUEST_BUDGET: Final = 0.1
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
-_PROPAGATION: Final = environment.choice(*PROPAGATIONS)
+SWITCH: Final = environment.choice(*sorted(_TRUE), *sorted(_FALSE))
+PROPAGATION: Final = environment.choice(*PROPAGATIONS)
 # A minute is beyond any sane budget.
-_BUDGET: Final = environment.number(0, 60, "seconds")
+BUDGET: Final = environment.number(0, 60, "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Options:
 def is_disabled() -> bool:
     """Return whether FLASH_OTEL_DISABLED (or the SDK's OTEL_SDK_DISABLED) turns tracing off."""
     sdk = read("OTEL_SDK_DISABLED", environment.boolean, default=False)
-    return read("FLASH_OTEL_DISABLED", _switch, default=False) or sdk
+    return read("FLASH_OTEL_DISABLED", SWITCH, "0") in _TRUE or sdk
 
 
 def resolve(
@@ -83,7 +84,7 @@ def resolve(
         legacy_logs=read("FLASH_OTEL_LEGACY_LOGS", str, "auto")
         if legacy_logs is None
         else legacy_logs,
-        propagation=propagation or read("FLASH_OTEL_PROPAGATION", _PROPAGATION, "auto"),
+        propagation=propagation or read("FLASH_OTEL_PROPAGATION", PROPAGATION, "auto"),
         store=_store(read("FLASH_OTEL_STORE", str, None) if store is None else store),
         capture_graphql=capture_graphql,
     )
@@ -91,12 +92,12 @@ def resolve(
 
 def exit_budget() -> float:
     """Return FLASH_OTEL_EXIT_BUDGET: seconds that flash_otel may take at exit."""
-    return read("FLASH_OTEL_EXIT_BUDGET", _BUDGET, DEFAULT_EXIT_BUDGET)
+    return read("FLASH_OTEL_EXIT_BUDGET", BUDGET, DEFAULT_EXIT_BUDGET)
 
 
 def request_budget() -> float:
     """Return FLASH_OTEL_REQUEST_BUDGET: seconds that a worker's response may wait for spans."""
-    return read("FLASH_OTEL_REQUEST_BUDGET", _BUDGET, DEFAULT_REQUEST_BUDGET)
+    return read("FLASH_OTEL_REQUEST_BUDGET", BUDGET, DEFAULT_REQUEST_BUDGET)
 
 
 def in_worker() -> bool:
@@ -113,7 +114,3 @@ def _store(value: object) -> str | PathLike[str] | Literal[False] | None:
     if value is False or str(value).strip().lower() in _FALSE:
         return False
     return value  # type: ignore[return-value]  # a path by elimination
-
-
-def _switch(value: str) -> bool:
-    return environment.choice(*sorted(_TRUE | _FALSE))(value) in _TRUE

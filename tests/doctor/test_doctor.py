@@ -28,6 +28,7 @@ from flash_otel.doctor import (
     delivery,
     environment,
     flash,
+    variables,
     verdict,
 )
 from flash_otel.export.destination import Destination
@@ -157,7 +158,7 @@ def test_every_variable_is_known() -> None:
         for file in PACKAGE.rglob("*.py")
         for name in re.findall(r"FLASH_OTEL_[A-Z][A-Z_]*[A-Z]", file.read_text(encoding="utf-8"))
     }
-    ours = {name for name in environment.RULES if name.startswith("FLASH_OTEL_")}
+    ours = {name for name in variables.VARIABLES if name.startswith("FLASH_OTEL_")}
     assert {name for name in read if not name.startswith("FLASH_OTEL_DEMO")} == ours
 
 
@@ -187,13 +188,17 @@ def test_every_variable_is_known() -> None:
 def test_variables(monkeypatch: pytest.MonkeyPatch, name: str, value: str, result: str) -> None:
     """Invalid values and unread names are reported."""
     monkeypatch.setenv(name, value)
-    assert only(environment.variables()).result == result
+    assert only(variables.variables()).result == result
 
 
 def test_other_signals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables for metrics and logs alone are ignored."""
+    """Variables for metrics and logs alone are notes."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://a")
-    assert list(environment.variables()) == []
+    check = only(variables.variables())
+    assert (check.result, check.text) == (
+        NOTE,
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://a: flash_otel makes no metrics",
+    )
 
 
 def test_values_of_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +213,7 @@ def test_values_of_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> Non
         "FLASH_OTEL_APIKEY": CANARY,
     }.items():
         monkeypatch.setenv(name, value)
-    found = list(environment.variables())
+    found = list(variables.variables())
     assert len(found) == 7
     assert CANARY not in repr(found)
 
@@ -217,9 +222,9 @@ def test_values_of_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_any_value(value: str) -> None:
     """No value of a variable raises."""
     with pytest.MonkeyPatch.context() as patched:
-        for name in environment.RULES:
+        for name in variables.VARIABLES:
             patched.setenv(name, value)
-        assert len(list(environment.variables())) == len(environment.RULES)
+        assert len(list(variables.variables())) == len(variables.VARIABLES)
 
 
 # --- the store ----------------------------------------------------------------------------------

@@ -157,11 +157,11 @@ def _exit() -> None:
 
 
 def _doctor() -> list[list[str]]:
-    from flash_otel.doctor import environment
+    from flash_otel.doctor.variables import variables
 
     return [
         [check.name.removeprefix("variable "), check.result, f"{check.text} {check.next_step}"]
-        for check in environment.variables()
+        for check in variables()
     ]
 
 
