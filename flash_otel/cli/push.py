@@ -6,14 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from flash_otel.cli import open_store
 from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError
-from flash_otel.cli.open_store import (
-    HOW_TO_RECORD,
-    NOTHING_RECORDED,
-    StoreOption,
-    reading,
-    updating,
-)
 from flash_otel.cli.sources import progress_bar
 from flash_otel.report.words import clean, moment
 
@@ -42,7 +36,7 @@ def push(
         bool,
         typer.Option("--rejected", help="Send again, starting with the first rejected span."),
     ] = False,
-    store: StoreOption = None,
+    store: open_store.StoreOption = None,
 ) -> int:
     """Send the waiting spans to the OTLP endpoints in the OTEL_EXPORTER_OTLP_* variables.
 
@@ -53,9 +47,9 @@ def push(
 
     # Endpoints and headers hold credentials; a transport's error text may quote them.
     remember_environment()
-    with updating(store, _register) as opened:
+    with open_store.updating(store, _register) as opened:
         if opened is None:
-            print(NOTHING_RECORDED)
+            print(open_store.NOTHING_RECORDED)
             return CLEAN
         destinations = _destinations(opened)
         if everything or rejected:
@@ -153,20 +147,20 @@ def status(
         bool,
         typer.Option("--json", help="Print a JSON list, one object for each destination."),
     ] = False,
-    store: StoreOption = None,
+    store: open_store.StoreOption = None,
 ) -> None:
     """Show how many spans wait for each destination, since when, and why.
 
     Times in JSON are nanoseconds since the epoch.
     """
-    with reading(store) as opened:
+    with open_store.reading(store) as opened:
         found = [] if opened is None else _statuses(opened)
         path = None if opened is None else opened.path
     if as_json:
         _print_json(found)
     elif path is None:
-        print(NOTHING_RECORDED)
-        print(HOW_TO_RECORD)
+        print(open_store.NOTHING_RECORDED)
+        print(open_store.HOW_TO_RECORD)
     elif found:
         print("\n".join(_status_lines(found)))
     else:

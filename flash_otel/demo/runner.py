@@ -7,20 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from flash_otel.demo import processes, worker
+from flash_otel.demo import processes, scenarios, worker
 from flash_otel.demo.control_plane import ControlPlane
 from flash_otel.demo.environment import Progress, PythonEnvironment, find_environment
 from flash_otel.demo.processes import ProcessSpec, deploy_variables, worker_variables
 from flash_otel.demo.project import CALLING_RESOURCE, carried_trace_id, unpack, write_project
-from flash_otel.demo.scenarios import (
-    APP_NAME,
-    MANIFEST_WRITE_GATE,
-    DeployStep,
-    FaultPlan,
-    Scenario,
-    Step,
-    WorkerStep,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -125,7 +116,7 @@ class RunArtifacts:
 
 
 def run_scenario(
-    scenario: Scenario,
+    scenario: scenarios.Scenario,
     *,
     workdir: Path,
     version: str | None = None,
@@ -187,13 +178,13 @@ class _ScenarioRun:
 
     def create_environments(self, names: tuple[str, ...]) -> None:
         if names:
-            app = self.plane.state.create_app(APP_NAME)
+            app = self.plane.state.create_app(scenarios.APP_NAME)
             for name in names:
                 self.plane.state.create_environment(app.id, name)
 
-    def take(self, step: Step) -> None:
-        self.plane.faults = FaultPlan(step.rules)
-        if isinstance(step, DeployStep):
+    def take(self, step: scenarios.Step) -> None:
+        self.plane.faults = scenarios.FaultPlan(step.rules)
+        if isinstance(step, scenarios.DeployStep):
             self._deploy(step)
         else:
             self._work(step)
@@ -208,7 +199,7 @@ class _ScenarioRun:
             artifacts.environment_id = environment.id
             artifacts.active_build_id = environment.active_build_id
 
-    def _deploy(self, step: DeployStep) -> None:
+    def _deploy(self, step: scenarios.DeployStep) -> None:
         log = self.artifacts.workdir / f"deploy-{len(self.artifacts.deploys) + 1}.log"
         outcome = DeployOutcome(step.app, step.environment, step.fails, log)
         self.artifacts.deploys.append(outcome)
@@ -219,7 +210,7 @@ class _ScenarioRun:
                     self._take_all(step.meanwhile)
             outcome.exit_code = processes.wait(process, _SECONDS)
 
-    def _deploy_process(self, step: DeployStep) -> ProcessSpec:
+    def _deploy_process(self, step: scenarios.DeployStep) -> ProcessSpec:
         folder = self.artifacts.workdir / step.checkout / step.app
         write_project(folder, self.environment.version, step.edition)
         options = ["--env", step.environment] if step.environment else []
@@ -238,7 +229,7 @@ class _ScenarioRun:
     @contextmanager
     def _held_at_gate(self, process: subprocess.Popen[bytes], log: Path) -> Iterator[None]:
         """Run the block while a deployment waits at the gate of its manifest upload."""
-        gate = self.plane.gate(MANIFEST_WRITE_GATE)
+        gate = self.plane.gate(scenarios.MANIFEST_WRITE_GATE)
         try:
             if not gate.wait_for_arrival(_SECONDS, or_until=lambda: process.poll() is not None):
                 raise RuntimeError(f"The deployment did not upload its manifest: see {log}")
@@ -246,11 +237,11 @@ class _ScenarioRun:
         finally:
             gate.open()
 
-    def _take_all(self, steps: tuple[Step, ...]) -> None:
+    def _take_all(self, steps: tuple[scenarios.Step, ...]) -> None:
         for step in steps:
             self.take(step)
 
-    def _work(self, step: WorkerStep) -> None:
+    def _work(self, step: scenarios.WorkerStep) -> None:
         number = len(self.artifacts.worker_logs) + 1
         app = self._folder(f"worker-{number}")
         build = self._build(step.build)
@@ -279,7 +270,7 @@ class _ScenarioRun:
         if not processes.wait_for_text(process, log, worker.ANSWERED.encode(), _SECONDS):
             raise RuntimeError(f"A worker's first call was not answered: see {log}")
 
-    def _worker_variables(self, step: WorkerStep, app: Path) -> dict[str, str]:
+    def _worker_variables(self, step: scenarios.WorkerStep, app: Path) -> dict[str, str]:
         endpoint, state = self._calling_endpoint(), self.plane.state
         variables: dict[str, str | None] = {
             **worker_variables(

@@ -7,16 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import failures, semconv
-from flash_otel.diagnosis import order
+from flash_otel.diagnosis import matching, order
 from flash_otel.diagnosis.deployments import failed_step, is_of_provisioning
 from flash_otel.diagnosis.evidence import HOLDS, UNFINISHED, Deployment, EndpointSet
-from flash_otel.diagnosis.matching import DeploymentMatcher, asks_for_deployed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flash_otel.diagnosis.evidence import Evidence, RemoteCall, RuntimeFetch, SpanFact, Step
-    from flash_otel.diagnosis.matching import EvidenceIndex
 
 READS_FROM: Final = (1, 2)
 READS_UNTIL: Final = (1, 15)
@@ -99,7 +97,7 @@ class Case:
     deployment: Deployment
     is_recorded: bool
     evidence: Evidence
-    index: EvidenceIndex
+    index: matching.EvidenceIndex
     limits: Limits
     reads: tuple[RuntimeFetch, ...]
     calls: tuple[RemoteCall, ...]
@@ -144,7 +142,7 @@ class Case:
 
 
 def case_of(
-    deployment: Deployment | None, evidence: Evidence, index: EvidenceIndex, limits: Limits
+    deployment: Deployment | None, evidence: Evidence, index: matching.EvidenceIndex, limits: Limits
 ) -> Case:
     """Put together what has to do with a deployment; the verdicts on its reads come later.
 
@@ -160,7 +158,7 @@ def case_of(
         instance: order.offset(process, judged, index.reads_by(instance), limits.skew_s)
         for instance, process in processes.items()
     }
-    matcher = DeploymentMatcher(judged, evidence, index, offsets)
+    matcher = matching.DeploymentMatcher(judged, evidence, index, offsets)
     is_recorded = deployment is not None
     reads = tuple(read for read in evidence.reads if not is_recorded or matcher.of_read(read))
     instances = frozenset(read.process.instance for read in reads)
@@ -222,7 +220,7 @@ def _own_answers(
         or (
             read.build_id is not None
             and read.build_id == deployment.build_id
-            and asks_for_deployed(deployment, read)
+            and matching.asks_for_deployed(deployment, read)
         )
     )
 

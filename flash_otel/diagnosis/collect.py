@@ -7,19 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flash_otel import semconv
-from flash_otel.diagnosis import facts
+from flash_otel.diagnosis import evidence, facts
 from flash_otel.diagnosis.deployments import deployments_of
-from flash_otel.diagnosis.evidence import (
-    ActiveManifest,
-    EndpointFact,
-    Evidence,
-    ManifestFetch,
-    ManifestUpload,
-    Origin,
-    RemoteCall,
-    RuntimeFetch,
-    SpanFact,
-)
 from flash_otel.diagnosis.pieces import fuller, joined, merged, resolved
 from flash_otel.records import LOGGED
 from flash_otel.store.references import instance_of, shows_worker
@@ -27,11 +16,10 @@ from flash_otel.store.references import instance_of, shows_worker
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from flash_otel.diagnosis.evidence import ProcessIdentity
     from flash_otel.records import SpanRecord
 
 
-def collect(records: Iterable[SpanRecord]) -> Evidence:
+def collect(records: Iterable[SpanRecord]) -> evidence.Evidence:
     """Collect the facts of records in any order, with any number of copies of each.
 
     Args:
@@ -40,21 +28,21 @@ def collect(records: Iterable[SpanRecord]) -> Evidence:
     """
     spans = sorted(resolved(unique(records).values()), key=_order)
     processes = _processes(spans)
-    by_name: dict[str, list[tuple[SpanRecord, SpanFact]]] = defaultdict(list)
+    by_name: dict[str, list[tuple[SpanRecord, evidence.SpanFact]]] = defaultdict(list)
     for record in spans:
         fact = facts.fact_of(record, processes[instance_of(record)])
         by_name[record.name].append((record, fact))
     deploy_side = [pair for name in sorted(semconv.DEPLOY_SIDE) for pair in by_name[name]]
     deployments, by_workers = deployments_of(deploy_side)
-    return Evidence(
+    return evidence.Evidence(
         deployments=deployments,
         reads=reads_of(
             [fact for _, fact in by_name[semconv.RUNTIME_FETCH]],
             [fact for _, fact in by_name[semconv.MANIFEST_FETCH]],
         ),
-        calls=facts.of_kind(RemoteCall, [fact for _, fact in by_name[semconv.CALL]]),
-        worker_endpoints=facts.of_kind(EndpointFact, by_workers),
-        worker_uploads=facts.of_kind(ManifestUpload, by_workers),
+        calls=facts.of_kind(evidence.RemoteCall, [fact for _, fact in by_name[semconv.CALL]]),
+        worker_endpoints=facts.of_kind(evidence.EndpointFact, by_workers),
+        worker_uploads=facts.of_kind(evidence.ManifestUpload, by_workers),
     )
 
 
@@ -89,11 +77,11 @@ def _fullness(record: SpanRecord) -> tuple[bool, int, int, str]:
     return (end_ns is not None, end_ns or 0, len(record.attributes), record.origin)
 
 
-def _order(record: SpanRecord) -> tuple[int, Origin]:
+def _order(record: SpanRecord) -> tuple[int, evidence.Origin]:
     return (record.start_ns, facts.origin(record))
 
 
-def _processes(spans: Iterable[SpanRecord]) -> Mapping[str, ProcessIdentity]:
+def _processes(spans: Iterable[SpanRecord]) -> Mapping[str, evidence.ProcessIdentity]:
     """Describe each process by its fullest resource; any of its spans may show a worker."""
     fullest: dict[str, SpanRecord] = {}
     workers: set[str] = set()
@@ -111,30 +99,32 @@ def _processes(spans: Iterable[SpanRecord]) -> Mapping[str, ProcessIdentity]:
 
 
 def reads_of(
-    refreshes: Iterable[SpanFact], attempts: Iterable[SpanFact]
-) -> tuple[RuntimeFetch, ...]:
+    refreshes: Iterable[evidence.SpanFact], attempts: Iterable[evidence.SpanFact]
+) -> tuple[evidence.RuntimeFetch, ...]:
     """Return the reads, oldest first; an attempt without a refresh is a read of its own.
 
     Args:
         refreshes: Facts of `flash.runtime.fetch`.
         attempts: Facts of `flash.manifest.fetch`, oldest first.
     """
-    inside: dict[tuple[str, str], list[ManifestFetch]] = defaultdict(list)
-    for attempt in facts.of_kind(ManifestFetch, attempts):
+    inside: dict[tuple[str, str], list[evidence.ManifestFetch]] = defaultdict(list)
+    for attempt in facts.of_kind(evidence.ManifestFetch, attempts):
         inside[(attempt.origin.trace_id, attempt.parent_id or "")].append(attempt)
     reads = []
-    for read in facts.of_kind(RuntimeFetch, refreshes):
+    for read in facts.of_kind(evidence.RuntimeFetch, refreshes):
         key = (read.origin.trace_id, read.origin.span_id)
         reads.append(_with_attempts(read, inside.pop(key, [])))
     reads += [_bare(attempt) for rest in inside.values() for attempt in rest]
     return tuple(sorted(merged(joined(reads)), key=_when))
 
 
-def _when(read: SpanFact) -> tuple[int, Origin]:
+def _when(read: evidence.SpanFact) -> tuple[int, evidence.Origin]:
     return (read.start_ns or 0, read.origin)
 
 
-def _with_attempts(read: RuntimeFetch, attempts: list[ManifestFetch]) -> RuntimeFetch:
+def _with_attempts(
+    read: evidence.RuntimeFetch, attempts: list[evidence.ManifestFetch]
+) -> evidence.RuntimeFetch:
     """Complete a refresh by the result of its last attempt."""
     if not attempts:
         return read
@@ -150,14 +140,14 @@ def _with_attempts(read: RuntimeFetch, attempts: list[ManifestFetch]) -> Runtime
         build_id=read.build_id or last.build_id,
         manifest_state=read.manifest_state or last.manifest_state,
         endpoints=fuller(read.endpoints, last.endpoints),
-        active=last.active if read.active == ActiveManifest() else read.active,
+        active=last.active if read.active == evidence.ActiveManifest() else read.active,
         generated_at_ns=read.generated_at_ns or last.generated_at_ns,
         source_fingerprint=read.source_fingerprint or last.source_fingerprint,
     )
 
 
-def _bare(fetch: ManifestFetch) -> RuntimeFetch:
-    return RuntimeFetch(
+def _bare(fetch: evidence.ManifestFetch) -> evidence.RuntimeFetch:
+    return evidence.RuntimeFetch(
         origin=fetch.origin,
         process=fetch.process,
         parent_id=fetch.parent_id,

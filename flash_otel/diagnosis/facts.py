@@ -7,23 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flash_otel import failures, manifest, semconv
-from flash_otel.diagnosis.evidence import (
-    UNFINISHED,
-    Activation,
-    ActiveManifest,
-    EndpointFact,
-    EndpointSet,
-    Failure,
-    ManifestFetch,
-    ManifestUpload,
-    Origin,
-    ProcessIdentity,
-    Provisioning,
-    RemoteCall,
-    RuntimeFetch,
-    SpanFact,
-    Step,
-)
+from flash_otel.diagnosis import evidence
 from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LOGGED, number, text, texts
 
 if TYPE_CHECKING:
@@ -44,7 +28,7 @@ _OUTCOMES: Final = frozenset({semconv.RETURNED, semconv.FAILED, semconv.CANCELLE
 _DIGITS: Final = re.compile(r"\d{1,6}")
 _PLACE: Final = re.compile(r"(.*):(\d{1,12})", re.DOTALL)
 
-AnySpanFact = TypeVar("AnySpanFact", bound=SpanFact)
+AnySpanFact = TypeVar("AnySpanFact", bound=evidence.SpanFact)
 
 
 def by_lines(record: SpanRecord) -> bool:
@@ -52,11 +36,11 @@ def by_lines(record: SpanRecord) -> bool:
     return record.scope_name == LINES_SCOPE
 
 
-def origin(record: SpanRecord) -> Origin:
+def origin(record: SpanRecord) -> evidence.Origin:
     """Return the place where a record was read."""
     found = _PLACE.fullmatch(record.origin)
     file, line = (found[1], int(found[2])) if found else (record.origin, 0)
-    return Origin(file, line, record.trace_id, record.span_id, by_lines(record))
+    return evidence.Origin(file, line, record.trace_id, record.span_id, by_lines(record))
 
 
 def with_host(record: SpanRecord, host: str) -> SpanRecord:
@@ -71,11 +55,11 @@ def with_host(record: SpanRecord, host: str) -> SpanRecord:
     return replace(record, resource={**record.resource, HOST_ID: host})
 
 
-def process_of(record: SpanRecord, instance: str, *, worker: bool) -> ProcessIdentity:
+def process_of(record: SpanRecord, instance: str, *, worker: bool) -> evidence.ProcessIdentity:
     """Return the process that made a span, from its resource."""
     resource = record.resource
     host = text(resource, HOST_ID) or text(resource, HOST_NAME) or ""
-    return ProcessIdentity(
+    return evidence.ProcessIdentity(
         instance=instance,
         host="" if host in _NO_HOSTS else host,
         worker=worker,
@@ -94,29 +78,31 @@ def _version(record: SpanRecord) -> tuple[int, ...]:
     return tuple(int(part[0]) for part in parts if part)
 
 
-def fact_of(record: SpanRecord, process: ProcessIdentity) -> SpanFact:
+def fact_of(record: SpanRecord, process: evidence.ProcessIdentity) -> evidence.SpanFact:
     """Return the fact of a span record, of the kind that its name stands for."""
     common = _common(record, process, origin(record))
     make = _MAKERS.get(record.name)
-    return Step(name=record.name, **common) if make is None else make(record, common)
+    return evidence.Step(name=record.name, **common) if make is None else make(record, common)
 
 
-def step_of(record: SpanRecord, fact: SpanFact) -> Step:
+def step_of(record: SpanRecord, fact: evidence.SpanFact) -> evidence.Step:
     """Return a fact as the bare step of a deployment."""
-    return Step(name=record.name, **_common(record, fact.process, fact.origin))
+    return evidence.Step(name=record.name, **_common(record, fact.process, fact.origin))
 
 
-def of_kind(kind: type[AnySpanFact], facts: Iterable[SpanFact]) -> tuple[AnySpanFact, ...]:
+def of_kind(kind: type[AnySpanFact], facts: Iterable[evidence.SpanFact]) -> tuple[AnySpanFact, ...]:
     """Return the facts of one kind."""
     return tuple(fact for fact in facts if isinstance(fact, kind))
 
 
-def _common(record: SpanRecord, process: ProcessIdentity, place: Origin) -> dict[str, Any]:
+def _common(
+    record: SpanRecord, process: evidence.ProcessIdentity, place: evidence.Origin
+) -> dict[str, Any]:
     outcome = _outcome(record)
     # Zero is the start of bracketed lines without a time.
     start_ns = record.start_ns if record.start_ns > 0 else None
     end_ns = record.end_ns if start_ns is not None and record.end_ns else None
-    ended_well = outcome in (semconv.RETURNED, UNFINISHED) or by_lines(record)
+    ended_well = outcome in (semconv.RETURNED, evidence.UNFINISHED) or by_lines(record)
     return {
         "origin": place,
         "process": process,
@@ -129,7 +115,7 @@ def _common(record: SpanRecord, process: ProcessIdentity, place: Origin) -> dict
     }
 
 
-def failure_of(record: SpanRecord) -> Failure:
+def failure_of(record: SpanRecord) -> evidence.Failure:
     """Classify the failure of a span by its last recorded exception, else by its status."""
     raised = [event for event in record.events if event.name == semconv.EXCEPTION]
     exception = raised[-1].attributes if raised else {}
@@ -138,13 +124,15 @@ def failure_of(record: SpanRecord) -> Failure:
     message = text(exception, semconv.EXCEPTION_MESSAGE) if raised else record.status_message
     message = message or ""
     status = number(record.attributes, semconv.HTTP_STATUS_CODE)
-    return Failure(failures.kind_of(error_type, message, status), error_type, message.strip())
+    return evidence.Failure(
+        failures.kind_of(error_type, message, status), error_type, message.strip()
+    )
 
 
 def _outcome(record: SpanRecord) -> str:
     outcome = record.attributes.get(semconv.OUTCOME)
     if record.end_ns is None:
-        return UNFINISHED
+        return evidence.UNFINISHED
     if isinstance(outcome, str) and outcome in _OUTCOMES:
         return outcome
     if by_lines(record):
@@ -152,12 +140,12 @@ def _outcome(record: SpanRecord) -> str:
     return semconv.FAILED if record.status == "error" else semconv.RETURNED
 
 
-def endpoints_of(record: SpanRecord) -> EndpointSet:
+def endpoints_of(record: SpanRecord) -> evidence.EndpointSet:
     """Return the endpoint mapping that a span describes."""
     attributes = record.attributes
     names = texts(attributes, semconv.ENDPOINT_NAMES)
     count = number(attributes, semconv.ENDPOINT_COUNT)
-    return EndpointSet(
+    return evidence.EndpointSet(
         count=len(names) if count is None and names is not None else count,
         names=names,
         urls=texts(attributes, semconv.ENDPOINT_URLS),
@@ -165,9 +153,9 @@ def endpoints_of(record: SpanRecord) -> EndpointSet:
     )
 
 
-def _activation(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
+def _activation(record: SpanRecord, common: dict[str, Any]) -> evidence.SpanFact:
     attributes = record.attributes
-    return Activation(
+    return evidence.Activation(
         build_id=text(attributes, semconv.BUILD_ID),
         environment_id=text(attributes, semconv.ENVIRONMENT_ID),
         environment_name=text(attributes, semconv.ENVIRONMENT_NAME),
@@ -178,9 +166,9 @@ def _activation(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
     )
 
 
-def _upload(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
+def _upload(record: SpanRecord, common: dict[str, Any]) -> evidence.SpanFact:
     attributes = record.attributes
-    return ManifestUpload(
+    return evidence.ManifestUpload(
         build_id=text(attributes, semconv.BUILD_ID),
         environment_id=text(attributes, semconv.ENVIRONMENT_ID),
         endpoints=endpoints_of(record),
@@ -203,13 +191,13 @@ def _provenance(attributes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _provisioning(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
-    return Provisioning(endpoints=endpoints_of(record), **common)
+def _provisioning(record: SpanRecord, common: dict[str, Any]) -> evidence.SpanFact:
+    return evidence.Provisioning(endpoints=endpoints_of(record), **common)
 
 
-def _endpoint(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
+def _endpoint(record: SpanRecord, common: dict[str, Any]) -> evidence.SpanFact:
     attributes = record.attributes
-    return EndpointFact(
+    return evidence.EndpointFact(
         resource_name=text(attributes, semconv.RESOURCE_NAME),
         endpoint_id=text(attributes, semconv.ENDPOINT_ID),
         environment_id=text(attributes, semconv.ENVIRONMENT_ID),
@@ -227,7 +215,7 @@ def _answer(record: SpanRecord) -> dict[str, Any]:
         "build_id": text(attributes, semconv.BUILD_ID),
         "manifest_state": text(attributes, semconv.MANIFEST_STATE),
         "endpoints": endpoints_of(record),
-        "active": ActiveManifest(
+        "active": evidence.ActiveManifest(
             text(attributes, semconv.ACTIVE_DEPLOYMENT_ID),
             text(attributes, semconv.ACTIVE_PHASE),
             number(attributes, semconv.ACTIVE_ENDPOINT_COUNT),
@@ -237,13 +225,13 @@ def _answer(record: SpanRecord) -> dict[str, Any]:
     }
 
 
-def _manifest_fetch(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
-    return ManifestFetch(**_answer(record), **common)
+def _manifest_fetch(record: SpanRecord, common: dict[str, Any]) -> evidence.SpanFact:
+    return evidence.ManifestFetch(**_answer(record), **common)
 
 
-def _runtime_fetch(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
+def _runtime_fetch(record: SpanRecord, common: dict[str, Any]) -> evidence.SpanFact:
     attributes = record.attributes
-    return RuntimeFetch(
+    return evidence.RuntimeFetch(
         worker_environment_id=text(attributes, semconv.WORKER_ENVIRONMENT_ID),
         worker_endpoint_id=text(attributes, semconv.WORKER_ENDPOINT_ID),
         code_deployment_id=text(attributes, semconv.CODE_DEPLOYMENT_ID),
@@ -253,9 +241,9 @@ def _runtime_fetch(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
     )
 
 
-def _call(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
+def _call(record: SpanRecord, common: dict[str, Any]) -> evidence.SpanFact:
     attributes = record.attributes
-    return RemoteCall(
+    return evidence.RemoteCall(
         function_name=text(attributes, semconv.FUNCTION_NAME),
         resource_name=text(attributes, semconv.RESOURCE_NAME),
         route=text(attributes, semconv.CALL_ROUTE),
@@ -268,7 +256,7 @@ def _call(record: SpanRecord, common: dict[str, Any]) -> SpanFact:
     )
 
 
-_MAKERS: Final[dict[str, Callable[[SpanRecord, dict[str, Any]], SpanFact]]] = {
+_MAKERS: Final[dict[str, Callable[[SpanRecord, dict[str, Any]], evidence.SpanFact]]] = {
     semconv.ACTIVATE: _activation,
     semconv.MANIFEST_UPLOAD: _upload,
     semconv.PROVISION: _provisioning,

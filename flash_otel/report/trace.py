@@ -11,19 +11,7 @@ from typing import TYPE_CHECKING, Final
 from rich.cells import cell_len
 
 from flash_otel import semconv
-from flash_otel.report import words
-from flash_otel.report.layout import (
-    STYLES,
-    Axis,
-    Glyphs,
-    Line,
-    Page,
-    Part,
-    axis_for,
-    fitted,
-    page_for,
-    print_lines,
-)
+from flash_otel.report import layout, words
 from flash_otel.report.tree import KEYS, Node, Row, build_forest, rows, split, walk
 
 if TYPE_CHECKING:
@@ -65,27 +53,27 @@ def render_trace(records: Sequence[SpanRecord], console: Console) -> None:
         records: The spans of the trace, followed by those of linked traces.
         console: Where to print; plain text unless it is a terminal.
     """
-    print_lines(trace_lines(records, page_for(console)), console)
+    layout.print_lines(trace_lines(records, layout.page_for(console)), console)
 
 
-def trace_lines(records: Sequence[SpanRecord], page: Page) -> list[Line]:
+def trace_lines(records: Sequence[SpanRecord], page: layout.Page) -> list[layout.Line]:
     """Return the lines of a trace and of the traces linked to it."""
     if not records:
-        return [(Part("No spans."),)]
+        return [(layout.Part("No spans."),)]
     own, linked = split(build_forest(records), records[0].trace_id)
     lines = [*_heading(own[0].record), (), *tree_lines(own, page)]
     if linked:
         title = f"Traces linked to this one: {len({root.record.trace_id for root in linked})}"
-        lines += [(), (Part(title, "bold"),), *tree_lines(linked, page, is_linked=True)]
+        lines += [(), (layout.Part(title, "bold"),), *tree_lines(linked, page, is_linked=True)]
     return lines
 
 
-def _heading(record: SpanRecord) -> Iterator[Line]:
+def _heading(record: SpanRecord) -> Iterator[layout.Line]:
     outcome = words.outcome(record)
     note = " (still running, or killed)" if record.end_ns is None else ""
-    trace = Part(f"trace {words.clean(record.trace_id)}  ", "bold")
-    yield (trace, Part(f"{outcome}{note}", STYLES[outcome]))
-    yield (Part("  ".join([words.moment(record.start_ns), *_identity(record)])),)
+    trace = layout.Part(f"trace {words.clean(record.trace_id)}  ", "bold")
+    yield (trace, layout.Part(f"{outcome}{note}", layout.STYLES[outcome]))
+    yield (layout.Part("  ".join([words.moment(record.start_ns), *_identity(record)])),)
 
 
 def _identity(record: SpanRecord) -> Iterator[str]:
@@ -100,7 +88,9 @@ def _identity(record: SpanRecord) -> Iterator[str]:
             yield f"{word} {words.clean(value)}"
 
 
-def tree_lines(forest: Sequence[Node], page: Page, *, is_linked: bool = False) -> Iterator[Line]:
+def tree_lines(
+    forest: Sequence[Node], page: layout.Page, *, is_linked: bool = False
+) -> Iterator[layout.Line]:
     """Yield the lines of a forest.
 
     Args:
@@ -118,25 +108,25 @@ def tree_lines(forest: Sequence[Node], page: Page, *, is_linked: bool = False) -
         yield from _note_lines(row, page, is_linked=is_linked)
 
 
-def _axis(roots: Sequence[Node], page: Page) -> Axis:
-    return axis_for(roots[0].record, (node.record for node in walk(roots)), page.cells)
+def _axis(roots: Sequence[Node], page: layout.Page) -> layout.Axis:
+    return layout.axis_for(roots[0].record, (node.record for node in walk(roots)), page.cells)
 
 
-def _row_line(row: Row, column: int, axis: Axis, page: Page) -> Line:
+def _row_line(row: Row, column: int, axis: layout.Axis, page: layout.Page) -> layout.Line:
     """Return the line of a row: label (of `column` cells), duration, bar, outcome, folds."""
     record = row.node.record
     outcome = words.outcome(record)
     longest = None if record.end_ns is None else max(_durations(row))
     return (
-        Part(fitted(label(row, page.glyphs), column, page.glyphs)),
-        Part(f"{words.duration(longest):>{_DURATION_CELLS}}  "),
-        Part(_bar(row, axis, page.glyphs), STYLES[outcome]),
-        Part("" if outcome == semconv.RETURNED else f"  {outcome}", STYLES[outcome]),
-        Part(_folded(row), "dim"),
+        layout.Part(layout.fitted(label(row, page.glyphs), column, page.glyphs)),
+        layout.Part(f"{words.duration(longest):>{_DURATION_CELLS}}  "),
+        layout.Part(_bar(row, axis, page.glyphs), layout.STYLES[outcome]),
+        layout.Part("" if outcome == semconv.RETURNED else f"  {outcome}", layout.STYLES[outcome]),
+        layout.Part(_folded(row), "dim"),
     )
 
 
-def _label_cells(shown: Sequence[Row], page: Page) -> int:
+def _label_cells(shown: Sequence[Row], page: layout.Page) -> int:
     widest = max((cell_len(label(row, page.glyphs)) for row in shown), default=0)
     if page.width is None:
         return widest
@@ -144,7 +134,7 @@ def _label_cells(shown: Sequence[Row], page: Page) -> int:
     return max(_LEAST_LABEL, min(widest, room))
 
 
-def label(row: Row, glyphs: Glyphs) -> str:
+def label(row: Row, glyphs: layout.Glyphs) -> str:
     """Return the guide lines and the name of a row, with what distinguishes it from siblings."""
     record = row.node.record
     name = words.clean(record.name)
@@ -158,18 +148,18 @@ def label(row: Row, glyphs: Glyphs) -> str:
     return _guide(row.lasts[:-1], glyphs) + _elbow(row, glyphs) + name
 
 
-def _guide(lasts: Sequence[bool], glyphs: Glyphs) -> str:
+def _guide(lasts: Sequence[bool], glyphs: layout.Glyphs) -> str:
     """Return the lines that lead past a row to the siblings of its ancestors."""
     return "".join(glyphs.gap if is_last else glyphs.through for is_last in lasts[1:])
 
 
-def _elbow(row: Row, glyphs: Glyphs) -> str:
+def _elbow(row: Row, glyphs: layout.Glyphs) -> str:
     if len(row.lasts) == 1:
         return ""
     return glyphs.last if row.lasts[-1] else glyphs.branch
 
 
-def _bar(row: Row, axis: Axis, glyphs: Glyphs) -> str:
+def _bar(row: Row, axis: layout.Axis, glyphs: layout.Glyphs) -> str:
     """Return a row's bar over the whole axis; a mark at the edge if it lies outside."""
     if not axis.cells:
         return ""
@@ -200,15 +190,15 @@ def _durations(row: Row) -> list[int]:
     return [node.record.duration_ns or 0 for node in row.nodes]
 
 
-def _note_lines(row: Row, page: Page, *, is_linked: bool) -> Iterator[Line]:
+def _note_lines(row: Row, page: layout.Page, *, is_linked: bool) -> Iterator[layout.Line]:
     below = page.glyphs.through if row.is_open else page.glyphs.gap
     lead = _guide(row.lasts, page.glyphs) + below
     for note in notes(row, page, is_linked=is_linked):
         for text in _wrapped(note.text, len(lead), page):
-            yield (Part(lead), Part(text, note.style))
+            yield (layout.Part(lead), layout.Part(text, note.style))
 
 
-def notes(row: Row, page: Page, *, is_linked: bool) -> Iterator[Part]:
+def notes(row: Row, page: layout.Page, *, is_linked: bool) -> Iterator[layout.Part]:
     """Yield the notes below a span's line; for folded siblings, only those that they share.
 
     Args:
@@ -221,20 +211,20 @@ def notes(row: Row, page: Page, *, is_linked: bool) -> Iterator[Part]:
         return
     node, record = row.node, row.node.record
     if is_linked and node.parent is None:
-        yield Part(f"trace {words.clean(record.trace_id)}  {words.moment(record.start_ns)}")
+        yield layout.Part(f"trace {words.clean(record.trace_id)}  {words.moment(record.start_ns)}")
     if node.is_orphan:
-        yield Part("its parent span is not in this recording", "dim")
+        yield layout.Part("its parent span is not in this recording", "dim")
     yield from _id_note(node)
     if _has_own_cause(node):
-        yield Part(words.cause(record), STYLES[words.outcome(record)])
-    yield from (Part(text, "yellow") for text in words.retries(record))
-    yield from (Part(f"{page.glyphs.arrow} {text}", "dim") for text in words.links(record))
+        yield layout.Part(words.cause(record), layout.STYLES[words.outcome(record)])
+    yield from (layout.Part(text, "yellow") for text in words.retries(record))
+    yield from (layout.Part(f"{page.glyphs.arrow} {text}", "dim") for text in words.links(record))
     answer = record.attributes.get(semconv.GRAPHQL_ANSWER)
     if answer is not None:
-        yield Part(f"answer {words.clean(answer)}", "dim")
+        yield layout.Part(f"answer {words.clean(answer)}", "dim")
 
 
-def _id_note(node: Node) -> Iterator[Part]:
+def _id_note(node: Node) -> Iterator[layout.Part]:
     inherited = {} if node.parent is None else node.parent.record.attributes
     is_keyed = node.record.name in _KEYED
     values = ((key, node.record.attributes.get(key)) for key in KEYS)
@@ -244,7 +234,7 @@ def _id_note(node: Node) -> Iterator[Part]:
         if value is not None and (is_keyed or value != inherited.get(key))
     ]
     if ids:
-        yield Part(" ".join(ids), "cyan")
+        yield layout.Part(" ".join(ids), "cyan")
 
 
 def _has_own_cause(node: Node) -> bool:
@@ -256,7 +246,7 @@ def _has_own_cause(node: Node) -> bool:
     return own not in below and not (below and own == words.NO_CAUSE)
 
 
-def _wrapped(text: str, taken: int, page: Page) -> list[str]:
+def _wrapped(text: str, taken: int, page: layout.Page) -> list[str]:
     if len(text) > _LONGEST_NOTE:
         cut = f"{text[:_LONGEST_NOTE]}{page.glyphs.cut}"
         text = f"{cut} ({len(text):,} characters; --json has all)"

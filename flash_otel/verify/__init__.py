@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from flash_otel import semconv
 from flash_otel.pipeline import resource
 from flash_otel.redaction import remember_environment
-from flash_otel.verify import client
+from flash_otel.verify import client, verdict
 from flash_otel.verify.checks import Subject
 from flash_otel.verify.snapshot import read_local
-from flash_otel.verify.verdict import judge, reads_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
     from flash_otel.store.store import SpanStore
     from flash_otel.verify.snapshot import Snapshot
-    from flash_otel.verify.verdict import Verification
 
 
 T = TypeVar("T")
@@ -52,7 +50,7 @@ def verify(
     seconds: float = 30.0,
     folder: Path | None = None,
     store: SpanStore | None = None,
-) -> Verification:
+) -> verdict.Verification:
     """Read back what a worker would read, and judge it.
 
     Writes nothing, neither to Runpod nor to disk. The API key is only sent to Flash's own URLs.
@@ -73,11 +71,11 @@ def verify(
     with silenced():
         fetcher = client.Fetcher(client.make_client(), app, environment)
         version = resource.flash_version() or ""
-        sentinel = reads_manifests(version) is False
+        sentinel = verdict.reads_manifests(version) is False
         snapshot = _fetch(fetcher, seconds, call=call, sentinel=sentinel)
     subject = Subject(snapshot, expected_build, read_local(folder or Path.cwd()))
     recorded = _recorded(store, snapshot.environment.id) if store is not None else ()
-    return judge(subject, recorded, version)
+    return verdict.judge(subject, recorded, version)
 
 
 def _fetch(fetcher: client.Fetcher, seconds: float, *, call: bool, sentinel: bool) -> Snapshot:

@@ -18,16 +18,9 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from flash_otel.diagnosis.readers import log_fields
 from flash_otel.diagnosis.readers.json_values import JsonSplitter
 from flash_otel.diagnosis.readers.log_entry import Unwrapped, has_needle
-from flash_otel.diagnosis.readers.log_fields import (
-    entries_in,
-    entry_of,
-    from_fields,
-    holds_entries,
-    is_text_name,
-    surroundings,
-)
 from flash_otel.diagnosis.readers.log_scan import MAX_LINE, text_lines, without_colours
 from flash_otel.lines.format import ParsedLine, parse
 from flash_otel.lines.table import MARK, ROWS
@@ -76,7 +69,7 @@ def _is_entry(line: str) -> bool:
         value = json.loads(line)
     except (ValueError, RecursionError):
         return False
-    return isinstance(value, dict) and entry_of(value, Unwrapped("")) is not None
+    return isinstance(value, dict) and log_fields.entry_of(value, Unwrapped("")) is not None
 
 
 class _Document:
@@ -96,14 +89,18 @@ class _Document:
         """Yield the entries within all objects and arrays, and lines that are not JSON."""
         count, outer = 0, Unwrapped("")
         known: tuple[tuple[int, int], ...] = ()
-        for found in JsonSplitter(chunks, holds_entries).values():
+        for found in JsonSplitter(chunks, log_fields.holds_entries).values():
             # Fields are only ever added, so their number shows whether there are more.
             if known != (known := tuple((id(fields), len(fields)) for fields in found.around)):
                 outer = Unwrapped("")
                 for fields in found.around:
-                    outer = surroundings(fields, outer)
+                    outer = log_fields.surroundings(fields, outer)
             # What is not JSON here is a part of a damaged document: its end is not proven.
-            texts = entries_in(found.value, outer) if found.is_json else (_damaged(found.value),)
+            texts = (
+                log_fields.entries_in(found.value, outer)
+                if found.is_json
+                else (_damaged(found.value),)
+            )
             for entry in texts:
                 count += 1
                 yield (count if self._is_one_line else found.number), entry
@@ -143,13 +140,13 @@ class _Table:
 
     def _entry(self, row: list[str]) -> Unwrapped | None:
         is_long = len(row) > len(self._names)
-        if is_long and is_text_name(self._names[-1]):
+        if is_long and log_fields.is_text_name(self._names[-1]):
             # An exporter that quotes nothing: the last column goes on behind its first comma.
             last = len(self._names) - 1
             row = [*row[:last], self._delimiter.join(row[last:])]
             is_long = False
         fields = dict(zip(self._names, row, strict=False))
-        return from_fields(fields, Unwrapped("", cut=is_long))
+        return log_fields.from_fields(fields, Unwrapped("", cut=is_long))
 
 
 def _table_of(text: str) -> _Table | None:
@@ -178,7 +175,7 @@ def _are_names(names: list[str], *, is_quoted: bool) -> bool:
     if len(names) == 1 and not is_quoted:
         return False
     is_short = all(len(name) <= _MAX_NAME for name in names)
-    return is_short and any(map(is_text_name, names))
+    return is_short and any(map(log_fields.is_text_name, names))
 
 
 def _is_header(row: list[str], names: list[str]) -> bool:

@@ -12,13 +12,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
+from flash_otel.diagnosis.readers import jaeger_client
 from flash_otel.diagnosis.readers.input import NothingFoundError
-from flash_otel.diagnosis.readers.jaeger_client import (
-    HEADERS_VARIABLE,
-    JaegerClient,
-    OutOfTimeError,
-    shown,
-)
 from flash_otel.export.destination import parse_headers
 from flash_otel.records import text
 
@@ -81,7 +76,7 @@ class JaegerReader:
         self._on_note = on_note
         self._most_traces = most_traces
         self._seconds = seconds
-        self.name = f"Jaeger at {shown(url)}"
+        self.name = f"Jaeger at {jaeger_client.shown(url)}"
 
     def records(self, progress: Progress | None = None) -> Iterator[SpanRecord]:
         """Yield the spans of every trace that is found.
@@ -90,12 +85,12 @@ class JaegerReader:
             NothingFoundError: Jaeger has no trace of flash_otel.
             ReaderError: Jaeger cannot be read, or it is not Jaeger.
         """
-        headers = parse_headers(os.environ.get(HEADERS_VARIABLE, ""))
-        with JaegerClient(self._url, headers, self._seconds) as client:
+        headers = parse_headers(os.environ.get(jaeger_client.HEADERS_VARIABLE, ""))
+        with jaeger_client.JaegerClient(self._url, headers, self._seconds) as client:
             search = _Search(client, self._most_traces, progress)
             try:
                 yield from self._all(search)
-            except OutOfTimeError as error:
+            except jaeger_client.OutOfTimeError as error:
                 if not search.seen:
                     raise
                 self._on_note(f"{error}; {_PARTIAL}")
@@ -128,7 +123,9 @@ class _Search:
         is_full: Whether more was found than may be read.
     """
 
-    def __init__(self, client: JaegerClient, most: int, progress: Progress | None) -> None:
+    def __init__(
+        self, client: jaeger_client.JaegerClient, most: int, progress: Progress | None
+    ) -> None:
         self._client = client
         self._most = most
         self._progress = progress
