@@ -15,7 +15,6 @@ import os
 import stat
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from flash_otel.runtime.process import logger, swallowed
@@ -236,7 +235,7 @@ def set_aside(path: Path, records: Sequence[SpanRecord]) -> bool:
 
     if sum(1 for _ in waiting(path)) >= _MOST_SET_ASIDE:
         return False
-    unfinished = path.with_name(f"{path.name}-{token_hex(8)}.writing")
+    unfinished = path.with_name(f"{path.name}-{os.urandom(8).hex()}.writing")
     try:
         opened = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE)
         with os.fdopen(opened, "w") as file:
