@@ -7,13 +7,12 @@ is installed under it. A variable for traces wins over the variable for all sign
 
 from __future__ import annotations
 
-import os
-from base64 import b64encode
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from flash_otel.redaction import scrub
+from flash_otel.export import address as addresses
+from flash_otel.redaction import remember_environment, scrub
 from flash_otel.runtime import environment
 from flash_otel.runtime.process import logger
 
@@ -42,9 +41,6 @@ _DEFAULTS: Final = {
     HTTP_JSON: "http://localhost:4318",
     GRPC: "http://localhost:4317",
 }
-# Schemes of sockets, which gRPC resolves itself (grpc/doc/naming.md) and does not encrypt.
-_SOCKETS: Final = frozenset({"unix", "unix-abstract"})
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _COMPRESSIONS: Final = frozenset({"gzip", "deflate"})
 _DEFAULT_TIMEOUT_S: Final = 10.0
 # OTEL_EXPORTER_OTLP_TIMEOUT is in milliseconds by the specification, but in seconds in the SDK for
@@ -61,13 +57,15 @@ class Destination:
 
     Attributes:
         protocol: `http/protobuf`, `http/json` or `grpc`.
-        url: The URL; gRPC uses only scheme, host and port.
+        url: The URL, or a name of gRPC; gRPC uses only scheme, host and port.
         headers: Sent with each request; never shown, because they may hold credentials.
         compression: `gzip`, `deflate`, or an empty string for none.
         timeout_s: Longest time for a request, in seconds.
         certificate: File of trusted authorities, or an empty string for the system's.
         client_certificate: File of the client certificate, or an empty string.
         client_key: File of its private key, or an empty string.
+        insecure: Whether gRPC may send in the clear to an address that does not say it; None if the
+            environment says neither.
     """
 
     protocol: str
@@ -78,6 +76,14 @@ class Destination:
     certificate: str = ""
     client_certificate: str = ""
     client_key: str = ""
+    insecure: bool | None = None
+
+    @property
+    def address(self) -> addresses.Address:
+        """The parsed URL, with the verdict on it."""
+        if self.protocol == GRPC:
+            return addresses.parse_grpc(self.url, insecure=self.insecure)
+        return addresses.parse_http(self.url)
 
     @property
     def name(self) -> str:
@@ -85,28 +91,22 @@ class Destination:
 
         A destination whose credentials change keeps its name, and so its cursor.
         """
-        return f"{self.protocol} {scrub(self.url)}"
+        return f"{self.protocol} {self.address.shown}"
 
     @property
     def host(self) -> str:
         """Host and port, for messages."""
-        found = urlsplit(self.url)
-        return found.netloc.rpartition("@")[2] or scrub(self.url)
+        return self.address.place
 
     @property
     def target(self) -> str:
-        """The target of a gRPC channel: host and port, or a socket's URL."""
-        found = urlsplit(self.url)
-        if found.scheme in _SOCKETS:
-            return self.url
-        port = found.port or _DEFAULT_PORTS.get(found.scheme, 443)
-        host = found.hostname or "localhost"
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        """The target of a gRPC channel: host and port, or a name that gRPC resolves."""
+        return self.address.target
 
     @property
     def is_secure(self) -> bool:
         """Whether the connection is encrypted."""
-        return urlsplit(self.url).scheme == "https"
+        return self.address.is_secure
 
     def plain(self, reason: str) -> str:
         """Return a server's message in a form to store and show: one line without secrets."""
@@ -135,6 +135,8 @@ def named_exporters() -> tuple[str, ...]:
 
 def forwarded() -> list[Destination]:
     """Return the OTLP destinations that the environment names."""
+    # Their names are stored and shown, and must be the same in every process.
+    remember_environment()
     names = [name for name in named_exporters() if name in EXPORTERS]
     return configured(names)
 
@@ -167,7 +169,12 @@ def known(name: str) -> Destination:
         name: A `Destination.name`, which lacks the credentials of its URL.
     """
     protocol, _, url = name.partition(" ")
-    return replace(_destination(protocol if protocol in _DEFAULTS else _protocol()), url=url)
+    made = _destination(protocol if protocol in _DEFAULTS else _protocol())
+    if made.name == name:
+        return made
+    # Headers and user of another address must not go to this one.
+    headers = {} if _setting("ENDPOINT") else made.headers
+    return replace(made, url=url, headers=headers)
 
 
 def at(endpoint: str) -> Destination:
@@ -177,14 +184,13 @@ def at(endpoint: str) -> Destination:
         endpoint: A base URL, as in OTEL_EXPORTER_OTLP_ENDPOINT.
     """
     made = _destination(_protocol())
-    if made.protocol == GRPC:
-        return replace(made, url=_with_scheme(endpoint, "http"))
-    return replace(made, url=_with_scheme(endpoint, "http").rstrip("/") + _PATH)
+    url = addresses.with_scheme(endpoint, "http")
+    return replace(made, url=url if made.protocol == GRPC else addresses.with_path(url, _PATH))
 
 
 def _setting(name: str) -> str:
     names = (f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}")
-    return next((value for key in names if (value := os.environ.get(key, "").strip())), "")
+    return next((value for key in names if (value := environment.text(key))), "")
 
 
 def _protocol() -> str:
@@ -197,26 +203,29 @@ def _protocol() -> str:
 
 def _destination(protocol: str) -> Destination:
     compression = _setting("COMPRESSION").lower()
-    url = _grpc_url() if protocol == GRPC else _http_url(protocol)
-    return Destination(
+    insecure = _setting("INSECURE").lower()
+    made = Destination(
         protocol=protocol,
-        url=url,
-        headers={**_credentials(url), **parse_headers(_setting("HEADERS"))},
+        url=_grpc_url() if protocol == GRPC else _http_url(protocol),
         compression=compression if compression in _COMPRESSIONS else "",
         timeout_s=_timeout(_setting("TIMEOUT")),
         certificate=_setting("CERTIFICATE"),
         client_certificate=_setting("CLIENT_CERTIFICATE"),
         client_key=_setting("CLIENT_KEY"),
+        insecure=insecure == "true" if insecure else None,
     )
+    user = made.address.authorization
+    credentials = {"authorization": user} if user else {}
+    return replace(made, headers={**credentials, **parse_headers(_setting("HEADERS"))})
 
 
 def _http_url(protocol: str) -> str:
-    exact = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "").strip()
+    exact = environment.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     # Only the endpoint for all signals gets a path for traces appended (exporter specification).
     if exact:
-        return _with_scheme(exact, "http")
-    base = _with_scheme(_setting("ENDPOINT") or _DEFAULTS[protocol], "http")
-    return base.rstrip("/") + _PATH
+        return addresses.with_scheme(exact, "http")
+    base = addresses.with_scheme(_setting("ENDPOINT") or _DEFAULTS[protocol], "http")
+    return addresses.with_path(base, _PATH)
 
 
 def _grpc_url() -> str:
@@ -224,12 +233,7 @@ def _grpc_url() -> str:
     if not endpoint:
         return _DEFAULTS[GRPC]
     is_insecure = _setting("INSECURE").lower() == "true"
-    return _with_scheme(endpoint, "http" if is_insecure else "https")
-
-
-def _with_scheme(url: str, scheme: str) -> str:
-    is_whole = "://" in url or url.partition(":")[0] in _SOCKETS
-    return url if is_whole else f"{scheme}://{url}"
+    return addresses.with_scheme(endpoint, "http" if is_insecure else "https")
 
 
 def parse_headers(text: str) -> dict[str, str]:
@@ -241,17 +245,6 @@ def parse_headers(text: str) -> dict[str, str]:
         if equals
     }
     return {name: value for name, value in found.items() if name and (name + value).isprintable()}
-
-
-def _credentials(url: str) -> dict[str, str]:
-    """Return the header for user and password in a URL, as HTTP clients send it (RFC 7617)."""
-    try:
-        user, at, _ = urlsplit(url).netloc.rpartition("@")
-    except ValueError:  # an invalid URL, which fails when it is used
-        return {}
-    if not at:
-        return {}
-    return {"authorization": f"Basic {b64encode(unquote(user).encode()).decode()}"}
 
 
 def _timeout(text: str) -> float:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel.export.sending import (
     Backlog,
+    Refusal,
     SpanSource,
     Tally,
     Transport,
@@ -273,6 +274,8 @@ def transport_to(destination: Destination) -> Transport:
     """Return a transport to a destination; nothing is connected yet."""
     from flash_otel.export.destination import GRPC
 
+    if problem := destination.address.problem:
+        return Refusal(problem)
     if destination.protocol == GRPC:
         from flash_otel.export.grpc import GrpcTransport
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel._version import __version__
+from flash_otel.export.connection import context_of, reason_of
 from flash_otel.export.sending import LONGEST_WAIT_S, ExportResult, Verdict, parse_response
 from flash_otel.otlp.encode import encode_protobuf
 
@@ -40,6 +41,8 @@ _REASONS: Final = {
 }
 # Parts of gRPC's details for a server that cannot be reached; the first match counts.
 _DETAILS: Final = (
+    ("proxy returned response code 407", "the proxy: HTTP 407: it wants a user and a password"),
+    ("proxy returned", "the proxy refuses the connection"),
     ("refused", "connection refused"),
     ("DNS", "the host's name cannot be resolved"),
     ("resol", "the host's name cannot be resolved"),
@@ -85,7 +88,7 @@ class GrpcTransport:
         try:
             result = self._call(encode())
         except Exception as error:
-            result = self._failed(error) if hasattr(error, "code") else _local_failure(error)
+            result = self._failed(error) if hasattr(error, "code") else self._local_failure(error)
         if result.verdict is Verdict.WAIT:
             self.close()
         return result
@@ -112,9 +115,11 @@ class GrpcTransport:
         options = {"options": _OPTIONS, "compression": compression}
         if not destination.is_secure:
             return grpc.insecure_channel(destination.target, **options)
-        files = (destination.certificate, destination.client_key, destination.client_certificate)
-        credentials = grpc.ssl_channel_credentials(*map(_content, files))
+        credentials = grpc.ssl_channel_credentials(*_files(destination))
         return grpc.secure_channel(destination.target, credentials, **options)
+
+    def _local_failure(self, error: Exception) -> ExportResult:
+        return ExportResult(Verdict.WAIT, self._destination.plain(reason_of(error)))
 
     def _failed(self, error: Any) -> ExportResult:
         code, details = error.code().name, error.details() or ""
@@ -142,15 +147,14 @@ def _quiet() -> Iterator[None]:
         os.environ.pop(_VERBOSITY, None)
 
 
-def _content(file: str) -> bytes | None:
-    return Path(file).read_bytes() if file else None
-
-
-def _local_failure(error: Exception) -> ExportResult:
-    # Without the error's text, which may quote metadata, and so a credential.
-    is_missing = isinstance(error, FileNotFoundError)
-    reason = "a certificate or key file is missing" if is_missing else type(error).__name__
-    return ExportResult(Verdict.WAIT, reason)
+def _files(destination: Destination) -> tuple[bytes | None, ...]:
+    """Return the contents of the files for TLS, which gRPC would not name if they are invalid."""
+    context_of(destination)
+    # gRPC takes a key only with a certificate; one file may hold both.
+    certificate = destination.client_certificate
+    key = destination.client_key or certificate if certificate else ""
+    files = (destination.certificate, key, certificate)
+    return tuple(Path(file).read_bytes() if file else None for file in files)
 
 
 def _reason(code: str, details: str) -> str:

@@ -1,35 +1,30 @@
 """OTLP over HTTP, with the client of the standard library.
 
-Any other HTTP library takes time to import, and the host may have instrumented it. One deadline
-covers a whole request, even if a server sends its response byte by byte.
+Any other HTTP library takes time to import, and the host may have instrumented it. Redirects are
+not followed. One deadline covers a whole request, even if a server responds byte by byte.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-import socket
-import ssl
-import threading
 import time
 import zlib
-from contextlib import suppress
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Final
-from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import unquote
 
 from flash_otel._version import __version__
+from flash_otel.export.connection import Connection, Deadline, reason_of
 from flash_otel.export.destination import HTTP_JSON, Destination
+from flash_otel.export.proxy import PROXY_AUTHENTICATION_REQUIRED, refused
 from flash_otel.export.sending import LONGEST_WAIT_S, ExportResult, Verdict, parse_response
 from flash_otel.otlp.encode import encode_json, encode_protobuf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from typing_extensions import Self
 
     from flash_otel.records import SpanRecord
 
@@ -38,10 +33,12 @@ _COMPRESSORS: Final[dict[str, Callable[[bytes], bytes]]] = {
     "deflate": zlib.compress,
 }
 _VERDICTS: Final = {
-    **dict.fromkeys((429, 502, 503, 504), Verdict.WAIT),
+    # The last two come from a proxy or a network, not from the collector (RFC 6585, 6).
+    **dict.fromkeys((429, 502, 503, 504, PROXY_AUTHENTICATION_REQUIRED, 511), Verdict.WAIT),
     413: Verdict.TOO_LARGE,
 }
 _OK: Final = range(200, 300)
+_REDIRECTS: Final = range(300, 400)
 _MOST_RESPONSE: Final = 65_536
 _USER_AGENT: Final = f"flash-otel/{__version__}"
 
@@ -58,8 +55,7 @@ class HttpTransport:
 
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
-        self._url = urlsplit(destination.url)
-        self._connection: HTTPConnection | None = None
+        self._connection: Connection | None = None
         self.date = ""
 
     def close(self) -> None:
@@ -89,7 +85,7 @@ class HttpTransport:
                 return self._post(body)
         except Exception as error:
             self.close()
-            return ExportResult(Verdict.WAIT, self._destination.plain(_reason(error)))
+            return ExportResult(Verdict.WAIT, self._destination.plain(reason_of(error)))
 
     def _body(self, records: Iterable[SpanRecord]) -> bytes:
         if self._destination.protocol == HTTP_JSON:
@@ -101,10 +97,10 @@ class HttpTransport:
         return _COMPRESSORS.get(self._destination.compression, bytes)(body)
 
     def _post(self, body: bytes) -> ExportResult:
-        connection, path = self._connected()
-        with _Deadline(connection.sock, self._destination.timeout_s) as deadline:
+        with Deadline(self._destination.timeout_s) as deadline:
             try:
-                connection.request("POST", path, body, self._headers())
+                connection = self._connected(deadline)
+                connection.request("POST", connection.target, body, self._headers(connection))
                 with connection.getresponse() as response:
                     content = response.read(_MOST_RESPONSE)
                     is_read = response.isclosed()
@@ -116,11 +112,12 @@ class HttpTransport:
             self.close()
         return self._result(response, content)
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, connection: Connection) -> dict[str, str]:
         is_json = self._destination.protocol == HTTP_JSON
         compression = self._destination.compression
         return {
             "user-agent": _USER_AGENT,
+            **connection.headers,
             **self._destination.headers,
             "content-type": "application/json" if is_json else "application/x-protobuf",
             **({"content-encoding": compression} if compression else {}),
@@ -132,79 +129,25 @@ class HttpTransport:
             result = parse_response(content, is_json=self._destination.protocol == HTTP_JSON)
             return replace(result, reason=self._destination.plain(result.reason))
         verdict = _VERDICTS.get(response.status, Verdict.REJECTED)
-        reason = self._destination.plain(f"HTTP {response.status} {response.reason}")
+        reason = self._destination.plain(_refusal(response))
         return ExportResult(verdict, reason, wait_s=_retry_after(response.getheader("retry-after")))
 
-    def _connected(self) -> tuple[HTTPConnection, str]:
-        """Return an open connection, and the request target."""
-        proxy = _proxy(self._url)
-        path = self._url.path or "/"
-        if self._url.query:
-            path = f"{path}?{self._url.query}"
-        if proxy is not None and self._url.scheme == "http":
-            # A proxy gets the absolute form (RFC 9112, 3.2.2), without the user information.
-            path = f"http://{self._url.netloc.rpartition('@')[2]}{path}"
-        if self._connection is None:
-            self._connection = self._new_connection(proxy)
-            self._connection.connect()
-        return self._connection, path
-
-    def _new_connection(self, proxy: SplitResult | None) -> HTTPConnection:
-        timeout = self._destination.timeout_s
-        peer = proxy or self._url
-        host = peer.hostname or "localhost"
-        if self._url.scheme != "https":
-            return HTTPConnection(host, peer.port, timeout=timeout)
-        connection = HTTPSConnection(
-            host, peer.port, timeout=timeout, context=_context(self._destination)
-        )
-        if proxy is not None:
-            connection.set_tunnel(self._url.hostname or "", self._url.port or 443)
-        return connection
+    def _connected(self, deadline: Deadline) -> Connection:
+        if self._connection is not None:
+            deadline.connection = self._connection
+            return self._connection
+        self._connection = deadline.connection = Connection(self._destination)
+        self._connection.connect()
+        return self._connection
 
 
-class _Deadline:
-    """Cuts a connection off when time is over: a socket's own timeout restarts with each byte."""
-
-    def __init__(self, connected: socket.socket | None, seconds: float) -> None:
-        self._socket = connected
-        self._is_over = False
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
-        self._timer.name = "flash_otel-deadline"
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-    def check(self) -> None:
-        """Raise TimeoutError if the connection was cut off."""
-        if self._is_over:
-            raise TimeoutError
-
-    def _cut(self) -> None:
-        self._is_over = True
-        if self._socket is not None:
-            with suppress(OSError):
-                # SSLSocket.shutdown would drop the encryption while another thread is reading.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-
-def _context(destination: Destination) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=destination.certificate or None)
-    if destination.client_certificate:
-        context.load_cert_chain(destination.client_certificate, destination.client_key or None)
-    return context
-
-
-def _proxy(url: SplitResult) -> SplitResult | None:
-    found = getproxies().get(url.scheme)
-    if not found or proxy_bypass(url.netloc.rpartition("@")[2]):
-        return None
-    return urlsplit(found if "://" in found else f"http://{found}")
+def _refusal(response: HTTPResponse) -> str:
+    if response.status == PROXY_AUTHENTICATION_REQUIRED:
+        return refused(response.status)
+    text = f"HTTP {response.status} {response.reason}"
+    # Never followed: the credentials are for the address that the user named.
+    where = response.getheader("location") if response.status in _REDIRECTS else None
+    return f"{text}: the address has moved to {where}" if where else text
 
 
 def _retry_after(text: str | None) -> float | None:
@@ -219,22 +162,3 @@ def _retry_after(text: str | None) -> float | None:
         except (ValueError, TypeError, OverflowError):
             return None
     return min(max(seconds, 0.0), LONGEST_WAIT_S) if seconds == seconds else None  # noqa: PLR0124 - NaN
-
-
-# The texts of exceptions differ between versions of Python and may quote a header, and so a
-# credential.
-_REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    (TimeoutError, "no answer in time"),
-    (socket.gaierror, "the host's name cannot be resolved"),
-    (ConnectionRefusedError, "connection refused"),
-    (ssl.SSLCertVerificationError, "TLS: the certificate is not trusted"),
-    (ssl.SSLError, "TLS handshake failed"),
-    (FileNotFoundError, "a certificate or key file is missing"),
-    (ConnectionError, "the connection was cut off"),
-    (OSError, "the network is not reachable"),
-    (HTTPException, "the answer is not HTTP"),
-)
-
-
-def _reason(error: Exception) -> str:
-    return next((text for kind, text in _REASONS if isinstance(error, kind)), type(error).__name__)

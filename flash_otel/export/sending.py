@@ -64,6 +64,28 @@ class Transport(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """The transport to an address that nothing is sent to: every batch waits.
+
+    Attributes:
+        reason: Why nothing is sent there.
+    """
+
+    reason: str
+
+    def send(self, _: Iterable[SpanRecord]) -> ExportResult:
+        """Send nothing."""
+        return ExportResult(Verdict.WAIT, self.reason)
+
+    def send_encoded(self, _: bytes) -> ExportResult:
+        """Send nothing."""
+        return ExportResult(Verdict.WAIT, self.reason)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Backlog:
     """The spans that wait for a destination.
 

@@ -37,6 +37,9 @@ def _configured(
         ({f"{BASE}ENDPOINT": "http://h:1"}, "http/protobuf http://h:1/v1/traces"),
         ({f"{BASE}ENDPOINT": "http://h:1/base/"}, "http/protobuf http://h:1/base/v1/traces"),
         ({f"{BASE}ENDPOINT": "h:1"}, "http/protobuf http://h:1/v1/traces"),
+        ({f"{BASE}ENDPOINT": ' "http://h:1" '}, "http/protobuf http://h:1/v1/traces"),
+        ({f"{TRACES}ENDPOINT": "'http://h:1/own'"}, "http/protobuf http://h:1/own"),
+        ({f"{BASE}ENDPOINT": "http://h:1/b?key=1"}, "http/protobuf http://h:1/b/v1/traces"),
         (
             {f"{BASE}ENDPOINT": "http://h:1", f"{TRACES}ENDPOINT": "http://t:2/own"},
             "http/protobuf http://t:2/own",
@@ -47,6 +50,8 @@ def _configured(
             {f"{BASE}PROTOCOL": "grpc", f"{BASE}ENDPOINT": "h:1", f"{BASE}INSECURE": "true"},
             "grpc http://h:1",
         ),
+        ({f"{BASE}PROTOCOL": "grpc", f"{BASE}ENDPOINT": "dns:///h:1"}, "grpc dns:///h:1"),
+        ({f"{BASE}PROTOCOL": "grpc", f"{BASE}ENDPOINT": "grpcs://h:1"}, "grpc grpcs://h:1"),
         (
             {f"{BASE}PROTOCOL": "grpc", f"{TRACES}PROTOCOL": "http/json"},
             "http/json http://localhost:4318/v1/traces",
@@ -154,15 +159,29 @@ def test_a_destination_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> 
     assert found.name == "grpc https://h:1"
 
 
-@pytest.mark.parametrize(
-    ("url", "target"),
-    [
-        ("https://h", "h:443"),
-        ("http://h", "h:80"),
-        ("http://h:1/ignored", "h:1"),
-        ("http://[::1]:2", "[::1]:2"),
-    ],
-)
-def test_what_grpc_connects_to(url: str, target: str) -> None:
-    """A channel's target has only scheme, host and port."""
-    assert Destination("grpc", url).target == target
+@pytest.mark.parametrize("endpoint", ["https://me:canary@other:1", "https://other:1"])
+def test_credentials_stay_with_their_address(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    """User and headers of the environment's endpoint do not go to another known destination."""
+    monkeypatch.setenv(f"{BASE}ENDPOINT", endpoint)
+    monkeypatch.setenv(f"{BASE}HEADERS", "api-key=canary")
+    assert destinations.known("http/protobuf https://h:1/v1/traces").headers == {}
+    same = destinations.known("http/protobuf https://other:1/v1/traces")
+    assert same.headers["api-key"] == "canary"
+    assert ("authorization" in same.headers) is ("@" in endpoint)
+
+
+@pytest.mark.parametrize("place", ["KEY@h/{}", "h/{}/KEY", "h/{}?key=KEY"])
+def test_the_key_of_a_cursor_holds_no_secret(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """A destination's name is stored: what the environment holds as secret is not in it."""
+    monkeypatch.setenv("VENDOR_API_KEY", "canary-0123")
+    endpoint = "https://" + place.format("base").replace("KEY", "canary-0123")
+    monkeypatch.setenv(f"{BASE}ENDPOINT", endpoint)
+    (found,) = destinations.forwarded()
+    assert "canary" not in found.name + found.host + repr(found)
+    assert "canary" in found.url
+    assert "canary" not in str(destinations.known(found.name).address.problem)
+    # Without the variable, nothing goes to what is left of the address.
+    monkeypatch.delenv(f"{BASE}ENDPOINT")
+    assert bool(destinations.known(found.name).address.problem) is place.endswith("/KEY")

@@ -60,7 +60,7 @@ def test_a_partial_success(kind: Callable[[Reply], Any]) -> None:
 @pytest.mark.parametrize(
     ("status", "verdict"),
     [
-        *((status, Verdict.WAIT) for status in (429, 502, 503, 504)),
+        *((status, Verdict.WAIT) for status in (407, 429, 502, 503, 504, 511)),
         *((status, Verdict.REJECTED) for status in (301, 400, 401, 403, 404, 500)),
         (413, Verdict.TOO_LARGE),
     ],
@@ -161,11 +161,11 @@ def test_a_bad_collector(fault: str, protocol: str) -> None:
 
 
 def test_a_certificate_that_is_missing() -> None:
-    """A wrong path of a certificate is a reason to wait."""
+    """A wrong path of a certificate is a reason to wait, and is named."""
     for protocol in ("grpc", "http/protobuf"):
         answer = send("https://127.0.0.1:1", protocol, certificate="/nowhere.pem")
-        expected = ExportResult(Verdict.WAIT, "a certificate or key file is missing")
-        assert answer == expected
+        reason = "OTEL_EXPORTER_OTLP_CERTIFICATE: there is no file /nowhere.pem"
+        assert answer == ExportResult(Verdict.WAIT, reason)
 
 
 def test_a_connection_is_used_again() -> None:

@@ -28,6 +28,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from typing_extensions import Self
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -287,9 +288,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class HttpCollector(ScriptedCollector):
-    """OTLP over HTTP. After `stop`, which refuses connections, `start` serves on the same port."""
+    """OTLP over HTTP. After `stop`, which refuses connections, `start` serves on the same port.
+
+    Attributes:
+        tls: What encrypts the connections; None for HTTP in the clear.
+    """
 
     protocol = "http/protobuf"
+    tls: ssl.SSLContext | None = None
 
     _port = 0
 
@@ -298,6 +304,9 @@ class HttpCollector(ScriptedCollector):
         self._server = _Server(self._port, self)
         self._port = self._server.server_port
         self.url = f"http://127.0.0.1:{self._port}"
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
+            self.url = f"https://127.0.0.1:{self._port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_S,))
         self._thread.start()
 

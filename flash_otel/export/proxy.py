@@ -1,0 +1,126 @@
+"""Which proxy a request goes through: the rules of `requests`, which the SDK's exporter uses.
+
+`requests` itself takes a tenth of a second to import, so a short process would end before its
+spans are sent. `urllib.request` reads the same variables and settings of the system; only ranges
+of addresses in NO_PROXY are missing there. A test compares the result with that of `requests`.
+gRPC reads these variables itself.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from flash_otel.export.address import authorization_of, host_and_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+    from flash_otel.export.address import Address
+
+_PORTS: Final = {"http": 80, "https": 443}
+PROXY_AUTHENTICATION_REQUIRED: Final = 407
+
+
+class ProxyError(OSError):
+    """A failure of the proxy, not of the destination; the text is fit to be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP proxy.
+
+    Attributes:
+        host: Its host, without brackets.
+        port: Its port.
+        is_secure: Whether the connection to the proxy itself is encrypted.
+        authorization: The value of Proxy-Authorization, or an empty string.
+    """
+
+    host: str
+    port: int
+    is_secure: bool = False
+    authorization: str = ""
+
+    def failure(self, reason: str) -> ProxyError:
+        """Return an error which names the proxy."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return ProxyError(f"the proxy {host}:{self.port}: {reason}")
+
+    def refusal(self, status: int) -> ProxyError:
+        """Return the error for a proxy that answers a CONNECT request with this HTTP status."""
+        return self.failure(refused(status))
+
+
+def refused(status: int) -> str:
+    """Return what a proxy's HTTP status means, in words."""
+    if status == PROXY_AUTHENTICATION_REQUIRED:
+        return f"HTTP {status}: the proxy wants a user and a password"
+    return f"HTTP {status}"
+
+
+def proxy_for(address: Address) -> Proxy | None:
+    """Return the proxy for an address, or None.
+
+    Raises:
+        ProxyError: The environment names a proxy that cannot be used.
+    """
+    scheme = "https" if address.is_secure else "http"
+    found = getproxies()
+    text = found.get(scheme) or found.get("all")
+    if not text or is_bypassed(address.host, address.port):
+        return None
+    return _parsed(text if "://" in text else f"http://{text}", f"{scheme}_proxy or ALL_PROXY")
+
+
+def is_bypassed(host: str, port: int) -> bool:
+    """Return whether NO_PROXY, or the system's settings, except a host from the proxy."""
+    if _is_in_range(host):
+        return True
+    netloc = f"[{host}]" if ":" in host else host
+    # A host's name that cannot be resolved, on systems that compare addresses.
+    with suppress(TypeError, socket.gaierror):
+        return bool(proxy_bypass(host) or proxy_bypass(f"{netloc}:{port}"))
+    return False
+
+
+def _is_in_range(host: str) -> bool:
+    rules = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    with suppress(ValueError):
+        address = _ip_address(host)
+        return any(address in network for network in _ranges(rules))
+    return False
+
+
+def _ranges(rules: str) -> Iterator[IPv4Network | IPv6Network]:
+    for rule in rules.split(","):
+        start, slash, bits = rule.strip().partition("/")
+        with suppress(ValueError):
+            if slash:
+                yield ip_network((str(_ip_address(start)), int(bits)), strict=False)
+
+
+def _ip_address(text: str) -> IPv4Address | IPv6Address:
+    with suppress(OSError):
+        return ip_address(socket.inet_aton(text))  # knows the short forms, such as 127.1
+    return ip_address(text)
+
+
+def _parsed(text: str, variables: str) -> Proxy:
+    try:
+        url = urlsplit(text)
+        if url.scheme.startswith("socks"):
+            raise ProxyError(f"{variables} names a SOCKS proxy: only HTTP proxies can be used")
+        if url.scheme not in _PORTS:
+            raise ProxyError(f"{variables} names a proxy whose scheme is not http or https")
+        host, port = host_and_port(url, _PORTS[url.scheme])
+    except ValueError as error:  # without its text, which may quote a password
+        raise ProxyError(f"{variables} names a proxy whose address is invalid") from error
+    return Proxy(host, port, url.scheme == "https", authorization_of(url))
