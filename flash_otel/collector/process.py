@@ -156,18 +156,22 @@ def _require_free_ports(launch: Launch) -> None:
     The programs would report that only in their logs, and a health check would ask the stranger.
     """
     for variable, port in launch.ports.items():
-        with socket.socket() as probe:
-            if os.name == "posix":
-                # As the programs do: a port in TIME_WAIT is free for them.
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError as error:
-                other = f"{variable}={min(port + 10000, HIGHEST_PORT)}"
-                raise CollectorError(
-                    f"port {port} ({launch.program.title}) is not available: {error.strerror}.",
-                    f"Choose another: {other} flash-otel collector up",
-                ) from error
+        try:
+            _bind(port)
+        except OSError as error:
+            other = f"{variable}={min(port + 10000, HIGHEST_PORT)}"
+            raise CollectorError(
+                f"port {port} ({launch.program.title}) is not available: {error.strerror}.",
+                f"Choose another: {other} flash-otel collector up",
+            ) from error
+
+
+def _bind(port: int) -> None:
+    with socket.socket() as probe:
+        if os.name == "posix":
+            # As the programs do: a port in TIME_WAIT is free for them.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
 
 
 def _last_lines(log: Path) -> str:

@@ -24,12 +24,16 @@ from flash_otel.verify.snapshot import (
     FetchedEnvironment,
     Ref,
     Snapshot,
+    environment_of,
+    known_text,
     owner_of,
     record,
+    refs,
+    with_id,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 
 MOST_NAMES: Final = 10
@@ -115,19 +119,19 @@ class Fetcher:
 
     async def _fetch(self) -> Snapshot:
         app = await self._fetch_app()
-        environments = tuple(_refs(app.get("flashEnvironments")))
+        environments = tuple(refs(app.get("flashEnvironments")))
         chosen = self._choose(environments)
         start_ns = time.time_ns()
         answer = await self._fetch_environment(chosen)
-        environment = _environment(chosen, answer)
+        environment = environment_of(chosen, answer)
         manifest = await self._fetch_manifest(environment)
         span = record(chosen.id, answer, manifest, start_ns, time.time_ns())
         return Snapshot(
-            app=Ref(_text(app.get("id")) or "", self._app),
+            app=Ref(known_text(app.get("id")) or "", self._app),
             environments=environments,
             builds=tuple(
-                FetchedBuild(build_id, _text(build.get("createdAt")) or "")
-                for build_id, build in _with_id(app.get("flashBuilds"))
+                FetchedBuild(build_id, known_text(build.get("createdAt")) or "")
+                for build_id, build in with_id(app.get("flashBuilds"))
             ),
             environment=environment,
             manifest=manifest,
@@ -149,7 +153,7 @@ class Fetcher:
 
     async def _app_names(self) -> list[str]:
         try:
-            return [app.name for app in _refs(await self._client.list_flash_apps())]
+            return [app.name for app in refs(await self._client.list_flash_apps())]
         except Exception:  # the error message is useful without them
             return []
 
@@ -193,7 +197,7 @@ class Fetcher:
         others = [ref for ref in known if ref.id != environment.id]
         # Only a fault leads here: a healthy environment costs no further query.
         for other in others[:MOST_ENVIRONMENTS]:
-            fetched = _environment(other, await self._fetch_environment(other))
+            fetched = environment_of(other, await self._fetch_environment(other))
             found.update({endpoint.id: other.name for endpoint in fetched.endpoints or ()})
         return found
 
@@ -247,35 +251,6 @@ def _endpoint_to_call(snapshot: Snapshot) -> tuple[str, Ref | None] | None:
     for name, endpoint, _ in (*queued, *known):
         return name, endpoint
     return next(((name, None) for name, _, _ in found), None)
-
-
-def _environment(ref: Ref, answer: object) -> FetchedEnvironment:
-    if not isinstance(answer, Mapping):
-        return FetchedEnvironment(ref.id, ref.name, is_known=False)
-    listed = answer.get("endpoints")
-    return FetchedEnvironment(
-        ref.id,
-        ref.name,
-        active_build_id=_text(answer.get("activeBuildId")),
-        endpoints=tuple(_refs(listed)) if isinstance(listed, list) else None,
-    )
-
-
-def _refs(listed: object) -> Iterator[Ref]:
-    for known, item in _with_id(listed):
-        yield Ref(known, _text(item.get("name")) or known)
-
-
-def _with_id(listed: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the well-formed items of a list in an answer, which may have any shape."""
-    for item in listed if isinstance(listed, list) else ():
-        known = _text(item.get("id")) if isinstance(item, Mapping) else None
-        if known:
-            yield known, item
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 # --- errors ---------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ from flash_otel.records import SpanRecord
 from flash_otel.tracing import attributes, carriers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flash_otel.tracing.carriers import Carrier
 
 ORIGIN: Final = "read back"
@@ -122,6 +124,44 @@ class Snapshot:
     def carrier(self) -> Carrier | None:
         """The carrier of the deployment that wrote the manifest."""
         return carriers.read(self.manifest)
+
+
+# --- the server's answers -------------------------------------------------------------------------
+
+
+def environment_of(ref: Ref, answer: object) -> FetchedEnvironment:
+    """Return an environment as the State Manager's answer describes it, whatever its shape."""
+    if not isinstance(answer, Mapping):
+        return FetchedEnvironment(ref.id, ref.name, is_known=False)
+    listed = answer.get("endpoints")
+    return FetchedEnvironment(
+        ref.id,
+        ref.name,
+        active_build_id=known_text(answer.get("activeBuildId")),
+        endpoints=tuple(refs(listed)) if isinstance(listed, list) else None,
+    )
+
+
+def refs(listed: object) -> Iterator[Ref]:
+    """Yield id and name of the well-formed items of a list; the id stands for a missing name."""
+    for known, item in with_id(listed):
+        yield Ref(known, known_text(item.get("name")) or known)
+
+
+def with_id(listed: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the well-formed items of a list in an answer, which may have any shape."""
+    for item in listed if isinstance(listed, list) else ():
+        known = known_text(item.get("id")) if isinstance(item, Mapping) else None
+        if known:
+            yield known, item
+
+
+def known_text(value: object) -> str | None:
+    """Return a text of an answer; None if it is empty or of another type."""
+    return value if isinstance(value, str) and value else None
+
+
+# --- the working folder ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
