@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 # The name that OpenTelemetry's instrumentations declare their packages under.
 _instruments: Final = ("runpod-flash >= 1.0, < 2",)
 
+# The keyword arguments of `instrument`; BaseInstrumentor passes its own along with them.
+_OPTIONS: Final = ("tracer_provider", "legacy_logs", "propagation", "store", "capture_graphql")
 _INHERITED: Final = object()
 
 
@@ -93,13 +95,7 @@ class FlashInstrumentor(BaseInstrumentor):
             super().uninstrument(**kwargs)
 
     def _instrument(self, **kwargs: Any) -> None:
-        options = opts.resolve(
-            tracer_provider=kwargs.get("tracer_provider"),
-            legacy_logs=kwargs.get("legacy_logs"),
-            propagation=kwargs.get("propagation"),
-            store=kwargs.get("store"),
-            capture_graphql=kwargs.get("capture_graphql", False),
-        )
+        options = opts.resolve(**{name: kwargs[name] for name in _OPTIONS if name in kwargs})
         if opts.is_disabled():
             return
         # A child that is forked in between would inherit half of the wrappers.

@@ -200,17 +200,16 @@ async def note_route(
     except ValueError:
         _note({semconv.CALL_ROUTE: semconv.ROUTE_MISSING})
         raise
-    if routed is None:
-        _note({semconv.CALL_ROUTE: semconv.ROUTE_LOCAL})
-    else:
-        _note({semconv.CALL_ROUTE: semconv.ROUTE_REMOTE, **_route_target(routed)})
+    _note({semconv.CALL_ROUTE: semconv.ROUTE_LOCAL} if routed is None else _remote(routed))
     return routed
 
 
-def _route_target(routed: Any) -> dict[str, Any]:
+def _remote(routed: Any) -> dict[str, Any]:
+    route = {semconv.CALL_ROUTE: semconv.ROUTE_REMOTE}
     if not isinstance(routed, Mapping):
-        return {**attributes.Text(semconv.ENDPOINT_ID)(getattr(routed, "id", None))}
+        return {**route, **attributes.Text(semconv.ENDPOINT_ID)(getattr(routed, "id", None))}
     return {
+        **route,
         **attributes.Text(semconv.RESOURCE_NAME)(routed.get("resource_name")),
         **attributes.endpoint_url(routed.get("endpoint_url")),
     }
