@@ -57,13 +57,13 @@ def examine(timeout_s: float | None) -> "list[tuple[str, list[DoctorCheck]]]":
     Args:
         timeout_s: Timeout of each destination, in seconds; None sends nothing.
     """
-    from flash_otel.doctor import delivery, environment, flash, variables
+    from flash_otel.doctor import delivery, installation, variables
 
     topics: tuple[tuple[str, Callable[[], Iterator[DoctorCheck]]], ...] = (
-        ("versions", flash.versions),
-        ("targets", flash.targets),
-        ("place", environment.place),
-        ("provider", environment.providers),
+        ("versions", installation.versions),
+        ("targets", installation.targets),
+        ("place", installation.place),
+        ("provider", installation.providers),
         ("variables", variables.variables),
         ("store", delivery.store),
         ("destinations", partial(delivery.destinations, timeout_s)),

@@ -26,8 +26,7 @@ from flash_otel.doctor import (
     UNKNOWN,
     DoctorCheck,
     delivery,
-    environment,
-    flash,
+    installation,
     variables,
     verdict,
 )
@@ -38,7 +37,7 @@ from flash_otel.tracing.flash import TARGETS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-PACKAGE = Path(environment.__file__).parents[1]
+PACKAGE = Path(installation.__file__).parents[1]
 CANARY = "canary-6f2d9c41"
 
 
@@ -357,30 +356,30 @@ def test_a_server_without_a_valid_date(date: str) -> None:
 
 def test_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider set by others is a note about who exports the spans."""
-    assert results(environment.providers())["provider"] == OK
+    assert results(installation.providers())["provider"] == OK
     folder = os.path.join(  # noqa: PTH118 - as opentelemetry-instrument writes it
         "/usr/lib", "opentelemetry", "instrumentation", "auto_instrumentation"
     )
     monkeypatch.setenv("PYTHONPATH", f"/a{os.pathsep}{folder}")
-    launched = next(check for check in environment.providers() if check.name == "provider")
+    launched = next(check for check in installation.providers() if check.name == "provider")
     assert launched.result == NOTE
     assert "The application's exporters send the spans" in launched.text
     monkeypatch.setenv("OTEL_PYTHON_TRACER_PROVIDER", "sdk_tracer_provider")
-    named = next(check for check in environment.providers() if check.name == "provider")
+    named = next(check for check in installation.providers() if check.name == "provider")
     assert "OTEL_PYTHON_TRACER_PROVIDER" in named.text
     monkeypatch.setenv("FLASH_OTEL_DISABLED", "1")
     monkeypatch.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "httpx, runpod_flash")
-    found = results(environment.providers())
+    found = results(installation.providers())
     assert (found["disabled"], found["instrumentation_disabled"]) == (PROBLEM, NOTE)
 
 
 def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker, a pod and any other machine are distinguished."""
-    assert only(environment.place()).text.startswith("not a worker")
+    assert only(installation.place()).text.startswith("not a worker")
     monkeypatch.setenv("RUNPOD_POD_ID", "pod")
-    assert only(environment.place()).text.startswith("a pod")
+    assert only(installation.place()).text.startswith("a pod")
     monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "endpoint")
-    assert only(environment.place()).text.startswith("a deployed worker")
+    assert only(installation.place()).text.startswith("a deployed worker")
 
 
 def test_flash_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,12 +389,12 @@ def test_flash_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     script.write_text(f"#!{script.parent}/python\nfrom runpod_flash.cli.main import app\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(script.parent))
-    monkeypatch.setattr(flash, "version_of", lambda _name: None)
-    found = next(check for check in flash.versions() if check.name == "flash_elsewhere")
+    monkeypatch.setattr(installation, "version_of", lambda _name: None)
+    found = next(check for check in installation.versions() if check.name == "flash_elsewhere")
     assert found.result == PROBLEM
     assert f"{script.parent}/python -m pip install flash-otel" in found.next_step
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert results(flash.versions())["flash"] == PROBLEM
+    assert results(installation.versions())["flash"] == PROBLEM
 
 
 @pytest.mark.parametrize(
@@ -403,14 +402,14 @@ def test_flash_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_versions(monkeypatch: pytest.MonkeyPatch, version: str, result: str) -> None:
     """Unknown versions are a note."""
-    monkeypatch.setattr(flash, "version_of", lambda _name: version)
+    monkeypatch.setattr(installation, "version_of", lambda _name: version)
     monkeypatch.setenv("PATH", "")
-    assert results(flash.versions())["flash"] == result
+    assert results(installation.versions())["flash"] == result
 
 
 def test_every_target_has_a_purpose() -> None:
     """The purposes list every target of Flash, and no others."""
-    counted = {name for names in flash.PURPOSES.values() for name in names}
+    counted = {name for names in installation.PURPOSES.values() for name in names}
     assert counted == {
         target.name for target in TARGETS if target.module.startswith("runpod_flash")
     }
@@ -422,7 +421,7 @@ def test_a_flash_that_lacks_something(tmp_path: Path, monkeypatch: pytest.Monkey
     module.parent.mkdir(parents=True)
     module.write_text("class FlashApp:\n    async def upload_build(self, tar_path): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
-    found = results(flash.targets())
+    found = results(installation.targets())
     assert found.pop("target the artifact's upload") == OK
     assert set(found.values()) == {PROBLEM}
 
@@ -433,4 +432,4 @@ def test_any_source(tmp_path_factory: pytest.TempPathFactory, content: bytes) ->
     folder = tmp_path_factory.getbasetemp() / "some_package"
     folder.mkdir(exist_ok=True)
     (folder / "module.py").write_bytes(content)
-    flash.names_in(folder, "some_package.module")
+    installation.names_in(folder, "some_package.module")

@@ -33,5 +33,5 @@ def test_a_healthy_installation(site: Site, version: str) -> None:
     assert len(found) == 10
     assert any(check["says"] == f"runpod-flash {version}" for check in checks)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "flash_otel.doctor.flash" in imported
+    assert "flash_otel.doctor.installation" in imported
     assert "runpod_flash" not in imported
