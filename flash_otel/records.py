@@ -38,7 +38,7 @@ LINES_PARTIAL = "flash_otel.lines.partial"
 """Attribute of a rebuilt record: names of its attributes of which the log holds only a part.
 
 Their values have `*` in the place of each unknown part; one without `*` is whole, or a beginning.
-`diagnosis.partial` resolves them; nothing else may compare them.
+`diagnosis.pieces` resolves them; nothing else may compare them.
 """
 
 
