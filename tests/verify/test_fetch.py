@@ -1,0 +1,373 @@
+"""What is fetched, in which order, and where a health request goes."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from verify.subjects import REAL, URLS, manifest, subject
+
+from flash_otel.manifest import digest
+from flash_otel.verify import errors
+from flash_otel.verify.client import (
+    MOST_ENVIRONMENTS,
+    Fetcher,
+    _endpoint_to_call,
+    run_within,
+    silenced,
+)
+from flash_otel.verify.snapshot import (
+    EndpointCall,
+    FetchedBuild,
+    FetchedEnvironment,
+    Ref,
+    Snapshot,
+    resource_names,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from typing_extensions import Self
+
+LISTED = [{"id": "lb1", "name": "api"}, {"id": "qb2", "name": "gpu-fb"}]
+STORED = manifest(URLS)
+PRODUCTION = {"activeBuildId": "build-2", "endpoints": LISTED}
+APP = {
+    "id": "app-1",
+    "flashEnvironments": [{"id": "env-1", "name": "production"}, {"id": "env-2"}, {"name": "x"}],
+    "flashBuilds": [{"id": "build-1"}, {"id": "build-2", "createdAt": "2026-01-02"}, None],
+}
+
+
+class Client:
+    """Answers queries from dictionaries by id, and keeps the queries."""
+
+    def __init__(
+        self,
+        environments: dict[str, Any],
+        app: Any = None,
+        apps: Any = (),
+        builds: dict[str, Any] | None = None,
+    ) -> None:
+        self.queries: list[str] = []
+        self._environments = environments
+        self._app = APP if app is None else app
+        self._apps = apps
+        self._builds = {"build-2": {"manifest": STORED}} if builds is None else builds
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get_flash_app_by_name(self, name: str) -> Any:
+        """Return the app."""
+        self.queries.append(f"app {name}")
+        if isinstance(self._app, Exception):
+            raise self._app
+        return self._app
+
+    async def list_flash_apps(self) -> Any:
+        """Return all apps."""
+        return list(self._apps)
+
+    async def get_flash_environment(self, asked: dict[str, Any]) -> Any:
+        """Return an environment."""
+        known = asked["flashEnvironmentId"]
+        self.queries.append(f"environment {known}")
+        return self._environments.get(known)
+
+    async def get_flash_build(self, known: str) -> Any:
+        """Return a build."""
+        self.queries.append(f"build {known}")
+        return self._builds.get(known)
+
+    async def _get_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(headers={"Authorization": "Bearer key"})
+        return self._session
+
+
+def fetch(
+    client: Client, environment: str | None = "production", **how: bool
+) -> tuple[Snapshot, str]:
+    """Fetch a snapshot; return it with the last step in words."""
+    fetcher = Fetcher(client, "shop", environment)
+    how = {"call": False, "sentinel": False, **how}
+    return run_within(10.0, lambda: fetcher.fetch(**how)), fetcher.step
+
+
+def test_the_snapshot_holds_all_that_was_answered() -> None:
+    """Each part of the answers is kept; items without an id are left out."""
+    client = Client({"env-1": PRODUCTION})
+    found, step = fetch(client)
+    assert client.queries == ["app shop", "environment env-1", "build build-2"]
+    assert step == "the query for build build-2"
+    assert found.app == Ref("app-1", "shop")
+    assert found.environments == (Ref("env-1", "production"), Ref("env-2", "env-2"))
+    assert found.builds == (FetchedBuild("build-1", ""), FetchedBuild("build-2", "2026-01-02"))
+    assert found.environment == FetchedEnvironment("env-1", "production", True, "build-2", REAL)  # noqa: FBT003 - is_known
+    assert found.manifest == STORED
+    assert (found.elsewhere, found.calls) == ({}, ())
+    span = found.record
+    assert span.end_ns is not None
+    assert span.end_ns >= span.start_ns > 0
+    assert span.attributes == {
+        "flash.environment_id": "env-1",
+        "flash.environment.state": "active",
+        "flash.build_id": "build-2",
+        "flash.manifest.state": "complete",
+        "flash.manifest_keys": ("resources", "resources_endpoints"),
+        "flash.endpoint_count": 2,
+        "flash.endpoint_names": ("api", "gpu"),
+        "flash.endpoints_digest": digest(URLS),
+        "flash.outcome": "returned",
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (None, FetchedEnvironment("env-1", "production", is_known=False)),
+        ({}, FetchedEnvironment("env-1", "production")),
+        ({"activeBuildId": ""}, FetchedEnvironment("env-1", "production")),
+        ({"activeBuildId": 7, "endpoints": "no"}, FetchedEnvironment("env-1", "production")),
+        ({"endpoints": []}, FetchedEnvironment("env-1", "production", endpoints=())),
+    ],
+)
+def test_an_environment_without_an_active_build(answer: Any, expected: FetchedEnvironment) -> None:
+    """What an answer lacks stays unknown, and no build is queried without an id."""
+    client = Client({"env-1": answer})
+    found, step = fetch(client)
+    assert found.environment == expected
+    assert found.manifest is None
+    assert client.queries == ["app shop", "environment env-1"]
+    assert step == "the query for environment 'production'"
+    assert "flash.manifest" not in found.record.attributes
+
+
+@pytest.mark.parametrize("build", [None, {}, {"manifest": None}, {"manifest": []}, []])
+def test_a_build_without_a_manifest(build: Any) -> None:
+    """An answer without an object is no manifest."""
+    found, _ = fetch(Client({"env-1": PRODUCTION}, builds={"build-2": build}))
+    assert found.manifest is None
+
+
+def test_a_lost_endpoint_is_searched_in_the_other_environments() -> None:
+    """Only then are other environments queried, and no more than a limit."""
+    more = [{"id": f"env-{number}", "name": f"n{number}"} for number in range(2, 30)]
+    app = {**APP, "flashEnvironments": [{"id": "env-1", "name": "production"}, *more]}
+    lost = {**PRODUCTION, "endpoints": LISTED[:1]}
+    client = Client({"env-1": lost, "env-3": {"endpoints": LISTED[1:]}}, app)
+    found, _ = fetch(client)
+    assert found.elsewhere == {"qb2": "n3"}
+    assert client.queries[3:] == [f"environment env-{n}" for n in range(2, 2 + MOST_ENVIRONMENTS)]
+    unlisted = Client({"env-1": {"activeBuildId": "build-2"}})
+    assert fetch(unlisted)[0].elsewhere == {}
+    assert len(unlisted.queries) == 3
+
+
+def asked(
+    endpoints: dict[str, str] | None, real: tuple[Ref, ...] | None
+) -> tuple[str, Ref | None] | None:
+    """Return the endpoint to call in an environment."""
+    return _endpoint_to_call(subject(manifest(endpoints), real=real).snapshot)
+
+
+def test_the_endpoint_to_call() -> None:
+    """A queue-based endpoint comes first; only an id that the environment lists is addressed."""
+    api, gpu = REAL
+    assert asked(URLS, REAL) == ("gpu", gpu)
+    assert asked({"api": URLS["api"]}, REAL) == ("api", api)
+    assert asked(URLS, (api,)) == ("api", api)
+    assert asked(URLS, ()) == ("api", None)
+    assert asked(URLS, None) == ("api", None)
+    assert asked(None, REAL) is None
+    odd = {"gpu": "https://api.example/v2/q%3Fb"}
+    assert asked(odd, (Ref("q%3Fb", "gpu"),)) == ("gpu", None)
+
+
+async def _answer(request: web.Request) -> web.Response:
+    seen = request.app[SEEN]
+    names = [value for name, value in request.headers.items() if name.startswith("X-Flash-")]
+    seen.append((request.path, request.headers.get("Authorization"), *names))
+    if request.path == "/v2/qb2/health":
+        return web.Response(status=302, headers={"Location": "/elsewhere"})
+    return web.Response(status=204)
+
+
+KEY_ORDER = (
+    "Run `flash login`, or set RUNPOD_API_KEY. A key in the environment (or in a .env file of this "
+    "folder) wins over the login: unset it if it is old."
+)
+SEEN: web.AppKey[list[Any]] = web.AppKey("seen", list)
+
+
+async def _served(work: Callable[[str], Awaitable[Any]]) -> tuple[Any, list[Any]]:
+    """Run a coroutine with the address of a server; return its result, and the requests."""
+    app = web.Application()
+    seen: list[Any] = []
+    app[SEEN] = seen
+    app.router.add_get("/{path:.*}", _answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        host, port = runner.addresses[0][:2]
+        return await work(f"http://{host}:{port}"), seen
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("sentinel", [False, True])
+def test_health_requests(monkeypatch: pytest.MonkeyPatch, *, sentinel: bool) -> None:
+    """Requests go below Flash's base URL with the key; a redirect is not followed."""
+
+    async def work(url: str) -> Snapshot:
+        # The real runpod is only in environments with Flash; nothing but its base URL is read.
+        module = ModuleType("runpod")
+        module.endpoint_url_base = f"{url}/v2/"  # type: ignore[attr-defined]  # an attribute of runpod's
+        monkeypatch.setitem(sys.modules, "runpod", module)
+        fetcher = Fetcher(Client({"env-1": PRODUCTION}), "shop", "env-1")
+        found = await fetcher.fetch(call=True, sentinel=sentinel)
+        way = "the sentinel's" if sentinel else "the"
+        assert fetcher.step == f"{way} health request to endpoint 'gpu'"
+        return found
+
+    found, seen = run_within(10.0, lambda: _served(work))
+    calls = [EndpointCall("gpu", "health", 302), EndpointCall("gpu", "sentinel", 204)]
+    requests = [
+        ("/v2/qb2/health", "Bearer key"),
+        ("/v2/flash/health", "Bearer key", "shop", "production", "gpu"),
+    ]
+    assert found.calls == tuple(calls[: 1 + sentinel])
+    assert seen == requests[: 1 + sentinel]
+
+
+def test_a_health_request_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused connection is the problem of the call, not of the snapshot."""
+    module = ModuleType("runpod")
+    module.endpoint_url_base = "http://127.0.0.1:1/v2"  # type: ignore[attr-defined]  # an attribute of runpod's
+    monkeypatch.setitem(sys.modules, "runpod", module)
+    (call,) = fetch(Client({"env-1": PRODUCTION}), call=True)[0].calls
+    assert (call.name, call.by, call.status) == ("gpu", "health", None)
+    assert "127.0.0.1:1" in call.problem
+    lost = Client({"env-1": PRODUCTION}, builds={})
+    assert fetch(lost, call=True)[0].calls == ()
+
+
+@pytest.mark.parametrize(
+    ("app", "apps", "message"),
+    [
+        (Exception("App NOT found"), [{"id": "a", "name": "blog"}], "It knows: blog."),
+        (Exception("app not found"), [], "It knows none for this API key."),
+        ([], [{"id": "a"}], "It knows: a."),
+    ],
+)
+def test_an_app_that_does_not_exist(app: Any, apps: Any, message: str) -> None:
+    """The error names the apps that exist."""
+    with pytest.raises(errors.WrongNameError) as caught:
+        fetch(Client({}, app, apps))
+    assert caught.value.message == f"Runpod knows no app 'shop'. {message}"
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "step"),
+    [
+        (
+            errors.missing_key(),
+            "there is no Runpod API key, so nothing can be read back.",
+            KEY_ORDER,
+        ),
+        (
+            errors.unknown_app("shop", []),
+            "Runpod knows no app 'shop'. It knows none for this API key.",
+            "Flash uses the folder's name unless `--app` is given. Pass another: --app NAME",
+        ),
+        (
+            errors.unknown_environment("shop", "prod", ["a", "b"]),
+            "app 'shop' has no environment 'prod'. It has: a, b.",
+            "Try: flash-otel verify --app shop --env a",
+        ),
+        (
+            errors.unknown_environment("shop", "prod", []),
+            "app 'shop' has no environment 'prod'. It has none.",
+            "Run: flash deploy",
+        ),
+        (
+            errors.choose_environment("shop", []),
+            "app 'shop' has no environment.",
+            "Run: flash deploy",
+        ),
+        (
+            errors.choose_environment("shop", ["a", "b"]),
+            "app 'shop' has 2 environments: a, b.",
+            "Choose one: flash-otel verify --app shop --env a",
+        ),
+        (
+            errors.out_of_time(2.5, "the query"),
+            "no answer within 2.5 s: the query was still pending.",
+            "Check the network and Runpod's status, or give it longer: --timeout SECONDS",
+        ),
+        (
+            errors.of(KeyError(), "the query"),
+            "the query failed: KeyError",
+            "Try again; `flash env list` asks Runpod the same way.",
+        ),
+    ],
+)
+def test_each_error(error: errors.VerifyError, message: str, step: str) -> None:
+    """An error has a sentence, a next step, and no fault if none is proven."""
+    assert (str(error), error.message, error.next_step, error.code) == (
+        message,
+        message,
+        step,
+        None,
+    )
+
+
+@pytest.mark.parametrize(("number", "expected"), [(0, ""), (1, "0"), (10, ", ".join("0123456789"))])
+def test_a_short_list_is_whole(number: int, expected: str) -> None:
+    """Up to ten names are listed without an ending."""
+    assert errors.listing([str(index) for index in range(number)]) == expected
+    assert errors.listing([str(index) for index in range(11)]).endswith("8, 9 and 1 more")
+
+
+@pytest.mark.parametrize("has_handler", [False, True])
+def test_flashs_log_is_silenced(*, has_handler: bool) -> None:
+    """Nothing is logged meanwhile, and the root logger is as before afterwards."""
+    root = logging.getLogger()
+    before, disabled = root.handlers[:], root.manager.disable
+    stream = io.StringIO()
+    root.handlers[:] = [logging.StreamHandler(stream)] if has_handler else []
+    handlers = root.handlers[:]
+    try:
+        with silenced():
+            assert root.handlers
+            root.critical("hidden")
+        assert (root.handlers, root.manager.disable) == (handlers, disabled)
+        with pytest.raises(LookupError), silenced():
+            raise LookupError
+        assert (root.handlers, root.manager.disable) == (handlers, disabled)
+    finally:
+        root.handlers[:] = before
+    assert stream.getvalue() == ""
+
+
+def test_resource_names() -> None:
+    """A manifest of any shape has the names of its resources, or none."""
+    assert resource_names(STORED) == ("api", "gpu")
+    others: tuple[object, ...] = (None, [], {}, {"resources": ["api"]})
+    for other in others:
+        assert resource_names(other) == ()
