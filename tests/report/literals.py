@@ -1,4 +1,4 @@
-"""Reports as literal text: on every scene of the diagnosis, and on every case of `verify`.
+"""Reports as literal text: on the scenes of the diagnosis and their logs, and on `verify`'s cases.
 
 After an intended change of words, `PYTHONPATH=tests python -m report.literals` rewrites the files;
 review their difference.
@@ -7,22 +7,34 @@ review their difference.
 from __future__ import annotations
 
 import io
+import json
+import re
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
+from diagnosis.logs import UNTIMED, ZONED, read_logs, written_logs
 from diagnosis.recordings import NOW_NS
 from diagnosis.scenes import SCENES
 from rich.console import Console
+from support.samples import OTHER, TRACE, failed_deployment, healthy_deployment, span
 from verify.cases import CASES
 
+from flash_otel import __version__
 from flash_otel.diagnosis import Limits, diagnose
+from flash_otel.records import Link
 from flash_otel.report.diagnosis import render_diagnosis, render_verification
+from flash_otel.report.html import trace_html
+from flash_otel.report.json import diagnosis_json, verification_json
+from flash_otel.report.trace import render_trace
 from flash_otel.verify.verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _HEADING: Final = "=== "
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")  # of the local time zone
 
 
 def diagnosed(scene: str) -> str:
@@ -41,12 +53,84 @@ def verified(name: str) -> str:
     return f"faulty: {found.is_faulty}, verdict: {found.verdict}\n{stream.getvalue()}"
 
 
+def logged(scene: str) -> str:
+    """Return the findings on the logs of a scene's processes, with and without times."""
+    return "".join(f"{times}:\n{_of_logs(scene, times)}" for times in (UNTIMED, ZONED))
+
+
+def _of_logs(scene: str, times: str) -> str:
+    logs = written_logs(SCENES[scene].make(), times)
+    with TemporaryDirectory() as folder:
+        found = diagnose(read_logs(Path(folder), logs), limits=Limits(now_ns=NOW_NS))
+    lines = []
+    for finding in found.findings:
+        sure = " ".join((finding.code, finding.confidence, *finding.candidates))
+        lines.append(f"  {sure}: {finding.sentence}")
+        lines += [f"    {exhibit.origin}: {exhibit.says}" for exhibit in finding.evidence]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def traced(scene: str) -> str:
+    """Return the traces of a scene as they are shown, with what is linked to the first."""
+    stream = io.StringIO()
+    render_trace(SCENES[scene].make(), Console(file=stream, width=80))
+    return _MOMENT.sub("MOMENT", stream.getvalue())
+
+
+def page(name: str) -> str:
+    """Return a trace and its diagnosis as HTML, a line for each element, without the styles."""
+    records = TRACES[name]
+    html = trace_html(records, diagnose(records, limits=Limits(now_ns=NOW_NS)))
+    html = re.sub("<style>.*</style>", "", html, flags=re.DOTALL).replace(__version__, "VERSION")
+    return _MOMENT.sub("MOMENT", html).replace("><", ">\n<")
+
+
+def as_json(name: str) -> str:
+    """Return a diagnosis of a scene, or a case of `verify`, as JSON."""
+    if name in CASES:
+        case = CASES[name]
+        value = verification_json(judge(case.subject, case.recorded, case.version), 1)
+    else:
+        value = diagnosis_json(diagnose(SCENES[name].make(), limits=Limits(now_ns=NOW_NS)))
+    return f"{json.dumps(value, indent=1)}\n"
+
+
+TRACES: Final = {
+    "a deployment that failed": failed_deployment(),
+    "a deployment and a read": [
+        *healthy_deployment(),
+        span(
+            1,
+            None,
+            "flash.runtime.fetch",
+            9000,
+            None,
+            trace_id=OTHER,
+            links=(Link(TRACE, f"{1:016x}"),),
+        ),
+    ],
+}
+JSON: Final = (
+    "an endpoint is unknown",
+    "no endpoints, not traced",
+    "endpoints that are not listed",
+    "both ways to an endpoint",
+    "a worker asks for an environment that exists",
+    "a read in the open window, on one clock",
+    "a deployment of Flash 1.14 that nobody has read",
+    "two deployments at the same time",
+)
 FILES: Final[dict[str, tuple[Callable[[str], str], Iterable[str]]]] = {
     "diagnosed.txt": (diagnosed, SCENES),
+    "logged.txt": (logged, SCENES),
+    "traced.txt": (traced, list(SCENES)[::4]),
     "verified.txt": (verified, CASES),
+    "pages.txt": (page, TRACES),
+    "json.txt": (as_json, JSON),
 }
 
 
+@cache
 def expected(file: str) -> dict[str, str]:
     """Return the reports of a file by the names of their cases."""
     text = Path(__file__).with_name(file).read_text(encoding="utf-8")

@@ -53,7 +53,10 @@ def none(case: Case) -> Iterator[Finding]:
     evidence = exhibits(
         (deployment.activation, _activated(case)),
         (deployment.upload, f"{count(case.expected.count, 'endpoint')} written"),
-        *((read, f"read {read.held} endpoints") for read in case.whole_reads[:MOST_EXHIBITS]),
+        *(
+            (read, f"read {count(read.held, 'endpoint')}")
+            for read in case.whole_reads[:MOST_EXHIBITS]
+        ),
     )
     confidence = LIKELY if deployment.by_lines else CERTAIN
     proof = verify_command(case) if case.reads_manifests is False else ""
