@@ -26,22 +26,26 @@ from mutmut.__main__ import (
 from mutmut.configuration import config
 from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.mutation.mutators import mutation_operators, operator_arg_removal
+from mutmut.runners.harness import PytestRunner
+from mutmut.state import state
 from mutmut.stats import status_by_exit_code
 from mutmut.utils.file_utils import copy_src_dir
 from mutmut.workers.isolation import ForkRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # A room's fast tests: its own, and those of the rooms whose tests lead through it.
 TESTS = {
-    "diagnosis": ["diagnosis", "readers"],
-    "verify": ["verify"],
+    "diagnosis": ["diagnosis", "readers", "report"],
+    "verify": ["verify", "report"],
     "report": ["report", "diagnosis", "verify"],
     "tracing": ["tracing"],
     "pipeline": ["pipeline", "tracing"],
 }
 NOTICED = {"killed", "timeout", "segfault"}
+BUDGET_S = 60.0
+_RUN_TESTS = PytestRunner.run_tests
 
 
 def drop_call(node: cst.Expr) -> Iterator[cst.CSTNode]:
@@ -62,6 +66,29 @@ def negate(node: cst.If | cst.CompIf) -> Iterator[cst.CSTNode]:
     """Invert the condition of a statement or of a comprehension."""
     test = node.test.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
     yield node.with_changes(test=cst.UnaryOperation(cst.Not(), test))
+
+
+def run_tests(runner: PytestRunner, *, mutant_name: str | None, tests: Iterable[str]) -> int:
+    """Compare literal reports first, which notice most mutants; then run the other fast tests."""
+    chosen = list(tests)
+    first = [test for test in chosen if "test_literals" in test]
+    rest = list(_within_budget(test for test in chosen if test not in first))
+    for part in [part for part in (first, rest) if part] or [[]]:
+        status: int = _RUN_TESTS(runner, mutant_name=mutant_name, tests=part)
+        if status:
+            return status
+    return 0
+
+
+def _within_budget(tests: Iterable[str]) -> Iterator[str]:
+    """Yield the fastest tests, until they have taken the seconds that a mutant may cost."""
+    seconds = 0.0
+    durations = state().duration_by_test
+    for test in sorted(tests, key=durations.__getitem__):
+        seconds += durations[test]
+        if seconds > BUDGET_S:
+            return
+        yield test
 
 
 # Removed arguments are left out: half of mutmut's mutants, and nearly each one a TypeError.
@@ -102,6 +129,7 @@ def main() -> None:
     options = parser.parse_args()
     names = generate(options.rooms)
     sample = options.names or random.Random(options.seed).sample(names, options.sample)  # noqa: S311 - no secret
+    PytestRunner.run_tests = run_tests
     # The tests have just passed, when mutmut learned which of them call a function.
     ForkRunner.run_clean_tests = lambda _runner, tests: 0  # noqa: ARG005 - mutmut's signature
     _run(sample, 1)

@@ -14,14 +14,9 @@ from aiohttp import web
 from verify.subjects import REAL, URLS, manifest, subject
 
 from flash_otel.manifest import digest
-from flash_otel.verify import errors
-from flash_otel.verify.client import (
-    MOST_ENVIRONMENTS,
-    Fetcher,
-    _endpoint_to_call,
-    run_within,
-    silenced,
-)
+from flash_otel.verify import client as errors
+from flash_otel.verify import run_within, silenced
+from flash_otel.verify.client import MOST_ENVIRONMENTS, Fetcher, _endpoint_to_call
 from flash_otel.verify.snapshot import (
     EndpointCall,
     FetchedBuild,
@@ -321,7 +316,7 @@ def test_an_app_that_does_not_exist(app: Any, apps: Any, message: str) -> None:
             "Check the network and Runpod's status, or give it longer: --timeout SECONDS",
         ),
         (
-            errors.of(KeyError(), "the query"),
+            errors.query_error(KeyError(), "the query"),
             "the query failed: KeyError",
             "Try again; `flash env list` asks Runpod the same way.",
         ),
