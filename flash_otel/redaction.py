@@ -34,6 +34,8 @@ _SECRET_NAME: Final = re.compile(
 )
 # Hold `name=value,name=value`, percent-encoded: OTEL_EXPORTER_OTLP_HEADERS and its variants.
 _HEADERS_NAME: Final = re.compile(r"headers$", re.IGNORECASE)
+# Hold a URL, which may name a user: https_proxy, OTEL_EXPORTER_OTLP_ENDPOINT.
+_URL_NAME: Final = re.compile(r"(?:_proxy|endpoint)$", re.IGNORECASE)
 
 # Pattern -> replacement. URLs come first: the query of a presigned URL is removed as a whole.
 _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
@@ -119,6 +121,8 @@ def remember_environment(environ: Mapping[str, str] | None = None) -> None:
     _known.add(value for name, value in found.items() if is_secret_name(name))
     headers = (value for name, value in found.items() if _HEADERS_NAME.search(name))
     _known.add(secret for text in headers for secret in _in_headers(text))
+    urls = (value for name, value in found.items() if _URL_NAME.search(name))
+    _known.add(password for text in urls for password in _in_url(text))
 
 
 def _in_headers(text: str) -> Iterator[str]:
@@ -127,6 +131,14 @@ def _in_headers(text: str) -> Iterator[str]:
         value = unquote(pair.partition("=")[2].strip())
         yield value
         yield value.rpartition(" ")[2]
+
+
+def _in_url(text: str) -> Iterator[str]:
+    """Yield the password of a URL, as it is written and decoded."""
+    user, at, _ = text.rpartition("@")
+    password = user.rpartition("://")[2].partition(":")[2]
+    if at and password:
+        yield from (password, unquote(password))
 
 
 def remember_manifest(manifest: object) -> None:
@@ -160,6 +172,16 @@ def scrub(text: str) -> str:
         # The cut may have split a secret, whose first half the search does not find.
         scrubbed = scrubbed[: 1 - len(_known.ordered[0])]
     return scrubbed if len(scrubbed) <= MAX_TEXT else scrubbed[: MAX_TEXT - 1] + "…"
+
+
+def scrub_address(text: str) -> str:
+    """Return an address, which need not be a valid URL, without user, password and query."""
+    scheme, separator, rest = text.partition("://")
+    rest = rest if separator else scheme
+    rest = re.split(r"[?#]", rest.rpartition("@")[2])[0]
+    # It may be a password whose host is missing.
+    rest = re.sub(r":(?!\d{1,5}(?:/|$)).*", ":…", rest, flags=re.DOTALL)
+    return scrub(f"{scheme}{separator}{rest}" if separator else rest)
 
 
 def scrub_value(value: object) -> str | bool | int | float | tuple[object, ...] | None:

@@ -7,6 +7,7 @@ import json
 import re
 import string
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import example, given
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 import flash_otel
 from flash_otel import redaction
-from flash_otel.redaction import REDACTED, remember, remember_environment, scrub
+from flash_otel.redaction import REDACTED, remember, remember_environment, scrub, scrub_address
 from flash_otel.runtime import process
 from flash_otel.testing import Recorded, recording
 
@@ -386,3 +387,29 @@ def test_a_read_manifests_keys_are_remembered() -> None:
         flash_otel.trace_runtime_fetch(lambda: {"resources": {"gpu": {"aiKey": AI_KEY}}})()
         flash_otel.trace_call(lambda function_name: function_name)(AI_KEY)
     assert AI_KEY not in everything(spans)
+
+
+@pytest.mark.parametrize("name", ["https_proxy", "HTTP_PROXY", "OTEL_EXPORTER_OTLP_ENDPOINT"])
+@pytest.mark.parametrize("password", ["canary-0123", "canary/0123", "canary%40123"])
+def test_passwords_in_the_urls_of_variables(name: str, password: str) -> None:
+    """The password of a proxy or an endpoint is a secret wherever it turns up, decoded too."""
+    remember_environment({name: f"http://me:{password}@h:3128"})
+    for text in (password, unquote(password)):
+        assert scrub(f"proxy said {text}!") == f"proxy said {REDACTED}!"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://h:4318/base", "http://h:4318/base"),
+        ("http://me:canary@h:1?key=canary", "http://h:1"),
+        ("http://me:can ary@h:1", "http://h:1"),
+        ("http://me:canary", "http://me:…"),
+        ("me:can/ary", "me:…"),
+        ("h:4318", "h:4318"),
+        ("dns:///h:1", "dns:///h:1"),
+    ],
+)
+def test_addresses_that_need_not_be_valid(text: str, shown: str) -> None:
+    """Nothing of a user is left, even if the address is no valid URL."""
+    assert scrub_address(text) == shown

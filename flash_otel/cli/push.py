@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -54,13 +56,16 @@ def push(
         destinations = _destinations(opened)
         if everything or rejected:
             _rewind(opened, destinations, to_rejected=not everything)
-        path = opened.path
+        path, elsewhere = opened.path, list(_elsewhere(opened, destinations))
     # Closed before sending, because each source opens the store itself.
     if not destinations:
         print("No spans are waiting: no run has named an OTLP endpoint yet.")
         print(f"Name one: {_EXAMPLE}")
     # A list, because every destination is tried, whatever the status of the others.
-    return max([_push(destination, path) for destination in destinations], default=CLEAN)
+    result = max([_push(destination, path) for destination in destinations], default=CLEAN)
+    for line in elsewhere:
+        print(line)
+    return result
 
 
 def _destinations(store: SpanStore) -> list[Destination]:
@@ -72,7 +77,42 @@ def _destinations(store: SpanStore) -> list[Destination]:
     if named:
         return named
     with translated(store.path):
-        return [known(status.name) for status in delivery_statuses(store.connection)]
+        found = [known(status.name) for status in delivery_statuses(store.connection)]
+    if len(found) > 1 and any(destination.headers for destination in found):
+        names = "".join(f"\n  {clean(destination.name)}" for destination in found)
+        message = f"headers are set, but not for which of these destinations:{names}"
+        raise CommandError(message, "Set OTEL_EXPORTER_OTLP_ENDPOINT, too.")
+    return found
+
+
+def _elsewhere(store: SpanStore, destinations: list[Destination]) -> Iterator[str]:
+    """Describe the spans that wait for destinations other than these."""
+    from flash_otel.store.cursors import delivery_statuses
+    from flash_otel.store.files import translated
+
+    names = {destination.name for destination in destinations}
+    with translated(store.path):
+        others = [each for each in delivery_statuses(store.connection) if each.name not in names]
+    for status in others:
+        if status.waiting:
+            yield f"{_count(status.waiting)} waiting for another destination, {clean(status.name)}"
+            yield f"  {_if_gone(status.name)}"
+
+
+def _named() -> set[str]:
+    """Return the names of the destinations that the environment names."""
+    from flash_otel.export.destination import forwarded
+
+    return {destination.name for destination in forwarded()}
+
+
+def _if_gone(name: str) -> str:
+    url = clean(name.partition(" ")[2])
+    return f"if the address is gone: flash-otel status --forget {quote(url)}"
+
+
+def _count(spans: int) -> str:
+    return "1 span" if spans == 1 else f"{spans} spans"
 
 
 def _register(store: SpanStore) -> None:
@@ -111,6 +151,8 @@ def _push(destination: Destination, path: Path) -> int:
     lines = ["another process is sending"] if tally is None else _lines(tally, waiting)
     for line in lines:
         print(f"{destination.host}: {line}")
+    if waiting and destination.name not in _named():
+        print(f"  {_if_gone(destination.name)}")
     return COULD_NOT_TELL if waiting or (tally is not None and tally.rejected) else CLEAN
 
 
@@ -147,12 +189,23 @@ def status(
         bool,
         typer.Option("--json", help="Print a JSON list, one object for each destination."),
     ] = False,
+    forget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DESTINATION",
+            help="Stop keeping spans for a destination whose address is gone: its URL or host.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Forget without asking.")] = False,
     store: open_store.StoreOption = None,
 ) -> None:
     """Show how many spans wait for each destination, since when, and why.
 
     Times in JSON are nanoseconds since the epoch.
     """
+    if forget is not None:
+        _forget(forget, store, is_sure=yes)
+        return
     with open_store.reading(store) as opened:
         found = [] if opened is None else _statuses(opened)
         path = None if opened is None else opened.path
@@ -191,7 +244,14 @@ def _object(delivery: DeliveryStatus) -> dict[str, Any]:
     from dataclasses import asdict
 
     protocol, _, url = delivery.name.partition(" ")
-    return {"protocol": protocol, "url": url, **asdict(delivery)}
+    problem = _problem(delivery.name)
+    return {"protocol": protocol, "url": url, **asdict(delivery), "problem": problem}
+
+
+def _problem(name: str) -> str:
+    from flash_otel.export.destination import known
+
+    return known(name).address.problem
 
 
 def _status_lines(found: list[DeliveryStatus]) -> Iterator[str]:
@@ -202,7 +262,9 @@ def _status_lines(found: list[DeliveryStatus]) -> Iterator[str]:
 
 def _details(delivery: DeliveryStatus) -> Iterator[str]:
     yield _waiting(delivery)
-    if delivery.waiting and delivery.failing_since_ns is not None:
+    if problem := _problem(delivery.name):
+        yield f"nothing is sent there: {problem}"
+    elif delivery.waiting and delivery.failing_since_ns is not None:
         yield f"failing since {moment(delivery.failing_since_ns)}: {delivery.reason}"
     if delivery.rejected:
         yield f"{delivery.rejected} spans rejected ({delivery.rejected_reason})"
@@ -215,5 +277,50 @@ def _waiting(delivery: DeliveryStatus) -> str:
     since_ns = delivery.waiting_since_ns
     if since_ns is None:
         return "no spans waiting"
-    spans = "1 span" if delivery.waiting == 1 else f"{delivery.waiting} spans"
-    return f"{spans} waiting since {moment(since_ns)}; send now: flash-otel push"
+    since = moment(since_ns)
+    return f"{_count(delivery.waiting)} waiting since {since}; send now: flash-otel push"
+
+
+def _forget(wanted: str, store: str | None, *, is_sure: bool) -> None:
+    """Remove a destination, after a question, unless `is_sure`."""
+    from flash_otel.store import cursors
+    from flash_otel.store.files import translated
+
+    with open_store.updating(store, lambda _: None) as opened:
+        if opened is None:
+            raise CommandError(open_store.NOTHING_RECORDED, open_store.HOW_TO_RECORD)
+        with translated(opened.path):
+            status = _wanted(wanted, cursors.delivery_statuses(opened.connection))
+        name, waiting = clean(status.name), _count(status.waiting)
+        if not is_sure and not _confirmed(f"{name}: {waiting} waiting. Forget it? [y/N] "):
+            print("Nothing is changed.")
+            return
+        with translated(opened.path):
+            cursors.forget(opened.connection, status.name)
+    print(f"Forgotten: {name}. The {waiting} that waited for it stay in the store.")
+    if status.name in _named():
+        print("The environment still names it: the next run registers it again.")
+
+
+def _wanted(wanted: str, statuses: list[DeliveryStatus]) -> DeliveryStatus:
+    from flash_otel.export.destination import known
+
+    found = [
+        status
+        for status in statuses
+        if wanted in {status.name, status.name.partition(" ")[2], known(status.name).host}
+    ]
+    if len(found) == 1:
+        return found[0]
+    problem = "several destinations match" if found else "no such destination"
+    names = "".join(f"\n  {clean(status.name)}" for status in found or statuses)
+    raise CommandError(f"{problem}. Known ones:{names or ' none'}", "Name one of them as shown.")
+
+
+def _confirmed(question: str) -> bool:
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise CommandError("there is no terminal to ask on.", "Add --yes to forget without asking.")
+    try:
+        return input(question).strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False

@@ -128,11 +128,27 @@ def destinations(timeout_s: float | None) -> Iterator[DoctorCheck]:
     if not named:
         yield _no_destination()
     for destination in named:
+        yield from _address(destination)
+        if destination.address.problem:
+            continue
         if timeout_s is None:
             text = f"{destination.host} ({destination.protocol}) was not checked"
             yield DoctorCheck("destination", NOTE, text)
         else:
             yield from _probe(replace(destination, timeout_s=timeout_s))
+
+
+def _address(destination: Destination) -> Iterator[DoctorCheck]:
+    """Report an address that nothing is sent to, or that is used other than it says."""
+    address = destination.address
+    name = f"{destination.host} ({destination.protocol})"
+    if address.problem:
+        text = f"nothing is sent to {name}: {address.problem}"
+        hint = "Correct OTEL_EXPORTER_OTLP_ENDPOINT. Spans wait in the store."
+        yield DoctorCheck("address", PROBLEM, text, hint)
+    elif address.remark:
+        hint = "Correct OTEL_EXPORTER_OTLP_ENDPOINT, or OTEL_EXPORTER_OTLP_INSECURE."
+        yield DoctorCheck("address", NOTE, f"{name}: {address.remark}", hint)
 
 
 def _no_destination() -> DoctorCheck:

@@ -13,7 +13,7 @@ from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote, urlsplit
 
-from flash_otel.redaction import REDACTED, scrub
+from flash_otel.redaction import REDACTED, scrub, scrub_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ _HOSTS: Final = frozenset({"dns", "passthrough"})
 _GRPC_NAMES: Final = _SOCKETS | _HOSTS | {"ipv4", "ipv6", "xds"}
 _PORTS: Final = {"http": 80, "https": 443}
 
+_LONGEST: Final = 200
 _LAST_PORT: Final = 65_535
 
 _SCHEME: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
@@ -161,7 +162,8 @@ def _judged(text: str, parse: Callable[[str], Address]) -> Address:
         problem = str(error)
     except ValueError:  # of urlsplit, whose texts quote the address
         problem = _BAD_HOST
-    return Address(shown=_without_user(text), problem=problem)
+    printable = "".join(char if char.isprintable() else " " for char in scrub_address(text))
+    return Address(shown=printable[:_LONGEST], problem=problem)
 
 
 def _http(text: str) -> Address:
@@ -279,14 +281,3 @@ def _is_latin(text: str) -> bool:
 
 def _short(scheme: str) -> str:
     return scrub(scheme[:20])
-
-
-def _without_user(text: str) -> str:
-    """Return what is safe to show of an address that cannot be parsed."""
-    scheme, separator, rest = text.partition("://")
-    rest = rest if separator else scheme
-    rest = re.split(r"[?#]", rest.rpartition("@")[2])[0]
-    # It may be a password whose host is missing.
-    rest = re.sub(r":(?!\d{1,5}(?:/|$)).*", ":…", rest, flags=re.DOTALL)
-    printable = "".join(char if char.isprintable() else " " for char in rest)
-    return scrub(f"{scheme}{separator}{printable}" if separator else printable)[:200]

@@ -117,8 +117,10 @@ class StoreSpanSource:
         """Count what waits."""
         with self._connection() as connection:
             status = cursors.delivery_status(connection, self._name)
-        if status is None:
-            return Backlog(0)
+            if status is None:
+                # Forgotten by a command, but in use here: the spans from now on wait for it again.
+                cursors.register(connection, [self._name])
+                return Backlog(0)
         return Backlog(
             status.waiting,
             status.failing_since_ns is not None,

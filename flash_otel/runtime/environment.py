@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from flash_otel.redaction import REDACTED, is_secret_name, scrub
+from flash_otel.redaction import REDACTED, is_secret_name, scrub, scrub_address
 from flash_otel.runtime.process import ProcessVar, guarded, logger
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _T = TypeVar("_T")
 _LONGEST_VALUE: Final = 100
 _QUOTES: Final = ("'", '"')
 _DIGITS: Final = 20
+_URL_NAME: Final = re.compile(r"(?:_proxy|endpoint)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ def shown(name: str, value: str | None = None) -> str:
     text = os.environ.get(name, "") if value is None else value
     if name.endswith(("HEADERS", "CLIENT_KEY")) or is_secret_name(name):
         return REDACTED if text else ""
-    clean = "".join(char if char.isprintable() else " " for char in scrub(text))
+    hide = scrub_address if _URL_NAME.search(name) else scrub
+    clean = "".join(char if char.isprintable() else " " for char in hide(text))
     return clean if len(clean) <= _LONGEST_VALUE else f"{clean[: _LONGEST_VALUE - 1]}…"
 
 

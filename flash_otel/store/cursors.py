@@ -69,11 +69,14 @@ def register(connection: sqlite3.Connection, names: Sequence[str]) -> None:
 
 def due(connection: sqlite3.Connection, name: str, most: int) -> list[tuple[int, SpanRecord]]:
     """Return the next spans for a destination with their ids, in the order of sending."""
+    cursor = _cursor(connection, name)
+    if cursor is None:  # forgotten meanwhile
+        return []
     # The id goes last, because `from_row` reads a row from its beginning.
     query = SELECT.replace(" FROM spans ", ", spans.id FROM spans ", 1)
     rows = connection.execute(
         f"{query} WHERE {_DUE} ORDER BY spans.id LIMIT ?",
-        (_cursor(connection, name), _OWN, most),
+        (cursor, _OWN, most),
     )
     return [(place, from_row(tuple(row))) for *row, place in rows]
 
@@ -147,6 +150,17 @@ def rewind(connection: sqlite3.Connection, name: str, *, to_rejected: bool) -> N
         )
 
 
+def forget(connection: sqlite3.Connection, name: str) -> None:
+    """Remove a destination; its spans stay in the store, but wait for it no longer."""
+    with transaction(connection):
+        connection.execute(
+            "DELETE FROM rejections "
+            "WHERE destination = (SELECT id FROM destinations WHERE name = ?)",
+            (name,),
+        )
+        connection.execute("DELETE FROM destinations WHERE name = ?", (name,))
+
+
 def delivery_statuses(connection: sqlite3.Connection) -> list[DeliveryStatus]:
     """Return the status of every registered destination, in the order of registration."""
     names = connection.execute("SELECT name FROM destinations ORDER BY id").fetchall()
@@ -187,7 +201,7 @@ def delivery_status(connection: sqlite3.Connection, name: str) -> DeliveryStatus
     )
 
 
-def _cursor(connection: sqlite3.Connection, name: str) -> int:
+def _cursor(connection: sqlite3.Connection, name: str) -> int | None:
     query = "SELECT cursor FROM destinations WHERE name = ?"
     found = connection.execute(query, (name,)).fetchone()
-    return int(found[0]) if found else 0
+    return int(found[0]) if found else None

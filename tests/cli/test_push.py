@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -17,9 +18,9 @@ from support.bad_endpoints import refusing
 from support.commands import TIMEOUT, environment, flash_otel, keep
 from support.scripted_collector import HttpCollector, Reply
 
-from flash_otel.cli.push import push
+from flash_otel.cli.push import push, status
 from flash_otel.records import SpanRecord
-from flash_otel.store.cursors import register
+from flash_otel.store.cursors import delivery_statuses, register
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -110,6 +111,103 @@ def test_status_for_machines(tmp_path: Path) -> None:
     assert (known["url"], known["waiting"]) == ("http://127.0.0.1:1/v1/traces", 3)
     assert (named["url"], named["waiting"]) == ("http://127.0.0.1:2/v1/traces", 0)
     assert "pa55word" not in done.stdout
+
+
+def test_push_names_what_waits_elsewhere(tmp_path: Path) -> None:
+    """Spans for an address that the environment no longer names are counted, with the next step."""
+    old = "http://gone.example:4318"
+    waiting(tmp_path, old)
+    with HttpCollector() as collector:
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        done = flash_otel(tmp_path, "push", env=env)
+    assert done.returncode == 0
+    assert f"3 spans waiting for another destination, http/protobuf {old}/v1/traces" in done.stdout
+    assert f"flash-otel status --forget {old}/v1/traces\n" in done.stdout
+    with refusing() as url:
+        # Without a variable, the address is only known from the store.
+        waiting(tmp_path / "other", url)
+        done = flash_otel(tmp_path / "other", "push")
+    assert done.returncode == 3
+    assert f"if the address is gone: flash-otel status --forget {url}/v1/traces" in done.stdout
+
+
+@pytest.mark.parametrize("by", ["name", "url", "host"])
+def test_a_destination_is_forgotten(tmp_path: Path, by: str) -> None:
+    """An address that is gone no longer has spans waiting; the spans stay in the store."""
+    waiting(tmp_path, "http://gone.example:4318")
+    waiting(tmp_path, "http://kept.example:4318", 1)
+    url = "http://gone.example:4318/v1/traces"
+    wanted = {"name": f"http/protobuf {url}", "url": url, "host": "gone.example:4318"}[by]
+    done = flash_otel(tmp_path, "status", "--forget", wanted, "--yes")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "The 3 spans that waited for it stay in the store." in done.stdout
+    (left,) = json.loads(flash_otel(tmp_path, "status", "--json").stdout)
+    assert left["url"] == "http://kept.example:4318/v1/traces"
+    with HttpCollector() as collector:
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        assert "3 spans sent" in flash_otel(tmp_path, "push", "--all", env=env).stdout
+
+
+def test_what_cannot_be_forgotten(tmp_path: Path) -> None:
+    """Without a terminal nothing is forgotten unasked; an unknown destination lists the known."""
+    env = waiting(tmp_path, "http://h.example:4318")
+    asked = flash_otel(tmp_path, "status", "--forget", "h.example:4318")
+    assert (asked.returncode, asked.stdout) == (2, "")
+    assert "Add --yes" in asked.stderr
+    unknown = flash_otel(tmp_path, "status", "--forget", "http://me:canary@x", "--yes")
+    assert unknown.returncode == 2
+    assert "http/protobuf http://h.example:4318/v1/traces" in unknown.stderr
+    assert "canary" not in unknown.stderr
+    assert len(json.loads(flash_otel(tmp_path, "status", "--json").stdout)) == 1
+    named = flash_otel(tmp_path, "status", "--forget", "h.example:4318", "--yes", env=env)
+    assert "the next run registers it again" in named.stdout
+
+
+@pytest.mark.parametrize(("answer", "is_forgotten"), [("y", True), ("", False), ("n", False)])
+def test_a_question_before_a_destination_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, is_forgotten: bool
+) -> None:
+    """Only yes forgets."""
+    waiting(tmp_path, "http://h.example:4318")
+    terminal = io.StringIO(f"{answer}\n")
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stdin", terminal)
+    status(forget="h.example:4318", store=str(tmp_path / "spans.db"))
+    with SpanStore(tmp_path / "spans.db") as store:
+        assert bool(delivery_statuses(store.connection)) is not is_forgotten
+
+
+def test_headers_without_an_address(tmp_path: Path) -> None:
+    """A key goes to no known destination if it is not certain which of them it is for."""
+    with HttpCollector() as first, HttpCollector() as second:
+        waiting(tmp_path, first.url)
+        waiting(tmp_path, second.url, 1)
+        env = {"OTEL_EXPORTER_OTLP_HEADERS": "api-key=canary"}
+        done = flash_otel(tmp_path, "push", env=env)
+        assert (first.received, second.received) == ([], [])
+    assert done.returncode == 2
+    assert "Set OTEL_EXPORTER_OTLP_ENDPOINT, too." in done.stderr
+    assert "canary" not in done.stdout + done.stderr
+
+
+def test_an_address_that_nothing_is_sent_to(tmp_path: Path) -> None:
+    """Status and push give the same verdict, and nobody sees the key."""
+    env = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "htps://me:canary@h.example:4318",
+        "OTEL_EXPORTER_OTLP_HEADERS": "api-key=canary",
+    }
+    keep(tmp_path, spans(1))
+    problem = "the scheme htps:// is unknown: use http:// or https://"
+    pushed = flash_otel(tmp_path, "push", "--all", env=env)
+    assert pushed.returncode == 3
+    assert f"htps://h.example:4318/v1/traces: 1 spans waiting ({problem})" in pushed.stdout
+    shown = flash_otel(tmp_path, "status", env=env)
+    assert f"nothing is sent there: {problem}" in shown.stdout
+    machine = flash_otel(tmp_path, "status", "--json", env=env)
+    assert json.loads(machine.stdout)[0]["problem"] == problem
+    seen = pushed.stdout + pushed.stderr + shown.stdout + shown.stderr + machine.stdout
+    assert "canary" not in seen
+    assert b"canary" not in b"".join(file.read_bytes() for file in tmp_path.glob("spans.db*"))
 
 
 def test_nothing_is_recorded(tmp_path: Path) -> None:

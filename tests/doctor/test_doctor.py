@@ -31,6 +31,7 @@ from flash_otel.doctor import (
     verdict,
 )
 from flash_otel.export.destination import Destination
+from flash_otel.runtime.environment import shown
 from flash_otel.testing import recording
 from flash_otel.tracing.flash import TARGETS
 
@@ -312,6 +313,32 @@ def test_destinations(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         refused = next(delivery.destinations(30))
     assert refused.result == PROBLEM
     assert "HEADERS" in refused.next_step
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "protocol", "result", "text"),
+    [
+        ("grpcs://me:canary@127.0.0.1:1", "grpc", NOTE, "the scheme grpcs:// is unknown; TLS"),
+        ("htps://me:canary@127.0.0.1:1", "http/protobuf", PROBLEM, "the scheme htps:// is unknown"),
+        ("http://me:can ary@127.0.0.1:1", "http/protobuf", PROBLEM, "percent-encoded"),
+        ("dns:///me:canary@h:1", "grpc", PROBLEM, "percent-encoded"),
+        ("http://me:canary", "grpc", PROBLEM, "port"),
+    ],
+)
+def test_addresses_that_do_not_lead_where_they_say(
+    endpoint: str, protocol: str, result: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unknown scheme and an invalid address are named, without the password."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=canary")
+    found = [*delivery.destinations(0.5), *delivery.destinations(None)]
+    assert found[0].result == result
+    assert text in found[0].text
+    assert found[0].next_step
+    assert "canary" not in str(found)
+    words = re.split(r"[ /@:]", shown("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    assert not {"can", "ary", "canary"} & set(words)
 
 
 @pytest.mark.parametrize("fault", ["refuses", "never answers", "TLS error"])

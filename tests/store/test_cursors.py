@@ -129,3 +129,14 @@ def test_retention_reuses_no_id(store: SpanStore) -> None:
     store.prune(max_bytes=1)
     store.write([span(60)])
     assert due(store) == ["s60"]
+
+
+def test_a_forgotten_destination(store: SpanStore) -> None:
+    """Nothing is due for it any more, not even to a process that still holds its name."""
+    store.write([span(1)])
+    cursors.forget(store.connection, NAME)
+    assert cursors.delivery_statuses(store.connection) == []
+    assert due(store) == []
+    cursors.fail(store.connection, NAME, "refused")
+    cursors.register(store.connection, [NAME])
+    assert due(store) == []
