@@ -54,7 +54,11 @@ class Variable:
 
 
 def _file(value: str) -> None:
-    if not Path(value).is_file():
+    try:
+        is_file = Path(value).is_file()
+    except OSError:  # a name that no file can have
+        is_file = False
+    if not is_file:
         raise ValueError("the file does not exist")
 
 

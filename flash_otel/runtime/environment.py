@@ -295,6 +295,7 @@ def _masked(masked: list[str]) -> Iterator[None]:
         os.environ.update(saved)
 
 
+_DETECTORS: Final = "opentelemetry.sdk.resources"
 # These write to standard error, with tracebacks, if the host has no logging configured.
 _LOGGERS: Final = tuple(
     logging.getLogger(f"opentelemetry.{name}")
@@ -307,7 +308,7 @@ _LOGGERS: Final = tuple(
 
 
 class _Muted(logging.Filter):
-    """Keeps back what the current thread logs."""
+    """Keeps back what the current thread logs, and what the detectors of a resource log."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -315,7 +316,8 @@ class _Muted(logging.Filter):
         self._thread = threading.get_ident()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        is_other = record.thread != self._thread
+        # The SDK runs detectors in threads of their own.
+        is_other = record.thread != self._thread and record.name != _DETECTORS
         self.count += not is_other
         return is_other
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 SERVER = Path(__file__).with_name("fork_server.py")
+_INHERITED = ("PATH", "PYTHONPATH")
 SPANS = ["flash.activate", "flash.deploy", "flash.manifest.upload"]
 """The spans of the deployment, sorted."""
 
@@ -29,6 +30,7 @@ class Observed:
         raised: The traceback of what reached the host's code; empty if nothing did.
         returned: What the traced function returned.
         spans: The names of the stored spans, sorted.
+        output: Everything on standard output, with the bracketed lines.
         errors: The lines on standard error.
         addresses: The hosts that it wanted to reach.
         doctor: Result and text of the doctor's check of each variable.
@@ -37,6 +39,7 @@ class Observed:
     raised: str
     returned: str | None = None
     spans: list[str] = field(default_factory=list)
+    output: str = ""
     errors: list[str] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
     doctor: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -47,17 +50,21 @@ class ForkServer:
 
     Args:
         folder: Holds the homes of the processes.
-        python: The interpreter, whose OpenTelemetry is used.
+        is_warm: Whether it forks with all imports done.
+
+    Attributes:
+        read_at_import: The variables that a warm server's imports have looked for.
     """
 
-    def __init__(self, folder: Path, python: str = sys.executable) -> None:
+    def __init__(self, folder: Path, *, is_warm: bool = False) -> None:
         self._process = subprocess.Popen(
-            [python, str(SERVER), str(folder)],
+            [sys.executable, str(SERVER), "warm" if is_warm else "cold", str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={"PATH": os.environ["PATH"]},
+            env={name: os.environ[name] for name in _INHERITED if name in os.environ},
             text=True,
         )
+        self.read_at_import = frozenset(self._read()) if is_warm else frozenset()
 
     def __enter__(self) -> Self:
         return self
@@ -72,12 +79,15 @@ class ForkServer:
 
     def run(self, variables: Mapping[str, str]) -> Observed:
         """Return what a process does under these variables."""
-        stdin, stdout = self._process.stdin, self._process.stdout
+        stdin = self._process.stdin
         assert stdin is not None
-        assert stdout is not None
-        stdin.write(json.dumps({"variables": variables}) + "\n")
+        stdin.write(json.dumps(variables) + "\n")
         stdin.flush()
-        return _observed(json.loads(stdout.readline()))
+        return _observed(self._read())
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline())
 
 
 def _observed(answer: dict[str, Any]) -> Observed:

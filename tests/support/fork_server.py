@@ -1,10 +1,11 @@
 """Runs a traced deployment under each environment that it is given, in a fork of its own.
 
-    python fork_server.py FOLDER < requests > answers
+    python fork_server.py cold|warm FOLDER < requests > answers
 
-A request is a JSON object with `variables`; the answer is what `_observed` returns. The server
-imports what OpenTelemetry and flash_otel depend on, but neither of them: each fork imports them
-under its own variables, which some modules read at import.
+A request is a JSON object of variables; the answer is what `_observed` returns. A cold server has
+imported what OpenTelemetry and flash_otel depend on, but neither of them: each fork imports them
+under its own variables, which some modules read at import. A warm one has imported everything
+under no variables, and its first line names those that were looked for meanwhile.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sys
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 PATIENCE_S: Final = 60
 _DEPENDENCIES: Final = (
@@ -45,20 +46,55 @@ _MANIFEST: Final = {
 }
 
 
-def main(folder: Path) -> None:
+_EVERYTHING: Final = (
+    *("tracing.decorators", "tracing.instrumentor", "pipeline.provider", "store.processor"),
+    *("store.writer", "export.delivery", "export.http", "lines.processor", "doctor.variables"),
+)
+
+
+class _Recording(os._Environ):  # type: ignore[type-arg]  # its parameter is for type checkers only
+    """The variables of the process; notes each name that is looked for."""
+
+    names: ClassVar[set[str]] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.names.add(name)
+        return str(super().__getitem__(name))
+
+    def __contains__(self, name: object) -> bool:
+        self.names.add(str(name))
+        return super().__contains__(name)
+
+
+def main(kind: str, folder: Path) -> None:
     """Answer each line of standard input with a line on standard output."""
     for name in _DEPENDENCIES:
         with suppress(ImportError):
             importlib.import_module(name)
+    if kind == "warm":
+        _send(_warm_up())
     gc.collect()
     gc.freeze()
     for number, line in enumerate(sys.stdin):
         home = folder / str(number)
         home.mkdir()
-        answer = _fork(json.loads(line)["variables"], home)
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        _send(_fork(json.loads(line), home))
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _warm_up() -> list[str]:
+    """Import everything; return the names of the variables that were looked for."""
+    plain = os.environ.__class__
+    os.environ.__class__ = _Recording
+    for name in _EVERYTHING:
+        importlib.import_module(f"flash_otel.{name}")
+    os.environ.__class__ = plain
+    return sorted(_Recording.names)
+
+
+def _send(answer: object) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
 
 
 def _fork(variables: dict[str, str], home: Path) -> dict[str, Any]:
@@ -98,7 +134,7 @@ def _observed(variables: dict[str, str], home: Path) -> dict[str, Any]:
         `raised`: the traceback of what reached the host's code; empty if nothing did.
         `returned`: what the traced function returned.
         `spans`: the names of the stored spans.
-        `errors`: everything on standard error.
+        `output`, `errors`: everything on standard output and standard error.
         `addresses`: the hosts that the process wanted to reach.
         `doctor`: name, result and text of the doctor's checks of variables.
     """
@@ -106,6 +142,7 @@ def _observed(variables: dict[str, str], home: Path) -> dict[str, Any]:
     os.dup2(output, 1)
     errors = os.open(home / "errors", os.O_CREAT | os.O_RDWR)
     os.dup2(errors, 2)
+    os.chdir(home)
     os.environ.update({"HOME": str(home), "XDG_STATE_HOME": str(home), **variables})
     addresses: list[str] = []
     sys.addaudithook(_network(addresses))
@@ -121,7 +158,8 @@ def _observed(variables: dict[str, str], home: Path) -> dict[str, Any]:
         found["raised"] += traceback.format_exc()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    found["errors"] = (home / "errors").read_text("utf-8", "backslashreplace")
+    for name in ("output", "errors"):
+        found[name] = (home / name).read_text("utf-8", "backslashreplace")
     found["spans"] = _stored(home)
     found["addresses"] = addresses
     return found
@@ -194,4 +232,4 @@ def _network(addresses: list[str]) -> Any:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,127 @@
+"""Whatever the environment holds: nothing raises, nothing is lost in silence, nothing leaks."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from support.environments import SPANS, ForkServer
+from support.hostile import CANARY, HOSTILE, Draw, draw
+
+from flash_otel.doctor.variables import SPECIFIED, VARIABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support.environments import Observed
+
+DRAWS: Final = int(os.environ.get("DRAWS", "500"))
+"""In each of the four parts; `DRAWS=25000 pytest --timeout 0` on this file makes 100,000."""
+PARTS: Final = 4
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_SAYS: Final = ("ignored", "invalid", "not understood")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Draw], Observed]]:
+    """Call it with a draw for what a process does under it."""
+    folder = tmp_path_factory.mktemp("hostile")
+    for name in ("warm", "cold"):
+        (folder / name).mkdir()
+    with ForkServer(folder / "warm", is_warm=True) as warm, ForkServer(folder / "cold") as cold:
+
+        def run_under(drawn: Draw) -> Observed:
+            # A variable that is read by an import has no effect on a process that has done it.
+            is_cold = not warm.read_at_import.isdisjoint(drawn.variables)
+            return (cold if is_cold else warm).run(drawn.variables)
+
+        yield run_under
+
+
+def problems(drawn: Draw, observed: Observed) -> list[str]:
+    """Return what is wrong with the run of a draw."""
+    shown = observed.output + repr(observed.errors) + repr(observed.doctor)
+    is_lost = observed.spans != SPANS and not _drops(drawn)
+    wrong = {
+        f"raised: {observed.raised}": bool(observed.raised),
+        f"returned: {observed.returned}": observed.returned != "shop production",
+        f"lost in silence: {observed.spans}": is_lost and not observed.errors,
+        f"more than a line: {observed.errors}": len(observed.errors) > 1,
+        f"not flash_otel's: {observed.errors}": any(
+            not line.startswith("flash_otel: ") for line in observed.errors
+        ),
+        "a credential is shown": CANARY in shown,
+        f"not named: {observed.addresses}": not all(
+            _is_named(address, drawn) for address in observed.addresses
+        ),
+        f"unknown to doctor: {observed.doctor}": any(
+            not any(word in observed.doctor.get(name, ("", ""))[1] for word in _SAYS)
+            for name in drawn.invalid
+        ),
+    }
+    return [text for text, is_wrong in wrong.items() if is_wrong]
+
+
+def _drops(drawn: Draw) -> bool:
+    """Return whether the environment asks for no spans: by an application's sampler."""
+    variables = drawn.variables
+    return variables.get("OTEL_PYTHON_TRACER_PROVIDER") == "sdk_tracer_provider" and (
+        "always_off" in variables.get("OTEL_TRACES_SAMPLER", "").lower()
+        or variables.get("TRACEPARENT", "").endswith("-00")
+    )
+
+
+def _is_named(address: str, drawn: Draw) -> bool:
+    """Return whether the user named a host, or an exporter whose default is this machine."""
+    named = [drawn.variables[name] for name in _ENDPOINTS if name in drawn.variables]
+    if address in _LOOPBACK:
+        return bool(named) or "otlp" in drawn.variables.get("OTEL_TRACES_EXPORTER", "").lower()
+    return any(address in value for value in named)
+
+
+def reduced(drawn: Draw, run: Callable[[Draw], Observed]) -> Draw:
+    """Return a smaller draw with which something is wrong, too."""
+    for name in list(drawn.variables):
+        rest = {key: value for key, value in drawn.variables.items() if key != name}
+        smaller = Draw(rest, drawn.invalid - {name})
+        if problems(smaller, run(smaller)):
+            return reduced(smaller, run)
+    return drawn
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_any_environment(run: Callable[[Draw], Observed], part: int) -> None:
+    """A deployment under drawn variables is traced, or its loss is one line at exit."""
+    for number in range(DRAWS):
+        drawn = draw(f"{part}-{number}")
+        if problems(drawn, run(drawn)):
+            smallest = reduced(drawn, run)
+            pytest.fail(f"{smallest.variables}: {problems(smallest, run(smallest))}")
+
+
+def test_the_draws_cover_the_specification() -> None:
+    """Every variable of the specification, and every one that the doctor knows, is drawn."""
+    drawn = {name for number in range(3000) for name in draw(str(number)).variables}
+    assert HOSTILE.keys() <= drawn
+    assert SPECIFIED.keys() <= drawn
+    tools = {"CACHE", "COLLECTOR_BIN", "JAEGER_HEADERS", "RAISE"}
+    assert VARIABLES.keys() - drawn == {f"FLASH_OTEL_{name}" for name in tools}
+
+
+def test_the_checks_find_what_is_wrong(run: Callable[[Draw], Observed]) -> None:
+    """A host that raises, a lost span and a leak are each noticed: the property can fail."""
+    healthy = run(Draw({"OTEL_SERVICE_NAME": "shop"}))
+    assert problems(Draw(), healthy) == []
+    for field, value in {
+        "raised": "Traceback",
+        "returned": None,
+        "spans": SPANS[:1],
+        "output": CANARY,
+        "errors": ["a line of another package"],
+        "addresses": ["elsewhere.example"],
+    }.items():
+        broken = type(healthy)(**{**vars(healthy), field: value})
+        assert len(problems(Draw(), broken)) == 1, field
+    assert problems(Draw(invalid={"OTEL_BSP_MAX_QUEUE_SIZE"}), healthy)
