@@ -81,7 +81,7 @@ def rows_of(scene: Scene) -> Iterator[Row]:
 def _ours(
     scene: Scene, folder: Path, reached: Reached, given: Given, made_with: str, made: int
 ) -> Row:
-    ended = HostProcess(folder, reached.url, reached.protocol, **given).run()
+    ended = HostProcess(folder, reached.url, reached.protocol, **_in(reached, given)).run()
     store = _store_of(given).get("FLASH_OTEL_STORE", str(folder / "spans.db"))
     stored, duplicated = standing(Path(store))
     return Row(
@@ -98,12 +98,18 @@ def _ours(
 
 
 def _sdk(scene: Scene, folder: Path, reached: Reached, given: Given) -> Row:
-    ended = HostProcess(folder, reached.url, reached.protocol, with_sdk=True, **given).run()
+    ended = HostProcess(
+        folder, reached.url, reached.protocol, with_sdk=True, **_in(reached, given)
+    ).run()
     delivered = set(reached.keys)
     lines = len(ended.lines)
     return Row(
         scene.fault, reached.protocol, "SDK", ended.exit_s, scene.spans, delivered, lines=lines
     )
+
+
+def _in(reached: Reached, given: Given) -> Given:
+    return {**given, "variables": {**reached.variables, **given.get("variables", {})}}
 
 
 def _store_of(given: Given) -> dict[str, str]:

@@ -13,6 +13,7 @@ from support.disks import CORRUPT, LIMIT, can_mount, full_disk, locked, make_new
 from support.host_faults import CLOCK, JUMPS, TASKS, jumping, many_tasks
 from support.host_process import ENDINGS, SPANS
 from support.scripted_collector import KINDS, HttpCollector, Reply
+from support.scripted_proxy import USER, ScriptedProxy
 
 from flash_otel.store.schema import VERSION
 from flash_otel.store.store import SpanStore
@@ -35,11 +36,13 @@ class Reached:
         url: The collector's.
         protocol: How it is spoken to.
         collector: The collector; None if nothing receives.
+        variables: The environment of the processes that send there.
     """
 
     url: str
     protocol: str
     collector: ScriptedCollector | None = None
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def keys(self) -> list[Key]:
@@ -77,6 +80,9 @@ def scenes() -> Iterator[Scene]:
             yield Scene(fault, _reaching_nobody(bad, kind.protocol))
         yield Scene("none", _reaching(kind))
         yield Scene("busy once (503)", _reaching(kind, Reply(503, code="UNAVAILABLE")))
+        yield Scene("proxy with a password", _reaching_through(kind))
+        yield Scene("proxy refuses the password (407)", _reaching_through(kind, status=407))
+        yield Scene("unknown scheme", _reaching(kind, scheme="grpcs"))
     live = _reaching(HttpCollector)
     for fault, trouble in _STORES.items():
         yield Scene(fault, live, trouble)
@@ -104,11 +110,25 @@ def _reaching_nobody(
     return reaching
 
 
-def _reaching(kind: Any, *replies: Reply) -> Callable[[], AbstractContextManager[Reached]]:
+def _reaching(
+    kind: Any, *replies: Reply, scheme: str = "http"
+) -> Callable[[], AbstractContextManager[Reached]]:
     @contextmanager
     def reaching() -> Iterator[Reached]:
         with kind(*replies) as collector:
-            yield Reached(collector.url, kind.protocol, collector)
+            url = collector.url.replace("http:", f"{scheme}:")
+            yield Reached(url, kind.protocol, collector)
+
+    return reaching
+
+
+def _reaching_through(kind: Any, status: int = 0) -> Callable[[], AbstractContextManager[Reached]]:
+    @contextmanager
+    def reaching() -> Iterator[Reached]:
+        with kind() as collector, ScriptedProxy(USER, status=status) as proxy:
+            proxy.upstream = collector.url.removeprefix("http://")
+            variables = {"http_proxy": proxy.url, "no_proxy": ""}
+            yield Reached("http://collector.example:4318", kind.protocol, collector, variables)
 
     return reaching
 

@@ -281,7 +281,7 @@ def test_a_proxy_that_refuses(
 ) -> None:
     """Its word is not the collector's: the spans wait, and the reason names the status."""
     with ScriptedProxy(status=status) as proxy:
-        monkeypatch.setenv(f"{scheme}_proxy", f"http://me:canary-pa55@127.0.0.1:{proxy.port}")
+        monkeypatch.setenv(f"{scheme}_proxy", proxy.url)
         result = send(f"{scheme}://collector.example")
     assert result.verdict is Verdict.WAIT
     assert f"HTTP {status}" in result.reason
@@ -329,7 +329,7 @@ def test_grpc_and_a_proxy_that_refuses(
 ) -> None:
     """The spans wait, and the reason names the proxy."""
     with ScriptedProxy(status=status) as proxy:
-        monkeypatch.setenv("http_proxy", f"http://me:canary-pa55@127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("http_proxy", proxy.url)
         result = send("http://collector.example:4317", "grpc")
     assert result.verdict is Verdict.WAIT
     assert result.reason.startswith("the proxy")

@@ -13,6 +13,7 @@ import pytest
 from support.bad_endpoints import BAD
 from support.host_process import ENDINGS, SPANS, STATUSES, HostProcess
 from support.scripted_collector import KINDS, HttpCollector, Reply
+from support.scripted_proxy import USER, ScriptedProxy
 
 from flash_otel.store import cursors
 from flash_otel.store.store import SpanStore
@@ -47,6 +48,41 @@ def test_a_bad_collector(fault: str, protocol: str, tmp_path: Path) -> None:
     (status,) = waiting(tmp_path)
     assert (status.waiting, status.rejected) == (SPANS, 0)
     assert status.reason
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("status", [0, 407])
+def test_a_proxy_with_a_password(kind: Any, status: int, tmp_path: Path) -> None:
+    """Spans pass the proxy, or wait if it refuses; nothing that is kept or shown is secret."""
+    with kind() as collector, ScriptedProxy(USER, status=status) as proxy:
+        proxy.upstream = collector.url.removeprefix("http://")
+        variables = {
+            "http_proxy": proxy.url,
+            "no_proxy": "",
+            "OTEL_EXPORTER_OTLP_HEADERS": "api-key=canary-key",
+            "FLASH_OTEL_EXIT_BUDGET": "30",
+        }
+        url = "http://me:canary-user@collector.example:4318"
+        ended = HostProcess(tmp_path, url, collector.protocol, variables=variables).run()
+        assert len(set(collector.keys)) == (0 if status else SPANS)
+        assert {target.split()[0] for target in proxy.targets} <= {"POST", "CONNECT"}
+    (delivery,) = waiting(tmp_path)
+    assert (delivery.waiting, delivery.rejected) == (SPANS if status else 0, 0)
+    assert len(ended.lines) == bool(status)
+    assert ("wants a user and a password" in ended.stderr) is bool(status)
+    kept = b"".join(file.read_bytes() for file in tmp_path.glob("spans.db*"))
+    assert b"canary" not in kept + ended.stdout.encode() + ended.stderr.encode()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_unknown_scheme(kind: Any, tmp_path: Path) -> None:
+    """Nothing is sent in the clear to an address that may mean encryption."""
+    with kind() as collector:
+        url = collector.url.replace("http:", "grpcs:")
+        ended = HostProcess(tmp_path, url, collector.protocol).run()
+        assert collector.received == []
+    assert len(ended.lines) == 1
+    assert [each.waiting for each in waiting(tmp_path)] == [SPANS]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,6 +16,9 @@ from typing_extensions import Self
 if TYPE_CHECKING:
     import ssl
 
+USER: Final = "Basic bWU6Y2FuYXJ5LXBhNTU="
+"""The Proxy-Authorization of the user in `ScriptedProxy.url`."""
+
 _POLL_S: Final = 0.01
 
 
@@ -63,6 +66,11 @@ class ScriptedProxy:
         self.upstream = upstream
         self.port = 0
         self._tls = tls
+
+    @property
+    def url(self) -> str:
+        """Its URL, with a user and a password that looks like no other text."""
+        return f"http://me:canary-pa55@127.0.0.1:{self.port}"
 
     @property
     def targets(self) -> list[str]:
