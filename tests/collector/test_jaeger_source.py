@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import pytest
-from support.flash import CACHE, ROOT
+from support.flash import ROOT
 
 from flash_otel import semconv as sc
 from flash_otel.cli.app import status_of as run
-from flash_otel.demo.runner import run_scenario
 from flash_otel.demo.scenarios import SCENARIOS
 from flash_otel.diagnosis.readers import NothingFoundError
 from flash_otel.diagnosis.readers.jaeger import JaegerReader
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.real_collector import Collector, Jaeger
+    from support.runs import ScenarioRuns
 
     from flash_otel.demo.runner import RunArtifacts
     from flash_otel.records import SpanRecord
@@ -66,6 +66,7 @@ class Exported:
 def exported(
     running_collector: Collector,
     running_jaeger: Jaeger,
+    shared_run: ScenarioRuns,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], Exported]:
     """Run a scenario, exporting from deployment and worker; wait until Jaeger has all spans."""
@@ -74,13 +75,15 @@ def exported(
     def of(name: str) -> Exported:
         if name not in known:
             folder = tmp_path_factory.mktemp(name)
-            known[name] = _export(name, folder, running_collector, running_jaeger)
+            known[name] = _export(shared_run, name, folder, running_collector, running_jaeger)
         return known[name]
 
     return of
 
 
-def _export(name: str, folder: Path, collector: Collector, jaeger: Jaeger) -> Exported:
+def _export(
+    runs: ScenarioRuns, name: str, folder: Path, collector: Collector, jaeger: Jaeger
+) -> Exported:
     grpc = {
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{collector.grpc}",
@@ -90,12 +93,7 @@ def _export(name: str, folder: Path, collector: Collector, jaeger: Jaeger) -> Ex
     with pytest.MonkeyPatch.context() as patched:
         for variable, value in variables.items():
             patched.setenv(variable, value)
-        result = run_scenario(
-            SCENARIOS[name],
-            workdir=folder,
-            cache=CACHE,
-            worker_changes=dict(variables),
-        )
+        result = runs.run(SCENARIOS[name], workdir=folder, worker_changes=dict(variables))
         # What a slow machine did not send within the budget at exit waits in the store.
         assert run(["push", "--store", str(result.store)]) == 0
     with SpanStore(result.store) as store:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.faults import FAULTS
-from support.flash import FlashEnvironments, FlashRun, run_flash
+from support.flash import FlashRun, run_flash
 from support.versions import MAIN_VERSIONS
 
 from flash_otel.demo.control_plane import CANARY_API_KEY, ControlPlane
@@ -15,7 +15,15 @@ from flash_otel.demo.project import write_project
 from flash_otel.demo.scenarios import FaultPlan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from support.flash import FlashEnvironments
+    from support.warm import WarmEnvironments
+
+    from flash_otel.demo.environment import PythonEnvironment
+
+    Environments = Callable[[str], PythonEnvironment]
 
 pytestmark = pytest.mark.flash
 
@@ -50,25 +58,25 @@ UNCHANGED = Counter({"health": 1, "getEndpoint": 1})
 
 
 def deploy(
-    flash_env: FlashEnvironments, plane: ControlPlane, tmp_path: Path, version: str, note: str = ""
+    environments: Environments, plane: ControlPlane, tmp_path: Path, version: str, note: str = ""
 ) -> FlashRun:
     """Write the project, with a note in its source, and deploy it untraced."""
     project = write_project(tmp_path / "gpu_app", version)
     (project / "notes.py").write_text(f"# {note}\n", encoding="utf-8")
-    return run_flash(flash_env(version), plane, project, "deploy", "--no-deps")
+    return run_flash(environments(version), plane, project, "deploy", "--no-deps")
 
 
 @pytest.mark.parametrize("version", MAIN_VERSIONS)
 def test_first_deployment_and_redeployments(
-    version: str, flash_env: FlashEnvironments, control_plane: ControlPlane, tmp_path: Path
+    version: str, warm_env: WarmEnvironments, control_plane: ControlPlane, tmp_path: Path
 ) -> None:
     """A first deployment, an unchanged and a changed one succeed and ask what Flash asks."""
-    first = deploy(flash_env, control_plane, tmp_path, version)
+    first = deploy(warm_env, control_plane, tmp_path, version)
     assert (first.exit_code, first.stderr) == (0, "")
     assert "deployed to production" in first.stdout.lower()
     assert first.operations == FIRST
-    unchanged = deploy(flash_env, control_plane, tmp_path, version)
-    changed = deploy(flash_env, control_plane, tmp_path, version, note="other")
+    unchanged = deploy(warm_env, control_plane, tmp_path, version)
+    changed = deploy(warm_env, control_plane, tmp_path, version, note="other")
     for run, provisioning in ((unchanged, UNCHANGED), (changed, CHANGED)):
         assert run.exit_code == 0
         assert run.operations[: len(AGAIN)] == AGAIN
@@ -99,11 +107,11 @@ def test_equal_runs_are_equal(version: str, flash_env: FlashEnvironments, tmp_pa
 
 @pytest.mark.parametrize("version", MAIN_VERSIONS)
 def test_one_failing_endpoint_fails_the_deployment_after_its_activation(
-    version: str, flash_env: FlashEnvironments, control_plane: ControlPlane, tmp_path: Path
+    version: str, warm_env: WarmEnvironments, control_plane: ControlPlane, tmp_path: Path
 ) -> None:
     """Flash itself stops before the manifest write: the build is active without endpoints."""
     control_plane.faults = FaultPlan(FAULTS["one endpoint refused"])
-    run = deploy(flash_env, control_plane, tmp_path, version)
+    run = deploy(warm_env, control_plane, tmp_path, version)
     assert run.exit_code == 1
     assert "deployBuildToEnvironment" in run.operations
     assert "updateFlashBuildManifest" not in run.operations

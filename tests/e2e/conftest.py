@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.flash import FlashEnvironments
+    from support.warm import WarmEnvironments
 
 Deployed = tuple[Site, Child]
 
@@ -29,15 +31,21 @@ def version() -> str:
 
 @pytest.fixture
 def site(
-    version: str, flash_env: FlashEnvironments, control_plane: ControlPlane, tmp_path: Path
+    version: str, warm_env: WarmEnvironments, control_plane: ControlPlane, tmp_path: Path
 ) -> Site:
     """A project that is not deployed yet, with a control plane of its own."""
-    return Site(tmp_path, flash_env(version), control_plane)
+    return Site(tmp_path, warm_env(version), control_plane)
+
+
+@pytest.fixture
+def started_site(site: Site, version: str, flash_env: FlashEnvironments) -> Site:
+    """The same, whose processes are started, not forked: for tests of their start or end."""
+    return replace(site, environment=flash_env(version))
 
 
 @pytest.fixture(scope="session")
 def deploy_once(
-    flash_env: FlashEnvironments, tmp_path_factory: pytest.TempPathFactory
+    warm_env: WarmEnvironments, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Deployed]]:
     """Call it with a version to get what this session's one deployment with it left behind."""
     made: dict[str, Deployed] = {}
@@ -46,7 +54,7 @@ def deploy_once(
         def deployed(version: str) -> Deployed:
             if version not in made:
                 plane = stack.enter_context(ControlPlane(seed=1))
-                site = Site(tmp_path_factory.mktemp("site"), flash_env(version), plane)
+                site = Site(tmp_path_factory.mktemp("site"), warm_env(version), plane)
                 made[version] = (site, site.deploy())
             return made[version]
 

@@ -72,25 +72,25 @@ def stored(site: Site) -> list[str]:
 
 
 @pytest.mark.parametrize("with_distro", [False, True])
-def test_console_exporter(site: Site, distro: Path, with_distro: bool) -> None:
+def test_console_exporter(started_site: Site, distro: Path, with_distro: bool) -> None:
     """Every span is printed once, by our provider or by the distribution's; and stored once."""
     packages = (distro,) if with_distro else ()
-    run = deploy(site, *packages, OTEL_TRACES_EXPORTER="console")
+    run = deploy(started_site, *packages, OTEL_TRACES_EXPORTER="console")
     assert run.exit_code == 0, run.stderr
     assert printed(run.stdout) == Counter(STEPS)
     # Only the distribution's provider has it: it was really there.
     assert ("telemetry.auto.version" in run.stdout) == with_distro
-    assert stored(site) == STEPS
+    assert stored(started_site) == STEPS
     assert run.stderr.startswith("[DEPLOY] ")
 
 
 @pytest.mark.parametrize(("version", "with_distro"), [("1.14.0", True), ("1.21.0", False)])
-def test_collector(site: Site, distro: Path, with_distro: bool) -> None:
+def test_collector(started_site: Site, distro: Path, with_distro: bool) -> None:
     """Every span reaches a configured collector once, in one trace."""
     packages = (distro,) if with_distro else ()
     with HttpCollector() as collector:
         run = deploy(
-            site,
+            started_site,
             *packages,
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
             OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
@@ -102,23 +102,29 @@ def test_collector(site: Site, distro: Path, with_distro: bool) -> None:
     assert len({span.trace_id for span in spans}) == 1
     assert len({span.span_id for span in spans}) == len(STEPS)
     assert collector.services == {"pipeline-42"}
-    assert stored(site) == STEPS
+    assert stored(started_site) == STEPS
 
 
-def test_nothing_configured(site: Site) -> None:
+def test_nothing_configured(started_site: Site) -> None:
     """Without exporter and distribution, spans go to the store alone and nothing is printed."""
-    run = deploy(site, FLASH_OTEL_LEGACY_LOGS="false")
+    run = deploy(started_site, FLASH_OTEL_LEGACY_LOGS="false")
     assert (run.exit_code, run.stderr) == (0, "")
-    assert stored(site) == STEPS
+    assert stored(started_site) == STEPS
 
 
-def test_other_commands(site: Site) -> None:
+def test_other_commands(started_site: Site) -> None:
     """A command that deploys nothing prints its own words only."""
-    environ = site.variables(**TRACES_ONLY, OTEL_TRACES_EXPORTER="console")
+    environ = started_site.variables(**TRACES_ONLY, OTEL_TRACES_EXPORTER="console")
     done = subprocess.run(
-        [str(site.environment.python), "-c", INSTRUMENT, str(site.environment.flash), "--version"],
+        [
+            str(started_site.environment.python),
+            "-c",
+            INSTRUMENT,
+            str(started_site.environment.flash),
+            "--version",
+        ],
         env=environ,
-        cwd=site.project,
+        cwd=started_site.project,
         capture_output=True,
         text=True,
         timeout=60,
@@ -127,4 +133,4 @@ def test_other_commands(site: Site) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "1.14.0" in done.stdout
     assert "{" not in done.stdout
-    assert not site.store.exists()
+    assert not started_site.store.exists()

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from support.flash import FlashEnvironments
     from support.site import Child
+    from support.warm import WarmEnvironments
 
     from flash_otel.demo.control_plane import ControlPlane
 
@@ -192,10 +192,10 @@ def _ours(output: str) -> str:
 
 @pytest.fixture
 def places(
-    flash_env: FlashEnvironments, control_plane: ControlPlane, tmp_path: Path
+    warm_env: WarmEnvironments, control_plane: ControlPlane, tmp_path: Path
 ) -> Iterator[Places]:
     """A project whose resources hold secrets, and a collector that keeps all it gets."""
-    site = Site(tmp_path, flash_env("1.14.0"), control_plane)
+    site = Site(tmp_path, warm_env("1.14.0"), control_plane)
     project = write_project(tmp_path / APP, "1.14.0")
     for module in project.glob("*.py"):
         text = module.read_text()

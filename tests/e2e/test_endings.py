@@ -165,15 +165,15 @@ def test_failed_root_is_stored(site: Site) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows interrupts a console, not a process")
 @pytest.mark.parametrize("version", ["1.14.0", "1.21.0"])
-def test_interrupted(site: Site) -> None:
+def test_interrupted(started_site: Site) -> None:
     """Ctrl-C: the root is cancelled, the write that was under way has an unknown outcome."""
-    with held(site, STORED) as process:
+    with held(started_site, STORED) as process:
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 1, output
     assert b"cancelled by user" in output
     cancelled = "asyncio.exceptions.CancelledError"
-    assert failures(stored(site)) == {
+    assert failures(stored(started_site)) == {
         semconv.DEPLOY: ("KeyboardInterrupt", "cancelled"),
         semconv.PROVISION: (cancelled, "cancelled"),
         semconv.MANIFEST_UPLOAD: (cancelled, "unknown"),
@@ -181,24 +181,24 @@ def test_interrupted(site: Site) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows interrupts a console, not a process")
-def test_interrupted_while_flash_blocks_its_loop(site: Site) -> None:
+def test_interrupted_while_flash_blocks_its_loop(started_site: Site) -> None:
     """Ctrl-C during the artifact's upload, which nothing can cancel, takes effect after it."""
-    with held(site, STORED, on=UPLOAD) as process:
+    with held(started_site, STORED, on=UPLOAD) as process:
         process.send_signal(signal.SIGINT)
-        site.plane.gate(UPLOAD).open()
+        started_site.plane.gate(UPLOAD).open()
         output, _ = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 1, output
-    failed = failures(stored(site))
+    failed = failures(stored(started_site))
     assert failed[semconv.DEPLOY] == ("KeyboardInterrupt", "cancelled")
     assert failed[semconv.ARTIFACT_UPLOAD][1] == "unknown"
     assert failed.keys() == {semconv.DEPLOY, semconv.ARTIFACT_UPLOAD}
 
 
-def test_cancelled(site: Site) -> None:
+def test_cancelled(started_site: Site) -> None:
     """A cancelled task stays cancelled, and every open span shows it."""
-    with held(site, CANCELLED) as process:
+    with held(started_site, CANCELLED) as process:
         output, _ = process.communicate(b"\n", timeout=TIMEOUT)
-    run = site.ended(process.returncode, output, b"")
+    run = started_site.ended(process.returncode, output, b"")
     assert run.seen == {"raised": "CancelledError"}, run.output
     cancelled = "asyncio.exceptions.CancelledError"
     assert failures(run.records) == {
@@ -210,17 +210,17 @@ def test_cancelled(site: Site) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such signals on Windows")
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
-def test_killed(site: Site, number: str) -> None:
+def test_killed(started_site: Site, number: str) -> None:
     """After a kill the store has the root as started, and `flash-otel traces` shows it."""
-    with held(site, STORED) as process:
+    with held(started_site, STORED) as process:
         process.send_signal(signal.Signals[number])
         process.communicate(timeout=TIMEOUT)
-    (root,) = [span for span in stored(site) if span.name == semconv.DEPLOY]
+    (root,) = [span for span in stored(started_site) if span.name == semconv.DEPLOY]
     assert root.end_ns is None
     assert root.attributes[semconv.DEPLOYMENT_ID] == root.span_id
     listed = subprocess.run(
-        [sys.executable, "-m", "flash_otel", "traces", "--store", str(site.store)],
-        env=site.variables(COLUMNS="200"),
+        [sys.executable, "-m", "flash_otel", "traces", "--store", str(started_site.store)],
+        env=started_site.variables(COLUMNS="200"),
         capture_output=True,
         text=True,
         timeout=TIMEOUT,

@@ -21,6 +21,7 @@ from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from support.site import Site
+    from support.warm import WarmEnvironments
 
     from flash_otel.demo.environment import PythonEnvironment
 
@@ -114,10 +115,15 @@ class Pair:
     ],
 )
 def test_nothing_else_differs(
-    version: str, fault: str | None, terminal: bool, flash_env: FlashEnvironments, tmp_path: Path
+    version: str,
+    fault: str | None,
+    terminal: bool,
+    flash_env: FlashEnvironments,
+    warm_env: WarmEnvironments,
+    tmp_path: Path,
 ) -> None:
     """Requests, output, exit code and files are equal; only the manifest key is added."""
-    pair = Pair(flash_env(version), tmp_path, fault)
+    pair = Pair(warm_env(version) if fault else flash_env(version), tmp_path, fault)
     options: dict[str, Any] = {"whole_terminal": True} if terminal else {"variables": NO_LINES}
     untraced, traced = pair.untraced(**options), pair.traced(**options)
     assert traced.exit_code == untraced.exit_code == int(fault is not None)
@@ -160,11 +166,11 @@ def test_launcher_adds_its_ending_alone(flash_env: FlashEnvironments, tmp_path: 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks for sockets in /proc")
 @pytest.mark.parametrize("version", ["1.14.0", "1.21.0"])
-def test_only_the_stores_thread_is_added(site: Site) -> None:
+def test_only_the_stores_thread_is_added(started_site: Site) -> None:
     """With no exporter configured: no socket, no process, no thread but the store's."""
-    assert site.python(WATCHED.format(traced=False)).exit_code == 0
+    assert started_site.python(WATCHED.format(traced=False)).exit_code == 0
     # A first deployment asks for more than a second one, which finds what it needs.
-    runs = [site.python(WATCHED.format(traced=traced)) for traced in (True, False)]
+    runs = [started_site.python(WATCHED.format(traced=traced)) for traced in (True, False)]
     assert [run.exit_code for run in runs] == [0, 0]
     traced, untraced = (run.seen for run in runs)
     ours = [name for name in traced["threads"] if name.startswith("flash_otel")]

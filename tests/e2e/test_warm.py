@@ -81,6 +81,7 @@ def test_it_is_like_a_started_one(
     """State, output, tracebacks and exit status are the interpreter's own."""
     (tmp_path / "stated.py").write_text(STATE)
     (tmp_path / "failing.py").write_text("1 / 0\n")
+    (tmp_path / "sitecustomize.py").write_text("print('customized')\n")
     runs = [
         ran(found, tmp_path, COMMANDS[name], **dict([variable.split("=")]))
         for found in (warm_env("1.14.0"), flash_env("1.14.0"))

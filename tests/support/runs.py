@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from flash_otel.demo import runner
@@ -46,14 +46,14 @@ class ScenarioRuns:
         key = repr((scenario.name, version, traced, worker_mode))
 
         def make(workdir: Path) -> RunArtifacts:
-            with patch.object(runner, "find_environment", lambda name, **_: self.warm(name)):
-                return runner.run_scenario(
-                    scenario,
-                    workdir=workdir,
-                    version=version,
-                    traced=traced,
-                    worker_mode=worker_mode,
-                )
+            return self.run(
+                scenario, workdir=workdir, version=version, traced=traced, worker_mode=worker_mode
+            )
 
         # A digest, because paths appear in logs, which must not name the scenario.
         return self.shared.once(f"run-{sha256(key.encode()).hexdigest()[:12]}", make)
+
+    def run(self, scenario: Scenario, **options: Any) -> RunArtifacts:
+        """Run a scenario for one test alone, with options of `run_scenario`."""
+        with patch.object(runner, "find_environment", lambda name, **_: self.warm(name)):
+            return runner.run_scenario(scenario, **options)

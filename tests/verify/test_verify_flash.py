@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from support.flash import FlashEnvironments
+    from support.warm import WarmEnvironments
 
 pytestmark = pytest.mark.flash
 
@@ -41,15 +42,15 @@ def version() -> str:
 
 @pytest.fixture
 def deployed(
-    flash_env: FlashEnvironments, control_plane: ControlPlane, tmp_path: Path, version: str
+    warm_env: WarmEnvironments, control_plane: ControlPlane, tmp_path: Path, version: str
 ) -> Deployed:
     """A project that is not deployed yet."""
-    return Deployed(flash_env(version), control_plane, tmp_path / APP)
+    return Deployed(warm_env(version), control_plane, tmp_path / APP)
 
 
 @pytest.fixture(scope="session")
 def deploy_once(
-    flash_env: FlashEnvironments, tmp_path_factory: pytest.TempPathFactory
+    warm_env: WarmEnvironments, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Deployed]]:
     """Call it with a version to get this process's one deployment with it, for reading."""
     made: dict[str, Deployed] = {}
@@ -59,7 +60,7 @@ def deploy_once(
             if version not in made:
                 plane = stack.enter_context(ControlPlane(seed=1))
                 folder = tmp_path_factory.mktemp("deployed")
-                made[version] = Deployed(flash_env(version), plane, folder / APP)
+                made[version] = Deployed(warm_env(version), plane, folder / APP)
                 assert made[version].deploy() == 0
             return made[version]
 

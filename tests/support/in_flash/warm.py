@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.util
 import io
 import json
 import os
@@ -141,6 +142,8 @@ def become(arguments: list[str], cwd: str, environ: dict[str, str]) -> None:
     entries = [entry for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     sys.path[:] = [first, *entries, *sys.path[1:]]
     importlib.invalidate_caches()
+    if importlib.util.find_spec("sitecustomize"):
+        importlib.import_module("sitecustomize")
     main = types.ModuleType("__main__")
     main.__dict__.update(__builtins__=__builtins__, __annotations__={})
     sys.modules["__main__"] = main
