@@ -17,6 +17,8 @@
 VENV ?= .venv
 # Environments with Flash, for the demo and the tests alike; shared by checkouts if it is set.
 export FLASH_OTEL_CACHE ?= $(CURDIR)/.cache
+# Hundreds of processes import the package: each would compile it again.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet

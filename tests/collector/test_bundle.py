@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
+from support import loopback
 from support.otlp import pairs, request, span, spans_of, trace_id, wait_for_spans
 from support.real_collector import BUNDLE
 
@@ -72,7 +72,7 @@ def test_validation_can_fail(collector_binaries: dict[str, Path], tmp_path: Path
 
 def test_jaeger_starts_from_its_file(running_jaeger: Jaeger) -> None:
     """Jaeger serves its API from collector/jaeger.yaml, with Badger on disk."""
-    answer = httpx.get(f"{running_jaeger.query_url}/api/services", timeout=30)
+    answer = loopback.get(f"{running_jaeger.query_url}/api/services", timeout=30)
     assert answer.status_code == 200
     assert '"SyncWrites":true' in running_jaeger.log.replace(" ", "")
 
@@ -88,7 +88,7 @@ def test_jaeger_loads_the_configuration_of_its_ui(starter: Starter, tmp_path: Pa
 
 def _send(collector: Collector, spans: list[dict[str, Any]], **resource: str) -> None:
     body = request(spans, **resource)
-    answer = httpx.post(f"{collector.http_url}/v1/traces", json=body, timeout=30)
+    answer = loopback.post(f"{collector.http_url}/v1/traces", json=body, timeout=30)
     assert answer.status_code == 200, answer.text
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
+from support import loopback
 from support.commands import flash_otel, keep
 from support.otlp import eventually, request, span, trace_id
 from support.real_collector import ROOT, Access, free_ports
@@ -98,7 +98,9 @@ def test_up_and_down(site: Site) -> None:
     assert query["service"] == ["flash-cli"]
     assert set(json.loads(query["tags"][0])) == {semconv.ENVIRONMENT_ID, semconv.BUILD_ID}
     first = span(trace_id())
-    assert httpx.post(f"{found['otlp_http']}/v1/traces", json=request([first])).status_code == 200
+    assert (
+        loopback.post(f"{found['otlp_http']}/v1/traces", json=request([first])).status_code == 200
+    )
 
     again = site("up")
     assert again.returncode == 0
@@ -112,13 +114,15 @@ def test_up_and_down(site: Site) -> None:
     assert f"process {before['jaeger']} has exited" in half.stdout
     assert "Collector  healthy" in half.stdout
     second = span(trace_id())
-    assert httpx.post(f"{found['otlp_http']}/v1/traces", json=request([second])).status_code == 200
+    assert (
+        loopback.post(f"{found['otlp_http']}/v1/traces", json=request([second])).status_code == 200
+    )
     assert site("up").returncode == 0
     after = site.pids()
     assert after["otelcol"] == before["otelcol"]
     assert after["jaeger"] != before["jaeger"]
     traces = [f"{found['ui']}/api/v3/traces/{sent['traceId']}" for sent in (first, second)]
-    eventually(lambda: all(httpx.get(trace).status_code == 200 for trace in traces))
+    eventually(lambda: all(loopback.get(trace).status_code == 200 for trace in traces))
 
     logs = site("logs", "-n", "2")
     assert {line.split(" | ")[0] for line in logs.stdout.splitlines()} == {"jaeger", "otelcol"}

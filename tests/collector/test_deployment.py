@@ -13,8 +13,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx
 import pytest
+from support import loopback
 from support.commands import flash_otel
 from support.flash import CACHE
 from support.otlp import groups_of, spans_of, wait_for_spans
@@ -84,7 +84,7 @@ def _calls(jaeger: Jaeger, deployment: str) -> list[dict[str, Any]]:
             "query.start_time_max": "2100-01-01T00:00:00Z",
             "query.num_traces": "500",
         }
-        answer = httpx.get(f"{jaeger.query_url}/api/v3/traces", params=query, timeout=30)
+        answer = loopback.get(f"{jaeger.query_url}/api/v3/traces", params=query, timeout=30)
         groups = answer.json()["result"]["resourceSpans"] if answer.status_code == 200 else []
         found = [
             span

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 from support.bad_endpoints import refusing
-from support.commands import flash_otel
+from support.commands import flash_otel, in_process
 from support.host_process import SPANS, HostProcess
 from support.otlp import wait_for_spans
 from support.real_collector import BUNDLE, Starter
@@ -177,7 +177,7 @@ def arrived(site: Site, folder: Path) -> None:
 
 def status(folder: Path) -> dict[str, Any]:
     """Return what `flash-otel status` reports about the only destination."""
-    told = flash_otel(folder, "status", "--json")
+    told = in_process(folder, "status", "--json")
     assert told.returncode == 0, told.stderr
     (found,) = json.loads(told.stdout)
     assert isinstance(found, dict)
@@ -261,7 +261,7 @@ def test_a_wrong_value(option: str, protocol: str, site: Site, tmp_path: Path) -
     assert standing["waiting"] + standing["rejected"] == SPANS
     reason = reasons[protocol == GRPC]
     assert reason in (standing["reason"] or standing["rejected_reason"])
-    shown = flash_otel(tmp_path, "status").stdout
+    shown = in_process(tmp_path, "status").stdout
     assert reason in shown
     for secret in ("c4n4ry-token", site.access.token):
         assert secret not in shown + ended.stderr

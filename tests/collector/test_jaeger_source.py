@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx
 import pytest
+from support import loopback
 from support.flash import ROOT
 
 from flash_otel import semconv as sc
@@ -146,7 +146,7 @@ def test_the_joined_trace_is_whole_in_jaeger(exported: Callable[[str], Exported]
     """
     made = exported("manifest_not_persisted")
     trace_id = str(made.result.trace_id)
-    answer = httpx.get(f"{made.url}/api/v3/traces/{trace_id}", timeout=30).json()
+    answer = loopback.get(f"{made.url}/api/v3/traces/{trace_id}", timeout=30).json()
     assert answer["result"]["resourceSpans"]
     found = {record.key: record for record in made.spans()}
     for stored in made.store:
@@ -225,7 +225,7 @@ def test_a_printed_search_answers_its_question(
 
 
 def _found(url: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
-    answer = httpx.get(f"{url}/api/traces", params=asked, timeout=30)
+    answer = loopback.get(f"{url}/api/traces", params=asked, timeout=30)
     assert answer.status_code == 200, answer.text
     return list(answer.json()["data"])
 
@@ -242,7 +242,7 @@ def _send_failed(made: Exported, collector: Collector) -> str:
         for record in made.store
         if record.trace_id == made.result.trace_id
     ]
-    sent = httpx.post(f"{collector.http_url}/v1/traces", json=encode_json(spans), timeout=30)
+    sent = loopback.post(f"{collector.http_url}/v1/traces", json=encode_json(spans), timeout=30)
     assert sent.status_code == 200
     return trace_id
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import httpx
+from support import loopback
 from support.otlp import request, span, trace_id, wait_for_spans
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Load:
     def _taken(self, body: object) -> bool:
         try:
             url = f"{self.collector.http_url}/v1/traces"
-            return httpx.post(url, json=body, timeout=10).status_code == 200
+            return loopback.post(url, json=body, timeout=10).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -103,7 +104,9 @@ def test_stored_spans_survive_jaegers_death(starter: Starter, tmp_path: Path) ->
     trace = trace_id()
     spans = [span(trace) for _ in range(SPANS)]
     body = request(spans)
-    assert httpx.post(f"{collector.http_url}/v1/traces", json=body, timeout=30).status_code == 200
+    assert (
+        loopback.post(f"{collector.http_url}/v1/traces", json=body, timeout=30).status_code == 200
+    )
     ids = [span["spanId"] for span in spans]
     wait_for_spans(jaeger, trace, ids)
     collector.stop()  # nobody sends anything again

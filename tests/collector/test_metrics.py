@@ -12,12 +12,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 import yaml
 from load.copies import shapes
 from load.generator import FAULTY_EVERY, Load, batches
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from support import loopback
 from support.real_collector import BUNDLE, Starter
 
 from flash_otel import semconv
@@ -60,7 +60,9 @@ class Series:
 
 def exposed(url: str) -> list[Series]:
     """Read what Prometheus would read."""
-    rows = re.findall(r"^(\w+)(?:\{(.*)\})? (\S+)$", httpx.get(url, timeout=60).text, re.MULTILINE)
+    rows = re.findall(
+        r"^(\w+)(?:\{(.*)\})? (\S+)$", loopback.get(url, timeout=60).text, re.MULTILINE
+    )
     return [
         Series(name, dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels)), float(value))
         for name, labels, value in rows

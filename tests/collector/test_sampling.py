@@ -9,10 +9,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import httpx
 from load.copies import Copies, shapes
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from support import loopback
 from support.real_collector import BUNDLE
 
 from flash_otel.export.destination import Destination
@@ -97,7 +97,7 @@ class Cluster:
 
     def stored(self, trace: str) -> int:
         """Return the number of spans that Jaeger has of a trace."""
-        answer = httpx.get(f"{self.jaeger.query_url}/api/traces/{trace}", timeout=60)
+        answer = loopback.get(f"{self.jaeger.query_url}/api/traces/{trace}", timeout=60)
         if answer.status_code == 404:
             return 0
         return sum(len(trace["spans"]) for trace in answer.json()["data"])
@@ -107,7 +107,7 @@ DECISIONS = "otelcol_processor_tail_sampling_global_count_traces_sampled"
 
 
 def counters(gateway: Collector, name: str) -> list[int]:
-    text = httpx.get(gateway.url("OTELCOL_TELEMETRY_PORT", "/metrics"), timeout=60).text
+    text = loopback.get(gateway.url("OTELCOL_TELEMETRY_PORT", "/metrics"), timeout=60).text
     rows = re.findall(rf"^{name}\w*(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
     return [int(float(row)) for row in rows]
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import httpx
 import pytest
+from support import loopback
 from support.client import Client, deploy, read
 
 from flash_otel.demo import graphql
@@ -14,7 +15,7 @@ from flash_otel.demo.state import AI_KEY_CANARY, CREDENTIAL_CANARY, SIGNATURE_CA
 
 def ask(plane: ControlPlane, query: str, **variables: object) -> httpx.Response:
     """Send one GraphQL document with the right key."""
-    return httpx.post(
+    return loopback.post(
         f"{plane.base_url}/graphql",
         json={"query": query, "variables": variables},
         headers={"Authorization": f"Bearer {plane.api_key}"},
@@ -42,7 +43,7 @@ def test_only_the_right_key_is_let_in(control_plane: ControlPlane, key: str | No
     """Without the right bearer token nothing takes effect and the answer is 401."""
     headers = {} if key is None else {"Authorization": key}
     body = {"query": "mutation createFlashApp { x }", "variables": {"input": {"name": "x"}}}
-    response = httpx.post(f"{control_plane.base_url}/graphql", json=body, headers=headers)
+    response = loopback.post(f"{control_plane.base_url}/graphql", json=body, headers=headers)
     assert response.status_code == 401
     assert response.json()["errors"]
     assert control_plane.state.apps == {}

@@ -91,8 +91,8 @@ def _is_harmless(case: MatrixCase, answer: Answer) -> bool:
 _RIGHT: Final = {NAMED: _is_named, DOUBTED: _is_doubted, SILENT: _is_harmless}
 
 
-Diagnose = Callable[[list[str], Path], Answer]
-"""Takes the arguments of `flash-otel diagnose` and the store; returns the answer."""
+Diagnose = Callable[[list[list[str]], Path], list[Answer]]
+"""Takes the arguments of each `flash-otel diagnose` and the store; returns the answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +110,10 @@ class Recording:
     store: Path
 
     def row(self, diagnose: Diagnose) -> MatrixRow:
-        """Diagnose the case from every source."""
-        answers = {name: diagnose(self.inputs[name], self.store) for name in SOURCES}
-        return MatrixRow(self.case, answers)
+        """Diagnose the case from every source that is not empty."""
+        held = {name: inputs for name, inputs in self.inputs.items() if inputs}
+        found = dict(zip(held, diagnose(list(held.values()), self.store), strict=True))
+        return MatrixRow(self.case, {name: found.get(name, Answer(NOTHING)) for name in SOURCES})
 
 
 def recording(case: MatrixCase, artifacts: RunArtifacts, folder: Path) -> Recording:
@@ -167,12 +168,20 @@ def _write_otlp(artifacts: RunArtifacts, folder: Path) -> Path:
     return path
 
 
-def diagnosed(inputs: list[str], store: Path) -> Answer:
-    """Diagnose in a process of its own; `nothing` if there is no input."""
-    if not inputs:
-        return Answer(NOTHING)
+# One process for all sources: starting it takes longer than a diagnosis.
+_DIAGNOSE: Final = """
+import json, sys
+from flash_otel.cli.app import status_of
+for inputs in json.loads(sys.argv[1]):
+    status_of(["diagnose", "--json", *inputs])
+    print(end="\\0", flush=True)
+"""
+
+
+def diagnosed(inputs: list[list[str]], store: Path) -> list[Answer]:
+    """Diagnose in a process of its own, which knows nothing of what was injected."""
     ended = subprocess.run(
-        [sys.executable, "-m", "flash_otel", "diagnose", "--json", *inputs],
+        [sys.executable, "-c", _DIAGNOSE, json.dumps(inputs)],
         env={**os.environ, "FLASH_OTEL_STORE": str(store)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -182,7 +191,7 @@ def diagnosed(inputs: list[str], store: Path) -> Answer:
         check=False,
     )
     try:
-        return answer_of(json.loads(ended.stdout))
+        return [answer_of(json.loads(text)) for text in ended.stdout.split("\0")[:-1]]
     except ValueError:
         raise RuntimeError(f"diagnose ended with {ended.returncode}: {ended.stderr}") from None
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from e2e.matrix import NOTHING, Answer, answer_of, diagnosed, header, markdown, recording
+from e2e.matrix import Answer, answer_of, diagnosed, header, markdown, recording
 from e2e.matrix_cases import CASES, NAMED, MatrixCase
 from support.flash import ROOT
 
@@ -69,12 +69,13 @@ def test_the_fault_is_named_from_every_source(
     recording gives a wrong row.
     """
 
-    def in_process(inputs: list[str], store: Path) -> Answer:
-        if not inputs:
-            return Answer(NOTHING)
+    def in_process(inputs: list[list[str]], store: Path) -> list[Answer]:
         monkeypatch.setenv("FLASH_OTEL_STORE", str(store))
+        return [printed(words) for words in inputs]
+
+    def printed(words: list[str]) -> Answer:
         capsys.readouterr()
-        status_of(["diagnose", "--json", *inputs])
+        status_of(["diagnose", "--json", *words])
         return answer_of(json.loads(capsys.readouterr().out))
 
     case = CASES[name]

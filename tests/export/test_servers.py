@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
+from support import loopback
 from support.bad_endpoints import BAD
 from support.scripted_collector import HttpCollector
 
@@ -22,6 +22,8 @@ from flash_otel.otlp.decode import decode_log_line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    import httpx
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="these servers fork")
 
@@ -103,7 +105,7 @@ class Server:
     log: Path
 
     def get(self, path: str = "/later") -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", timeout=TIMEOUT_S, trust_env=False)
+        return loopback.get(f"{self.url}{path}", timeout=TIMEOUT_S, trust_env=False)
 
     def end(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -235,6 +237,8 @@ def test_outside_a_worker_no_response_waits(tmp_path: Path) -> None:
     with BAD["never answers"]() as url:
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "FLASH_OTEL_REQUEST_BUDGET": "60"}
         with serving(tmp_path, ONE, FIRST_FLUSH="0", **variables) as server:
-            assert httpx.get(f"{server.url}/later", timeout=30, trust_env=False).status_code == 200
+            assert (
+                loopback.get(f"{server.url}/later", timeout=30, trust_env=False).status_code == 200
+            )
             server.kill()
     assert "flash_otel {" not in server.log.read_text()

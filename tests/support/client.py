@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
+from support.loopback import NO_AUTHORITIES
 
 from flash_otel import semconv
 
@@ -52,6 +53,7 @@ class Client:
             base_url=self.plane.base_url,
             headers={"Authorization": f"Bearer {self.plane.api_key}"},
             timeout=30,
+            verify=NO_AUTHORITIES,
         )
 
     def __enter__(self) -> Self:

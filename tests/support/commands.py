@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
+from flash_otel.cli.app import status_of
+from flash_otel.runtime import process
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping
 
     from flash_otel.records import SpanRecord
 
@@ -64,6 +69,34 @@ def python(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
         timeout=TIMEOUT,
         check=False,
     )
+
+
+def in_process(
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `flash-otel` in this process, where a process of its own is not the point."""
+    process.reset()
+    out, errors = io.StringIO(), io.StringIO()
+    with ExitStack() as stack:
+        variables = environment(folder, **(env or {}))
+        stack.enter_context(patch.dict(os.environ, variables, clear=True))
+        stack.enter_context(chdir(folder))
+        stack.enter_context(redirect_stdout(out))
+        stack.enter_context(redirect_stderr(errors))
+        status = status_of(list(arguments))
+    process.reset()
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), errors.getvalue())
+
+
+@contextmanager
+def chdir(folder: Path) -> Iterator[None]:
+    """Work in a folder."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def keep(folder: Path, records: Iterable[SpanRecord]) -> None:

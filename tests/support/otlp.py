@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx
+from support import loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -80,7 +80,7 @@ def wait_for_spans(jaeger: Jaeger, trace: str, ids: Iterable[str]) -> list[dict[
 
 def groups_of(jaeger: Jaeger, trace: str) -> list[dict[str, Any]]:
     """Return what Jaeger has of a trace, as OTLP JSON's resource groups."""
-    answer = httpx.get(f"{jaeger.query_url}/api/v3/traces/{trace}", timeout=30)
+    answer = loopback.get(f"{jaeger.query_url}/api/v3/traces/{trace}", timeout=30)
     if answer.status_code == 404:
         return []
     answer.raise_for_status()

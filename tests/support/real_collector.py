@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import httpx
 import pytest
+from support import loopback
 from typing_extensions import Self
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Program:
                 kind = PortTakenError if _PORT_TAKEN in self.log else AssertionError
                 raise kind(f"{self.binary.name} ended at its start:\n{self.log[-4000:]}")
             try:
-                if httpx.get(self.url(self.health, self.path), timeout=5).status_code == 200:
+                if loopback.get(self.url(self.health, self.path), timeout=5).status_code == 200:
                     return
             except httpx.TransportError:
                 pass
