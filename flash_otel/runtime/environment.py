@@ -21,7 +21,7 @@ from flash_otel.redaction import REDACTED, is_secret_name, scrub, scrub_address
 from flash_otel.runtime.process import ProcessVar, guarded, logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from importlib.metadata import EntryPoint
 
 _T = TypeVar("_T")
@@ -234,18 +234,9 @@ def _registered(group: str) -> tuple[EntryPoint, ...]:
 # --- imports and logs ----------------------------------------------------------------------------
 
 
-def _known_propagators(value: str) -> str:
-    """Return the installed ones of the named propagators."""
-    known = installed("opentelemetry_propagator") | {"none"}
-    return ",".join(name for name in names(value) if name in known)
-
-
-# Read while modules of OpenTelemetry are imported, which then raise (1.27-1.45): the variable and
-# what is left of its value.
-_READ_AT_IMPORT: Final[Mapping[str, Callable[[str], str]]] = {
-    "OTEL_PROPAGATORS": _known_propagators,
-    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": lambda _value: "",
-}
+# Read while modules of OpenTelemetry are imported, which then raise (1.27-1.45).
+_PROPAGATORS: Final = "OTEL_PROPAGATORS"
+_ATTRIBUTE_COUNT: Final = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"
 _masking: Final = ProcessVar(threading.Lock, reset_in_child=True)
 
 
@@ -259,36 +250,39 @@ def load(module: str) -> None:
         with quiet("OTEL_PYTHON_CONTEXT"):
             import_module(module)
     except Exception:
-        present = [name for name in _READ_AT_IMPORT if name in os.environ]
-        for masked in ([name] for name in present):
-            if _load_without(module, masked):
-                return
-        if not _load_without(module, present):
+        if not any(_load_with(module, repair) for repair in _repairs()):
             raise
 
 
-def _load_without(module: str, masked: list[str]) -> bool:
+def _repairs() -> Iterator[dict[str, str]]:
+    """Yield what to change in the environment, the smallest change first."""
+    if _PROPAGATORS in os.environ:
+        known = installed("opentelemetry_propagator")
+        named = [name for name in names(text(_PROPAGATORS)) if name in {*known, "none"}]
+        yield {_PROPAGATORS: ",".join(named)}
+        # 1.27 does not know `none`.
+        yield {_PROPAGATORS: ",".join(name for name in named if name != "none")}
+    if _ATTRIBUTE_COUNT in os.environ:
+        yield {_ATTRIBUTE_COUNT: ""}
+    yield {name: "" for name in (_PROPAGATORS, _ATTRIBUTE_COUNT) if name in os.environ}
+
+
+def _load_with(module: str, repair: dict[str, str]) -> bool:
     try:
-        with _masking.value, _masked(masked), quiet("OTEL_PYTHON_CONTEXT"):
+        with _masking.value, _repaired(repair), quiet("OTEL_PYTHON_CONTEXT"):
             import_module(module)
     except Exception:
         return False
-    for name in masked:
-        kept = _READ_AT_IMPORT[name](os.environ[name])
-        ignore(name, "OpenTelemetry cannot be imported with it", kept or "the default")
+    for name, value in repair.items():
+        ignore(name, "OpenTelemetry cannot be imported with it", value or "the default")
     return True
 
 
 @contextmanager
-def _masked(masked: list[str]) -> Iterator[None]:
-    """Take variables, or the broken part of them, out of the environment during an import."""
-    saved = {name: os.environ[name] for name in masked}
-    for name, value in saved.items():
-        kept = _READ_AT_IMPORT[name](value)
-        if kept:
-            os.environ[name] = kept
-        else:
-            del os.environ[name]
+def _repaired(repair: dict[str, str]) -> Iterator[None]:
+    """Change variables during an import; those without a value are unset."""
+    saved = {name: os.environ.pop(name) for name in repair}
+    os.environ.update({name: value for name, value in repair.items() if value})
     try:
         yield
     finally:

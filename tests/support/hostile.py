@@ -37,7 +37,7 @@ _NO_NUMBERS: Final = (
     *("٣", "²", "9" * 30, "9" * 5000, "\udcff", "1\udc80", "${SIZE}", "None", "x" * 9999),
 )
 _COUNT: Final = Values(("0", "1", "64", "2147483647", " 7 ", '"12"'), _NO_NUMBERS)
-_POSITIVE: Final = Values(("1", "2", "256", "4096", "'300'"), ("0", *_NO_NUMBERS))
+_POSITIVE: Final = Values(("8", "64", "256", "4096", "'300'"), ("0", *_NO_NUMBERS))
 _BOOLEAN: Final = Values(("true", "false", "TRUE", " False "), ("yes", "1", "on", "tru", "\udcff"))
 _SWITCH: Final = Values(("0", "false", "no", "off", "OFF"), ("maybe", "2", "nein", "\udcfe"))
 _ANY: Final = Values(
