@@ -251,7 +251,7 @@ def _object(delivery: DeliveryStatus) -> dict[str, Any]:
 def _problem(name: str) -> str:
     from flash_otel.export.destination import known
 
-    return known(name).address.problem
+    return known(name).problem
 
 
 def _status_lines(found: list[DeliveryStatus]) -> Iterator[str]:

@@ -129,7 +129,7 @@ def destinations(timeout_s: float | None) -> Iterator[DoctorCheck]:
         yield _no_destination()
     for destination in named:
         yield from _address(destination)
-        if destination.address.problem:
+        if destination.problem:
             continue
         if timeout_s is None:
             text = f"{destination.host} ({destination.protocol}) was not checked"
@@ -142,9 +142,10 @@ def _address(destination: Destination) -> Iterator[DoctorCheck]:
     """Report an address that nothing is sent to, or that is used other than it says."""
     address = destination.address
     name = f"{destination.host} ({destination.protocol})"
-    if address.problem:
-        text = f"nothing is sent to {name}: {address.problem}"
-        hint = "Correct OTEL_EXPORTER_OTLP_ENDPOINT. Spans wait in the store."
+    if destination.problem:
+        text = f"nothing is sent to {name}: {destination.problem}"
+        variable = "ENDPOINT" if address.problem else "HEADERS"
+        hint = f"Correct OTEL_EXPORTER_OTLP_{variable}. Spans wait in the store."
         yield DoctorCheck("address", PROBLEM, text, hint)
     elif address.remark:
         hint = "Correct OTEL_EXPORTER_OTLP_ENDPOINT, or OTEL_EXPORTER_OTLP_INSECURE."

@@ -122,7 +122,7 @@ def parse_grpc(text: str, *, insecure: bool | None = None) -> Address:
 def basic(user: str, password: str) -> str:
     """Return the value of an authorization header (RFC 7617), encoded as `requests` does it."""
     pair = f"{user}:{password}"
-    encoded = pair.encode("latin-1") if _is_latin(pair) else pair.encode("utf-8", "replace")
+    encoded = pair.encode("latin-1") if is_latin(pair) else pair.encode("utf-8", "replace")
     return f"Basic {b64encode(encoded).decode()}"
 
 
@@ -275,7 +275,8 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _is_latin(text: str) -> bool:
+def is_latin(text: str) -> bool:
+    """Return whether Latin-1, the encoding of `http.client`, has all characters of a text."""
     return all(ord(char) < 256 for char in text)  # noqa: PLR2004 - Latin-1's size
 
 

@@ -172,6 +172,25 @@ def context_of(destination: Destination) -> ssl.SSLContext:
     return context
 
 
+def contents_of(destination: Destination) -> tuple[bytes | None, ...]:
+    """Return the contents of the files of authorities, key and certificate, as gRPC takes them.
+
+    Raises:
+        CertificateError: A file cannot be used.
+    """
+    context_of(destination)  # gRPC itself does not name a file that is invalid
+    certificate = destination.client_certificate
+    # A key is used only with a certificate; one file may hold both.
+    key = (destination.client_key or certificate) if certificate else ""
+    files = ((_CERTIFICATE, destination.certificate), (_CLIENT, key), (_CLIENT, certificate))
+    return tuple(_content(name, file) if file else None for name, file in files)
+
+
+def _content(variable: str, path: str) -> bytes:
+    with _naming(variable, path):
+        return Path(path).read_bytes()
+
+
 def _authorities(destination: Destination) -> ssl.SSLContext:
     named = [(_CERTIFICATE, destination.certificate)]
     named += [(name, os.environ.get(name, "")) for name in _BUNDLES]

@@ -7,6 +7,7 @@ is installed under it. A variable for traces wins over the variable for all sign
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
@@ -47,6 +48,12 @@ _DEFAULT_TIMEOUT_S: Final = 10.0
 # Python. The size decides: a timeout of a quarter of an hour is as unlikely as less than a second.
 _SURELY_MILLISECONDS: Final = 1000.0
 _LONGEST_TIMEOUT_S: Final = 60.0
+# A token (RFC 9110, 5.6.2); the SDK, too, leaves others out.
+_HEADER_NAME: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+# They describe the body, which is made here: another value would have the server cut it off.
+_FRAMING: Final = frozenset(
+    {"content-encoding", "content-length", "content-type", "expect", "transfer-encoding"}
+)
 _LONGEST_REASON: Final = 200
 _SHORTEST_SECRET: Final = 4
 
@@ -92,6 +99,17 @@ class Destination:
         A destination whose credentials change keeps its name, and so its cursor.
         """
         return f"{self.protocol} {self.address.shown}"
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is sent there; empty for a valid destination."""
+        return self.address.problem or self._header_problem()
+
+    def _header_problem(self) -> str:
+        wrong = [name for name, value in self.headers.items() if not value.isascii()]
+        if self.protocol != GRPC or not wrong:
+            return ""
+        return f"the header {wrong[0]} has a value that is not ASCII, which gRPC cannot send"
 
     @property
     def host(self) -> str:
@@ -216,7 +234,9 @@ def _destination(protocol: str) -> Destination:
     )
     user = made.address.authorization
     credentials = {"authorization": user} if user else {}
-    return replace(made, headers={**credentials, **parse_headers(_setting("HEADERS"))})
+    named = parse_headers(_setting("HEADERS")).items()
+    headers = {name: value for name, value in named if name not in _FRAMING}
+    return replace(made, headers={**credentials, **headers})
 
 
 def _http_url(protocol: str) -> str:
@@ -244,7 +264,11 @@ def parse_headers(text: str) -> dict[str, str]:
         for name, equals, value in pairs
         if equals
     }
-    return {name: value for name, value in found.items() if name and (name + value).isprintable()}
+    return {
+        name: value
+        for name, value in found.items()
+        if _HEADER_NAME.fullmatch(name) and value.isprintable()
+    }
 
 
 def _timeout(text: str) -> float:

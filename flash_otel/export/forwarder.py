@@ -274,7 +274,7 @@ def transport_to(destination: Destination) -> Transport:
     """Return a transport to a destination; nothing is connected yet."""
     from flash_otel.export.destination import GRPC
 
-    if problem := destination.address.problem:
+    if problem := destination.problem:
         return Refusal(problem)
     if destination.protocol == GRPC:
         from flash_otel.export.grpc import GrpcTransport

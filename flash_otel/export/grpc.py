@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel._version import __version__
-from flash_otel.export.connection import context_of, reason_of
+from flash_otel.export.connection import contents_of, reason_of
 from flash_otel.export.sending import LONGEST_WAIT_S, ExportResult, Verdict, parse_response
 from flash_otel.otlp.encode import encode_protobuf
 
@@ -101,7 +100,7 @@ class GrpcTransport:
         response = export(
             body,
             timeout=self._destination.timeout_s,
-            metadata=tuple(self._destination.headers.items()),
+            metadata=tuple(map(_metadata, self._destination.headers.items())),
         )
         result = parse_response(response)
         return replace(result, reason=self._destination.plain(result.reason))
@@ -115,7 +114,7 @@ class GrpcTransport:
         options = {"options": _OPTIONS, "compression": compression}
         if not destination.is_secure:
             return grpc.insecure_channel(destination.target, **options)
-        credentials = grpc.ssl_channel_credentials(*_files(destination))
+        credentials = grpc.ssl_channel_credentials(*contents_of(destination))
         return grpc.secure_channel(destination.target, credentials, **options)
 
     def _local_failure(self, error: Exception) -> ExportResult:
@@ -147,14 +146,10 @@ def _quiet() -> Iterator[None]:
         os.environ.pop(_VERBOSITY, None)
 
 
-def _files(destination: Destination) -> tuple[bytes | None, ...]:
-    """Return the contents of the files for TLS, which gRPC would not name if they are invalid."""
-    context_of(destination)
-    # gRPC takes a key only with a certificate; one file may hold both.
-    certificate = destination.client_certificate
-    key = destination.client_key or certificate if certificate else ""
-    files = (destination.certificate, key, certificate)
-    return tuple(Path(file).read_bytes() if file else None for file in files)
+def _metadata(header: tuple[str, str]) -> tuple[str, str | bytes]:
+    name, value = header
+    # gRPC takes bytes for names with this ending (grpc/doc/PROTOCOL-HTTP2.md, "Requests").
+    return name, value.encode() if name.endswith("-bin") else value
 
 
 def _reason(code: str, details: str) -> str:

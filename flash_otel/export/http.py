@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from flash_otel._version import __version__
+from flash_otel.export.address import is_latin
 from flash_otel.export.connection import Connection, Deadline, reason_of
 from flash_otel.export.destination import HTTP_JSON, Destination
 from flash_otel.export.proxy import PROXY_AUTHENTICATION_REQUIRED, refused
@@ -112,13 +113,13 @@ class HttpTransport:
             self.close()
         return self._result(response, content)
 
-    def _headers(self, connection: Connection) -> dict[str, str]:
+    def _headers(self, connection: Connection) -> dict[str, str | bytes]:
         is_json = self._destination.protocol == HTTP_JSON
         compression = self._destination.compression
         return {
             "user-agent": _USER_AGENT,
             **connection.headers,
-            **self._destination.headers,
+            **{name: _encoded(value) for name, value in self._destination.headers.items()},
             "content-type": "application/json" if is_json else "application/x-protobuf",
             **({"content-encoding": compression} if compression else {}),
         }
@@ -139,6 +140,11 @@ class HttpTransport:
         self._connection = deadline.connection = Connection(self._destination)
         self._connection.connect()
         return self._connection
+
+
+def _encoded(value: str) -> str | bytes:
+    """Return a header's value as UTF-8 where `http.client` and `requests` fail: beyond Latin-1."""
+    return value if is_latin(value) else value.encode()
 
 
 def _refusal(response: HTTPResponse) -> str:

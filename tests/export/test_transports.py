@@ -50,6 +50,39 @@ def test_a_good_collector(kind: Callable[[], Any], compression: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "text", ["content-length=3", "transfer-encoding=chunked", "content-encoding=gzip", "a b=c"]
+)
+def test_headers_that_would_lose_spans(
+    kind: Callable[[], Any], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A header that describes the body, or is none, does not spoil a request."""
+    with kind() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", collector.protocol)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"{text},x-bin=abc")
+        with closing(transport_to(configured(["otlp"])[0])) as transport:
+            assert transport.send(RECORDS) == ExportResult(Verdict.DELIVERED)
+        assert collector.requests == [["s1", "s2"]]
+        assert "abc" in str(collector.headers[0]["x-bin"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("value", "encoding"), [("wörd", "latin-1"), ("日本", "utf-8")])
+def test_headers_that_are_not_ascii(kind: Callable[[], Any], value: str, encoding: str) -> None:
+    """HTTP sends them, as Latin-1 if possible, like `requests`; gRPC cannot, and sends nothing."""
+    with kind() as collector:
+        answer = send(collector.url, collector.protocol, headers={"x-tenant": value})
+        if collector.protocol == "grpc":
+            assert collector.received == []
+            assert answer.verdict is Verdict.WAIT
+            assert "x-tenant has a value that is not ASCII" in answer.reason
+        else:
+            assert answer == ExportResult(Verdict.DELIVERED)
+            assert collector.headers[0]["x-tenant"].encode("latin-1") == value.encode(encoding)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_partial_success(kind: Callable[[Reply], Any]) -> None:
     """Spans that the server did not accept are counted, with the reason, and not sent again."""
     with kind(partial(1, "no\x1b[31m way")) as collector:

@@ -39,14 +39,16 @@ def silent() -> Iterator[str]:
 
 
 @contextmanager
-def dripping(interval_s: float = 0.05) -> Iterator[str]:
+def dripping(
+    interval_s: float = 0.05, head: bytes = b"HTTP/1.1 200 OK\r\nx-drip: "
+) -> Iterator[str]:
     """Yield the URL of a server that answers one byte at a time, without an end."""
     over = threading.Event()
 
     def drip(connection: socket.socket) -> None:
         with connection:
             try:
-                connection.sendall(b"HTTP/1.1 200 OK\r\nx-drip: ")
+                connection.sendall(head)
                 while not over.wait(interval_s):
                     connection.sendall(b"x")
             except OSError:
