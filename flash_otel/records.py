@@ -41,6 +41,18 @@ Their values have `*` in the place of each unknown part; one without `*` is whol
 `diagnosis.pieces` resolves them; nothing else may compare them.
 """
 
+LINES_LOOSE_COUNT = "flash_otel.lines.loose_count"
+"""Attribute of a rebuilt record: the number of endpoints in lines that name no build.
+
+The build may be any, so the number shows no healthy read; it may show an unhealthy one.
+"""
+
+LINES_TORN = "flash_otel.lines.torn"
+"""Attribute of a rebuilt record: the lines of an operation that an edge of its log divides.
+
+`diagnosis.mending` joins them with the rest of the operation in another log.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

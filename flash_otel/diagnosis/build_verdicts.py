@@ -56,6 +56,13 @@ def is_replaced(case: Case, read: RuntimeFetch) -> bool:
     return read.build_id == activation.previous_build_id
 
 
+def is_same_source(case: Case, read: RuntimeFetch) -> bool:
+    """Return True if the active build and the deployed one were made from the same files."""
+    upload = case.deployment.upload
+    fingerprint = upload.source_fingerprint if upload else None
+    return fingerprint is not None and fingerprint == read.source_fingerprint
+
+
 def is_later(case: Case, read: RuntimeFetch) -> bool:
     """Return True if the active build is that of a later deployment.
 
@@ -128,8 +135,11 @@ def _why_older(case: Case, read: RuntimeFetch) -> str:
 
 def _judge_older(case: Case, read: RuntimeFetch, reason: str, after: str) -> ReadVerdict:
     """Judge an answer with an older build: it may precede the activation."""
-    if after == CERTAIN:
+    if after == CERTAIN and _precedes_rollbacks(case, read):
         return ReadVerdict((sc.STALE_BUILD,), reason)
+    if after == CERTAIN:
+        rollback = "less likely put back by a later deployment that is not recorded"
+        return ReadVerdict((sc.STALE_BUILD,), f"{reason}, {rollback}", LIKELY)
     is_open = _is_order_open(case, read)
     known = owner(case, read)
     if known is None:
@@ -142,6 +152,15 @@ def _judge_older(case: Case, read: RuntimeFetch, reason: str, after: str) -> Rea
     # spans, whose times come from machines of their own.
     is_doubtful = after == LIKELY or is_open
     return ReadVerdict((sc.STALE_BUILD, sc.INCONCLUSIVE), reason) if is_doubtful else FINE
+
+
+def _precedes_rollbacks(case: Case, read: RuntimeFetch) -> bool:
+    """Return True if a read came so soon that no older build can have been put back on purpose."""
+    activation, offset = case.deployment.activation, case.offset(read)
+    if activation is None or activation.end_ns is None or read.asked_ns is None:
+        return False
+    margin_ns = 0 if offset.exact else offset.assumed
+    return read.asked_ns - activation.end_ns + margin_ns <= case.limits.rollback_s * 1e9
 
 
 def _is_order_open(case: Case, read: RuntimeFetch) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from flash_otel import failures, semconv
 from flash_otel.diagnosis import matching, order
 from flash_otel.diagnosis.deployments import failed_step, is_of_provisioning
-from flash_otel.diagnosis.evidence import HOLDS, UNFINISHED, Deployment, EndpointSet
+from flash_otel.diagnosis.evidence import HOLDS, UNFINISHED, UNKNOWN, Deployment, EndpointSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +40,7 @@ class Limits:
         silence_s: Seconds without an end after which a deployment counts as dead. Flash waits
             600 s for provisioning (`reconcile_and_provision_resources`).
         rollout_s: Longest duration of a rolling release, in seconds.
+        rollback_s: Seconds after an activation within which no older build is put back on purpose.
         now_ns: The present, in nanoseconds since the epoch.
         is_running: Whether a deployment's process still runs; None if unknown.
     """
@@ -47,6 +48,7 @@ class Limits:
     skew_s: float = order.ASSUMED_SKEW_S
     silence_s: float = 900.0
     rollout_s: float = 600.0
+    rollback_s: float = 300.0
     now_ns: int = field(default_factory=time.time_ns)
     is_running: Callable[[Deployment], bool | None] = lambda _: None
 
@@ -132,7 +134,14 @@ class Case:
 
     def comparison(self, read: RuntimeFetch) -> str:
         """Compare an answer that names the deployment's build with what was written."""
-        return self.expected_of(read).compared_with(read.endpoints, read.held)
+        compared = self.expected_of(read).compared_with(read.endpoints, read.held)
+        return UNKNOWN if compared == HOLDS and self._lacks_urls(read) else compared
+
+    def _lacks_urls(self, read: RuntimeFetch) -> bool:
+        """Return True if a read's URLs cannot be compared, as the log of the write lacks them."""
+        upload = self.deployment.upload
+        is_in_lines = upload is not None and upload.by_lines
+        return is_in_lines and bool(read.endpoints.digest) and self.expected.digest is None
 
     def expected_of(self, read: RuntimeFetch) -> EndpointSet:
         """Return what was written, by the deployment's record or else by the manifest's carrier."""
@@ -209,10 +218,9 @@ def _own_answers(
     deployment: Deployment, evidence: Evidence, reads: tuple[RuntimeFetch, ...]
 ) -> tuple[RuntimeFetch, ...]:
     """Return the reads that were answered with the deployment's own build."""
-    named = {read.build_id for read in evidence.reads if read.in_log} - {None}
     # Lines without a build may be of any deployment. Without endpoints they count as evidence
     # against this one, if no other line names another build; they never clear it.
-    is_only = named <= {deployment.build_id}
+    is_only = is_only_build(deployment, evidence)
     return tuple(
         read
         for read in reads
@@ -223,6 +231,12 @@ def _own_answers(
             and matching.asks_for_deployed(deployment, read)
         )
     )
+
+
+def is_only_build(deployment: Deployment, evidence: Evidence) -> bool:
+    """Return True if no read in a log names another build than the deployment's."""
+    named = {read.build_id for read in evidence.reads if read.in_log} - {None}
+    return named <= {deployment.build_id}
 
 
 # --- the upload -----------------------------------------------------------------------------------

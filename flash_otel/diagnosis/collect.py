@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flash_otel import semconv
 from flash_otel.diagnosis import evidence, facts
 from flash_otel.diagnosis.deployments import deployments_of
+from flash_otel.diagnosis.mending import mended
 from flash_otel.diagnosis.pieces import fuller, joined, merged, resolved
 from flash_otel.records import LOGGED
 from flash_otel.store.references import instance_of, shows_worker
@@ -26,7 +27,7 @@ def collect(records: Iterable[SpanRecord]) -> evidence.Evidence:
         records: Spans of any sources. A finished record replaces an unfinished one of the same
             span.
     """
-    spans = sorted(resolved(unique(records).values()), key=_order)
+    spans = sorted(resolved(mended(unique(records).values())), key=_order)
     processes = _processes(spans)
     by_name: dict[str, list[tuple[SpanRecord, evidence.SpanFact]]] = defaultdict(list)
     for record in spans:
@@ -169,4 +170,5 @@ def _bare(fetch: evidence.ManifestFetch) -> evidence.RuntimeFetch:
         generated_at_ns=fetch.generated_at_ns,
         source_fingerprint=fetch.source_fingerprint,
         in_log=fetch.in_log,
+        loose_count=fetch.loose_count,
     )

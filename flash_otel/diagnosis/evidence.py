@@ -128,12 +128,14 @@ class EndpointSet:
         """Compare what was written with an answer that held `held_count` endpoints.
 
         Returns:
-            `HOLDS`, `LACKS_ALL`, `LACKS_SOME`, `OTHER_URLS`, or `UNKNOWN` without a count.
+            `HOLDS`, `LACKS_ALL`, `LACKS_SOME`, `OTHER_URLS`, or `UNKNOWN` if either is unknown.
         """
         if held_count is None:
             return UNKNOWN
         if held_count == 0:
             return HOLDS if self.count == 0 else LACKS_ALL
+        if self.count is None and self.digest is None:
+            return UNKNOWN
         if self.count is not None and (held_count < self.count or self.missing_in(held)):
             return LACKS_SOME
         if self.digest and held.digest and self.digest != held.digest:
@@ -314,6 +316,7 @@ class ManifestFetch(SpanFact):
             of the machine that built it.
         source_fingerprint: SHA-256 of the project's files that it was built from.
         in_log: It stands in a given log, whether as bracketed lines or as a span.
+        loose_count: The number of endpoints in lines that may be of any build.
     """
 
     environment_id: str | None = None
@@ -326,6 +329,7 @@ class ManifestFetch(SpanFact):
     generated_at_ns: int | None = None
     source_fingerprint: str | None = None
     in_log: bool = False
+    loose_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

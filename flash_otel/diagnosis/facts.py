@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flash_otel import failures, manifest, semconv
 from flash_otel.diagnosis import evidence
-from flash_otel.records import LINES_CLOCK, LINES_SCOPE, LOGGED, number, text, texts
+from flash_otel.records import (
+    LINES_CLOCK,
+    LINES_LOOSE_COUNT,
+    LINES_SCOPE,
+    LOGGED,
+    number,
+    text,
+    texts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -222,6 +230,7 @@ def _answer(record: SpanRecord) -> dict[str, Any]:
         ),
         **_provenance(attributes),
         "in_log": by_lines(record) or bool(record.resource.get(LOGGED)),
+        "loose_count": number(attributes, LINES_LOOSE_COUNT),
     }
 
 

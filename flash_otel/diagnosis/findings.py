@@ -134,6 +134,7 @@ _APART: Final = {
     semconv.MANIFEST_NOT_PERSISTED: "the State Manager then still holds no endpoints",
     semconv.READ_INCOMPLETE: "the State Manager, or a later read, then holds the endpoints",
     semconv.READ_BEFORE_WRITE: "reads after the write then hold the endpoints",
+    semconv.ENDPOINTS_MISSING: "the State Manager then still lacks them",
 }
 
 

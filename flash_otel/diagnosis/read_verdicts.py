@@ -29,7 +29,8 @@ from flash_otel.diagnosis.case import (
     persisted_count,
     upload_state,
 )
-from flash_otel.diagnosis.evidence import LACKS_ALL, LACKS_SOME, OTHER_URLS
+from flash_otel.diagnosis.evidence import LACKS_ALL, LACKS_SOME, OTHER_URLS, UNKNOWN
+from flash_otel.diagnosis.findings import count, several
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, NO, follows
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def _narrowed(verdict: ReadVerdict, allowed: set[str], verdicts: list[ReadVerdic
 
 def _judge_manifest(case: Case, read: RuntimeFetch) -> ReadVerdict:
     compared = case.comparison(read)
+    if compared == UNKNOWN and read.held:
+        return _judge_beside_others(case, read)
     if compared == LACKS_ALL:
         return _judge_without(case, read)
     if compared == LACKS_SOME:
@@ -90,6 +93,18 @@ def _judge_manifest(case: Case, read: RuntimeFetch) -> ReadVerdict:
     if compared == OTHER_URLS and not case.is_whole_proven and not case.is_rewritten:
         return ReadVerdict((sc.ENDPOINTS_DIFFER,), "the names are those of the write, the URLs not")
     return FINE
+
+
+def _judge_beside_others(case: Case, read: RuntimeFetch) -> ReadVerdict:
+    """Judge an answer with endpoints if what was written is not known, by the other answers."""
+    most = max(other.held or 0 for other in case.own_answers)
+    names = {name for other in case.own_answers for name in other.endpoints.all_names or ()}
+    lost = sorted(names - (read.endpoints.all_names or names))
+    if case.is_rewritten or (read.held == most and not lost):
+        return FINE
+    missing = f", without {several(lost)}" if lost else ""
+    reason = f"{count(read.held, 'endpoint')}{missing}, while another read holds {most}"
+    return ReadVerdict((sc.READ_INCOMPLETE,), reason, LIKELY, (sc.ENDPOINTS_MISSING,))
 
 
 def _judge_partial(case: Case, read: RuntimeFetch) -> ReadVerdict:

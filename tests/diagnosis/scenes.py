@@ -330,6 +330,26 @@ FAULTY: Final[dict[str, Scene]] = {
         lambda: records(deployment(previous=7), read(20, build=7, held=TWO)),
         sc.STALE_BUILD,
     ),
+    "the replaced build is active again, an hour after the deployment": Scene(
+        lambda: records(deployment(previous=7), read(3600, build=7, held=TWO)),
+        sc.STALE_BUILD,
+        confidence="likely",
+    ),
+    "the replaced build is active at once, and an hour after the deployment": Scene(
+        lambda: records(
+            deployment(previous=7),
+            read(20, build=7, held=TWO),
+            read(3600, number="2", build=7, held=TWO),
+        ),
+        sc.STALE_BUILD,
+    ),
+    "the replaced build is active, by a clock that nothing relates to the deployment's": Scene(
+        lambda: records(
+            deployment(previous=7), [moved(one, -600) for one in read(20, build=7, held=TWO)]
+        ),
+        sc.STALE_BUILD,
+        confidence="likely",
+    ),
     "the replaced build is still active for an older worker, on one clock": Scene(
         lambda: records(deployment(previous=7), read(20, code=6, build=7, held=TWO, host="laptop")),
         sc.STALE_BUILD,

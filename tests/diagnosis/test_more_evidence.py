@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Limits, diagnose
+from flash_otel.diagnosis.readers import NothingFoundError
 from flash_otel.diagnosis.tables import FAIL, MISMATCH, RUNTIME
 
 if TYPE_CHECKING:
@@ -24,13 +26,19 @@ if TYPE_CHECKING:
 LIMITS: Final = Limits(now_ns=NOW_NS)
 SUREST: Final = ("inconclusive", "possible", "likely", "certain")
 
+_PERHAPS_EARLIER: Final = (
+    (UNTIMED, NAIVE),
+    "nothing shows whether it read before the activation or after it",
+)
 REFUTED: Final = {
-    "the replaced build is read within the skew of the activation",
-    "a build that was generated before the deployed one, perhaps read before",
-    "a build that was generated after the deployed one",
+    "the replaced build is read within the skew of the activation": _PERHAPS_EARLIER,
+    "a build that was generated before the deployed one, perhaps read before": _PERHAPS_EARLIER,
+    "a build that was generated after the deployed one": (TIMES, "of a later deployment"),
 }
-"""Scenes whose spans refute what lines without times seem to show: the read came earlier, or
-the active build is of a later deployment."""
+"""Scenes whose spans refute what lines show: by times of the lines, with what the verdict states.
+
+Lines hold no time of generation and, without a zone, no order. Spans that hold these are evidence
+against the verdict of the lines, not more of the same."""
 
 
 def judge(*made: list[SpanRecord]) -> Diagnosis:
@@ -58,7 +66,11 @@ def test_logs_beside_spans_never_weaken_a_verdict(name: str, times: str, tmp_pat
             assert both.verdict == by_spans.verdict, both.findings
             assert certainty(both) >= certainty(by_spans)
         by_logs = judge(logs)
-        if not certainty(by_spans) and certainty(by_logs) and name not in REFUTED:
+        exempt, reason = REFUTED.get(name, ((), ""))
+        if times in exempt:
+            assert (both.verdict, by_logs.verdict) == (sc.INCONCLUSIVE, sc.STALE_BUILD)
+            assert reason in both.findings[0].sentence
+        elif not certainty(by_spans) and certainty(by_logs):
             assert both.verdict == by_logs.verdict, both.findings
             assert certainty(both) >= certainty(by_logs)
 
@@ -81,8 +93,8 @@ def test_own_lines_in_a_workers_log_never_weaken_it(name: str, times: str, tmp_p
     made = SCENES[name].make()
     plain = judge(read_logs(tmp_path, written_logs(made, times)))
     whole = judge(read_logs(tmp_path, written_logs(made, times, with_spans=True)))
-    assert certainty(whole) >= certainty(plain) or name in REFUTED, whole.findings
-    if certainty(plain) and plain.verdict != sc.NONE and name not in REFUTED:
+    assert certainty(whole) >= certainty(plain), whole.findings
+    if certainty(plain) and plain.verdict != sc.NONE:
         assert whole.verdict == plain.verdict
 
 
@@ -121,10 +133,83 @@ def test_a_divided_read_is_one_read(times: str, at: int, tmp_path: Path) -> None
         worker = {name: text for name, text in logs.items() if name == "worker-1"}
         others = {name: text for name, text in logs.items() if name != "worker-1"}
         found = judge(read_logs(tmp_path, {**others, **divided(worker, at)}))
-        # Behind the line of the build, the rest names nothing that ties it to a deployment.
-        is_tied = "Retrieved build" not in next(iter(divided(worker, at).values())).splitlines()[-1]
-        allowed = (verdict,) if is_tied else (verdict, sc.INCONCLUSIVE)
-        assert found.verdict in allowed, found.findings
+        assert found.verdict == verdict, found.findings
+
+
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(sorted(SCENES)),
+    st.sampled_from(TIMES),
+    st.booleans(),
+    st.booleans(),
+    st.data(),
+)
+def test_a_log_divided_anywhere_gives_the_same_verdict(
+    tmp_path: Path,
+    name: str,
+    times: str,
+    with_spans: bool,
+    is_later_first: bool,
+    data: st.DataObject,
+) -> None:
+    """One log of a run may lie in two files, in either order, divided at any line."""
+    logs = written_logs(SCENES[name].make(), times, with_spans=with_spans)
+    divisible = sorted(log for log, text in logs.items() if text.count("\n") > 1)
+    if not divisible:
+        return
+    whole = judge(read_logs(tmp_path, logs))
+    log = data.draw(st.sampled_from(divisible))
+    lines = logs.pop(log).splitlines(keepends=True)
+    border = data.draw(st.integers(1, len(lines) - 1))
+    parts = ["".join(lines[:border]), "".join(lines[border:])]
+    numbers = "21" if is_later_first else "12"
+    logs |= {f"{log}-{n}": part for n, part in zip(numbers, parts, strict=True)}
+    found = judge(read_some(tmp_path, logs))
+    assert (found.verdict, certainty(found)) == (whole.verdict, certainty(whole)), found.findings
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.booleans(), st.sets(st.integers(1, 18), min_size=2, max_size=3))
+def test_a_mapping_divided_anywhere_is_compared(
+    tmp_path: Path, is_later_first: bool, borders: set[int]
+) -> None:
+    """Other URLs than were written are found, or the all-clear is withheld."""
+    logs = written_logs(FAULTY["a read holds other URLs"].make(), ZONED, with_spans=True)
+    lines = logs.pop("cli-1").splitlines(keepends=True)
+    cuts = [0, *sorted(border for border in borders if border < len(lines)), len(lines)]
+    for number, (begin, end) in enumerate(pairwise(cuts)):
+        logs[f"cli-{9 - number if is_later_first else number}"] = "".join(lines[begin:end])
+    # A file within a mapping holds no line of Flash, and no number to confirm the mapping by.
+    is_lost = len(cuts) > 4 or any("[" not in text for text in logs.values())
+    found = judge(read_some(tmp_path, logs))
+    allowed = {sc.ENDPOINTS_DIFFER, sc.INCONCLUSIVE} if is_lost else {sc.ENDPOINTS_DIFFER}
+    assert found.verdict in allowed, found.findings
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(TIMES), st.sets(st.integers(1, 18), min_size=2, max_size=6))
+def test_a_healthy_deployment_in_many_files_is_not_accused(
+    tmp_path: Path, times: str, borders: set[int]
+) -> None:
+    """Lines of a mapping may be lost between files: what is left makes no smaller mapping."""
+    made = HEALTHY["a first deployment and a read"].make()
+    logs = written_logs(made, times, with_spans=True)
+    lines = logs.pop("cli-1").splitlines(keepends=True)
+    cuts = [0, *sorted(border for border in borders if border < len(lines)), len(lines)]
+    for number, (begin, end) in enumerate(pairwise(cuts)):
+        logs[f"cli-{number}"] = "".join(lines[begin:end])
+    assert judge(read_some(tmp_path, logs)).verdict in (sc.NONE, sc.INCONCLUSIVE)
+
+
+def read_some(folder: Path, logs: dict[str, str]) -> list[SpanRecord]:
+    """Read logs, some of which may hold no line of Flash."""
+    found: list[SpanRecord] = []
+    for name, text in logs.items():
+        try:
+            found += read_logs(folder, {name: text})
+        except NothingFoundError:
+            continue
+    return found
 
 
 def divided(logs: dict[str, str], at: int) -> dict[str, str]:
@@ -230,6 +315,27 @@ def test_the_seconds_after_the_upload_are_named() -> None:
     made = FAULTY["a stale replica answers after the write, on one clock"].make()
     (finding,) = judge(made).findings
     assert "2.2 s after the upload had ended" in finding.sentence
+
+
+def test_a_build_of_the_same_source_is_named() -> None:
+    """Where the active build was made from the deployed files, the sentence states it."""
+    steps = deployment(previous=7)
+    for fingerprint in ("ab12", "cd34"):
+        steps["upload"] = changed(steps["upload"], manifest__source_fingerprint="ab12")
+        reads = [
+            changed(span, manifest__source_fingerprint=fingerprint)
+            for span in read(20, build=7, held=TWO)
+        ]
+        (finding,) = judge(records(steps, reads)).findings
+        assert finding.code == sc.STALE_BUILD
+        assert ("the same source files" in finding.sentence) == (fingerprint == "ab12")
+
+
+def test_a_rollback_is_named_as_the_alternative() -> None:
+    """Long after the activation, somebody may have put the replaced build back."""
+    made = FAULTY["the replaced build is active again, an hour after the deployment"].make()
+    (finding,) = judge(made).findings
+    assert any("put back by a later deployment" in shown.says for shown in finding.evidence)
 
 
 def test_a_repeated_activation_is_noted() -> None:

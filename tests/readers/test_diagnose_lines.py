@@ -92,6 +92,53 @@ def judge(folder: Path, *logs: str) -> Diagnosis:
     return diagnose(found, limits=LIMITS)
 
 
+UNWRITTEN = """\
+[DEPLOY] Environment production activated with build_id=abc123
+[STATE MANAGER] GraphQL mutation succeeded for build_id=abc123
+"""
+
+
+def held(*names: str) -> str:
+    """Return the lines of a read that holds endpoints of these names."""
+    return EMPTY_READ.replace(
+        "[STATE MANAGER] Manifest MISSING resources_endpoints! Full manifest keys: ['functions']",
+        f"[STATE MANAGER] Manifest has {len(names)} endpoints: {list(names)}",
+    ).replace("0 entries: EMPTY", f"{len(names)} entries: {list(names)}")
+
+
+def test_an_all_clear_needs_to_know_what_was_written(folder: Path) -> None:
+    """Without the lines of the upload, nothing shows that a read holds all endpoints."""
+    found = judge(folder, UNWRITTEN, held("gpu", "web"))
+    assert found.verdict == sc.INCONCLUSIVE
+    assert "how many were written is not recorded" in found.findings[0].sentence
+    assert judge(folder, UNWRITTEN + WRITTEN, held("gpu", "web")).verdict == sc.NONE
+
+
+@pytest.mark.parametrize("other", [("gpu",), ("gpu", "cpu")])
+def test_reads_of_one_build_that_differ_are_no_agreement(
+    folder: Path, other: tuple[str, ...]
+) -> None:
+    """If what was written is unknown, a read that lacks what another one holds is incomplete."""
+    for texts in ((held(*other), held("gpu", "web")), (held("gpu", "web"), held(*other))):
+        found = judge(folder, UNWRITTEN, *texts)
+        assert (found.verdict, found.findings[0].confidence) == (sc.READ_INCOMPLETE, "likely")
+        assert candidates(found) == {sc.ENDPOINTS_MISSING}
+
+
+def test_lines_without_a_build_never_agree_with_less(folder: Path) -> None:
+    """The end of a read that shows fewer endpoints than were written forbids an all-clear."""
+    for names, verdict in ((("gpu",), sc.INCONCLUSIVE), (("gpu", "web"), sc.NONE)):
+        end = held(*names).partition("Retrieved")[2].partition("\n")[2]
+        found = judge(folder, UNWRITTEN + WRITTEN, held("gpu", "web"), end)
+        assert found.verdict == verdict, found.findings
+
+
+WRITTEN = """\
+[STATE MANAGER] Uploaded manifest with keys: ['functions', 'resources_endpoints']
+[STATE MANAGER] Uploaded 2 endpoints: ['gpu', 'web']
+"""
+
+
 def candidates(found: Diagnosis) -> set[str]:
     return {code for finding in found.findings for code in finding.candidates}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flash_otel import failures
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.build_verdicts import is_replaced
+from flash_otel.diagnosis.build_verdicts import is_replaced, is_same_source
 from flash_otel.diagnosis.case import CACHE_S, NEVER, delay_s, persisted_count, upload_state
 from flash_otel.diagnosis.deployments import is_of_provisioning, is_unauthorized
 from flash_otel.diagnosis.findings import (
@@ -220,7 +220,9 @@ def stale_build(case: Case) -> Iterator[Finding]:
         still = "is still active, as before the activation," if was_before else "is active"
         stands = f"build {other} {still}" if other else "no build is active"
         where = environment(case, found[0][0].environment_id)
-        sentence = f"{deployed}, but {stands} on {where}."
+        same = any(is_same_source(case, read) for read, _ in found)
+        source = " Both were built from the same source files." if same else ""
+        sentence = f"{deployed}, but {stands} on {where}.{source}"
         replaces = activation.previous_build_id if activation and was_before else None
         instead = f", which was to replace build {replaces}" if replaces else ""
         returned = f"activation of build {deployment.build_id} returned{instead}"

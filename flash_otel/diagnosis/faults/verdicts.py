@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.build_verdicts import is_later
-from flash_otel.diagnosis.case import LOST, UNSEEN, upload_state
-from flash_otel.diagnosis.evidence import UNFINISHED
+from flash_otel.diagnosis.case import LOST, UNSEEN, is_only_build, upload_state
+from flash_otel.diagnosis.evidence import UNFINISHED, UNKNOWN
 from flash_otel.diagnosis.findings import (
     MOST_EXHIBITS,
     Exhibit,
@@ -33,6 +33,7 @@ A_READ = "a worker's read{of}: its container log, or its spans"
 A_READBACK = "what the State Manager holds now{of}"
 A_DEPLOYMENT = "the record of the deployment{to}: its spans, or its log"
 A_SUCCESS = "a deployment{to} that succeeds"
+THE_BEGINNING = "the log{of} from before the lines of this read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def doubts(case: Case) -> Iterator[Doubt]:
         return
     yield from _about_deployment(case)
     if _lacks_a_read(case):
-        yield _without_read(case)
+        yield _without_write(case) or _without_read(case)
 
 
 def _without_deployment(case: Case) -> Doubt:
@@ -130,6 +131,22 @@ def _about_reads(case: Case) -> Iterator[Doubt]:
             evidence = exhibits((read, f"read: {verdict.reason}"))
             found[codes] = Doubt(sentence, A_READBACK, codes, evidence)
     yield from found.values()
+    yield from _about_loose_lines(case)
+
+
+def _about_loose_lines(case: Case) -> Iterator[Doubt]:
+    """Yield a doubt for lines of a read that name no build and lack endpoints."""
+    written = case.expected.count
+    if written is None or not is_only_build(case.deployment, case.evidence):
+        return
+    for read in case.reads:
+        if read.build_id is None and read.held is None and (read.loose_count or written) < written:
+            shown = f"{read.loose_count} of {count(written, 'endpoint')}"
+            sentence = f"Lines of a read whose build is not logged show {shown}."
+            codes = (sc.ENDPOINTS_MISSING, sc.READ_INCOMPLETE)
+            evidence = exhibits((read, f"read: {shown}, of an unknown build"))
+            yield Doubt(sentence, THE_BEGINNING, codes, evidence)
+            return
 
 
 def _about_deployment(case: Case) -> Iterator[Doubt]:
@@ -153,6 +170,20 @@ def _about_deployment(case: Case) -> Iterator[Doubt]:
     elif state == LOST:
         codes = (sc.MANIFEST_NEVER_WRITTEN,)
         yield Doubt("The answer to its manifest upload is not recorded.", A_READBACK, codes)
+
+
+def _without_write(case: Case) -> Doubt | None:
+    """Return the doubt of a read that holds endpoints, where the number written is unknown."""
+    read = next((read for read in reversed(case.own_answers) if read.held), None)
+    if read is None or case.comparison(read) != UNKNOWN:
+        return None
+    missing = "how many" if case.expected.count is None else "which URLs"
+    sentence = (
+        f"A worker read {count(read.held, 'endpoint')} of {case.deployment.name}, but {missing} "
+        "were written is not recorded."
+    )
+    evidence = exhibits((read, f"read: {_answered(case, read)}"))
+    return Doubt(sentence, A_DEPLOYMENT, (), evidence)
 
 
 def _without_read(case: Case) -> Doubt:

@@ -15,6 +15,7 @@ from flash_otel import manifest
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.readers.containers import container_of
 from flash_otel.diagnosis.readers.input import NothingFoundError
+from flash_otel.diagnosis.readers.log_edges import Edges, encoded
 from flash_otel.diagnosis.readers.log_groups import Draft, Grouper
 from flash_otel.diagnosis.readers.log_order import Backwards, direction_of, ordered
 from flash_otel.diagnosis.readers.log_scan import JOURNAL_NEEDLES, Scanner
@@ -22,9 +23,11 @@ from flash_otel.diagnosis.readers.log_text import LoggedLine, LogLines
 from flash_otel.lines.table import ROWS
 from flash_otel.records import (
     LINES_CLOCK,
+    LINES_LOOSE_COUNT,
     LINES_PARTIAL,
     LINES_SCOPE,
     LINES_STREAM,
+    LINES_TORN,
     LOGGED,
     SpanRecord,
 )
@@ -82,10 +85,12 @@ class LogReader:
         longest = max(map(len, head.split(b"\n"))) if container is None else 0
         joins = not direction.is_backwards
         lines = LogLines(container, scanner, joins=joins, longest=longest)
-        grouper, queue, found = Grouper(), _RecordQueue(name), False
+        grouper, edges, found = Grouper(), Edges(), False
+        queue = _RecordQueue(name, edges)
         for logged in ordered(lines.read(self._input.chunks(progress)), WINDOW):
             found = True
             if isinstance(logged, LoggedLine):
+                edges.note(logged)
                 draft = grouper.add(logged)
                 if draft is not None:
                     yield from queue.add(draft)
@@ -119,8 +124,9 @@ class LogReader:
 class _RecordQueue:
     """Yields records in the order of their first lines, without drafts that a span covers."""
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, edges: Edges) -> None:
         self._origin = origin
+        self._edges = edges
         self._waiting: deque[Draft | SpanRecord] = deque()
         # The latest spans by name and environment, those of any environment under None.
         self._known: defaultdict[tuple[str, Any], _Gists] = defaultdict(dict)
@@ -154,8 +160,12 @@ class _RecordQueue:
             return
         item.closed = True
         known = self._known.get((item.name, item.values.get(sc.ENVIRONMENT_ID)), {})
-        if not any(_covers(record, item) for record in known.values()):
-            yield record_of(item, self._origin)
+        if any(_covers(record, item) for record in known.values()):
+            return
+        record = record_of(item, self._origin)
+        lines = tuple(map(encoded, self._edges.lines_around(item.stream, item.line)))
+        torn = {LINES_TORN: lines} if lines else {}
+        yield replace(record, attributes={**record.attributes, **torn})
 
 
 def _covers(record: SpanRecord, draft: Draft) -> bool:
@@ -198,6 +208,7 @@ def _whole_values(draft: Draft) -> dict[str, Any]:
         if value is not None and name not in draft.cut
     }
     if _is_of_any(draft) and values.get(sc.ENDPOINT_COUNT):
+        values[LINES_LOOSE_COUNT] = values[sc.ENDPOINT_COUNT]
         for name in (sc.ENDPOINT_COUNT, sc.ENDPOINT_NAMES, sc.MANIFEST_KEYS):
             values.pop(name, None)
     keys = values.get(sc.MANIFEST_KEYS)

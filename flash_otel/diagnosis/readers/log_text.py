@@ -48,6 +48,8 @@ class LoggedLine:
         time_ns: Nanoseconds since the epoch, or None if no time was given.
         zoned: Whether that time named its offset from UTC.
         is_longest: Whether no line of the log's beginning is longer: a limit may have cut it.
+        begun: Of a mapping whose end is missing, the text so far.
+        before: What stands before the log's first line: the rest of a mapping in another log.
     """
 
     number: int
@@ -56,6 +58,8 @@ class LoggedLine:
     time_ns: int | None = None
     zoned: bool = False
     is_longest: bool = False
+    begun: str = ""
+    before: str = ""
 
 
 LoggedSpan = tuple[int, "SpanRecord"]
@@ -90,16 +94,21 @@ class _Unfinished:
                 return False
             self.parts.append(line.text)
             return True
-        is_long = len(line.text) > _LONGEST_ENTRY
-        entry = None if is_long else _ENTRY.match(without_colours(line.text))
-        if entry is None or MARK.search(line.text):
+        entry = _entry_in(line.text)
+        if entry is None:
             return False
-        self.parts.append("\n" + (entry[1] or entry[2]))
+        self.parts.append("\n" + entry)
         return True
 
     def is_complete(self, line: Unwrapped) -> bool:
         """Return True if the line just accepted was the last."""
         return self.parts[-1].endswith("}") if self.is_mapping else not line.partial
+
+
+def _entry_in(text: str) -> str | None:
+    """Return the entry of a mapping, or the closing brace, that a line is; None for neither."""
+    entry = None if len(text) > _LONGEST_ENTRY else _ENTRY.match(without_colours(text))
+    return None if entry is None or MARK.search(text) else entry[1] or entry[2]
 
 
 class LogLines:
@@ -128,11 +137,28 @@ class LogLines:
         self._is_longest = False
         self._unfinished: dict[str, _Unfinished] = {}  # by stream
         self._followed = 0
+        self._before: list[str] | None = []
         self.entries = 0
 
     def read(self, chunks: Iterable[bytes]) -> Iterator[Logged]:
         """Yield what the log holds; no content raises."""
+        for logged in self._logged(chunks):
+            if self._before and isinstance(logged, LoggedLine):
+                yield replace(logged, before="\n".join(self._before))
+                self._before = None
+            else:
+                yield logged
+
+    def _logged(self, chunks: Iterable[bytes]) -> Iterator[Logged]:
+        is_beginning = self._scanner.follow = True
         for number, line, ended in self._lines(chunks):
+            if is_beginning and self._before is not None:
+                entry = _entry_in(line.text)
+                is_beginning = entry is not None and entry != "}"
+                self._scanner.follow = is_beginning
+                if entry is not None:
+                    self._before.append(entry)
+                    continue
             if self._unfinished:
                 self._followed += 1
                 yield from self._expire()
@@ -225,7 +251,8 @@ class LogLines:
             return
         parsed = parse_body(text)
         if parsed is not None:
-            yield LoggedLine(number, parsed, line.stream, line.time_ns, line.zoned)
+            begun = "" if text.rstrip().endswith("}") else text
+            yield LoggedLine(number, parsed, line.stream, line.time_ns, line.zoned, begun=begun)
 
 
 def _unwrapped(text: str, outer: Unwrapped | None = None) -> Iterator[Unwrapped]:
