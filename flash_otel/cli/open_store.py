@@ -81,10 +81,11 @@ def reading_from(sources: list[str] | None, selection: Selection) -> Iterator[Sp
         with reading(selection.store) as store:
             yield store
         return
+    from flash_otel.diagnosis.mending import without_lines
     from flash_otel.store.store import temporary_store
 
     with _explained(), temporary_store() as store:
-        store.write(records_of(sources, selection))
+        store.write(map(without_lines, records_of(sources, selection)))
         yield store
 
 

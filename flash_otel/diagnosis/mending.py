@@ -60,7 +60,7 @@ def mended(records: Iterable[SpanRecord]) -> list[SpanRecord]:
     """Return the records, with one whole record for each operation that two logs divide."""
     given = list(records)
     pieces = _pieces(record for record in given if LINES_TORN in record.attributes)
-    kept = [_without_lines(record) for record in given]
+    kept = [without_lines(record) for record in given]
     if not any(piece.is_begun for piece in pieces) or len(pieces) > _MOST_PIECES:
         return kept
     replaced: set[tuple[str, str]] = set()
@@ -75,7 +75,8 @@ def mended(records: Iterable[SpanRecord]) -> list[SpanRecord]:
     return [_of_process(record, moved) for record in (*rest, *made)]
 
 
-def _without_lines(record: SpanRecord) -> SpanRecord:
+def without_lines(record: SpanRecord) -> SpanRecord:
+    """Return a record without the lines that only mending needs."""
     if LINES_TORN not in record.attributes:
         return record
     attributes = {name: value for name, value in record.attributes.items() if name != LINES_TORN}
