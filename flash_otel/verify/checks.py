@@ -189,11 +189,13 @@ def endpoints_held(subject: Subject) -> Iterator[Comparison]:
 def _without_endpoints(subject: Subject) -> Comparison:
     """Name the faults that explain an empty mapping: its carrier shows whether it was written."""
     snapshot, carrier = subject.snapshot, subject.snapshot.carrier
-    actual = len(snapshot.environment.endpoints or ())
-    text = (
-        f"the manifest of active build {snapshot.environment.active_build_id} holds no endpoints, "
-        f"though the environment has {count(actual, 'endpoint')}: workers find none of them"
-    )
+    text = f"the manifest of active build {snapshot.environment.active_build_id} holds no endpoints"
+    listed = snapshot.environment.endpoints
+    if listed:
+        actual = count(len(listed), "endpoint")
+        text += f", though the environment has {actual}: workers find none of them"
+    elif listed is not None:
+        text += ", and the environment has none"
     if carrier is not None and carrier.phase == sc.PHASE_WRITE:
         codes = (sc.READ_INCOMPLETE, sc.MANIFEST_NOT_PERSISTED)
         return _undecided("endpoints_held", codes, text)

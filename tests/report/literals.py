@@ -24,8 +24,12 @@ from verify.cases import CASES
 from flash_otel import __version__
 from flash_otel.diagnosis import Limits, diagnose
 from flash_otel.records import Link
-from flash_otel.report.diagnosis import render_diagnosis, render_verification
-from flash_otel.report.html import trace_html
+from flash_otel.report.diagnosis import (
+    render_diagnosis,
+    render_verification,
+    verification_lines,
+)
+from flash_otel.report.html import lines_html, trace_html
 from flash_otel.report.json import diagnosis_json, verification_json
 from flash_otel.report.trace import render_trace
 from flash_otel.verify.verdict import judge
@@ -78,7 +82,11 @@ def traced(scene: str) -> str:
 
 
 def page(name: str) -> str:
-    """Return a trace and its diagnosis as HTML, a line for each element, without the styles."""
+    """Return a report as HTML, a line for each element, without the style sheet."""
+    if name in CASES:
+        case = CASES[name]
+        found = judge(case.subject, case.recorded, case.version)
+        return f"{lines_html(verification_lines(found))}\n"
     records = TRACES[name]
     html = trace_html(records, diagnose(records, limits=Limits(now_ns=NOW_NS)))
     html = re.sub("<style>.*</style>", "", html, flags=re.DOTALL).replace(__version__, "VERSION")
@@ -110,6 +118,13 @@ TRACES: Final = {
         ),
     ],
 }
+# Of each style of a verification one.
+STYLED: Final = (
+    "an endpoint answers",
+    "an endpoint that is gone",
+    "no endpoints, not traced",
+    "a deployment from elsewhere, as old as the record",
+)
 JSON: Final = (
     "an endpoint is unknown",
     "no endpoints, not traced",
@@ -125,7 +140,7 @@ FILES: Final[dict[str, tuple[Callable[[str], str], Iterable[str]]]] = {
     "logged.txt": (logged, SCENES),
     "traced.txt": (traced, list(SCENES)[::4]),
     "verified.txt": (verified, CASES),
-    "pages.txt": (page, TRACES),
+    "pages.txt": (page, (*TRACES, *STYLED)),
     "json.txt": (as_json, JSON),
 }
 

@@ -105,6 +105,7 @@ CASES: Final[dict[str, Case]] = {
         LocalManifest("shop", ("api", "gpu"), URLS, OF_BUILD), manifest(None, BUILT)
     ),
     "no endpoints, and none is real": Case(subject(manifest(), real=())),
+    "no endpoints, and none is listed": Case(subject(manifest(), real=None)),
     "no endpoints, and none is described": Case(subject({}, real=())),
     "no endpoints, and none is described, but some are real": Case(subject({})),
     "no endpoints, by a deployment that died": Case(subject(manifest()), _died()),
