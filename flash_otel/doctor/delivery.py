@@ -173,6 +173,7 @@ def _probe(destination: Destination) -> Iterator[DoctorCheck]:
         finally:
             transport.close()
     yield _delivery(destination, result)
+    yield from _proxy(destination)
     yield from _clock(destination, transport)
 
 
@@ -189,6 +190,21 @@ def _delivery(destination: Destination, result: ExportResult) -> DoctorCheck:
         else "Check path, protocol and OTEL_EXPORTER_OTLP_HEADERS."
     )
     return DoctorCheck("destination", PROBLEM, text, hint)
+
+
+def _proxy(destination: Destination) -> Iterator[DoctorCheck]:
+    """Report the proxy of an HTTP destination; gRPC chooses its own."""
+    from flash_otel.export.destination import GRPC
+    from flash_otel.export.proxy import ProxyError, proxy_for
+
+    try:
+        proxy = None if destination.protocol == GRPC else proxy_for(destination.address)
+    except ProxyError:
+        return  # the reason why the destination does not accept spans
+    if proxy is not None:
+        text = f"{destination.host} is reached through the proxy {proxy.place}"
+        hint = "To reach it directly, add its host to NO_PROXY."
+        yield DoctorCheck("proxy", NOTE, text, hint)
 
 
 def _clock(destination: Destination, transport: Transport) -> Iterator[DoctorCheck]:

@@ -80,7 +80,7 @@ class Address:
     @property
     def authority(self) -> str:
         """Host and port, as in a CONNECT request."""
-        return f"{_bracketed(self.host)}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
     @property
     def place(self) -> str:
@@ -99,7 +99,7 @@ def with_path(url: str, path: str) -> str:
 def with_scheme(text: str, scheme: str) -> str:
     """Return an address with this scheme, unless it has one."""
     found = _SCHEME.match(text)
-    if "://" in text or (found and found[1].lower() in _GRPC_NAMES):
+    if "://" in text.partition("?")[0] or (found and found[1].lower() in _GRPC_NAMES):
         return text
     return f"{scheme}://{text}"
 
@@ -205,7 +205,7 @@ def _url(text: str, *, is_secure: bool, remark: str = "") -> Address:
         host=host,
         port=port,
         path=quote((found.path or "/") + query, safe=_PATH_SAFE),
-        target=f"{_bracketed(host)}:{port}",
+        target=f"{bracketed(host)}:{port}",
         is_secure=is_secure,
         authorization=authorization_of(found),
         remark=remark,
@@ -268,10 +268,11 @@ def _ascii(host: str) -> str:
 
 def _netloc(url: SplitResult, host: str) -> str:
     _, colon, port = _split_port(url.netloc.rpartition("@")[2])
-    return f"{_bracketed(host)}{colon if port else ''}{port}"
+    return f"{bracketed(host)}{colon if port else ''}{port}"
 
 
-def _bracketed(host: str) -> str:
+def bracketed(host: str) -> str:
+    """Return a host as a URL has it: with brackets around an IPv6 address."""
     return f"[{host}]" if ":" in host else host
 
 

@@ -98,7 +98,13 @@ class Connection(HTTPConnection):
 
     def _reach(self) -> None:
         super().connect()
-        self.wire = self.sock
+        self._watch(self.sock)
+
+    def _watch(self, wire: socket.socket) -> None:
+        """Make a socket the one that `cut` ends; raise TimeoutError if that came before."""
+        self.sock = self.wire = wire
+        if self._is_cut:
+            raise TimeoutError
 
     def _open_tunnel(self, proxy: Proxy) -> None:
         # `HTTPConnection.set_tunnel` forgets the brackets of IPv6, and hides the status in a text.
@@ -118,14 +124,13 @@ class Connection(HTTPConnection):
 
     def _encrypt(self, context: ssl.SSLContext, host: str) -> None:
         plain: Any = self.sock
-        if self._is_cut:  # a tunnel's answer that was cut may look whole
-            raise TimeoutError
+        self._watch(plain)  # a tunnel's answer that was cut may look whole
         if isinstance(plain, ssl.SSLSocket):
             self.sock = _encrypted_twice(plain, context, host)
             return
         # The handshake comes when `cut` can reach it: until then, the old socket is detached.
         encrypted = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
-        self.sock = self.wire = encrypted
+        self._watch(encrypted)
         encrypted.do_handshake()
 
 

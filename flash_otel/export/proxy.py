@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from flash_otel.export.address import authorization_of, host_and_port
+from flash_otel.export.address import authorization_of, bracketed, host_and_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,10 +49,14 @@ class Proxy:
     is_secure: bool = False
     authorization: str = ""
 
+    @property
+    def place(self) -> str:
+        """Host and port, for messages."""
+        return f"{bracketed(self.host)}:{self.port}"
+
     def failure(self, reason: str) -> ProxyError:
         """Return an error which names the proxy."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return ProxyError(f"the proxy {host}:{self.port}: {reason}")
+        return ProxyError(f"the proxy {self.place}: {reason}")
 
     def refusal(self, status: int) -> ProxyError:
         """Return the error for a proxy that answers a CONNECT request with this HTTP status."""
@@ -84,10 +88,9 @@ def is_bypassed(host: str, port: int) -> bool:
     """Return whether NO_PROXY, or the system's settings, except a host from the proxy."""
     if _is_in_range(host):
         return True
-    netloc = f"[{host}]" if ":" in host else host
     # A host's name that cannot be resolved, on systems that compare addresses.
     with suppress(TypeError, socket.gaierror):
-        return bool(proxy_bypass(host) or proxy_bypass(f"{netloc}:{port}"))
+        return bool(proxy_bypass(host) or proxy_bypass(f"{bracketed(host)}:{port}"))
     return False
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from support.bad_endpoints import BAD
 from support.commands import flash_otel, keep
 from support.scripted_collector import KINDS, HttpCollector, Reply
+from support.scripted_proxy import USER, ScriptedProxy
 
 from flash_otel.doctor import (
     NOTE,
@@ -339,6 +340,24 @@ def test_addresses_that_do_not_lead_where_they_say(
     assert "canary" not in str(found)
     words = re.split(r"[ /@:]", shown("OTEL_EXPORTER_OTLP_ENDPOINT"))
     assert not {"can", "ary", "canary"} & set(words)
+
+
+def test_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy is named without its password, and one that cannot be used is a problem."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example:4318")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with HttpCollector() as collector, ScriptedProxy(USER) as proxy:
+        proxy.upstream = collector.url.removeprefix("http://")
+        monkeypatch.setenv("http_proxy", proxy.url)
+        found = {check.name: check for check in delivery.destinations(30)}
+    assert found["destination"].result == OK
+    assert found["proxy"].text.endswith(f"through the proxy 127.0.0.1:{proxy.port}")
+    assert "canary" not in str(found)
+    monkeypatch.setenv("http_proxy", "socks5://me:canary@127.0.0.1:1080")
+    found = {check.name: check for check in delivery.destinations(30)}
+    assert "SOCKS" in found["destination"].text
+    assert "canary" not in str(found)
 
 
 @pytest.mark.parametrize("fault", ["refuses", "never answers", "TLS error"])

@@ -83,6 +83,12 @@ def test_what_http_does_not_go_to(url: str, reason: str) -> None:
     assert reason in parse_http(url).problem
 
 
+def test_a_url_in_a_query() -> None:
+    """It is not the address's own scheme."""
+    found = parse_http(with_scheme("h:4318/v1?to=http://x", "https"))
+    assert (found.host, found.is_secure, found.problem) == ("h", True, "")
+
+
 @pytest.mark.parametrize("text", ["https:/h:4318", "https//h:4318", "http:h"])
 def test_a_scheme_without_its_slashes(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The scheme is not taken for a host, which would get the spans in the clear."""
