@@ -131,7 +131,7 @@ _READ: Final[Mapping[str, Variable]] = {
     "OTEL_TRACES_SAMPLER": Variable(
         "sampler of what is exported; unsampled spans are in the store, too"
     ),
-    "OTEL_TRACES_SAMPLER_ARG": Variable("argument of OTEL_TRACES_SAMPLER"),
+    "OTEL_TRACES_SAMPLER_ARG": Variable("argument of `OTEL_TRACES_SAMPLER`"),
     "OTEL_TRACES_EXPORTER": Variable("exporters; OTLP is flash_otel's own"),
     "OTEL_BSP_SCHEDULE_DELAY": Variable("batches for exporters other than OTLP", _count),
     "OTEL_BSP_EXPORT_TIMEOUT": Variable("batches for exporters other than OTLP", _count),
@@ -152,12 +152,13 @@ _READ: Final[Mapping[str, Variable]] = {
 }
 
 _LIMIT: Final = _unread(
-    "a limit for backends: it cuts an application's provider; flash_otel's own keeps ids whole",
-    _count,
+    "for an application's provider: flash_otel's own spans are compared, and never cut", _count
 )
 _METRICS: Final = "flash_otel makes no metrics"
 _LOGS: Final = "flash_otel makes no log records"
-_ZIPKIN: Final = "read by the Zipkin exporter, if it is installed and OTEL_TRACES_EXPORTER names it"
+_ZIPKIN: Final = (
+    "read by the Zipkin exporter, if it is installed and `OTEL_TRACES_EXPORTER` names it"
+)
 _UNREAD: Final[Mapping[str, Variable]] = {
     "OTEL_ENTITIES": _unread("in development: OpenTelemetry for Python does not read it"),
     "OTEL_LOG_LEVEL": _unread(
@@ -199,14 +200,14 @@ _UNREAD: Final[Mapping[str, Variable]] = {
         for name, (_, rule) in _DESTINATION.items()
     },
     "OTEL_EXPORTER_OTLP_SPAN_INSECURE": _unread(
-        "an old name: OTEL_EXPORTER_OTLP_TRACES_INSECURE", boolean
+        "an old name of `OTEL_EXPORTER_OTLP_TRACES_INSECURE`", boolean
     ),
     "OTEL_EXPORTER_OTLP_METRIC_INSECURE": _unread(_METRICS, boolean),
     "OTEL_EXPORTER_ZIPKIN_ENDPOINT": _unread(_ZIPKIN),
     "OTEL_EXPORTER_ZIPKIN_TIMEOUT": _unread(_ZIPKIN, _count),
     "OTEL_EXPORTER_ZIPKIN_PROTOCOL": _unread("reserved: nothing reads it"),
     "OTEL_CONFIG_FILE": _unread("configures the provider of opentelemetry-instrument"),
-    "OTEL_EXPERIMENTAL_CONFIG_FILE": _unread("an old name: OTEL_CONFIG_FILE"),
+    "OTEL_EXPERIMENTAL_CONFIG_FILE": _unread("an old name of `OTEL_CONFIG_FILE`"),
     # Of OpenTelemetry for Python alone:
     "OTEL_PYTHON_METER_PROVIDER": _unread(_METRICS, _registered("opentelemetry_meter_provider")),
     "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED": _unread(_METRICS, boolean),

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 SERVER = Path(__file__).with_name("fork_server.py")
-_INHERITED = ("PATH", "PYTHONPATH")
 SPANS = ["flash.activate", "flash.deploy", "flash.manifest.upload"]
 """The spans of the deployment, sorted."""
 
@@ -51,17 +50,20 @@ class ForkServer:
     Args:
         folder: Holds the homes of the processes.
         is_warm: Whether it forks with all imports done.
+        path: A further folder of modules and packages.
 
     Attributes:
         read_at_import: The variables that a warm server's imports have looked for.
     """
 
-    def __init__(self, folder: Path, *, is_warm: bool = False) -> None:
+    def __init__(self, folder: Path, *, is_warm: bool = False, path: Path | None = None) -> None:
+        inherited = os.environ.get("PYTHONPATH", "")
+        paths = os.pathsep.join(filter(None, (str(path or ""), inherited)))
         self._process = subprocess.Popen(
             [sys.executable, str(SERVER), "warm" if is_warm else "cold", str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={name: os.environ[name] for name in _INHERITED if name in os.environ},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": paths},
             text=True,
         )
         self.read_at_import = frozenset(self._read()) if is_warm else frozenset()
@@ -79,11 +81,18 @@ class ForkServer:
 
     def run(self, variables: Mapping[str, str]) -> Observed:
         """Return what a process does under these variables."""
+        return _observed(self._ask("observed", variables))
+
+    def describe(self, variables: Mapping[str, str]) -> dict[str, Any]:
+        """Return what these variables make of flash_otel's own provider."""
+        return dict(self._ask("described", variables))
+
+    def _ask(self, job: str, variables: Mapping[str, str]) -> Any:
         stdin = self._process.stdin
         assert stdin is not None
-        stdin.write(json.dumps(variables) + "\n")
+        stdin.write(json.dumps({"job": job, "variables": variables}) + "\n")
         stdin.flush()
-        return _observed(self._read())
+        return self._read()
 
     def _read(self) -> Any:
         assert self._process.stdout is not None

@@ -2,7 +2,8 @@
 
     python fork_server.py cold|warm FOLDER < requests > answers
 
-A request is a JSON object of variables; the answer is what `_observed` returns. A cold server has
+A request is a JSON object with the variables and the name of a job: `observed` or `described`, the
+functions of that name, whose result is the answer. A cold server has
 imported what OpenTelemetry and flash_otel depend on, but neither of them: each fork imports them
 under its own variables, which some modules read at import. A warm one has imported everything
 under no variables, and its first line names those that were looked for meanwhile.
@@ -33,6 +34,10 @@ _DEPENDENCIES: Final = (
     *("uuid", "weakref", "zipfile", "zlib", "wrapt", "packaging.requirements", "platformdirs"),
     *("google.protobuf.json_format", "google.protobuf.descriptor_pb2", "multiprocessing.util"),
     *("importlib.resources", "fcntl", "stat", "encodings.idna", "stringprep"),
+)
+_SETTINGS: Final = (
+    *("name", "headers", "compression", "timeout_s", "certificate", "client_certificate"),
+    *("client_key", "is_secure"),
 )
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
@@ -78,7 +83,7 @@ def main(kind: str, folder: Path) -> None:
     for number, line in enumerate(sys.stdin):
         home = folder / str(number)
         home.mkdir()
-        _send(_fork(json.loads(line), home))
+        _send(_fork(home, **json.loads(line)))
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -97,16 +102,18 @@ def _send(answer: object) -> None:
     sys.stdout.flush()
 
 
-def _fork(variables: dict[str, str], home: Path) -> dict[str, Any]:
+def _fork(home: Path, job: str, variables: dict[str, str]) -> dict[str, Any]:
     reading, writing = os.pipe()
     pid = os.fork()
     if not pid:
         try:
             os.close(reading)
             os.setpgid(0, 0)
-            answer = _observed(variables, home)
+            os.chdir(home)
+            os.environ.update({"HOME": str(home), "XDG_STATE_HOME": str(home), **variables})
+            answer = {"observed": observed, "described": described}[job](home)
             with os.fdopen(writing, "w") as pipe:
-                json.dump(answer, pipe)
+                json.dump(answer, pipe, default=str)
         finally:
             os._exit(0)
     os.close(writing)
@@ -127,8 +134,8 @@ def _answer(reading: int) -> dict[str, Any]:
         return json.loads(found) if found else {"raised": "the process died"}
 
 
-def _observed(variables: dict[str, str], home: Path) -> dict[str, Any]:
-    """Trace a deployment under these variables, and end as a process does.
+def observed(home: Path) -> dict[str, Any]:
+    """Trace a deployment, and end as a process does.
 
     Returns:
         `raised`: the traceback of what reached the host's code; empty if nothing did.
@@ -142,8 +149,6 @@ def _observed(variables: dict[str, str], home: Path) -> dict[str, Any]:
     os.dup2(output, 1)
     errors = os.open(home / "errors", os.O_CREAT | os.O_RDWR)
     os.dup2(errors, 2)
-    os.chdir(home)
-    os.environ.update({"HOME": str(home), "XDG_STATE_HOME": str(home), **variables})
     addresses: list[str] = []
     sys.addaudithook(_network(addresses))
     found: dict[str, Any] = {"raised": "", "returned": None, "spans": [], "doctor": []}
@@ -163,6 +168,34 @@ def _observed(variables: dict[str, str], home: Path) -> dict[str, Any]:
     found["spans"] = _stored(home)
     found["addresses"] = addresses
     return found
+
+
+def described(_home: Path) -> dict[str, Any]:
+    """Describe the provider of a deployment, without starting anything that sends."""
+    from opentelemetry import context
+
+    from flash_otel.export import destination
+    from flash_otel.pipeline import components, provider, resource
+    from flash_otel.runtime import options
+
+    exporters = [type(exporter).__name__ for exporter in destination.create_exporters()]
+    attributes = dict(resource.create().attributes)
+    for varying in ("service.instance.id", "process.pid", "host.name"):
+        attributes.pop(varying, None)
+    return {
+        "disabled": options.is_disabled(),
+        "joined": type(components.application_provider()).__name__,
+        "context": type(context._RUNTIME_CONTEXT).__name__,
+        "ids": type(components.ids()).__name__,
+        "sampler": components.sampler().get_description(),
+        "limits": vars(provider._span_limits()),
+        "resource": attributes,
+        "exporters": exporters,
+        "batches": components.batch_settings() if exporters else None,
+        "destinations": [
+            {name: getattr(found, name) for name in _SETTINGS} for found in destination.forwarded()
+        ],
+    }
 
 
 def _deploy() -> str:
