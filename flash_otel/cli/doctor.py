@@ -1,24 +1,37 @@
 """`flash-otel doctor`: check this installation and report what prevents tracing."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND
+from flash_otel.doctor import NOTE, OK, PROBLEM, UNKNOWN, WORST_FIRST, DoctorCheck, verdict
 from flash_otel.runtime.process import swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flash_otel.doctor import DoctorCheck
-    from flash_otel.report.layout import Line
+    from flash_otel.report.layout import Line, ReportConsole
 
-TIMEOUT_S = 3.0
+TIMEOUT_S: Final = 3.0
+_NARROWEST: Final = 40
+_WIDEST: Final = 80
+_INDENT: Final = 9
+_STYLES: Final = {OK: "green", NOTE: "yellow", PROBLEM: "bold red", UNKNOWN: "yellow"}
+_SENTENCES: Final = {
+    OK: "Tracing will work.",
+    NOTE: "Tracing will work; see the notes.",
+    PROBLEM: "Tracing will not work as configured.",
+    UNKNOWN: "Some checks could not be made.",
+}
 
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    is_verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="List the checks that found nothing, too.")
+    ] = False,
     offline: Annotated[
         bool, typer.Option("--offline", help="Send nothing: skip the destinations.")
     ] = False,
@@ -33,7 +46,6 @@ def doctor(
     no span there; --offline skips that. Exit status: 0 tracing will work, 1 a problem was found,
     2 bad usage, 3 a check could not be made.
     """
-    from flash_otel.doctor import PROBLEM, UNKNOWN, verdict
     from flash_otel.redaction import remember_environment
 
     # The checks quote variables and errors, in which secrets are masked from here on.
@@ -47,7 +59,8 @@ def doctor(
     else:
         from flash_otel.report.layout import ReportConsole, print_lines
 
-        print_lines(_lines(topics, worst), ReportConsole(highlight=False))
+        console = ReportConsole(highlight=False)
+        print_lines(_lines(topics, is_verbose=is_verbose, console=console), console)
     return {PROBLEM: FAULT_FOUND, UNKNOWN: COULD_NOT_TELL}.get(worst, CLEAN)
 
 
@@ -72,8 +85,6 @@ def examine(timeout_s: float | None) -> "list[tuple[str, list[DoctorCheck]]]":
 
 
 def _guarded(topic: str, checks: "Callable[[], Iterator[DoctorCheck]]") -> "Iterator[DoctorCheck]":
-    from flash_otel.doctor import UNKNOWN, DoctorCheck
-
     try:
         yield from checks()
     except Exception as error:
@@ -91,7 +102,8 @@ def _json(topics: "list[tuple[str, list[DoctorCheck]]]", worst: str) -> dict[str
                 "check": check.name,
                 "result": check.result,
                 "says": check.text,
-                "next_step": check.next_step,
+                "next_step": check.next_step or check.command,
+                "command": check.command,
             }
             for topic, checks in topics
             for check in checks
@@ -99,24 +111,44 @@ def _json(topics: "list[tuple[str, list[DoctorCheck]]]", worst: str) -> dict[str
     }
 
 
-def _lines(topics: "list[tuple[str, list[DoctorCheck]]]", worst: str) -> "Iterator[Line]":
-    from flash_otel.doctor import NOTE, OK, PROBLEM, UNKNOWN
+def _lines(
+    topics: "list[tuple[str, list[DoctorCheck]]]", *, is_verbose: bool, console: "ReportConsole"
+) -> "Iterator[Line]":
+    """Yield the verdict, then the checks, the worst first; those that found nothing are folded."""
     from flash_otel.report.layout import Part
     from flash_otel.report.words import clean
 
-    styles = {OK: "green", NOTE: "yellow", PROBLEM: "bold red", UNKNOWN: "yellow"}
-    sentences = {
-        OK: "Tracing will work.",
-        NOTE: "Tracing will work; see the notes.",
-        PROBLEM: "Tracing will not work as configured.",
-        UNKNOWN: "Some checks could not be made.",
-    }
-    yield (Part(sentences[worst], "bold"),)
-    for topic, checks in topics:
-        if checks:
+    checks = [check for _, found in topics for check in found]
+    worst = verdict(checks)
+    yield (Part(_SENTENCES[worst], "bold"),)
+    for result in WORST_FIRST:
+        found = [check for check in checks if check.result == result]
+        if found:
             yield ()
-            yield (Part(topic, "bold"),)
-        for check in checks:
-            yield (Part(f"  {check.result:<8}", styles[check.result]), Part(clean(check.text)))
-            for step in check.next_step.splitlines():
-                yield (Part(" " * 10), Part(clean(step), "dim"))
+        if result == OK and found and not is_verbose:
+            yield from _wrapped(result, f"{_counted(topics)}: flash-otel doctor --verbose", console)
+            continue
+        for check in found:
+            yield from _wrapped(result, check.text, console)
+            yield from _wrapped("", check.next_step, console)
+            if check.command:
+                # Not wrapped: it is there to be copied.
+                yield (Part(" " * (_INDENT + 2)), Part(clean(check.command), "bold cyan"))
+
+
+def _counted(topics: "list[tuple[str, list[DoctorCheck]]]") -> str:
+    counts = [(topic, sum(check.result == OK for check in checks)) for topic, checks in topics]
+    named = ", ".join(f"{topic} {count}" for topic, count in counts if count)
+    total = sum(count for _, count in counts)
+    return f"{total} {'check' if total == 1 else 'checks'} ({named})"
+
+
+def _wrapped(mark: str, text: str, console: "ReportConsole") -> "Iterator[Line]":
+    """Yield a text behind a mark, broken at spaces."""
+    from flash_otel.report.layout import Part, wrapped
+    from flash_otel.report.words import clean, encodable
+
+    shown = encodable(clean(text), console.encoding)
+    width = min(max(console.width, _NARROWEST), _WIDEST)
+    for number, line in enumerate(wrapped(shown, width - _INDENT) if shown else ()):
+        yield (Part(f"{'' if number else mark:<{_INDENT}}", _STYLES.get(mark, "")), Part(line))

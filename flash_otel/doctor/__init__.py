@@ -5,6 +5,8 @@ Each module holds the checks of a topic; `cli/doctor.py` lists them.
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +18,9 @@ NOTE: Final = "note"
 PROBLEM: Final = "problem"
 UNKNOWN: Final = "unknown"
 
-_WORST_FIRST: Final = (PROBLEM, UNKNOWN, NOTE, OK)
+WORST_FIRST: Final = (PROBLEM, UNKNOWN, NOTE, OK)
+# Shells cannot set or unset a variable of another name, which `env` and containers can.
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +31,31 @@ class DoctorCheck:
         name: The check's name, such as `store_rights`.
         result: `ok`, `note`, `problem` or `unknown`.
         text: What was found, in one sentence.
-        next_step: What to do about it; empty if there is nothing to do.
+        next_step: What to do about it, in words; empty if `command` is enough.
+        command: A line for the shell that mends it; empty without a problem.
     """
 
     name: str
     result: str
     text: str
     next_step: str = ""
+    command: str = ""
 
 
 def verdict(checks: Iterable[DoctorCheck]) -> str:
     """Return the worst result, or `ok` without any checks."""
     found = {check.result for check in checks}
-    return next((result for result in _WORST_FIRST if result in found), OK)
+    return next((result for result in WORST_FIRST if result in found), OK)
+
+
+def unset(*names: str) -> str:
+    """Return the command that unsets variables."""
+    if all(map(_IDENTIFIER.fullmatch, names)):
+        return f"unset {' '.join(names)}"
+    options = " ".join(f"-u {shlex.quote(name)}" for name in names)
+    return f"env {options} flash-otel doctor"
+
+
+def export(name: str, value: str) -> str:
+    """Return the command that sets a variable."""
+    return f"export {name}={shlex.quote(value)}"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import stat
+import sys
 import time
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.doctor import NOTE, OK, PROBLEM, UNKNOWN, DoctorCheck
+from flash_otel.doctor import NOTE, OK, PROBLEM, UNKNOWN, DoctorCheck, export, unset, verdict
+from flash_otel.export import address as addresses
+from flash_otel.runtime import environment
 from flash_otel.runtime.options import in_worker
 from flash_otel.store import files
 
@@ -20,33 +25,58 @@ if TYPE_CHECKING:
 
     from flash_otel.export.destination import Destination
     from flash_otel.export.sending import ExportResult, Transport
+    from flash_otel.store.store import SpanStore
 
 
 SKEW_S: Final = 30.0
 _OTHERS: Final = 0o077
 _KIB: Final = 1024
 _NAME: Final = "FLASH_OTEL_STORE"
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 def store() -> Iterator[DoctorCheck]:
     """Check the store without changing it; the first deployment creates a missing one."""
-    from flash_otel.store.store import newest
+    from flash_otel.store.store import open_for_reading
 
     path = files.default_path()
     if files.is_off():
         text = f"{_NAME} switches the store off: spans that cannot be sent are lost"
         yield DoctorCheck("store", NOTE, text)
-    found = newest(path)
-    if found is None and files.numbers(path):
-        text = f"{path} is damaged, or not a store of flash_otel"
-        hint = f"Move it away, or name another file in {_NAME}"
-        yield DoctorCheck("store", PROBLEM, text, hint)
-    elif found is None:
-        yield DoctorCheck("store", OK, f"{path} (nothing is recorded yet)")
-        yield from _folder(path.parent)
+    try:
+        opened = open_for_reading(path, adopts=False)
+    except files.StoreError as error:
+        yield from _unreadable(path, error)
     else:
-        yield from _file(found)
-        yield from _content(found)
+        if opened is None:
+            yield DoctorCheck("store", OK, f"{path} (nothing is recorded yet)")
+            yield from _folder(path.parent)
+        else:
+            with opened:
+                yield from _file(opened.path)
+                yield from _content(opened)
+    yield from _set_aside(path)
+
+
+def _unreadable(path: Path, error: files.StoreError) -> Iterator[DoctorCheck]:
+    """Report a store that cannot be opened, first for its files' rights."""
+    newest = next((files.numbered(path, number) for number in files.numbers(path)), path)
+    rights = [check for check in _rights(newest) if check.result == PROBLEM]
+    yield from rights
+    if rights:
+        return
+    if isinstance(error, files.StoreBusyError):
+        text = f"the store is in use by another process, and cannot be checked now: {error}"
+        yield DoctorCheck("store", UNKNOWN, text, "Check again:", "flash-otel doctor")
+    elif isinstance(error, files.StoreNewerError):
+        upgrade = f"{shlex.quote(sys.executable)} -m pip install --upgrade flash-otel"
+        yield DoctorCheck("store", PROBLEM, str(error), command=upgrade)
+    elif isinstance(error, files.StoreCorruptError):
+        text = f"the store is damaged, or not a store of flash_otel: {error}"
+        yield DoctorCheck("store", PROBLEM, text, command=_away(newest))
+    else:
+        text = f"the store cannot be used: {error}"
+        yield DoctorCheck("store", PROBLEM, text, command=_elsewhere())
 
 
 def _folder(folder: Path) -> Iterator[DoctorCheck]:
@@ -56,51 +86,78 @@ def _folder(folder: Path) -> Iterator[DoctorCheck]:
     # The store creates missing folders, so only the deepest existing one matters.
     if not os.access(existing, os.W_OK | os.X_OK):
         text = f"{existing} is not writable: spans are not stored"
-        yield DoctorCheck("store_rights", PROBLEM, text, f"Name a file elsewhere in {_NAME}.")
+        yield DoctorCheck("store_rights", PROBLEM, text, command=_elsewhere())
 
 
 def _file(path: Path) -> Iterator[DoctorCheck]:
-    files = [file for file in path.parent.glob(f"{path.name}*") if file.is_file()]
-    size = sum(file.stat().st_size for file in files)
+    found = [file for file in path.parent.glob(f"{path.name}*") if file.is_file()]
+    size = sum(file.stat().st_size for file in found)
     yield DoctorCheck("store", OK, f"{path} ({size // _KIB} KiB)")
+    yield from _rights(path)
+
+
+def _rights(path: Path) -> Iterator[DoctorCheck]:
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
         text = f"{path} is a symbolic link, which flash_otel does not follow"
-        yield DoctorCheck("store_rights", PROBLEM, text, f"Name the file itself in {_NAME}.")
+        target = export(_NAME, str(path.resolve()))
+        yield DoctorCheck("store_rights", PROBLEM, text, command=target)
     elif hasattr(os, "geteuid") and found.st_uid != os.geteuid():
         text = f"{path} belongs to another user: flash_otel does not use it"
-        yield DoctorCheck("store_rights", PROBLEM, text, f"Name a file of your own in {_NAME}.")
+        yield DoctorCheck("store_rights", PROBLEM, text, command=_elsewhere())
     elif os.name == "posix" and found.st_mode & _OTHERS:
         text = f"{path} is accessible to other users until the next deployment"
-        yield DoctorCheck("store_rights", NOTE, text, f"chmod 600 {path}")
-    elif not os.access(path, os.W_OK):
-        yield DoctorCheck("store_rights", PROBLEM, f"{path} is not writable", f"chmod 600 {path}")
+        yield DoctorCheck("store_rights", NOTE, text, command=_private(path))
+    elif not os.access(path, os.R_OK | os.W_OK):
+        text = f"{path} is not writable"
+        yield DoctorCheck("store_rights", PROBLEM, text, command=_private(path))
     else:
         yield DoctorCheck("store_rights", OK, "only its owner can read the store")
 
 
-def _content(path: Path) -> Iterator[DoctorCheck]:
-    from flash_otel.store.files import translated
-    from flash_otel.store.store import SpanStore, StoreError
-
+def _content(store: SpanStore) -> Iterator[DoctorCheck]:
     try:
-        with SpanStore(path, is_read_only=True) as opened, translated(path):
-            database = opened.connection
+        with files.translated(store.path):
+            database = store.connection
             # Not integrity_check, which compares every index with its table as well.
             (answer,) = database.execute("PRAGMA quick_check(1)").fetchone()
             if answer != "ok":
                 text = f"the store is damaged: {answer}"
-                hint = (
-                    "Move it away: flash_otel starts a new one, and "
-                    "`flash-otel diagnose --from` reads the damaged one."
-                )
-                yield DoctorCheck("store_integrity", PROBLEM, text, hint)
+                hint = "flash_otel starts a new one, and `flash-otel diagnose --from` reads this."
+                yield DoctorCheck("store_integrity", PROBLEM, text, hint, _away(store.path))
                 return
             (spans,) = database.execute("SELECT count(*) FROM spans").fetchone()
             yield DoctorCheck("store_integrity", OK, f"the store is intact and holds {spans} spans")
             yield from _undelivered(database)
-    except StoreError as error:
-        yield DoctorCheck("store_integrity", UNKNOWN, f"the store cannot be read now: {error}")
+    except files.StoreError as error:
+        yield from _unreadable(store.path, error)
+
+
+def _private(path: Path) -> str:
+    return f"chmod 600 {shlex.quote(str(path))}"
+
+
+def _away(path: Path) -> str:
+    """Return the command that moves a store away, with the files that SQLite keeps beside it."""
+    pattern = shlex.quote(str(path))
+    folder = shlex.quote(str(path.with_name(f"{path.name}-away-{int(time.time())}")))
+    return f"mkdir {folder} && mv {pattern}* {folder}"
+
+
+def _elsewhere() -> str:
+    """Return the command that keeps the store in another place."""
+    if os.environ.get(_NAME):
+        return unset(_NAME)
+    return f'export {_NAME}="$PWD/{files.FILE_NAME}"'
+
+
+def _set_aside(path: Path) -> Iterator[DoctorCheck]:
+    """Report the files of spans that a locked store could not take."""
+    found = sum(1 for _ in files.waiting(path))
+    if found:
+        text = f"{found} files of spans are set aside beside the store"
+        hint = "The next deployment, and each command that reads the store, takes them in."
+        yield DoctorCheck("set_aside", NOTE, text, hint, "flash-otel traces")
 
 
 def _undelivered(database: sqlite3.Connection) -> Iterator[DoctorCheck]:
@@ -110,10 +167,10 @@ def _undelivered(database: sqlite3.Connection) -> Iterator[DoctorCheck]:
         if status.waiting:
             why = f" ({status.reason})" if status.reason else ""
             text = f"{status.waiting} spans wait for {status.name}{why}"
-            yield DoctorCheck("waiting", NOTE, text, "flash-otel push")
+            yield DoctorCheck("waiting", NOTE, text, command="flash-otel push")
         if status.rejected:
             text = f"{status.name} rejected {status.rejected} spans ({status.rejected_reason})"
-            yield DoctorCheck("rejected", NOTE, text, "flash-otel push --rejected")
+            yield DoctorCheck("rejected", NOTE, text, command="flash-otel push --rejected")
 
 
 def destinations(timeout_s: float | None) -> Iterator[DoctorCheck]:
@@ -128,8 +185,9 @@ def destinations(timeout_s: float | None) -> Iterator[DoctorCheck]:
     if not named:
         yield _no_destination()
     for destination in named:
-        yield from _address(destination)
-        if destination.problem:
+        checks = [*_address(destination), *_proxy(destination)]
+        yield from checks
+        if verdict(checks) == PROBLEM:
             continue
         if timeout_s is None:
             text = f"{destination.host} ({destination.protocol}) was not checked"
@@ -144,12 +202,54 @@ def _address(destination: Destination) -> Iterator[DoctorCheck]:
     name = f"{destination.host} ({destination.protocol})"
     if destination.problem:
         text = f"nothing is sent to {name}: {destination.problem}"
-        variable = "ENDPOINT" if address.problem else "HEADERS"
-        hint = f"Correct OTEL_EXPORTER_OTLP_{variable}. Spans wait in the store."
-        yield DoctorCheck("address", PROBLEM, text, hint)
+        command = _readdressed() if address.problem else unset(*_headers())
+        yield DoctorCheck("address", PROBLEM, text, "Spans wait in the store.", command)
     elif address.remark:
         hint = "Correct OTEL_EXPORTER_OTLP_ENDPOINT, or OTEL_EXPORTER_OTLP_INSECURE."
         yield DoctorCheck("address", NOTE, f"{name}: {address.remark}", hint)
+
+
+def _readdressed() -> str:
+    """Return the command for an address that can be used, or that unsets the variable."""
+    name = next((name for name in _ENDPOINTS if environment.text(name)), _ENDPOINTS[-1])
+    value = environment.text(name)
+    grpc = addresses.parse_grpc(value)
+    if not grpc.problem and not grpc.remark:
+        return export("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    encrypted = f"https://{value.rpartition('://')[2]}"
+    is_shown = environment.shown(name, encrypted) == encrypted
+    if addresses.parse_http(encrypted).problem or not is_shown:
+        return unset(name)
+    return export(name, encrypted)
+
+
+def _headers() -> list[str]:
+    names = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+    return [name for name in names if name in os.environ]
+
+
+def _proxy(destination: Destination) -> Iterator[DoctorCheck]:
+    """Report the HTTP proxy of a destination; gRPC finds its own."""
+    from flash_otel.export.destination import GRPC
+    from flash_otel.export.proxy import ProxyError, proxy_for
+
+    if destination.protocol == GRPC or destination.problem:
+        return
+    try:
+        proxy = proxy_for(destination.address)
+    except ProxyError as error:
+        names = (f"{_scheme(destination)}_proxy", "all_proxy")
+        is_set = [name for lower in names for name in (lower, lower.upper()) if name in os.environ]
+        yield DoctorCheck("proxy", PROBLEM, str(error), command=unset(*is_set))
+        return
+    if proxy is not None:
+        text = f"{destination.host} is reached through the proxy {proxy.place}"
+        hint = "To reach it directly, add its host to NO_PROXY."
+        yield DoctorCheck("proxy", NOTE, text, hint)
+
+
+def _scheme(destination: Destination) -> str:
+    return "https" if destination.is_secure else "http"
 
 
 def _no_destination() -> DoctorCheck:
@@ -157,8 +257,8 @@ def _no_destination() -> DoctorCheck:
         text = "no OTLP endpoint is configured: spans go to the worker's log"
         return DoctorCheck("destination", OK, text)
     text = "no OTLP endpoint is configured: spans stay in the store"
-    hint = "To send them: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318"
-    return DoctorCheck("destination", OK, text, hint)
+    command = export("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
+    return DoctorCheck("destination", OK, text, "To send them:", command)
 
 
 def _probe(destination: Destination) -> Iterator[DoctorCheck]:
@@ -173,7 +273,6 @@ def _probe(destination: Destination) -> Iterator[DoctorCheck]:
         finally:
             transport.close()
     yield _delivery(destination, result)
-    yield from _proxy(destination)
     yield from _clock(destination, transport)
 
 
@@ -183,28 +282,38 @@ def _delivery(destination: Destination, result: ExportResult) -> DoctorCheck:
     name = f"{destination.host} ({destination.protocol})"
     if result.verdict is Verdict.DELIVERED:
         return DoctorCheck("destination", OK, f"{name} accepts spans")
-    text = f"{name} does not accept spans: {result.reason or 'no reason was given'}"
-    hint = (
-        "Is the collector running there, and is the address right? Spans wait in the store."
-        if result.verdict is Verdict.WAIT
-        else "Check path, protocol and OTEL_EXPORTER_OTLP_HEADERS."
+    reason = result.reason or "no reason was given"
+    hint, command = next(
+        (hint, command) for part, hint, command in _REMEDIES if re.search(part, reason)
     )
-    return DoctorCheck("destination", PROBLEM, text, hint)
+    text = f"{name} does not accept spans: {reason}"
+    command = command.format(scheme=_scheme(destination))
+    return DoctorCheck("destination", PROBLEM, text, hint, command)
 
 
-def _proxy(destination: Destination) -> Iterator[DoctorCheck]:
-    """Report the proxy of an HTTP destination; gRPC chooses its own."""
-    from flash_otel.export.destination import GRPC
-    from flash_otel.export.proxy import ProxyError, proxy_for
-
-    try:
-        proxy = None if destination.protocol == GRPC else proxy_for(destination.address)
-    except ProxyError:
-        return  # the reason why the destination does not accept spans
-    if proxy is not None:
-        text = f"{destination.host} is reached through the proxy {proxy.place}"
-        hint = "To reach it directly, add its host to NO_PROXY."
-        yield DoctorCheck("proxy", NOTE, text, hint)
+# By the first pattern that matches the reason.
+_REMEDIES: Final = (
+    (
+        r"\bproxy\b",
+        "The proxy refuses, not the collector: check its address, user and password:",
+        "export {scheme}_proxy=http://USER:PASSWORD@PROXY:PORT",
+    ),
+    (
+        r"HTTP 40[13]|UNAUTHENTICATED|PERMISSION_DENIED",
+        "Check the credentials in OTEL_EXPORTER_OTLP_HEADERS:",
+        "export OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20TOKEN",
+    ),
+    (
+        r"HTTP [34]|UNIMPLEMENTED|INVALID_ARGUMENT",
+        "Check the path of the address, and the protocol (grpc, http/protobuf, http/json):",
+        "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+    ),
+    (
+        "",
+        "Is the collector running there? Spans wait in the store. Once it runs:",
+        "flash-otel push",
+    ),
+)
 
 
 def _clock(destination: Destination, transport: Transport) -> Iterator[DoctorCheck]:

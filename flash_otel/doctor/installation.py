@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import os
 import platform
+import shlex
 import shutil
 import sys
 from importlib import metadata
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flash_otel._version import __version__
-from flash_otel.doctor import NOTE, OK, PROBLEM, DoctorCheck
+from flash_otel.doctor import NOTE, OK, PROBLEM, DoctorCheck, unset
 from flash_otel.runtime import interpreters
 from flash_otel.runtime.options import in_worker, is_disabled
 
@@ -66,7 +67,7 @@ PURPOSES: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 _PACKAGE: Final = "runpod_flash"
-_NEWER: Final = "flash_otel may not support this version of Flash yet: upgrade flash-otel."
+_NEWER: Final = "flash_otel may not support this version of Flash yet:"
 
 
 def versions() -> Iterator[DoctorCheck]:
@@ -77,8 +78,8 @@ def versions() -> Iterator[DoctorCheck]:
     found = {name: version_of(name) for name in _TELEMETRY}
     text = ", ".join(f"{name} {version or 'missing'}" for name, version in found.items())
     if None in found.values():
-        reinstall = f"{sys.executable} -m pip install --force-reinstall flash-otel"
-        yield DoctorCheck("opentelemetry", PROBLEM, text, reinstall)
+        reinstall = _pip("install --force-reinstall flash-otel")
+        yield DoctorCheck("opentelemetry", PROBLEM, text, command=reinstall)
     else:
         yield DoctorCheck("opentelemetry", OK, text)
     yield from _flash()
@@ -96,7 +97,7 @@ def _flash() -> Iterator[DoctorCheck]:
         yield _elsewhere(Path(on_path), PROBLEM)
         return
     text = "flash is neither installed beside flash-otel nor on PATH"
-    yield DoctorCheck("flash", PROBLEM, text, f"{sys.executable} -m pip install {FLASH}")
+    yield DoctorCheck("flash", PROBLEM, text, command=_pip(f"install {FLASH}"))
 
 
 def _installed(version: str) -> DoctorCheck:
@@ -118,9 +119,14 @@ def _elsewhere(script: Path, result: str) -> DoctorCheck:
         "flash_elsewhere",
         result,
         f"the flash on PATH ({script}) lives in another interpreter ({python})",
-        f"Add flash-otel there: {interpreters.install_command(python)}\n"
-        f"Then check there:     {python} -m flash_otel doctor",
+        "Add flash-otel there, and check there:",
+        f"{interpreters.install_command(python)} && "
+        f"{shlex.quote(str(python))} -m flash_otel doctor",
     )
+
+
+def _pip(arguments: str) -> str:
+    return f"{shlex.quote(sys.executable)} -m pip {arguments}"
 
 
 def version_of(name: str) -> str | None:
@@ -158,7 +164,7 @@ def _target(purpose: str, found: dict[str, bool]) -> DoctorCheck:
     name = f"target {purpose}"
     if not present:
         text = f"{purpose} is not traced: this Flash has none of {', '.join(absent)}"
-        return DoctorCheck(name, PROBLEM, text, _NEWER)
+        return DoctorCheck(name, PROBLEM, text, _NEWER, _pip("install --upgrade flash-otel"))
     without = f"; not in this version: {', '.join(absent)}" if absent else ""
     return DoctorCheck(name, OK, f"{purpose}: {', '.join(present)}{without}")
 
@@ -219,13 +225,24 @@ def place() -> Iterator[DoctorCheck]:
     else:
         text = "not a worker (RUNPOD_ENDPOINT_ID is not set): spans are stored"
     yield DoctorCheck("place", OK, text)
+    yield from _streams()
+
+
+def _streams() -> Iterator[DoctorCheck]:
+    """Report the standard streams that were closed when this process started."""
+    missing = [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]
+    if missing:
+        text = f"closed: {', '.join(missing)}. What tracing would write there is lost"
+        hint = "Redirect them to a file or to the null device, as services and schedulers do."
+        yield DoctorCheck("streams", NOTE, text, hint)
 
 
 def providers() -> Iterator[DoctorCheck]:
     """Report which tracer provider a deployment started from here would use."""
     if is_disabled():
         text = "tracing is switched off by FLASH_OTEL_DISABLED or OTEL_SDK_DISABLED"
-        yield DoctorCheck("disabled", PROBLEM, text, "Unset it, and deploy again.")
+        mended = unset("FLASH_OTEL_DISABLED", "OTEL_SDK_DISABLED")
+        yield DoctorCheck("disabled", PROBLEM, text, command=mended)
     named = os.environ.get("OTEL_PYTHON_TRACER_PROVIDER", "").strip()
     if named:
         text = f"OTEL_PYTHON_TRACER_PROVIDER names {named}. {_APPLICATIONS}"
@@ -250,10 +267,13 @@ def _is_auto_instrumented() -> bool:
 
 def _other_instrumentation() -> Iterator[DoctorCheck]:
     found = entry_points(group="opentelemetry_instrumentor", name="runpod_flash")
-    others = sorted({point.value for point in found if not point.value.startswith("flash_otel")})
+    others = [point for point in found if not point.value.startswith("flash_otel")]
     if others:
-        text = f"another package instruments Flash, too: {', '.join(others)}"
-        yield DoctorCheck("instrumented_twice", PROBLEM, text, "Uninstall one of them.")
+        values = ", ".join(sorted({point.value for point in others}))
+        text = f"another package instruments Flash, too: {values}"
+        packages = {point.dist.name if point.dist else point.module for point in others}
+        remove = _pip(f"uninstall {shlex.join(sorted(packages))}")
+        yield DoctorCheck("instrumented_twice", PROBLEM, text, command=remove)
     skipped = os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "")
     if "runpod_flash" in [name.strip() for name in skipped.split(",")]:
         text = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS excludes Flash from opentelemetry-instrument"

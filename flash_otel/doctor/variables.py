@@ -13,8 +13,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from flash_otel.doctor import NOTE, OK, PROBLEM, DoctorCheck
+from flash_otel.doctor import NOTE, OK, PROBLEM, DoctorCheck, export, unset
+from flash_otel.export.destination import EXPORTERS, GROUP
 from flash_otel.pipeline.provider import rehearse
+from flash_otel.redaction import REDACTED
 from flash_otel.runtime.environment import (
     boolean,
     choice,
@@ -27,7 +29,7 @@ from flash_otel.runtime.environment import (
 from flash_otel.runtime.options import BUDGET, PROPAGATION, SWITCH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from flash_otel.runtime.environment import Ignored
 
@@ -43,11 +45,13 @@ class Variable:
         about: What it does; for a variable that flash_otel's own provider does not read, why.
         rule: Which values are valid.
         is_read: Whether it has an effect on the spans of flash_otel's own provider.
+        result: The result of the check if the value is invalid.
     """
 
     about: str
     rule: Rule = str
     is_read: bool = True
+    result: str = PROBLEM
 
 
 # --- rules ---------------------------------------------------------------------------------------
@@ -90,8 +94,8 @@ _count: Final = whole(0)
 _positive: Final = whole(1)
 
 
-def _unread(about: str, rule: Rule = str) -> Variable:
-    return Variable(about, rule, is_read=False)
+def _unread(about: str, rule: Rule = str, *, result: str = NOTE) -> Variable:
+    return Variable(about, rule, is_read=False, result=result)
 
 
 # --- the table -----------------------------------------------------------------------------------
@@ -151,8 +155,12 @@ _READ: Final[Mapping[str, Variable]] = {
     ),
 }
 
+# OpenTelemetry raises for an invalid value of these: in the application, since flash_otel does not
+# let them reach it.
 _LIMIT: Final = _unread(
-    "for an application's provider: flash_otel's own spans are compared, and never cut", _count
+    "for an application's provider: flash_otel's own spans are compared, and never cut",
+    _count,
+    result=PROBLEM,
 )
 _METRICS: Final = "flash_otel makes no metrics"
 _LOGS: Final = "flash_otel makes no log records"
@@ -167,6 +175,7 @@ _UNREAD: Final[Mapping[str, Variable]] = {
     "OTEL_PROPAGATORS": _unread(
         "for the application: flash_otel passes on W3C Trace Context alone, in the manifest",
         _registered("opentelemetry_propagator", "none"),
+        result=PROBLEM,
     ),
     **dict.fromkeys(
         (
@@ -209,7 +218,9 @@ _UNREAD: Final[Mapping[str, Variable]] = {
     "OTEL_CONFIG_FILE": _unread("configures the provider of opentelemetry-instrument"),
     "OTEL_EXPERIMENTAL_CONFIG_FILE": _unread("an old name of `OTEL_CONFIG_FILE`"),
     # Of OpenTelemetry for Python alone:
-    "OTEL_PYTHON_METER_PROVIDER": _unread(_METRICS, _registered("opentelemetry_meter_provider")),
+    "OTEL_PYTHON_METER_PROVIDER": _unread(
+        _METRICS, _registered("opentelemetry_meter_provider"), result=PROBLEM
+    ),
     "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED": _unread(_METRICS, boolean),
 }
 SPECIFIED: Final[Mapping[str, Variable]] = {**_READ, **_UNREAD}
@@ -219,6 +230,14 @@ VARIABLES: Final[Mapping[str, Variable]] = {**_FLASH_OTEL, **SPECIFIED}
 
 # `flash-otel demo` sets these for its own processes.
 _INTERNAL: Final = "FLASH_OTEL_DEMO_"
+
+
+# Lists of entry points: their group, and the names that need none.
+_LISTS: Final[Mapping[str, tuple[str, Iterable[str]]]] = {
+    "OTEL_PROPAGATORS": ("opentelemetry_propagator", ("none",)),
+    "OTEL_TRACES_EXPORTER": (GROUP, (*EXPORTERS, "none")),
+    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": ("opentelemetry_resource_detector", ("*",)),
+}
 
 
 # --- the checks ----------------------------------------------------------------------------------
@@ -234,37 +253,66 @@ def variables() -> Iterator[DoctorCheck]:
             yield _known(name, VARIABLES[name], ignored.get(name, []))
         elif name.startswith(OURS) and not name.startswith(_INTERNAL):
             near = get_close_matches(name, _FLASH_OTEL, n=1)
-            hint = f"Did you mean {near[0]}?" if near else "Unset it: nothing reads it."
-            says = f"{name} is not a variable of flash_otel"
-            yield DoctorCheck(f"variable {name}", PROBLEM, says, hint)
+            yield _unknown(name, near, PROBLEM, "is not a variable of flash_otel")
         elif name.startswith("OTEL_"):
             near = get_close_matches(name, VARIABLES, n=1, cutoff=0.9)
-            hint = f"Did you mean {near[0]}?" if near else ""
-            says = f"{name} is set, but flash_otel's own provider does not read it"
-            yield DoctorCheck(f"variable {name}", NOTE, says, hint)
+            yield _unknown(
+                name, near, NOTE, "is set, but flash_otel's own provider does not read it"
+            )
+
+
+def _unknown(name: str, near: list[str], result: str, why: str) -> DoctorCheck:
+    # Without a name that is known, any value may be a secret.
+    value = f"{name}={shown(near[0], shown(name)) if near else REDACTED}"
+    if not near:
+        # It may be of another language's SDK.
+        command = unset(name) if result == PROBLEM else ""
+        return DoctorCheck(f"variable {name}", result, f"{value} {why}", command=command)
+    hint = f"Did you mean {near[0]}?"
+    is_safe = near[0] not in os.environ and unset(name).startswith("unset")
+    # The shell copies the value, which may be a secret.
+    command = f'export {near[0]}="${name}"; {unset(name)}' if is_safe else unset(name)
+    return DoctorCheck(f"variable {name}", result, f"{value} {why}", hint, command)
 
 
 def _known(name: str, variable: Variable, ignored: list[Ignored]) -> DoctorCheck:
     value = f"{name}={shown(name)}"
-    reason = _broken(name, variable)
-    correct = f"Correct or unset {name}."
-    if not variable.is_read:
-        if reason:
-            says = f"{value} is not understood: {reason} ({variable.about})"
-            return DoctorCheck(f"variable {name}", NOTE, says, correct)
-        return DoctorCheck(f"variable {name}", NOTE, f"{value}: {variable.about}")
-    if ignored:
+    reason = _broken(variable, text(name))
+    result, step = (variable.result, _correction(name)) if reason or ignored else (OK, "")
+    if not variable.is_read and reason:
+        says = f"{value} is not understood: {reason} ({variable.about})"
+    elif not variable.is_read:
+        result, step, says = NOTE, "", f"{value}: {variable.about}"
+    elif ignored:
         says = "; ".join(f"{each.reason} (in its place: {each.default})" for each in ignored)
-        return DoctorCheck(f"variable {name}", PROBLEM, f"{value} is ignored: {says}", correct)
-    if reason:
+        says = f"{value} is ignored: {says}"
+    elif reason:
         says = f"{value} is invalid, so the default is used: {reason}"
-        return DoctorCheck(f"variable {name}", PROBLEM, says, correct)
-    return DoctorCheck(f"variable {name}", OK, value)
+    elif _is_quoted(name):
+        result, step = NOTE, _correction(name)
+        says = f"{value} has quotes around it, which other programs do not remove"
+    else:
+        says = value
+    return DoctorCheck(f"variable {name}", result, says, command=step)
 
 
-def _broken(name: str, variable: Variable) -> str:
-    """Return why a value is invalid; an empty string for a valid or an empty one."""
+def _is_quoted(name: str) -> bool:
+    return text(name) != os.environ.get(name, "").strip()
+
+
+def _correction(name: str) -> str:
+    """Return the command that keeps what is valid of a value, or else unsets the variable."""
     value = text(name)
+    if name in _LISTS:
+        group, more = _LISTS[name]
+        value = ",".join(part for part in names(value) if part in {*installed(group), *more})
+    is_kept = value not in ("", os.environ[name]) and not _broken(VARIABLES[name], value)
+    # A value that is shown otherwise holds a secret, or what no terminal shows.
+    return export(name, value) if is_kept and shown(name, value) == value else unset(name)
+
+
+def _broken(variable: Variable, value: str) -> str:
+    """Return why a value is invalid; an empty string for a valid or an empty one."""
     try:
         if value:
             variable.rule(value)

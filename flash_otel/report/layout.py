@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -28,11 +30,27 @@ _BAR_CELLS: Final = ((90, 24), (64, 12), (0, 0))  # least width of the console, 
 _MOST_STRETCH: Final = 4  # durations of its first span that an axis may grow to either side
 
 
-class ReportConsole(Console):
-    """A console that raises BrokenPipeError when its reader has gone.
+# Rich converts them whenever `str.isdigit` allows it, as for `²`, and then raises.
+_SIZES: Final = ("COLUMNS", "LINES", "JUPYTER_COLUMNS", "JUPYTER_LINES")
+_SIZE: Final = re.compile(r"[0-9]{1,6}")
 
-    Rich would exit with 1, which in `flash-otel` means that a fault was found.
+
+class ReportConsole(Console):
+    """A console that survives any environment, and whose reader may go away.
+
+    It raises BrokenPipeError then; Rich would exit with 1, which in `flash-otel` means that a fault
+    was found.
+
+    Args:
+        options: Those of Rich's console.
     """
+
+    def __init__(self, **options: Any) -> None:
+        environ = dict(os.environ)
+        for name in _SIZES:
+            if not _SIZE.fullmatch(environ.get(name, "")):
+                environ.pop(name, None)
+        super().__init__(_environ=environ, **options)
 
     def on_broken_pipe(self) -> NoReturn:
         """Raise the error that Rich is handling."""
@@ -141,6 +159,17 @@ def fitted(text: str, cells: int, glyphs: Glyphs) -> str:
     if cell_len(text) > cells:
         text = set_cell_size(text, cells - 1) + glyphs.cut
     return set_cell_size(text, cells)
+
+
+def wrapped(text: str, cells: int) -> list[str]:
+    """Return `text` broken at spaces; a longer word, such as a path, has a line of its own."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and cell_len(f"{lines[-1]} {word}") <= cells:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
 
 
 @dataclass(frozen=True, slots=True)

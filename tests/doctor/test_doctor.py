@@ -110,13 +110,19 @@ def test_offline(tmp_path: Path) -> None:
 
 
 def test_text(tmp_path: Path) -> None:
-    """The verdict comes first; each check has its mark, with the next step below it."""
+    """The verdict comes first, then problems with the line to type; what is fine is a count."""
     done = flash_otel(tmp_path, "doctor", env={"FLASH_OTEL_STROE": "x\x1b[2J"})
     assert done.returncode == 1
-    assert done.stdout.startswith("Tracing will not work as configured.\n")
-    assert "  problem FLASH_OTEL_STROE is not a variable of flash_otel\n" in done.stdout
-    assert "          Did you mean FLASH_OTEL_STORE?\n" in done.stdout
+    assert done.stdout.startswith("Tracing will not work as configured.\n\nproblem  ")
+    assert "problem  FLASH_OTEL_STROE=x [2J is not a variable of flash_otel\n" in done.stdout
+    assert "         Did you mean FLASH_OTEL_STORE?\n           unset FLASH_OTEL_S" in done.stdout
     assert "\x1b" not in done.stdout
+    assert done.stdout.count("\nok ") == 1
+    assert "flash-otel doctor --verbose" in " ".join(done.stdout.split())
+    for option in ("-v", "--verbose"):
+        opened = flash_otel(tmp_path, "doctor", option)
+        assert opened.stdout.count("\nok ") > 5
+        assert "--verbose" not in opened.stdout
 
 
 def test_bad_usage(tmp_path: Path) -> None:
@@ -295,8 +301,31 @@ def test_undelivered_spans(store_file: Path) -> None:
         )
         opened.connection.execute("UPDATE destinations SET cursor = 0")
     found = [check for check in delivery.store() if check.name == "waiting"]
-    assert only(found).next_step == "flash-otel push"
+    assert only(found).command == "flash-otel push"
     assert "1 spans wait for grpc http://c:4317 (connection refused)" in found[0].text
+
+
+def test_spans_set_aside(store_file: Path) -> None:
+    """Spans that a locked store could not take are reported, and not taken in."""
+    from flash_otel.store.files import set_aside, waiting
+
+    with recording() as spans:
+        import flash_otel as api
+
+        api.trace_deploy(lambda app_name: app_name)("shop")
+    assert set_aside(store_file, spans.records)
+    (found,) = [check for check in delivery.store() if check.name == "set_aside"]
+    assert (found.result, found.command) == (NOTE, "flash-otel traces")
+    assert len(list(waiting(store_file))) == 1
+
+
+def test_a_locked_store(store_file: Path) -> None:
+    """A store that another process holds locked is read, or its check could not be made."""
+    with closing(sqlite3.connect(store_file)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        found = results(delivery.store())
+    assert found == {"store": UNKNOWN}
 
 
 # --- destinations -------------------------------------------------------------------------------
@@ -356,8 +385,58 @@ def test_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "canary" not in str(found)
     monkeypatch.setenv("http_proxy", "socks5://me:canary@127.0.0.1:1080")
     found = {check.name: check for check in delivery.destinations(30)}
-    assert "SOCKS" in found["destination"].text
+    assert "SOCKS" in found["proxy"].text
     assert "canary" not in str(found)
+
+
+@pytest.mark.parametrize("is_tunnel", [False, True])
+def test_a_proxy_that_wants_a_password(monkeypatch: pytest.MonkeyPatch, *, is_tunnel: bool) -> None:
+    """A proxy's 407 is the proxy's problem, found by the probe; its password is not shown."""
+    scheme = "https" if is_tunnel else "http"
+    with ScriptedProxy(authorization="Basic expected") as proxy:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"{scheme}://collector.example:4318")
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://me:{CANARY}@127.0.0.1:{proxy.port}")
+        through, refused, *_ = delivery.destinations(30)
+    assert (through.name, through.result) == ("proxy", NOTE)
+    assert refused.result == PROBLEM
+    assert "HTTP 407" in refused.text
+    assert refused.command == f"export {scheme}_proxy=http://USER:PASSWORD@PROXY:PORT"
+    assert CANARY not in repr((through, refused))
+
+
+@pytest.mark.parametrize(
+    ("proxy", "part"),
+    [("socks5://proxy:1080", "SOCKS"), ("http://[", "invalid"), ("ftp://proxy", "scheme")],
+)
+@pytest.mark.parametrize("name", ["http_proxy", "ALL_PROXY"])
+def test_a_proxy_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, name: str, proxy: str, part: str
+) -> None:
+    """It is found without sending anything, and named with its variable."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example:4318")
+    monkeypatch.setenv(name, proxy)
+    found = only(delivery.destinations(None))
+    assert (found.name, found.result, found.command) == ("proxy", PROBLEM, f"unset {name}")
+    assert part in found.text
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "command"),
+    [
+        ("htps://host:4318", "export OTEL_EXPORTER_OTLP_ENDPOINT=https://host:4318"),
+        ("'grpcs://host:1'", "export OTEL_EXPORTER_OTLP_ENDPOINT=https://host:1"),
+        ("dns:///host:4317", "export OTEL_EXPORTER_OTLP_PROTOCOL=grpc"),
+        ("http://host:nine", "unset OTEL_EXPORTER_OTLP_ENDPOINT"),
+        (f"htps://me:{CANARY}@host:1", "unset OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ],
+)
+def test_an_address_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, command: str
+) -> None:
+    """It is found without sending anything, with the line that corrects it."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    found = only(delivery.destinations(None))
+    assert (found.name, found.result, found.command) == ("address", PROBLEM, command)
 
 
 @pytest.mark.parametrize("fault", ["refuses", "never answers", "TLS error"])
@@ -428,6 +507,15 @@ def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
     assert only(installation.place()).text.startswith("a deployed worker")
 
 
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_closed_streams(monkeypatch: pytest.MonkeyPatch, stream: str) -> None:
+    """A standard stream that was closed at the start is a note."""
+    monkeypatch.setattr("sys." + stream, None)
+    found = next(check for check in installation.place() if check.name == "streams")
+    assert found.result == NOTE
+    assert stream in found.text
+
+
 def test_flash_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A flash in another interpreter is reported with the command that adds flash-otel there."""
     script = tmp_path / "bin" / "flash"
@@ -438,7 +526,7 @@ def test_flash_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(installation, "version_of", lambda _name: None)
     found = next(check for check in installation.versions() if check.name == "flash_elsewhere")
     assert found.result == PROBLEM
-    assert f"{script.parent}/python -m pip install flash-otel" in found.next_step
+    assert f"{script.parent}/python -m pip install flash-otel" in found.command
     monkeypatch.setenv("PATH", str(tmp_path))
     assert results(installation.versions())["flash"] == PROBLEM
 
