@@ -125,6 +125,7 @@ def main() -> None:
     )
     parser.add_argument("--sample", type=int, default=300, help="how many mutants to try")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="processes at the same time")
     parser.add_argument("--names", nargs="+", help="mutants to try, instead of a sample")
     options = parser.parse_args()
     names = generate(options.rooms)
@@ -132,7 +133,7 @@ def main() -> None:
     PytestRunner.run_tests = run_tests
     # The tests have just passed, when mutmut learned which of them call a function.
     ForkRunner.run_clean_tests = lambda _runner, tests: 0  # noqa: ARG005 - mutmut's signature
-    _run(sample, 1)
+    _run(sample, options.workers)
     show(sample, len(names))
 
 

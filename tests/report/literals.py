@@ -13,7 +13,9 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
+from diagnosis.grids import ACTIVATIONS, UPLOADS, of_builds, of_manifests
 from diagnosis.logs import UNTIMED, ZONED, read_logs, written_logs
 from diagnosis.recordings import NOW_NS
 from diagnosis.scenes import SCENES
@@ -103,6 +105,12 @@ def as_json(name: str) -> str:
     return f"{json.dumps(value, indent=1)}\n"
 
 
+def decided(facts: str) -> str:
+    """Return what is decided from a grid of reads, by the facts of an upload or an activation."""
+    lines = of_manifests(facts) if facts in UPLOADS else of_builds(facts)
+    return "".join(f"{line}\n" for line in lines)
+
+
 TRACES: Final = {
     "a deployment that failed": failed_deployment(),
     "a deployment and a read": [
@@ -136,9 +144,11 @@ JSON: Final = (
     "two deployments at the same time",
 )
 FILES: Final[dict[str, tuple[Callable[[str], str], Iterable[str]]]] = {
+    "decided.txt": (decided, (*UPLOADS, *ACTIVATIONS)),
     "diagnosed.txt": (diagnosed, SCENES),
     "logged.txt": (logged, SCENES),
-    "traced.txt": (traced, list(SCENES)[::4]),
+    # By their names, so that a new scene does not change which of the others are shown.
+    "traced.txt": (traced, [scene for scene in SCENES if crc32(scene.encode()) % 4 == 0]),
     "verified.txt": (verified, CASES),
     "pages.txt": (page, (*TRACES, *STYLED)),
     "json.txt": (as_json, JSON),
