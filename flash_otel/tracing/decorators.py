@@ -17,8 +17,11 @@ under its usual names. A field that is not found is left out; a call never raise
 from __future__ import annotations
 
 import copy
+import functools
 import pickle
 import pkgutil
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from contextlib import AsyncContextDecorator, ContextDecorator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
@@ -107,6 +110,36 @@ def wrap(function: Any, traced: Traced) -> Any:
     return TracedFunction(function, traced)
 
 
+# What the functions return that `contextlib.contextmanager` makes; to call it decorates a function.
+_MANAGERS: Final = (ContextDecorator, AsyncContextDecorator)
+
+# What to do about an object that is not a function, by its type; the first match wins.
+_ADVICE: Final[tuple[tuple[tuple[type, ...], str], ...]] = (
+    ((property, functools.cached_property), "write this decorator below that one"),
+    (
+        (functools.partialmethod, functools.singledispatchmethod),
+        "decorate the function that it is made of",
+    ),
+    (_MANAGERS, "decorate the function that returns it"),
+    ((type,), "decorate its methods, such as __init__ or __call__"),
+    (
+        (Coroutine, Generator, AsyncGenerator),
+        "decorate the function, not the result of its call",
+    ),
+    ((object,), "give the sources of its fields by keyword: field=source"),
+)
+
+
+def _refuse(target: Any, decorator: str) -> None:
+    """Raise `TypeError`, with advice, for an object whose calls cannot be traced."""
+    function = target.__func__ if isinstance(target, _METHODS) else target
+    if callable(function) and not isinstance(function, (type, *_MANAGERS)):
+        return
+    kind = "a class" if isinstance(function, type) else type(function).__name__
+    advice = next(advice for types, advice in _ADVICE if isinstance(function, types))
+    raise TypeError(f"{decorator}() decorates a function, not {kind}; {advice}")
+
+
 def _owner(method: Any) -> Any:
     return getattr(method.__wrapped__, "__self__", None)
 
@@ -114,8 +147,10 @@ def _owner(method: Any) -> Any:
 class SpanDecorator:
     """Puts one kind of span around a function; used with or without arguments.
 
-    It decorates functions, coroutine functions, methods, classmethods and staticmethods; the
-    signature, the return value and the raised exception stay the function's own. Without
+    It decorates functions, coroutine functions, generator functions of both kinds, methods,
+    classmethods, staticmethods, and what `contextlib.contextmanager` returns; the signature, the
+    return value and the raised exception stay the function's own. The span of a generator lasts as
+    long as its body, and that of a context manager as long as its `with` block. Without
     `instrument()`, spans go to the provider that the application has set; without a provider, the
     function is just called.
     """
@@ -162,11 +197,7 @@ class SpanDecorator:
         parameter = self._carrier_parameter(carrier)
 
         def decorate(target: Any) -> Any:
-            if not (callable(target) or isinstance(target, _METHODS)):
-                raise TypeError(
-                    f"{self.__name__}() decorates a function, not {type(target).__name__}; "
-                    "give the sources of its fields by keyword: field=source"
-                )
+            _refuse(target, self.__name__)
             return wrap(target, Traced(target, self.spec, fields, parameter))
 
         return decorate

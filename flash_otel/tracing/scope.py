@@ -187,6 +187,12 @@ class Scope:
         finally:
             self._close()
 
+    def stop(self) -> None:
+        """End the span of a generator that its consumer has closed: incomplete, but no failure."""
+        stopped = outcome.classify(GeneratorExit(), writes=self.spec.writes)
+        self.set({semconv.OUTCOME: stopped})
+        self._close()
+
     def abandon(self) -> None:
         """End the span of a call whose end was not observed."""
         self.set({semconv.OUTCOME: semconv.UNKNOWN})

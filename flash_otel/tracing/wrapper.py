@@ -1,27 +1,29 @@
 """One span around each call of a function: the wrapper of every decorator and every target.
 
 The call stays the user's own: its signature, its return value, the identity of its exception, its
-cancellation. An internal error is swallowed, and the call goes on untraced.
+cancellation. An internal error is swallowed, and the call goes on untraced. The span of a
+coroutine or generator lasts as long as its body.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from contextlib import suppress
-from dataclasses import dataclass
-from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+import sys
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
 
 from flash_otel import pipeline
 from flash_otel.runtime.instrumentation import utils as instrumentation
-from flash_otel.runtime.process import guarded, swallowed
+from flash_otel.runtime.process import swallowed
 from flash_otel.tracing import carriers, links
 from flash_otel.tracing import scope as scopes
 from flash_otel.tracing.attributes import NO_FIELDS, Fields
 from flash_otel.tracing.extractors import ENDED, Call, Parameters
+from flash_otel.tracing.running import Dropped, Running, drive, drive_async, drive_awaitable
 from flash_otel.tracing.scope import Scope
 
 if TYPE_CHECKING:
@@ -30,25 +32,6 @@ if TYPE_CHECKING:
     from flash_otel.tracing.specs import SpanSpec
 
 _Arguments = tuple[tuple[Any, ...], dict[str, Any]]
-
-
-@dataclass(slots=True)
-class _Running:
-    """A traced call that is running.
-
-    Attributes:
-        scope: The scope that records the call.
-        call: The call.
-        context: The context in which it runs.
-        token: What detaches that context.
-        owns: Whether the scope ends with this call; False if the call joined an open span.
-    """
-
-    scope: Scope
-    call: Call
-    context: context_api.Context
-    token: Any
-    owns: bool = True
 
 
 class Traced:
@@ -73,7 +56,11 @@ class Traced:
         # `functools.wraps` names inside it is.
         runs = _run_by(plain)
         self._is_async = inspect.iscoroutinefunction(runs)
-        self._name, self._qualname = runs.__name__, runs.__qualname__
+        self._is_generator = inspect.isgeneratorfunction(runs) or inspect.isasyncgenfunction(runs)
+        self._manager = _MANAGERS.get(getattr(runs, "__code__", None))
+        self._is_plain = not (self._is_async or self._is_generator or self._manager)
+        self._name = getattr(runs, "__name__", type(runs).__name__)
+        self._qualname = getattr(runs, "__qualname__", self._name)
         self._free = Parameters(plain, bound=False)
         self._bound = Parameters(plain, bound=True)
 
@@ -85,8 +72,14 @@ class Traced:
         kwargs: dict[str, Any],
     ) -> Any:
         """Call the function in a span."""
-        if not self._is_async:
+        if self._is_plain:
             return self._run(wrapped, instance, args, kwargs)
+        if self._is_generator:
+            # Wrong arguments raise here, as untraced; nothing of the body runs yet.
+            generator = wrapped(*args, **kwargs)
+            return self._generate(generator, wrapped, instance, args, kwargs)
+        if self._manager is not None:
+            return self._manage(self._manager, wrapped, instance, args, kwargs)
         self._check(wrapped, instance, args, kwargs)
         coroutine = self._run_async(wrapped, instance, args, kwargs)
         return _named(coroutine, self._name, self._qualname)
@@ -103,15 +96,18 @@ class Traced:
         try:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
-            self._leave(running, error)
+            running.end(error)
             raise
-        # No other awaitable: a context manager must stay one (the request of `aiohttp`).
-        if isinstance(result, CoroutineType):
-            context_api.detach(running.token)
-            adopted = self._adopt(running, _Adopted(result, running))
+        kind = type(result)
+        if kind is CoroutineType:
+            running.pause()
+            adopted = _await(_Adopted(result, Dropped(running)))
             return _named(adopted, result.__name__, result.__qualname__)
-        running.call.result = result
-        self._leave(running, None)
+        # Closing the traced generator closes this one, which must not be anyone else's.
+        if kind in _GENERATORS and sys.getrefcount(result) <= _UNSHARED:
+            return _adopt_generator(result, running)
+        # No other awaitable: a context manager must stay one (the request of `aiohttp`).
+        running.returned(result)
         return result
 
     async def _run_async(
@@ -123,23 +119,52 @@ class Traced:
         try:
             result = await wrapped(*args, **kwargs)
         except BaseException as error:
-            self._leave(running, error)
+            running.end(error)
             raise
-        running.call.result = result
-        self._leave(running, None)
+        running.returned(result)
         return result
 
-    async def _adopt(self, running: _Running, adopted: _Adopted) -> Any:
-        """Keep the span of a plain function open until the coroutine that it returned has run."""
-        running.token = context_api.attach(running.context)
-        try:
-            result = await adopted.run()
-        except BaseException as error:
-            self._leave(running, error)
-            raise
-        running.call.result = result
-        self._leave(running, None)
-        return result
+    def _generate(
+        self,
+        generator: Any,
+        make: Callable[..., Any],
+        instance: object,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        keeps_context: bool = False,
+    ) -> Any:
+        """Return a generator that runs the body of `generator`, or of another that `make` makes."""
+
+        def begin() -> tuple[Any, Dropped | None]:
+            running, given, named = self._enter(instance, args, kwargs)
+            if running is None:
+                return generator, None
+            running.yields, running.keeps_context = True, keeps_context
+            has_carrier = given is not args or named is not kwargs
+            return make(*given, **named) if has_carrier else generator, Dropped(running)
+
+        return _driven(generator, begin)
+
+    def _manage(
+        self,
+        manager: Callable[..., Any],
+        wrapped: Callable[..., Any],
+        instance: object,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Return the context manager of a traced generator."""
+
+        def make(*args: Any, **kwargs: Any) -> Any:
+            return wrapped(*args, **kwargs).gen
+
+        @functools.wraps(wrapped)
+        def generate(*args: Any, **kwargs: Any) -> Any:
+            generator = make(*args, **kwargs)
+            return self._generate(generator, make, instance, args, kwargs, keeps_context=True)
+
+        return manager(generate)(*args, **kwargs)
 
     def _check(
         self, wrapped: Callable[..., Any], instance: object, args: tuple[Any, ...], kwargs: Any
@@ -152,7 +177,7 @@ class Traced:
 
     def _enter(
         self, instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[_Running | None, tuple[Any, ...], dict[str, Any]]:
+    ) -> tuple[Running | None, tuple[Any, ...], dict[str, Any]]:
         """Begin a call; return it, if it is traced, and the arguments for the function."""
         try:
             running = self._begin(instance, args, kwargs)
@@ -165,7 +190,7 @@ class Traced:
 
     def _begin(
         self, instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> _Running | None:
+    ) -> Running | None:
         if not instrumentation.is_instrumentation_enabled():
             return None
         call = Call(self._free if instance is None else self._bound, instance, args, kwargs)
@@ -179,53 +204,32 @@ class Traced:
         scope, context = opened
         if self.spec.hides_http:
             context = _without_http(context)
-        return _Running(scope, call, context, context_api.attach(context))
+        return Running(scope, call, self.fields, context, context_api.attach(context))
 
-    def _join(self, call: Call) -> _Running | None:
+    def _join(self, call: Call) -> Running | None:
         """Add the call's fields to an open span of the same name, if there is one."""
         current = scopes.current()
         scope = current and current.enclosing(self.spec.name)
         if scope is not None:
             scope.join(call, self.fields)
             context = context_api.get_current()
-            return _Running(scope, call, context, context_api.attach(context), owns=False)
+            return Running(
+                scope, call, self.fields, context, context_api.attach(context), owns=False
+            )
         unclaimed = scopes.claim_root(self.spec.name)
         if unclaimed is None:
             return None
         root, context = unclaimed
         root.join(call, self.fields)
         root.call, root.fields = call, self.fields
-        return _Running(root, call, context, context_api.attach(context))
+        return Running(root, call, self.fields, context, context_api.attach(context))
 
-    def _with_carrier(self, running: _Running, parameter: str) -> _Arguments:
+    def _with_carrier(self, running: Running, parameter: str) -> _Arguments:
         try:
             return carriers.write_argument(running.scope, parameter)
         except Exception:
             swallowed(f"the arguments of {self.spec.name}")
             return running.call.args, running.call.kwargs
-
-    def _leave(self, running: _Running, error: BaseException | None) -> None:
-        try:
-            running.call.error = error
-            _detach(running.token, error)
-            if running.owns:
-                self._read_end(running.scope)
-                running.scope.end(error)
-            else:
-                running.scope.join(running.call, self.fields)
-        except Exception:
-            swallowed(f"the end of {self.spec.name}")
-        finally:
-            # The traceback holds the frames of this call, and they hold the call: a cycle.
-            running.call.error = None
-
-    def _read_end(self, scope: Scope) -> None:
-        try:
-            if self.spec.reads_manifest:
-                carriers.record_active(scope)
-            scope.read_end()
-        except Exception:
-            swallowed(f"the fields of {self.spec.name}")
 
 
 def open_scope(
@@ -266,11 +270,11 @@ class _Adopted:
     The coroutine around it warns of that already, under the same name.
     """
 
-    __slots__ = ("coroutine", "running", "started")
+    __slots__ = ("coroutine", "dropped", "started")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], running: _Running) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], dropped: Dropped) -> None:
         self.coroutine = coroutine
-        self.running = running
+        self.dropped = dropped
         self.started = False
 
     def run(self) -> Coroutine[Any, Any, Any]:
@@ -278,12 +282,61 @@ class _Adopted:
         return self.coroutine
 
     def __del__(self) -> None:
-        if self.started:
-            return
-        self.coroutine.close()
-        with guarded("a coroutine that was never awaited"):
-            if self.running.owns:
-                self.running.scope.abandon()
+        if not self.started:
+            self.coroutine.close()
+
+
+async def _await(adopted: _Adopted) -> Any:
+    """Keep the span of a plain function open until the coroutine that it returned has run."""
+    running = adopted.dropped.running
+    running.resume()
+    try:
+        result = await adopted.run()
+    except BaseException as error:
+        running.end(error)
+        raise
+    running.returned(result)
+    return result
+
+
+def _adopt_generator(generator: Any, running: Running) -> Any:
+    """Keep the span of a plain function open until the generator that it returned has run."""
+    running.yields = True
+    running.pause()
+    dropped = Dropped(running)
+    return _driven(generator, lambda: (generator, dropped))
+
+
+def _driven(generator: Any, begin: Callable[[], tuple[Any, Dropped | None]]) -> Any:
+    """Return a generator of the same kind and name that runs inside a span."""
+    if isinstance(generator, AsyncGeneratorType):
+        driven: Any = drive_async(begin)
+    else:
+        driven = drive_awaitable(begin) if inspect.isawaitable(generator) else drive(begin)
+    return _named(driven, generator.__name__, generator.__qualname__)
+
+
+def _made_by(manager: Callable[..., Any]) -> Any:
+    """Return the code that all functions have that a decorator of `contextlib` returns."""
+    return manager(_made_by).__code__
+
+
+def _count_references() -> int:
+    """Return the references that `sys.getrefcount` counts where a local variable has the only one.
+
+    Returns:
+        The number, which depends on the version of Python; 0 without reference counts.
+    """
+    result = drive(lambda: (None, None))
+    return sys.getrefcount(result) if hasattr(sys, "getrefcount") else 0
+
+
+_GENERATORS: Final = frozenset({GeneratorType, AsyncGeneratorType})
+_UNSHARED: Final = _count_references()
+_MANAGERS: Final[dict[Any, Callable[..., Any]]] = {
+    _made_by(manager): manager
+    for manager in (contextlib.contextmanager, contextlib.asynccontextmanager)
+}
 
 
 def _run_by(function: Any) -> Any:
@@ -307,16 +360,3 @@ def _without_http(context: context_api.Context) -> context_api.Context:
     """
     key = getattr(instrumentation, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", None)
     return context if key is None else context_api.set_value(key, value=True, context=context)
-
-
-def _detach(token: Any, error: BaseException | None) -> None:
-    """Leave the span's context.
-
-    The garbage collector may close a coroutine in another context, where detaching fails: that is
-    no error to log.
-    """
-    if not isinstance(error, GeneratorExit):
-        context_api.detach(token)
-        return
-    with suppress(ValueError):
-        token.var.reset(token)

@@ -7,9 +7,9 @@ import copy
 import functools
 import inspect
 import pickle
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, cast, get_type_hints
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, get_type_hints, overload
 
 import pytest
 
@@ -246,29 +246,6 @@ def test_any_name_of_a_parameter(*, tracing: bool) -> None:
         assert method(self=Client(), build_id="b-1")["build_id"] == "b-1"
 
 
-def test_generators_stay_generators(spans: Recorded) -> None:
-    """A generator or an async generator is returned unchanged."""
-    made: list[Any] = []
-
-    @flash_otel.trace_call
-    def count() -> Iterator[int]:
-        made.append(numbers())
-        return cast("Iterator[int]", made[-1])
-
-    @flash_otel.trace_call
-    async def stream() -> AsyncIterator[int]:
-        yield 1
-
-    def numbers() -> Iterator[int]:
-        yield 1
-
-    counted = count()
-    assert counted is made[0]
-    assert list(counted) == [1]
-    assert inspect.isasyncgen(stream())
-    assert spans.tree() == ["flash.call", "flash.call"]
-
-
 def test_awaitable_context_managers_stay_what_they_are(spans: Recorded) -> None:
     """An awaitable that is also a context manager is returned unchanged."""
 
@@ -360,10 +337,72 @@ def test_wrong_arguments(shape: str, wrong: tuple[str, ...], words: str, *, trac
         SHAPES[shape](*wrong)
 
 
+@contextmanager
+def managed() -> Iterator[None]:
+    """Manage a context."""
+    yield
+
+
 @pytest.mark.parametrize(
-    "target", ["build_id", 5, {}, property(plain), functools.partialmethod(plain)]
+    ("target", "advice"),
+    [
+        ("build_id", "field=source"),
+        (5, "field=source"),
+        ({}, "field=source"),
+        (property(plain), "write this decorator below that one"),
+        (functools.cached_property(plain), "write this decorator below that one"),
+        (classmethod(property(plain)), "write this decorator below that one"),  # type: ignore[arg-type]
+        (functools.partialmethod(plain), "decorate the function that it is made of"),
+        (functools.singledispatchmethod(plain), "decorate the function that it is made of"),
+        (Client, "decorate its methods"),
+        (dict, "decorate its methods"),
+        (staticmethod(Client), "decorate its methods"),
+        ((number for number in range(1)), "not the result of its call"),
+        (managed(), "decorate the function that returns it"),
+        (managed, None),
+    ],
+    ids=repr,
 )
-def test_what_cannot_be_decorated(target: Any) -> None:
-    """Decorating an object that is not a function fails at once, and names its type."""
-    with pytest.raises(TypeError, match=r"trace_upload\(\) decorates a function, not"):
+def test_what_cannot_be_decorated(target: Any, advice: str | None) -> None:
+    """Decorating an object that is not a function fails at once, and says what to do."""
+    if advice is None:
         flash_otel.trace_upload(target)
+        return
+    with pytest.raises(TypeError, match=r"trace_upload\(\) decorates a function, not .*" + advice):
+        flash_otel.trace_upload(target)
+
+
+@pytest.mark.parametrize(
+    ("function", "args"),
+    [(len, ("b-1",)), (str.upper, ("b-1",)), ("b-1".upper, ()), (dict.get, ({}, 1)), (max, (1, 2))],
+    ids=repr,
+)
+def test_functions_in_c(spans: Recorded, function: Callable[..., Any], args: Any) -> None:
+    """Functions and methods of C are traced, with or without a signature."""
+    assert flash_otel.trace_call(function)(*args) == function(*args)
+    assert spans.tree() == ["flash.call"]
+
+
+def test_overloads_and_dispatch(spans: Recorded) -> None:
+    """A function with overloads, and a generic function, stay what they are."""
+
+    @overload
+    def twice(value: int) -> int: ...
+    @overload
+    def twice(value: str) -> str: ...
+    @flash_otel.trace_call
+    def twice(value: int | str) -> int | str:
+        return value * 2
+
+    @flash_otel.trace_call
+    @functools.singledispatch
+    def kind(value: object) -> str:
+        return type(value).__name__
+
+    @kind.register
+    def _(value: int) -> str:
+        return f"int {value}"
+
+    assert (twice(2), twice("a")) == (4, "aa")
+    assert (kind("a"), kind(1)) == ("str", "int 1")
+    assert spans.tree() == ["flash.call"] * 4

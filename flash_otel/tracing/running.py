@@ -1,0 +1,252 @@
+"""A traced call that is running, and the generators whose spans last as long as their bodies.
+
+A generator stays a real generator: what is sent, thrown or returned passes through it, and closing
+or dropping it does the same to the body. The span opens with the first step of the body. It is
+current only while the body runs, because a generator runs in the context of whoever resumes it. A
+context manager is the exception: its `with` block belongs to the span.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
+
+from opentelemetry import context as context_api
+
+from flash_otel import pipeline
+from flash_otel.runtime.process import ProcessVar, guarded, swallowed
+from flash_otel.tracing import carriers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator
+
+    from flash_otel.tracing.attributes import Fields
+    from flash_otel.tracing.extractors import Call
+    from flash_otel.tracing.scope import Scope
+
+
+@dataclass(slots=True)
+class Running:
+    """A traced call that is running.
+
+    Attributes:
+        scope: The scope that records the call.
+        call: The call.
+        fields: The fields of the called function.
+        context: The context in which it runs.
+        token: What detaches that context; None while it is not attached.
+        owns: Whether the scope ends with this call; False if the call joined an open span.
+        yields: Whether it is a generator, which its consumer may close at any time.
+        keeps_context: Whether the context stays attached while a generator is suspended.
+        has_ended: Whether the end of the call is recorded.
+    """
+
+    scope: Scope
+    call: Call
+    fields: Fields
+    context: context_api.Context
+    token: Any
+    owns: bool = True
+    yields: bool = False
+    keeps_context: bool = False
+    has_ended: bool = False
+
+    def resume(self) -> None:
+        """Enter the context of the call, unless it is attached already."""
+        if self.token is None:
+            self.token = context_api.attach(self.context)
+
+    def pause(self) -> None:
+        """Leave the context of a suspended body, and keep it for the next step."""
+        if not self.keeps_context:
+            # Not the context that the span began with: the body may have attached another one.
+            self.context = context_api.get_current()
+            self._detach(None)
+
+    def returned(self, result: Any) -> None:
+        """Record the return value, and end."""
+        self.call.result = result
+        self.end(None)
+
+    def end(self, error: BaseException | None) -> None:
+        """Leave the context and record how the call ended."""
+        self.has_ended = True
+        try:
+            self.call.error = error
+            self._detach(error)
+            if not self.owns:
+                self.scope.join(self.call, self.fields)
+                return
+            self._read_end()
+            if self.yields and isinstance(error, GeneratorExit):
+                self.scope.stop()
+            else:
+                self.scope.end(error)
+        except Exception:
+            swallowed(f"the end of {self.scope.spec.name}")
+        finally:
+            # The traceback holds the frames of this call, and they hold the call: a cycle.
+            self.call.error = None
+
+    def abandon(self) -> None:
+        """End the span of a call whose end cannot be observed any more. Idempotent."""
+        self._detach(GeneratorExit())
+        if not self.has_ended:
+            self.has_ended = True
+            if self.owns:
+                self.scope.abandon()
+
+    def _read_end(self) -> None:
+        try:
+            if self.scope.spec.reads_manifest:
+                carriers.record_active(self.scope)
+            self.scope.read_end()
+        except Exception:
+            swallowed(f"the fields of {self.scope.spec.name}")
+
+    def _detach(self, error: BaseException | None) -> None:
+        token, self.token = self.token, None
+        if token is None:
+            return
+        if not (self.keeps_context or isinstance(error, GeneratorExit)):
+            context_api.detach(token)
+            return
+        # The garbage collector, or a framework that enters and exits a context manager in
+        # different tasks, may end it in another context: that is no error to log.
+        with suppress(ValueError):
+            token.var.reset(token)
+
+
+class Dropped:
+    """Ends the span of a coroutine or generator when its last reference is dropped.
+
+    A generator that is suspended is closed first and ends its span itself, except at the exit of
+    the process, and if its own clean-up waits for an event loop that has ended.
+    """
+
+    __slots__ = ("__weakref__", "running")
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        _suspended.value.add(self)
+
+    def __del__(self) -> None:
+        with guarded("a call that is dropped"):
+            self.running.abandon()
+
+
+# Those of a forked child belong to its parent.
+_suspended: Final[ProcessVar[WeakSet[Dropped]]] = ProcessVar(WeakSet, reset_in_child=True)
+
+
+def _abandon_all() -> None:
+    for dropped in list(_suspended.value):
+        dropped.running.abandon()
+
+
+pipeline.before_exit(_abandon_all)
+
+
+class _Untraced:
+    """Stands in for `Running` where tracing is off."""
+
+    def resume(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def returned(self, result: Any) -> None: ...
+
+    def end(self, error: BaseException | None) -> None: ...
+
+
+_UNTRACED: Final = _Untraced()
+
+
+def drive(begin: Callable[[], tuple[Any, Dropped | None]]) -> Generator[Any, Any, Any]:
+    """Run a generator inside its span; observably, the result is the generator itself.
+
+    Not by `yield from`, which closes the body where GeneratorExit is thrown and then ignores what
+    it returns (PEP 380).
+
+    Args:
+        begin: Called at the first step; returns the generator, and the running call or None.
+    """
+    generator, dropped = begin()
+    running = _UNTRACED if dropped is None else dropped.running
+    # A list, because a local variable would keep a thrown exception alive through its traceback.
+    steps = [partial(generator.send, None)]
+    while True:
+        try:
+            running.resume()
+            try:
+                item = steps.pop()()
+            finally:
+                running.pause()
+        except StopIteration as end:
+            result = end.value
+            break
+        except BaseException as error:
+            running.end(error)
+            raise
+        # Resumed outside of `except`: what the body raises next has another context.
+        try:
+            steps.append(partial(generator.send, (yield item)))
+        except BaseException as error:
+            steps.append(partial(generator.throw, error))
+        finally:
+            item = None
+    running.returned(result)
+    return result
+
+
+# Of a copy, because `types.coroutine` changes the function that it is given.
+drive_awaitable: Final = types.coroutine(types.FunctionType(drive.__code__, globals()))
+"""Like `drive`, for a generator that `types.coroutine` has made awaitable."""
+
+
+async def drive_async(
+    begin: Callable[[], tuple[Any, Dropped | None]],
+) -> AsyncGenerator[Any, Any]:
+    """Run an async generator inside its span; arguments as for `drive`."""
+    generator, dropped = begin()
+    running = _UNTRACED if dropped is None else dropped.running
+    steps = [partial(_unhooked, generator)]
+    while True:
+        try:
+            running.resume()
+            try:
+                item = await steps.pop()()
+            finally:
+                running.pause()
+        except StopAsyncIteration:
+            break
+        except BaseException as error:
+            running.end(error)
+            raise
+        try:
+            steps.append(partial(generator.asend, (yield item)))
+        except BaseException as error:
+            steps.append(partial(generator.athrow, error))
+        finally:
+            item = None
+    running.returned(None)
+
+
+def _unhooked(generator: Any) -> Any:
+    """Return the first step of an async generator, of which the event loop does not know.
+
+    An event loop closes all async generators at its end, at the same time: the generator around
+    this one closes it, and a second attempt would fail and be logged
+    (`asyncio.BaseEventLoop.shutdown_asyncgens`).
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return generator.__anext__()
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
