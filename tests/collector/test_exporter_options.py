@@ -234,7 +234,7 @@ WRONG: dict[
         "token",
         lambda site: {**site.access.of_the_sender, **NO_FILE},
         lambda site: site.access.of_the_sender,
-        ("a certificate or key file is missing", "a certificate or key file is missing"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE: there is no file /nowhere/ca.pem",) * 2,
     ),
     "no certificate of the client": (
         "mutual",
