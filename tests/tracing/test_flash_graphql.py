@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,6 @@ from flash_otel import semconv
 from flash_otel.testing import recording
 from flash_otel.tracing.decorators import wrap
 from flash_otel.tracing.flash import COMMANDS, TARGETS, graphql
-from flash_otel.tracing.instrumentor import FlashInstrumentor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -304,20 +304,58 @@ def test_what_typer_holds_is_wrapped_too(monkeypatch: pytest.MonkeyPatch) -> Non
     vars(deploy_module)["deploy_command"] = deploy_command
     vars(main_module)[COMMANDS[0].name] = app
     for module in (deploy_module, main_module):
-        monkeypatch.setitem(__import__("sys").modules, module.__name__, module)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
 
     def held() -> list[Any]:
         commands = (*app.registered_commands, *group.registered_commands)
         return [command.callback for command in commands]
 
     before = held()
+    # The first time by import hooks, unless this process has them already; then without.
+    for _ in range(2):
+        with recording() as spans:
+            deploy, other, send = held()
+            assert deploy is send is vars(deploy_module)["deploy_command"] is not deploy_command
+            assert other is other_command
+            assert send() == "deployed"
+        assert [span.name for span in spans.records] == ["flash.deploy"]
+        assert held() == before
+        assert vars(deploy_module)["deploy_command"] is deploy_command
+
+
+def test_capturing_wraps_the_request_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `capture_graphql` a request has a span, and a retry is still an event around it."""
+
+    class RunpodGraphQLClient:
+        def __init__(self) -> None:
+            self.outcomes: list[Any] = [ConnectionError("first"), {}]
+
+        async def _execute_graphql(self, query: str) -> Any:
+            while True:
+                try:
+                    return await self._execute_graphql_once(query)
+                except ConnectionError:
+                    continue
+
+        async def _execute_graphql_once(self, query: str) -> Any:
+            outcome = self.outcomes.pop(0)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return {query: outcome}
+
+        async def update_build_manifest(self, build_id: str, manifest: Any) -> Any:
+            return await self._execute_graphql(f"mutation {build_id} {{ {len(manifest)} }}")
+
+    module = ModuleType("runpod_flash.core.api.runpod")
+    vars(module)["RunpodGraphQLClient"] = RunpodGraphQLClient
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    with recording(capture_graphql=True) as spans:
+        asyncio.run(RunpodGraphQLClient().update_build_manifest("b", {}))
+    upload, *requests = spans.records
+    assert [span.name for span in requests] == ["flash.graphql", "flash.graphql"]
+    assert retries(upload) == [
+        {"http.request.resend_count": 1, "flash.retry.reason": "ConnectionError: first"}
+    ]
     with recording() as spans:
-        FlashInstrumentor()._apply(deploy_module)
-        FlashInstrumentor()._apply(main_module)
-        deploy, other, send = held()
-        assert deploy is send is vars(deploy_module)["deploy_command"] is not deploy_command
-        assert other is other_command
-        assert send() == "deployed"
-    assert [span.name for span in spans.records] == ["flash.deploy"]
-    assert held() == before
-    assert vars(deploy_module)["deploy_command"] is deploy_command
+        asyncio.run(RunpodGraphQLClient().update_build_manifest("b", {}))
+    assert [span.name for span in spans.records] == ["flash.manifest.upload"]

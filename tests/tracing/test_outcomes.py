@@ -295,3 +295,79 @@ def test_interrupted_task(spans: Recorded) -> None:
 
 def _coroutine(made: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
     return made
+
+
+GONE = Exception("GraphQL request failed: 503 - {}")
+UPLOADED = {"flash.endpoint_count": 2, "flash.endpoints_digest": "d"}
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "error", "code"),
+    [
+        (
+            "flash.manifest.upload",
+            {"flash.persisted_endpoint_count": 0},
+            None,
+            "manifest_not_persisted",
+        ),
+        ("flash.manifest.upload", {"flash.persisted_endpoint_count": 1}, None, "endpoints_missing"),
+        ("flash.manifest.upload", {"flash.persisted_endpoint_count": 2}, None, "endpoints_differ"),
+        ("flash.manifest.upload", {"flash.persisted_endpoint_count": 3}, None, "endpoints_differ"),
+        (
+            "flash.manifest.upload",
+            {"flash.persisted_endpoint_count": 1, "flash.persisted_digest": "d"},
+            None,
+            None,
+        ),
+        ("flash.manifest.upload", {"flash.persisted_endpoint_count": 0}, GONE, None),
+        ("flash.manifest.upload", {}, None, None),
+        (
+            "flash.manifest.upload",
+            {"flash.persisted_endpoint_count": 0, "flash.endpoint_count": 0},
+            None,
+            None,
+        ),
+        (
+            "flash.activate",
+            {"flash.artifact.object_key": "a", "flash.active.object_key": "b"},
+            None,
+            "stale_build",
+        ),
+        (
+            "flash.activate",
+            {"flash.artifact.object_key": "a", "flash.active.object_key": "a"},
+            None,
+            None,
+        ),
+        (
+            "flash.activate",
+            {"flash.artifact.object_key": "a", "flash.active.object_key": "b"},
+            GONE,
+            None,
+        ),
+        ("flash.activate", {"flash.artifact.object_key": "a"}, None, None),
+        ("flash.activate", {"flash.active.object_key": "b"}, None, None),
+        ("flash.runtime.fetch", {"flash.environment.state": "null"}, None, "environment_unknown"),
+        ("flash.runtime.fetch", {"flash.environment.state": "active"}, None, None),
+        ("flash.runtime.fetch", {}, GONE, "state_manager_unavailable"),
+        ("flash.runtime.fetch", {"flash.environment.state": "active"}, GONE, None),
+        ("flash.runtime.fetch", {}, KeyboardInterrupt(), None),
+        ("flash.runtime.fetch", {}, ValueError("no"), None),
+        ("flash.runtime.fetch", {}, None, None),
+        ("flash.manifest.fetch", {}, Exception("GraphQL request failed: 401 - {}"), "unauthorized"),
+        ("flash.build", {}, GONE, None),
+    ],
+)
+def test_the_fault_that_a_span_proves(
+    name: str, attributes: dict[str, Any], error: BaseException | None, code: str | None
+) -> None:
+    """Each rule needs all of its evidence, and no other span is judged by it."""
+    known = {**UPLOADED, **attributes} if name == "flash.manifest.upload" else attributes
+    assert outcome.detect(name, known, error) == code
+
+
+def test_a_fault_is_named_once_per_process() -> None:
+    """The first span that proves a fault gets the event, the others only the attribute."""
+    assert outcome.is_first("stale_build")
+    assert not outcome.is_first("stale_build")
+    assert outcome.is_first("unauthorized")

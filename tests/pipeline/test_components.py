@@ -1,0 +1,223 @@
+"""The components of our own provider: which value of which variable makes which."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider, sampling
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+
+from flash_otel.pipeline import components, provider, resource
+from flash_otel.runtime import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEFAULTS = {
+    "max_queue_size": 2048,
+    "max_export_batch_size": 512,
+    "schedule_delay_millis": 5000,
+    "export_timeout_millis": 30_000,
+}
+
+
+@pytest.fixture(autouse=True)
+def remembered() -> Iterator[None]:
+    """Begin and end without remembered values."""
+    environment.forget()
+    yield
+    environment.forget()
+
+
+def ignored() -> list[tuple[str, str, str]]:
+    """Return name, reason and default of the values that were not used."""
+    return [(one.name, one.reason, one.default) for one in environment.ignored()]
+
+
+@pytest.mark.parametrize(
+    ("variables", "changes", "names"),
+    [
+        ({}, {}, []),
+        (
+            {"OTEL_BSP_MAX_QUEUE_SIZE": "1", "OTEL_BSP_SCHEDULE_DELAY": "1"},
+            {"max_queue_size": 1, "max_export_batch_size": 1, "schedule_delay_millis": 1},
+            [],
+        ),
+        (
+            {"OTEL_BSP_MAX_QUEUE_SIZE": "100", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "100"},
+            {"max_queue_size": 100, "max_export_batch_size": 100},
+            [],
+        ),
+        (
+            {"OTEL_BSP_MAX_QUEUE_SIZE": "100", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "101"},
+            {"max_queue_size": 100, "max_export_batch_size": 100},
+            ["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"],
+        ),
+        (
+            {"OTEL_BSP_SCHEDULE_DELAY": "0", "OTEL_BSP_EXPORT_TIMEOUT": "0"},
+            {"schedule_delay_millis": 1, "export_timeout_millis": 2**31 - 1},
+            [],
+        ),
+        ({"OTEL_BSP_MAX_QUEUE_SIZE": "1000000"}, {"max_queue_size": 1_000_000}, []),
+        ({"OTEL_BSP_MAX_QUEUE_SIZE": "1000001"}, {}, ["OTEL_BSP_MAX_QUEUE_SIZE"]),
+        ({"OTEL_BSP_MAX_QUEUE_SIZE": "0"}, {}, ["OTEL_BSP_MAX_QUEUE_SIZE"]),
+        ({"OTEL_BSP_EXPORT_TIMEOUT": "-1"}, {}, ["OTEL_BSP_EXPORT_TIMEOUT"]),
+    ],
+)
+def test_the_settings_of_batches(
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    changes: dict[str, int],
+    names: list[str],
+) -> None:
+    """Values within the bounds count; others are ignored by name, with the default."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert components.batch_settings() == {**DEFAULTS, **changes}
+    assert [name for name, _, _ in ignored()] == names
+
+
+SAMPLERS: dict[str, Any] = {
+    "": sampling.DEFAULT_ON,
+    "always_on": sampling.ALWAYS_ON,
+    "ALWAYS_OFF": sampling.ALWAYS_OFF,
+    "parentbased_always_on": sampling.DEFAULT_ON,
+    "parentbased_always_off": sampling.DEFAULT_OFF,
+    "no such sampler": sampling.DEFAULT_ON,
+}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_sampler(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Each standard name makes its sampler; an unknown one is ignored by name."""
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", name)
+    assert components.sampler() is SAMPLERS[name]
+    assert [found for found, _, _ in ignored()] == ["OTEL_TRACES_SAMPLER"] * name.startswith("no")
+
+
+@pytest.mark.parametrize(("argument", "rate"), [("0.25", 0.25), ("", 1.0), ("1", 1.0), ("2", 1.0)])
+def test_the_samplers_with_a_ratio(
+    monkeypatch: pytest.MonkeyPatch, argument: str, rate: float
+) -> None:
+    """The ratio is the argument; one that is no probability is ignored."""
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", argument)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "traceidratio")
+    own = components.sampler()
+    assert isinstance(own, sampling.TraceIdRatioBased)
+    assert own.rate == rate
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+    assert isinstance(components.sampler(), sampling.ParentBasedTraceIdRatio)
+    names = {found for found, _, _ in ignored()}
+    assert names == ({"OTEL_TRACES_SAMPLER_ARG"} if argument == "2" else set())
+
+
+def test_a_sampler_of_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets the argument; a component of another kind, or none, is ignored with the reason."""
+    made: list[Any] = []
+
+    def factory(argument: str) -> Any:
+        made.append(argument)
+        return {"own": sampling.ALWAYS_OFF, "other": "text"}[argument]
+
+    monkeypatch.setattr(components, "plugin", lambda *_: factory)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "Mine")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "own")
+    assert components.sampler() is sampling.ALWAYS_OFF
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "other")
+    assert components.sampler() is sampling.DEFAULT_ON
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "fails")
+    assert components.sampler() is sampling.DEFAULT_ON
+    assert made == ["own", "other", "fails"]
+    assert ("OTEL_TRACES_SAMPLER", "mine makes no Sampler", "the default") in ignored()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("", None), ("random", None), ("no such", None), ("mine", RandomIdGenerator)]
+)
+def test_the_generator_of_ids(
+    monkeypatch: pytest.MonkeyPatch, name: str, kind: type | None
+) -> None:
+    """The SDK's own is None; that of an entry point is made."""
+    if name == "mine":
+        monkeypatch.setattr(components, "plugin", lambda *_: RandomIdGenerator)
+    monkeypatch.setenv("OTEL_PYTHON_ID_GENERATOR", name)
+    made = components.ids()
+    assert made is None if kind is None else isinstance(made, kind)
+    assert [found for found, _, _ in ignored()] == ["OTEL_PYTHON_ID_GENERATOR"] * (
+        name == "no such"
+    )
+
+
+def test_a_tracer_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a meter provider that the environment names is blamed; else the error is raised."""
+
+    class Broken(TracerProvider):
+        def get_tracer(self, *_args: Any, **_kwargs: Any) -> Any:
+            raise RuntimeError("no meters")
+
+    with pytest.raises(RuntimeError, match="no meters"):
+        components.tracer_of(Broken(shutdown_on_exit=False))
+    monkeypatch.setenv("OTEL_PYTHON_METER_PROVIDER", "mine")
+    assert components.tracer_of(Broken(shutdown_on_exit=False)) is None
+    reason = "a tracer cannot be made with it"
+    assert ignored() == [("OTEL_PYTHON_METER_PROVIDER", reason, "flash_otel's own provider")]
+
+
+def test_a_rehearsal_names_all_that_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part of the set-up is read, and nothing of an earlier reading is left."""
+    environment.ignore("EARLIER", "reason", "default")
+    wrong = {
+        "FLASH_OTEL_PROPAGATION": "sideways",
+        "FLASH_OTEL_EXIT_BUDGET": "soon",
+        "FLASH_OTEL_REQUEST_BUDGET": "later",
+        "OTEL_TRACES_SAMPLER": "no such",
+        "OTEL_PYTHON_ID_GENERATOR": "no such",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "-1",
+        "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "no such",
+        "OTEL_RESOURCE_ATTRIBUTES": "no pairs",
+    }
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+    found = {one.name for one in provider.rehearse()}
+    assert "EARLIER" not in found
+    assert wrong.keys() - found == set()
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [("", False), ("otel", False), ("process", True), ("*", True), ("otel, process", True)],
+)
+def test_detectors_by_name(monkeypatch: pytest.MonkeyPatch, named: str, *, expected: bool) -> None:
+    """The detectors that are named are run, and all of them for a star."""
+    monkeypatch.setenv("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", named)
+    attributes = resource.create().attributes
+    assert ("process.runtime.name" in attributes) is expected
+    assert attributes["service.name"] == "flash-cli"
+    assert ignored() == []
+
+
+@pytest.mark.parametrize("kind", ["no such", "that fails"])
+def test_a_detector_that_is_not_there_or_fails(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """It is ignored by name, and the others are run."""
+    if kind == "that fails":
+        real = environment.plugin
+        monkeypatch.setattr(
+            resource,
+            "plugin",
+            lambda *given, **more: real(*given, **more) if "process" in given else lambda: 1 / 0,
+        )
+    monkeypatch.setenv("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", f"{kind},process")
+    assert "process.runtime.name" in resource.create().attributes
+    ((name, _, default),) = ignored()
+    assert (name, default) == ("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "no detector")
+
+
+def test_attributes_of_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs are unquoted; what is no pair is ignored; the service's own variable wins."""
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", " a%20b = c%2Cd ,=x,,bad,service.name=one")
+    assert resource._from_variables() == {"a b": "c,d", "service.name": "one"}
+    pairs = ("OTEL_RESOURCE_ATTRIBUTES", "it takes name=value,name=value", "the valid pairs")
+    assert ignored() == [pairs]
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "two")
+    assert resource._from_variables() == {"a b": "c,d", "service.name": "two"}
