@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+import struct
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -237,6 +238,65 @@ def _unquoted(entries: Sequence[Entry]) -> bytes:
     return _text(["timestamp,message", *(f"{utc(at)},{text}" for at, text in entries)])
 
 
+def _day(time_ns: int, form: str) -> str:
+    return f"{datetime.fromtimestamp(time_ns // 10**9, timezone.utc):{form}}"
+
+
+def journal_export(entries: Sequence[Entry], *, is_binary: bool = False) -> bytes:
+    parts = []
+    for at, text in entries:
+        head = f"__CURSOR=s=1;i=2\n__REALTIME_TIMESTAMP={at // 1000}\n_HOSTNAME=vm\n_PID=42\n"
+        data = text.encode()
+        message = b"MESSAGE=" + data
+        if is_binary or b"\n" in data:
+            message = b"MESSAGE\n" + struct.pack("<Q", len(data)) + data
+        parts.append(head.encode() + message + b"\nSYSLOG_IDENTIFIER=flash\n\n")
+    return b"".join(parts)
+
+
+def _journal_verbose(entries: Sequence[Entry]) -> bytes:
+    return "".join(
+        f"{_day(at, '%a %Y-%m-%d %H:%M:%S')}.{at % 10**9 // 1000:06d} UTC [s=a;i=1;b=c]\n"
+        f"    PRIORITY=6\n    _HOSTNAME=vm\n    MESSAGE={text}\n    _PID=42\n"
+        for at, text in entries
+    ).encode()
+
+
+def _logplex(at: int, text: str) -> str:
+    return f"<190>1 {utc(at)[:26]}+00:00 host app worker.1 - {text}\n"
+
+
+def _azure_tables(entries: Sequence[Entry]) -> dict[str, Any]:
+    columns = [{"name": "TimeGenerated", "type": "datetime"}, {"name": "LogMessage"}]
+    rows = [[utc(at), text] for at, text in entries]
+    return {"tables": [{"name": "PrimaryResult", "columns": columns, "rows": rows}]}
+
+
+def _frames(entries: Sequence[Entry]) -> dict[str, Any]:
+    fields = [{"name": "labels"}, {"name": "Time", "type": "time"}, {"name": "Line"}]
+    values = [
+        [{}] * len(entries),
+        [at // 10**6 for at, _ in entries],
+        [text for _, text in entries],
+    ]
+    frame = {"schema": {"refId": "A", "fields": fields}, "data": {"values": values}}
+    return {"results": {"A": {"status": 200, "frames": [frame]}}}
+
+
+def _bigquery(entries: Sequence[Entry]) -> dict[str, Any]:
+    rows = [{"f": [{"v": utc(at)}, {"v": text}]} for at, text in entries]
+    return {"schema": {"fields": [{"name": "timestamp"}, {"name": "textPayload"}]}, "rows": rows}
+
+
+def _epoch(at: int) -> str:
+    return f"{at // 10**9}.{at % 10**9:09d}"
+
+
+NAIVE: Final = frozenset(
+    {"logs insights json", "logs insights csv", "csv, date and time", "csv, day first", "csv, 12 h"}
+)
+"""Exports whose times have no zone."""
+
 EXPORTS: Final[dict[str, Callable[[Sequence[Entry]], bytes]]] = {
     "plain": lambda entries: _text([f"{utc(at)} {text}" for at, text in entries]),
     "logcli": lambda entries: _text([f'{utc(at)} {{pod="w-1"}} {text}' for at, text in entries]),
@@ -315,6 +375,91 @@ EXPORTS: Final[dict[str, Callable[[Sequence[Entry]], bytes]]] = {
     "journald, pretty": lambda entries: b"\n".join(
         json.dumps(value, indent=8).encode() for value in _journal(entries, _as_bytes)
     ),
+    "journal, export": journal_export,
+    "journal, export of bytes": lambda entries: journal_export(entries, is_binary=True),
+    "journal, verbose": _journal_verbose,
+    "journal, server-sent events": lambda entries: b"".join(
+        b"data: " + json.dumps(value).encode() + b"\n\n" for value in _journal(entries, str)
+    ),
+    "papertrail": lambda entries: _text(
+        [
+            f"17\t{utc(at)[:26]}Z\t{utc(at)[:26]}Z\t3\tvm\t::1\tUser\tInfo\tw\t{t}"
+            for at, t in entries
+        ]
+    ),
+    "csv, unknown names": lambda entries: _table(
+        ["When it was", "Level", "Details"], [(utc(at), "INFO", text) for at, text in entries]
+    ),
+    "csv, no names": lambda entries: _table(
+        [utc(entries[0][0]), "flash", "starting"], [(utc(at), "w", text) for at, text in entries]
+    ),
+    "csv, text first": lambda entries: _table(
+        ["starting", utc(entries[0][0])],
+        [(text, utc(at)) for at, text in entries],
+        quoting=csv.QUOTE_ALL,
+    ),
+    "csv, date and time": lambda entries: _table(
+        ["Date", "Time", "Message"],
+        [(utc(at)[:10], utc(at)[11:26], text) for at, text in entries],
+    ),
+    "csv, day first": lambda entries: _table(
+        ["Date", "Time", "Level", "Message"],
+        [(_day(at, "%d/%m/%Y"), utc(at)[11:26], "I", text) for at, text in entries],
+    ),
+    "csv, 12 h": lambda entries: _table(
+        ["Date", "Time", "Message"],
+        [
+            (_day(at, "%m/%d/%Y"), f"{_day(at, '%I:%M:%S')}.{at % 10**9:09d} AM", text)
+            for at, text in entries
+        ],
+    ),
+    "azure csv": lambda entries: _table(
+        ["TimeGenerated [UTC]", "ContainerName_s", "Log_s"],
+        [(utc(at)[:26], "w", text) for at, text in entries],
+    ),
+    "azure query": lambda entries: json.dumps(_azure_tables(entries)).encode(),
+    "azure blob": lambda entries: _lines(
+        [{"time": utc(at), "category": "x", "properties": {"log": t}} for at, t in entries]
+    ),
+    "heroku": lambda entries: _text(
+        [f"{utc(at)[:26]}+00:00 app[worker.1]: {text}" for at, text in entries]
+    ),
+    "logplex": lambda entries: "".join(_logplex(at, text) for at, text in entries).encode(),
+    "logplex, with lengths": lambda entries: "".join(
+        f"{len(_logplex(at, text).encode())} {_logplex(at, text)}" for at, text in entries
+    ).encode(),
+    "kubectl": lambda entries: _text([f"[pod/w-1/app] {utc(at)} {text}" for at, text in entries]),
+    "fluent-bit stdout": lambda entries: _text(
+        [
+            f'[{number}] kube.w: [[{_epoch(at)}, {{}}], {{"log"=>{json.dumps(text)}, "n"=>"e"}}]'
+            for number, (at, text) in enumerate(entries)
+        ]
+    ),
+    "fluent-bit file": lambda entries: _text(
+        [f'kube.w: [{_epoch(at)}, {{"log":{json.dumps(text)},"n":1}}]' for at, text in entries]
+    ),
+    "fluentd": lambda entries: _text(
+        [
+            f'{utc(at)}\tkube.w\t{{"log":{json.dumps(text)},"stream":"stderr"}}'
+            for at, text in entries
+        ]
+    ),
+    "fluent-bit array": lambda entries: json.dumps(
+        [{"date": at / 10**9, "log": text, "stream": "stderr"} for at, text in entries]
+    ).encode(),
+    "grafana frames": lambda entries: json.dumps(_frames(entries)).encode(),
+    "bigquery": lambda entries: json.dumps(_bigquery(entries)).encode(),
+    "sumo logic": lambda entries: json.dumps(
+        {"messages": [{"map": {"_messagetime": str(at // 10**6), "_raw": t}} for at, t in entries]}
+    ).encode(),
+    "coralogix": lambda entries: _lines(
+        [{"timestamp": utc(at), "userData": json.dumps({"message": t})} for at, t in entries]
+    ),
+    "gitlab": lambda entries: _text([f"{utc(at)[:26]}Z 01O {text}" for at, text in entries]),
+    "github cli": lambda entries: _text(
+        [f"deploy\tRun flash\t{utc(at)[:-3]}Z {text}" for at, text in entries]
+    ),
+    "strings": lambda entries: _lines([f"{utc(at)} {text}" for at, text in entries]),
     "docker": _docker,
     "docker, split": _docker_split,
     "cri": _cri,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from readers.exports import EXPORTS, WHOLE
+from readers.exports import EXPORTS, NAIVE, WHOLE, journal_export
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.readers import NothingFoundError, json_values, open_reader
@@ -93,8 +93,7 @@ def test_every_export_keeps_the_times(tmp_path: Path, name: str) -> None:
     """Each record begins at its first line's time, to the export's own resolution."""
     found = records(tmp_path, EXPORTS[name](timed(ALL)))
     assert (found[0].start_ns - BEGIN_NS) // 1_000 in range(-1, 2)
-    naive = name.startswith("logs insights")
-    assert found[0].resource[LINES_CLOCK] == ("naive" if naive else "zoned")
+    assert found[0].resource[LINES_CLOCK] == ("naive" if name in NAIVE else "zoned")
 
 
 @pytest.mark.parametrize("name", sorted(WHOLE))
@@ -268,6 +267,74 @@ def test_any_text_of_logfmt_comes_back(before: str, after: str) -> None:
     text = f"{before}[DEPLOY] {after}"
     line = f"time=2026-01-01T00:00:00Z level=info msg={json.dumps(text)} n=1"
     assert unwrap(line).text == text
+
+
+@given(st.lists(st.text(max_size=20), max_size=5), st.integers(1, 30), st.booleans())
+def test_any_text_of_a_journal_comes_back(texts: list[str], size: int, is_binary: bool) -> None:
+    """A field with a length before it may hold anything, and is read from chunks of any size."""
+    texts = [text.encode("utf-8", "ignore").decode() for text in texts]
+    wanted = [text for text in texts if is_binary or not set(text) & {"\r", "\n"}]
+    data = journal_export([(BEGIN_NS, text) for text in wanted], is_binary=is_binary)
+    container = container_of(data or b"__CURSOR=1\n")
+    assert container is not None
+    found = [entry.text for _, entry in container.entries(pieces(data, size))]
+    assert found == [text.rstrip("\r\n") for text in wanted]
+
+
+@given(st.binary(max_size=80), st.integers(1, 20))
+def test_no_journal_raises(data: bytes, size: int) -> None:
+    """Fields without a whole length, or with an impossible one, are left out."""
+    for head in (
+        b"__CURSOR=1\nMESSAGE\n",
+        b"Sat 2026-11-28 10:00:09.1 UTC [s=a;i=1]\n    MESSAGE=",
+    ):
+        whole = head + data
+        list(LogLines(container_of(whole)).read(pieces(whole, size)))
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=4), st.sampled_from([",", "\t", ";", "|"]))
+def test_a_table_is_known_by_its_rows(texts: list[str], delimiter: str) -> None:
+    """Without a known name, the column of bracketed lines is found beside one of times."""
+    stream = io.StringIO()
+    rows = [["2026-01-01T00:00:00Z", "w", f'[DEPLOY] "{text}{delimiter}'] for text in texts]
+    csv.writer(stream, delimiter=delimiter).writerows([["when", "who", "what"], *rows, rows[0]])
+    data = stream.getvalue().encode()
+    container = container_of(data)
+    assert container is not None
+    found = [entry.text for _, entry in container.entries([data])]
+    assert found == ["what", *(row[2] for row in (*rows, rows[0]))]
+
+
+@given(TEXTS, st.sampled_from(["=>", ":"]))
+def test_any_text_of_fluent_bit_comes_back(text: str, arrow: str) -> None:
+    """The fields of both of its outputs are read, whatever their strings hold."""
+    fields = f'{{"log"{arrow}{json.dumps(text + "x")}, "n"{arrow}1}}'
+    for line in (f"[0] a.b: [1795860001.5, {fields}]", f"a: [[1795860001.5, {{}}], {fields}]"):
+        known = Unwrapped("", time_ns=1_795_860_001_500_000_000, zoned=True)
+        assert unwrap(line) == unwrap(f"{text}x", known)
+
+
+@given(TEXTS)
+def test_any_text_of_a_yaml_document_comes_back(text: str) -> None:
+    """Quotes within a quoted scalar are doubled."""
+    text = f"[DEPLOY] {text}x"
+    quoted = text.replace("'", "''")
+    assert unwrap(f"  textPayload: '{quoted}'").text == text
+
+
+def test_logplex_leaves_the_structured_data_out() -> None:
+    """A mark in brackets is not taken for structured data."""
+    line = "<190>1 2026-01-01T00:00:00+00:00 host app worker.1 - [DEPLOY] Environment x"
+    for text in (line, f"{len(line)} {line}"):
+        assert unwrap(text).text == "[DEPLOY] Environment x"
+        assert unwrap(text).stream == "host app[worker.1]"
+
+
+def test_the_order_of_a_date_with_slashes() -> None:
+    """Day and month are told apart where they can be; elsewhere, the zone is not relied on."""
+    assert time_of("28/11/2026 10:00:09 Z") == (1_795_860_009 * 10**9, True)
+    assert time_of("11/28/2026, 10:00:09 PM") == (1_795_903_209 * 10**9, False)
+    assert time_of("11/12/2026 10:00:09 Z")[1] is False
 
 
 @given(TEXTS)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from readers.exports import EXPORTS, utc
+from readers.exports import EXPORTS, NAIVE, utc
 from readers.scenes import (
     BEGIN_NS,
     BUILD,
@@ -88,8 +88,7 @@ def test_the_order_of_timed_lines_makes_no_difference(
 @pytest.mark.parametrize("scene", list(SCENES))
 def test_every_export_has_the_verdict(tmp_path: Path, scene: str, name: str) -> None:
     """The container makes no difference to verdict, codes and confidence."""
-    naive = name.startswith("logs insights")
-    form = bare if naive else EXPORTS["plain"]
+    form = bare if name in NAIVE else EXPORTS["plain"]
     wanted = judged(tmp_path, *map(form, logs_of(scene)))
     assert judged(tmp_path, *map(EXPORTS[name], logs_of(scene))) == wanted
 
@@ -135,7 +134,7 @@ def test_every_export_may_be_newest_first(tmp_path: Path, scene: str, name: str)
     wanted = expected(tmp_path, scene)[0]
     files = [EXPORTS[name](entries[::-1]) for entries in logs_of(scene)]
     found = judged(tmp_path, *files)[0]
-    if name.startswith("logs insights"):
+    if name in NAIVE:
         wanted = judged(tmp_path, *(bare(entries) for entries in logs_of(scene)))[0]
     assert found in ((wanted, sc.INCONCLUSIVE) if "split" in name else (wanted,))
 

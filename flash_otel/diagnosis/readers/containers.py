@@ -1,7 +1,8 @@
-"""The files that logs are exported in: JSON documents, tables, and lines broken at a width.
+"""The files that logs are exported in: JSON documents, and lines broken at a width.
 
 Each is recognised by its own shape. A log in which each line stands for itself needs no container,
-even if its lines are JSON: it is searched for marks before any of it is parsed.
+even if its lines are JSON: it is searched for marks before any of it is parsed. Tables and journals
+have modules of their own.
 
 A console, a terminal's copy or Windows PowerShell breaks lines at a width. The width is found in
 the log: it is the length of the longest lines, and what follows them goes on in the middle of a
@@ -11,17 +12,16 @@ end is not proven.
 
 from __future__ import annotations
 
-import codecs
-import csv
 import json
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flash_otel.diagnosis.readers import log_fields
+from flash_otel.diagnosis.readers.journal import journal_of
 from flash_otel.diagnosis.readers.json_values import JsonSplitter
-from flash_otel.diagnosis.readers.log_entry import Unwrapped, has_needle
-from flash_otel.diagnosis.readers.log_scan import MAX_LINE, text_lines, without_colours
+from flash_otel.diagnosis.readers.log_entry import Unwrapped
+from flash_otel.diagnosis.readers.log_scan import text_lines, without_colours
+from flash_otel.diagnosis.readers.log_tables import table_of
 from flash_otel.lines.format import ParsedLine, parse
 from flash_otel.lines.table import MARK, ROWS
 from flash_otel.lines.values import ID_CHARACTERS, UUID
@@ -34,10 +34,6 @@ Entry = tuple[int, Unwrapped]
 """A log entry, of one or several lines, behind the number of its first line in the file."""
 
 _DOCUMENT: Final = re.compile(r'\[\s*[\[{"]|\{\s*"')
-_DELIMITERS: Final = ",\t;|"
-_LONGEST_HEADER: Final = 4096
-_MAX_NAME: Final = 64
-_EXCEL: Final = re.compile(r"sep=(.)\Z")
 
 
 class Container(Protocol):
@@ -58,9 +54,9 @@ def container_of(head: bytes) -> Container | None:
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if _DOCUMENT.match(text):
         return None if _is_entry(text.partition("\n")[0]) else _Document(text)
-    table = _table_of(text)
-    width = width_of(text) if table is None else None
-    return table if width is None else BrokenLines(width)
+    known = journal_of(text) or table_of(text)
+    width = width_of(text) if known is None else None
+    return known if width is None else BrokenLines(width)
 
 
 def _is_entry(line: str) -> bool:
@@ -108,114 +104,6 @@ class _Document:
 
 def _damaged(line: str) -> Unwrapped:
     return Unwrapped(line, cut='"' in line)
-
-
-class _Table:
-    """A table with a header: CSV, or with another character between its columns."""
-
-    def __init__(self, names: list[str], delimiter: str) -> None:
-        self._names = names
-        self._delimiter = delimiter
-        self.description = f"a table with the columns {', '.join(names)}"
-
-    def entries(self, chunks: Iterable[bytes]) -> Iterator[Entry]:
-        """Yield the rows' texts."""
-        # The limit is one of the whole process, so it is only ever raised.
-        csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
-        lines = _TextLines(chunks)
-        rows = csv.reader(lines, delimiter=self._delimiter)
-        number = 1
-        while True:
-            try:
-                row = next(rows, None)
-            except csv.Error:  # a quote that nothing closes
-                row = []
-            if row is None:
-                return
-            is_cut = lines.take_is_cut()
-            entry = None if _is_header(row, self._names) else self._entry(row)
-            if entry is not None:
-                yield number, replace(entry, cut=entry.cut or is_cut)
-            number = rows.line_num + 1
-
-    def _entry(self, row: list[str]) -> Unwrapped | None:
-        is_long = len(row) > len(self._names)
-        if is_long and log_fields.is_text_name(self._names[-1]):
-            # An exporter that quotes nothing: the last column goes on behind its first comma.
-            last = len(self._names) - 1
-            row = [*row[:last], self._delimiter.join(row[last:])]
-            is_long = False
-        fields = dict(zip(self._names, row, strict=False))
-        return log_fields.from_fields(fields, Unwrapped("", cut=is_long))
-
-
-def _table_of(text: str) -> _Table | None:
-    for line in text.split("\n", 2)[:2]:  # Excel's files may have a line before the header
-        header = line.rstrip("\r")
-        if not header or len(header) > _LONGEST_HEADER or has_needle(header):
-            return None
-        if _EXCEL.match(header):
-            continue
-        for delimiter in _DELIMITERS:
-            names = _cells(header, delimiter)
-            if _are_names(names, is_quoted=header.startswith('"')):
-                return _Table(names, delimiter)
-        return None
-    return None
-
-
-def _cells(line: str, delimiter: str) -> list[str]:
-    try:
-        return next(csv.reader([line], delimiter=delimiter), [])
-    except csv.Error:
-        return []
-
-
-def _are_names(names: list[str], *, is_quoted: bool) -> bool:
-    if len(names) == 1 and not is_quoted:
-        return False
-    is_short = all(len(name) <= _MAX_NAME for name in names)
-    return is_short and any(map(log_fields.is_text_name, names))
-
-
-def _is_header(row: list[str], names: list[str]) -> bool:
-    is_excel = len(row) > 0 and row[0].lstrip("\ufeff").startswith("sep=")
-    return not row or is_excel or [name.lstrip("\ufeff") for name in row] == names
-
-
-class _TextLines:
-    """The lines of a table's bytes, and whether its latest row was cut off."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._lines = self._read(chunks)
-        self._quotes = 0
-        self._ended = True
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        self._quotes += line.count('"')
-        self._ended = line.endswith("\n")
-        return line
-
-    def take_is_cut(self) -> bool:
-        """Return True if the lines since the last call open a quote, or lack a line end."""
-        is_cut = self._quotes % 2 == 1 or not self._ended
-        self._quotes = 0
-        return is_cut
-
-    @staticmethod
-    def _read(chunks: Iterable[bytes]) -> Iterator[str]:
-        decode = codecs.getincrementaldecoder("utf-8-sig")("replace").decode
-        pending = ""
-        for chunk in chunks:
-            *lines, pending = (pending + decode(chunk)).replace("\0", "").split("\n")
-            yield from (f"{line}\n" for line in lines)
-        pending += decode(b"", final=True)
-        if pending:
-            yield pending
 
 
 # --- lines broken at a width ----------------------------------------------------------------------

@@ -50,6 +50,10 @@ def joined(*streams: str) -> str:
 _CLOCK: Final = r"(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?"
 _ZONE: Final = r"\s?(Z|UTC|GMT|[+-]\d\d:?\d\d)?"
 _TIME: Final = re.compile(rf"(\d{{4}})[-/](\d\d)[-/](\d\d)[T ]{_CLOCK}{_ZONE}")
+# Spreadsheets and consoles: the order of day and month depends on the country.
+_SLASHED: Final = re.compile(
+    rf"\b(\d{{1,2}})/(\d{{1,2}})/(\d{{4}}),?[T ]{_CLOCK}(?: ?([AaPp])[Mm])?{_ZONE}"
+)
 _MONTHS: Final = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 )  # fmt: skip
@@ -62,6 +66,7 @@ _NAMED: Final = re.compile(
 )
 # Syslog's times are compared within their own file only; a leap year takes every date.
 _NO_YEAR: Final = 2000
+_MOST_MONTHS: Final = 12
 _NANOS: Final = 1_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 EPOCH_NUMBER: Final = re.compile(r"\d{10,19}(?:\.\d{1,9})?")
@@ -74,6 +79,9 @@ def time_of(text: str) -> tuple[int | None, bool]:
     match = _TIME.search(text)
     if match is not None:
         return _nanoseconds(*match.groups())
+    match = _SLASHED.search(text)
+    if match is not None:
+        return _of_slashed(*match.groups())
     match = _NAMED.search(text)
     if match is None:
         return None, False
@@ -83,6 +91,18 @@ def time_of(text: str) -> tuple[int | None, bool]:
         day, month, year, *rest = match.groups()[8:]
     number = _MONTHS.index(month) + 1
     return _nanoseconds(year or _NO_YEAR, number, day, *rest)
+
+
+def _of_slashed(*parts: Any) -> tuple[int | None, bool]:
+    """Return the time of a date with slashes; where its order is unclear, not as a zoned one."""
+    first, second, year, hour, minute, second_, fraction, half, zone = parts
+    is_day_first = int(first) > _MOST_MONTHS or (int(second) <= _MOST_MONTHS and half is None)
+    day, month = (first, second) if is_day_first else (second, first)
+    if half is not None:
+        hour = int(hour) % 12 + (12 if half in "Pp" else 0)
+    time_ns, zoned = _nanoseconds(year, month, day, hour, minute, second_, fraction, zone)
+    is_clear = first == second or max(int(first), int(second)) > _MOST_MONTHS
+    return time_ns, zoned and is_clear
 
 
 def _nanoseconds(*parts: Any) -> tuple[int | None, bool]:

@@ -5,6 +5,7 @@ The names differ between exporters in case and punctuation only, so they are com
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -26,11 +27,12 @@ _TEXT: Final = (
     "content", "raw", "rawstring", "logmessage", "logentry", "logline", "shortmessage",
     "fullmessage", "event", "logs", "rawlog", "rawmessage", "renderedmessage", "m", "entry",
     "output", "data", "attributes.message", "source.message", "event.original", "log.message",
+    "userdata", "logtext",
 )  # fmt: skip
 # Objects in which the text may be nested.
 _TEXT_INSIDE: Final = (
     "jsonpayload", "source", "attributes", "content", "fields", "result", "event", "log",
-    "message", "body", "payload", "data", "record",
+    "message", "body", "payload", "data", "record", "properties", "map",
 )  # fmt: skip
 # Lists of entries. An object with such a list is no entry, even if it has a message of its own.
 _LISTS: Final = frozenset(
@@ -42,8 +44,8 @@ _LISTS: Final = frozenset(
 )  # fmt: skip
 _TIMES: Final = (
     "timeunixnano", "realtimetimestamp", "timestamp", "time", "ts", "tsns", "t", "dt", "date",
-    "datetime", "asctime", "timegenerated", "timegenerated[utc]", "eventtime", "messagetime",
-    "observedtimeunixnano", "receivetimestamp",
+    "datetime", "asctime", "timegenerated", "eventtime", "messagetimems", "messagetime", "logtime",
+    "observedtimeunixnano", "receivetimestamp", "receivedat", "createdat", "timestampms", "when",
 )  # fmt: skip
 _WRITERS: Final = (
     "containername", "containerid", "container", "podname", "pod", "podid", "workerid", "worker",
@@ -52,9 +54,13 @@ _WRITERS: Final = (
 # Objects in which the time and the writer may be nested.
 _AROUND: Final = (
     "attrs", "kubernetes", "docker", "labels", "resource", "stream", "fields", "attributes",
-    "metadata", "source", "content", "result", "jsonpayload",
+    "metadata", "source", "content", "result", "jsonpayload", "properties", "map",
 )  # fmt: skip
 _NAMES: Final = frozenset({"name", "id"})
+# Docker's json-file driver writes these and nothing else.
+_DOCKER: Final = frozenset({"log", "stream", "time"})
+# What Azure adds to names: the zone of a time, and the type of a custom column.
+_ADDED: Final = re.compile(r"\s*[\[(]utc[\])]|_[stdbg]\Z")
 _MOST_NAMES: Final = 64
 _MAX_DEPTH: Final = 3
 _MAX_NESTING: Final = 12
@@ -65,7 +71,8 @@ _BYTES: Final = range(256)
 @lru_cache(maxsize=4096)
 def _plain(name: str) -> str:
     """Return a field's name without case and punctuation: `@message`, `_raw`, `pod_name`."""
-    return name.strip().lower().lstrip("@$").replace("_", "").replace("-", "")
+    plain = _ADDED.sub("", name.strip().lower().lstrip("@$"))
+    return plain.replace("_", "").replace("-", "").replace(" ", "")
 
 
 class _Plan(NamedTuple):
@@ -110,7 +117,7 @@ def _plan(names: tuple[str, ...]) -> _Plan:
         those(_WRITERS),
         those(_AROUND),
         tuple(name for name in names if _plain(name) in _LISTS),
-        {"log", "stream"} <= known.keys(),
+        _DOCKER <= known.keys() <= _DOCKER | {"attrs"},
         "resourcespans" in known,
         those(("syslogidentifier", "pid")) if "syslogidentifier" in known else (),
     )
@@ -231,6 +238,11 @@ def entries_in(value: object, outer: Unwrapped, depth: int = 0) -> Iterator[Unwr
 
 
 def _in_object(value: dict[str, Any], outer: Unwrapped, depth: int) -> Iterator[Unwrapped]:
+    rows = _rows_of(value)
+    if rows is not None:
+        found = (from_fields(row, outer) for row in rows)
+        yield from (entry for entry in found if entry is not None)
+        return
     entry = entry_of(value, outer)
     if entry is not None:
         yield entry
@@ -259,10 +271,46 @@ def _has_list(value: dict[str, Any]) -> bool:
 def holds_entries(value: object) -> bool:
     """Return True if a JSON value is no entry, but holds objects or lists that may be entries."""
     if isinstance(value, dict):
+        if _rows_of(value) is not None:
+            return False
         if not any(isinstance(inner, dict) or _nests(inner) for inner in value.values()):
             return False
         return _has_list(value) or _text(value, _plan_of(value), 0) is None
     return isinstance(value, list) and _nests(value) and _row(value, Unwrapped("")) is None
+
+
+def _rows_of(value: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Return the rows of an object that is a table: with names apart from rows or columns.
+
+    Azure's queries have `columns` and `rows`, BigQuery's answers a schema with fields and cells,
+    and Grafana's data frames a schema with fields and columns.
+    """
+    schema, data = value.get("schema"), value.get("rows", value.get("data"))
+    columns = value.get("columns", schema.get("fields") if isinstance(schema, dict) else None)
+    if not isinstance(columns, list) or not columns:
+        return None
+    names = [column.get("name") if isinstance(column, dict) else column for column in columns]
+    if isinstance(data, dict) and isinstance(data.get("values"), list):
+        data = _turned(data["values"])
+    if not isinstance(data, list) or not all(isinstance(name, str) for name in names):
+        return None
+    rows = [_cells_of(row) for row in data]
+    return [dict(zip(names, row, strict=False)) for row in rows if row]  # type: ignore[arg-type]  # strings, as was checked
+
+
+def _turned(columns: list[Any]) -> list[list[Any]]:
+    lists = [column for column in columns if isinstance(column, list)]
+    return [list(row) for row in zip(*lists, strict=False)] if len(lists) == len(columns) else []
+
+
+def _cells_of(row: object) -> list[Any]:
+    """Return the cells of a row: a list, or BigQuery's `{"f": [{"v": ...}]}`."""
+    cells = row.get("f") if isinstance(row, dict) else row
+    if not isinstance(cells, list):
+        return []
+    return [
+        cell["v"] if isinstance(cell, dict) and cell.keys() == {"v"} else cell for cell in cells
+    ]
 
 
 def _nests(value: object) -> bool:

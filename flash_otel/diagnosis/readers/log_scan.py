@@ -14,8 +14,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.diagnosis.readers import log_entry
-from flash_otel.diagnosis.readers.log_entry import Unwrapped, has_needle, joined, time_of
-from flash_otel.diagnosis.readers.log_fields import from_fields
+from flash_otel.diagnosis.readers.log_entry import (
+    Unwrapped,
+    has_needle,
+    joined,
+    time_in,
+    time_of,
+)
+from flash_otel.diagnosis.readers.log_fields import from_fields, is_text_name
+from flash_otel.lines.table import MARK
 from flash_otel.lines.values import unescape
 
 if TYPE_CHECKING:
@@ -142,12 +149,22 @@ _CRI: Final = re.compile(
 _LABELS: Final = re.compile(
     r'(\d{4}-\d\d-\d\dT\S{8,30})\s+(\{(?:[\w.]+="(?:[^"\\]|\\.)*"(?:, ?)?)*\}) ?(.*)', re.DOTALL
 )
-# `<priority>1 time host program process message [structured data] text` (RFC 5424).
+# `<priority>1 time host program process message [structured data] text` (RFC 5424). Heroku's drains
+# (logplex) put a length before it, and leave the structured data out.
 _SYSLOG: Final = re.compile(
-    r"(?:<\d{1,3}>)?1 (-|\d{4}-\S{6,30}) (\S+) (\S+) (\S+) \S+ "
-    r'(?:-|(?:\[[^\s\]"]+(?: [^\s="]+="(?:[^"\\]|\\.)*")*\])+) ?\ufeff?(.*)',
+    r"(?:\d{1,6} )?(?:<\d{1,3}>)?1 (-|\d{4}-\S{6,30}) (\S+) (\S+) (\S+) \S+ "
+    rf'(?:-(?= |\Z)|(?:\[(?!{MARK.pattern})[^\s\]"]+(?: [^\s="]+="(?:[^"\\]|\\.)*")*\])+|) ?'
+    r"\ufeff?(.*)",
     re.DOTALL,
 )
+# Fluent Bit's outputs to standard output and to files: `tag: [time, {fields}]`, with a number
+# before it, `=>` for the colons, and metadata beside the time.
+_FLUENT: Final = re.compile(
+    r"(?:\[\d+\] )?\S{1,200}: \[+(\d{10}(?:\.\d{1,9})?)(?:, \{[^{}]{0,200}\}\])?, (\{.*\})\]\s*\Z"
+)
+_ARROW: Final = re.compile(r'("(?:[^"\\]|\\.)*")=>')
+# A member of a YAML document, as `gcloud logging read` prints entries.
+_YAML: Final = re.compile(r"\s*(?:- )?([\w.]{1,40}): '((?:[^']|'')*)'\s*")
 # rsyslog writes control characters as octal numbers, a line end among them.
 _OCTAL: Final = re.compile(r"#(0[0-3][0-7])")
 _OLD_SYSLOG: Final = re.compile(r"(?:<\d{1,3}>)?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ ")
@@ -161,7 +178,7 @@ _MEMBER: Final = re.compile(r'\s*"(@?\w{3,12})"\s*:\s*("(?:[^"\\]|\\.)*")\s*,?\s
 # Prefixes that name the writer.
 _PREFIXES: Final = (
     re.compile(r"^\[pod/([^\]\s]+)\]"),  # kubectl logs --prefix
-    re.compile(r"^([\w./-]+)\s+\| "),  # docker compose logs
+    re.compile(r"^([\w./@-]+)\s+\| "),  # docker compose logs, docker service logs
     re.compile(r"^(?:\S+\s+){0,3}?([\w.-]+\s[\w./-]+\[\d+\]):\s"),  # syslog, journald
 )
 _MAX_LAYERS: Final = 4  # a JSON logger in Docker in Kubernetes, exported as JSON
@@ -241,6 +258,39 @@ def _from_json(outer: Unwrapped) -> Unwrapped | None:
     return from_fields(fields, with_prefix(outer, outer.text[:begin])) if fields else None
 
 
+def _from_fluent(outer: Unwrapped) -> Unwrapped | None:
+    match = _FLUENT.match(outer.text)
+    if match is None:
+        return None
+    try:
+        fields = json.loads(_ARROW.sub(r"\1:", match[2]))
+    except (ValueError, RecursionError):
+        return None
+    found = from_fields(fields, outer)
+    if found is None or found.time_ns is not None:
+        return found
+    time_ns, zoned = time_in(match[1])
+    return replace(found, time_ns=time_ns, zoned=zoned)
+
+
+def _from_string(outer: Unwrapped) -> Unwrapped | None:
+    """Take the text out of a JSON string that is all of a line."""
+    line = outer.text.strip()
+    if len(line) <= 1 or not (line[0] == line[-1] == '"'):
+        return None
+    try:
+        return replace(outer, text=str(json.loads(line, strict=False)).rstrip("\r\n"))
+    except ValueError:
+        return None
+
+
+def _from_yaml(outer: Unwrapped) -> Unwrapped | None:
+    match = _YAML.fullmatch(outer.text) if "'" in outer.text else None
+    if match is None or not is_text_name(match[1]):
+        return None
+    return replace(outer, text=match[2].replace("''", "'"))
+
+
 def _from_logfmt(outer: Unwrapped) -> Unwrapped | None:
     """Take the text out of `key=value` pairs; text before them is allowed if it has a needle."""
     begin = outer.text.find('="')
@@ -288,7 +338,17 @@ def _from_member(outer: Unwrapped) -> Unwrapped | None:
         return None
 
 
-_LAYERS: Final = (_from_cri, _from_labels, _from_syslog, _from_json, _from_logfmt, _from_member)
+_LAYERS: Final = (
+    _from_cri,
+    _from_labels,
+    _from_syslog,
+    _from_fluent,
+    _from_json,
+    _from_logfmt,
+    _from_member,
+    _from_string,
+    _from_yaml,
+)
 
 
 def _layer(outer: Unwrapped, text: str, stream: str, time: str) -> Unwrapped:

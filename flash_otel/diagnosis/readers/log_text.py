@@ -96,7 +96,7 @@ class _Unfinished:
             return True
         entry = _entry_in(line.text)
         if entry is None:
-            return False
+            return not line.text.strip()  # some exports have blank lines between their entries
         self.parts.append("\n" + entry)
         return True
 
