@@ -10,6 +10,7 @@ import sqlite3
 import sys
 import tarfile
 import threading
+import zipfile
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -307,6 +308,20 @@ class Standard:
 
     def __init__(self, data: bytes) -> None:
         self.buffer = io.BytesIO(data)
+
+
+def test_an_archive_without_a_record(tmp_path: Path) -> None:
+    """The error of an archive states how many files were looked at; a damaged one is named."""
+    path = tmp_path / "logs.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.txt", "nothing of Flash\n" * 100)
+    with pytest.raises(NothingFoundError, match=r"a zip archive in which none of the files \(1\)"):
+        list(open_reader(path).records())
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", LOG_LINE)
+    path.write_bytes(path.read_bytes().replace(LOG_LINE[:4], b"????", 1))
+    with pytest.raises(ReaderError, match="CRC"):
+        list(open_reader(path).records())
 
 
 @pytest.mark.parametrize("data", [LOG_LINE, gzipped(LOG_LINE)], ids=["plain", "gzip"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +93,21 @@ def test_every_export_has_the_verdict(tmp_path: Path, scene: str, name: str) -> 
     form = bare if name in NAIVE else EXPORTS["plain"]
     wanted = judged(tmp_path, *map(form, logs_of(scene)))
     assert judged(tmp_path, *map(EXPORTS[name], logs_of(scene))) == wanted
+
+
+@pytest.mark.parametrize("scene", list(SCENES))
+def test_logs_in_an_archive(tmp_path: Path, scene: str) -> None:
+    """An archive of GitHub Actions, with a log whole and by steps, is read as its files."""
+    wanted = expected(tmp_path, scene)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, entries in enumerate(logs_of(scene)):
+            text = EXPORTS["github actions"](entries)
+            archive.writestr(f"{number}_job.txt", text)
+            archive.writestr(f"job/{number}_step.txt", text)
+            archive.writestr(f"job/{number}_set up.txt", b"nothing of Flash\n")
+            archive.writestr(f"{number}.png", b"\x89PNG\r\n\x1a\n\0\0")
+    assert judged(tmp_path, stream.getvalue()) == wanted
 
 
 @pytest.mark.parametrize("scene", list(SCENES))

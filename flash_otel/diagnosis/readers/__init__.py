@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flash_otel.diagnosis.facts import with_host
+from flash_otel.diagnosis.readers.archive import ZipReader
 from flash_otel.diagnosis.readers.input import (
     CHUNK,
     Input,
@@ -56,6 +58,7 @@ class RecordReader(Protocol):
         """
 
 
+_ZIP: Final = b"PK\x03\x04"
 _READERS: Final[dict[Kind, Callable[[Input], RecordReader]]] = {
     Kind.LOG: LogReader,
     Kind.OTLP_JSON: OtlpJsonReader,
@@ -68,13 +71,19 @@ def open_reader(path: str | os.PathLike[str], chunk: int = CHUNK) -> RecordReade
 
     Args:
         path: A log, or OTLP as JSON lines, as one JSON document or as protobuf; each may be
-            compressed with gzip.
+            compressed with gzip, or stand in a zip archive with others.
         chunk: Bytes to read at a time.
 
     Raises:
         ReaderError: It cannot be read; the message names what was found.
     """
     given = Input(path, chunk)
+    if given.head.startswith(_ZIP) and given.size and zipfile.is_zipfile(path):
+        return ZipReader(path, chunk, lambda inner: _reader_of(inner).records())
+    return _reader_of(given)
+
+
+def _reader_of(given: Input) -> RecordReader:
     kind = kind_of(given.head)
     if kind is Kind.SQLITE:
         raise ReaderError(

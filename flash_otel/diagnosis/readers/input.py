@@ -30,6 +30,7 @@ CHUNK: Final = 4 * 1024 * 1024
 HEAD: Final = 64 * 1024
 STDIN: Final = "-"
 
+_MOSTLY: Final = 0.8  # share of zeros among every second byte
 _GZIP: Final = b"\x1f\x8b"
 _GZIP_WINDOW: Final = 31  # zlib's number for "with a gzip header"
 # Windows PowerShell writes redirected output in UTF-16.
@@ -73,7 +74,10 @@ _OTHERS: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"GIF8", "a GIF image"),
     (b"%PDF-", "a PDF document"),
-    (b"PK\x03\x04", "a zip archive (or wheel, or Office document); unpack it first"),
+    (
+        b"PK\x03\x04",
+        "a zip archive that is damaged or not a file; unpack it first",
+    ),
     (b"\x28\xb5\x2f\xfd", "zstd-compressed data; unpack it first (zstd -d)"),
     (b"\xfd7zXZ\x00", "xz-compressed data; unpack it first (xz -d)"),
     (b"BZh", "bzip2-compressed data; unpack it first (bzip2 -d)"),
@@ -131,6 +135,7 @@ class Input:
     Args:
         path: The path, or `-`.
         chunk: Bytes to read at a time.
+        opened: Opens what is not a file of its own, such as a file in an archive.
 
     Attributes:
         name: The path as given, or "standard input".
@@ -141,22 +146,28 @@ class Input:
         ReaderError: It cannot be opened or read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], chunk: int = CHUNK) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        chunk: int = CHUNK,
+        opened: Callable[[], BinaryIO] | None = None,
+    ) -> None:
         self.name = os.fspath(path)
         self.size = 0
+        self._opened = opened
         self._chunk = chunk
         self._stream: _Stream | None = None  # of what can be read only once
         self._path: Path | None = None
-        if self.name == STDIN:
+        if opened is not None:
+            pass
+        elif self.name == STDIN:
             self.name = "standard input"
             self._stream = _Stream(sys.stdin.buffer, owned=False)
         else:
             self._examine(Path(self.name))
         head = self._peek()
-        # In UTF-16, every second byte of ordinary text is zero. The mark alone proves nothing: a
-        # log may begin with any bytes.
-        self._is_utf16 = head.startswith(_UTF16) and head.count(0) > len(head) // 10
-        self.head = head.decode("utf-16", "replace").encode() if self._is_utf16 else head
+        self._encoding = _encoding_of(head)
+        self.head = head.decode(self._encoding, "replace").encode() if self._encoding else head
 
     def chunks(self, progress: Progress | None = None) -> Iterator[bytes]:
         """Yield the bytes, decompressed and in an encoding that extends ASCII.
@@ -198,6 +209,8 @@ class Input:
     def _open(self) -> _Stream:
         if self._stream is not None:
             return self._stream
+        if self._opened is not None:
+            return _Stream(self._opened(), owned=True)
         if self._path is None:
             raise ReaderError(f"{self.name} has been read already")
         try:
@@ -221,12 +234,24 @@ class Input:
         return head
 
     def _recoded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        if not self._is_utf16:
+        if not self._encoding:
             yield from chunks
             return
-        decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        decoder = codecs.getincrementaldecoder(self._encoding)("replace")
         for chunk in chunks:
             yield decoder.decode(chunk).encode("utf-8", "replace")
+
+
+def _encoding_of(head: bytes) -> str:
+    """Return the name of an encoding in which every second byte of ordinary text is zero, or ""."""
+    # The mark alone proves nothing: a log may begin with any bytes.
+    if head.startswith(_UTF16):
+        return "utf-16" if head.count(0) > len(head) // 10 else ""
+    zeros = [head[at::2].count(0) * 2 for at in (0, 1)]
+    for at, encoding in enumerate(("utf-16-be", "utf-16-le")):
+        if zeros[at] > len(head) * _MOSTLY and zeros[1 - at] < len(head) * (1 - _MOSTLY):
+            return encoding
+    return ""
 
 
 class _Stream(io.RawIOBase):
