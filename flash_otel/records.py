@@ -34,10 +34,13 @@ LINES_CLOCK = "flash_otel.lines.clock"
 """Resource attribute of a rebuilt record: "zoned" if its times have a UTC offset, else "naive"."""
 
 
-LINES_PARTIAL = "flash_otel.lines.partial"
-"""Attribute of a rebuilt record: names of its attributes of which the log holds only a part.
+ANY = "*"
+"""Stands for the unknown part of a partial value."""
 
-Their values have `*` in the place of each unknown part; one without `*` is whole, or a beginning.
+LINES_PARTIAL = "flash_otel.lines.partial"
+"""Attribute of a record: names of its attributes of which a log or a provider kept only a part.
+
+Their values have `ANY` in the place of each unknown part; one without it is whole, or a beginning.
 `diagnosis.pieces` resolves them; nothing else may compare them.
 """
 

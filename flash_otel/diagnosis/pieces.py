@@ -16,8 +16,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
-from flash_otel.lines.values import ANY, matches
-from flash_otel.records import LINES_PARTIAL, text, texts
+from flash_otel.lines.values import matches
+from flash_otel.records import ANY, LINES_PARTIAL, text, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

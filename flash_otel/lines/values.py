@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.lines.table import MARK, STEMS
+from flash_otel.records import ANY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,8 +58,6 @@ _HIDDEN: Final = re.compile(rf"{HIDDEN}|\.{{3,}}")
 FOREIGN: Final = r"[#$%&?!^({\[<][^\s,\"']*"
 _FOREIGN: Final = re.compile(rf"{HIDDEN}|{FOREIGN}")
 UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}")
-ANY: Final = "*"
-"""Stands for the unknown part of a value."""
 
 
 def escape(character: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.trace import Link as SdkLink
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
-from flash_otel.records import Attributes, Event, Link, SpanRecord
+from flash_otel.records import ANY, LINES_PARTIAL, Attributes, Event, Link, SpanRecord
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -56,7 +56,7 @@ def to_record(span: ReadableSpan) -> SpanRecord:
         span.end_time,
         _STATUSES[status.status_code],
         status.description or "",
-        _plain(span.attributes),
+        _attributes(span),
         tuple(map(_event, events)) if events else (),
         tuple(map(_link, links)) if links else (),
         _resources.attributes(span.resource),
@@ -65,6 +65,39 @@ def to_record(span: ReadableSpan) -> SpanRecord:
         context.trace_state.to_header() if context.trace_state else "",
         context.trace_flags.sampled,
     )
+
+
+# Shorter limits cut words that have a meaning, such as outcomes and codes of faults.
+_LONGEST_WORD: Final = 32
+
+
+def _attributes(span: ReadableSpan) -> Attributes:
+    """Copy a span's attributes, with a mark on those that its provider may have cut.
+
+    `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` cuts the spans of an application's provider. The SDK does
+    not distinguish a cut value from one that is as long as the limit.
+    """
+    attributes = _plain(span.attributes)
+    limit = getattr(getattr(span, "_attributes", None), "max_value_len", None)
+    return attributes if limit is None else marked(attributes, limit)
+
+
+def marked(attributes: Attributes, limit: int) -> Attributes:
+    """Mark the texts of at least `limit` characters as partial; leave out lists that hold one."""
+    found: dict[str, Any] = {}
+    partial = []
+    for name, value in attributes.items():
+        if isinstance(value, str) and len(value) >= limit:
+            partial.append(name)
+            found[name] = value + ANY if limit < _LONGEST_WORD else value
+        elif not _holds_cut(value, limit):
+            found[name] = value
+    return {**found, LINES_PARTIAL: tuple(sorted(partial))} if partial else found
+
+
+def _holds_cut(value: object, limit: int) -> bool:
+    items = value if isinstance(value, tuple) else ()
+    return any(isinstance(item, str) and len(item) >= limit for item in items)
 
 
 def _event(event: SdkEvent) -> Event:

@@ -18,6 +18,7 @@ from support.any_records import ATTRIBUTES, EVENTS, INT64, LINKS, TEXT, ids
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Diagnosis, Limits, diagnose
 from flash_otel.diagnosis.faults import FAULTS
+from flash_otel.otlp.from_sdk import marked
 from flash_otel.records import LINES_SCOPE, STATUSES, SpanRecord
 from flash_otel.report.diagnosis import render_diagnosis
 from flash_otel.report.json import DIAGNOSIS_VERSION, diagnosis_json
@@ -122,6 +123,33 @@ SOUND = [
         "an old fault that a new deployment has cured",
     }
 ]
+
+
+def truncated(value: Any, limit: int) -> Any:
+    """A value as a provider with a limit for its length holds it."""
+    if isinstance(value, tuple):
+        return tuple(truncated(item, limit) for item in value)
+    return value[:limit] if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("limit", [20, 32])
+@pytest.mark.parametrize("is_worker", [True, False])
+def test_what_a_provider_cut_changes_no_verdict(*, is_worker: bool, limit: int) -> None:
+    """Values cut in one phase cost a verdict at most: they never make another one of it."""
+    for name, scene in SCENES.items():
+        made = [
+            replace(
+                one,
+                attributes=marked(
+                    {key: truncated(value, limit) for key, value in one.attributes.items()}, limit
+                ),
+            )
+            if (one.name in {sc.RUNTIME_FETCH, sc.MANIFEST_FETCH, sc.CALL}) is is_worker
+            else one
+            for one in scene.make()
+        ]
+        if made:
+            assert judge(made).verdict in {scene.verdict, sc.INCONCLUSIVE}, name
 
 
 @settings(max_examples=300)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from enum import Enum
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 from opentelemetry import trace as trace_api
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Link as SdkLink
@@ -17,7 +18,7 @@ from opentelemetry.trace.span import TraceFlags, TraceState
 
 from flash_otel.otlp.from_sdk import to_record
 from flash_otel.pipeline.provider import AlwaysRecord
-from flash_otel.records import Event, Link, SpanRecord
+from flash_otel.records import LINES_PARTIAL, Event, Link, SpanRecord
 
 PARENT = SpanContext(
     0xAB, 0xCD, is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("k", "v")])
@@ -112,6 +113,31 @@ def test_members_of_enumerations_become_plain_values() -> None:
     assert type(kept["status"]) is int
     assert isinstance(kept["kinds"], tuple)
     assert [type(kind) for kind in kept["kinds"]] == [str]
+
+
+@pytest.mark.parametrize("limit", [4, 32])
+def test_what_an_applications_provider_cut_is_marked(limit: int) -> None:
+    """A text as long as the provider's limit is partial; a list that holds one is left out."""
+    provider = TracerProvider(
+        span_limits=SpanLimits(max_attribute_length=limit), shutdown_on_exit=False
+    )
+    values: dict[str, Any] = {
+        "id": "i" * 36,
+        "short": "abc",
+        "names": ["a", "n" * 36],
+        "few": ["a"],
+        "count": 2,
+    }
+    with provider.get_tracer("app").start_as_current_span("work", attributes=values) as span:
+        running = to_record(span)  # type: ignore[arg-type]  # the SDK's span, not only the API's
+    for record in (running, to_record(span)):  # type: ignore[arg-type]
+        assert record.attributes == {
+            "id": "iiii*" if limit == 4 else "i" * 32,
+            "short": "abc",
+            "few": ("a",),
+            "count": 2,
+            LINES_PARTIAL: ("id",),
+        }
 
 
 def test_a_span_without_a_context_is_rejected() -> None:

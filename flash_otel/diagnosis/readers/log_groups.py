@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv as sc
 from flash_otel.lines.table import ATTRIBUTES, FIRST, LAST, RANKS, ROWS, START
-from flash_otel.lines.values import ANY, UUID, as_glob, may_be_equal
+from flash_otel.lines.values import UUID, as_glob, may_be_equal
+from flash_otel.records import ANY
 
 if TYPE_CHECKING:
     from flash_otel.diagnosis.readers.log_text import LoggedLine
