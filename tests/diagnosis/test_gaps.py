@@ -1,0 +1,176 @@
+"""What fills a gap of the evidence: other pieces of a fact, counts, windows, names without ids."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from diagnosis.recordings import changed, deployment, read, records
+
+from flash_otel import semconv as sc
+from flash_otel.diagnosis.deployments import _completed
+from flash_otel.diagnosis.evidence import EndpointSet, ManifestUpload, Origin
+from flash_otel.diagnosis.readers.containers import container_of
+from flash_otel.diagnosis.readers.log_groups import _counts_more
+from flash_otel.diagnosis.readers.log_order import ordered
+from flash_otel.diagnosis.recorded import laid_out
+
+if TYPE_CHECKING:
+    from flash_otel.records import SpanRecord
+
+WHOLE = EndpointSet(2, ("gpu", "web"), ("https://g", "https://w"), "digest")
+
+
+def upload(**known: Any) -> ManifestUpload:
+    """Return an upload of which only this is known."""
+    given: dict[str, Any] = {
+        "origin": Origin(),
+        "process": None,
+        "start_ns": 0,
+        "end_ns": None,
+        "outcome": sc.UNKNOWN,
+        **known,
+    }
+    return ManifestUpload(**given)
+
+
+FIELDS = {"build_id": "b-1", "environment_id": "e-1"}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_an_upload_takes_what_it_lacks_from_another_piece(name: str) -> None:
+    """A field that is known stays; one that is not comes from the other piece."""
+    empty, known = upload(), upload(**{name: FIELDS[name]})
+    other = upload(**{name: "another"})
+    assert getattr(_completed(empty, known), name) == FIELDS[name]
+    assert getattr(_completed(known, empty), name) == FIELDS[name]
+    assert getattr(_completed(known, other), name) == FIELDS[name]
+
+
+@pytest.mark.parametrize("name", ["count", "names", "urls", "digest"])
+def test_endpoints_are_completed_field_by_field(name: str) -> None:
+    """Each of count, names, URLs and digest is completed by itself, and never replaced."""
+    lacking = replace(WHOLE, **{name: None})
+    whole, part = upload(endpoints=WHOLE), upload(endpoints=lacking)
+    assert _completed(part, whole).endpoints == WHOLE
+    assert _completed(whole, part).endpoints == WHOLE
+    if name != "count":
+        changes: dict[str, Any] = {"names": ("x", "y"), "urls": ("x", "y"), "digest": "other"}
+        other = upload(endpoints=replace(WHOLE, **{name: changes[name]}))
+        assert _completed(whole, other).endpoints == WHOLE
+
+
+def test_pieces_of_different_writes_are_not_mixed() -> None:
+    """Another number of endpoints shows another write; an unknown number does not."""
+    more = upload(endpoints=EndpointSet(3), build_id="b-2", outcome=sc.RETURNED)
+    fewer = upload(endpoints=EndpointSet(2))
+    assert _completed(fewer, more) is fewer
+    assert _completed(upload(), more).build_id == "b-2"
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "expected"),
+    [
+        (sc.UNKNOWN, sc.RETURNED, sc.RETURNED),
+        (sc.RETURNED, sc.UNKNOWN, sc.RETURNED),
+        (sc.FAILED, sc.UNKNOWN, sc.FAILED),
+    ],
+)
+def test_a_piece_that_shows_the_answer_decides_the_outcome(
+    mine: str, theirs: str, expected: str
+) -> None:
+    """An upload returned if any of its pieces shows it."""
+    assert _completed(upload(outcome=mine), upload(outcome=theirs)).outcome == expected
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 4, 9, 10, 11])
+def test_no_line_is_lost_between_windows(window: int) -> None:
+    """Items are looked at in windows of any size, and all of them come out once, in order."""
+    items: list[Any] = [object() for _ in range(10)]
+    assert list(ordered(iter(items), window)) == items
+    assert list(ordered(iter([]), window)) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "cut", "expected"),
+    [
+        ({"endpoint_count": 3}, (), True),
+        ({"endpoint_count": 2}, (), False),
+        ({"endpoint_count": 1}, (), False),
+        ({"endpoint_count": 3}, ("endpoint_count",), False),
+        ({"endpoint_count": 3}, ("endpoint_names",), True),
+        ({"endpoint_count": "3"}, (), False),
+        ({}, (), False),
+    ],
+)
+def test_a_larger_count_shows_that_names_are_missing(
+    fields: dict[str, Any], cut: tuple[str, ...], *, expected: bool
+) -> None:
+    """Only a whole number that exceeds the names does."""
+    line: Any = SimpleNamespace(fields=fields, cut=frozenset(cut))
+    assert _counts_more(line, ("gpu", "web")) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "is_table"),
+    [
+        ("timestamp,message\n", True),
+        ("sep=,\ntimestamp,message\n", True),
+        ("sep=,\nsep=,\ntimestamp,message\n", False),
+        ("message\n", False),
+        ('"message"\n', True),
+    ],
+)
+def test_a_header_is_in_the_first_line_or_behind_excels(text: str, *, is_table: bool) -> None:
+    """One line may come before a header, if it is the one that Excel writes."""
+    assert (container_of(text.encode()) is not None) is is_table
+
+
+def without_id(steps: dict[str, SpanRecord]) -> list[SpanRecord]:
+    """Return a deployment of which the environment's id is not known."""
+    return [changed(step, environment_id=None) for step in steps.values()]
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (lambda: records(deployment()), []),
+        (lambda: without_id(deployment()), [("production", "shop")]),
+        # Another deployment to the same place, of the same app, knows its id.
+        (lambda: [*without_id(deployment()), *records(deployment(2))], []),
+        (
+            lambda: [*without_id(deployment()), *records(deployment(2, env="other"))],
+            [("production", "shop")],
+        ),
+        (
+            lambda: [
+                *without_id(deployment()),
+                *without_id(deployment(2, app="blog")),
+                *without_id(deployment(3, env="staging")),
+            ],
+            [("production", "blog"), ("production", "shop"), ("staging", "shop")],
+        ),
+        # Of a name that two apps use, the id is known in one of them.
+        (
+            lambda: [*without_id(deployment()), *records(deployment(2, app="blog", env_id="e-2"))],
+            [("production", "shop")],
+        ),
+        # A deployment by id has the id in place of the name.
+        (lambda: [*records(deployment()), *without_id(deployment(2, env="env-prod"))], []),
+        # A read knows the name of an environment that was deployed to by its id.
+        (
+            lambda: [
+                *records(deployment(env="env-prod")),
+                *without_id(deployment(2)),
+                *(changed(span, environment_name="production") for span in read(10)),
+            ],
+            [],
+        ),
+    ],
+)
+def test_environments_of_which_no_id_is_known(made: Any, expected: list[tuple[str, str]]) -> None:
+    """A name in an app counts as an environment, unless something recorded knows its id."""
+    with laid_out(made()) as spans:
+        assert sorted(spans.nameless()) == expected
