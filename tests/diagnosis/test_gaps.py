@@ -12,12 +12,15 @@ from diagnosis.recordings import changed, deployment, read, records
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.deployments import _completed
 from flash_otel.diagnosis.evidence import EndpointSet, ManifestUpload, Origin
+from flash_otel.diagnosis.readers import NothingFoundError, open_reader
 from flash_otel.diagnosis.readers.containers import container_of
 from flash_otel.diagnosis.readers.log_groups import _counts_more
 from flash_otel.diagnosis.readers.log_order import ordered
 from flash_otel.diagnosis.recorded import laid_out
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flash_otel.records import SpanRecord
 
 WHOLE = EndpointSet(2, ("gpu", "web"), ("https://g", "https://w"), "digest")
@@ -174,3 +177,59 @@ def test_environments_of_which_no_id_is_known(made: Any, expected: list[tuple[st
     """A name in an app counts as an environment, unless something recorded knows its id."""
     with laid_out(made()) as spans:
         assert sorted(spans.nameless()) == expected
+
+
+FIELDS_HINT = (
+    "an entry's text is read from a field such as message, log, line or textPayload: export the "
+    "log as text, JSON lines or CSV with such a field"
+)
+LOGS_HINT = "name the log of `flash deploy` or of a worker"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            b" \n\n",
+            f"text without a bracketed line or a span of flash_otel (it is blank); {LOGS_HINT}",
+        ),
+        (
+            b"\nhello\nworld\n",
+            "text without a bracketed line or a span of flash_otel (it begins with 'hello'); "
+            + LOGS_HINT,
+        ),
+        (
+            b'{"message": "hello"}\n{"message": "world"}\n',
+            "text without a bracketed line or a span of flash_otel (it begins with "
+            """'{"message": "hello"}'); """ + LOGS_HINT,
+        ),
+        (
+            b'{"count": 1}\n{"count": 2}\n',
+            "a JSON document in which no log entries were recognised (it begins with "
+            """'{"count": 1}'); """ + FIELDS_HINT,
+        ),
+        (
+            b"timestamp,message\n",
+            "a table with the columns timestamp, message in which no log entries were recognised "
+            "(it begins with 'timestamp,message'); " + FIELDS_HINT,
+        ),
+    ],
+)
+def test_a_log_without_anything_is_described(tmp_path: Path, data: bytes, expected: str) -> None:
+    """The error has the kind of the file, its first line, and what to name instead."""
+    path = tmp_path / "a.log"
+    path.write_bytes(data)
+    with pytest.raises(NothingFoundError) as caught:
+        list(open_reader(path).records())
+    assert str(caught.value) == f"{path} is {expected}"
+
+
+def test_a_table_with_a_quote_that_nothing_closes() -> None:
+    """Its other rows are read, and each has the number of its line."""
+    table = container_of(b"timestamp,message\n")
+    assert table is not None
+    data = b'timestamp,message\n1,a\n2,"b\n'
+    first, *_ = table.entries([data])
+    assert (first[0], first[1].text) == (2, "a")
+    header = b"timestamp,message\ntimestamp,message\n1,a\n"
+    assert [(number, entry.text) for number, entry in table.entries([header])] == [(3, "a")]

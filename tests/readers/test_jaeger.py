@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,12 @@ from support.jaeger_server import Jaeger, respond, serving
 
 from flash_otel import semconv as sc
 from flash_otel.cli.app import status_of as run
-from flash_otel.diagnosis.readers import NothingFoundError, ReaderError, jaeger_client
+from flash_otel.diagnosis.readers import (
+    NothingFoundError,
+    ReaderError,
+    jaeger,
+    jaeger_client,
+)
 from flash_otel.diagnosis.readers.jaeger import PAGE, JaegerReader, newest_first
 from flash_otel.diagnosis.readers.jaeger_client import (
     HEADERS_VARIABLE,
@@ -36,6 +42,8 @@ if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler
 
 LONG_AGO: Final = EPOCH_NS - 86_400 * 10**9
+NOW_NS: Final = EPOCH_NS + 30 * 86_400 * 10**9
+BEFORE_NS: Final = jaeger._BEFORE_S * 10**9
 CANARY: Final = "canary-token-7f3a"
 PEM: Final = Path(__file__).with_name("loopback.pem")
 """A self-signed certificate for 127.0.0.1 and its key, used only by these tests."""
@@ -452,3 +460,81 @@ def _decoded(made: list[SpanRecord]) -> list[SpanRecord]:
     from flash_otel.otlp.decode import decode
 
     return list(decode(encode_json(made)))
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://user:pass@host:16686/base/?key=1#x", "http://host:16686/base"),
+        ("https://host", "https://host"),
+        ("https://host/base//", "https://host/base"),
+        ("https://[::1]:80/x", "https://::1:80/x"),
+        ("ftp://host/x", "an invalid address"),
+        ("http://host:port/x", "an invalid address"),
+        ("http://", "an invalid address"),
+        ("/only/a/path", "another path"),
+    ],
+)
+def test_an_address_is_shown_without_secrets(url: str, expected: str) -> None:
+    """Scheme, host, port and path remain; what is no address is not repeated."""
+    assert jaeger_client.shown(url) == expected
+
+
+class Searched:
+    """A search that keeps what it is asked for."""
+
+    def __init__(self, trace: list[SpanRecord]) -> None:
+        self.trace = trace
+        self.asked: list[Any] = []
+
+    def follow(self, trace_ids: list[str]) -> list[SpanRecord]:
+        """Return the trace."""
+        self.asked.append(tuple(trace_ids))
+        return self.trace
+
+    def operations(self) -> list[tuple[str, str]]:
+        """Return one operation of one service."""
+        return [("service", "operation")]
+
+    def find(
+        self, service: str, operation: str, start_ns: int, end_ns: int, most: int | None
+    ) -> list[SpanRecord]:
+        """Return nothing."""
+        self.asked.append((service, operation, start_ns, end_ns, most))
+        return []
+
+    def follow_links(self) -> list[SpanRecord]:
+        """Return nothing."""
+        self.asked.append("links")
+        return []
+
+
+@pytest.mark.parametrize(
+    ("given", "start_ns"),
+    [
+        ({}, NOW_NS - 7 * 86_400 * 10**9),
+        ({"since_ns": 5}, 5),
+        ({"since_ns": 5, "trace_id": " " + "AB" * 16}, EPOCH_NS - BEFORE_NS),
+        ({"since_ns": 5, "trace_id": "ab"}, 5),
+    ],
+)
+def test_the_time_that_is_searched(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], start_ns: int
+) -> None:
+    """It begins a week ago, at the given time, or before the trace that is asked for."""
+    monkeypatch.setattr(time, "time_ns", lambda: NOW_NS)
+    first = replace(records(deployment())[0], start_ns=EPOCH_NS)
+    search: Any = Searched([first, replace(first, start_ns=EPOCH_NS + 1)])
+    found = list(JaegerReader(most=3, **given)._all(search))
+    is_traced = len(given.get("trace_id", "")) > 2
+    assert found == (search.trace if is_traced else [])
+    *followed, (service, operation, begin_ns, end_ns, most), last = search.asked
+    assert followed == ([("ab" * 16,)] if is_traced else [])
+    assert (service, operation, begin_ns, most, last) == (
+        "service",
+        "operation",
+        start_ns,
+        3,
+        "links",
+    )
+    assert end_ns > NOW_NS

@@ -56,7 +56,9 @@ def verified(name: str) -> str:
     stream, case = io.StringIO(), CASES[name]
     found = judge(case.subject, case.recorded, case.version)
     render_verification(found, Console(file=stream, width=80))
-    return f"faulty: {found.is_faulty}, verdict: {found.verdict}\n{stream.getvalue()}"
+    checks = ", ".join(f"{check.name} {check.result}" for check in found.checks)
+    heading = f"faulty: {found.is_faulty}, verdict: {found.verdict}, {checks}"
+    return f"{heading}\n{stream.getvalue()}"
 
 
 def logged(scene: str) -> str:

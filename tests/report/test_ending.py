@@ -3,9 +3,10 @@ from __future__ import annotations
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
+import pytest
 from support.samples import TRACE, failed_deployment, healthy_deployment, span
 
-from flash_otel.report.ending import ending_lines
+from flash_otel.report.ending import ending_lines, remedy
 from flash_otel.report.layout import UNICODE, Page
 
 if TYPE_CHECKING:
@@ -87,3 +88,22 @@ def test_what_a_failure_left_behind_depends_on_the_activation() -> None:
     assert "Nothing was activated" in text([failed], 1)
     assert "The new build is active." in text([failed, activated], 1)
     assert "still runs its previous build" in text([failed, refused], 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome", "is_activated", "expected"),
+    [
+        ("flash.build", "cancelled", False, "Nothing was activated: the environment runs what it"),
+        ("flash.build", "cancelled", True, "The new build is active, but workers may not find"),
+        ("flash.build", "failed", True, "Nothing was uploaded."),
+        ("flash.deploy", "failed", False, "Nothing was activated: the environment runs what it"),
+        ("flash.deploy", "failed", True, "The new build is active. Fix the cause"),
+        ("flash.activate", "failed", False, "Unless the request took effect"),
+        ("flash.manifest.fetch", "failed", False, "Compare environment_id and build_id"),
+        ("someone.else", "failed", False, "Fix the cause and try again."),
+    ],
+)
+def test_each_remedy(name: str, outcome: str, expected: str, *, is_activated: bool) -> None:
+    """An interruption depends on what was activated, a failure on its step."""
+    record = span(1, None, name, 0, 1, error="no", attributes={"flash.outcome": outcome})
+    assert remedy(record, is_activated=is_activated).startswith(expected)

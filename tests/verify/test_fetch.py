@@ -115,6 +115,10 @@ def test_the_snapshot_holds_all_that_was_answered() -> None:
     assert found.manifest == STORED
     assert (found.elsewhere, found.calls) == ({}, ())
     span = found.record
+    assert (len(span.trace_id), len(span.span_id)) == (32, 16)
+    assert (span.name, span.kind, span.parent_span_id) == ("flash.manifest.fetch", "client", None)
+    assert (span.origin, span.scope_name) == ("read back", "flash_otel")
+    assert span.resource["service.name"] == "flash-cli"
     assert span.end_ns is not None
     assert span.end_ns >= span.start_ns > 0
     assert span.attributes == {
