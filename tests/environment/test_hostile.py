@@ -51,6 +51,7 @@ def problems(drawn: Draw, observed: Observed) -> list[str]:
         f"raised: {observed.raised}": bool(observed.raised),
         f"returned: {observed.returned}": observed.returned != "shop production",
         f"lost in silence: {observed.spans}": is_lost and not errors,
+        "not sent, in silence": _sends(drawn) and not errors,
         f"more than a line: {errors}": len(errors) > 1,
         f"not flash_otel's: {errors}": any(not line.startswith("flash_otel: ") for line in errors),
         "a credential is shown": CANARY in shown,
@@ -75,6 +76,21 @@ def _drops(drawn: Draw) -> bool:
     return _joins(drawn) and (
         "always_off" in variables.get("OTEL_TRACES_SAMPLER", "").lower()
         or variables.get("TRACEPARENT", "").endswith("-00")
+    )
+
+
+def _sends(drawn: Draw) -> bool:
+    """Return whether the environment asks for OTLP, which nothing takes here."""
+    variables = {name: value.strip().strip("\"'") for name, value in drawn.variables.items()}
+    exporters = {name.strip() for name in variables.get("OTEL_TRACES_EXPORTER", "").split(",")}
+    is_named = any(variables.get(name) for name in _ENDPOINTS)
+    is_sampled = "always_off" not in variables.get("OTEL_TRACES_SAMPLER", "").lower()
+    return (
+        is_sampled
+        and not variables.get("TRACEPARENT", "").endswith("-00")
+        and not _joins(drawn)
+        and "none" not in exporters
+        and ("otlp" in {name.lower() for name in exporters} or (exporters == {""} and is_named))
     )
 
 
@@ -130,3 +146,4 @@ def test_the_checks_find_what_is_wrong(run: Callable[[Draw], Observed]) -> None:
         broken = type(healthy)(**{**vars(healthy), field: value})
         assert len(problems(Draw(), broken)) == 1, field
     assert problems(Draw(invalid={"OTEL_BSP_MAX_QUEUE_SIZE"}), healthy)
+    assert problems(Draw({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:9"}), healthy)
