@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.case import FINE, ReadVerdict
-from flash_otel.diagnosis.deployments import recency_key
+from flash_otel.diagnosis.deployments import is_newer, is_order_open
 from flash_otel.diagnosis.matching import asks_for_deployed
 from flash_otel.diagnosis.order import CERTAIN, LIKELY
 
@@ -24,6 +24,8 @@ _OLDER: Final = "older"
 _NEWER: Final = "newer"
 _UNKNOWN: Final = "unknown"
 
+_OF_OLDER: Final = "of an older deployment"
+_OF_ANOTHER: Final = "of another deployment, and no time shows which was the last"
 _NO_BUILD: Final = "the environment has no active build"
 
 
@@ -70,7 +72,7 @@ def is_later(case: Case, read: RuntimeFetch) -> bool:
     """
     known = owner(case, read)
     if known is not None:
-        return recency_key(known) > recency_key(case.deployment)
+        return is_newer(known, case.deployment)
     return not is_replaced(case, read) and _generated(case, read) == _NEWER
 
 
@@ -127,8 +129,10 @@ def _why_older(case: Case, read: RuntimeFetch) -> str:
     """Return what shows that the active build is an older one, in words."""
     if is_replaced(case, read):
         return "as before the activation"
-    if owner(case, read) is not None:
-        return "of an older deployment"
+    known = owner(case, read)
+    if known is not None:
+        is_open = is_order_open(known, case.deployment)
+        return _OF_ANOTHER if is_open else _OF_OLDER
     is_older = _generated(case, read) == _OLDER
     return "generated before the deployed one" if is_older else ""
 

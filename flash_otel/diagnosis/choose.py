@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flash_otel import semconv
-from flash_otel.diagnosis.deployments import recency_key
+from flash_otel.diagnosis.deployments import is_order_open, recency_key
 from flash_otel.diagnosis.environments import Environment, Environments, is_unplaced
 from flash_otel.diagnosis.evidence import Evidence
 
@@ -196,13 +196,20 @@ def _current(environments: Environments, chosen: Iterable[Environment]) -> tuple
 def current_of(group: Sequence[Deployment]) -> list[Deployment]:
     """Return the deployment in force, and the latest one if it never came into force.
 
-    Workers see the one in force; the one that failed is what its author wants explained.
+    Workers see the one in force; the one that failed is what its author wants explained. Where
+    nothing shows which of several is in force, all of them are returned.
     """
     ordered = sorted(group, key=recency_key)
     latest = max(ordered, key=lambda known: (known.start_ns or 0, *recency_key(known)))
-    in_force = [known for known in ordered if _may_be_in_force(known)][-1:]
+    in_force = _last([known for known in ordered if _may_be_in_force(known)])
     failed = [] if _may_be_in_force(latest) else [latest]
     return list({known.id: known for known in (*in_force, *failed)}.values())
+
+
+def _last(ordered: Sequence[Deployment]) -> list[Deployment]:
+    """Return the last of deployments, and all those that may have come after it."""
+    last = ordered[-1:]
+    return [known for known in ordered[:-1] if is_order_open(known, ordered[-1])] + [*last]
 
 
 def _may_be_in_force(deployment: Deployment) -> bool:
@@ -215,7 +222,7 @@ def _may_be_in_force(deployment: Deployment) -> bool:
 
 def _wanted(evidence: Evidence, environments: Environments) -> set[Environment]:
     """Return the environments of the newest deployment, and those of the reads in files."""
-    newest = max(evidence.deployments, key=recency_key, default=None)
+    newest = {known.id for known in _last(sorted(evidence.deployments, key=recency_key))}
     in_files = [read for read in evidence.reads if read.origin.file]
     asked = {read.environment_id for read in in_files} - {None}
     builds = {read.build_id for read in in_files} - {None}
@@ -223,5 +230,5 @@ def _wanted(evidence: Evidence, environments: Environments) -> set[Environment]:
         target
         for target, group in environments.groups.items()
         for known in group
-        if known is newest or target.id in asked or known.build_id in builds
+        if known.id in newest or target.id in asked or known.build_id in builds
     }

@@ -76,6 +76,23 @@ def recency_key(deployment: Deployment) -> tuple[int, int, Origin, str]:
     return (effective, started, first, deployment.id)
 
 
+def is_order_open(deployment: Deployment, other: Deployment) -> bool:
+    """Return True if nothing shows which of two deployments came first.
+
+    Lines without times are in order within a file; the names of files prove nothing.
+    """
+    if not (deployment.by_lines and other.by_lines) or deployment.start_ns or other.start_ns:
+        return False
+    files = {step.origin.file for step in deployment.steps}
+    return files.isdisjoint(step.origin.file for step in other.steps)
+
+
+def is_newer(deployment: Deployment, other: Deployment) -> bool:
+    """Return True if a deployment took effect after another one, as far as is shown."""
+    is_after = recency_key(deployment) > recency_key(other)
+    return is_after and not is_order_open(deployment, other)
+
+
 def _deployment_id(record: SpanRecord, by_key: Mapping[tuple[str, str], SpanRecord]) -> str | None:
     """Return the deployment id of a span or of its nearest ancestor that has one."""
     current: SpanRecord | None = record
@@ -165,7 +182,9 @@ def _completed(upload: ManifestUpload, other: ManifestUpload) -> ManifestUpload:
     """Fill the gaps of an upload from another piece of it."""
     mine, theirs = upload.endpoints, other.endpoints
     if None not in (mine.count, theirs.count) and mine.count != theirs.count:
-        return upload
+        # A mapping may have lost entries, but nothing adds any.
+        whole = max(mine, theirs, key=lambda known: known.count or 0)
+        return replace(upload, endpoints=whole) if other.by_lines else upload
     endpoints = EndpointSet(
         count=theirs.count if mine.count is None else mine.count,
         names=theirs.names if mine.names is None else mine.names,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from flash_otel.diagnosis.deployments import failed_step, recency_key
+from flash_otel.diagnosis.deployments import failed_step, is_newer, recency_key
 from flash_otel.diagnosis.evidence import UNFINISHED
 from flash_otel.diagnosis.findings import what_failed
 
@@ -125,10 +125,8 @@ class Environments:
         # A deployment that names no environment may have had any.
         if not any(self.of(deployment)[:2]):
             return []
-        mine = recency_key(deployment)
-        earlier = sorted((known for known in group if recency_key(known) < mine), key=recency_key)[
-            -MOST_ATTEMPTS:
-        ]
+        earlier = [known for known in group if is_newer(deployment, known)]
+        earlier = sorted(earlier, key=recency_key)[-MOST_ATTEMPTS:]
         failed: list[Deployment] = []
         for known in reversed(earlier):
             if failure_of(known) is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flash_otel import manifest
-from flash_otel.diagnosis.deployments import recency_key
+from flash_otel.diagnosis.deployments import is_newer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,9 +135,10 @@ class DeploymentMatcher:
         self._index = index
         self._endpoint_ids = endpoint_ids(deployment)
         others = [other for other in evidence.deployments if other.id != deployment.id]
-        mine = recency_key(deployment)
         newer = [
-            other for other in others if recency_key(other) > mine and not self._is_elsewhere(other)
+            other
+            for other in others
+            if is_newer(other, deployment) and not self._is_elsewhere(other)
         ]
         self._newer_builds = {other.build_id for other in newer if other.build_id}
         self._newer_codes = {alias for other in newer for alias in other.aliases}

@@ -181,7 +181,8 @@ def read_mapping(text: str) -> tuple[dict[str, str | None], bool]:
         if key is not None and (name := _json_string(key)) is not None:
             mapping[name] = _json_string(value)
         if brace or end == "}":
-            return mapping, False
+            # Behind a comma another entry has been lost.
+            return mapping, bool(brace and mapping)
         at = match.end()
     return mapping, True
 

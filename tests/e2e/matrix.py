@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from diagnosis.variants import Recorded
 from e2e.matrix_cases import (
     CASES,
     DOUBTED,
@@ -29,6 +30,7 @@ from e2e.matrix_cases import (
     STORE,
     MatrixCase,
 )
+from e2e.metamorphic import OtherForms
 
 from flash_otel import semconv
 from flash_otel.demo.processes import bracketed_lines, worker_spans
@@ -230,7 +232,7 @@ def _cell(row: MatrixRow, source: str) -> str:
 
 
 def print_matrix(on_line: Callable[[str], None], cache: Path | None = None) -> bool:
-    """Run and diagnose every case, and pass on the matrix line by line.
+    """Run and diagnose every case in every form, and pass on the matrix line by line.
 
     Args:
         on_line: Receives each line.
@@ -247,8 +249,9 @@ def print_matrix(on_line: Callable[[str], None], cache: Path | None = None) -> b
             inputs.mkdir()
             artifacts = run_scenario(case.scenario, workdir=Path(name), cache=cache)
             row = recording(case, artifacts, inputs).row(diagnosed)
+            other_forms = OtherForms(case, Recorded.of(artifacts), inputs)
+            wrong += [f"{case.name}: {text}" for text in (*row.wrong, *other_forms.wrong())]
         on_line(markdown(row))
-        wrong += [f"{case.name}: {text}" for text in row.wrong]
     on_line("")
     on_line(f"{len(CASES)} cases, {len(wrong)} wrong answers.")
     for text in wrong:

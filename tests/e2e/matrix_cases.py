@@ -334,14 +334,17 @@ _TWO_CHECKOUTS: Final = (DeployStep("production"), DeployStep("staging", "other"
 
 _HEALTHY: Final = (
     MatrixCase("first deployment", SCENARIOS["healthy"]),
-    _case("redeployed unchanged", sc.NONE, (DeployStep(), DeployStep(), WorkerStep())),
+    _case(
+        "redeployed unchanged", sc.NONE, (DeployStep(), DeployStep(), WorkerStep()), lines=SILENT
+    ),
     _case("slow upload", sc.NONE, (DeployStep(rules=FAULTS["upload slow"]), WorkerStep())),
     _case("retried reads", sc.NONE, (DeployStep(), WorkerStep(FAULTS["read unavailable once"]))),
-    _case("two environments", sc.NONE, _TWO_CHECKOUTS, ("production", "staging")),
+    _case("two environments", sc.NONE, _TWO_CHECKOUTS, ("production", "staging"), lines=SILENT),
     _case(
         "two apps in one store",
         sc.NONE,
         (DeployStep(checkout="other", app="other"), DeployStep(), WorkerStep()),
+        lines=SILENT,
     ),
     _case(
         "redeployed while a worker runs",
@@ -352,6 +355,7 @@ _HEALTHY: Final = (
         "a worker not yet rolled",
         sc.NONE,
         (DeployStep(), DeployStep(edition=CHANGED), WorkerStep(build=-2)),
+        lines=SILENT,
     ),
     _case(
         "a worker without a remote call",
@@ -360,9 +364,10 @@ _HEALTHY: Final = (
         lines=SILENT,
     ),
     _case(
-        "deployed again after a deployment that failed",
+        "an environment deployed twice, of which the first failed",
         sc.NONE,
         (DeployStep(rules=FAULTS["write refused"], fails=True), DeployStep(), WorkerStep()),
+        lines=SILENT,
     ),
     _case(
         "the response to the write is lost, but the write is stored",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from e2e.matrix import write_inputs
-from e2e.matrix_cases import FILE, LINES, SOURCES, STORE
+from e2e.matrix_cases import CASES, FILE, LINES, STORE
 from support.faults import FAULTS
 
 from flash_otel import semconv as sc
@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.flash
 
-RETRIED: Final = Scenario(
-    "deployed again after a write that was refused",
-    sc.NONE,
-    (DeployStep(rules=FAULTS["write refused"], fails=True), DeployStep(), WorkerStep()),
-)
+RETRIED: Final = CASES["an environment deployed twice, of which the first failed"].scenario
 UPLOAD_REFUSED: Final = Scenario(
     "deployed again, and the artifact is refused",
     sc.UPLOAD_FAILED,
@@ -62,7 +58,7 @@ class Source:
         return self._capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", [STORE, FILE])
 @pytest.mark.parametrize("asks_by_id", [False, True])
 def test_the_latest_deployment_is_judged(
     name: str,
@@ -85,6 +81,21 @@ def test_the_latest_deployment_is_judged(
     text = source.report("--env", environment)
     assert f"  1 earlier attempt failed: build {attempt['build_id']}, " in text
     assert source.diagnose()["other_environments"] == 0
+
+
+def test_lines_without_times_show_no_latest_attempt(
+    shared_run: ScenarioRuns,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Which attempt was the last is unknown: both are judged, and neither failed before another."""
+    artifacts = shared_run(RETRIED)
+    value = Source(artifacts, LINES, tmp_path, monkeypatch, capsys).diagnose("--env", "production")
+    assert value["verdict"] == sc.INCONCLUSIVE
+    assert len(value["deployments"]) == 2
+    assert artifacts.build_id in [judged["build_id"] for judged in value["deployments"]]
+    assert value["other_environments"] == 0
 
 
 @pytest.mark.parametrize("name", [STORE, FILE])

@@ -16,6 +16,7 @@ from readers.scenes import BUILD, ENVIRONMENT, SCENES, bare, deployment, judged,
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.pieces import resolved
+from flash_otel.diagnosis.readers import open_reader
 from flash_otel.diagnosis.readers.containers import BrokenLines, width_of
 from flash_otel.lines.format import parse
 from flash_otel.lines.values import as_glob, matches, may_be_equal
@@ -265,6 +266,36 @@ def test_only_a_closed_mapping_is_whole(text: str) -> None:
     is_closed = text in ("{}x", '{"a": "b"} }')
     assert ("endpoints" in parsed.cut) is not is_closed
     assert set(parsed.fields["endpoints"]) <= {"a"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "found"),
+    [
+        ([], None),
+        (['  "gpu": "https://a",'], None),
+        (['  "gpu": "https://a"', '  "cpu": "https://b"'], None),
+        (['  "gpu": "https://a",', '  "cpu": "https://b"'], 2),
+        (['  "gpu": "https://a",', '  "gpu": "https://a",', '  "cpu": "https://b"'], 2),
+    ],
+)
+def test_a_mapping_that_lost_lines_is_unknown(
+    tmp_path: Path, entries: list[str], found: int | None
+) -> None:
+    """Lines of a mapping that are missing, or in another order, make its endpoints unknown."""
+    head = "[DEPLOY SYNC] resources_endpoints mapping: {"
+    path = tmp_path / "deploy.log"
+    path.write_text("\n".join([head, *entries, "}", "ready"]), encoding="utf-8")
+    (upload,) = open_reader(path).records()
+    assert upload.attributes.get(sc.ENDPOINT_COUNT) == found
+
+
+def test_pieces_of_an_upload_that_contradict_each_other() -> None:
+    """A mapping that has lost an entry makes no fault of a read that holds both endpoints."""
+    texts = [line for _, line in timed(deployment())]
+    mappings = [at for at, line in enumerate(texts) if line.endswith("{")]
+    lost = {mappings[0] + 1, *range(mappings[1], mappings[1] + 4)}
+    rest = [line for at, line in enumerate(texts) if at not in lost]
+    assert verdict("\n".join(rest).encode(), bare(timed(read()))) == sc.NONE
 
 
 @given(st.text("ab*", max_size=6), st.text("ab", max_size=6))

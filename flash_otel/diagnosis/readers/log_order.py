@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _IN_MEMORY: Final = 1 << 24
 _BLOCK: Final = 1 << 18
 _MOST_AGAINST: Final = 0.1  # share of neighbours against the order: several writers in one log
-_QUERYING: Final = "querying"
+_QUERYING, _ASKING = "querying", "worker"  # the lines of a question, in this order
 
 
 # --- newest first ------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ def direction_of(container: Container | None, head: bytes) -> Direction:
     return Direction(_is_backwards(keys), is_timed=bool(times))
 
 
-def _is_backwards(keys: Sequence[str]) -> bool:
+def _is_backwards(keys: list[str]) -> bool:
     """Return True if the lines of operations stand in the opposite order throughout."""
     forwards = backwards = 0
     for earlier, later in pairwise(keys):
@@ -70,6 +70,9 @@ def _is_backwards(keys: Sequence[str]) -> bool:
         is_forwards = RANKS[later] > RANKS[earlier]
         forwards += is_forwards
         backwards += not is_forwards
+    if not (forwards or backwards):
+        # Only questions without an answer, whose two lines alternate: the ends show the order.
+        return keys[:1] == [_ASKING] and keys[-1:] == [_QUERYING]
     return backwards > 0 and forwards == 0
 
 

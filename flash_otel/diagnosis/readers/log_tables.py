@@ -52,17 +52,18 @@ class Table:
             if row is None:
                 return
             is_cut = lines.take_is_cut()
-            entry = None if _is_header(row, self._names) else self._entry(row)
+            entry = None if _is_header(row, self._names) else self._entry(row, lines.latest)
             if entry is not None:
                 yield number, replace(entry, cut=entry.cut or is_cut)
             number = rows.line_num + 1
 
-    def _entry(self, row: list[str]) -> Unwrapped | None:
+    def _entry(self, row: list[str], line: str) -> Unwrapped | None:
         is_long = len(row) > len(self._names)
         if is_long and log_fields.is_text_name(self._names[-1]):
-            # An exporter that quotes nothing: the last column goes on behind its first comma.
+            # An exporter that quotes nothing: the last column goes on behind its first comma,
+            # and quotes are a part of it.
             last = len(self._names) - 1
-            row = [*row[:last], self._delimiter.join(row[last:])]
+            row = line.split(self._delimiter, last)
             is_long = False
         fields = dict(zip(self._names, row, strict=False))
         entry = log_fields.from_fields(fields, Unwrapped("", cut=is_long))
@@ -153,12 +154,17 @@ def _is_header(row: list[str], names: list[str]) -> bool:
 
 
 class _TextLines:
-    """The lines of a table's bytes, and whether its latest row was cut off."""
+    """The lines of a table's bytes, and whether its latest row was cut off.
+
+    Attributes:
+        latest: The latest line, without its end.
+    """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._lines = self._read(chunks)
         self._quotes = 0
         self._ended = True
+        self.latest = ""
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -167,6 +173,7 @@ class _TextLines:
         line = next(self._lines)
         self._quotes += line.count('"')
         self._ended = line.endswith("\n")
+        self.latest = line.rstrip("\r\n")
         return line
 
     def take_is_cut(self) -> bool:

@@ -94,15 +94,28 @@ class _Unfinished:
                 return False
             self.parts.append(line.text)
             return True
+        # An export may hold each line twice, with the same time.
+        if len(self.parts) == 1 and self.line.time_ns and line.text == self.line.text:
+            return True
         entry = _entry_in(line.text)
         if entry is None:
             return not line.text.strip()  # some exports have blank lines between their entries
-        self.parts.append("\n" + entry)
+        if f"\n{entry}" != self.parts[-1]:
+            self.parts.append(f"\n{entry}")
         return True
 
     def is_complete(self, line: Unwrapped) -> bool:
         """Return True if the line just accepted was the last."""
         return self.parts[-1].endswith("}") if self.is_mapping else not line.partial
+
+    @property
+    def text(self) -> str:
+        """The text so far; of a mapping that has lost its entries, the open beginning.
+
+        A mapping without entries is written on one line.
+        """
+        is_hollow = self.is_mapping and self.parts[1:] == ["\n}"]
+        return self.parts[0] if is_hollow else "".join(self.parts)
 
 
 def _entry_in(text: str) -> str | None:
@@ -245,7 +258,7 @@ class LogLines:
         unfinished = self._unfinished.pop(key, None)
         if unfinished is None:
             return
-        number, line, text = unfinished.number, unfinished.line, "".join(unfinished.parts)
+        number, line, text = unfinished.number, unfinished.line, unfinished.text
         if not unfinished.is_mapping:
             yield from self._parse(number, replace(line, text=text, partial=None), ended=ended)
             return
