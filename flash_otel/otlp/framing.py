@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Framing = Callable[[bytes | bytearray, int], "Frame | None"]
 
-MAX_MESSAGE: Final = 1 << 30
+MAX_MESSAGE: Final = 1 << 28
 
 _RESOURCE_SPANS_TAG: Final = 0x0A  # field 1, length-delimited, of ExportTraceServiceRequest
 _RESOURCE_SPANS_FIELDS: Final = frozenset({0x0A, 0x12, 0x1A})  # tags within a ResourceSpans

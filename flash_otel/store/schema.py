@@ -129,6 +129,12 @@ _V1: Final = (
 # files of its version exist.
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_V1,)
 VERSION: Final = len(MIGRATIONS)
+# What runs when a table is read or written. In a file that someone sends, a view in place of a
+# table could run without an end.
+_CODE: Final = (
+    "SELECT sql FROM sqlite_master WHERE type IN ('view', 'trigger') OR sql LIKE 'CREATE VIRTUAL%'"
+)
+_OWN_STATEMENTS: Final = frozenset(statement for version in MIGRATIONS for statement in version)
 
 
 def connect(path: Path, busy_ms: int) -> sqlite3.Connection:
@@ -262,6 +268,8 @@ def _refuse_unknown(connection: sqlite3.Connection, path: Path) -> int:
             f"{path} has version {version}, this flash_otel knows {VERSION}: upgrade flash-otel, "
             "or name another file in FLASH_OTEL_STORE"
         )
+    if not {sql for (sql,) in connection.execute(_CODE)}.issubset(_OWN_STATEMENTS):
+        raise StoreError(f"{path} holds views or triggers of another program: it is left alone")
     return version
 
 

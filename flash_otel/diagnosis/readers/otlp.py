@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from flash_otel.diagnosis.readers.input import Input, Progress
     from flash_otel.records import SpanRecord
 
-MAX_DOCUMENT: Final = 1 << 30
+MAX_DOCUMENT: Final = 1 << 28
+"""Bytes of the largest line or document that is decoded, which takes several times as much."""
+
 _OPENING: Final = ("{", "[")
 _CLOSING: Final = frozenset({"}", "]"})
 # Every line of an unindented document could be its end; trying them all would be quadratic.
@@ -88,7 +90,7 @@ def _decoded(request: Any) -> Iterator[SpanRecord]:
 def _documents(name: str, chunks: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
     """Yield each JSON document with the number of its first line."""
     document = _Document(name)
-    for number, raw in enumerate(_lines(chunks), 1):
+    for number, raw in enumerate(_lines(name, chunks), 1):
         line = raw.decode("utf-8", "replace").strip("\ufeff \r")
         whole = _parsed(line) if line.startswith(_OPENING) else None
         if whole is not None:
@@ -109,16 +111,16 @@ class _Document:
 
     def clear(self) -> None:
         """Drop the lines so far. After a whole line, they were one that was cut off."""
-        self._lines: list[str] = []
-        self._first = self._size = self._tried = 0
+        # Not a list of lines: each takes fifty bytes more than its text.
+        self._text = bytearray()
+        self._first = self._tried = 0
 
     def add(self, number: int, line: str) -> tuple[int, Any] | None:
         """Add a line; return the document and its first line's number if that completes it."""
         self._first = self._first or number
-        self._lines.append(line)
-        self._size += len(line)
-        if self._size > MAX_DOCUMENT:
-            raise ReaderError(f"{self._name} holds a JSON document of more than a gigabyte")
+        self._text += line.encode() + b"\n"
+        if len(self._text) > MAX_DOCUMENT:
+            raise _too_large(self._name)
         if line not in _CLOSING or self._tried >= _MAX_TRIES:
             return None
         self._tried += 1
@@ -126,7 +128,7 @@ class _Document:
 
     def end(self) -> tuple[int, Any] | None:
         """Return the document and the number of its first line, if it is complete."""
-        whole = _parsed("\n".join(self._lines))
+        whole = _parsed(self._text.decode())
         if whole is None:
             return None
         first = self._first
@@ -141,12 +143,21 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    pending: list[bytes] = []
+def _lines(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    pending = bytearray()
     for chunk in chunks:
-        first, *rest = chunk.split(b"\n")
-        pending.append(first)
-        for line in rest:
-            yield b"".join(pending)
-            pending = [line]
-    yield b"".join(pending)
+        # Not split at once: a chunk of line ends would become millions of objects.
+        begin = 0
+        while (end := chunk.find(b"\n", begin)) >= 0:
+            yield bytes(pending) + chunk[begin:end]
+            pending.clear()
+            begin = end + 1
+        pending += chunk[begin:]
+        # A compressed file may be a thousand times smaller than its only line.
+        if len(pending) > MAX_DOCUMENT:
+            raise _too_large(name)
+    yield bytes(pending)
+
+
+def _too_large(name: str) -> ReaderError:
+    return ReaderError(f"{name} holds a JSON document of more than {MAX_DOCUMENT >> 20} MB")
