@@ -23,6 +23,7 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _CUT: Final = "attribute value exceeds max length"
 _SAYS: Final = ("ignored", "invalid", "not understood")
+_FULL: Final = "Queue full, dropping Span."
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,9 @@ def problems(drawn: Draw, observed: Observed) -> list[str]:
     errors = [line for line in observed.errors if not (_joins(drawn) and _CUT in line)]
     shown = observed.output + repr(observed.errors) + repr(observed.doctor)
     is_lost = observed.spans != SPANS and not _drops(drawn)
+    # The SDK's own queue, before another exporter, fills if the machine is slow or the queue small.
+    if "OTEL_BSP_MAX_QUEUE_SIZE" in drawn.variables:
+        errors = [line for line in errors if line != _FULL]
     wrong = {
         f"raised: {observed.raised}": bool(observed.raised),
         f"returned: {observed.returned}": observed.returned != "shop production",
