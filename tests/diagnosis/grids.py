@@ -13,19 +13,30 @@ from diagnosis.recordings import (
     NOW_NS,
     TWO,
     Steps,
+    call,
     changed,
     deployment,
     read,
     records,
     stopped,
+    unsound,
 )
-from diagnosis.scenes import LOST, NO_CAPACITY, killed, told, without_answer
+from diagnosis.scenes import (
+    LOST,
+    NO_CAPACITY,
+    NO_URL,
+    NOT_FOUND,
+    REFUSED,
+    killed,
+    told,
+    without_answer,
+)
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Limits, diagnose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from flash_otel.records import SpanRecord
 
@@ -69,7 +80,7 @@ HELD: Final[dict[str, dict[str, Any]]] = {
     "no manifest": {"state": sc.MANIFEST_NULL},
 }
 PHASES: Final = {"of the write": sc.PHASE_WRITE, "of the build": sc.PHASE_BUILD, "none": None}
-WHEN: Final = {
+WHEN: Final[dict[str, dict[str, Any]]] = {
     "in the window": {"at": 4.0},
     "in the window, on one clock": {"at": 4.0, "host": "laptop"},
     "within the skew": {"at": 8.0},
@@ -79,17 +90,19 @@ WHEN: Final = {
 
 
 def of_manifests(upload: str) -> Iterator[str]:
-    """Yield a line for each answer with the deployed build, alone and beside a whole one."""
-    for (held, answer), (phase, carrier), (when, place) in product(
-        HELD.items(), PHASES.items(), WHEN.items()
-    ):
+    """Yield a line for each answer with the deployed build: alone, then beside a whole one.
+
+    Each has a decision for each time of the read.
+    """
+    before = records(UPLOADS[upload]())
+    whole = read(70, number="2", held=TWO, instance="worker-2")
+    for (held, answer), (phase, carrier) in product(HELD.items(), PHASES.items()):
         if held == "no manifest" and phase != "none":
             continue
-        own = read(phase=carrier, **{**answer, **place})
-        made = records(UPLOADS[upload](), own)
-        beside = [*made, *read(70, number="2", held=TWO, instance="worker-2")]
-        decided = (_decided(made), _decided(beside))
-        yield f"{held}, carrier {phase}, {when}: {decided[0]} | {decided[1]}"
+        reads = [read(phase=carrier, **{**answer, **place}) for place in WHEN.values()]
+        for way, others in (("alone", before), ("beside a whole one", [*before, *whole])):
+            decided = [_decided([*others, *own]) for own in reads]
+            yield f"{held}, carrier {phase}, {way}: {' | '.join(decided)}"
 
 
 ACTIVATIONS: Final[dict[str, Callable[[], list[SpanRecord]]]] = {
@@ -110,7 +123,7 @@ BUILDS: Final[dict[str, dict[str, Any]]] = {
     "no build": {"build": None, "environment": sc.ENVIRONMENT_NO_ACTIVE_BUILD},
     "no environment": {"build": None, "environment": sc.ENVIRONMENT_NULL},
 }
-MOMENTS: Final = {
+MOMENTS: Final[dict[str, dict[str, Any]]] = {
     "before": {"at": -60.0},
     "within the skew": {"at": 5.0},
     "after, on one clock": {"at": 5.0, "host": "laptop"},
@@ -120,19 +133,25 @@ MOMENTS: Final = {
 
 
 def of_builds(activation: str) -> Iterator[str]:
-    """Yield a line for each answer with another build, by spans and by the lines of a log."""
-    for (build, answer), (code, number), (made, generated), (when, place) in product(
-        BUILDS.items(), CODES.items(), GENERATED.items(), MOMENTS.items()
+    """Yield a line for each answer with another build: by spans, then by the lines of logs.
+
+    Each has a decision for each time of the read.
+    """
+    before = ACTIVATIONS[activation]()
+    for (build, answer), (code, number), (made, generated) in product(
+        BUILDS.items(), CODES.items(), GENERATED.items()
     ):
         if made and build != "the older build":
             continue
-        before = ACTIVATIONS[activation]()
-        own = read(code=number, generated=generated, **{**answer, **place})
-        decided = _decided([*before, *own])
+        reads = [
+            [*before, *read(code=number, generated=generated, **{**answer, **place})]
+            for place in MOMENTS.values()
+        ]
+        yield f"{build}{made}, {code}: {' | '.join(map(_decided, reads))}"
         if code == "unknown code" and not made:
-            decided += f" | {_decided(_logged(before + own, ZONED))}"
-            decided += f" | {_decided(_logged(before + own, UNTIMED))}"
-        yield f"{build}{made}, {code}, {when}: {decided}"
+            for times in (ZONED, UNTIMED):
+                decided = [_decided(_logged(recording, times)) for recording in reads]
+                yield f"{build}, by {times} lines: {' | '.join(decided)}"
 
 
 def _logged(made: list[SpanRecord], times: str) -> list[SpanRecord]:
@@ -146,3 +165,88 @@ def _decided(made: list[SpanRecord]) -> str:
         " ".join((finding.code, finding.confidence, *finding.candidates))
         for finding in found.findings
     )
+
+
+RECORDED: Final[dict[str, Callable[[], list[SpanRecord]]]] = {
+    "one deployment": lambda: records(deployment()),
+    "one deployment and its worker": lambda: records(deployment(), read(10, held=TWO)),
+    "a newer deployment": lambda: records(deployment(), deployment(2, at=400, held=OTHER)),
+    "a deployment elsewhere": lambda: records(
+        deployment(), deployment(2, at=-400, env="staging", env_id="env-stag", held=OTHER)
+    ),
+    "no deployment": list,
+}
+SIGNS: Final[dict[str, dict[str, Any]]] = {
+    "none": {"code": None},
+    "its code": {},
+    "other code": {"code": 2},
+    "its names": {"code": None, "app": "shop", "env": "production"},
+    "names of another place": {"code": None, "app": "shop", "env": "staging"},
+    "wrong names": {"code": None, "app": "shop", "env": "prod"},
+}
+TARGETS: Final[dict[str, dict[str, Any]]] = {
+    "its endpoint": {},
+    "another URL": {"url": "https://api.runpod.ai/v2/gpu0000999"},
+    "no URL": {"url": None},
+    "an unknown endpoint": {"url": None, "resource": "cpu"},
+    "an unknown function": {"url": None, "resource": None, "route": sc.ROUTE_MISSING},
+}
+ENDS: Final = {
+    "answered": None,
+    "not found": NOT_FOUND,
+    "no URL": NO_URL,
+    "refused": REFUSED,
+    "failed": ("RuntimeError", "no"),
+}
+
+
+def of_calls(recorded: str) -> Iterator[str]:
+    """Yield a line for what a call names and where it goes: a decision for each of its ends."""
+    before = RECORDED[recorded]()
+    for (sign, names), (target, place) in product(SIGNS.items(), TARGETS.items()):
+        plain = call(500, instance="worker-3", **{**names, **place})
+        made = [plain if error is None else unsound(plain, *error) for error in ENDS.values()]
+        decided = [_decided([*before, ended]) for ended in made]
+        yield f"{sign}, {target}: {' | '.join(decided)}"
+
+
+ASKED: Final[dict[str, dict[str, Any]]] = {
+    "its environment": {},
+    "another environment": {"env_id": "env-stag"},
+    "an unknown environment": {"env_id": "env-x"},
+    "no environment": {"env_id": None},
+    "its own endpoint's id": {"env_id": "web0000001"},
+}
+READERS: Final[dict[str, dict[str, Any]]] = {
+    "its code and endpoint": {},
+    "its endpoint": {"code": None},
+    "another endpoint": {"code": None, "endpoint": "cpu0000009"},
+    "other code": {"code": 2, "endpoint": "cpu0000009"},
+    "code of nobody": {"code": 9, "endpoint": None},
+}
+ANSWERS: Final[dict[str, dict[str, Any]]] = {
+    "its build": {"held": TWO},
+    "the other build": {"build": 2, "held": OTHER},
+    "a build of nobody": {"build": 9, "held": OTHER},
+    "nothing": {"build": None, "environment": sc.ENVIRONMENT_NULL},
+}
+
+
+def of_readers(recorded: str) -> Iterator[str]:
+    """Yield a line for who asks for which environment: a decision for each answer and time."""
+    before = RECORDED[recorded]()
+    for (asked, place), (reader, identity) in product(ASKED.items(), READERS.items()):
+        decided = [
+            _decided([*before, *read(at, number="7", **{**place, **identity, **answer})])
+            for answer, at in product(ANSWERS.values(), (-60.0, 500.0))
+        ]
+        yield f"{asked}, {reader}: {' | '.join(decided)}"
+
+
+GRIDS: Final[dict[str, tuple[Callable[[str], Iterator[str]], Iterable[str]]]] = {
+    "manifests, after an upload": (of_manifests, UPLOADS),
+    "other builds, after an activation": (of_builds, ACTIVATIONS),
+    "calls, beside": (of_calls, RECORDED),
+    "readers, beside": (of_readers, RECORDED),
+}
+"""Each grid with the names of its recordings."""

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
-from diagnosis.grids import ACTIVATIONS, UPLOADS, of_builds, of_manifests
+from diagnosis.grids import GRIDS
 from diagnosis.logs import UNTIMED, ZONED, read_logs, written_logs
 from diagnosis.recordings import NOW_NS
 from diagnosis.scenes import SCENES
@@ -108,9 +108,10 @@ def as_json(name: str) -> str:
 
 
 def decided(facts: str) -> str:
-    """Return what is decided from a grid of reads, by the facts of an upload or an activation."""
-    lines = of_manifests(facts) if facts in UPLOADS else of_builds(facts)
-    return "".join(f"{line}\n" for line in lines)
+    """Return what is decided from a grid of evidence."""
+    kind, _, name = facts.partition(": ")
+    make, _ = GRIDS[kind]
+    return "".join(f"{line}\n" for line in make(name))
 
 
 TRACES: Final = {
@@ -146,7 +147,10 @@ JSON: Final = (
     "two deployments at the same time",
 )
 FILES: Final[dict[str, tuple[Callable[[str], str], Iterable[str]]]] = {
-    "decided.txt": (decided, (*UPLOADS, *ACTIVATIONS)),
+    "decided.txt": (
+        decided,
+        [f"{kind}: {name}" for kind, (_, names) in GRIDS.items() for name in names],
+    ),
     "diagnosed.txt": (diagnosed, SCENES),
     "logged.txt": (logged, SCENES),
     # By their names, so that a new scene does not change which of the others are shown.
