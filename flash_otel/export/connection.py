@@ -128,10 +128,8 @@ class Connection(HTTPConnection):
         if isinstance(plain, ssl.SSLSocket):
             self.sock = _encrypted_twice(plain, context, host)
             return
-        # The handshake comes when `cut` can reach it: until then, the old socket is detached.
-        encrypted = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
-        self._watch(encrypted)
-        encrypted.do_handshake()
+        # `cut` does not reach the handshake, but the socket's timeout is for the whole of it.
+        self._watch(context.wrap_socket(plain, server_hostname=host))
 
 
 class Deadline:

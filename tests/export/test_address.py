@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from unittest.mock import MagicMock
 from urllib.parse import quote
 
 import pytest
@@ -218,3 +219,47 @@ def test_nothing_is_hidden_twice() -> None:
     shown = parse_http(url).shown
     assert shown == "https://h:1/v1/traces"
     assert parse_http(shown) == Address(shown, "h", 1, "/v1/traces", "h:1")
+
+
+@pytest.mark.parametrize("insecure", [None, "true", "false", "1", ""])
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        *("h:4317", "localhost:4317", "127.0.0.1:4317", "[::1]:4317"),
+        *("http://h:4317", "https://h:4317", "http://h:4317/v1/traces", "https://[::1]:4317"),
+        *("dns:///h:4317", "dns:h:4317", "ipv4:127.0.0.1:4317", "ipv6:[::1]:4317"),
+        *("ipv4:127.0.0.1:1,127.0.0.1:2", "grpcs://h:4317", "htps://h:4317", "unix:///run/x"),
+    ],
+)
+def test_grpc_addresses_as_the_sdk_takes_them(
+    endpoint: str, insecure: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Target and encryption are those of the SDK's exporter, or the encryption is stronger.
+
+    Only a socket of this machine is not encrypted where the SDK does it by default.
+    """
+    from opentelemetry.exporter.otlp.proto.grpc import exporter
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
+    made: list[tuple[str, bool]] = []
+
+    def channel(target: str, *_: object, **__: object) -> MagicMock:
+        made.append((target, True))
+        return MagicMock()
+
+    def insecure_channel(target: str, *_: object, **__: object) -> MagicMock:
+        made.append((target, False))
+        return MagicMock()
+
+    monkeypatch.setattr(exporter, "secure_channel", channel)
+    monkeypatch.setattr(exporter, "insecure_channel", insecure_channel)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    if insecure:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_INSECURE", insecure)
+    OTLPSpanExporter()
+    ((target, is_secure),) = made
+    (ours,) = configured(["otlp_proto_grpc"])
+    assert (ours.target, ours.problem) == (target, "")
+    is_socket = endpoint.startswith("unix:") and not insecure
+    is_stronger = ours.is_secure and "s://" in endpoint
+    assert ours.is_secure == is_secure or is_stronger or is_socket
