@@ -15,9 +15,14 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import (  # type: ignore[attr-defined]  # the last is not in the stubs
+    getproxies,
+    proxy_bypass,
+    proxy_bypass_environment,
+)
 
 from flash_otel.export.address import authorization_of, bracketed, host_and_port
+from flash_otel.runtime.environment import unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +83,7 @@ def proxy_for(address: Address) -> Proxy | None:
     """
     scheme = "https" if address.is_secure else "http"
     found = getproxies()
-    text = found.get(scheme) or found.get("all")
+    text = unquoted(found.get(scheme) or found.get("all") or "")
     if not text or is_bypassed(address.host, address.port):
         return None
     return _parsed(text if "://" in text else f"http://{text}", f"{scheme}_proxy or ALL_PROXY")
@@ -86,16 +91,18 @@ def proxy_for(address: Address) -> Proxy | None:
 
 def is_bypassed(host: str, port: int) -> bool:
     """Return whether NO_PROXY, or the system's settings, except a host from the proxy."""
-    if _is_in_range(host):
+    rules = unquoted(os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "")
+    excepted = {"no": rules} if rules else {}
+    places = (host, f"{bracketed(host)}:{port}")
+    if any(proxy_bypass_environment(place, excepted) for place in places):
         return True
-    # A host's name that cannot be resolved, on systems that compare addresses.
+    # Windows resolves the name to compare it with the system's settings.
     with suppress(TypeError, socket.gaierror):
-        return bool(proxy_bypass(host) or proxy_bypass(f"{bracketed(host)}:{port}"))
+        return _is_in_range(host, rules) or bool(proxy_bypass(host))
     return False
 
 
-def _is_in_range(host: str) -> bool:
-    rules = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+def _is_in_range(host: str, rules: str) -> bool:
     with suppress(ValueError):
         address = _ip_address(host)
         return any(address in network for network in _ranges(rules))

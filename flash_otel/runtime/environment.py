@@ -88,11 +88,16 @@ def shown(name: str, value: str | None = None) -> str:
 
 
 def text(name: str) -> str:
-    """Return a variable without surrounding spaces and quotes; an empty string if it is unset.
+    """Return a variable without surrounding spaces and quotes; an empty string if it is unset."""
+    return unquoted(os.environ.get(name, ""))
+
+
+def unquoted(value: str) -> str:
+    """Return a value without surrounding spaces and quotes.
 
     `docker --env-file` and some shells' `.env` files leave quotes in the value.
     """
-    value = os.environ.get(name, "").strip()
+    value = value.strip()
     if len(value) > 1 and value[0] in _QUOTES and value[-1] == value[0]:
         value = value[1:-1].strip()
     return value

@@ -245,6 +245,17 @@ def transport(collector: HttpCollector) -> closing[HttpTransport]:
     return closing(HttpTransport(Destination("http/protobuf", f"{collector.url}/v1/traces")))
 
 
+def test_a_destination_that_is_forgotten_while_in_use(stored: StoreSpanSource) -> None:
+    """The process that sends to it registers it again, for its next spans; nothing is repeated."""
+    with SpanStore(stored._path) as store:
+        cursors.forget(store.connection, NAME)
+    assert stored.take(10) == []
+    assert stored.backlog().spans == 0
+    with SpanStore(stored._path) as store:
+        store.write(records(101)[-1:])
+    assert [record.name for _, record in stored.take(10)] == ["s101"]
+
+
 def test_a_batch_that_is_too_large_is_split(stored: StoreSpanSource) -> None:
     """A batch that is too large is split, in order; a single span that is too large is rejected."""
 

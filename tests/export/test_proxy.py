@@ -143,6 +143,8 @@ def test_the_choice_is_that_of_requests(
         ("::1", "http://[::1]:4318", True),
         ("*", "http://collector.example", True),
         ("other.example, .example ,", "http://collector.example", True),
+        ('"other.example,example"', "http://collector.example", True),
+        ("'10.0.0.0/8'", "http://10.2.3.4", True),
         ("", "http://collector.example", False),
     ],
 )
@@ -180,13 +182,14 @@ def test_which_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http://p", "p", 80, False),
         ("https://p", "p", 443, True),
         ("p:3128", "p", 3128, False),
+        ('"http://p:3128"', "p", 3128, False),
         ("http://u:p@[::1]:1/ignored", "::1", 1, False),
     ],
 )
 def test_the_address_of_a_proxy(
     monkeypatch: pytest.MonkeyPatch, text: str, host: str, port: int, is_secure: bool
 ) -> None:
-    """Without a port it is that of the scheme, without a scheme it is http."""
+    """Without a port it is that of the scheme, without a scheme it is http; quotes are no part."""
     monkeypatch.setenv("https_proxy", text)
     found = proxy_for(parse_http("https://h"))
     assert found is not None
