@@ -119,6 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def status_of(arguments: list[str]) -> int:
     """Run a command line and return its exit status; a user's mistake never raises."""
     try:
+        if "OTEL_PYTHON_CONTEXT" in os.environ:
+            _load_context()
         status = _dispatch(arguments)
         sys.stdout.flush()
     except CommandError as error:
@@ -131,6 +133,13 @@ def status_of(arguments: list[str]) -> int:
     except Exception as error:
         return _report_bug(error)
     return status
+
+
+def _load_context() -> None:
+    """Import the API now: it writes a traceback for a context that is not installed."""
+    from flash_otel.runtime import environment
+
+    environment.load("opentelemetry.context")
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -161,17 +161,23 @@ def forwarded() -> list[Destination]:
 
 def create_exporters() -> list[SpanExporter]:
     """Create the exporters for other protocols; those that fail are logged and left out."""
-    exporters: list[SpanExporter] = []
-    for name in named_exporters():
-        if name in EXPORTERS:
-            continue
-        lost = f"{name} gets no spans"
-        factory = environment.plugin(_NAMES, GROUP, name, uses="no exporter", loses=lost)
-        made = factory and environment.attempt(
-            _NAMES, factory, None, uses="no exporter", loses=lost
+    others = [name for name in named_exporters() if name not in EXPORTERS]
+    if not others:
+        return []
+    from flash_otel.runtime.sdk import SpanExporter
+
+    made = (
+        environment.component(
+            _NAMES,
+            GROUP,
+            name,
+            SpanExporter,
+            uses="no exporter",
+            loses=f"{name} gets no spans",
         )
-        exporters += [] if made is None else [made]
-    return exporters
+        for name in others
+    )
+    return [exporter for exporter in made if exporter is not None]
 
 
 def configured(names: list[str]) -> list[Destination]:

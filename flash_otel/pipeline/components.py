@@ -11,14 +11,15 @@ from opentelemetry import trace as trace_api
 from flash_otel import redaction, semconv
 from flash_otel._version import __version__
 from flash_otel.runtime import environment
-from flash_otel.runtime.environment import attempt, ignore, number, plugin, read, whole
-from flash_otel.runtime.process import ProcessVar
+from flash_otel.runtime.environment import attempt, component, ignore, number, read, whole
+from flash_otel.runtime.process import ProcessVar, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flash_otel.runtime.sdk import IdGenerator, sampling
 
+_CONTEXT: Final = "OTEL_PYTHON_CONTEXT"
 _PROVIDER: Final = "OTEL_PYTHON_TRACER_PROVIDER"
 _METERS: Final = "OTEL_PYTHON_METER_PROVIDER"
 _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
@@ -49,10 +50,25 @@ def application_provider() -> trace_api.TracerProvider | None:
 
 
 def named_provider() -> None:
-    """Load, but do not make, the provider that the environment names, to learn if it can be."""
+    """Make the provider that the environment names, without setting it, to learn if it can be."""
     name = environment.text(_PROVIDER)
     if name:
-        plugin(_PROVIDER, "opentelemetry_tracer_provider", name)
+        made = component(
+            _PROVIDER,
+            "opentelemetry_tracer_provider",
+            name,
+            trace_api.TracerProvider,  # type: ignore[type-abstract]  # only an instance check
+            uses="flash_otel's own provider",
+        )
+        with guarded("the end of a provider"):
+            getattr(made, "shutdown", lambda: None)()
+
+
+def named_context() -> None:
+    """Make the context that the environment names: the API has done so at its import."""
+    name = environment.text(_CONTEXT)
+    if name:
+        component(_CONTEXT, "opentelemetry_context", name, object)
 
 
 def tracer_of(provider: trace_api.TracerProvider) -> trace_api.Tracer | None:
@@ -88,7 +104,8 @@ def sampler() -> sampling.Sampler:
     if name in fixed or not name:
         return fixed.get(name, sampling.DEFAULT_ON)
     argument = environment.text(_SAMPLER_ARG)
-    made = _plugged(_SAMPLER, "opentelemetry_traces_sampler", name, sampling.Sampler, argument)
+    group = "opentelemetry_traces_sampler"
+    made = component(_SAMPLER, group, name, sampling.Sampler, argument)  # type: ignore[type-abstract]  # only an instance check
     return sampling.DEFAULT_ON if made is None else made
 
 
@@ -99,22 +116,7 @@ def ids() -> IdGenerator | None:
     name = environment.text(_ID_GENERATOR)
     if name in {"", "random"}:
         return None
-    made: IdGenerator | None = _plugged(
-        _ID_GENERATOR, "opentelemetry_id_generator", name, IdGenerator
-    )
-    return made
-
-
-def _plugged(variable: str, group: str, name: str, kind: type, *arguments: str) -> Any:
-    """Make the component of an entry point; None, and remembered, if that fails."""
-    factory = plugin(variable, group, name)
-    if factory is None:
-        return None
-    made = attempt(variable, lambda: factory(*arguments), None)
-    if made is not None and not isinstance(made, kind):
-        ignore(variable, f"{name} makes no {kind.__name__}", "the default")
-        return None
-    return made
+    return component(_ID_GENERATOR, "opentelemetry_id_generator", name, IdGenerator)  # type: ignore[type-abstract]  # as above
 
 
 def batch_settings() -> dict[str, Any]:

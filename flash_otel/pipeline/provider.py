@@ -298,6 +298,7 @@ def rehearse() -> tuple[Ignored, ...]:
     components.sampler()
     components.ids()
     components.batch_settings()
+    components.named_context()
     components.named_provider()
     resource.create()
     for exporter in create_exporters():

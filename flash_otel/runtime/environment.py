@@ -218,6 +218,42 @@ def plugin(name: str, group: str, entry: str, *, uses: str = "the default", lose
     return None
 
 
+def component(
+    name: str,
+    group: str,
+    entry: str,
+    kind: type[_T],
+    *arguments: str,
+    uses: str = "the default",
+    loses: str = "",
+) -> _T | None:
+    """Make the component that a variable names.
+
+    Args:
+        name: The variable.
+        group: The group of entry points.
+        entry: The name within the group.
+        kind: The class that the component has to have.
+        *arguments: What its factory takes.
+        uses: The default in words.
+        loses: What is lost without it.
+
+    Returns:
+        The component; None, and remembered, if it cannot be made.
+    """
+    factory = plugin(name, group, entry, uses=uses, loses=loses)
+    if factory is None:
+        return None
+    failed = object()
+    made = attempt(name, lambda: factory(*arguments), failed, uses=uses, loses=loses)
+    if made is failed:
+        return None
+    if made is not None and isinstance(made, kind):
+        return made
+    ignore(name, f"{shown(name, entry)} makes no {kind.__name__}", uses, loses=loses)
+    return None
+
+
 def installed(group: str) -> frozenset[str]:
     """Return the names of the entry points of a group."""
     return frozenset(point.name for point in _registered(group))

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import (  # noqa: E402
     TracerProvider,
     sampling,
 )
-from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: E402
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter  # noqa: E402
 from opentelemetry.sdk.trace.id_generator import IdGenerator  # noqa: E402
 from opentelemetry.sdk.version import __version__ as sdk_version  # noqa: E402
 
@@ -20,6 +20,7 @@ __all__ = [
     "IdGenerator",
     "Resource",
     "ResourceDetector",
+    "SpanExporter",
     "SpanLimits",
     "SpanProcessor",
     "TracerProvider",

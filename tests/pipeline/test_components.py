@@ -120,7 +120,7 @@ def test_a_sampler_of_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
         made.append(argument)
         return {"own": sampling.ALWAYS_OFF, "other": "text"}[argument]
 
-    monkeypatch.setattr(components, "plugin", lambda *_: factory)
+    monkeypatch.setattr(environment, "plugin", lambda *_, **__: factory)
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "Mine")
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "own")
     assert components.sampler() is sampling.ALWAYS_OFF
@@ -140,7 +140,7 @@ def test_the_generator_of_ids(
 ) -> None:
     """The SDK's own is None; that of an entry point is made."""
     if name == "mine":
-        monkeypatch.setattr(components, "plugin", lambda *_: RandomIdGenerator)
+        monkeypatch.setattr(environment, "plugin", lambda *_, **__: RandomIdGenerator)
     monkeypatch.setenv("OTEL_PYTHON_ID_GENERATOR", name)
     made = components.ids()
     assert made is None if kind is None else isinstance(made, kind)
