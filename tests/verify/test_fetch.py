@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import json
 import logging
 import sys
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from verify.cases import recorded, span
 from verify.subjects import REAL, URLS, manifest, subject
 
+from flash_otel import semconv
 from flash_otel.manifest import digest
+from flash_otel.store.store import SpanStore
+from flash_otel.verify import _recorded, run_within, silenced, verify
 from flash_otel.verify import client as errors
-from flash_otel.verify import run_within, silenced
 from flash_otel.verify.client import MOST_ENVIRONMENTS, Fetcher, _endpoint_to_call
 from flash_otel.verify.snapshot import (
     EndpointCall,
@@ -28,6 +34,7 @@ from flash_otel.verify.snapshot import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from typing_extensions import Self
 
@@ -370,3 +377,95 @@ def test_resource_names() -> None:
     others: tuple[object, ...] = (None, [], {}, {"resources": ["api"]})
     for other in others:
         assert resource_names(other) == ()
+
+
+class RunpodAPIKeyError(Exception):
+    """Named like Flash's."""
+
+
+@pytest.fixture
+def flash(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module of Flash's client; the real Flash is not installed beside these tests."""
+    names = ("runpod_flash", "runpod_flash.core", "runpod_flash.core.api")
+    module = ModuleType("runpod_flash.core.api.runpod")
+    for name in (*names, module.__name__):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setenv("RUNPOD_API_KEY", "rpa_0123456789ABCDEF")
+    return module
+
+
+def offer(flash: ModuleType, make: Callable[[], Any]) -> None:
+    """Let the module make its client by this function."""
+    flash.RunpodGraphQLClient = make  # type: ignore[attr-defined]  # an attribute of the module
+
+
+def keyed(client: Client) -> Client:
+    """Return a client with an API key."""
+    client.api_key = "rpa_0123456789ABCDEF"  # type: ignore[attr-defined]  # an attribute of Flash's
+    return client
+
+
+def test_verify_from_end_to_end(flash: ModuleType, tmp_path: Path) -> None:
+    """The folder's manifest, the record of the write path and the expected build all count."""
+    offer(flash, lambda: keyed(Client({"env-1": PRODUCTION})))
+    local = tmp_path / ".flash" / "flash_manifest.json"
+    local.parent.mkdir()
+    local.write_text(json.dumps({"project_name": "shop", "resources_endpoints": URLS}))
+    with SpanStore(tmp_path / "spans.db") as store:
+        store.write(recorded())
+        found = verify("shop", "env-1", expected_build="build-2", folder=tmp_path, store=store)
+        assert (found.verdict, found.was_recorded) == ("none", True)
+        names = {check.name: check.result for check in found.checks}
+        assert names["local_agrees"] == names["build_expected"] == "pass"
+        store.write([replace(recorded()[0], attributes={}, trace_id="b" * 32)])
+        other = verify("shop", "production", folder=tmp_path, expected_build="b-9", store=store)
+        assert (other.verdict, other.subject.expected_build) == ("stale_build", "b-9")
+    alone = verify("shop", "env-1", folder=tmp_path / ".flash")
+    assert (alone.was_recorded, alone.subject.local) == (False, None)
+
+
+def test_only_the_write_path_of_a_record_counts(flash: ModuleType, tmp_path: Path) -> None:
+    """What workers read before is no evidence of what they would read now."""
+    offer(flash, lambda: keyed(Client({"env-1": PRODUCTION})))
+    stale = span(semconv.RUNTIME_FETCH, 40, build_id="build-1")
+    with SpanStore(tmp_path / "spans.db") as store:
+        store.write([*recorded(), stale])
+        assert [record.name for record in _recorded(store, "env-1")] == [
+            "flash.deploy",
+            "flash.activate",
+            "flash.manifest.upload",
+        ]
+        assert _recorded(store, "env-2") == []
+        assert verify("shop", "env-1", folder=tmp_path, store=store).verdict == "none"
+
+
+def test_verify_without_a_key_or_in_time(flash: ModuleType, tmp_path: Path) -> None:
+    """A missing key, another error of the client, and a pending query are told apart."""
+
+    def refuse() -> Any:
+        raise RunpodAPIKeyError("no key")
+
+    offer(flash, refuse)
+    with pytest.raises(errors.VerifyError) as caught:
+        verify("shop", folder=tmp_path)
+    assert caught.value.message == errors.missing_key().message
+
+    def fail() -> Any:
+        raise LookupError("other")
+
+    offer(flash, fail)
+    with pytest.raises(LookupError, match="other"):
+        verify("shop", folder=tmp_path)
+
+    class Slow(Client):
+        async def get_flash_build(self, known: str) -> Any:
+            await asyncio.sleep(60)
+            return known
+
+    offer(flash, lambda: keyed(Slow({"env-1": PRODUCTION})))
+    with pytest.raises(errors.VerifyError) as caught:
+        verify("shop", "env-1", folder=tmp_path, seconds=0.1)
+    assert caught.value.message == (
+        "no answer within 0.1 s: the query for build build-2 was still pending."
+    )
