@@ -287,7 +287,8 @@ def _known(name: str, variable: Variable, ignored: list[Ignored]) -> DoctorCheck
         says = "; ".join(f"{each.reason} (in its place: {each.default})" for each in ignored)
         says = f"{value} is ignored: {says}"
     elif reason:
-        says = f"{value} is invalid, so the default is used: {reason}"
+        effect = "spans wait" if variable.rule is _file else "the default is used"
+        says = f"{value} is invalid, so {effect}: {reason}"
     elif _is_quoted(name):
         result, step = NOTE, _correction(name)
         says = f"{value} has quotes around it, which other programs do not remove"

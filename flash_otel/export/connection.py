@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flash_otel.export.proxy import ProxyError, proxy_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from typing_extensions import Self
 
@@ -160,13 +160,17 @@ class Deadline:
             self.connection.cut()
 
 
-def context_of(destination: Destination) -> ssl.SSLContext:
+def context_of(destination: Destination, bundles: Sequence[str] = _BUNDLES) -> ssl.SSLContext:
     """Return the TLS settings for a destination.
+
+    Args:
+        destination: The receiver.
+        bundles: Variables that name a file or folder of authorities, after the destination's own.
 
     Raises:
         CertificateError: A file cannot be used.
     """
-    context = _authorities(destination)
+    context = _authorities(destination, bundles)
     if destination.client_certificate:
         certificate, key = destination.client_certificate, destination.client_key
         with _naming(f"{_CLIENT} and its key", certificate, key):
@@ -181,7 +185,7 @@ def contents_of(destination: Destination) -> tuple[bytes | None, ...]:
     Raises:
         CertificateError: A file cannot be used.
     """
-    context_of(destination)  # gRPC itself does not name a file that is invalid
+    context_of(destination, ())  # gRPC itself does not name a file that is invalid
     certificate = destination.client_certificate
     # A key is used only with a certificate; one file may hold both.
     key = (destination.client_key or certificate) if certificate else ""
@@ -194,9 +198,9 @@ def _content(variable: str, path: str) -> bytes:
         return Path(path).read_bytes()
 
 
-def _authorities(destination: Destination) -> ssl.SSLContext:
+def _authorities(destination: Destination, bundles: Sequence[str] = _BUNDLES) -> ssl.SSLContext:
     named = [(_CERTIFICATE, destination.certificate)]
-    named += [(name, os.environ.get(name, "")) for name in _BUNDLES]
+    named += [(name, os.environ.get(name, "")) for name in bundles]
     variable, path = next((pair for pair in named if pair[1]), ("", ""))
     if not path:
         return ssl.create_default_context()

@@ -107,6 +107,13 @@ def test_the_bundles_of_requests(
     assert "not trusted" in send(collector.url, client_certificate=both, certificate=other).reason
 
 
+def test_a_bundle_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP names it, as `requests` does; gRPC, which does not read it, goes on without it."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
+    assert send("https://127.0.0.1:1").reason == "REQUESTS_CA_BUNDLE: there is no file /nowhere.pem"
+    assert send("https://127.0.0.1:1", "grpc").reason == "connection refused"
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize(
     ("given", "named", "why"),
