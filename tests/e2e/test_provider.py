@@ -92,3 +92,41 @@ def test_no_provider_stays_no_provider(site: Site) -> None:
     assert attributes["service.name"] == "flash-cli"
     assert attributes["service.version"] == attributes["flash.version"] == site.environment.version
     assert attributes["service.instance.id"]
+
+
+# One value of each kind that OpenTelemetry cannot use.
+BROKEN_VARIABLES = {
+    "OTEL_PROPAGATORS": "tracecontext,baggage,b3",
+    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "abc",
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "-1",
+    "OTEL_TRACES_SAMPLER": "traceidratio",
+    "OTEL_TRACES_SAMPLER_ARG": "10",
+    "OTEL_BSP_MAX_QUEUE_SIZE": "-1",
+    "OTEL_PYTHON_ID_GENERATOR": "missing",
+    "OTEL_PYTHON_TRACER_PROVIDER": "missing",
+    "OTEL_PYTHON_METER_PROVIDER": "missing",
+    "OTEL_PYTHON_CONTEXT": "missing",
+    "OTEL_RESOURCE_ATTRIBUTES": "garbage",
+    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "missing",
+    "OTEL_EXPORTER_OTLP_COMPRESSION": "brotli",
+    "OTEL_SDK_DISABLED": "yes",
+    "OTEL_SERVICE_NAME": "\x1b[31mshop\x07",
+}
+
+
+@pytest.mark.parametrize("version", ["1.14.0", "1.21.0"])
+def test_variables_that_opentelemetry_cannot_use(site: Site) -> None:
+    """A deployment under all of them at once succeeds, and is in the store as any other."""
+    code = """
+        import flash_otel
+        from child import flash, report
+
+        flash_otel.instrument()
+        report(status=flash("deploy", "--no-deps"))
+    """
+    run = site.python(code, **BROKEN_VARIABLES)
+    assert run.exit_code == 0, run.output
+    assert run.seen["status"] == 0
+    assert "Traceback" not in run.output
+    with SpanStore(site.store) as store:
+        assert [span.name for span in store.spans()] == STEPS
