@@ -104,10 +104,12 @@ def _down() -> int:
 
 def _print_logs(lines: int) -> int:
     from flash_otel.collector import service
+    from flash_otel.report.words import clean
 
     status = service.status()
     if status.engine == Engine.DOCKER.value:
-        service.print_container_logs(lines)
+        for line in service.container_logs(lines):
+            print(clean(line))
         return CLEAN
     logs = {program.program.name: program.log for program in status.programs if program.log}
     if not logs:

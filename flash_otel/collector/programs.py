@@ -315,20 +315,31 @@ def compose_command() -> tuple[str, ...] | None:
     return next((command for command in _COMMANDS if _succeeds((*command, "version"))), None)
 
 
-def run(command: Sequence[str], files: Sequence[str], *arguments: str) -> None:
-    """Run Docker Compose on the bundled files; its output goes to this process's own streams.
+def run(
+    command: Sequence[str], files: Sequence[str], *arguments: str, captures: bool = False
+) -> str:
+    """Run Docker Compose on the bundled files.
+
+    Args:
+        command: The program with its first words.
+        files: The bundled files.
+        arguments: What Compose is to do.
+        captures: Whether its output is returned. Otherwise it goes to this process's own streams:
+            pulling images takes minutes, and the user should see its progress.
 
     Raises:
         CollectorError: It failed.
     """
     file_options = [part for file in files for part in ("-f", str(bundle() / file))]
     line = [*command, "-p", PROJECT, *file_options, *arguments]
-    # Uncaptured: pulling images takes minutes, and the user should see its progress.
-    status = subprocess.run(line, cwd=bundle(), check=False).returncode
-    if status:
+    output = subprocess.PIPE if captures else None
+    done = subprocess.run(line, cwd=bundle(), check=False, stdout=output)
+    if done.returncode:
         raise CollectorError(
-            f"{' '.join(command)} exited with status {status}.", f"The command: {' '.join(line)}"
+            f"{' '.join(command)} exited with status {done.returncode}.",
+            f"The command: {' '.join(line)}",
         )
+    return (done.stdout or b"").decode("utf-8", "replace")
 
 
 def _succeeds(command: Sequence[str]) -> bool:

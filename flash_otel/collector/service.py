@@ -156,11 +156,13 @@ def status() -> BundleStatus:
     )
 
 
-def print_container_logs(lines: int) -> None:
-    """Print the last lines of each container's log."""
+def container_logs(lines: int) -> list[str]:
+    """Return the last lines of each container's log."""
     state = programs.load_state(programs.data_folder())
     compose_files = state.files if state else [programs.COMPOSE]
-    programs.run(_require_compose(), compose_files, "logs", "--tail", str(lines))
+    arguments = ("logs", "--tail", str(lines))
+    output = programs.run(_require_compose(), compose_files, *arguments, captures=True)
+    return output.split("\n")[:-1]
 
 
 def _program_status(program: Program, state: StartedPrograms | None) -> ProgramStatus:

@@ -62,6 +62,25 @@ def dripping(
 
 
 @contextmanager
+def flooding(begin: bytes, repeated: bytes) -> Iterator[str]:
+    """Yield the URL of a server that answers with `begin`, then `repeated` without an end."""
+    piece = repeated * (65_536 // len(repeated))
+
+    def flood(connection: socket.socket) -> None:
+        with connection:
+            try:
+                connection.recv(65_536)
+                connection.sendall(begin)
+                while True:
+                    connection.sendall(piece)
+            except OSError:
+                return
+
+    with _serving(flood) as url:
+        yield url
+
+
+@contextmanager
 def hanging_up() -> Iterator[str]:
     """Yield the URL of a server that closes every connection at once."""
     with _serving(lambda connection: connection.close()) as url:

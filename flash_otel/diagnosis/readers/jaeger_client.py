@@ -8,8 +8,10 @@ authorities.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from threading import Thread
 from time import gmtime, monotonic, sleep, strftime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -36,6 +38,9 @@ CONNECT_S: Final = 5.0
 LISTS: Final = frozenset({semconv.ENDPOINT_NAMES, semconv.ENDPOINT_URLS, semconv.MANIFEST_KEYS})
 """Attributes whose value is a list of strings."""
 
+_GZIP_WINDOW: Final = 31  # zlib's number for "with a gzip header"
+_PART_BYTES: Final = 1 << 20
+_GRACE_S: Final = 0.5  # so that httpx's own timeouts, which name the cause, come first
 _TRIES: Final = 3
 _PAUSE_S: Final = 0.5
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
@@ -83,9 +88,13 @@ class JaegerClient:
         self._base = url.rstrip("/")
         self._seconds = seconds
         self._until = monotonic() + seconds
-        agent = {"user-agent": f"flash-otel/{__version__}", "accept": "application/json"}
+        own = {
+            "user-agent": f"flash-otel/{__version__}",
+            "accept": "application/json",
+            "accept-encoding": "gzip",
+        }
         try:
-            self._http = httpx.Client(headers={**agent, **headers}, follow_redirects=False)
+            self._http = httpx.Client(headers={**own, **headers}, follow_redirects=False)
         except (OSError, ValueError) as error:  # an invalid certificate file or header
             raise ReaderError(f"Jaeger cannot be queried: {_described(error)}") from None
 
@@ -153,8 +162,31 @@ class JaegerClient:
             raise ReaderError(self._misfit(kind, text, error)) from None
 
     def _get(self, path: str, parameters: Mapping[str, str]) -> tuple[int, str, str]:
-        """Return the status, the content type and the text of a response."""
+        """Return the status, the content type and the text of a response.
+
+        In a thread, because a timeout of httpx begins again with each byte: a server that sends
+        headers or interim responses without an end never exceeds it.
+        """
         seconds = min(REQUEST_S, self._remaining_s())
+        found: list[tuple[int, str, str] | Exception] = []
+
+        def request() -> None:
+            try:
+                found.append(self._request(path, parameters, seconds))
+            except Exception as error:
+                found.append(error)
+
+        thread = Thread(target=request, name="flash_otel-jaeger", daemon=True)
+        thread.start()
+        thread.join(seconds + _GRACE_S)
+        answer = found[0] if found else self._too_slow(seconds)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _request(
+        self, path: str, parameters: Mapping[str, str], seconds: float
+    ) -> tuple[int, str, str]:
         timeout = httpx.Timeout(seconds, connect=min(CONNECT_S, seconds))
         until = monotonic() + seconds
         try:
@@ -167,12 +199,34 @@ class JaegerClient:
                 return response.status_code, response.headers.get("content-type", ""), text
         except httpx.TimeoutException:
             raise self._too_slow(seconds) from None
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, zlib.error) as error:
             raise ReaderError(self._failure(error)) from None
+
+    def _parts(self, response: httpx.Response) -> Iterator[bytes]:
+        """Yield the decompressed parts of a response.
+
+        httpx decompresses each part as a whole, with every encoding that the server names: with
+        two of them, a part of kilobytes becomes gigabytes.
+        """
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if encoding in ("", "identity"):
+            yield from response.iter_raw()
+            return
+        if encoding != "gzip":
+            raise ReaderError(f"{self.name} answers in an encoding that was not asked for")
+        unpack = zlib.decompressobj(_GZIP_WINDOW)
+        for packed in response.iter_raw():
+            rest = packed
+            while rest:
+                yield unpack.decompress(rest, _PART_BYTES)
+                rest = unpack.unconsumed_tail
+            if unpack.eof:
+                return  # the object would gather whatever comes behind it
+        yield unpack.flush()
 
     def _body(self, response: httpx.Response, until: float) -> str:
         parts, size = [], 0
-        for part in response.iter_bytes():
+        for part in self._parts(response):
             size += len(part)
             parts.append(part)
             if size > MOST_BYTES:
