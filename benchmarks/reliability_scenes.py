@@ -9,7 +9,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from support.bad_endpoints import BAD
-from support.disks import CORRUPT, LIMIT, can_mount, full_disk, locked, make_newer, read_only
+from support.disks import (
+    CORRUPT,
+    LIMIT,
+    NO_HOME,
+    can_map_users,
+    can_mount,
+    full_disk,
+    locked,
+    locked_from_the_start,
+    make_newer,
+    read_only,
+)
 from support.host_faults import CLOCK, JUMPS, TASKS, jumping, many_tasks
 from support.host_process import ENDINGS, SPANS
 from support.scripted_collector import KINDS, HttpCollector, Reply
@@ -164,6 +175,17 @@ def _locked(folder: Path) -> Iterator[Given]:
 
 
 @contextmanager
+def _locked_first(folder: Path) -> Iterator[Given]:
+    with locked_from_the_start(folder / "spans.db"):
+        yield {}
+
+
+@contextmanager
+def _no_home(_: Path) -> Iterator[Given]:
+    yield {"wrapper": NO_HOME}
+
+
+@contextmanager
 def _newer(folder: Path) -> Iterator[Given]:
     make_newer(folder / "spans.db")
     yield {}
@@ -185,8 +207,10 @@ def _corrupt(damage: str) -> Callable[[Path], AbstractContextManager[Given]]:
 _MOUNTED: Final = {"disk full": _full_disk, "home read-only": _read_only_home}
 _STORES: Final[dict[str, Callable[[Path], AbstractContextManager[Given]]]] = {
     **(_MOUNTED if can_mount() else {}),
+    **({"no home, user without an entry": _no_home} if can_map_users() else {}),
     "files limited to 1 KiB": _limited,
     "store locked by another process": _locked,
+    "store locked from the first run on": _locked_first,
     "store of a newer version": _newer,
     **{f"store damaged: {damage}": _corrupt(damage) for damage in CORRUPT},
 }

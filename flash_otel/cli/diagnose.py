@@ -90,7 +90,7 @@ def _judge(
 ) -> "Diagnosis":
     """Judge what the sources hold on what was asked about."""
     from flash_otel.diagnosis import Limits, diagnose
-    from flash_otel.store.files import StoreError
+    from flash_otel.store.errors import StoreError
 
     limits = Limits(skew_s=skew_s, is_running=is_running)
     try:

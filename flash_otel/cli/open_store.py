@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -14,6 +13,7 @@ from flash_otel.cli.sources import STORE, Selection, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from flash_otel.records import SpanRecord
     from flash_otel.store.store import SpanStore
@@ -89,27 +89,25 @@ def reading_from(sources: list[str] | None, selection: Selection) -> Iterator[Sp
         yield store
 
 
-def recorded_since(started_ns: int, named: str | None) -> list[SpanRecord]:
+def recorded_since(started_ns: int) -> list[SpanRecord]:
     """Return the spans of the last trace that this process took part in, if there is one.
 
     Args:
         started_ns: Earliest start, in nanoseconds since the epoch.
-        named: The store that `run` was given; None for the default.
     """
     from flash_otel import pipeline
-    from flash_otel.runtime import options
 
     # `flash --help` records nothing, and must not pay for SQLite.
     if not pipeline.has_traced():
         return []
-    from flash_otel.store.store import default_path, open_for_reading
+    from flash_otel.store.store import open_for_reading
 
-    path = options.resolve(store=named).store
-    if path is False:
+    path = pipeline.store_path()
+    if path is None:
         return []
     pipeline.flush_store(_FLUSH_TIMEOUT_S)
     # A run must not wait at its end for spans that others set aside.
-    store = open_for_reading(path or default_path(), adopts=False)
+    store = open_for_reading(path, adopts=False)
     if store is None:
         return []
     with store:
@@ -132,10 +130,10 @@ def _own_trace(store: SpanStore, started_ns: int) -> list[SpanRecord]:
 def _opened(
     named: str | None, open_store: Callable[[Path], SpanStore | None]
 ) -> Iterator[SpanStore | None]:
-    from flash_otel.store.store import StoreError, default_path
+    from flash_otel.store.store import StoreError, locate
 
-    path = default_path() if named is None else Path(named).expanduser()
     try:
+        path = locate(named)
         store = open_store(path)
     except StoreError as error:
         hint = "Name another file with --store, or move this one away and record again."

@@ -71,7 +71,7 @@ def push(
 def _destinations(store: SpanStore) -> list[Destination]:
     from flash_otel.export.destination import forwarded, known
     from flash_otel.store.cursors import delivery_statuses
-    from flash_otel.store.files import translated
+    from flash_otel.store.errors import translated
 
     named = forwarded()
     if named:
@@ -88,7 +88,7 @@ def _destinations(store: SpanStore) -> list[Destination]:
 def _elsewhere(store: SpanStore, destinations: list[Destination]) -> Iterator[str]:
     """Describe the spans that wait for destinations other than these."""
     from flash_otel.store.cursors import delivery_statuses
-    from flash_otel.store.files import translated
+    from flash_otel.store.errors import translated
 
     names = {destination.name for destination in destinations}
     with translated(store.path):
@@ -117,7 +117,7 @@ def _count(spans: int) -> str:
 
 def _register(store: SpanStore) -> None:
     from flash_otel.store.cursors import register
-    from flash_otel.store.files import translated
+    from flash_otel.store.errors import translated
 
     with translated(store.path):
         names = [destination.name for destination in _destinations(store)]
@@ -126,7 +126,7 @@ def _register(store: SpanStore) -> None:
 
 def _rewind(store: SpanStore, destinations: list[Destination], *, to_rejected: bool) -> None:
     from flash_otel.store.cursors import rewind
-    from flash_otel.store.files import translated
+    from flash_otel.store.errors import translated
 
     with translated(store.path):
         for destination in destinations:
@@ -137,7 +137,7 @@ def _push(destination: Destination, path: Path) -> int:
     from flash_otel.export.delivery import StoreSpanSource
     from flash_otel.export.forwarder import transport_to
     from flash_otel.runtime.instrumentation import utils
-    from flash_otel.store.files import StoreError
+    from flash_otel.store.errors import StoreError
 
     source, transport = StoreSpanSource(path, destination.name), transport_to(destination)
     try:
@@ -225,7 +225,7 @@ def _statuses(store: SpanStore) -> list[DeliveryStatus]:
     """Return the known destinations, and new ones that the environment names."""
     from flash_otel.export.destination import forwarded
     from flash_otel.store.cursors import DeliveryStatus, delivery_statuses
-    from flash_otel.store.files import translated
+    from flash_otel.store.errors import translated
 
     with translated(store.path):
         known = delivery_statuses(store.connection)
@@ -284,7 +284,7 @@ def _waiting(delivery: DeliveryStatus) -> str:
 def _forget(wanted: str, store: str | None, *, is_sure: bool) -> None:
     """Remove a destination, after a question, unless `is_sure`."""
     from flash_otel.store import cursors
-    from flash_otel.store.files import translated
+    from flash_otel.store.errors import translated
 
     with open_store.updating(store, lambda _: None) as opened:
         if opened is None:

@@ -86,11 +86,11 @@ def run(
     with guarded("cli.run.instrument"):
         _instrument(legacy_logs, store, capture_graphql=capture_graphql)
     status = launch(flash)
-    fault = _report(status, started, store, export)
+    fault = _report(status, started, export)
     if verify:
         from flash_otel.cli.verify import after_run
 
-        fault = after_run(started, store) or fault
+        fault = after_run(started) or fault
     if fail_on_fault and status == CLEAN:
         status = fault
     # Raised past `status_of`, because a closed pipe must not replace flash's own status.
@@ -99,11 +99,13 @@ def run(
 
 def _require_recording(store: str | None, option: str) -> None:
     from flash_otel.runtime import options
+    from flash_otel.store.location import locate
 
     if options.resolve(store=store).store is False:
         raise CommandError(
             f"{option} needs the recording, but the store is off.", "Name a file: --store PATH"
         )
+    locate(store)
 
 
 def _instrument(legacy_logs: str | None, store: str | None, *, capture_graphql: bool) -> None:
@@ -116,11 +118,11 @@ def _instrument(legacy_logs: str | None, store: str | None, *, capture_graphql: 
     flash_otel.instrument(**given, capture_graphql=capture_graphql)
 
 
-def _report(status: int, started_ns: int, store: str | None, export: str | None) -> int:
+def _report(status: int, started_ns: int, export: str | None) -> int:
     """Report on the recording; return the exit status that it deserves by itself."""
     fault = COULD_NOT_TELL
     with guarded("cli.run.report"):
-        records = recorded_since(started_ns, store)
+        records = recorded_since(started_ns)
         fault = FAULT_FOUND if visible_faults(records) else CLEAN
         if not records:
             return fault
@@ -132,7 +134,7 @@ def _report(status: int, started_ns: int, store: str | None, export: str | None)
         if export is not None:
             _export(records, export)
         elif os.environ.get("CI", "").strip().lower() not in {"", "0", "false"}:
-            _print_place(records[0].trace_id, store)
+            _print_place(records[0].trace_id)
     return fault
 
 
@@ -154,12 +156,11 @@ def _export(records: list[SpanRecord], target: str) -> None:
         _note(f"trace {records[0].trace_id} ({len(records)} spans) written to {target}")
 
 
-def _print_place(trace_id: str, store: str | None) -> None:
+def _print_place(trace_id: str) -> None:
     """Print where the recording is: a pipeline's machine cannot be searched later."""
-    from flash_otel.runtime import options
-    from flash_otel.store.files import default_path
+    from flash_otel import pipeline
 
-    path = options.resolve(store=store).store or default_path()
+    path = pipeline.store_path()
     _note(f"trace {trace_id} recorded in {path}; --export FILE keeps it as an artifact")
 
 

@@ -114,30 +114,31 @@ def _verified(
         )
 
 
-def after_run(started_ns: int, store: str | None) -> int:
+def after_run(started_ns: int) -> int:
     """Verify what `flash-otel run` has deployed, and report on standard error.
 
     Args:
         started_ns: Start of the run, in nanoseconds since the epoch.
-        store: The store that the run was given, or None.
 
     Returns:
         The exit status of the verification.
     """
     try:
-        return _after_run(started_ns, store)
+        return _after_run(started_ns)
     except Exception:  # the exit status must stay flash's own
         swallowed("cli.verify.after_run")
         return COULD_NOT_TELL
 
 
-def _after_run(started_ns: int, store: str | None) -> int:
+def _after_run(started_ns: int) -> int:
+    from flash_otel import pipeline
     from flash_otel.verify.client import VerifyError
 
-    app, env = _deployed(recorded_since(started_ns, store))
+    app, env = _deployed(recorded_since(started_ns))
     print("\nflash-otel verify: what a worker would read now", file=sys.stderr)
     # The store may be off or fail; a missing file must not end the verification.
-    recording = store if store is not None and Path(store).is_file() else None
+    store = pipeline.store_path()
+    recording = str(store) if store is not None and store.is_file() else None
     try:
         verification = _verified(app, env, None, call=False, timeout=TIMEOUT_S, store=recording)
     except (VerifyError, CommandError) as error:

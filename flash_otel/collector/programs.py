@@ -52,7 +52,7 @@ def config(name: str) -> Path:
 
 def data_folder() -> Path:
     """Return the folder for queue, traces, logs and state; only its owner can enter it."""
-    from flash_otel.store.files import state_folder
+    from flash_otel.store.location import state_folder
 
     folder = state_folder() / "collector"
     folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)

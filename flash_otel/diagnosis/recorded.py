@@ -15,7 +15,7 @@ from flash_otel.diagnosis.collect import is_fuller, unique
 from flash_otel.diagnosis.facts import origin
 from flash_otel.records import LINES_SCOPE
 from flash_otel.store import references as refs
-from flash_otel.store.files import translated
+from flash_otel.store.errors import translated
 from flash_otel.store.rows import SELECT, from_row
 from flash_otel.store.store import temporary_store
 

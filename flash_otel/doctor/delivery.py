@@ -16,7 +16,7 @@ from flash_otel.doctor import NOTE, OK, PROBLEM, UNKNOWN, DoctorCheck, export, u
 from flash_otel.export import address as addresses
 from flash_otel.runtime import environment
 from flash_otel.runtime.options import in_worker
-from flash_otel.store import files
+from flash_otel.store import errors, files, location
 
 if TYPE_CHECKING:
     import sqlite3
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SKEW_S: Final = 30.0
 _OTHERS: Final = 0o077
 _KIB: Final = 1024
-_NAME: Final = "FLASH_OTEL_STORE"
+_NAME: Final = location.ENVIRONMENT_VARIABLE
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -39,13 +39,18 @@ def store() -> Iterator[DoctorCheck]:
     """Check the store without changing it; the first deployment creates a missing one."""
     from flash_otel.store.store import open_for_reading
 
-    path = files.default_path()
-    if files.is_off():
+    if location.is_off():
         text = f"{_NAME} switches the store off: spans that cannot be sent are lost"
         yield DoctorCheck("store", NOTE, text)
     try:
+        path = location.locate()
+    except errors.StoreError as error:
+        text = f"spans are not stored: {error}"
+        yield DoctorCheck("store", PROBLEM, text, command=_elsewhere())
+        return
+    try:
         opened = open_for_reading(path, adopts=False)
-    except files.StoreError as error:
+    except errors.StoreError as error:
         yield from _unreadable(path, error)
     else:
         if opened is None:
@@ -58,20 +63,20 @@ def store() -> Iterator[DoctorCheck]:
     yield from _set_aside(path)
 
 
-def _unreadable(path: Path, error: files.StoreError) -> Iterator[DoctorCheck]:
+def _unreadable(path: Path, error: errors.StoreError) -> Iterator[DoctorCheck]:
     """Report a store that cannot be opened, first for its files' rights."""
     newest = next((files.numbered(path, number) for number in files.numbers(path)), path)
     rights = [check for check in _rights(newest) if check.result == PROBLEM]
     yield from rights
     if rights:
         return
-    if isinstance(error, files.StoreBusyError):
+    if isinstance(error, errors.StoreBusyError):
         text = f"the store is in use by another process, and cannot be checked now: {error}"
         yield DoctorCheck("store", UNKNOWN, text, "Check again:", "flash-otel doctor")
-    elif isinstance(error, files.StoreNewerError):
+    elif isinstance(error, errors.StoreNewerError):
         upgrade = f"{shlex.quote(sys.executable)} -m pip install --upgrade flash-otel"
         yield DoctorCheck("store", PROBLEM, str(error), command=upgrade)
-    elif isinstance(error, files.StoreCorruptError):
+    elif isinstance(error, errors.StoreCorruptError):
         text = f"the store is damaged, or not a store of flash_otel: {error}"
         yield DoctorCheck("store", PROBLEM, text, command=_away(newest))
     else:
@@ -81,7 +86,7 @@ def _unreadable(path: Path, error: files.StoreError) -> Iterator[DoctorCheck]:
 
 def _folder(folder: Path) -> Iterator[DoctorCheck]:
     existing = folder
-    while not existing.exists() and existing != existing.parent:
+    while not os.path.lexists(existing) and existing != existing.parent:
         existing = existing.parent
     # The store creates missing folders, so only the deepest existing one matters.
     if not os.access(existing, os.W_OK | os.X_OK):
@@ -117,7 +122,7 @@ def _rights(path: Path) -> Iterator[DoctorCheck]:
 
 def _content(store: SpanStore) -> Iterator[DoctorCheck]:
     try:
-        with files.translated(store.path):
+        with errors.translated(store.path):
             database = store.connection
             # Not integrity_check, which compares every index with its table as well.
             (answer,) = database.execute("PRAGMA quick_check(1)").fetchone()
@@ -129,7 +134,7 @@ def _content(store: SpanStore) -> Iterator[DoctorCheck]:
             (spans,) = database.execute("SELECT count(*) FROM spans").fetchone()
             yield DoctorCheck("store_integrity", OK, f"the store is intact and holds {spans} spans")
             yield from _undelivered(database)
-    except files.StoreError as error:
+    except errors.StoreError as error:
         yield from _unreadable(store.path, error)
 
 
@@ -148,7 +153,7 @@ def _elsewhere() -> str:
     """Return the command that keeps the store in another place."""
     if os.environ.get(_NAME):
         return unset(_NAME)
-    return f'export {_NAME}="$PWD/{files.FILE_NAME}"'
+    return f'export {_NAME}="$PWD/{location.FILE_NAME}"'
 
 
 def _set_aside(path: Path) -> Iterator[DoctorCheck]:

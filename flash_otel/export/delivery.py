@@ -19,7 +19,7 @@ from flash_otel.runtime import options as opts
 from flash_otel.runtime.locks import try_lock
 from flash_otel.runtime.process import PATIENCE_S, ForkAware, register_for_forks
 from flash_otel.store import cursors
-from flash_otel.store.files import StoreBusyError, translated
+from flash_otel.store.errors import StoreBusyError, translated
 from flash_otel.store.processor import StoreSpanProcessor
 from flash_otel.store.store import SpanStore
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace as trace_api
@@ -28,6 +29,7 @@ from flash_otel.runtime.process import (
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
+    from pathlib import Path
 
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.id_generator import IdGenerator
@@ -48,7 +50,7 @@ class Pipeline(ForkAware):
     """The processors of an `instrument()` call, and the providers that have them."""
 
     def __init__(self, options: Options) -> None:
-        self.options = options
+        self.options = _located(options)
         self._own: OwnProvider | None = None
         self._inherited: list[OwnProvider] = []
         self._processors: list[SpanProcessor] | None = None
@@ -174,6 +176,19 @@ class Pipeline(ForkAware):
         self._own = self._last = None
 
 
+def _located(options: Options) -> Options:
+    """Decide where the store is, now: the program may change its folder before the first span."""
+    if not options.has_store:
+        return options
+    from flash_otel.store.errors import StoreError
+    from flash_otel.store.location import locate
+
+    try:
+        return replace(options, store=locate(options.store or None))
+    except StoreError as error:
+        return replace(options, store=False, unlocated=str(error))
+
+
 _pipeline: ProcessVar[Pipeline | None] = ProcessVar(lambda: None)
 _is_disabled: ProcessVar[bool | None] = ProcessVar(lambda: None)  # None until first asked
 _has_traced = ProcessVar(bool)
@@ -215,6 +230,12 @@ def tracer() -> Tracer | None:
     if last is None or last[0] is not provider:
         last = _uninstrumented.value = (provider, tracer_of(provider))
     return last[1]
+
+
+def store_path() -> Path | None:
+    """Return the store that the pipeline writes to, or None."""
+    options = None if _pipeline.value is None else _pipeline.value.options
+    return options.store or None if options else None  # type: ignore[return-value]  # `_located`
 
 
 def has_traced() -> bool:

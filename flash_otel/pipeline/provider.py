@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from flash_otel.export.delivery import StoreDelivery
     from flash_otel.export.memory import MemoryDelivery
+    from flash_otel.records import SpanRecord
     from flash_otel.runtime.environment import Ignored
     from flash_otel.runtime.options import Options
 
@@ -276,16 +277,27 @@ def lines(options: Options) -> list[SpanProcessor]:
 def recording(options: Options) -> list[SpanProcessor]:
     """Make the processor that keeps spans: in the store, or in a worker's own log."""
     if options.has_store:
-        from flash_otel.store.files import default_path
+        from flash_otel.store.location import locate
         from flash_otel.store.processor import StoreSpanProcessor
 
-        return [StoreSpanProcessor(options.store or default_path(), warn=warn_once)]
+        rescue = None if named_exporters() else _log
+        return [StoreSpanProcessor(locate(options.store or None), warn=warn_once, rescue=rescue)]
+    if options.unlocated:
+        warn_once(f"flash_otel: spans are not stored: {options.unlocated}")
+    elif options.store is False:
+        return []
     from flash_otel.export.worker_log import WorkerLogSpanProcessor
 
     # The platform keeps a worker's log, and `flash-otel diagnose` reads spans from it.
-    if options.store is False or named_exporters():
-        return []
-    return [WorkerLogSpanProcessor()]
+    return [] if named_exporters() else [WorkerLogSpanProcessor()]
+
+
+def _log(records: Sequence[SpanRecord]) -> None:
+    """Write spans to the log that reach neither a store nor an exporter."""
+    from flash_otel.export import worker_log
+
+    for record in records:
+        worker_log.write(record)
 
 
 def rehearse() -> tuple[Ignored, ...]:

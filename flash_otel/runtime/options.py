@@ -26,6 +26,8 @@ DEFAULT_REQUEST_BUDGET: Final = 0.1
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
+OFF: Final = _FALSE | {"none"}
+"""The values that switch the store off."""
 SWITCH: Final = environment.choice(*sorted(_TRUE), *sorted(_FALSE))
 PROPAGATION: Final = environment.choice(*PROPAGATIONS)
 # A minute is beyond any sane budget.
@@ -41,6 +43,7 @@ class Options:
         legacy_logs: Destination of the bracketed lines (see `LegacyLogSpanProcessor`).
         propagation: `auto`, `link` or `parent`.
         store: Path of the local store; None for the default path, False for no store.
+        unlocated: Why there is no place for the store, if there is none; `store` is False then.
         capture_graphql: Whether GraphQL requests become spans.
     """
 
@@ -49,6 +52,7 @@ class Options:
     propagation: str = "auto"
     store: str | PathLike[str] | Literal[False] | None = None
     capture_graphql: bool = False
+    unlocated: str = ""
 
     @property
     def has_store(self) -> bool:
@@ -111,6 +115,6 @@ def in_worker() -> bool:
 def _store(value: object) -> str | PathLike[str] | Literal[False] | None:
     if value is True or value is None:
         return None
-    if value is False or str(value).strip().lower() in _FALSE:
+    if value is False or str(value).strip().lower() in OFF:
         return False
     return value  # type: ignore[return-value]  # a path by elimination

@@ -13,22 +13,20 @@ from __future__ import annotations
 import json
 import os
 import stat
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from flash_otel.runtime.process import logger, swallowed
+from flash_otel.store.errors import StoreError
+from flash_otel.store.location import FILE_NAME, is_state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from flash_otel.records import SpanRecord
 
-ENVIRONMENT_VARIABLE: Final = "FLASH_OTEL_STORE"
-FILE_NAME: Final = "spans.db"
 SUFFIX: Final = ".unstored"
 
-_OFF: Final = frozenset({"0", "false", "no", "off", "none"})
 _FOLDER_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
 _OTHERS: Final = 0o077
@@ -38,87 +36,6 @@ _MOST_SET_ASIDE: Final = 1_000
 # The files beside a database that SQLite trusts as much as the database itself
 # (sqlite.org/tempfiles.html).
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
-
-
-class StoreError(Exception):
-    """The store cannot be used; the message names the file, the cause and a remedy."""
-
-    transient: ClassVar[bool] = False
-
-
-class StoreCorruptError(StoreError):
-    """The file is damaged or not a database: a fresh one beside it can be used."""
-
-
-class StoreBusyError(StoreError):
-    """Another process holds the database locked: a later attempt can succeed."""
-
-    transient: ClassVar[bool] = True
-
-
-class StoreDiskError(StoreError):
-    """The disk is full or fails: a later attempt can succeed."""
-
-    transient: ClassVar[bool] = True
-
-
-class StoreNewerError(StoreError):
-    """A newer flash_otel made the file: that version can take in what is set aside beside it."""
-
-    transient: ClassVar[bool] = True
-
-
-class StoreOutdatedError(StoreError):
-    """An older flash_otel made the file: opened for writing, it is migrated."""
-
-
-# Matched by text, because Python 3.10 does not expose SQLite's result codes
-# (sqlite.org/rescode.html).
-_BY_TEXT: Final[tuple[tuple[str, type[StoreError]], ...]] = (
-    ("locked", StoreBusyError),
-    ("busy", StoreBusyError),
-    ("locking protocol", StoreBusyError),
-    ("full", StoreDiskError),
-    ("disk I/O", StoreDiskError),
-    ("malformed", StoreCorruptError),
-    ("not a database", StoreCorruptError),
-)
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Raise errors of SQLite and of the file system inside the block as `StoreError`s."""
-    import sqlite3
-
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        text = str(error)
-        kind = next((kind for part, kind in _BY_TEXT if part in text), StoreError)
-        raise kind(f"{path}: {text}") from error
-
-
-def default_path() -> Path:
-    """Return the path in FLASH_OTEL_STORE, or else `spans.db` in the user's state folder.
-
-    FLASH_OTEL_STORE=off (see `is_off`) yields the default file: earlier recordings stay readable.
-    """
-    named = os.environ.get(ENVIRONMENT_VARIABLE, "").strip()
-    if named and not is_off():
-        return Path(named).expanduser()
-    return state_folder() / FILE_NAME
-
-
-def state_folder() -> Path:
-    """Return flash_otel's own folder for state, such as ~/.local/state/flash-otel."""
-    from platformdirs import user_state_dir
-
-    return Path(user_state_dir("flash-otel", appauthor=False))
-
-
-def is_off() -> bool:
-    """Return True if FLASH_OTEL_STORE switches the store off."""
-    return os.environ.get(ENVIRONMENT_VARIABLE, "").strip().lower() in _OFF
 
 
 def numbered(path: Path, number: int) -> Path:
@@ -161,7 +78,7 @@ def prepare(path: Path) -> None:
     """
     if not path.parent.is_dir():
         path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-    if path.parent == state_folder():
+    if is_state_folder(path.parent):
         _tighten(path.parent, _FOLDER_MODE)
     _refuse_foreign_folder(path.parent)
     if not os.path.lexists(path):
@@ -212,6 +129,10 @@ def _refuse_unsafe_file(path: Path) -> None:
     found = os.lstat(path)
     if stat.S_ISLNK(found.st_mode):
         raise StoreError(f"{path} is a symbolic link: the span store does not follow it")
+    if stat.S_ISDIR(found.st_mode):
+        raise StoreError(
+            f"{path} is a folder, not a regular file: name a file in it, such as {path / FILE_NAME}"
+        )
     if not stat.S_ISREG(found.st_mode):
         raise StoreError(f"{path} is not a regular file: the span store cannot be kept there")
     if _is_foreign(found):

@@ -16,7 +16,7 @@ from flash_otel import semconv
 from flash_otel.runtime.process import PATIENCE_S, ForkAware, guarded, register_for_forks, swallowed
 from flash_otel.runtime.sdk import SpanProcessor
 from flash_otel.store.queue import FlushMark, SpanQueue
-from flash_otel.store.writer import Follower, StoreWriter, Warn
+from flash_otel.store.writer import Follower, Rescue, StoreWriter, Warn
 
 if TYPE_CHECKING:
     import os
@@ -40,6 +40,7 @@ class StoreSpanProcessor(SpanProcessor, ForkAware):
     Args:
         path: The store's first file.
         warn: Called, at most once, with a warning; None writes it to standard error.
+        rescue: Called with spans that can never be stored, unless a follower takes them.
         max_queued: Maximum number of waiting spans; spans beyond it are lost and counted.
     """
 
@@ -48,10 +49,12 @@ class StoreSpanProcessor(SpanProcessor, ForkAware):
         path: str | os.PathLike[str],
         *,
         warn: Warn | None = None,
+        rescue: Rescue | None = None,
         max_queued: int = MAX_QUEUED,
     ) -> None:
         self._path = Path(path)
         self._warn = warn
+        self._rescue = rescue
         self._max_queued = max_queued
         self._follower: Follower | None = None
         self._closed = False
@@ -61,7 +64,7 @@ class StoreSpanProcessor(SpanProcessor, ForkAware):
     def _reset(self) -> None:
         """Create the state of one process."""
         self._queue = SpanQueue(self._max_queued)
-        self._writer = StoreWriter(self._path, self._warn, self._follower)
+        self._writer = StoreWriter(self._path, self._warn, self._follower, self._rescue)
         self._in_store = threading.Lock()  # held during every call into SQLite
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None

@@ -10,7 +10,8 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.store.files import (
+from flash_otel.store.errors import (
+    StoreEmptyError,
     StoreError,
     StoreNewerError,
     StoreOutdatedError,
@@ -160,7 +161,8 @@ def connect_read_only(path: Path, busy_ms: int) -> sqlite3.Connection:
 
     Raises:
         StoreOutdatedError: The file has an older version; `connect` migrates it.
-        StoreError: As `connect`; also if the file is missing or empty.
+        StoreEmptyError: Nothing has been written to the file yet.
+        StoreError: As `connect`; also if the file is missing.
     """
     # Only a URI can open a file without creating it (sqlite.org/uri.html).
     uri = f"{path.absolute().as_uri()}?mode=ro"
@@ -235,7 +237,7 @@ def _prepare_for_writing(connection: sqlite3.Connection, path: Path) -> None:
 def _require_current(connection: sqlite3.Connection, path: Path) -> None:
     version = _refuse_unknown(connection, path)
     if version == 0:
-        raise StoreError(f"{path} is empty")
+        raise StoreEmptyError(f"{path} is empty")
     if version < VERSION:
         raise StoreOutdatedError(f"{path} has version {version}, older than {VERSION}")
 

@@ -13,13 +13,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.store import files, queries, schema
-from flash_otel.store.files import (
+from flash_otel.store.errors import (
     StoreCorruptError,
+    StoreEmptyError,
     StoreError,
     StoreOutdatedError,
-    default_path,
     translated,
 )
+from flash_otel.store.location import locate
 from flash_otel.store.queries import TraceSummary
 from flash_otel.store.references import TRACE, reference
 from flash_otel.store.rows import SELECT, from_row, insert
@@ -39,7 +40,7 @@ __all__ = [
     "StoreCorruptError",
     "StoreError",
     "TraceSummary",
-    "default_path",
+    "locate",
     "newest",
     "open_existing",
     "open_for_reading",
@@ -221,22 +222,22 @@ def open_for_reading(path: str | PathLike[str], *, adopts: bool = True) -> SpanS
     Args:
         path: The store's first file, such as `spans.db`.
         adopts: First take in the spans that were set aside beside the store, if it can be
-            written to.
+            written to; they may be the only ones, if it was locked from the beginning.
 
     Raises:
         StoreError: None of the store's files can be read; the error of the newest is raised.
     """
+    if adopts and any(files.waiting(Path(path))):
+        with suppress(StoreError), open_for_writing(path) as writable:
+            files.adopt(writable.write, Path(path))
     problem: StoreError | None = None
     for number in files.numbers(Path(path)):
         try:
-            store = _open_read_only(files.numbered(Path(path), number))
+            return _open_read_only(files.numbered(Path(path), number))
+        except StoreEmptyError:
+            continue
         except StoreError as error:
             problem = problem or error
-            continue
-        if adopts and any(files.waiting(Path(path))):
-            with suppress(StoreError), SpanStore(store.path) as writable:
-                files.adopt(writable.write, Path(path))
-        return store
     if problem is not None:
         raise problem
     return None
@@ -255,10 +256,13 @@ def open_existing(
         StoreError: The store cannot be read or written.
     """
     readable = open_for_reading(path, adopts=False)
-    if readable is None:
+    if readable is not None:
+        readable.close()
+        store = SpanStore(readable.path)
+    elif any(files.waiting(Path(path))):
+        store = open_for_writing(path)
+    else:
         return None
-    readable.close()
-    store = SpanStore(readable.path)
     try:
         prepare(store)
         with suppress(StoreError):

@@ -8,6 +8,7 @@ The host is never affected, and gets at most one warning:
 - any other error (such as missing permissions): nothing is stored.
 
 Records that reach neither the store nor a file beside it go to the follower, which can send them.
+Without a follower, those of a store that cannot be used at all go to the log.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from flash_otel.runtime.exit import to_stderr
 from flash_otel.runtime.process import swallowed
 from flash_otel.store import files
-from flash_otel.store.files import StoreCorruptError, StoreError
+from flash_otel.store.errors import StoreCorruptError, StoreError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,7 @@ _PATIENCE_S: Final = 2.0
 _PRUNE_EVERY: Final = 10_000
 
 Warn = Callable[[str], None]
+Rescue = Callable[[list["SpanRecord"]], None]
 
 
 class Follower(Protocol):
@@ -63,6 +65,7 @@ class StoreWriter:
         path: The store's first file.
         warn: Called, at most once, with a warning; None writes it to standard error.
         follower: Called around each write, or None.
+        rescue: Called with records that can never be stored, if there is no follower.
 
     Attributes:
         pending: Records that are not in the store yet.
@@ -71,13 +74,18 @@ class StoreWriter:
     """
 
     def __init__(
-        self, path: Path, warn: Warn | None = None, follower: Follower | None = None
+        self,
+        path: Path,
+        warn: Warn | None = None,
+        follower: Follower | None = None,
+        rescue: Rescue | None = None,
     ) -> None:
         self.pending: list[SpanRecord] = []
         self.dead = False
         self.follower = follower
         self._path = path
         self._warn = warn or to_stderr
+        self._rescue = rescue
         self._has_warned = False
         self._store: SpanStore | None = None
         self._trouble: StoreError | None = None
@@ -213,5 +221,7 @@ class StoreWriter:
         try:
             if self.follower is not None and records:
                 self.follower.on_unstorable(records)
+            elif self._rescue is not None and self.dead:
+                self._rescue(records)
         except Exception:
             swallowed("spans that are not stored")

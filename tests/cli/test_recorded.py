@@ -15,9 +15,9 @@ import sys
 import flash_otel
 from flash_otel.cli.open_store import recorded_since
 flash_otel.instrument(legacy_logs=False, store="spans.db")
-before = recorded_since(0, "spans.db"), "sqlite3" in sys.modules
+before = recorded_since(0), "sqlite3" in sys.modules
 flash_otel.trace_deploy(lambda: None)()
-print(before, [span.name for span in recorded_since(0, "spans.db")])
+print(before, [span.name for span in recorded_since(0)])
 """
 
 

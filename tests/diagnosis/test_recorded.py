@@ -27,7 +27,7 @@ from flash_otel.diagnosis.facts import with_host
 from flash_otel.diagnosis.recorded import RecordedSpans, laid_out
 from flash_otel.otlp.encode import encode_json
 from flash_otel.report.json import diagnosis_json
-from flash_otel.store.files import StoreDiskError
+from flash_otel.store.errors import StoreDiskError
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from flash_otel.export.sending import ExportResult, Tally, Verdict, send_all
 from flash_otel.records import SpanRecord
 from flash_otel.runtime import process
 from flash_otel.store import cursors
-from flash_otel.store.files import StoreBusyError
+from flash_otel.store.errors import StoreBusyError
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:

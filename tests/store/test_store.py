@@ -19,11 +19,11 @@ from support.any_records import RECORDS
 
 from flash_otel.records import Event, Link, SpanRecord
 from flash_otel.store import schema
+from flash_otel.store.location import locate
 from flash_otel.store.store import (
     SpanStore,
     StoreCorruptError,
     StoreError,
-    default_path,
     newest,
     open_for_reading,
 )
@@ -285,10 +285,10 @@ def test_the_default_folder_is_made_private(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("FLASH_OTEL_STORE", raising=False)
-    default_path().parent.mkdir(parents=True)
-    default_path().parent.chmod(0o755)
-    SpanStore(default_path()).close()
-    assert stat.S_IMODE(default_path().parent.stat().st_mode) == 0o700
+    locate().parent.mkdir(parents=True)
+    locate().parent.chmod(0o755)
+    SpanStore(locate()).close()
+    assert stat.S_IMODE(locate().parent.stat().st_mode) == 0o700
     tmp_path.chmod(0o755)
     SpanStore(tmp_path / "x.db").close()
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
@@ -300,9 +300,9 @@ def test_the_default_place_is_the_state_folder(
 ) -> None:
     """FLASH_OTEL_STORE may name another file; `off` keeps earlier recordings readable."""
     monkeypatch.setenv("FLASH_OTEL_STORE", named)
-    assert default_path().parts[-2:] == ("flash-otel", "spans.db")
+    assert locate().parts[-2:] == ("flash-otel", "spans.db")
     monkeypatch.setenv("FLASH_OTEL_STORE", str(tmp_path / "own.db"))
-    assert default_path() == tmp_path / "own.db"
+    assert locate() == tmp_path / "own.db"
 
 
 def test_a_symbolic_link_is_refused(path: Path) -> None:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAMESPACE: Final = ("unshare", "--user", "--map-root-user", "--mount")
+NO_HOME: Final = (
+    *("unshare", "--user", "--map-user=54321", "--map-group=54321"),
+    *("env", "-u", "HOME", "-u", "XDG_STATE_HOME", "-u", "FLASH_OTEL_STORE"),
+)
+"""The prefix of a command of a user whom no database knows, without a home folder."""
+
 _MOUNTS: Final = "mount -t tmpfs -o size=64k tmpfs /mnt"
 # The files move to a small disk, which is then filled; in the end they are saved.
 _FULL: Final = """
@@ -73,10 +79,28 @@ def read_only(folder: Path) -> tuple[str, ...]:
     return (*_NAMESPACE, "sh", "-c", _READ_ONLY, "read-only", str(folder))
 
 
+@cache
+def can_map_users() -> bool:
+    """Return True if this machine lets a process be another user in a namespace of its own."""
+    try:
+        done = subprocess.run([*NO_HOME, "true"], capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the write lock of a store inside the block, as another process would."""
     SpanStore(path).close()
+    with locked_from_the_start(path):
+        yield
+
+
+@contextmanager
+def locked_from_the_start(path: Path) -> Iterator[None]:
+    """Hold the write lock of a store, which may be an empty file without tables."""
+    path.touch(0o600)
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         yield

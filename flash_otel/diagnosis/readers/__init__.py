@@ -107,14 +107,20 @@ class StoreReader:
     Args:
         path: The store's first file; None for the user's default store.
         since_ns: Earliest start, in nanoseconds since the epoch.
+
+    Raises:
+        ReaderError: There is no place for a store.
     """
 
     def __init__(
         self, path: str | os.PathLike[str] | None = None, since_ns: int | None = None
     ) -> None:
-        from flash_otel.store.store import default_path
+        from flash_otel.store.store import StoreError, locate
 
-        self._path = default_path() if path is None else path
+        try:
+            self._path = locate(path)
+        except StoreError as error:
+            raise ReaderError(str(error)) from error
         self._since_ns = since_ns
         self._host = f"store {self._path}"
         self.name = "store"
