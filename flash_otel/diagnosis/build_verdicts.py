@@ -112,6 +112,9 @@ def _judge_other(case: Case, read: RuntimeFetch) -> ReadVerdict:
     if is_later(case, read):
         return FINE
     reason = f"the active build is {read.build_id}"
+    if read.by_lines and read.environment_id is None:
+        codes = (sc.STALE_BUILD, sc.ENVIRONMENT_MISMATCH)
+        return ReadVerdict(codes, f"{reason}, of an environment that no line names")
     after = _after_activation(case, read)
     older = _why_older(case, read)
     if older:

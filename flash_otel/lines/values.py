@@ -49,7 +49,8 @@ _WORDS: Final = (
 )
 HIDDEN: Final = (
     rf"(?:\*+[A-Z_]+\*+|\{{{{[^}}\s]*\}}}}|[\[<({{][^\]>)}}\n]{{0,20}}\b(?i:{_WORDS})\b[^\]>)}}\n]{{0,40}}[\]>)}}]|\*+|…+"
-    r"|•+|█+|■+|#{3,}|[xX]{4,}|\bREDACTED\b"
+    r"|•+|█+|■+|#{3,}|[xX]{4,}|REDACTED"
+    rf"|[-_]{{2,}}(?i:{_WORDS})[-_]{{2,}}|[\u2039\xab][^\u203a\xbb\n]{{0,60}}[\u203a\xbb]"
     # Bitbucket writes the variable's name; templates are written by log pipelines.
     r"|\$\{?[A-Z][A-Z0-9_]{2,}\}?|%[A-Z][A-Z0-9_]{2,}%)"
 )

@@ -26,6 +26,7 @@ MASKS = [
     "***", "****", "*", "********", "[MASKED]", "[REDACTED]", "<redacted>", "[FILTERED]",
     "[Filtered]", "[secure]", "(sensitive value)", "[secret]", "<hidden>", "xxxx", "XXXXXXXX", "…",
     "•••", "####", "***REDACTED***", "...***REDACTED***...", "$SECRET", "%SECRET%", "{{SECRET}}",
+    "REDACTED", "--redacted--", "__MASKED__", "\u2039redacted\u203a",
 ]  # fmt: skip
 CUTS = [
     "", "…", "...", "[truncated]", " [truncated]", "(truncated)", "… (12 bytes truncated)", "<...>",
@@ -223,6 +224,28 @@ def test_any_bytes_are_joined_without_an_error(data: bytes, width: int) -> None:
 
 
 # --- the values --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scene", list(SCENES))
+@given(
+    begin=st.floats(0, 1, exclude_max=True),
+    length=st.integers(2, 12),
+    mask=st.sampled_from(MASKS),
+    name=st.sampled_from(["plain", "docker", "grafana csv", "github actions", "logfmt"]),
+    is_of_worker=st.booleans(),
+)
+@settings(max_examples=20)
+def test_a_mask_anywhere_accuses_nobody(
+    scene: str, begin: float, length: int, mask: str, name: str, is_of_worker: bool
+) -> None:
+    """A secret may be a part of a time, of a word of the lines, or of an export's own."""
+    logs = [EXPORTS[name](entries).decode() for entries in map(timed, SCENES[scene])]
+    text = logs[is_of_worker]
+    at = int(begin * len(text))
+    secret = text[at : at + length]
+    if secret.strip() and "\n" not in secret:
+        logs[is_of_worker] = text.replace(secret, mask)
+    assert verdict(*(log.encode() for log in logs)) in allowed(scene)
 
 
 @pytest.mark.parametrize("mask", MASKS)
