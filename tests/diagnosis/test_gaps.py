@@ -11,7 +11,14 @@ from diagnosis.recordings import changed, deployment, read, records
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.deployments import _completed
-from flash_otel.diagnosis.evidence import EndpointSet, ManifestUpload, Origin
+from flash_otel.diagnosis.evidence import (
+    EndpointSet,
+    ManifestFetch,
+    ManifestUpload,
+    Origin,
+    RuntimeFetch,
+)
+from flash_otel.diagnosis.pieces import _together, filled
 from flash_otel.diagnosis.readers import NothingFoundError, open_reader
 from flash_otel.diagnosis.readers.containers import container_of
 from flash_otel.diagnosis.readers.log_groups import _counts_more
@@ -177,6 +184,57 @@ def test_environments_of_which_no_id_is_known(made: Any, expected: list[tuple[st
     """A name in an app counts as an environment, unless something recorded knows its id."""
     with laid_out(made()) as spans:
         assert sorted(spans.nameless()) == expected
+
+
+LINES = RuntimeFetch(
+    origin=Origin(file="a.log", line=3, rebuilt=True),
+    environment_id="e-1",
+    build_id="b-1",
+    manifest_state=sc.MANIFEST_COMPLETE,
+    environment_state=sc.ENVIRONMENT_ACTIVE,
+    endpoints=WHOLE,
+    worker_environment_id="e-1",
+    worker_endpoint_id="w-1",
+    fault=sc.STALE_BUILD,
+    start_ns=1,
+    end_ns=2,
+    outcome=sc.RETURNED,
+    bare=True,
+)
+COMPLETED = (
+    "environment_state",
+    "manifest_state",
+    "endpoints",
+    "worker_environment_id",
+    "worker_endpoint_id",
+    "fault",
+)
+
+
+@pytest.mark.parametrize("name", COMPLETED)
+def test_a_span_takes_what_it_lacks_from_its_lines(name: str) -> None:
+    """Each field that the span lacks comes from the lines; one that it holds stays."""
+    bare = RuntimeFetch(origin=Origin(trace_id="a"), bare=False)
+    assert getattr(filled(bare, LINES), name) == getattr(LINES, name)
+    held: Any = EndpointSet(1) if name == "endpoints" else "mine"
+    whole = replace(bare, **{name: held})
+    assert getattr(filled(whole, LINES), name) == held
+    assert (filled(bare, LINES).in_log, filled(bare, LINES).bare) == (True, False)
+    assert filled(replace(bare, bare=True), LINES).bare
+
+
+@pytest.mark.parametrize("name", ["environment_id", "build_id", "end_ns"])
+def test_two_pieces_of_a_read_hold_what_either_holds(name: str) -> None:
+    """The question is in one piece and the answer in the other."""
+    empty = RuntimeFetch(origin=Origin(file="b.log", line=1, rebuilt=True), outcome=sc.UNKNOWN)
+    for first, second in ((LINES, empty), (empty, LINES)):
+        found = _together(first, second)
+        assert getattr(found, name) == getattr(LINES, name)
+        assert found.outcome == sc.RETURNED
+        assert found.origin == first.origin
+    attempts = (ManifestFetch(), ManifestFetch(build_id="b-1"))
+    pieces = [replace(empty, attempts=(attempt,)) for attempt in attempts]
+    assert _together(*pieces).attempts == attempts
 
 
 FIELDS_HINT = (

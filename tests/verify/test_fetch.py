@@ -19,6 +19,7 @@ from verify.subjects import REAL, URLS, manifest, subject
 
 from flash_otel import semconv
 from flash_otel.manifest import digest
+from flash_otel.pipeline import resource
 from flash_otel.store.store import SpanStore
 from flash_otel.verify import _recorded, run_within, silenced, verify
 from flash_otel.verify import client as errors
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+BOTH_WAYS = ["health", "sentinel"]
 LISTED = [{"id": "lb1", "name": "api"}, {"id": "qb2", "name": "gpu-fb"}]
 STORED = manifest(URLS)
 PRODUCTION = {"activeBuildId": "build-2", "endpoints": LISTED}
@@ -469,3 +471,23 @@ def test_verify_without_a_key_or_in_time(flash: ModuleType, tmp_path: Path) -> N
     assert caught.value.message == (
         "no answer within 0.1 s: the query for build build-2 was still pending."
     )
+
+
+@pytest.mark.parametrize(("version", "ways"), [("1.14.0", ["health"]), ("1.21.0", BOTH_WAYS)])
+def test_verify_asks_the_sentinel_of_newer_versions(
+    flash: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    ways: list[str],
+) -> None:
+    """Versions whose workers read no manifest route calls by name, so that way is asked, too."""
+    module = ModuleType("runpod")
+    module.endpoint_url_base = "http://127.0.0.1:1/v2"  # type: ignore[attr-defined]  # an attribute of runpod's
+    monkeypatch.setitem(sys.modules, "runpod", module)
+    monkeypatch.setattr(resource, "flash_version", lambda: version)
+    offer(flash, lambda: keyed(Client({"env-1": PRODUCTION})))
+    found = verify("shop", "env-1", call=True, folder=tmp_path)
+    assert [call.by for call in found.subject.snapshot.calls] == ways
+    assert found.flash_version == version
+    assert verify("shop", "env-1", folder=tmp_path).subject.snapshot.calls == ()
