@@ -151,6 +151,12 @@ def named_exporters() -> tuple[str, ...]:
     return tuple(name.lower() if name.lower() in EXPORTERS else name for name in found)
 
 
+def exports() -> bool:
+    """Return whether spans go anywhere: an exporter is named, and one of the names is known."""
+    known = EXPORTERS.keys() | environment.installed(GROUP)
+    return not known.isdisjoint(named_exporters())
+
+
 def forwarded() -> list[Destination]:
     """Return the OTLP destinations that the environment names."""
     # Their names are stored and shown, and must be the same in every process.

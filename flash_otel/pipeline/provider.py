@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from flash_otel.export.destination import create_exporters, forwarded, named_exporters
+from flash_otel.export.destination import create_exporters, exports, forwarded
 from flash_otel.pipeline import components, resource
 from flash_otel.runtime import environment
 from flash_otel.runtime import options as opts
@@ -289,7 +289,7 @@ def recording(options: Options) -> list[SpanProcessor]:
     from flash_otel.export.worker_log import WorkerLogSpanProcessor
 
     # The platform keeps a worker's log, and `flash-otel diagnose` reads spans from it.
-    return [] if named_exporters() else [WorkerLogSpanProcessor()]
+    return [] if exports() else [WorkerLogSpanProcessor()]
 
 
 def _log(records: Sequence[SpanRecord]) -> None:

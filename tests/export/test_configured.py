@@ -10,7 +10,9 @@ import pytest
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
 from flash_otel.export import destination as destinations
+from flash_otel.pipeline.provider import recording
 from flash_otel.runtime import environment, process
+from flash_otel.runtime.options import Options
 
 VARIABLES = (
     "OTEL_TRACES_EXPORTER",
@@ -105,3 +107,17 @@ def test_an_exporter_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "broken,console")
     (made,) = destinations.create_exporters()
     assert isinstance(made, ConsoleSpanExporter)
+
+
+@pytest.mark.parametrize(
+    ("names", "is_kept"),
+    [("", True), ("none", True), ("missing", True), ("console", False), ("missing,otlp", False)],
+)
+def test_a_worker_whose_exporter_is_missing_writes_its_log(
+    monkeypatch: pytest.MonkeyPatch, names: str, *, is_kept: bool
+) -> None:
+    """A worker's log has the spans, unless an exporter that is installed gets them."""
+    monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "endpoint")
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", names)
+    kept = [type(processor).__name__ for processor in recording(Options())]
+    assert kept == (["WorkerLogSpanProcessor"] if is_kept else [])
