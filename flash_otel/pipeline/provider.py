@@ -280,7 +280,7 @@ def recording(options: Options) -> list[SpanProcessor]:
         from flash_otel.store.location import locate
         from flash_otel.store.processor import StoreSpanProcessor
 
-        rescue = None if named_exporters() else _log
+        rescue = None if exports() else _log
         return [StoreSpanProcessor(locate(options.store or None), warn=warn_once, rescue=rescue)]
     if options.unlocated:
         warn_once(f"flash_otel: spans are not stored: {options.unlocated}")
