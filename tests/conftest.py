@@ -37,6 +37,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SHARED] = Shared(Path(given[_RUN_FOLDER])) if given else Shared.begin()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse ids that hold an address: parallel workers would not agree on the tests."""
+    moving = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if moving:
+        raise pytest.UsageError(f"an id differs in every process, give it a name: {moving[0]}")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Pass the folder of the run to a worker (a hook of pytest-xdist)."""

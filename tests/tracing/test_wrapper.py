@@ -361,7 +361,6 @@ def managed() -> Iterator[None]:
         (managed(), "decorate the function that returns it"),
         (managed, None),
     ],
-    ids=repr,
 )
 def test_what_cannot_be_decorated(target: Any, advice: str | None) -> None:
     """Decorating an object that is not a function fails at once, and says what to do."""
@@ -375,7 +374,6 @@ def test_what_cannot_be_decorated(target: Any, advice: str | None) -> None:
 @pytest.mark.parametrize(
     ("function", "args"),
     [(len, ("b-1",)), (str.upper, ("b-1",)), ("b-1".upper, ()), (dict.get, ({}, 1)), (max, (1, 2))],
-    ids=repr,
 )
 def test_functions_in_c(spans: Recorded, function: Callable[..., Any], args: Any) -> None:
     """Functions and methods of C are traced, with or without a signature."""
