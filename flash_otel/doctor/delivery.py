@@ -202,7 +202,7 @@ def destinations(timeout_s: float | None) -> Iterator[DoctorCheck]:
 
 
 def _address(destination: Destination) -> Iterator[DoctorCheck]:
-    """Report an address that nothing is sent to, or that is used other than it says."""
+    """Report an address that nothing is sent to, or whose scheme is not used as such."""
     address = destination.address
     name = f"{destination.host} ({destination.protocol})"
     if destination.problem:

@@ -1,4 +1,4 @@
-"""One HTTP connection to a destination: directly or through a proxy, encrypted if it says so.
+"""HTTP connections to a destination: direct or through a proxy, encrypted for `https://`.
 
 A deadline covers everything: the connection, the proxy's answer, the handshake, the response.
 """
@@ -36,7 +36,7 @@ class CertificateError(OSError):
 
 
 class Connection(HTTPConnection):
-    """A connection that connects as destination and environment say.
+    """A connection that uses the proxy and the TLS files of destination and environment.
 
     Args:
         destination: The receiver.

@@ -71,8 +71,7 @@ class Destination:
         certificate: File of trusted authorities, or an empty string for the system's.
         client_certificate: File of the client certificate, or an empty string.
         client_key: File of its private key, or an empty string.
-        insecure: Whether gRPC may send in the clear to an address that does not say it; None if the
-            environment says neither.
+        insecure: The value of OTEL_EXPORTER_OTLP_INSECURE, for gRPC; None if it is unset.
     """
 
     protocol: str

@@ -191,7 +191,7 @@ def test_headers_without_an_address(tmp_path: Path) -> None:
 
 
 def test_an_address_that_nothing_is_sent_to(tmp_path: Path) -> None:
-    """Status and push give the same verdict, and nobody sees the key."""
+    """Status and push give the same verdict, and show no key."""
     env = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "htps://me:canary@h.example:4318",
         "OTEL_EXPORTER_OTLP_HEADERS": "api-key=canary",

@@ -136,7 +136,7 @@ def test_what_is_unusable(
     named: str,
     why: str,
 ) -> None:
-    """The spans wait, nothing is connected, and the reason names the file; nobody is asked."""
+    """The spans wait, nothing is connected, and the reason names the file; there is no prompt."""
     monkeypatch.chdir(files)  # a reason is cut where the folder of parallel tests makes it long
     result = send("https://127.0.0.1:1", protocol, **given)
     assert result.verdict is Verdict.WAIT
