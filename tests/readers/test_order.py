@@ -156,6 +156,22 @@ def test_every_export_may_be_newest_first(tmp_path: Path, scene: str, name: str)
     assert found in ((wanted, sc.INCONCLUSIVE) if "split" in name else (wanted,))
 
 
+@pytest.mark.parametrize("is_swapped", [False, True])
+@pytest.mark.parametrize("name", ["docker, split", "cri, split"])
+def test_split_lines_newest_first_are_joined(tmp_path: Path, name: str, is_swapped: bool) -> None:
+    """The parts of one line may be in their order or not: a whole line is put together."""
+    names = tuple(f"endpoint-{number:03}" for number in range(12))
+    entries = timed(["Starting worker", *read(names=names), "ready"])
+    path = tmp_path / "worker.log"
+    path.write_bytes(EXPORTS[name](entries))
+    wanted = [record.attributes.get(sc.ENDPOINT_NAMES) for record in open_reader(path).records()]
+    parts = [EXPORTS[name]([entry]).splitlines(keepends=True) for entry in reversed(entries)]
+    path.write_bytes(b"".join(part for own in parts for part in (own if is_swapped else own[::-1])))
+    found = [record.attributes.get(sc.ENDPOINT_NAMES) for record in open_reader(path).records()]
+    assert names in wanted
+    assert set(found) == set(wanted)
+
+
 def test_equal_times_keep_their_order(tmp_path: Path) -> None:
     """Lines of one second are read in the log's order, forwards or backwards."""
     for scene in SCENES:

@@ -14,6 +14,7 @@ from flash_otel.diagnosis.readers.log_entry import Unwrapped, has_needle
 from flash_otel.diagnosis.readers.log_scan import Scanner, unwrap, with_prefix, without_colours
 from flash_otel.lines.format import ParsedLine, parse_body
 from flash_otel.lines.table import MARK, ROWS
+from flash_otel.lines.values import UUID
 from flash_otel.otlp.decode import split_log_line
 
 if TYPE_CHECKING:
@@ -130,8 +131,8 @@ class LogLines:
     Args:
         container: The container that the bytes are, or None for lines of a log.
         scanner: Searches the lines of a log.
-        joins: Whether the parts of a line that a container runtime split are joined. In a log
-            that is read from its end, they may stand in either order.
+        joins: Whether the parts of a line that a container runtime split stand in their order. In
+            a log that is read from its end, it may be either, and only a whole line is joined.
         longest: Length of the longest line of the log's beginning, in bytes; 0 if unknown.
     """
 
@@ -151,6 +152,7 @@ class LogLines:
         self._unfinished: dict[str, _Unfinished] = {}  # by stream
         self._followed = 0
         self._before: list[str] | None = []
+        self._rests: dict[str, list[Unwrapped]] = {}  # by stream
         self.entries = 0
 
     def read(self, chunks: Iterable[bytes]) -> Iterator[Logged]:
@@ -175,6 +177,8 @@ class LogLines:
             if self._unfinished:
                 self._followed += 1
                 yield from self._expire()
+            if not self._joins:
+                self._note_rest(line)
             key = self._key_of(line)
             unfinished = self._unfinished.get(key)
             if unfinished is not None and unfinished.accept(line):
@@ -207,11 +211,28 @@ class LogLines:
         stream = with_prefix(line, line.text).stream
         return stream if stream or len(self._unfinished) > 1 else next(iter(self._unfinished))
 
+    def _note_rest(self, line: Unwrapped) -> None:
+        """Keep the latest lines of a stream that may be the rest of the line behind them."""
+        rest = self._rests.setdefault(line.stream, [])
+        if line.partial is not True or (rest and rest[-1].time_ns != line.time_ns):
+            rest.clear()
+        if line.partial is not None:
+            rest.append(line)
+            del rest[:-_MAX_UNFINISHED]
+
+    def _rest_before(self, line: Unwrapped) -> str:
+        """Return the parts of a split line that stand before its first part, in their order."""
+        *rest, _ = self._rests.get(line.stream, [line])
+        is_rest = rest and rest[0].partial is False and not any(has_needle(r.text) for r in rest)
+        return "".join(part.text for part in reversed(rest)) if is_rest else ""
+
     def _begin(self, number: int, line: Unwrapped, *, ended: bool) -> Iterator[Logged]:
         if not has_needle(line.text):
             return
-        if line.partial and not self._joins:
-            yield from self._parse(number, line, ended=False)
+        rest = self._rest_before(line) if line.partial and not self._joins else ""
+        if rest and _is_whole(line.text + rest):
+            whole = replace(line, text=line.text + rest, partial=None)
+            yield from self._parse(number, whole, ended=True)
         elif line.partial:
             yield from self._hold(number, line, line.text, is_mapping=False)
         else:
@@ -259,6 +280,9 @@ class LogLines:
         if unfinished is None:
             return
         number, line, text = unfinished.number, unfinished.line, unfinished.text
+        if not unfinished.is_mapping and not self._joins and not _is_whole(text):
+            yield from self._parse(number, line, ended=False)
+            return
         if not unfinished.is_mapping:
             yield from self._parse(number, replace(line, text=text, partial=None), ended=ended)
             return
@@ -282,6 +306,17 @@ def _readable(text: str) -> str:
     """Remove colours, unless removing them damages a mark: an escape may be cut before one."""
     plain = without_colours(text)
     return plain if len(MARK.findall(plain)) >= len(MARK.findall(text)) else text
+
+
+def _is_whole(text: str) -> bool:
+    """Return True if joined parts make a span, or a bracketed line whose end is proven."""
+    spans, rest = split_log_line(_readable(text))
+    mark = MARK.search(rest)
+    parsed = None if mark is None else parse_body(rest[mark.end() :])
+    if parsed is None or parsed.cut:
+        return bool(spans)
+    value = parsed.fields.get(parsed.last or "", ())
+    return isinstance(value, (tuple, dict)) or UUID.fullmatch(str(value)) is not None
 
 
 def _parsed(body: str, *, is_cut: bool) -> ParsedLine | None:
