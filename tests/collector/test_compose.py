@@ -151,6 +151,22 @@ def test_ports_are_those_of_the_configurations(whole: Any) -> None:
     assert listening["otelcol"]["JAEGER_OTLP_ENDPOINT"].split(":")[1] == jaeger.split(":")[1]
 
 
+def test_nothing_listens_beyond_the_loopback_interface() -> None:
+    """Ports are published there, and the programs listen there by themselves."""
+    services = yaml.safe_load((ROOT / FILES[0]).read_text("utf-8"))["services"]
+    published = [port for service in services.values() for port in service.get("ports", ())]
+    assert len(published) >= 7
+    assert all(port.startswith("127.0.0.1:") for port in published)
+    for config in (BUNDLE / "otelcol.yaml", BUNDLE / "jaeger.yaml"):
+        found = defaults(config)
+        assert {found[name] for name in found if name.endswith("_HOST")} == {"127.0.0.1"}
+        listening = re.findall(
+            r"^ *(?:endpoint|host): (.*)$", config.read_text("utf-8"), re.MULTILINE
+        )
+        assert len(listening) >= 5
+        assert all(re.search(r"127\.0\.0\.1|localhost", address) for address in listening)
+
+
 def test_prometheus_reads_ports_of_the_configurations() -> None:
     """Each target of prometheus.yml is a metrics port of the Collector or of Jaeger."""
     scraped = yaml.safe_load((BUNDLE / "prometheus.yml").read_text("utf-8"))

@@ -170,3 +170,47 @@ def test_any_environment(part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         for line in lines:
             is_free = line.strip() in commands or " " not in line[doctor._INDENT :].strip()
             assert cell_len(line) <= 80 or is_free, line
+
+
+PAYLOADS: Final = (
+    "$(: >pwned)",
+    "`: >pwned`",
+    "'; : >pwned; '",
+    '"; : >pwned; "',
+    "; : >pwned",
+    "\n: >pwned\n",
+    "\\'; : >pwned #",
+)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_no_command_runs_what_the_environment_holds(
+    payload: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names, values and paths that a shell would run are quoted in every command."""
+    store = tmp_path / payload / "spans.db"
+    store.parent.mkdir(parents=True)
+    store.write_bytes(b"damaged" * 1000)
+    hostile = {
+        "FLASH_OTEL_STORE": str(store),
+        "FLASH_OTEL_STROE": payload,
+        f"FLASH_OTEL_{payload}": payload,
+        "OTEL_SERVICE_NAME": f"'{payload}'",
+        "OTEL_RESOURCE_ATTRIBUTES": payload,
+        "OTEL_PROPAGATORS": f"tracecontext,{payload}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"htps://h:1/{payload}",
+    }
+    for name, value in hostile.items():
+        monkeypatch.setenv(name, value)
+    topics = dict(doctor.examine(None))
+    commands = [
+        check.command
+        for topic in ("variables", "store", "destinations")
+        for check in topics[topic]
+        if check.command
+    ]
+    assert len(commands) >= 5
+    monkeypatch.setenv("PATH", "")  # the shell itself is all that can run
+    for command in commands:
+        subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, check=False)
+    assert not list(tmp_path.rglob("pwned"))
