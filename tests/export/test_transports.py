@@ -239,6 +239,37 @@ def test_a_success_with_a_strange_body() -> None:
         assert send(collector.url, collector.protocol) == ExportResult(Verdict.DELIVERED)
 
 
+@pytest.mark.parametrize(
+    ("form", "insecure", "is_sent"),
+    [
+        ("dns:///{}", "true", True),
+        ("passthrough:///{}", "true", True),
+        ("ipv4:{}", "true", True),
+        ("{}", "true", True),
+        ("http://{}", "", True),
+        ("dns:///{}", "", False),
+        ("{}", "", False),
+        ("http://{}", "false", False),
+        ("grpcs://{}", "", False),
+        ("grpcs://{}", "true", False),
+    ],
+)
+def test_what_grpc_sends_in_the_clear(
+    form: str, insecure: str, is_sent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server without TLS gets spans only if address and variable allow it; the rest waits."""
+    with GrpcCollector() as collector:
+        endpoint = form.format(collector.url.removeprefix("http://"))
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_INSECURE", insecure)
+        (destination,) = configured(["otlp_proto_grpc"])
+        with closing(transport_to(destination)) as transport:
+            result = transport.send(RECORDS)
+        assert (result.verdict is Verdict.DELIVERED) is is_sent
+        assert collector.requests == ([["s1", "s2"]] if is_sent else [])
+    assert is_sent or result == ExportResult(Verdict.WAIT, "TLS handshake failed")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sockets in the file system")
 def test_grpc_over_a_socket_in_the_file_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
