@@ -25,7 +25,6 @@ from mutmut.__main__ import (
 )
 from mutmut.configuration import config
 from mutmut.mutation.diff_apply import get_diff_for_mutant
-from mutmut.mutation.file_mutation import NEVER_MUTATE_FUNCTION_NAMES
 from mutmut.mutation.mutators import mutation_operators, operator_arg_removal
 from mutmut.runners.harness import PytestRunner
 from mutmut.state import state
@@ -91,9 +90,6 @@ def _within_budget(tests: Iterable[str]) -> Iterator[str]:
             return
         yield test
 
-
-# The code object of this one is run in a function that is made of it, without mutmut's closure.
-NEVER_MUTATE_FUNCTION_NAMES.add("drive")
 
 # Removed arguments are left out: half of mutmut's mutants, and nearly each one a TypeError.
 mutation_operators[:] = [
