@@ -19,12 +19,17 @@ from diagnosis.grids import GRIDS
 from diagnosis.logs import UNTIMED, ZONED, read_logs, written_logs
 from diagnosis.recordings import NOW_NS
 from diagnosis.scenes import SCENES
+from readers.exports import EXPORTS
+from readers.scenes import BEGIN_NS, BUILD, timed
+from readers.scenes import deployment as deployed
+from readers.scenes import read as got
 from rich.console import Console
 from support.samples import OTHER, TRACE, failed_deployment, healthy_deployment, span
 from verify.cases import CASES
 
 from flash_otel import __version__
 from flash_otel.diagnosis import Limits, diagnose
+from flash_otel.diagnosis.readers import open_reader
 from flash_otel.records import Link
 from flash_otel.report.diagnosis import (
     render_diagnosis,
@@ -114,6 +119,26 @@ def decided(facts: str) -> str:
     return "".join(f"{line}\n" for line in make(name))
 
 
+def exported(name: str) -> str:
+    """Return what is read of each record of an export: its line, writer, clock, start and span."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "export"
+        path.write_bytes(EXPORTS[name](_ENTRIES))
+        found = list(open_reader(path).records())
+    lines = []
+    # The ids depend on the folder: only which spans share one is the same in every run.
+    traces = list(dict.fromkeys(record.trace_id for record in found))
+    for record in found:
+        trace = traces.index(record.trace_id) + 1
+        place = record.origin.removeprefix(str(path))
+        writer = " ".join(f"{key}={value}" for key, value in sorted(record.resource.items()))
+        start = record.start_ns - BEGIN_NS if record.start_ns else "no time"
+        lines.append(f"{place} {start} {writer}: {record.name}, trace {trace}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+_TEXTS: Final = ("built shop", *deployed(), "done, in 3 s", *got(BUILD), "ready")
+_ENTRIES: Final = timed([*_TEXTS])
 TRACES: Final = {
     "a deployment that failed": failed_deployment(),
     "a deployment and a read": [
@@ -152,6 +177,8 @@ FILES: Final[dict[str, tuple[Callable[[str], str], Iterable[str]]]] = {
         [f"{kind}: {name}" for kind, (_, names) in GRIDS.items() for name in names],
     ),
     "diagnosed.txt": (diagnosed, SCENES),
+    # RFC 3164 has no year, and takes that of the file.
+    "exported.txt": (exported, [name for name in EXPORTS if "3164" not in name]),
     "logged.txt": (logged, SCENES),
     # By their names, so that a new scene does not change which of the others are shown.
     "traced.txt": (traced, [scene for scene in SCENES if crc32(scene.encode()) % 4 == 0]),
