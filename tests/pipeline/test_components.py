@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.sdk.resources import Resource, ResourceDetector
 from opentelemetry.sdk.trace import TracerProvider, sampling
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
+from flash_otel import pipeline
+from flash_otel._version import __version__
 from flash_otel.pipeline import components, provider, resource
 from flash_otel.runtime import environment
+from flash_otel.runtime.sdk import sdk_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -221,3 +227,80 @@ def test_attributes_of_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ignored() == [pairs]
     monkeypatch.setenv("OTEL_SERVICE_NAME", "two")
     assert resource._from_variables() == {"a b": "c,d", "service.name": "two"}
+
+
+def test_a_detector_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set-up goes on without it once the common time is over, and its name is kept."""
+    blocked = threading.Event()
+
+    class Slow(ResourceDetector):
+        def detect(self) -> Resource:
+            blocked.wait(60)
+            return Resource({})
+
+    monkeypatch.setattr(resource, "plugin", lambda *_, **__: Slow)
+    monkeypatch.setattr(resource, "_DETECTORS_S", 0.05)
+    monkeypatch.setenv("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "slow")
+    try:
+        assert resource._named() == {}
+    finally:
+        blocked.set()
+    reason = "slow takes longer than 0.05 s"
+    assert ignored() == [("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", reason, "no detector")]
+
+
+def test_the_sdk_and_the_distribution_are_described() -> None:
+    """The standard attributes name OpenTelemetry's SDK for Python, and flash_otel beside it."""
+    attributes = resource.create().attributes
+    assert {name: attributes[name] for name in attributes if name.startswith("telemetry.")} == {
+        "telemetry.sdk.language": "python",
+        "telemetry.sdk.name": "opentelemetry",
+        "telemetry.sdk.version": sdk_version,
+        "telemetry.distro.name": "flash-otel",
+        "telemetry.distro.version": __version__,
+    }
+
+
+def test_a_rehearsal_ends_its_exporters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each exporter is shut down, also behind one whose end fails."""
+    ended: list[str] = []
+
+    class Exporter:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def shutdown(self) -> None:
+            ended.append(self.name)
+            raise RuntimeError(self.name)
+
+    monkeypatch.delenv("FLASH_OTEL_RAISE", raising=False)
+    monkeypatch.setattr(provider, "create_exporters", lambda: [Exporter("a"), Exporter("b")])
+    provider.rehearse()
+    assert ended == ["a", "b"]
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 0.25), (7.0, 7.0), (0.0, 0.0)])
+def test_the_time_for_a_flush(
+    monkeypatch: pytest.MonkeyPatch, given: float | None, expected: float
+) -> None:
+    """It is the given one, else the exit budget; the store's is counted from now."""
+    seen: list[float] = []
+
+    class Flushed:
+        def flush(self, seconds: float) -> bool:
+            seen.append(seconds)
+            return False
+
+        def flush_store(self, deadline: float) -> bool:
+            seen.append(round(deadline - 1000.0, 6))
+            return False
+
+    monkeypatch.setenv("FLASH_OTEL_EXIT_BUDGET", "0.25")
+    monkeypatch.setattr(pipeline._pipeline, "value", Flushed())
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    assert not pipeline.flush(given)
+    assert not pipeline.flush_store(expected)
+    assert seen == [expected, expected]
+    monkeypatch.setattr(pipeline._pipeline, "value", None)
+    assert pipeline.flush(given)
+    assert pipeline.flush_store(expected)

@@ -63,6 +63,8 @@ def test_what_a_person_compares_is_kept() -> None:
             "activeBuildId": None,
             "state": "HEALTHY",
             "workersMax": 3,
+            "version": 4,
+            "state_of": 1.5,
             "endpoints": [{"id": "x1", "name": "gpu", "aiKey": SECRET}],
         },
         "flashBuild": {
@@ -79,6 +81,8 @@ def test_what_a_person_compares_is_kept() -> None:
             "activeBuildId": None,
             "state": "HEALTHY",
             "workersMax": "<number>",
+            "version": 4,
+            "state_of": "<number>",
             "endpoints": [{"id": "x1", "name": "gpu", "aiKey": REDACTED}],
         },
         "flashBuild": {
@@ -128,3 +132,22 @@ def test_an_answer_without_end_ends() -> None:
         inner["a"] = [{}]
         inner = inner["a"][0]
     assert "1 more" in str(redacted(answer))
+
+
+def test_a_text_that_is_too_long_is_cut() -> None:
+    """The cut has a mark and the longest length; a value of many characters is cut by itself."""
+    wide = {f"{'k' * 180}{number}": "x" for number in range(100)}
+    text = redacted(wide)
+    assert text is not None
+    assert len(text) <= MAX_LENGTH
+    long = read({"id": "x" * 500})["id"]
+    assert (len(long), long[-2:]) == (200, "x…")
+    assert read({"id": "x" * 200})["id"] == "x" * 200
+
+
+@pytest.mark.parametrize(("number", "more"), [(398, 0), (399, 0), (400, 1), (401, 2)])
+def test_a_number_of_values_is_kept(number: int, more: int) -> None:
+    """With the list and the answer, 400 values are kept, and the others are counted."""
+    kept = json.loads(str(redacted({"id": [None] * (number - 1)})))["id"]
+    assert len(kept) == number - 1 - more + bool(more)
+    assert kept[-1] == (f"… {more} more" if more else None)

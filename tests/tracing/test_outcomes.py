@@ -206,6 +206,29 @@ def test_an_exception_that_cannot_be_printed(
     span = only(spans)
     assert span.end_ns is not None
     assert (span.status, span.status_message) == ("error", "Unprintable")
+    (event,) = span.events
+    assert event.attributes == {
+        "exception.type": f"{__name__}.Unprintable",
+        "exception.message": "",
+        "exception.stacktrace": event.attributes["exception.stacktrace"],
+        "exception.escaped": "True",
+    }
+    assert isinstance(event.attributes["exception.stacktrace"], str)
+
+
+def test_an_exception_whose_trace_cannot_be_formatted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack trace is empty, and the other attributes remain."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(traceback, "format_exception", broken)
+    assert outcome.exception_attributes(KeyError("k")) == {
+        "exception.type": "KeyError",
+        "exception.message": "'k'",
+        "exception.stacktrace": "",
+        "exception.escaped": "True",
+    }
 
 
 def test_a_description_is_one_line(spans: Recorded) -> None:
