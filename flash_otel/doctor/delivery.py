@@ -151,9 +151,17 @@ def _away(path: Path) -> str:
 
 def _elsewhere() -> str:
     """Return the command that keeps the store in another place."""
-    if os.environ.get(_NAME):
+    if os.environ.get(_NAME) and _is_default_usable():
         return unset(_NAME)
-    return f'export {_NAME}="$PWD/{location.FILE_NAME}"'
+    folder = "$PWD" if os.access(os.curdir, os.W_OK | os.X_OK) else "${TMPDIR:-/tmp}"
+    return f'export {_NAME}="{folder}/{location.FILE_NAME}"'
+
+
+def _is_default_usable() -> bool:
+    try:
+        return not list(_folder(location.state_folder()))
+    except errors.StoreError:
+        return False
 
 
 def _set_aside(path: Path) -> Iterator[DoctorCheck]:

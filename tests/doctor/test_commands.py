@@ -16,12 +16,13 @@ from support.commands import environment
 from support.hostile import CANARY, draw
 
 from flash_otel.cli import doctor
-from flash_otel.doctor import OK, PROBLEM
+from flash_otel.doctor import OK, PROBLEM, delivery
 from flash_otel.report.layout import ReportConsole
 from flash_otel.report.words import clean
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 DRAWS: Final = 60
@@ -214,3 +215,51 @@ def test_no_command_runs_what_the_environment_holds(
     for command in commands:
         subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, check=False)
     assert not list(tmp_path.rglob("pwned"))
+
+
+def _symlinked(store: Path) -> None:
+    target = store.with_name("target.db")
+    SpanStore(target).close()
+    store.symlink_to(target)
+
+
+def _damaged(store: Path) -> None:
+    store.write_bytes(b"damaged" * 1000)
+
+
+def _readable_by_others(store: Path) -> None:
+    SpanStore(store).close()
+    store.chmod(0o644)
+
+
+def _below_a_file(store: Path) -> None:
+    store.parent.rmdir()
+    store.parent.write_text("")
+
+
+STORES: Final = (_symlinked, _damaged, _readable_by_others, _below_a_file)
+
+
+@pytest.mark.parametrize("spoil", STORES)
+@pytest.mark.parametrize("has_home", [True, False])
+def test_the_commands_mend_a_store(
+    spoil: Callable[[Path], None],
+    has_home: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A store that cannot be used, or that others can read, is mended by the printed command."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "blocked").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ("state" if has_home else "blocked")))
+    store = tmp_path / "a folder" / "spans.db"
+    store.parent.mkdir()
+    spoil(store)
+    monkeypatch.setenv("FLASH_OTEL_STORE", str(store))
+    (found,) = [check for check in delivery.store() if check.command]
+    assert str(store.parent) in found.text
+    shell = f'{found.command}\nprintf %s "$FLASH_OTEL_STORE"'
+    done = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=True)
+
+    monkeypatch.setenv("FLASH_OTEL_STORE", done.stdout)
+    assert {check.result for check in delivery.store()} == {OK}

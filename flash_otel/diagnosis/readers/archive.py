@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
 
 MOST_FILES: Final = 2_000
+# `zipfile` decompresses these in parts. A part of BZIP2 or LZMA is decompressed as a whole, and may
+# be a hundred thousand times larger than in the archive.
+_METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
 # What `zipfile` raises for damage, a password, and a method of compression that it does not know.
 _ERRORS: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
@@ -78,4 +81,6 @@ class ZipReader:
 
 
 def _opened(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    if archive.getinfo(name).compress_type not in _METHODS:
+        raise NotImplementedError("only stored and deflated files can be read: unpack it first")
     return archive.open(name)
