@@ -85,13 +85,17 @@ def _unreadable(path: Path, error: errors.StoreError) -> Iterator[DoctorCheck]:
 
 
 def _folder(folder: Path) -> Iterator[DoctorCheck]:
-    existing = folder
-    while not os.path.lexists(existing) and existing != existing.parent:
-        existing = existing.parent
-    # The store creates missing folders, so only the deepest existing one matters.
+    existing = _existing(folder)
     if not os.access(existing, os.W_OK | os.X_OK):
         text = f"{existing} is not writable: spans are not stored"
         yield DoctorCheck("store_rights", PROBLEM, text, command=_elsewhere())
+
+
+def _existing(folder: Path) -> Path:
+    """Return the deepest existing folder: the store creates those that are missing."""
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    return folder
 
 
 def _file(path: Path) -> Iterator[DoctorCheck]:
@@ -159,7 +163,7 @@ def _elsewhere() -> str:
 
 def _is_default_usable() -> bool:
     try:
-        return not list(_folder(location.state_folder()))
+        return os.access(_existing(location.state_folder()), os.W_OK | os.X_OK)
     except errors.StoreError:
         return False
 
