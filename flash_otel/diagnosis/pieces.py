@@ -10,14 +10,17 @@ ends with a question and another one begins with its answer.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import defaultdict
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
-from flash_otel.lines.values import matches
+from flash_otel.lines.values import BROKEN_UUID, UUID, as_glob, matches
 from flash_otel.records import ANY, LINES_PARTIAL, text, texts
+from flash_otel.store.references import instance_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +41,24 @@ _SAME_KIND: Final[dict[str, tuple[str, ...]]] = {
     sc.WORKER_ENVIRONMENT_ID: _ENVIRONMENTS,
     sc.ENVIRONMENT_NAME: (sc.ENVIRONMENT_NAME, *_ENVIRONMENTS),
     sc.WORKER_ENDPOINT_ID: _ENDPOINTS,
+    sc.ENDPOINT_ID: _ENDPOINTS,
+    sc.PREVIOUS_BUILD_ID: (sc.BUILD_ID,),
+    sc.CODE_DEPLOYMENT_ID: (sc.DEPLOYMENT_ID,),
+    sc.ACTIVE_DEPLOYMENT_ID: (sc.DEPLOYMENT_ID,),
+    sc.PERSISTED_DIGEST: (sc.ENDPOINTS_DIGEST,),
 }
+# The ids of spans that a diagnosis compares, by kind. CI masks them in files, and limits cut them.
+_IDS: Final = (
+    (sc.BUILD_ID, sc.PREVIOUS_BUILD_ID),
+    (*_ENVIRONMENTS, sc.WORKER_ENDPOINT_ID, sc.ENDPOINT_ID),
+    (sc.DEPLOYMENT_ID, sc.CODE_DEPLOYMENT_ID, sc.ACTIVE_DEPLOYMENT_ID),
+    (sc.ENDPOINTS_DIGEST, sc.PERSISTED_DIGEST),
+    (sc.ENDPOINT_URL, sc.ENDPOINT_URLS),
+)
+_LEAST_BEGINNING: Final = 8
+"""Characters of a beginning that shows whose it is."""
+_WHOLE: Final = re.compile(rf"{UUID.pattern}|[a-z0-9]{{14,}}|https?://.+")
+"""The forms of the ids of Flash, Runpod and OpenTelemetry, and of URLs."""
 _READS: Final = frozenset({sc.RUNTIME_FETCH, sc.MANIFEST_FETCH})
 _WRITES: Final = frozenset({sc.ACTIVATE, sc.MANIFEST_UPLOAD})
 _LEAST_KNOWN: Final = 4
@@ -49,8 +69,9 @@ def resolved(records: Iterable[SpanRecord]) -> list[SpanRecord]:
     """Return the records with their partial values replaced by whole ones, or left out.
 
     A read of an unknown environment or build is left out: it would seem to agree with anything.
+    So are its worker's calls, which would seem to lack the read.
     """
-    given = list(records)
+    given = _with_partial_ids(list(records))
     if not any(LINES_PARTIAL in record.attributes for record in given):
         return given
     known = _whole_values(given)
@@ -63,9 +84,55 @@ def resolved(records: Iterable[SpanRecord]) -> list[SpanRecord]:
         found = _resolved(record, known)
         if record.name in _READS and not _is_known(record, found, deployed):
             doubtful |= {record.key, (record.trace_id, record.parent_span_id or "")}
+        elif sc.ENDPOINT_URL in _lost(record, found) and record.status != "error":
+            doubtful |= {record.key}  # a call that would seem to go to no URL
         kept.append(found)
-    doubtful |= _of_other_builds(given, kept)
-    return [record for record in kept if record.key not in doubtful]
+    doubtful |= _of_other_builds(given, kept) | _of_other_environments(given, kept)
+    workers = {instance_of(record) for record in kept if record.key in doubtful}
+    return [
+        record
+        for record in kept
+        if record.key not in doubtful
+        and not (record.name == sc.CALL and instance_of(record) in workers)
+    ]
+
+
+def _with_partial_ids(records: list[SpanRecord]) -> list[SpanRecord]:
+    """Note which ids of spans are masked, or only the beginning of another id of their kind."""
+    globs = {name: found for names in _IDS if (found := _globs(records, names)) for name in names}
+    return [_noted(record, globs) for record in records] if globs else records
+
+
+def _globs(records: Sequence[SpanRecord], names: tuple[str, ...]) -> dict[str, str]:
+    """Return the partial ids of a kind, with `*` for what is missing."""
+    ids = {value for record in records for name in names for value in _values(record, name)}
+    found = {value: glob for value in ids if (glob := as_glob(value)) is not None}
+    found |= {value: value + ANY for value in ids if BROKEN_UUID.fullmatch(value)}
+    for value, following in pairwise(sorted(ids - found.keys())):
+        is_cut = len(value) >= _LEAST_BEGINNING and _WHOLE.fullmatch(following) is not None
+        if is_cut and following.startswith(value) and len(following) > len(value) + 1:
+            found[value] = value + ANY
+    return found
+
+
+def _values(record: SpanRecord, name: str) -> tuple[str, ...]:
+    value = text(record.attributes, name)
+    return (texts(record.attributes, name) or ()) if value is None else (value,)
+
+
+def _noted(record: SpanRecord, globs: Mapping[str, Mapping[str, str]]) -> SpanRecord:
+    """Note the partial ids of a record; a list with one is unknown as a whole."""
+    attributes = dict(record.attributes)
+    partial = list(texts(attributes, LINES_PARTIAL) or ())
+    for name in sorted(globs.keys() & attributes.keys()):
+        found = [glob for value in _values(record, name) if (glob := globs[name].get(value))]
+        if not found:
+            continue
+        partial += [name] if name not in partial else []
+        attributes[name] = found[0]
+    if not partial:
+        return record
+    return replace(record, attributes={**attributes, LINES_PARTIAL: tuple(partial)})
 
 
 def _of_other_builds(given: list[SpanRecord], kept: list[SpanRecord]) -> set[tuple[str, str]]:
@@ -92,6 +159,29 @@ def _of_other_builds(given: list[SpanRecord], kept: list[SpanRecord]) -> set[tup
     }
 
 
+def _of_other_environments(given: list[SpanRecord], kept: list[SpanRecord]) -> set[tuple[str, str]]:
+    """Return the reads of environments that an unknown one of a deployment may be."""
+    writes = [pair for pair in zip(given, kept, strict=True) if pair[0].name in _WRITES]
+    builds = {
+        text(found.attributes, sc.BUILD_ID)
+        for _, found in writes
+        if sc.ENVIRONMENT_ID in found.attributes
+    }
+    if not any(
+        sc.ENVIRONMENT_ID in _lost(record, found)
+        and text(found.attributes, sc.BUILD_ID) not in builds - {None}
+        for record, found in writes
+    ):
+        return set()
+    known = {None, *_deployed(kept)}
+    return {
+        key
+        for record in kept
+        if record.name in _READS and text(record.attributes, sc.ENVIRONMENT_ID) not in known
+        for key in (record.key, (record.trace_id, record.parent_span_id or ""))
+    }
+
+
 def _deployed(records: Iterable[SpanRecord]) -> set[str]:
     """Return the environments that were deployed to, as far as their ids are known."""
     partial = LINES_PARTIAL
@@ -103,14 +193,19 @@ def _deployed(records: Iterable[SpanRecord]) -> set[str]:
     }
 
 
+def _lost(record: SpanRecord, found: SpanRecord) -> set[str]:
+    """Return the attributes of a record that could not be resolved."""
+    return set(texts(record.attributes, LINES_PARTIAL) or ()) - found.attributes.keys()
+
+
 def _is_known(record: SpanRecord, found: SpanRecord, deployed: set[str]) -> bool:
     """Return True if nothing that a read is judged by is unknown."""
-    lost = set(texts(record.attributes, LINES_PARTIAL) or ()) - found.attributes.keys()
+    unknown = _lost(record, found)
     environment_id = text(found.attributes, sc.ENVIRONMENT_ID)
-    if sc.BUILD_ID in lost:
+    if sc.BUILD_ID in unknown:
         # Whatever build it read, it asked for another environment.
         return environment_id is not None and bool(deployed) and environment_id not in deployed
-    return sc.ENVIRONMENT_ID not in lost
+    return sc.ENVIRONMENT_ID not in unknown
 
 
 def _whole_values(records: Iterable[SpanRecord]) -> Mapping[str, set[str]]:

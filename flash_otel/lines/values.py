@@ -58,6 +58,8 @@ _HIDDEN: Final = re.compile(rf"{HIDDEN}|\.{{3,}}")
 # Within an id, also what no id holds unescaped: the beginning of an unknown mask.
 FOREIGN: Final = r"[#$%&?!^({\[<][^\s,\"']*"
 _FOREIGN: Final = re.compile(rf"{HIDDEN}|{FOREIGN}")
+BROKEN_UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{0,4}|[0-9a-f-]{5,26})")
+"""What a width or a limit left of a UUID; no other id of Flash's looks so."""
 UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}")
 
 

@@ -16,7 +16,9 @@ from diagnosis.variants import (
     LOSS_VARIANTS,
     NOTHING,
     SAME,
+    SPAN_LOSSES,
     SPAN_VARIANTS,
+    UNREAD,
     UNTIMED,
     Evidence,
     Outcome,
@@ -85,8 +87,8 @@ class OtherForms:
         spans = self.recorded.spans
         by_spans = self.judged(as_file(spans))
         yield from self._checked("store", self.store, by_spans, SAME)
-        for name in choose([*SPAN_VARIANTS]):
-            variant = SPAN_VARIANTS[name]
+        for name in choose([*SPAN_VARIANTS, *SPAN_LOSSES]):
+            variant = (SPAN_VARIANTS | SPAN_LOSSES)[name]
             made = variant.make(spans, self._chance(name))
             yield from self._checked(f"spans, {name}", made, by_spans, variant.relation)
         for source, logs in (("lines", self.recorded.logs), ("logs", self.recorded.whole_logs)):
@@ -137,10 +139,12 @@ class OtherForms:
             self.case.beside,
             self.case.likeliest,
         }
-        right |= (
-            {sc.NONE} if self.case.lines == SILENT or self.case.code in _SEEN_BY_URLS else set()
-        )
-        return found.verdict in right
+        is_unseen = self.case.lines == SILENT or self.case.code in _SEEN_BY_URLS
+        right |= {sc.NONE} if is_unseen or relation == UNREAD else set()
+        # A likely fault in the same place may be named instead, and one of several candidates.
+        right |= {code for _, candidates in base.codes for code in candidates}
+        is_beside = any(self.case.code in candidates for _, candidates in found.codes)
+        return found.verdict in right or is_beside
 
     @staticmethod
     def _weaker(name: str, found: Outcome, by_spans: Outcome, by_logs: Outcome) -> Iterator[str]:

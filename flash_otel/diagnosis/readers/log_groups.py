@@ -7,14 +7,13 @@ its own, since a wrong group could accuse a healthy deployment.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from operator import eq
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv as sc
 from flash_otel.lines.table import ATTRIBUTES, FIRST, LAST, RANKS, ROWS, START
-from flash_otel.lines.values import UUID, as_glob, may_be_equal
+from flash_otel.lines.values import BROKEN_UUID, UUID, as_glob, may_be_equal
 from flash_otel.records import ANY
 
 if TYPE_CHECKING:
@@ -61,15 +60,13 @@ class LineValues:
 
 
 _UNKNOWN: Final = object()
-# No id of Flash's looks so, but what a width or a limit left of a UUID does.
-_BROKEN_UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{0,4}|[0-9a-f-]{5,26})")
 
 
 def _known(parsed: ParsedLine, name: str) -> tuple[Any, bool]:
     """Return what a line proves of a field, and whether that is only a part of it."""
     value, is_cut = parsed.fields[name], name in parsed.cut
     if isinstance(value, str):
-        is_cut = is_cut or _BROKEN_UUID.fullmatch(value) is not None
+        is_cut = is_cut or BROKEN_UUID.fullmatch(value) is not None
         glob = as_glob(value) or (_with_end(value) if is_cut else None)
         return glob or value, glob is not None
     if not isinstance(value, tuple):
