@@ -84,8 +84,6 @@ def resolved(records: Iterable[SpanRecord]) -> list[SpanRecord]:
         found = _resolved(record, known)
         if record.name in _READS and not _is_known(record, found, deployed):
             doubtful |= {record.key, (record.trace_id, record.parent_span_id or "")}
-        elif sc.ENDPOINT_URL in _lost(record, found) and record.status != "error":
-            doubtful |= {record.key}  # a call that would seem to go to no URL
         kept.append(found)
     doubtful |= _of_other_builds(given, kept) | _of_other_environments(given, kept)
     workers = {instance_of(record) for record in kept if record.key in doubtful}

@@ -197,6 +197,8 @@ def _misses(case: Case, call: RemoteCall) -> bool:
     after = case.offset(call).after(call.start_ns, upload.end_ns)
     if not after or (after != CERTAIN and call.returned):
         return False
+    if call.returned and call.endpoint_url is None:
+        return False  # what answered it is unknown: a mask or a limit took its URL
     written = upload.endpoints.by_name.get(call.resource_name or "")
     return bool(written) and call.endpoint_url not in endpoint_urls(case.deployment)
 
