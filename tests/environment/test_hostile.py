@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -29,12 +31,15 @@ _FULL: Final = "Queue full, dropping Span."
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Draw], Observed]]:
+def run() -> Iterator[Callable[[Draw], Observed]]:
     """Call it with a draw for what a process does under it."""
-    folder = tmp_path_factory.mktemp("hostile")
-    for name in ("warm", "cold"):
-        (folder / name).mkdir()
-    with ForkServer(folder / "warm", is_warm=True) as warm, ForkServer(folder / "cold") as cold:
+    in_memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    with (
+        TemporaryDirectory(dir=in_memory) as warm_homes,
+        TemporaryDirectory(dir=in_memory) as cold_homes,
+        ForkServer(Path(warm_homes), is_warm=True) as warm,
+        ForkServer(Path(cold_homes)) as cold,
+    ):
 
         def run_under(drawn: Draw) -> Observed:
             # A variable that is read by an import has no effect on a process that has done it.
