@@ -78,8 +78,8 @@ whether the provider changes.
 A value that is not valid is ignored, and the default of the specification is used: the import, the
 decorators and the traced calls never raise for it. An empty value is the same as an unset one.
 `flash-otel doctor` shows each ignored value with the reason; if spans are lost by it, there is a
-line at exit, too. An application's provider reads the variables itself, and its limits may cut
-what flash_otel records.
+line at exit, too. An application's provider reads the variables itself; what it may have cut to
+its length limit is marked as partial in the store, and proves no difference.
 """
 
 
