@@ -10,8 +10,10 @@ import pytest
 from diagnosis.recordings import changed, deployment, read, records
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.deployments import _completed
+from flash_otel.diagnosis.deployments import _completed, _filled
 from flash_otel.diagnosis.evidence import (
+    Activation,
+    Deployment,
     EndpointSet,
     ManifestFetch,
     ManifestUpload,
@@ -21,6 +23,7 @@ from flash_otel.diagnosis.evidence import (
 from flash_otel.diagnosis.pieces import _together, filled
 from flash_otel.diagnosis.readers import NothingFoundError, open_reader
 from flash_otel.diagnosis.readers.containers import container_of
+from flash_otel.diagnosis.readers.log_entry import time_in
 from flash_otel.diagnosis.readers.log_groups import _counts_more
 from flash_otel.diagnosis.readers.log_order import ordered
 from flash_otel.diagnosis.recorded import laid_out
@@ -235,6 +238,58 @@ def test_two_pieces_of_a_read_hold_what_either_holds(name: str) -> None:
     attempts = (ManifestFetch(), ManifestFetch(build_id="b-1"))
     pieces = [replace(empty, attempts=(attempt,)) for attempt in attempts]
     assert _together(*pieces).attempts == attempts
+
+
+OF_LINES = Deployment(
+    id="a.log:1",
+    activation=Activation(build_id="b-1"),
+    upload=upload(build_id="b-1"),
+    environment_id="e-1",
+    environment_name="production",
+    by_lines=True,
+    in_log=True,
+)
+
+
+@pytest.mark.parametrize("name", ["activation", "upload", "environment_id", "environment_name"])
+def test_a_deployment_takes_what_its_spans_lack_from_its_lines(name: str) -> None:
+    """What the spans hold stays, unless it is known by lines itself."""
+    bare = Deployment(id="d-1")
+    assert getattr(_filled(bare, OF_LINES), name) == getattr(OF_LINES, name)
+    own: Any = {
+        "activation": Activation(build_id="mine"),
+        "upload": upload(build_id="mine", origin=Origin(trace_id="a")),
+    }.get(name, "mine")
+    found = _filled(replace(bare, **{name: own}), OF_LINES)
+    assert (getattr(found, name), found.in_log, found.by_lines, found.id) == (
+        own,
+        True,
+        False,
+        "d-1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1_795_860_001, (1_795_860_001_000_000_000, True)),
+        (1_795_860_001.25, (1_795_860_001_250_000_000, True)),
+        (1_795_860_001_250, (1_795_860_001_250_000_000, True)),
+        (1_795_860_001_250_125_375, (1_795_860_001_250_125_375, True)),
+        ("1795860001.25", (1_795_860_001_250_000_000, True)),
+        (["1795860001250"], (1_795_860_001_250_000_000, True)),
+        (["1", "2"], (None, False)),
+        (True, (None, False)),
+        (None, (None, False)),
+        (12, (None, False)),
+        ("soon", (None, False)),
+        ("2026-11-29T00:00:01Z", (1_795_910_401_000_000_000, True)),
+        ("2026-11-29 00:00:01", (1_795_910_401_000_000_000, False)),
+    ],
+)
+def test_the_time_of_a_field(value: object, expected: tuple[int | None, bool]) -> None:
+    """A number is counted since the epoch, in the unit of its digits, and is exact."""
+    assert time_in(value) == expected
 
 
 FIELDS_HINT = (
