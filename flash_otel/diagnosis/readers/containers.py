@@ -1,8 +1,8 @@
 """The files that logs are exported in: JSON documents, and lines broken at a width.
 
 Each is recognised by its own shape. A log in which each line stands for itself needs no container,
-even if its lines are JSON: it is searched for marks before any of it is parsed. Tables and journals
-have modules of their own.
+even if its lines are JSON: it is searched for marks before any of it is parsed. Tables, journals
+and logs in columns have modules of their own.
 
 A console, a terminal's copy or Windows PowerShell breaks lines at a width. The width is found in
 the log: it is the length of the longest lines, and what follows them goes on in the middle of a
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from flash_otel.diagnosis.readers import log_fields
 from flash_otel.diagnosis.readers.journal import journal_of
 from flash_otel.diagnosis.readers.json_values import JsonSplitter
+from flash_otel.diagnosis.readers.log_columns import columns_of
 from flash_otel.diagnosis.readers.log_entry import Unwrapped
 from flash_otel.diagnosis.readers.log_scan import text_lines, without_colours
 from flash_otel.diagnosis.readers.log_tables import table_of
@@ -54,7 +55,7 @@ def container_of(head: bytes) -> Container | None:
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if _DOCUMENT.match(text):
         return None if _is_entry(text.partition("\n")[0]) else _Document(text)
-    known = journal_of(text) or table_of(text)
+    known = journal_of(text) or table_of(text) or columns_of(text)
     width = width_of(text) if known is None else None
     return known if width is None else BrokenLines(width)
 

@@ -52,7 +52,7 @@ _ZONE: Final = r"\s?(Z|UTC|GMT|[+-]\d\d:?\d\d)?"
 _TIME: Final = re.compile(rf"(\d{{4}})[-/](\d\d)[-/](\d\d)[T ]{_CLOCK}{_ZONE}")
 # Spreadsheets and consoles: the order of day and month depends on the country.
 _SLASHED: Final = re.compile(
-    rf"\b(\d{{1,2}})/(\d{{1,2}})/(\d{{4}}),?[T ]{_CLOCK}(?: ?([AaPp])[Mm])?{_ZONE}"
+    rf"\b(\d{{1,2}})/(\d{{1,2}})/(\d{{4}}|\d\d),?[T ]{_CLOCK}(?: ?([AaPp])[Mm])?{_ZONE}"
 )
 _MONTHS: Final = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -66,6 +66,7 @@ _NAMED: Final = re.compile(
 )
 # Syslog's times are compared within their own file only; a leap year takes every date.
 _NO_YEAR: Final = 2000
+_CENTURY: Final = 20
 _MOST_MONTHS: Final = 12
 _NANOS: Final = 1_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -96,10 +97,14 @@ def time_of(text: str) -> tuple[int | None, bool]:
 def _of_slashed(*parts: Any) -> tuple[int | None, bool]:
     """Return the time of a date with slashes; where its order is unclear, not as a zoned one."""
     first, second, year, hour, minute, second_, fraction, half, zone = parts
-    is_day_first = int(first) > _MOST_MONTHS or (int(second) <= _MOST_MONTHS and half is None)
+    is_short = len(year) < len(str(_NO_YEAR))
+    # Python's `%x`, which Rich's handler of logs uses, writes `month/day/year` in two digits each.
+    is_month_first = half is not None or is_short
+    is_day_first = int(first) > _MOST_MONTHS or (int(second) <= _MOST_MONTHS and not is_month_first)
     day, month = (first, second) if is_day_first else (second, first)
     if half is not None:
         hour = int(hour) % 12 + (12 if half in "Pp" else 0)
+    year = f"{_CENTURY}{year}" if is_short else year
     time_ns, zoned = _nanoseconds(year, month, day, hour, minute, second_, fraction, zone)
     is_clear = first == second or max(int(first), int(second)) > _MOST_MONTHS
     return time_ns, zoned and is_clear

@@ -1,0 +1,204 @@
+"""Logs that Rich prints in columns give the verdict that their plain lines give."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from readers.scenes import BEGIN_NS, LATER_NS, SCENES, Entry, judged, timed
+from rich.console import Console
+from rich.logging import RichHandler
+
+from flash_otel.diagnosis.readers.containers import container_of
+from flash_otel.diagnosis.readers.log_columns import columns_of
+from flash_otel.diagnosis.readers.log_entry import time_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WIDTHS = st.integers(60, 200)
+SOURCES = st.sampled_from(["state_manager.py", "emit.py", "__init__.py"])
+
+
+def record(entry: Entry, source: str) -> logging.LogRecord:
+    time_ns, text = entry
+    made = logging.LogRecord("runpod_flash", logging.INFO, f"/x/{source}", 88, text, (), None)
+    made.created = time_ns / 1e9
+    return made
+
+
+def handled(
+    entries: list[Entry], width: int, source: str = "state_manager.py", **options: Any
+) -> bytes:
+    """Return what Rich's handler of logs prints."""
+    printed = io.StringIO()
+    console = Console(file=printed, width=width, force_terminal=options.pop("is_coloured", False))
+    handler = RichHandler(console=console, **options)
+    for entry in entries:
+        handler.handle(record(entry, source))
+    return printed.getvalue().encode()
+
+
+def in_seconds(entries: list[Entry]) -> bytes:
+    """Return a plain log with the times that Rich prints."""
+    handler = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S")
+    return "".join(f"{handler.format(record(entry, 'a.py'))}\n" for entry in entries).encode()
+
+
+def whole(texts: list[str], begin_ns: int) -> list[Entry]:
+    """Return one entry for each text, which may have several lines."""
+    return [(begin_ns + at * 50_000_000, text) for at, text in enumerate(texts)]
+
+
+@settings(max_examples=25)
+@given(
+    name=st.sampled_from(list(SCENES)),
+    width=WIDTHS,
+    source=SOURCES,
+    options=st.fixed_dictionaries(
+        {},
+        optional={
+            "show_path": st.just(False),  # noqa: FBT003 - options of Rich
+            "omit_repeated_times": st.booleans(),
+            "markup": st.booleans(),
+            "is_coloured": st.booleans(),
+            "log_time_format": st.sampled_from(["[%x %X]", "%d %b %Y %H:%M:%S", "[%Y-%m-%d %X]"]),
+        },
+    ),
+    is_whole=st.booleans(),
+    is_stripped=st.booleans(),
+)
+def test_rich_columns_give_the_verdict_of_plain_lines(
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    width: int,
+    source: str,
+    options: dict[str, Any],
+    *,
+    is_whole: bool,
+    is_stripped: bool,
+) -> None:
+    """At any width and with Rich's options, wraps, times and the right column change nothing.
+
+    A mapping may be one record or one for each line, and an editor may strip trailing spaces.
+    """
+    folder = tmp_path_factory.mktemp("rich")
+    logs = [
+        (whole if is_whole else timed)(texts, begin_ns)
+        for texts, begin_ns in zip(SCENES[name], (BEGIN_NS, BEGIN_NS + LATER_NS), strict=True)
+    ]
+    printed = [handled(log, width, source, **options) for log in logs]
+    if is_stripped:
+        printed = [b"\n".join(row.rstrip() for row in log.split(b"\n")) for log in printed]
+    assert judged(folder, *printed) == judged(folder, *map(in_seconds, logs))
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 133])
+@pytest.mark.parametrize("name", list(SCENES))
+@pytest.mark.parametrize("options", [{"show_time": False}, {"show_level": False}])
+def test_rich_without_a_column(
+    tmp_path: Path, name: str, width: int, options: dict[str, Any]
+) -> None:
+    """Without its times or levels, the log's columns are still found."""
+    logs = [
+        timed(texts, begin_ns)
+        for texts, begin_ns in zip(SCENES[name], (BEGIN_NS, BEGIN_NS + LATER_NS), strict=True)
+    ]
+    expected = judged(tmp_path, *map(in_seconds, logs))
+    assert judged(tmp_path, *(handled(log, width, **options) for log in logs))[0] == expected[0]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("name", list(SCENES))
+def test_what_a_console_logs(tmp_path: Path, name: str, width: int) -> None:
+    """`Console.log` prints no level, but the same column at the right."""
+    logs = []
+    for texts in SCENES[name]:
+        printed = io.StringIO()
+        console = Console(file=printed, width=width, log_time_format="[%Y-%m-%d %X]")
+        for _, line in timed(texts):
+            console.log(line, markup=False, highlight=False)
+        logs.append(printed.getvalue().encode())
+    plain = [in_seconds(timed(texts)) for texts in SCENES[name]]
+    assert judged(tmp_path, *logs)[0] == judged(tmp_path, *plain)[0]
+
+
+@pytest.mark.parametrize("rich_tracebacks", [False, True])
+@pytest.mark.parametrize("width", [80])
+def test_tracebacks_between_the_messages(
+    tmp_path: Path, width: int, *, rich_tracebacks: bool
+) -> None:
+    """A traceback in the message's column joins neither line around it."""
+    logs = [timed(texts) for texts in SCENES["stale build"]]
+    expected = judged(tmp_path, *map(in_seconds, logs))
+    printed = []
+    for log in logs:
+        file = io.StringIO()
+        console = Console(file=file, width=width)
+        handler = RichHandler(console=console, rich_tracebacks=rich_tracebacks)
+        for entry in log:
+            made = record(entry, "state_manager.py")
+            try:
+                int("a long explanation of what went wrong " * 3)
+            except ValueError:
+                made.exc_info = sys.exc_info()
+            handler.handle(made)
+        printed.append(file.getvalue().encode())
+    assert judged(tmp_path, *printed) == expected
+
+
+@pytest.mark.parametrize("name", list(SCENES))
+def test_other_lines_between_the_rows(tmp_path: Path, name: str) -> None:
+    """What a program prints past the handler, however long, is neither a row nor a width."""
+    logs = [timed(texts) for texts in SCENES[name]]
+    blank = b" " * 20 + b"INFO"
+    other = b"printed " + b"x" * 200 + b"\n"
+    printed = [handled(log, 80).replace(b"\n" + blank, b"\n" + other + blank) for log in logs]
+    assert b"printed" in printed[0]
+    assert judged(tmp_path, *printed)[0] == judged(tmp_path, *map(in_seconds, logs))[0]
+
+
+def test_the_times_of_rich_are_kept() -> None:
+    """Rich leaves a repeated time out and writes a year of two digits, the month first."""
+    data = handled([(BEGIN_NS, "one"), (BEGIN_NS + 10**6, "two"), (BEGIN_NS + 10**10, "three")], 80)
+    container = container_of(data)
+    assert container is not None
+    times = [entry.time_ns for _, entry in container.entries([data])]
+    assert times[0] is not None
+    assert times[0] == times[1]
+    assert times[2] == times[0] + 10**10
+    assert time_of("[11/05/26 10:00:00]") == time_of("2026-11-05 10:00:00")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-28 10:00:00 INFO     state_manager.py:88 [DEPLOY] Environment a\n" * 3,
+        "10:00:00.123 | INFO    | Flow run 'calm-fox' - [RUNTIME SYNC] Querying\n" * 3,
+        "2026-11-28 10:00:00.000 | INFO     | worker:fetch:10 - [STATE MANAGER] x\n" * 3,
+        "INFO     runpod_flash:state_manager.py:88 [RUNTIME SYNC] Querying\n" * 3,
+        "2026-11-28T10:00:00Z [info     ] [RUNTIME SYNC] Querying [worker] pod=1\n" * 3,
+        "at state_manager.py:88\n",
+        "",
+    ],
+)
+def test_logs_without_such_columns_are_lines(text: str) -> None:
+    """Loggers that write the place of the source on the left, or none, need no container."""
+    assert columns_of(text) is None
+
+
+@settings(max_examples=30)
+@given(data=st.binary(max_size=400), width=st.integers(20, 90), size=st.integers(1, 200))
+def test_any_bytes_in_columns_are_read(data: bytes, width: int, size: int) -> None:
+    """No content raises, and the pieces in which it is read do not matter."""
+    head = handled([(BEGIN_NS, "[DEPLOY] one two three " * 4)] * 3, width)
+    given_ = head + data + head
+    container = columns_of(head.decode())
+    if container is not None:
+        pieces = [given_[at : at + size] for at in range(0, len(given_), size)]
+        assert list(container.entries(pieces)) == list(container.entries([given_]))
