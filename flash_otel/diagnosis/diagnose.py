@@ -131,9 +131,10 @@ class _RecordedDiagnosis:
             self._judge_environment(environment)
             if progress is not None:
                 progress(number, len(chosen))
+        # An edited store may list environments whose spans name others.
         if asked:
-            return self._judge.diagnosis() if chosen else self._judge_asked(asked)
-        if not chosen:
+            return self._judge.diagnosis() if self._judge.has_judged else self._judge_asked(asked)
+        if not self._judge.has_judged:
             self._judge_without_deployment()
         return self._judge.diagnosis(self._count_others(frozenset(chosen)))
 

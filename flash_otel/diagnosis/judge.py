@@ -127,6 +127,11 @@ class Judge:
         if len(self._judged) > 2 * MOST_JUDGED:
             self._shorten()
 
+    @property
+    def has_judged(self) -> bool:
+        """Whether anything was judged, without which there is no diagnosis."""
+        return bool(self._judged)
+
     def diagnosis(self, others: int = 0) -> Diagnosis:
         """Sum up everything that was judged.
 

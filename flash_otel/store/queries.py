@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from flash_otel.store.rows import text, whole
 from flash_otel.store.schema import transaction
 
 if TYPE_CHECKING:
@@ -102,13 +103,13 @@ def summarize(connection: sqlite3.Connection, trace_id: str) -> TraceSummary:
     name, status, *own = root
     fields = (
         trace_id,
-        name,
-        start_ns,
-        None if unfinished else end_ns,
+        text(name) or "",
+        whole(start_ns) or 0,
+        None if unfinished else whole(end_ns),
         spans,
         errors,
-        status,
-        *(of_root or of_any for of_root, of_any in zip(own, anywhere, strict=True)),
+        text(status) or "",
+        *(text(of_root or of_any) for of_root, of_any in zip(own, anywhere, strict=True)),
         bool(unfinished),
     )
     return TraceSummary(*fields)
@@ -126,7 +127,8 @@ def trace_ids(
     query = f"SELECT trace_id FROM spans {where} ORDER BY start_ns DESC, id DESC"  # noqa: S608 - `where` holds placeholders
     rows = connection.execute(query, values)
     for (trace_id,) in rows if limit > 0 else ():
-        found.setdefault(trace_id)
+        if isinstance(trace_id, str):
+            found.setdefault(trace_id)
         if len(found) >= limit:
             break
     rows.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from flash_otel import semconv
@@ -101,18 +101,48 @@ def _insert_references(connection: sqlite3.Connection, query: str, rows: list[_R
 def from_row(row: _Row) -> SpanRecord:
     """Return the record of a row of `SELECT`."""
     *head, attributes, events, links, trace_state, sampled, scope, version, resource = row
+    if tuple(map(type, head)) not in _USUAL_TYPES:
+        head = [column(value) for column, value in zip(_HEAD, head, strict=True)]
     fields = (
         *head,
         _attributes(attributes),
         tuple(_events(events)),
         tuple(_links(links)),
         _attributes(resource),
-        scope,
-        version,
-        trace_state,
+        text(scope) or "",
+        text(version) or "",
+        text(trace_state) or "",
         bool(sampled),
     )
     return SpanRecord(*fields)
+
+
+def text(value: object) -> str | None:
+    """Return a value of a text column, which in an edited row may be of any type."""
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+def whole(value: object) -> int | None:
+    """Return a value of an integer column, which in an edited row may be of any type."""
+    if value is None or isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, float) and math.isfinite(value) else 0
+
+
+def _required(value: object) -> str:
+    return text(value) or ""
+
+
+_HEAD: Final[tuple[Callable[[object], object], ...]] = (
+    *(_required, _required, text, _required, _required),
+    *(lambda value: whole(value) or 0, whole, _required, _required),
+)
+# Of nearly all rows, which need no conversion.
+_USUAL_TYPES: Final = frozenset(
+    (str, str, parent, str, str, int, end, str, str)
+    for parent in (str, type(None))
+    for end in (int, type(None))
+)
 
 
 def _to_row(record: SpanRecord, resource_id: int) -> _Row:
@@ -127,10 +157,10 @@ def _to_row(record: SpanRecord, resource_id: int) -> _Row:
         record.end_ns,
         record.status,
         record.status_message,
-        _text(attributes.get(semconv.APP_NAME)),
-        _text(attributes.get(semconv.ENVIRONMENT_ID)),
-        _text(attributes.get(semconv.ENVIRONMENT_NAME)),
-        _text(attributes.get(semconv.BUILD_ID)),
+        text(attributes.get(semconv.APP_NAME)),
+        text(attributes.get(semconv.ENVIRONMENT_ID)),
+        text(attributes.get(semconv.ENVIRONMENT_NAME)),
+        text(attributes.get(semconv.BUILD_ID)),
         _dumps(attributes),
         _dumps([_from_event(event) for event in record.events]) if record.events else "[]",
         _dumps([_from_link(link) for link in record.links]) if record.links else "[]",
@@ -199,10 +229,6 @@ def _encodable(value: object) -> object:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_encodable(item) for item in value]
     return value if isinstance(value, str | int | float | None) else str(value)
-
-
-def _text(value: object) -> str | None:
-    return value if value is None or isinstance(value, str) else str(value)
 
 
 def _from_event(event: Event) -> dict[str, object]:

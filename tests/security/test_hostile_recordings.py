@@ -187,6 +187,33 @@ def test_a_store_with_code_in_it_is_refused(
         SpanStore(file)
 
 
+ODD: Final = (b"\xff\xfe", float("inf"), "x", "[" * 50_000)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("name", "start_ns", "end_ns", "status_message", "attributes", "links", "trace_id"),
+        "environment_id",
+    ],
+)
+def test_a_store_with_odd_values(
+    column: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Columns may hold values of any type: SQLite does not enforce theirs. No command fails."""
+    keep(home, records(deployment(), read(10, phase=sc.PHASE_BUILD)))
+    for value in ODD:
+        with closing(sqlite3.connect(home / "spans.db")) as plain:
+            plain.execute(f"UPDATE OR IGNORE spans SET {column} = ?", (value,))  # noqa: S608 - names of the test
+            plain.commit()
+        for command in (["traces"], ["show"], ["traces", "--json"], ["diagnose", "--json"]):
+            # Without any id of a trace, `show` has none to show.
+            assert status_of(command) in ((0, 1, 2, 3) if column == "trace_id" else (0, 1, 3))
+            output = assert_harmless(capsys)
+            if "--json" in command:
+                json.loads(output)
+
+
 def test_spans_set_aside_are_private(home: Path) -> None:
     """What a locked store could not take is readable by its owner only."""
     assert files.set_aside(home / "spans.db", records(deployment()))
