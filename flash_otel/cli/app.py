@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from flash_otel.cli import streams
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -113,7 +115,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         SystemExit: With 0 (clean), 1 (a fault was found), 2 (bad usage) or 3 (no result);
             with flash's own status after `run`.
     """
-    sys.exit(status_of(list(sys.argv[1:] if arguments is None else arguments)))
+    streams.prepare()
+    try:
+        status = status_of(list(sys.argv[1:] if arguments is None else arguments))
+    finally:
+        streams.settle()
+    sys.exit(status)
 
 
 def status_of(arguments: list[str]) -> int:
@@ -126,12 +133,13 @@ def status_of(arguments: list[str]) -> int:
     except CommandError as error:
         return _report_error(error)
     except BrokenPipeError:
-        return _ignore_broken_pipe()
+        streams.drop(sys.stdout)
+        return PIPE_CLOSED
     except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        streams.note(f"{PROGRAM}: interrupted")
         return INTERRUPTED
     except Exception as error:
-        return _report_bug(error)
+        return _report_failure(error)
     return status
 
 
@@ -209,6 +217,9 @@ def _parse(application: typer.Typer, arguments: list[str]) -> Any:
 
     try:
         return get_command(application).main(arguments, PROGRAM, standalone_mode=False)
+    except SystemExit as ended:
+        # Not in standalone mode, the parser exits only if the reader of its help has gone.
+        raise BrokenPipeError from ended
     except Exception as error:
         # Typer raises click's errors and, since 0.26, those of its vendored copy: only the method
         # is common to both.
@@ -226,17 +237,21 @@ def _report_error(error: CommandError) -> int:
     from flash_otel.report.words import clean
 
     # A message may quote a file name, a server's answer, or pasted text.
-    print(f"{PROGRAM}: {clean(error.message)}", file=sys.stderr)
-    for line in error.next_step.splitlines():
-        print(clean(line), file=sys.stderr)
+    lines = [f"{PROGRAM}: {clean(error.message)}", *map(clean, error.next_step.splitlines())]
+    streams.note("\n".join(lines))
     return error.status
 
 
-def _ignore_broken_pipe() -> int:
-    """Redirect standard output to the null device, or Python's own flush at exit fails again."""
-    with open(os.devnull, "w", encoding="utf-8") as null:  # noqa: PTH123 - a device, no path
-        os.dup2(null.fileno(), sys.stdout.fileno())
-    return PIPE_CLOSED
+def _report_failure(error: Exception) -> int:
+    """Report what no command expects: output that is lost, no place for the store, or a bug."""
+    from flash_otel.store.errors import StoreError
+
+    if isinstance(error, OSError) and streams.is_output_lost(error):
+        message = f"the output cannot be written: {error.strerror}"
+        return _report_error(CommandError(message, status=COULD_NOT_TELL))
+    if isinstance(error, StoreError):
+        return _report_error(CommandError(str(error), status=COULD_NOT_TELL))
+    return _report_bug(error)
 
 
 def _report_bug(error: Exception) -> int:

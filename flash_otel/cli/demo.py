@@ -22,6 +22,7 @@ import typer
 
 from flash_otel import semconv
 from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError
+from flash_otel.cli.streams import note
 from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS, Scenario
 
 if TYPE_CHECKING:
@@ -279,8 +280,7 @@ class _Progress:
 
     def __call__(self, sentence: str) -> None:
         seconds = time.monotonic() - self._started
-        sys.stderr.write(f"[{seconds:5.1f} s] {sentence}\n")
-        sys.stderr.flush()
+        note(f"[{seconds:5.1f} s] {sentence}")
 
 
 @contextmanager

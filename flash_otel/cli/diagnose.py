@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -20,6 +19,7 @@ from flash_otel.cli.sources import (
     late_progress_bar,
     since_ns,
 )
+from flash_otel.cli.streams import note
 from flash_otel.diagnosis.order import ASSUMED_SKEW_S
 
 if TYPE_CHECKING:
@@ -114,16 +114,16 @@ def _note_no_match(diagnosis: "Diagnosis", question: "Mapping[str, Any]") -> Non
     named = {field: given[field] for field in culprits} or given
     options = " ".join(f"{_OPTIONS[field]} {clean(value)}" for field, value in named.items())
     together = "" if culprits or len(given) == 1 else " together"
-    print(f"flash-otel: no recording matches {options}{together}.", file=sys.stderr)
+    note(f"flash-otel: no recording matches {options}{together}.")
     for field, part in culprits.items():
         recorded = ", ".join(map(clean, part.similar or part.recorded))
         if part.similar:
-            print(f"Did you mean {_OPTIONS[field]} {recorded}?", file=sys.stderr)
+            note(f"Did you mean {_OPTIONS[field]} {recorded}?")
         elif recorded:
-            print(f"Recorded for {_OPTIONS[field]}: {recorded}", file=sys.stderr)
+            note(f"Recorded for {_OPTIONS[field]}: {recorded}")
         elif field == "app":
-            print("No recording names an app: leave out --app.", file=sys.stderr)
-    print("Leave it out to judge everything, or list the store: flash-otel traces", file=sys.stderr)
+            note("No recording names an app: leave out --app.")
+    note("Leave it out to judge everything, or list the store: flash-otel traces")
 
 
 def status_of(diagnosis: "Diagnosis") -> int:

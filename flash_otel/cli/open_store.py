@@ -139,7 +139,7 @@ def _opened(
         hint = "Name another file with --store, or move this one away and record again."
         raise CommandError(str(error), hint, COULD_NOT_TELL) from error
     if store is None and named is not None:
-        raise CommandError(f"there is no store at {path}.", HOW_TO_RECORD)
+        raise CommandError(f"there is no store at {named}.", HOW_TO_RECORD)
     with _explained(), store or nullcontext() as opened:
         yield opened
 

@@ -23,6 +23,7 @@ import typer
 from flash_otel import semconv
 from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND, INTERRUPTED, CommandError
 from flash_otel.cli.open_store import recorded_since
+from flash_otel.cli.streams import note
 from flash_otel.runtime import interpreters
 from flash_otel.runtime.process import guarded
 
@@ -165,7 +166,7 @@ def _print_place(trace_id: str) -> None:
 
 
 def _note(text: str) -> None:
-    print(f"flash-otel: {text}", file=sys.stderr)
+    note(f"flash-otel: {text}")
 
 
 # --- flash in this process ------------------------------------------------------------------------
@@ -246,7 +247,7 @@ def _status(ending: SystemExit) -> int:
         return 0
     if isinstance(ending.code, int):
         return ending.code
-    print(ending.code, file=sys.stderr)
+    note(str(ending.code))
     return 1
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from flash_otel.cli.app import BAD_USAGE, COULD_NOT_TELL, CommandError
+from flash_otel.cli.streams import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -166,7 +167,7 @@ def _records(reader: RecordReader, earliest: int | None) -> Iterator[SpanRecord]
 
 
 def _note(text: str) -> None:
-    print(f"flash-otel: {text}", file=sys.stderr)
+    note(f"flash-otel: {text}")
 
 
 def since_ns(text: str | None) -> int | None:

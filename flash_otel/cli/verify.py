@@ -11,6 +11,7 @@ import typer
 
 from flash_otel.cli.app import BAD_USAGE, CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
 from flash_otel.cli.open_store import StoreOption, reading, recorded_since
+from flash_otel.cli.streams import note
 from flash_otel.runtime.process import swallowed
 
 if TYPE_CHECKING:
@@ -135,15 +136,15 @@ def _after_run(started_ns: int) -> int:
     from flash_otel.verify.client import VerifyError
 
     app, env = _deployed(recorded_since(started_ns))
-    print("\nflash-otel verify: what a worker would read now", file=sys.stderr)
+    note("\nflash-otel verify: what a worker would read now")
     # The store may be off or fail; a missing file must not end the verification.
     store = pipeline.store_path()
     recording = str(store) if store is not None and store.is_file() else None
     try:
         verification = _verified(app, env, None, call=False, timeout=TIMEOUT_S, store=recording)
     except (VerifyError, CommandError) as error:
-        print(f"flash-otel verify: {error.message}", file=sys.stderr)
-        print(error.next_step, file=sys.stderr)
+        note(f"flash-otel verify: {error.message}")
+        note(error.next_step)
         return FAULT_FOUND if getattr(error, "code", None) else COULD_NOT_TELL
     _print(verification, stderr=True)
     return status_of(verification)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from flash_otel import semconv
 from flash_otel.otlp.encode import encode_log_line
+from flash_otel.runtime import process
 from flash_otel.runtime.process import swallowed
 from flash_otel.runtime.sdk import SpanProcessor
 
@@ -44,11 +45,4 @@ class WorkerLogSpanProcessor(SpanProcessor):
 
 def write(record: SpanRecord, stream: TextIO | None = None) -> None:
     """Write the line of a record to a stream (None: the current standard error), and flush it."""
-    stream = stream or sys.stderr
-    try:
-        if stream is not None:
-            # In one call, so that the lines of several threads do not mix.
-            stream.write(encode_log_line(record))
-            stream.flush()
-    except (OSError, ValueError):
-        return  # a broken pipe, a full disk, a closed stream: nowhere else to write
+    process.write(stream or sys.stderr, encode_log_line(record))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 from flash_otel import semconv as sc
 from flash_otel.lines.format import due
 from flash_otel.lines.table import END, START, Line
+from flash_otel.runtime import process
 from flash_otel.runtime.process import swallowed
 from flash_otel.runtime.sdk import SpanProcessor
 
@@ -149,20 +150,6 @@ def _isatty(stream: TextIO) -> bool:
 
 
 def _write(stream: Any, lines: _Lines) -> None:
-    """Write each line, with its line end, in one call; errors of the stream are ignored."""
-    try:
-        for _, text in lines:
-            _write_line(stream, text + "\n")
-        # The platform may kill a worker at any time, and a buffer dies with it.
-        if hasattr(stream, "flush"):
-            stream.flush()
-    except (OSError, ValueError):
-        return  # a broken pipe, a full disk, a closed stream
-
-
-def _write_line(stream: Any, line: str) -> None:
-    try:
-        stream.write(line)
-    except UnicodeEncodeError as error:
-        # parse() reads these escapes.
-        stream.write(line.encode(error.encoding, "backslashreplace").decode(error.encoding))
+    """Write each line, with its line end, in one call; parse() reads escapes."""
+    for _, text in lines:
+        process.write(stream, text + "\n")

@@ -16,7 +16,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from flash_otel.runtime.process import ProcessVar, before_forks, guarded
+from flash_otel.runtime.process import ProcessVar, before_forks, guarded, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -155,9 +155,4 @@ def warn_once(line: str) -> None:
 
 def to_stderr(message: str) -> None:
     """Write a line to standard error in a single call, if the process has a standard error."""
-    stream = sys.stderr
-    if stream is not None:
-        # Characters that the stream cannot encode are escaped: a warning must not raise.
-        line = f"{message}\n".encode(stream.encoding or "ascii", "backslashreplace")
-        stream.write(line.decode(stream.encoding or "ascii"))
-        stream.flush()
+    write(sys.stderr, f"{message}\n")

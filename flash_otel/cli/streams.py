@@ -1,0 +1,70 @@
+"""The standard streams of a command, which may be closed, full, or have no reader.
+
+A command writes its result to standard output and everything else to standard error. Only a result
+that cannot be written is an error.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Any, Final
+
+from flash_otel.runtime.exit import to_stderr
+
+_FULL: Final = {errno.ENOSPC, errno.EFBIG, errno.EIO}
+_STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+
+
+def prepare() -> None:
+    """Replace closed streams by the null device, and escape what an encoding lacks.
+
+    Python sets a closed stream to None (cron, services, `>&-`), and a file that is opened later
+    would get its descriptor, and with it whatever is written to the stream.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < len(_STREAMS):
+        pass
+    os.close(descriptor)
+    for descriptor, (name, mode) in enumerate(_STREAMS):
+        if getattr(sys, name) is None:
+            # Without an owner, because Python warns of a standard stream that it closes at exit.
+            stream = open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def note(text: str) -> None:
+    """Write lines to standard error; a failure must not cost the command its result."""
+    to_stderr(text)
+
+
+def is_output_lost(error: OSError) -> bool:
+    """Return True if an error is that standard output, or the disk, takes nothing more."""
+    # An unbuffered stream keeps nothing that shows it later.
+    return error.errno in _FULL or _is_lost(sys.stdout)
+
+
+def settle() -> None:
+    """Drop what a stream does not take; Python would fail on it again, and exit with status 120."""
+    for stream in (sys.stdout, sys.stderr):
+        if _is_lost(stream):
+            drop(stream)
+
+
+def drop(stream: Any) -> None:
+    """Redirect a stream to the null device."""
+    with open(os.devnull, "w", encoding="utf-8") as null:  # noqa: PTH123 - a device, no path
+        os.dup2(null.fileno(), stream.fileno())
+
+
+def _is_lost(stream: Any) -> bool:
+    try:
+        stream.flush()
+    except OSError:
+        return True
+    except ValueError:  # closed by the command that `run` ran
+        return False
+    return False
