@@ -80,6 +80,8 @@ def _duration(summary: "TraceSummary") -> str:
 def _result(summary: "TraceSummary") -> str:
     if summary.unfinished:
         return words.UNFINISHED
+    if summary.outcome in (semconv.CANCELLED, semconv.UNKNOWN):
+        return summary.outcome
     if summary.status == "error":
         return semconv.FAILED
     return f"{summary.error_count} failed inside" if summary.error_count else semconv.RETURNED

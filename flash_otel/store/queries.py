@@ -10,11 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.store.rows import text, whole
+from flash_otel import semconv
+from flash_otel.store.rows import read_attributes, text, whole
 from flash_otel.store.schema import transaction
 
 if TYPE_CHECKING:
     import sqlite3
+
+    from flash_otel.records import Attributes
 
 MAX_AGE_S: Final = 30 * 24 * 3600
 MAX_BYTES: Final = 256 * 2**20
@@ -48,14 +51,14 @@ _TOTALS: Final = """
         max(app_name), max(environment_id), max(environment_name), max(build_id)
     FROM spans WHERE trace_id = ?"""
 _ROOT: Final = """
-    SELECT name, status, app_name, environment_id, environment_name, build_id
+    SELECT name, status, attributes, app_name, environment_id, environment_name, build_id
     FROM spans AS child WHERE trace_id = ? AND NOT EXISTS (
         SELECT 1 FROM spans AS parent
         WHERE parent.trace_id = child.trace_id AND parent.span_id = child.parent_span_id
     ) ORDER BY start_ns, id LIMIT 1"""
 # The root of spans that are each other's parents: the earliest of them.
 _EARLIEST: Final = """
-    SELECT name, status, app_name, environment_id, environment_name, build_id
+    SELECT name, status, attributes, app_name, environment_id, environment_name, build_id
     FROM spans WHERE trace_id = ? ORDER BY start_ns, id LIMIT 1"""
 
 
@@ -71,6 +74,8 @@ class TraceSummary:
         span_count: Number of spans in the store.
         error_count: Number of failed spans among them.
         status: The root's status: unset, ok or error.
+        outcome: The root's outcome: returned, failed, cancelled, or unknown (its end was not
+            observed, or its answer was lost); unfinished if the trace is.
         app_name: Name of the Flash app, from the root or else from another span.
         environment_id: Id of the environment, in the same way.
         environment_name: Name of the environment, in the same way.
@@ -85,6 +90,7 @@ class TraceSummary:
     span_count: int
     error_count: int
     status: str
+    outcome: str
     app_name: str | None
     environment_id: str | None
     environment_name: str | None
@@ -100,7 +106,7 @@ def summarize(connection: sqlite3.Connection, trace_id: str) -> TraceSummary:
         or connection.execute(_EARLIEST, (trace_id,)).fetchone()
     )
     start_ns, end_ns, spans, errors, unfinished, *anywhere = totals
-    name, status, *own = root
+    name, status, attributes, *own = root
     fields = (
         trace_id,
         text(name) or "",
@@ -109,10 +115,19 @@ def summarize(connection: sqlite3.Connection, trace_id: str) -> TraceSummary:
         spans,
         errors,
         text(status) or "",
+        "unfinished" if unfinished else _outcome(status, read_attributes(attributes)),
         *(text(of_root or of_any) for of_root, of_any in zip(own, anywhere, strict=True)),
         bool(unfinished),
     )
     return TraceSummary(*fields)
+
+
+def _outcome(status: object, attributes: Attributes) -> str:
+    # Spans that were read from lines may have no outcome.
+    return str(
+        attributes.get(semconv.OUTCOME)
+        or (semconv.FAILED if status == "error" else semconv.RETURNED)
+    )
 
 
 def trace_ids(

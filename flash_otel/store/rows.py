@@ -105,10 +105,10 @@ def from_row(row: _Row) -> SpanRecord:
         head = [column(value) for column, value in zip(_HEAD, head, strict=True)]
     fields = (
         *head,
-        _attributes(attributes),
+        read_attributes(attributes),
         tuple(_events(events)),
         tuple(_links(links)),
-        _attributes(resource),
+        read_attributes(resource),
         text(scope) or "",
         text(version) or "",
         text(trace_state) or "",
@@ -243,7 +243,8 @@ def _from_link(link: Link) -> dict[str, object]:
     }
 
 
-def _attributes(value: object) -> Attributes:
+def read_attributes(value: object) -> Attributes:
+    """Return the attributes in a column, or in a value of its JSON."""
     found = _loads(value) if isinstance(value, str) else value
     if not isinstance(found, dict):
         return {}
@@ -258,14 +259,14 @@ def _events(text: object) -> Iterator[Event]:
     for event in _objects(text):
         name, time_ns = event.get("name"), event.get("time_ns")
         if isinstance(name, str) and isinstance(time_ns, int):
-            yield Event(name, time_ns, _attributes(event.get("attributes")))
+            yield Event(name, time_ns, read_attributes(event.get("attributes")))
 
 
 def _links(text: object) -> Iterator[Link]:
     for link in _objects(text):
         trace_id, span_id = link.get("trace_id"), link.get("span_id")
         if isinstance(trace_id, str) and isinstance(span_id, str):
-            yield Link(trace_id, span_id, _attributes(link.get("attributes")))
+            yield Link(trace_id, span_id, read_attributes(link.get("attributes")))
 
 
 def _objects(text: object) -> list[dict[str, Any]]:

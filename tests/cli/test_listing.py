@@ -21,6 +21,7 @@ def summary(**changes: object) -> TraceSummary:
         "end_ns": EPOCH_NS + 4_000_000_000,
         "span_count": 8,
         "error_count": 0,
+        "outcome": "returned",
         "status": "unset",
         "app_name": "shop",
         "environment_id": "env456",
@@ -38,13 +39,15 @@ def text(summaries: list[TraceSummary], width: int | None = None) -> str:
 
 
 def test_the_table_shows_how_each_deployment_ended() -> None:
-    """Healthy, failed, killed, and returned with a failure inside."""
+    """Healthy, failed, killed, returned with a failure inside, interrupted, and unobserved."""
     found = text(
         [
             summary(),
             summary(status="error", error_count=3),
             summary(unfinished=True, end_ns=None, build_id=None, environment_name=None),
             summary(error_count=1, environment_id=None, app_name=None),
+            summary(status="error", error_count=1, outcome="cancelled"),
+            summary(outcome="unknown"),
         ]
     )
     pad = " " * (len(STARTED) - len("STARTED"))
@@ -54,6 +57,8 @@ def test_the_table_shows_how_each_deployment_ended() -> None:
         {TRACE}  {STARTED}  4.00 s  failed           8      flash.deploy  shop  prod (env456)  abc123
         {TRACE}  {STARTED}  ?       unfinished       8      flash.deploy  shop  env456
         {TRACE}  {STARTED}  4.00 s  1 failed inside  8      flash.deploy        prod           abc123
+        {TRACE}  {STARTED}  4.00 s  cancelled        8      flash.deploy  shop  prod (env456)  abc123
+        {TRACE}  {STARTED}  4.00 s  unknown          8      flash.deploy  shop  prod (env456)  abc123
         """)  # noqa: E501 - a table as it is printed
 
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 from support.commands import flash_otel, keep
 from support.samples import OTHER, TRACE, failed_deployment, healthy_deployment, span
 
@@ -78,6 +79,7 @@ def test_json_is_one_object_for_each_trace(tmp_path: Path) -> None:
         "end_ns": 1_000_000_004_000_000_000,
         "span_count": 8,
         "error_count": 0,
+        "outcome": "returned",
         "status": "unset",
         "app_name": "shop",
         "environment_id": "env456",
@@ -86,6 +88,16 @@ def test_json_is_one_object_for_each_trace(tmp_path: Path) -> None:
         "unfinished": False,
     }
     assert (killed["end_ns"], killed["unfinished"]) == (None, True)
+    assert killed["outcome"] == "unfinished"
+
+
+@pytest.mark.parametrize("outcome", ["unknown", "cancelled"])
+def test_an_end_that_is_no_success(outcome: str, tmp_path: Path) -> None:
+    """A root without an error, whose end was not observed or that was stopped, is not returned."""
+    keep(tmp_path, [span(1, None, "flash.deploy", 0, 1, attributes={"flash.outcome": outcome})])
+    assert f" {outcome} " in flash_otel(tmp_path, "traces").stdout
+    (found,) = json.loads(flash_otel(tmp_path, "traces", "--json").stdout)
+    assert (found["status"], found["outcome"]) == ("unset", outcome)
 
 
 def test_an_empty_store_prints_the_next_step(tmp_path: Path) -> None:
