@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from flash_otel.diagnosis.case import Case, ReadVerdict
-    from flash_otel.diagnosis.evidence import Origin, RuntimeFetch, SpanFact, Step
+    from flash_otel.diagnosis.evidence import EndpointSet, Origin, RuntimeFetch, SpanFact, Step
 
 
 MOST_EXHIBITS: Final = 8
@@ -86,6 +86,14 @@ def count(number: int | None, noun: str) -> str:
     if number == 0:
         return f"no {noun}s"
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def renaming(expected: EndpointSet, read: RuntimeFetch) -> str:
+    """Return in words how a read of as many endpoints names them; empty for another number."""
+    lost, others = expected.missing_in(read.endpoints), read.endpoints.missing_in(expected)
+    if not lost or len(lost) != len(others):
+        return ""
+    return f"{count(read.held or 0, 'endpoint')}, but {several(others)} instead of {several(lost)}"
 
 
 def environment(case: Case, environment_id: str | None, *, is_short: bool = True) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
 from flash_otel.lines.values import BROKEN_UUID, UUID, as_glob, matches
-from flash_otel.records import ANY, LINES_PARTIAL, text, texts
+from flash_otel.records import ANY, LINES_PARTIAL, LINES_SCOPE, text, texts
 from flash_otel.store.references import instance_of
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ _IDS: Final = (
     (sc.ENDPOINTS_DIGEST, sc.PERSISTED_DIGEST),
     (sc.ENDPOINT_URL, sc.ENDPOINT_URLS),
 )
+_SHAPED: Final = frozenset({sc.BUILD_ID, *_ENVIRONMENTS})
+_BETWEEN: Final = re.compile(r"[/.:]+")
+"""Between the parts of a URL, of which one is the endpoint's id."""
 _LEAST_BEGINNING: Final = 8
 """Characters of a beginning that shows whose it is."""
 _WHOLE: Final = re.compile(rf"{UUID.pattern}|[a-z0-9]{{14,}}|https?://.+")
@@ -110,7 +113,35 @@ def _globs(records: Sequence[SpanRecord], names: tuple[str, ...]) -> dict[str, s
         is_cut = len(value) >= _LEAST_BEGINNING and _WHOLE.fullmatch(following) is not None
         if is_cut and following.startswith(value) and len(following) > len(value) + 1:
             found[value] = value + ANY
-    return found
+    return {**_misshapen(records, names, ids), **found}
+
+
+def _misshapen(
+    records: Sequence[SpanRecord], names: tuple[str, ...], ids: set[str]
+) -> dict[str, str]:
+    """Return the builds and environments in lines that look unlike a UUID, if others are UUIDs.
+
+    A mask that nobody has seen before is such a text. An endpoint's id and an environment's name
+    are whole: workers have asked for these by mistake.
+    """
+    if not any(map(UUID.fullmatch, ids)):
+        return {}
+    whole = {
+        part
+        for record in records
+        for name in (*_ENDPOINTS, sc.ENVIRONMENT_NAME, sc.ENDPOINT_URL, sc.ENDPOINT_URLS)
+        for value in _values(record, name)
+        for part in (value, *_BETWEEN.split(value))
+    }
+    shaped = [name for name in names if name in _SHAPED]
+    written = {
+        value
+        for record in records
+        if record.scope_name == LINES_SCOPE
+        for name in shaped
+        for value in _values(record, name)
+    }
+    return {value: ANY for value in written - whole if UUID.fullmatch(value) is None}
 
 
 def _values(record: SpanRecord, name: str) -> tuple[str, ...]:

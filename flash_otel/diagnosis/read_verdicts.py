@@ -30,7 +30,7 @@ from flash_otel.diagnosis.case import (
     upload_state,
 )
 from flash_otel.diagnosis.evidence import LACKS_ALL, LACKS_SOME, OTHER_URLS, UNKNOWN
-from flash_otel.diagnosis.findings import count, several
+from flash_otel.diagnosis.findings import count, renaming, several
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, NO, follows
 
 if TYPE_CHECKING:
@@ -111,11 +111,16 @@ def _judge_partial(case: Case, read: RuntimeFetch) -> ReadVerdict:
     expected = case.expected_of(read)
     lost = expected.missing_in(read.endpoints)
     names = f"; {', '.join(lost[:5])} missing" if lost else ""
-    reason = f"{read.held} of {expected.count} endpoints{names}"
+    renamed = renaming(expected, read)
+    reason = renamed or f"{read.held} of {expected.count} endpoints{names}"
     if case.is_whole_proven:
         return ReadVerdict((sc.READ_INCOMPLETE,), f"{reason}, while another read holds them all")
     if case.is_rewritten:
         return FINE
+    upload = case.deployment.upload
+    if renamed and (read.by_lines or (upload is not None and upload.by_lines)):
+        # What masks a log may have replaced a name in it.
+        return ReadVerdict((sc.ENDPOINTS_MISSING, sc.INCONCLUSIVE), renamed)
     return ReadVerdict((sc.ENDPOINTS_MISSING,), reason)
 
 

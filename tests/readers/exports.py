@@ -435,6 +435,9 @@ EXPORTS: Final[dict[str, Callable[[Sequence[Entry]], bytes]]] = {
             for number, (at, text) in enumerate(entries)
         ]
     ),
+    "buildkite": lambda entries: _text(
+        [f"\x1b_bk;t={at // 1_000_000}\x07{text}" for at, text in entries], "\r\n"
+    ),
     "fluent-bit file": lambda entries: _text(
         [f'kube.w: [{_epoch(at)}, {{"log":{json.dumps(text)},"n":1}}]' for at, text in entries]
     ),

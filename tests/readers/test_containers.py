@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from readers.exports import EXPORTS, NAIVE, WHOLE, journal_export
+from readers.scenes import LATER_NS, SCENES, judged
+from readers.scenes import timed as timed_scene
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.readers import NothingFoundError, json_values, open_reader
@@ -362,3 +364,11 @@ def test_more_forms_of_times() -> None:
     assert first is not None
     assert second is not None
     assert second - first == 20 * 86_400 * 10**9
+
+
+@pytest.mark.parametrize("name", ["buildkite", "azure query", "fluent-bit stdout"])
+def test_the_times_of_a_service_decide(tmp_path: Path, name: str) -> None:
+    """A read without endpoints after the upload is decided by the times around the lines."""
+    deployed, read_ = SCENES["no endpoints"]
+    logs = timed_scene(deployed), timed_scene(read_, BEGIN_NS + LATER_NS)
+    assert judged(tmp_path, *map(EXPORTS[name], logs))[0] == sc.MANIFEST_NOT_PERSISTED

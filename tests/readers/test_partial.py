@@ -49,6 +49,40 @@ def allowed(scene: str) -> set[str]:
     return {sc.INCONCLUSIVE, VERDICTS[scene]} | healthy
 
 
+@pytest.mark.parametrize("secret", [BUILD, ENVIRONMENT, "gpu"])
+@pytest.mark.parametrize("scene", list(SCENES))
+@given(
+    mask=st.sampled_from(["__SECRET__", "00000000", "nnnn", "hidden", "0" * 32 + "0", "(b)"])
+    | st.from_regex(r"[A-Za-z0-9_]{1,40}", fullmatch=True).filter(lambda text: text != "cpu"),
+    side=st.sampled_from([0, 1]),
+)
+@settings(max_examples=12)
+def test_a_mask_that_looks_like_an_id_proves_no_difference(
+    scene: str, secret: str, mask: str, side: int
+) -> None:
+    """Where one side has a UUID and the other a word, or names differ alone, nothing is proved."""
+    files = [bare(timed(texts)) for texts in SCENES[scene]]
+    files[side] = files[side].replace(secret.encode(), mask.encode())
+    assert verdict(*files) in allowed(scene)
+
+
+def test_what_is_whole_though_it_is_not_a_uuid(tmp_path: Path) -> None:
+    """The id of an endpoint, and the name of an environment, are whole: workers ask for them."""
+    for asked in ("ep1x2y3z", "production", "abc"):
+        texts = [text.replace(ENVIRONMENT, asked) for text in read()]
+        found = judged(tmp_path, bare(timed(deployment())), bare(timed(texts)))
+        assert found[0] == sc.ENVIRONMENT_MISMATCH
+    ids = [text.replace(BUILD, "build-1") for text in deployment()], read("build-2")
+    assert judged(tmp_path, *(bare(timed(texts)) for texts in ids))[0] == sc.STALE_BUILD
+
+
+def test_a_name_that_replaced_another_is_not_missing(tmp_path: Path) -> None:
+    """As many endpoints with another name leave open whether a log hides the name."""
+    logs = deployment(), read(names=("gpu", "cpu2"))
+    found, codes, _ = judged(tmp_path, *(bare(timed(texts)) for texts in logs))
+    assert (found, codes) == (sc.INCONCLUSIVE, (sc.ENDPOINTS_MISSING,))
+
+
 def test_the_scenes_have_their_verdicts() -> None:
     """Each scene is decided, so that the tests below can lose something."""
     assert VERDICTS == {

@@ -24,6 +24,7 @@ from flash_otel.diagnosis.findings import (
     proofs,
     proved,
     read_exhibits,
+    renaming,
     several,
     what_failed,
 )
@@ -137,7 +138,8 @@ def endpoints_missing(case: Case) -> Iterator[Finding]:
     expected = case.expected_of(read)
     lost = expected.missing_in(read.endpoints)
     names = f": {several(lost)} missing" if lost else ""
-    sentence = f"The State Manager holds {read.held} of {expected.count} endpoints{names}."
+    held = renaming(expected, read) or f"{read.held} of {expected.count} endpoints{names}"
+    sentence = f"The State Manager holds {held}."
     evidence = exhibits((upload, f"{expected.count} written"))
     yield from proved(case, sc.ENDPOINTS_MISSING, sentence, *evidence)
 

@@ -138,12 +138,15 @@ def text_lines(chunks: Iterable[bytes]) -> Iterator[str]:
 # --- unwrapping --------------------------------------------------------------------------------
 
 # Colours and other control sequences of terminals (ECMA-48).
-_ANSI: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+_ANSI: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]_][^\x07\x1b]*(?:\x07|\x1b\\)")
 
 # Kubernetes writes `time stream flag text`; the flag P means that the line continues.
 _CRI: Final = re.compile(
     r"(\d{4}-\d\d-\d\dT\S{8,30}) (stdout|stderr) ([FP])(?::\w+)? (.*)", re.DOTALL
 )
+
+# Buildkite's agent writes the time in milliseconds, as a command to a program (ECMA-48's APC).
+_BUILDKITE: Final = re.compile(r"(?:\x1b_)?bk;t=(\d{13})(?:\x07|\x1b\\)(.*)", re.DOTALL)
 
 # logcli writes `time {labels} text`.
 _LABELS: Final = re.compile(
@@ -222,6 +225,14 @@ def _from_cri(outer: Unwrapped) -> Unwrapped | None:
         return None
     time, _, flag, text = match.groups()
     return replace(_layer(outer, text, "", time), partial=flag == "P")
+
+
+def _from_buildkite(outer: Unwrapped) -> Unwrapped | None:
+    match = _BUILDKITE.match(outer.text)
+    if match is None:
+        return None
+    time_ns, zoned = time_in(match[1])
+    return replace(outer, text=match[2].rstrip("\r\n"), time_ns=time_ns, zoned=zoned)
 
 
 def _from_labels(outer: Unwrapped) -> Unwrapped | None:
@@ -340,6 +351,7 @@ def _from_member(outer: Unwrapped) -> Unwrapped | None:
 
 _LAYERS: Final = (
     _from_cri,
+    _from_buildkite,
     _from_labels,
     _from_syslog,
     _from_fluent,
