@@ -256,6 +256,11 @@ BOMBS: Final[dict[str, tuple[bytes, bytes, int]]] = {
         32,
     ),
     "OTLP nested without end": (b'{"resourceSpans": ', b"[", 48),
+    "an endless field of a journal": (
+        b"__CURSOR=a\n_HOSTNAME=h\nMESSAGE\n" + (2**30).to_bytes(8, "little"),
+        b"[RUNTIME SYNC] x",
+        96,
+    ),
     "an endless message": (b"\x00\x00\x00\x04\x0a\x02\x12\x00\xff\xff\xff\xff", b"\0", 48),
     "a long message": (b"\x00\x00\x00\x04\x0a\x02\x12\x00\x01\xff\xff\xff", b"\0", 48),
 }

@@ -62,13 +62,16 @@ class _Bytes:
 
     def line(self) -> bytes | None:
         """Return the next line without its line end; None at the end."""
+        is_long = False
         while b"\n" not in self._rest and self._fill():
-            pass
+            # A compressed journal may hold gigabytes without a line end.
+            if len(self._rest) > MAX_LINE and b"\n" not in self._rest:
+                self._rest, is_long = b"=", True
         if not self._rest:
             return None
         line, _, self._rest = self._rest.partition(b"\n")
         self.number += 1
-        return line.rstrip(b"\r") if len(line) <= MAX_LINE else b"="
+        return b"=" if is_long or len(line) > MAX_LINE else line.rstrip(b"\r")
 
     def block(self) -> bytes:
         """Return the bytes behind a length, and skip the line end behind them."""

@@ -189,6 +189,10 @@ class _TextLines:
         for chunk in chunks:
             *lines, pending = (pending + decode(chunk)).replace("\0", "").split("\n")
             yield from (f"{line}\n" for line in lines)
+            if len(pending) > MAX_LINE:
+                # Longer than any field may be: a compressed table may hold gigabytes of it.
+                yield pending
+                pending = ""
         pending += decode(b"", final=True)
         if pending:
             yield pending
