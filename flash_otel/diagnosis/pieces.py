@@ -41,7 +41,8 @@ _SAME_KIND: Final[dict[str, tuple[str, ...]]] = {
     sc.WORKER_ENVIRONMENT_ID: _ENVIRONMENTS,
     sc.ENVIRONMENT_NAME: (sc.ENVIRONMENT_NAME, *_ENVIRONMENTS),
     sc.WORKER_ENDPOINT_ID: _ENDPOINTS,
-    sc.ENDPOINT_ID: _ENDPOINTS,
+    # Nothing: completed by the id of another deployment, it would prove a takeover.
+    sc.ENDPOINT_ID: (),
     sc.PREVIOUS_BUILD_ID: (sc.BUILD_ID,),
     sc.CODE_DEPLOYMENT_ID: (sc.DEPLOYMENT_ID,),
     sc.ACTIVE_DEPLOYMENT_ID: (sc.DEPLOYMENT_ID,),
@@ -263,6 +264,8 @@ def _resolved(record: SpanRecord, known: Mapping[str, set[str]]) -> SpanRecord:
 def _fitting(glob: str, known: Mapping[str, set[str]], name: str) -> set[str]:
     """Return the whole values that a partial one may be."""
     kinds = _SAME_KIND.get(name, (name,))
+    if not kinds:
+        return set()
     values = {value for kind in kinds for value in known.get(kind, ())}
     if ANY not in glob:
         # It is whole, unless it is the beginning of another value and nowhere proven to be whole.

@@ -274,6 +274,21 @@ def test_a_masked_id_that_fits_one_is_that_one() -> None:
     assert judge(cut).verdict == judge(made).verdict == sc.MANIFEST_NOT_PERSISTED
 
 
+def test_a_masked_endpoint_is_not_that_of_another_environment() -> None:
+    """What is left of a deployment's endpoint id fits another's, and proves no takeover."""
+    name = "an environment that was created beside others"
+    made = HEALTHY[name].make()
+    of_latest = {record.trace_id for record in made if record.name == sc.ACTIVATE}
+    for mask in ("gpu00…", "gpu00***", "[REDACTED]"):
+        for trace_id in of_latest:
+            cut = [
+                masked(record, sc.ENDPOINT_ID, mask) if record.trace_id == trace_id else record
+                for record in made
+            ]
+            found = judge(cut)
+            assert sc.ENVIRONMENT_TAKEOVER not in [finding.code for finding in found.findings]
+
+
 def with_long_ids(made: list[SpanRecord]) -> list[SpanRecord]:
     """Give ids the length that Flash's have."""
     return [
