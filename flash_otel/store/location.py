@@ -76,7 +76,7 @@ def state_folder() -> Path:
     if home is None:
         raise StoreError(
             f"no home folder is known (HOME is not set to a path, and user id {os.getuid()} is "
-            f"in no user database): {_REMEDY}"
+            f"in no user database): set {_STATE} to a folder, or {ENVIRONMENT_VARIABLE} to a file"
         )
     return Path(home) / (_MACOS if sys.platform == "darwin" else _UNIX) / _FOLDER_NAME
 

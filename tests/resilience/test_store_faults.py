@@ -111,7 +111,7 @@ def test_no_home(tmp_path: Path, *, collects: bool) -> None:
     assert len(logged) == (0 if collects else SPANS)
     (line,) = set(ended.lines) - set(logged)
     assert "no home folder is known" in line
-    assert "set FLASH_OTEL_STORE" in line
+    assert "set XDG_STATE_HOME to a folder, or FLASH_OTEL_STORE to a file" in line
     assert (ended.status, ended.stdout) == (0, "done\n")
     # What the host itself wrote: nothing named `~`.
     assert {path.name.partition("-")[0] for path in tmp_path.iterdir()} == {"victim", "report"}
