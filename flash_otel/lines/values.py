@@ -60,6 +60,8 @@ FOREIGN: Final = r"[#$%&?!^({\[<][^\s,\"']*"
 _FOREIGN: Final = re.compile(rf"{HIDDEN}|{FOREIGN}")
 BROKEN_UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{0,4}|[0-9a-f-]{5,26})")
 """What a width or a limit left of a UUID; no other id of Flash's looks so."""
+# The place in the source, which loggers print at the right; `write_id` escapes its first letter.
+_PLACE: Final = re.compile(r"(?:[\w.-]*/)*[\w.-]+\.pyx?:\d+").fullmatch
 UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}")
 
 
@@ -115,6 +117,8 @@ def read_id(text: str) -> tuple[str | None, bool]:
     """Read an id; one that ends in an ellipsis (`abc...`) was cut off."""
     if text in _NULLS:
         return None, False
+    if _PLACE(text):
+        return ANY, True
     if _FOREIGN.search(text.replace("(null)", "")) and not _IDENTIFIER(text):
         return unescape(_FOREIGN.sub(ANY, text)), True
     cut = text.endswith(ELLIPSIS)

@@ -17,6 +17,9 @@ from rich.logging import RichHandler
 from flash_otel.diagnosis.readers.containers import container_of
 from flash_otel.diagnosis.readers.log_columns import columns_of
 from flash_otel.diagnosis.readers.log_entry import time_of
+from flash_otel.lines.format import parse
+from flash_otel.lines.values import read_id, write_id
+from flash_otel.records import ANY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,6 +193,16 @@ def test_the_times_of_rich_are_kept() -> None:
 def test_logs_without_such_columns_are_lines(text: str) -> None:
     """Loggers that write the place of the source on the left, or none, need no container."""
     assert columns_of(text) is None
+
+
+@pytest.mark.parametrize("place", ["state_manager.py:88", "/x/flash_otel/emit.py:7", "a-b.pyx:1"])
+def test_the_place_of_the_source_is_no_id(place: str) -> None:
+    """Where any logger prints it behind a broken line, the id is unknown."""
+    parsed = parse(f"[STATE MANAGER] Retrieved build      {place}")
+    assert parsed is not None
+    assert parsed.fields["build_id"] == ANY
+    assert parsed.cut == {"build_id"}
+    assert read_id(write_id(place)) == (place, False)
 
 
 @settings(max_examples=30)
