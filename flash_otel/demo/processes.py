@@ -197,6 +197,10 @@ def flash_environment(
     return variables
 
 
+# A recording is whole on a busy machine, too, where storing takes longer than usual.
+_BUDGETS: Final = {"FLASH_OTEL_EXIT_BUDGET": "10", "FLASH_OTEL_REQUEST_BUDGET": "5"}
+
+
 def deploy_variables(
     base_url: str, environment: PythonEnvironment, *, home: Path, store: Path
 ) -> dict[str, str]:
@@ -206,6 +210,7 @@ def deploy_variables(
     return {
         **standard,
         **flash_environment(base_url, home=home),
+        **_BUDGETS,
         "PYTHONPATH": str(environment.source),
         "FLASH_OTEL_STORE": str(store),
     }
@@ -234,6 +239,7 @@ def worker_variables(
     """
     return {
         **flash_environment(base_url, home=home, api_key=None),
+        **_BUDGETS,
         **template_env,
         "RUNPOD_ENDPOINT_ID": endpoint_id,
         "RUNPOD_POD_ID": pod_id,
