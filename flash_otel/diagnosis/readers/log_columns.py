@@ -164,6 +164,8 @@ def _would_fit(before: str, row: str, room: int) -> bool:
 
 def _between(text: str, before: str, row: str, room: int) -> str:
     """Return what stood between two rows: a line end, a space, or nothing within a long word."""
+    if not row and len(before) >= room:
+        return ""  # the space behind a word that fills whole rows has a row of its own
     if not row or _OWN_ROW(row) or _would_fit(before, row, room):
         return "\n"
     # Rich begins a row for a word that is longer than the column, so it has no other word.
