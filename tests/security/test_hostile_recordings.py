@@ -305,6 +305,16 @@ def test_an_archive_is_read_in_bounded_memory(
     assert ("only stored and deflated" in errors) is (method != zipfile.ZIP_DEFLATED)
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("repeated", ["[", ".", " ", "['", "(null)", "{", '"', "\\"])
+def test_no_line_takes_long(repeated: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bracketed line of any form is read in linear time: quadratic, it would take minutes."""
+    line = "[RUNTIME SYNC] Received manifest with keys: " + repeated * (200_000 // len(repeated))
+    (home / "long.log").write_text(line)
+    assert status_of(["diagnose", "--from", str(home / "long.log")]) in (0, 1, 3)
+    assert_harmless(capsys)
+
+
 def nested(depth: int, inner: Any) -> Any:
     """Return a value inside so many lists and objects."""
     for _ in range(depth):

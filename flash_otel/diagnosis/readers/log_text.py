@@ -33,6 +33,7 @@ _TRUNCATION: Final = re.compile(
     r"\s*(?:…|[\[(<{.…]+\s*(?:\d+ )?(?:more |other )?(?:bytes? |char(?:acter)?s? |lines? )?"
     r"(?i:truncated|cut|omitted|snip|more)\b[^\n]{0,60})\s*\Z"
 )
+_LONGEST_TRUNCATION: Final = 200
 _MAX_FOLLOWED: Final = 20_000  # lines after which an unfinished text is given up
 _MAX_UNFINISHED: Final = 64
 _LONGEST_ENTRY: Final = 1 << 16
@@ -320,7 +321,8 @@ def _is_whole(text: str) -> bool:
 
 
 def _parsed(body: str, *, is_cut: bool) -> ParsedLine | None:
-    marker = _TRUNCATION.search(body)
+    # At the end only: among a hundred thousand brackets, each could begin a marker.
+    marker = _TRUNCATION.search(body, max(0, len(body) - _LONGEST_TRUNCATION))
     if marker is not None:
         body, is_cut = body[: marker.start()], True
     parsed = parse_body(body)
