@@ -101,11 +101,12 @@ def test_rich_columns_give_the_verdict_of_plain_lines(
     assert judged(folder, *printed) == judged(folder, *map(in_seconds, logs))
 
 
+@pytest.mark.parametrize("width", [64, 72, 94])
 @pytest.mark.parametrize("name", list(SCENES))
-def test_a_word_that_fills_whole_rows(tmp_path: Path, name: str) -> None:
-    """At 72 columns, an id and its comma fill two rows, and the space behind them is a third."""
+def test_a_word_that_fills_whole_rows(tmp_path: Path, name: str, width: int) -> None:
+    """An id, or one with its comma, may fill rows, and what is behind it begins another."""
     logs = [timed(texts) for texts in SCENES[name]]
-    printed = [handled(log, 72) for log in logs]
+    printed = [handled(log, width) for log in logs]
     assert judged(tmp_path, *printed) == judged(tmp_path, *map(in_seconds, logs))
 
 

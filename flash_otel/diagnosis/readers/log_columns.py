@@ -172,7 +172,8 @@ def _between(text: str, before: str, row: str, room: int) -> str:
     if len(before) < room or " " in before.strip() or row.startswith(" "):
         return " "
     word, following = re.split(r"\s", text)[-1], row.split(maxsplit=1)[0]
-    is_whole = word in _WORDS or following in _WORDS or _ENDS_WITH_UUID(word)
+    is_id = _ENDS_WITH_UUID(word) and not following.startswith(",")
+    is_whole = word in _WORDS or following in _WORDS or is_id
     return " " if is_whole else ""
 
 
