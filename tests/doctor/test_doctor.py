@@ -319,8 +319,14 @@ def test_spans_set_aside(store_file: Path) -> None:
     assert len(list(waiting(store_file))) == 1
 
 
-def test_a_locked_store(store_file: Path) -> None:
-    """A store that another process holds locked is read, or its check could not be made."""
+def test_a_locked_store(store_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check of a store that another process holds locked could not be made."""
+    from flash_otel.store.store import SpanStore
+
+    # Locks are waited for for seconds.
+    defaults = SpanStore.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "busy_ms", 20)
     with closing(sqlite3.connect(store_file)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
