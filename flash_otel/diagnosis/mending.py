@@ -132,7 +132,7 @@ def _surest(heads: Sequence[_Piece], rests: Sequence[_Piece]) -> tuple[_Piece, _
     for head, rest in fitting:
         rivals = [pair for pair in fitting if (pair[0] is head) != (pair[1] is rest)]
         # Equal pieces are interchangeable: copies of a log, or equal workers.
-        if all(other.gist == head.gist and one.gist == rest.gist for other, one in rivals):
+        if all(other.gist == head.gist and tail.gist == rest.gist for other, tail in rivals):
             return head, rest
     timed = [pair for pair in fitting if _gap_ns(*pair) is not None]
     gaps = sorted(_gap_ns(*pair) or 0 for pair in timed)

@@ -39,7 +39,7 @@ def written_logs(
         with_spans: Whether workers write their spans, too.
     """
     logs: dict[str, list[tuple[int, int, str]]] = {}
-    for number, record in enumerate(sorted(made, key=lambda one: (one.start_ns, one.span_id))):
+    for number, record in enumerate(sorted(made, key=lambda span: (span.start_ns, span.span_id))):
         lines = logs.setdefault(instance_of(record).replace(" ", "-"), [])
         attributes = _attributes(record)
         lines += _stamped(record.start_ns, number, format_lines(record.name, START, attributes))

@@ -205,7 +205,7 @@ def stopped(steps: Steps, *names: str, error: tuple[str, str], outcome: str = sc
     """
     first = steps[names[0]]
     end_ns = first.end_ns or 0
-    left = {key: one for key, one in steps.items() if one.start_ns < end_ns or key in names}
+    left = {key: step for key, step in steps.items() if step.start_ns < end_ns or key in names}
     for name in (*names, "deploy"):
         left[name] = unsound(left[name], *error, outcome=outcome if name == names[0] else sc.FAILED)
     return left
@@ -293,8 +293,8 @@ def failed_read(at: float, kind: str, message: str, **more: Any) -> list[SpanRec
     """Record a read that got no answer."""
     silent = read(at, build=None, phase=None, **more)
     return [
-        unsound(changed(one, environment__state=None, manifest__state=None), kind, message)
-        for one in silent
+        unsound(changed(read, environment__state=None, manifest__state=None), kind, message)
+        for read in silent
     ]
 
 

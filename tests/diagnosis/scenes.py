@@ -116,13 +116,13 @@ def killed(*left: str) -> Steps:
     steps = deployment()
     root = replace(steps["deploy"], end_ns=None)
     attributes = {k: v for k, v in root.attributes.items() if k != sc.OUTCOME}
-    return {"deploy": replace(root, attributes=attributes), **{one: steps[one] for one in left}}
+    return {"deploy": replace(root, attributes=attributes), **{name: steps[name] for name in left}}
 
 
 def without_carriers(made: Recording) -> Recording:
     """Return reads of a State Manager that drops keys it does not know."""
     gone = {"active__deployment_id": None, "active__phase": None, "active__endpoint_count": None}
-    return [changed(one, **gone) for one in made]
+    return [changed(record, **gone) for record in made]
 
 
 def sentinel(**more: object) -> SpanRecord:
@@ -345,7 +345,7 @@ FAULTY: Final[dict[str, Scene]] = {
     ),
     "the replaced build is active, by a clock that nothing relates to the deployment's": Scene(
         lambda: records(
-            deployment(previous=7), [moved(one, -600) for one in read(20, build=7, held=TWO)]
+            deployment(previous=7), [moved(record, -600) for record in read(20, build=7, held=TWO)]
         ),
         sc.STALE_BUILD,
         confidence="likely",
@@ -393,8 +393,8 @@ FAULTY: Final[dict[str, Scene]] = {
     "a write is dropped, by the worker's own clock": Scene(
         lambda: records(
             deployment(),
-            [moved(one, -600) for one in read(7, phase=sc.PHASE_BUILD)],
-            [moved(one, -600) for one in read(310, number="2", phase=sc.PHASE_BUILD)],
+            [moved(record, -600) for record in read(7, phase=sc.PHASE_BUILD)],
+            [moved(record, -600) for record in read(310, number="2", phase=sc.PHASE_BUILD)],
         ),
         sc.MANIFEST_NOT_PERSISTED,
     ),
@@ -411,8 +411,8 @@ FAULTY: Final[dict[str, Scene]] = {
     "a read in the open window, ten minutes ahead, and a later one": Scene(
         lambda: records(
             deployment(),
-            [moved(one, 600) for one in read(4, phase=sc.PHASE_BUILD)],
-            [moved(one, 600) for one in read(310, number="2", held=TWO)],
+            [moved(record, 600) for record in read(4, phase=sc.PHASE_BUILD)],
+            [moved(record, 600) for record in read(310, number="2", held=TWO)],
         ),
         sc.READ_BEFORE_WRITE,
         candidates=(sc.READ_INCOMPLETE,),
@@ -595,10 +595,12 @@ HEALTHY: Final[dict[str, Scene]] = {
         lambda: records(deployment(), read(10, held=TWO)), sc.NONE
     ),
     "clocks ten minutes behind": Scene(
-        lambda: records(deployment(), [moved(one, -600) for one in read(10, held=TWO)]), sc.NONE
+        lambda: records(deployment(), [moved(record, -600) for record in read(10, held=TWO)]),
+        sc.NONE,
     ),
     "clocks ten minutes ahead": Scene(
-        lambda: records(deployment(), [moved(one, 600) for one in read(10, held=TWO)]), sc.NONE
+        lambda: records(deployment(), [moved(record, 600) for record in read(10, held=TWO)]),
+        sc.NONE,
     ),
     "an earlier build that was deployed again": Scene(
         lambda: records(
@@ -655,7 +657,7 @@ HEALTHY: Final[dict[str, Scene]] = {
     "redeployed while workers run, whose clocks are ahead": Scene(
         lambda: records(
             deployment(),
-            [moved(one, 600) for one in read(LATER - 20, held=TWO)],
+            [moved(record, 600) for record in read(LATER - 20, held=TWO)],
             second(),
             read(LATER + 90, number="4", code=2, build=2, held=TWO, instance="worker-2"),
         ),
@@ -761,7 +763,7 @@ HEALTHY: Final[dict[str, Scene]] = {
         (sc.ENVIRONMENT_CREATED,),
     ),
     "an environment that its own deployment says it created": Scene(
-        lambda: records([_creating(one) for one in deployment().values()], read(10, held=TWO)),
+        lambda: records([_creating(step) for step in deployment().values()], read(10, held=TWO)),
         sc.NONE,
         (sc.ENVIRONMENT_CREATED,),
     ),
@@ -792,13 +794,15 @@ DOUBTFUL: Final[dict[str, Scene]] = {
         candidates=(sc.MANIFEST_NOT_PERSISTED, sc.READ_BEFORE_WRITE),
     ),
     "a drop or a race, on a clock that is known to be off": Scene(
-        lambda: records(deployment(), [moved(one, -600) for one in read(60, phase=sc.PHASE_BUILD)]),
+        lambda: records(
+            deployment(), [moved(record, -600) for record in read(60, phase=sc.PHASE_BUILD)]
+        ),
         sc.INCONCLUSIVE,
         candidates=(sc.MANIFEST_NOT_PERSISTED, sc.READ_BEFORE_WRITE),
     ),
     "an older worker, on an unknown clock, gets the older build": Scene(
         lambda: records(
-            deployment(), second(), [moved(one, 600) for one in read(LATER - 20, held=TWO)]
+            deployment(), second(), [moved(record, 600) for record in read(LATER - 20, held=TWO)]
         ),
         sc.INCONCLUSIVE,
         candidates=(sc.STALE_BUILD,),

@@ -100,15 +100,15 @@ def test_any_evidence_is_judged_alike_in_any_order(
 
 
 @settings(max_examples=100)
-@given(st.sampled_from([name for name, one in SCENES.items() if one.make()]), st.data())
+@given(st.sampled_from([name for name, scene in SCENES.items() if scene.make()]), st.data())
 def test_records_that_contradict_each_other_are_judged_alike_in_any_order(
     name: str, data: st.DataObject
 ) -> None:
     """Of two records of one span, as full as each other, the same one counts in any order."""
     made = SCENES[name].make()
-    one = data.draw(st.sampled_from([record for record in made if record.attributes]))
-    key = data.draw(st.sampled_from(sorted(one.attributes)))
-    other = replace(one, attributes={**one.attributes, key: data.draw(FEW)})
+    record = data.draw(st.sampled_from([record for record in made if record.attributes]))
+    key = data.draw(st.sampled_from(sorted(record.attributes)))
+    other = replace(record, attributes={**record.attributes, key: data.draw(FEW)})
     assert judge([*made, other]) == judge([other, *made])
 
 
@@ -116,7 +116,7 @@ def test_records_that_contradict_each_other_are_judged_alike_in_any_order(
 SOUND = [
     name
     for name, scene in HEALTHY.items()
-    if all(one.status != "error" for one in scene.make())
+    if all(record.status != "error" for record in scene.make())
     and name
     not in {
         "a server that answers the upload with nothing, and reads that hold it",
@@ -139,14 +139,15 @@ def test_what_a_provider_cut_changes_no_verdict(*, is_worker: bool, limit: int) 
     for name, scene in SCENES.items():
         made = [
             replace(
-                one,
+                record,
                 attributes=marked(
-                    {key: truncated(value, limit) for key, value in one.attributes.items()}, limit
+                    {key: truncated(value, limit) for key, value in record.attributes.items()},
+                    limit,
                 ),
             )
-            if (one.name in {sc.RUNTIME_FETCH, sc.MANIFEST_FETCH, sc.CALL}) is is_worker
-            else one
-            for one in scene.make()
+            if (record.name in {sc.RUNTIME_FETCH, sc.MANIFEST_FETCH, sc.CALL}) is is_worker
+            else record
+            for record in scene.make()
         ]
         if made:
             assert judge(made).verdict in {scene.verdict, sc.INCONCLUSIVE}, name
@@ -159,7 +160,7 @@ def test_a_part_of_a_healthy_recording_accuses_nobody(name: str, data: st.DataOb
     made = HEALTHY[name].make()
     kept = data.draw(st.lists(st.sampled_from(made), unique_by=id))
     found = judge(kept)
-    assert [one.code for one in found.findings if one.is_fault] == []
+    assert [finding.code for finding in found.findings if finding.is_fault] == []
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -196,7 +197,7 @@ def test_the_question_chooses_the_deployment(
     """Environment, build or trace name the deployment; else it is the newest one's environment."""
     found = judge(_two_environments(), **asked)
     assert found.verdict == verdict
-    assert [one.deployment.build_id for one in found.judged] == builds
+    assert [diagnosis.deployment.build_id for diagnosis in found.judged] == builds
 
 
 def test_other_environments_are_counted() -> None:
@@ -207,12 +208,12 @@ def test_other_environments_are_counted() -> None:
 def test_a_workers_log_brings_its_environment_in() -> None:
     """A file that was given is about something: the environment that it reads is judged, too."""
     made = [
-        replace(one, origin="worker.log:3") if one.name == sc.RUNTIME_FETCH else one
-        for one in _two_environments()
+        replace(record, origin="worker.log:3") if record.name == sc.RUNTIME_FETCH else record
+        for record in _two_environments()
     ]
     found = judge(made)
     assert found.verdict == sc.MANIFEST_NOT_PERSISTED
-    assert [one.deployment.build_id for one in found.judged] == ["build-1", "build-2"]
+    assert [diagnosis.deployment.build_id for diagnosis in found.judged] == ["build-1", "build-2"]
 
 
 def test_a_failed_deployment_stands_beside_the_one_in_force() -> None:
@@ -220,7 +221,7 @@ def test_a_failed_deployment_stands_beside_the_one_in_force() -> None:
     late = deployment(2, at=400)
     late = {name: late[name] for name in ("deploy", "build")}
     found = judge(records(deployment(), read(10, held=TWO), late))
-    assert {one.deployment.build_id for one in found.judged} == {"build-1", "build-2"}
+    assert {diagnosis.deployment.build_id for diagnosis in found.judged} == {"build-1", "build-2"}
 
 
 def test_an_older_trace_is_judged_by_its_own_reads() -> None:
@@ -256,7 +257,7 @@ def test_the_skew_decides_what_clocks_tell() -> None:
 def test_a_deployment_that_may_still_run_is_not_accused(running: bool | None, verdict: str) -> None:
     """Without an end, only time or its process tell that a deployment is over."""
     made = records(killed("activate", "gpu"))
-    now_ns = max(one.start_ns for one in made) + 10_000_000_000
+    now_ns = max(record.start_ns for record in made) + 10_000_000_000
     limits = Limits(now_ns=now_ns, is_running=lambda _: running)
     found = judge(made, limits=limits)
     assert found.verdict == verdict
@@ -285,7 +286,7 @@ def test_the_window_is_measured_and_no_finding() -> None:
 def test_the_ids_are_compared() -> None:
     """The guide's id matching table: what was deployed, what was read, and whether they match."""
     made = SCENES["a worker asks for an environment that exists"].make()
-    rows = {one.name: one for one in judge(made).judged[0].matches}
+    rows = {match.name: match for match in judge(made).judged[0].matches}
     assert (rows["environment_id"].deployed, rows["environment_id"].read) == (
         "env-prod",
         "env-stag",
@@ -297,14 +298,14 @@ def test_the_ids_are_compared() -> None:
 def test_the_guides_list_passes_when_all_is_well() -> None:
     """A healthy recording passes each item of the guide's list."""
     (judged,) = judge(records(deployment(), read(10, held=TWO))).judged
-    assert [one.result for one in judged.checks] == ["pass"] * 7
+    assert [check.result for check in judged.checks] == ["pass"] * 7
 
 
 def test_the_guides_list_fails_where_it_does() -> None:
     """A dropped write passes the deployment's items, and fails the read's."""
     made = SCENES["a write is dropped, on one clock"].make()
     (judged,) = judge(made).judged
-    assert [one.result for one in judged.checks] == [*["pass"] * 5, "fail", "fail"]
+    assert [check.result for check in judged.checks] == [*["pass"] * 5, "fail", "fail"]
 
 
 def test_flash_1_21_is_told_what_proves_it() -> None:
@@ -342,10 +343,10 @@ def test_hostile_ids_cannot_reach_the_terminal() -> None:
     evil = "x\x1b[2J\u202e\nfake: none"
     made = [
         replace(
-            changed(one, build_id=evil, environment_name=evil, endpoint_names=(evil, evil)),
+            changed(record, build_id=evil, environment_name=evil, endpoint_names=(evil, evil)),
             origin=f"{evil}.log:1",
         )
-        for one in records(deployment(), read(10, phase=sc.PHASE_BUILD, host="laptop"))
+        for record in records(deployment(), read(10, phase=sc.PHASE_BUILD, host="laptop"))
     ]
     text = rendered(judge(made))
     assert "\x1b" not in text
@@ -388,8 +389,8 @@ def problems(value: Any, schema: dict[str, Any], where: str = "$") -> list[str]:
         for name in {*value} & {*known}:
             found += problems(value[name], known[name], f"{where}.{name}")
     if isinstance(value, list):
-        for index, one in enumerate(value):
-            found += problems(one, schema["items"], f"{where}[{index}]")
+        for index, item in enumerate(value):
+            found += problems(item, schema["items"], f"{where}[{index}]")
     return found
 
 
@@ -407,7 +408,7 @@ def test_the_schema_is_strict() -> None:
     value = diagnosis_json(judge([]))
     assert problems({**value, "verdict": "guilty"}, SCHEMA)
     assert problems({**value, "more": 1}, SCHEMA)
-    assert problems({key: one for key, one in value.items() if key != "findings"}, SCHEMA)
+    assert problems({key: field for key, field in value.items() if key != "findings"}, SCHEMA)
 
 
 def test_the_documented_schema_is_current() -> None:

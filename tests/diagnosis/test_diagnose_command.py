@@ -76,7 +76,7 @@ def test_sources_combine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert answer(capsys)[0] == 3
     status, value = answer(capsys, "--from", "store", "--from", file)
     assert (status, value["verdict"]) == (0, sc.NONE)
-    places = [one["place"] for one in value["findings"][0]["evidence"]]
+    places = [fact["place"] for fact in value["findings"][0]["evidence"]]
     assert any(place and "worker.jsonl" in place for place in places)
 
 
@@ -99,7 +99,7 @@ def test_a_bracketed_log_is_a_source(tmp_path: Path, capsys: pytest.CaptureFixtu
     )
     status, value = answer(capsys, "--from", str(log))
     assert (status, value["verdict"]) == (1, sc.STALE_BUILD)
-    assert [one["place"] for one in value["findings"][0]["evidence"]] == [f"{log}:1", f"{log}:2"]
+    assert [fact["place"] for fact in value["findings"][0]["evidence"]] == [f"{log}:1", f"{log}:2"]
     assert value["findings"][0]["evidence"][0]["span_id"] is None
 
 
@@ -262,28 +262,28 @@ def test_an_unknown_code_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> Non
 def test_the_store_shares_a_clock(tmp_path: Path) -> None:
     """Deployments of one store were made on one machine; what workers wrote elsewhere was not."""
     bare = [
-        replace(one, resource={k: v for k, v in one.resource.items() if k != "host.name"})
-        for one in records(deployment(), deployment(2, at=9, host=""), read(10, host=""))
+        replace(record, resource={k: v for k, v in record.resource.items() if k != "host.name"})
+        for record in records(deployment(), deployment(2, at=9, host=""), read(10, host=""))
     ]
     found = collect(StoreReader(stored(tmp_path / "spans.db", bare)).records())
-    hosts = {one.process.host for one in found.deployments}
+    hosts = {deployment.process.host for deployment in found.deployments}
     assert len(hosts) == 1
     assert hosts != {""}
-    assert [one.process.host for one in found.reads] == [""]
+    assert [read.process.host for read in found.reads] == [""]
 
 
 def test_the_store_keeps_a_host_that_is_known(tmp_path: Path) -> None:
     """A host that the resource names is not replaced."""
     path = stored(tmp_path / "spans.db", records(deployment(host="laptop")))
     found = collect(StoreReader(path).records())
-    assert [one.process.host for one in found.deployments] == ["laptop"]
+    assert [deployment.process.host for deployment in found.deployments] == ["laptop"]
 
 
 def test_the_store_tells_since_when(tmp_path: Path) -> None:
     """The store itself leaves out what is older."""
     path = stored(tmp_path / "spans.db", records(deployment()))
     since = EPOCH_NS + 4_000_000_000
-    assert {one.name for one in StoreReader(path, since).records()} == {sc.MANIFEST_UPLOAD}
+    assert {record.name for record in StoreReader(path, since).records()} == {sc.MANIFEST_UPLOAD}
 
 
 def test_a_store_that_is_none_is_told(tmp_path: Path) -> None:
@@ -337,11 +337,13 @@ def test_a_killed_deployment_is_named_at_once_where_its_process_is_known(
     ended.wait()
     just_now = (time.time_ns() - EPOCH_NS) / 1e9 - 10
     bare = [
-        moved(replace(one, resource={sc.SERVICE_INSTANCE_ID: "cli-1"}), just_now)
-        for one in records(killed("activate"))
+        moved(replace(record, resource={sc.SERVICE_INSTANCE_ID: "cli-1"}), just_now)
+        for record in records(killed("activate"))
     ]
     stored(tmp_path / "spans.db", bare)
     assert answer(capsys)[0] == 3
-    told = [replace(one, resource={**one.resource, "process.pid": ended.pid}) for one in bare]
+    told = [
+        replace(record, resource={**record.resource, "process.pid": ended.pid}) for record in bare
+    ]
     status, value = answer(capsys, "--store", str(stored(tmp_path / "told.db", told)))
     assert (status, value["verdict"]) == (1, sc.MANIFEST_NEVER_WRITTEN)

@@ -69,7 +69,7 @@ def test_a_deployment_is_put_together() -> None:
     assert found.start_ns == EPOCH_NS
     assert found.end_ns == nanoseconds(6.2)
     assert found.process.flash_version == (1, 14, 0)
-    assert [one.endpoint_id for one in found.endpoints] == ["gpu0000001", "web0000001"]
+    assert [endpoint.endpoint_id for endpoint in found.endpoints] == ["gpu0000001", "web0000001"]
     assert found.upload is not None
     assert found.upload.endpoints.by_name == TWO
     assert found.upload.origin.span_id == "000000000000d105"
@@ -121,7 +121,7 @@ def test_evidence_does_not_depend_on_order_or_repetition(name: str) -> None:
 def test_spans_without_ids_are_told_apart_by_trace() -> None:
     """Functions decorated by hand, without a root, make one deployment for each trace."""
     steps = deployment()
-    bare = [changed(steps[one], deployment_id=None) for one in ("activate", "upload")]
+    bare = [changed(steps[name], deployment_id=None) for name in ("activate", "upload")]
     (found,) = collect(bare).deployments
     assert found.id == f"trace {'d1'.rjust(32, '0')}"
     assert found.build_id == "build-1"
@@ -131,7 +131,7 @@ def test_spans_without_ids_are_told_apart_by_trace() -> None:
 def test_a_build_of_its_own_is_an_alias() -> None:
     """Where building is a command of its own, carriers name the build: the root's link tells."""
     made = collect(SCENES["an artifact of a command of its own"].make())
-    assert [one.aliases >= {"000000000000d101"} for one in made.deployments] == [True]
+    assert [deployment.aliases >= {"000000000000d101"} for deployment in made.deployments] == [True]
 
 
 def test_a_packaging_alone_is_no_deployment() -> None:
@@ -139,7 +139,7 @@ def test_a_packaging_alone_is_no_deployment() -> None:
     steps = deployment()
     build = changed(steps["build"], deployment_id=None)
     local = changed(steps["gpu"], deployment_id=None)
-    alone = [replace(one, parent_span_id=None) for one in (build, local)]
+    alone = [replace(record, parent_span_id=None) for record in (build, local)]
     assert collect(alone).empty
 
 
@@ -150,13 +150,13 @@ def test_a_workers_upload_is_no_deployment() -> None:
     own = replace(upload, resource=mine.resource, trace_id="e" * 32, parent_span_id=None)
     found = collect([mine, own])
     assert found.deployments == ()
-    assert [one.build_id for one in found.worker_uploads] == ["build-1"]
+    assert [upload.build_id for upload in found.worker_uploads] == ["build-1"]
 
 
 def test_parents_in_a_circle_end() -> None:
     """Records whose parents form a circle are read like any other."""
-    one = deployment()["activate"]
-    first = replace(changed(one, deployment_id=None), parent_span_id="b" * 16)
+    step = deployment()["activate"]
+    first = replace(changed(step, deployment_id=None), parent_span_id="b" * 16)
     second = replace(first, span_id="b" * 16, parent_span_id=first.span_id)
     assert len(collect([first, second]).deployments) == 1
 
@@ -170,7 +170,9 @@ def test_lines_of_a_build_become_a_deployment() -> None:
             line(sc.ACTIVATE, 9, build_id="b2", environment_name="production", outcome="returned"),
         ]
     )
-    assert [(one.build_id, one.environment_id) for one in found.deployments] == [
+    assert [
+        (deployment.build_id, deployment.environment_id) for deployment in found.deployments
+    ] == [
         ("b1", "e1"),
         ("b2", None),
     ]
@@ -192,8 +194,8 @@ def test_lines_do_not_repeat_what_spans_tell() -> None:
         ),
     ]  # fmt: skip
     found = collect([*records(deployment(), read(10, held=TWO)), *told])
-    assert [one.by_lines for one in found.deployments] == [False]
-    assert [one.by_lines for one in found.reads] == [False]
+    assert [deployment.by_lines for deployment in found.deployments] == [False]
+    assert [read.by_lines for read in found.reads] == [False]
 
 
 def test_lines_fill_what_spans_lack() -> None:
@@ -208,8 +210,8 @@ def test_a_process_that_asks_with_an_endpoint_id_is_a_worker() -> None:
     """What one span of a process shows of it holds for all of them."""
     mine = read(10, held=TWO)
     plain = {sc.SERVICE_NAME: "flash-cli", sc.SERVICE_INSTANCE_ID: "one"}
-    spans = [replace(one, resource=plain) for one in (*mine, call(11))]
-    assert [one.process.worker for one in collect(spans).calls] == [True]
+    spans = [replace(span, resource=plain) for span in (*mine, call(11))]
+    assert [call.process.worker for call in collect(spans).calls] == [True]
 
 
 @pytest.mark.parametrize(
@@ -349,14 +351,14 @@ def test_causality_measures_a_clock_that_is_behind() -> None:
 
     Then the assumption is given up, and the worker's own clock tells what came after.
     """
-    behind = _offset([moved(one, -600) for one in read(10)])
+    behind = _offset([moved(record, -600) for record in read(10)])
     assert behind.before(nanoseconds(-100), nanoseconds(6)) == NO
     assert behind.after(nanoseconds(-580), nanoseconds(6)) == CERTAIN
 
 
 def test_a_host_that_contradicts_causality_is_not_believed() -> None:
     """Two machines of one name, or a clock that was set back, are not one clock."""
-    assert not _offset([moved(one, -600) for one in read(10, host="laptop")]).exact
+    assert not _offset([moved(record, -600) for record in read(10, host="laptop")]).exact
 
 
 def test_a_read_that_failed_keeps_its_reason() -> None:

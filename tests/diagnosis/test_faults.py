@@ -23,8 +23,8 @@ def judge(scene: Scene, faults: Mapping[str, Fault] = FAULTS) -> Diagnosis:
 
 
 def meets(scene: Scene, found: Diagnosis) -> bool:
-    codes = [one.code for one in found.findings]
-    candidates = {code for one in found.findings for code in one.candidates}
+    codes = [finding.code for finding in found.findings]
+    candidates = {code for finding in found.findings for code in finding.candidates}
     return (
         found.verdict == scene.verdict
         and codes == [*sorted({scene.verdict, *scene.also}, key=list(FAULTS).index)]
@@ -38,7 +38,7 @@ def test_each_fault_is_named(name: str) -> None:
     scene = FAULTY[name]
     found = judge(scene)
     assert found.verdict == scene.verdict, found.findings
-    codes = [one.code for one in found.findings]
+    codes = [finding.code for finding in found.findings]
     assert codes == sorted({scene.verdict, *scene.also}, key=list(FAULTS).index)
     assert found.findings[0].confidence == scene.confidence
     assert {*found.findings[0].candidates} == {*scene.candidates}
@@ -51,8 +51,8 @@ def test_no_healthy_scene_is_accused(name: str) -> None:
     scene = HEALTHY[name]
     found = judge(scene)
     assert found.verdict == sc.NONE, found.findings
-    assert [one.code for one in found.findings if one.is_fault] == []
-    assert {one.code for one in found.findings} == {sc.NONE, *scene.also}
+    assert [finding.code for finding in found.findings if finding.is_fault] == []
+    assert {finding.code for finding in found.findings} == {sc.NONE, *scene.also}
 
 
 @pytest.mark.parametrize("name", DOUBTFUL)
@@ -61,7 +61,9 @@ def test_what_cannot_be_told_is_not_told(name: str) -> None:
     scene = DOUBTFUL[name]
     found = judge(scene)
     assert found.verdict == sc.INCONCLUSIVE, found.findings
-    assert {code for one in found.findings for code in one.candidates} == {*scene.candidates}
+    assert {code for finding in found.findings for code in finding.candidates} == {
+        *scene.candidates
+    }
     assert found.missing
     assert found.command.startswith("flash-otel verify --app ")
 
@@ -76,16 +78,16 @@ def test_every_code_has_a_scene() -> None:
 def test_no_row_of_the_table_can_be_missed(code: str) -> None:
     """Without any one of its rows, the table fails at some scene."""
     rest = {name: row for name, row in FAULTS.items() if name != code}
-    asking = [one for one in SCENES.values() if code in (one.verdict, *one.also)]
+    asking = [scene for scene in SCENES.values() if code in (scene.verdict, *scene.also)]
     assert not all(meets(scene, judge(scene, rest)) for scene in asking)
 
 
 @pytest.mark.parametrize("name", FAULTY)
 def test_every_accusation_is_proved_and_has_remedies(name: str) -> None:
     """A finding names where its evidence stands, what it says, and what helps whom."""
-    for one in judge(FAULTY[name]).findings:
-        assert one.sentence.endswith((".", "?"))
-        assert one.evidence, one
-        assert all(each.origin.span_id and each.says for each in one.evidence)
-        assert one.remedy_deployer
-        assert one.remedy_maintainer
+    for finding in judge(FAULTY[name]).findings:
+        assert finding.sentence.endswith((".", "?"))
+        assert finding.evidence, finding
+        assert all(each.origin.span_id and each.says for each in finding.evidence)
+        assert finding.remedy_deployer
+        assert finding.remedy_maintainer

@@ -52,7 +52,7 @@ def certainty(found: Diagnosis) -> int:
     """Return how decisive a verdict is."""
     if found.verdict == sc.INCONCLUSIVE:
         return 0
-    named = next(one for one in found.findings if one.code == found.verdict)
+    named = next(finding for finding in found.findings if finding.code == found.verdict)
     return SUREST.index(named.confidence)
 
 
@@ -86,7 +86,7 @@ def test_logs_of_healthy_runs_accuse_nobody(name: str, times: str, tmp_path: Pat
     for with_spans in (False, True):
         logs = read_logs(tmp_path, written_logs(made, times, with_spans=with_spans))
         for found in (judge(logs), judge(made, logs)):
-            assert [one.code for one in found.findings if one.is_fault] == []
+            assert [finding.code for finding in found.findings if finding.is_fault] == []
 
 
 @pytest.mark.parametrize("times", TIMES)
@@ -122,7 +122,7 @@ def test_divided_logs_of_healthy_runs_accuse_nobody(
     """A log that is divided at any line makes no fault of what works."""
     logs = written_logs(HEALTHY[name].make(), times, with_spans=with_spans)
     found = judge(read_logs(tmp_path, divided(logs, at)))
-    assert [one.code for one in found.findings if one.is_fault] == []
+    assert [finding.code for finding in found.findings if finding.is_fault] == []
 
 
 @pytest.mark.parametrize("at", range(1, 16))
@@ -263,7 +263,7 @@ def test_masked_ids_of_spans_accuse_nobody(name: str) -> None:
                 for record in made
             ]
         )
-        accused = [one.code for one in found.findings if one.is_fault]
+        accused = [finding.code for finding in found.findings if finding.is_fault]
         assert accused == [], (key, mask, side)
 
 
@@ -391,8 +391,8 @@ def test_reads_of_several_workers_are_judged_apart() -> None:
     )
     found = judge(made)
     assert found.verdict == sc.MANIFEST_NOT_PERSISTED
-    one = judge(records(deployment(), without_carriers(read(7)))).findings[0]
-    assert set(one.candidates) == {
+    finding = judge(records(deployment(), without_carriers(read(7)))).findings[0]
+    assert set(finding.candidates) == {
         sc.MANIFEST_NOT_PERSISTED,
         sc.READ_BEFORE_WRITE,
         sc.READ_INCOMPLETE,
@@ -430,7 +430,7 @@ def test_a_rollback_is_named_as_the_alternative() -> None:
 def test_a_repeated_activation_is_noted() -> None:
     """An activation that found its own build active already is noted in the evidence."""
     (finding,) = judge(HEALTHY["a build that was active already"].make()).findings
-    assert any("which was active already" in one.says for one in finding.evidence)
+    assert any("which was active already" in fact.says for fact in finding.evidence)
 
 
 def test_a_clock_that_is_off_never_makes_a_build_older() -> None:

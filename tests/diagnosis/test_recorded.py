@@ -58,16 +58,16 @@ def apart(made: list[SpanRecord], mark: str, seconds: float) -> list[SpanRecord]
     later = int(seconds * 1e9)
     return [
         replace(
-            one,
-            trace_id=f"{mark}{one.trace_id[len(mark) :]}",
-            span_id=f"{mark}{one.span_id[len(mark) :]}",
-            parent_span_id=one.parent_span_id and f"{mark}{one.parent_span_id[len(mark) :]}",
-            start_ns=one.start_ns and one.start_ns + later,
-            end_ns=one.end_ns and one.end_ns + later,
-            attributes=_marked(one.attributes, _OWN, mark),
-            resource=_marked(one.resource, {sc.SERVICE_INSTANCE_ID}, mark),
+            record,
+            trace_id=f"{mark}{record.trace_id[len(mark) :]}",
+            span_id=f"{mark}{record.span_id[len(mark) :]}",
+            parent_span_id=record.parent_span_id and f"{mark}{record.parent_span_id[len(mark) :]}",
+            start_ns=record.start_ns and record.start_ns + later,
+            end_ns=record.end_ns and record.end_ns + later,
+            attributes=_marked(record.attributes, _OWN, mark),
+            resource=_marked(record.resource, {sc.SERVICE_INSTANCE_ID}, mark),
         )
-        for one in made
+        for record in made
     ]
 
 
@@ -85,10 +85,10 @@ def test_a_scene_is_judged_alike(name: str) -> None:
         assert diagnose(backwards, limits=LIMITS, in_memory=0, **asked) == expected  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("one", "other"), PAIRS)
-def test_scenes_together_are_judged_alike(one: str, other: str) -> None:
+@pytest.mark.parametrize(("name", "other"), PAIRS)
+def test_scenes_together_are_judged_alike(name: str, other: str) -> None:
     """Nor does it matter what else was recorded, before or after."""
-    made = [*SCENES[one].make(), *apart(SCENES[other].make(), "f", 1_000)]
+    made = [*SCENES[name].make(), *apart(SCENES[other].make(), "f", 1_000)]
     for asked in QUESTIONS:
         expected = diagnose(made, limits=LIMITS, **asked)  # type: ignore[arg-type]  # names only
         assert diagnose(made, limits=LIMITS, in_memory=0, **asked) == expected  # type: ignore[arg-type]
@@ -111,15 +111,15 @@ def many(environments: int, *, faulty: int) -> Iterator[SpanRecord]:
     raced = SCENES["a read in the open window, on one clock"].make()
     for number in range(environments):
         made = apart(raced if number < faulty else sound, f"{number + 0xA0000:05x}", number * 100)
-        for one in made:
-            said = {key: _numbered(value, number) for key, value in one.attributes.items()}
-            yield replace(one, attributes=said, origin=f"f.jsonl:{number}")
+        for record in made:
+            said = {key: _numbered(value, number) for key, value in record.attributes.items()}
+            yield replace(record, attributes=said, origin=f"f.jsonl:{number}")
 
 
 def _numbered(value: Any, number: int) -> Any:
     """Return a value as another environment's: of its own are its ids and its endpoints."""
     if isinstance(value, tuple):
-        return tuple(_numbered(one, number) for one in value)
+        return tuple(_numbered(item, number) for item in value)
     if not isinstance(value, str):
         return value
     for name in ("env-prod", "gpu0000001", "web0000001"):

@@ -38,7 +38,7 @@ def remembered() -> Iterator[None]:
 
 def ignored() -> list[tuple[str, str, str]]:
     """Return name, reason and default of the values that were not used."""
-    return [(one.name, one.reason, one.default) for one in environment.ignored()]
+    return [(entry.name, entry.reason, entry.default) for entry in environment.ignored()]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_rehearsal_names_all_that_is_ignored(monkeypatch: pytest.MonkeyPatch) 
     }
     for name, value in wrong.items():
         monkeypatch.setenv(name, value)
-    found = {one.name for one in provider.rehearse()}
+    found = {entry.name for entry in provider.rehearse()}
     assert "EARLIER" not in found
     assert wrong.keys() - found == set()
 

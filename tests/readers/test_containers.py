@@ -119,11 +119,11 @@ def test_a_worker_s_span_is_read_from_every_export(tmp_path: Path, name: str) ->
 def test_an_entry_is_named_by_its_line_or_by_its_number(tmp_path: Path) -> None:
     """An origin has the line; in a document on one line, the entry's number."""
     entries = timed(["noise", ALL[0]])
-    pretty, one = EXPORTS["grafana, pretty"](entries), EXPORTS["grafana"](entries)
+    pretty, compact = EXPORTS["grafana, pretty"](entries), EXPORTS["grafana"](entries)
     (record,) = records(tmp_path, pretty)
     number = int(record.origin.rpartition(":")[2])
     assert pretty.split(b"\n")[number - 1].strip() == b"{"
-    (record,) = records(tmp_path, one)
+    (record,) = records(tmp_path, compact)
     assert record.origin.endswith(":2")
 
 

@@ -194,7 +194,7 @@ def test_extractors_see_the_call(spans: Recorded) -> None:
             return None
         return str(call.result)
 
-    flash_otel.trace_activate(build_id=look)(lambda one, *, two: f"{one}{two}")("b", two="-1")
+    flash_otel.trace_activate(build_id=look)(lambda first, *, two: f"{first}{two}")("b", two="-1")
     assert seen == [(None, ("b",), {"two": "-1"}, False), (None, ("b",), {"two": "-1"}, True)]
     assert build_id_of(spans) == "b-1"
 

@@ -97,9 +97,9 @@ class Deployment:
 
 
 @trace_call(function_name=lambda _call: "add")
-def add(one: int, other: int) -> int:
+def add(first: int, other: int) -> int:
     """Call a function of another endpoint."""
-    return one + other
+    return first + other
 
 
 def types_stay() -> None:
