@@ -40,7 +40,7 @@ class Limits:
         silence_s: Seconds without an end after which a deployment counts as dead. Flash waits
             600 s for provisioning (`reconcile_and_provision_resources`).
         rollout_s: Longest duration of a rolling release, in seconds.
-        rollback_s: Seconds after an activation within which no older build is put back on purpose.
+        rollback_s: Seconds after an activation that a deliberate rollback takes at least.
         now_ns: The present, in nanoseconds since the epoch.
         is_running: Whether a deployment's process still runs; None if unknown.
     """
@@ -138,7 +138,7 @@ class Case:
         return UNKNOWN if compared == HOLDS and self._lacks_urls(read) else compared
 
     def _lacks_urls(self, read: RuntimeFetch) -> bool:
-        """Return True if a read's URLs cannot be compared, as the log of the write lacks them."""
+        """Return True if a read's URLs cannot be compared: the log of the write lacks them."""
         upload = self.deployment.upload
         is_in_lines = upload is not None and upload.by_lines
         return is_in_lines and bool(read.endpoints.digest) and self.expected.digest is None

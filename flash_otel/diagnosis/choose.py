@@ -196,8 +196,8 @@ def _current(environments: Environments, chosen: Iterable[Environment]) -> tuple
 def current_of(group: Sequence[Deployment]) -> list[Deployment]:
     """Return the deployment in force, and the latest one if it never came into force.
 
-    Workers see the one in force; the one that failed is what its author wants explained. Where
-    nothing shows which of several is in force, all of them are returned.
+    Workers see the deployment in force; the user wants the failed deployment explained. If nothing
+    shows which of several deployments is in force, all of them are returned.
     """
     ordered = sorted(group, key=recency_key)
     latest = max(ordered, key=lambda known: (known.start_ns or 0, *recency_key(known)))
@@ -207,7 +207,7 @@ def current_of(group: Sequence[Deployment]) -> list[Deployment]:
 
 
 def _last(ordered: Sequence[Deployment]) -> list[Deployment]:
-    """Return the last of deployments, and all those that may have come after it."""
+    """Return the last deployment, and all deployments that may have come after it."""
     last = ordered[-1:]
     return [known for known in ordered[:-1] if is_order_open(known, ordered[-1])] + [*last]
 

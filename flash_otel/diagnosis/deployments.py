@@ -79,7 +79,7 @@ def recency_key(deployment: Deployment) -> tuple[int, int, Origin, str]:
 def is_order_open(deployment: Deployment, other: Deployment) -> bool:
     """Return True if nothing shows which of two deployments came first.
 
-    Lines without times are in order within a file; the names of files prove nothing.
+    Lines without times are in order within a file; file names prove nothing.
     """
     if not (deployment.by_lines and other.by_lines) or deployment.start_ns or other.start_ns:
         return False
@@ -88,7 +88,7 @@ def is_order_open(deployment: Deployment, other: Deployment) -> bool:
 
 
 def is_newer(deployment: Deployment, other: Deployment) -> bool:
-    """Return True if a deployment took effect after another one, as far as is shown."""
+    """Return True if the evidence shows that a deployment took effect after another."""
     is_after = recency_key(deployment) > recency_key(other)
     return is_after and not is_order_open(deployment, other)
 

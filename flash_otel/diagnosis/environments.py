@@ -85,7 +85,7 @@ class Environments:
         return Environment(ids[-1]) if ids else Environment("", name, app)
 
     def is_counted(self, environment: Environment) -> bool:
-        """Return False for one that may be another of those known: by its name, or by its app."""
+        """Return False for an environment that may be a known one, by its name or its app."""
         if environment.id:
             return True
         if not environment.name:

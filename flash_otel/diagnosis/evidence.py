@@ -125,7 +125,7 @@ class EndpointSet:
         return tuple(sorted(self.all_names - held.all_names))
 
     def compared_with(self, held: EndpointSet, held_count: int | None) -> str:
-        """Compare what was written with an answer that held `held_count` endpoints.
+        """Compare the written endpoints with a response that held `held_count` endpoints.
 
         Returns:
             `HOLDS`, `LACKS_ALL`, `LACKS_SOME`, `OTHER_URLS`, or `UNKNOWN` if either is unknown.
@@ -302,11 +302,11 @@ class ActiveManifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestFetch(SpanFact):
-    """An answer of the State Manager: one attempt, or the result of several.
+    """A response of the State Manager: one attempt, or the result of several.
 
     Attributes:
-        environment_id: The environment that was asked for.
-        environment_name: Its name, as the answer gives it.
+        environment_id: The requested environment.
+        environment_name: Its name in the response.
         environment_state: null, no_active_build or active; None if unknown.
         build_id: The environment's active build.
         manifest_state: null, incomplete or complete; None if unknown.
@@ -315,8 +315,8 @@ class ManifestFetch(SpanFact):
         generated_at_ns: When the manifest was built, in nanoseconds since the epoch, by the clock
             of the machine that built it.
         source_fingerprint: SHA-256 of the project's files that it was built from.
-        in_log: It stands in a given log, whether as bracketed lines or as a span.
-        loose_count: The number of endpoints in lines that may be of any build.
+        in_log: Whether a given log holds it, as bracketed lines or as a span.
+        loose_count: The number of endpoints in lines that may belong to any build.
     """
 
     environment_id: str | None = None

@@ -89,7 +89,7 @@ def count(number: int | None, noun: str) -> str:
 
 
 def renaming(expected: EndpointSet, read: RuntimeFetch) -> str:
-    """Return in words how a read of as many endpoints names them; empty for another number."""
+    """Describe other names in a read of equally many endpoints; empty if the numbers differ."""
     lost, others = expected.missing_in(read.endpoints), read.endpoints.missing_in(expected)
     if not lost or len(lost) != len(others):
         return ""

@@ -1,8 +1,8 @@
-"""Mend the operations that lie across the border of two logs.
+"""Join operations that are split between two logs.
 
-The lines at the end of a log and those at the beginning of another one are grouped together, as
-they would have been in one log. They belong together if each of the latter continues what the
-former began, and only if no other log fits as well.
+The lines at the end of one log and those at the beginning of another are grouped as in a single
+log. They belong together if every later line continues an operation that the earlier lines began,
+and if no other log fits equally well.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from flash_otel.diagnosis.readers.log_text import LoggedLine
     from flash_otel.records import SpanRecord
 
-_MOST_PIECES: Final = 400  # their pairs are compared; logs of so many files are not divided ones
+_MOST_PIECES: Final = 400  # all pairs are compared; that many files are not parts of a split log
 
 
 @dataclass(eq=False, slots=True)
@@ -52,12 +52,12 @@ class _Piece:
 
     @property
     def gist(self) -> tuple[object, ...]:
-        """What the lines hold, wherever and whenever they were written."""
+        """The contents of the lines, without places and times."""
         return tuple((line.parsed.key, repr(line.parsed.fields)) for line in self.lines)
 
 
 def mended(records: Iterable[SpanRecord]) -> list[SpanRecord]:
-    """Return the records, with one whole record for each operation that two logs divide."""
+    """Return the records, with one whole record for each operation that is split between logs."""
     given = list(records)
     pieces = _pieces(record for record in given if LINES_TORN in record.attributes)
     kept = [without_lines(record) for record in given]
@@ -76,7 +76,7 @@ def mended(records: Iterable[SpanRecord]) -> list[SpanRecord]:
 
 
 def without_lines(record: SpanRecord) -> SpanRecord:
-    """Return a record without the lines that only mending needs."""
+    """Return a record without the lines that only joining needs."""
     if LINES_TORN not in record.attributes:
         return record
     attributes = {name: value for name, value in record.attributes.items() if name != LINES_TORN}
@@ -124,9 +124,9 @@ def _joined(pieces: list[_Piece]) -> list[_Piece]:
 
 
 def _surest(heads: Sequence[_Piece], rests: Sequence[_Piece]) -> tuple[_Piece, _Piece] | None:
-    """Return two pieces that belong together; None if no pair is the only one, or like all."""
+    """Return two pieces that belong together; None if several pairs fit equally well."""
     pairs = [(head, rest) for head in heads for rest in rests if _fits(head, rest)]
-    # Where an operation lies in three logs, its parts are joined without leaving lines out.
+    # If an operation is split between three logs, its parts are joined without skipping lines.
     least = min((_skipped(*pair) for pair in pairs), default=0)
     fitting = [pair for pair in pairs if _skipped(*pair) == least]
     for head, rest in fitting:
@@ -156,7 +156,7 @@ def _gap_ns(head: _Piece, rest: _Piece) -> int | None:
 
 
 def _fits(head: _Piece, rest: _Piece) -> bool:
-    """Return True if each line of a piece continues what another piece began."""
+    """Return True if each line of a piece continues an operation of another piece."""
     last, first = head.lines[-1], rest.lines[0]
     if head.places[-1].rpartition(":")[0] == rest.places[0].rpartition(":")[0]:
         return False
@@ -172,11 +172,11 @@ def _fits(head: _Piece, rest: _Piece) -> bool:
 
 
 def _lines_of(head: _Piece, rest: _Piece) -> list[LoggedLine]:
-    """Return the lines of two pieces; a mapping that lies in both is put together."""
+    """Return the lines of two pieces; a mapping that is split between them is put together."""
     *lines, last = head.lines
     before = rest.lines[0].before
     whole = parse_body(f"{last.begun}\n{before}") if before else None
-    # A third log may hold entries from between the two: another line has to confirm the number.
+    # A third log may hold entries between the two, so another line has to confirm the count.
     if whole is not None and _count(whole) in map(_count, (*_parsed(lines), *_parsed(rest.lines))):
         last = replace(last, parsed=whole, begun="")
     return [*lines, last, *rest.lines]
@@ -203,7 +203,7 @@ def _drafts(lines: Sequence[LoggedLine]) -> list[Draft]:
 
 
 def _is_whole(draft: Draft) -> bool:
-    """Return True if a span has its first line, and agrees with what is known of its parts."""
+    """Return True if a span has its first line, and agrees with the known values of its parts."""
     if draft.keys[0] not in FIRST or (draft.name == sc.MANIFEST_FETCH and draft.parent is None):
         return False
     keys = [attempt.values.get(sc.MANIFEST_KEYS, ()) for attempt in draft.attempts[-1:]]

@@ -1,11 +1,11 @@
-"""Complete what a log cut: partial values, and reads whose pieces stand in several places.
+"""Complete partial values, and put together reads that are recorded in several pieces.
 
-A log may cut off, break or mask an id or a name. A partial value that fits exactly one whole value
-of its kind, in all of the evidence, is that value. Otherwise it is unknown, and the attribute is
-left out: what is missing of a value must not prove that it differs.
+A log may cut off, break or mask an id or a name. If a partial value fits exactly one whole value of
+its kind in all of the evidence, it counts as that value. Otherwise it is unknown, and the attribute
+is left out: a missing part must not prove a difference.
 
-A worker writes the lines of a read beside its span. A log may be divided anywhere, so that one file
-ends with a question and another one begins with its answer.
+A worker writes the lines of a read beside its span. A log may be split anywhere: one file may end
+with a request, and another begin with its response.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _SAME_KIND: Final[dict[str, tuple[str, ...]]] = {
     sc.ACTIVE_DEPLOYMENT_ID: (sc.DEPLOYMENT_ID,),
     sc.PERSISTED_DIGEST: (sc.ENDPOINTS_DIGEST,),
 }
-# The ids of spans that a diagnosis compares, by kind. CI masks them in files, and limits cut them.
+# The ids of spans that a diagnosis compares, by kind. CI masks them, and limits cut them.
 _IDS: Final = (
     (sc.BUILD_ID, sc.PREVIOUS_BUILD_ID),
     (*_ENVIRONMENTS, sc.WORKER_ENDPOINT_ID, sc.ENDPOINT_ID),
@@ -58,22 +58,22 @@ _IDS: Final = (
 )
 _SHAPED: Final = frozenset({sc.BUILD_ID, *_ENVIRONMENTS})
 _BETWEEN: Final = re.compile(r"[/.:]+")
-"""Between the parts of a URL, of which one is the endpoint's id."""
+"""Separates the parts of a URL, one of which is the endpoint's id."""
 _LEAST_BEGINNING: Final = 8
-"""Characters of a beginning that shows whose it is."""
+"""Length of a beginning that identifies its id."""
 _WHOLE: Final = re.compile(rf"{UUID.pattern}|[a-z0-9]{{14,}}|https?://.+")
-"""The forms of the ids of Flash, Runpod and OpenTelemetry, and of URLs."""
+"""The forms of ids (of Flash, Runpod and OpenTelemetry) and of URLs."""
 _READS: Final = frozenset({sc.RUNTIME_FETCH, sc.MANIFEST_FETCH})
 _WRITES: Final = frozenset({sc.ACTIVATE, sc.MANIFEST_UPLOAD})
 _LEAST_KNOWN: Final = 4
-"""Characters that must be known: fewer would fit anything."""
+"""Number of characters that must be known: fewer would fit anything."""
 
 
 def resolved(records: Iterable[SpanRecord]) -> list[SpanRecord]:
     """Return the records with their partial values replaced by whole ones, or left out.
 
-    A read of an unknown environment or build is left out: it would seem to agree with anything.
-    So are its worker's calls, which would seem to lack the read.
+    A read of an unknown environment or build is left out, because it would seem to agree with
+    anything. Its worker's calls are left out, too, because they would seem to lack the read.
     """
     given = _with_partial_ids(list(records))
     if not any(LINES_PARTIAL in record.attributes for record in given):
@@ -100,13 +100,13 @@ def resolved(records: Iterable[SpanRecord]) -> list[SpanRecord]:
 
 
 def _with_partial_ids(records: list[SpanRecord]) -> list[SpanRecord]:
-    """Note which ids of spans are masked, or only the beginning of another id of their kind."""
+    """Mark the ids of spans that are masked, or merely begin another id of their kind."""
     globs = {name: found for names in _IDS if (found := _globs(records, names)) for name in names}
     return [_noted(record, globs) for record in records] if globs else records
 
 
 def _globs(records: Sequence[SpanRecord], names: tuple[str, ...]) -> dict[str, str]:
-    """Return the partial ids of a kind, with `*` for what is missing."""
+    """Return the partial ids of a kind, with `*` for each missing part."""
     ids = {value for record in records for name in names for value in _values(record, name)}
     found = {value: glob for value in ids if (glob := as_glob(value)) is not None}
     found |= {value: value + ANY for value in ids if BROKEN_UUID.fullmatch(value)}
@@ -120,10 +120,10 @@ def _globs(records: Sequence[SpanRecord], names: tuple[str, ...]) -> dict[str, s
 def _misshapen(
     records: Sequence[SpanRecord], names: tuple[str, ...], ids: set[str]
 ) -> dict[str, str]:
-    """Return the builds and environments in lines that look unlike a UUID, if others are UUIDs.
+    """Return the builds and environments in lines that are not UUIDs, if others are.
 
-    A mask that nobody has seen before is such a text. An endpoint's id and an environment's name
-    are whole: workers have asked for these by mistake.
+    Such a text may be a mask of an unknown form. Ids of endpoints and names of environments are
+    exempt, because workers have asked for these by mistake.
     """
     if not any(map(UUID.fullmatch, ids)):
         return {}
@@ -151,7 +151,7 @@ def _values(record: SpanRecord, name: str) -> tuple[str, ...]:
 
 
 def _noted(record: SpanRecord, globs: Mapping[str, Mapping[str, str]]) -> SpanRecord:
-    """Note the partial ids of a record; a list with one is unknown as a whole."""
+    """Mark the partial ids of a record; a list that contains a partial id is unknown as a whole."""
     attributes = dict(record.attributes)
     partial = list(texts(attributes, LINES_PARTIAL) or ())
     for name in sorted(globs.keys() & attributes.keys()):
@@ -166,9 +166,9 @@ def _noted(record: SpanRecord, globs: Mapping[str, Mapping[str, str]]) -> SpanRe
 
 
 def _of_other_builds(given: list[SpanRecord], kept: list[SpanRecord]) -> set[tuple[str, str]]:
-    """Return the reads of builds that are not what is known of the deployed one.
+    """Return the reads of builds that do not fit the partial id of the deployed build.
 
-    They would prove another build if that were whole; as it is not, they prove nothing.
+    They would prove a different build if that id were whole.
     """
     whole = {text(record.attributes, sc.BUILD_ID) for record in kept if record.name in _WRITES}
     globs = [
@@ -190,7 +190,7 @@ def _of_other_builds(given: list[SpanRecord], kept: list[SpanRecord]) -> set[tup
 
 
 def _of_other_environments(given: list[SpanRecord], kept: list[SpanRecord]) -> set[tuple[str, str]]:
-    """Return the reads of environments that an unknown one of a deployment may be."""
+    """Return the reads of environments that may be the unknown environment of a deployment."""
     writes = [pair for pair in zip(given, kept, strict=True) if pair[0].name in _WRITES]
     builds = {
         text(found.attributes, sc.BUILD_ID)
@@ -213,7 +213,7 @@ def _of_other_environments(given: list[SpanRecord], kept: list[SpanRecord]) -> s
 
 
 def _deployed(records: Iterable[SpanRecord]) -> set[str]:
-    """Return the environments that were deployed to, as far as their ids are known."""
+    """Return the environments that were deployed to, if their ids are known."""
     partial = LINES_PARTIAL
     return {
         value
@@ -229,11 +229,11 @@ def _lost(record: SpanRecord, found: SpanRecord) -> set[str]:
 
 
 def _is_known(record: SpanRecord, found: SpanRecord, deployed: set[str]) -> bool:
-    """Return True if nothing that a read is judged by is unknown."""
+    """Return True if everything that a read is judged by is known."""
     unknown = _lost(record, found)
     environment_id = text(found.attributes, sc.ENVIRONMENT_ID)
     if sc.BUILD_ID in unknown:
-        # Whatever build it read, it asked for another environment.
+        # It asked for a different environment, so its build does not matter.
         return environment_id is not None and bool(deployed) and environment_id not in deployed
     return sc.ENVIRONMENT_ID not in unknown
 
@@ -268,7 +268,7 @@ def _fitting(glob: str, known: Mapping[str, set[str]], name: str) -> set[str]:
         return set()
     values = {value for kind in kinds for value in known.get(kind, ())}
     if ANY not in glob:
-        # It is whole, unless it is the beginning of another value and nowhere proven to be whole.
+        # It is whole, unless it begins another value and no record proves it whole.
         longer = {value for value in values if value.startswith(glob)}
         if glob in values or not longer:
             return {glob}

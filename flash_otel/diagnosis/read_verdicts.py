@@ -96,7 +96,7 @@ def _judge_manifest(case: Case, read: RuntimeFetch) -> ReadVerdict:
 
 
 def _judge_beside_others(case: Case, read: RuntimeFetch) -> ReadVerdict:
-    """Judge an answer with endpoints if what was written is not known, by the other answers."""
+    """Judge a response with endpoints by other responses, if the written endpoints are unknown."""
     most = max(other.held or 0 for other in case.own_answers)
     names = {name for other in case.own_answers for name in other.endpoints.all_names or ()}
     lost = sorted(names - (read.endpoints.all_names or names))
@@ -119,7 +119,7 @@ def _judge_partial(case: Case, read: RuntimeFetch) -> ReadVerdict:
         return FINE
     upload = case.deployment.upload
     if renamed and (read.by_lines or (upload is not None and upload.by_lines)):
-        # What masks a log may have replaced a name in it.
+        # Masking may have replaced a name in the log.
         return ReadVerdict((sc.ENDPOINTS_MISSING, sc.INCONCLUSIVE), renamed)
     return ReadVerdict((sc.ENDPOINTS_MISSING,), reason)
 

@@ -19,7 +19,7 @@ PROBLEM: Final = "problem"
 UNKNOWN: Final = "unknown"
 
 WORST_FIRST: Final = (PROBLEM, UNKNOWN, NOTE, OK)
-# Shells cannot set or unset a variable of another name, which `env` and containers can.
+# Shells cannot set or unset other names, but `env` and containers can.
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -32,7 +32,7 @@ class DoctorCheck:
         result: `ok`, `note`, `problem` or `unknown`.
         text: What was found, in one sentence.
         next_step: What to do about it, in words; empty if `command` is enough.
-        command: A line for the shell that mends it; empty without a problem.
+        command: A shell command that fixes it, or an empty string.
     """
 
     name: str

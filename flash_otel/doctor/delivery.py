@@ -64,7 +64,7 @@ def store() -> Iterator[DoctorCheck]:
 
 
 def _unreadable(path: Path, error: errors.StoreError) -> Iterator[DoctorCheck]:
-    """Report a store that cannot be opened, first for its files' rights."""
+    """Report why a store cannot be opened; wrong permissions come first."""
     newest = next((files.numbered(path, number) for number in files.numbers(path)), path)
     rights = [check for check in _rights(newest) if check.result == PROBLEM]
     yield from rights
@@ -169,7 +169,7 @@ def _is_default_usable() -> bool:
 
 
 def _set_aside(path: Path) -> Iterator[DoctorCheck]:
-    """Report the files of spans that a locked store could not take."""
+    """Report files of spans that a locked store could not accept."""
     found = sum(1 for _ in files.waiting(path))
     if found:
         text = f"{found} files of spans are set aside beside the store"
@@ -214,7 +214,7 @@ def destinations(timeout_s: float | None) -> Iterator[DoctorCheck]:
 
 
 def _address(destination: Destination) -> Iterator[DoctorCheck]:
-    """Report an address that nothing is sent to, or whose scheme is not used as such."""
+    """Report an address that nothing is sent to, or with a scheme that is not used as written."""
     address = destination.address
     name = f"{destination.host} ({destination.protocol})"
     if destination.problem:
@@ -227,7 +227,7 @@ def _address(destination: Destination) -> Iterator[DoctorCheck]:
 
 
 def _readdressed() -> str:
-    """Return the command for an address that can be used, or that unsets the variable."""
+    """Return the command that sets a usable address, or else unsets the variable."""
     name = next((name for name in _ENDPOINTS if environment.text(name)), _ENDPOINTS[-1])
     value = environment.text(name)
     grpc = addresses.parse_grpc(value)
@@ -308,7 +308,7 @@ def _delivery(destination: Destination, result: ExportResult) -> DoctorCheck:
     return DoctorCheck("destination", PROBLEM, text, hint, command)
 
 
-# By the first pattern that matches the reason.
+# The first pattern that matches the reason applies.
 _REMEDIES: Final = (
     (
         r"\bproxy\b",

@@ -212,7 +212,7 @@ _APPLICATIONS: Final = (
     "The application's exporters send the spans then, and flash_otel controls neither what they "
     "lose nor how long they take at exit; it only adds the lines and the store."
 )
-# Distributions that set a provider when they are used.
+# Distributions that set a provider when an application uses them.
 _SETTERS: Final = ("logfire", "ddtrace", "azure-monitor-opentelemetry", "opentelemetry-distro")
 
 

@@ -1,4 +1,4 @@
-"""Every variable of flash_otel and of OpenTelemetry's specification: its values, and who reads it.
+"""Every variable of flash_otel and OpenTelemetry: effect, valid values, and whether it is read.
 
 The names are those of opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables and
 of .../protocol/exporter; `docs/variables.md` shows this table with the measured effects.
@@ -42,7 +42,7 @@ class Variable:
     """A variable.
 
     Attributes:
-        about: What it does; for a variable that flash_otel's own provider does not read, why.
+        about: Its effect, or why flash_otel's own provider does not read it.
         rule: Which values are valid.
         is_read: Whether it has an effect on the spans of flash_otel's own provider.
         result: The result of the check if the value is invalid.
@@ -104,15 +104,17 @@ OURS: Final = "FLASH_OTEL_"
 _OTLP: Final = "OTEL_EXPORTER_OTLP_"
 
 _FLASH_OTEL: Final[Mapping[str, Variable]] = {
-    "FLASH_OTEL_CACHE": Variable("folder of environments that a checkout keeps"),
-    "FLASH_OTEL_COLLECTOR_BIN": Variable("folder of the Collector's and Jaeger's programs"),
+    "FLASH_OTEL_CACHE": Variable("folder of a checkout's shared environments"),
+    "FLASH_OTEL_COLLECTOR_BIN": Variable("folder of the Collector and Jaeger executables"),
     "FLASH_OTEL_DISABLED": Variable("turns tracing off", SWITCH),
-    "FLASH_OTEL_EXIT_BUDGET": Variable("seconds for the exit", BUDGET),
+    "FLASH_OTEL_EXIT_BUDGET": Variable("longest delay of the exit, in seconds", BUDGET),
     "FLASH_OTEL_JAEGER_HEADERS": Variable("headers for `--from jaeger`", _pairs),
     "FLASH_OTEL_LEGACY_LOGS": Variable("destination of the bracketed lines"),
-    "FLASH_OTEL_PROPAGATION": Variable("parent or link", PROPAGATION),
+    "FLASH_OTEL_PROPAGATION": Variable(
+        "how a read joins its deployment: `auto`, `link`, `parent`", PROPAGATION
+    ),
     "FLASH_OTEL_RAISE": Variable("raises internal errors, for tests"),
-    "FLASH_OTEL_REQUEST_BUDGET": Variable("seconds for a worker's response", BUDGET),
+    "FLASH_OTEL_REQUEST_BUDGET": Variable("longest delay of a response, in seconds", BUDGET),
     "FLASH_OTEL_STORE": Variable("the store's path, or `off`"),
 }
 
@@ -125,7 +127,7 @@ _DESTINATION: Final[Mapping[str, tuple[str, Rule]]] = {
     "CERTIFICATE": ("trusted authorities", _file),
     "CLIENT_CERTIFICATE": ("client certificate", _file),
     "CLIENT_KEY": ("key of the client certificate", _file),
-    "INSECURE": ("gRPC without TLS, for an endpoint without a scheme", boolean),
+    "INSECURE": ("gRPC without TLS, unless the address begins with `https://`", boolean),
 }
 
 _READ: Final[Mapping[str, Variable]] = {
@@ -133,17 +135,17 @@ _READ: Final[Mapping[str, Variable]] = {
     "OTEL_RESOURCE_ATTRIBUTES": Variable("attributes of the resource", _pairs),
     "OTEL_SERVICE_NAME": Variable("`service.name` of the resource"),
     "OTEL_TRACES_SAMPLER": Variable(
-        "sampler of what is exported; unsampled spans are in the store, too"
+        "sampler of exported spans; the store keeps unsampled spans, too"
     ),
     "OTEL_TRACES_SAMPLER_ARG": Variable("argument of `OTEL_TRACES_SAMPLER`"),
-    "OTEL_TRACES_EXPORTER": Variable("exporters; OTLP is flash_otel's own"),
+    "OTEL_TRACES_EXPORTER": Variable("exporters; flash_otel has its own for OTLP"),
     "OTEL_BSP_SCHEDULE_DELAY": Variable("batches for exporters other than OTLP", _count),
     "OTEL_BSP_EXPORT_TIMEOUT": Variable("batches for exporters other than OTLP", _count),
     "OTEL_BSP_MAX_QUEUE_SIZE": Variable("batches for exporters other than OTLP", _positive),
     "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": Variable("batches for exporters other than OTLP", _positive),
     **{
         f"{_OTLP}{signal}{name}": Variable(f"{about}{of}", rule)
-        for signal, of in (("", ""), ("TRACES_", ", before the one for all signals"))
+        for signal, of in (("", ""), ("TRACES_", "; overrides the variable for all signals"))
         for name, (about, rule) in _DESTINATION.items()
     },
     # Of OpenTelemetry for Python alone:
@@ -155,15 +157,15 @@ _READ: Final[Mapping[str, Variable]] = {
     ),
 }
 
-# OpenTelemetry raises for an invalid value of these: in the application, since flash_otel does not
-# let them reach it.
+# OpenTelemetry raises for an invalid value of these, but only in the application: flash_otel hides
+# them when it imports the SDK.
 _LIMIT: Final = _unread(
-    "for an application's provider: flash_otel's own spans are compared, and never cut",
+    "for an application's provider; the limits of flash_otel's own are fixed",
     _count,
     result=PROBLEM,
 )
-_METRICS: Final = "flash_otel makes no metrics"
-_LOGS: Final = "flash_otel makes no log records"
+_METRICS: Final = "flash_otel emits no metrics"
+_LOGS: Final = "flash_otel emits no log records"
 _ZIPKIN: Final = (
     "read by the Zipkin exporter, if it is installed and `OTEL_TRACES_EXPORTER` names it"
 )
@@ -173,7 +175,7 @@ _UNREAD: Final[Mapping[str, Variable]] = {
         "OpenTelemetry for Python does not read it; flash_otel logs to the logger `flash_otel`",
     ),
     "OTEL_PROPAGATORS": _unread(
-        "for the application: flash_otel passes on W3C Trace Context alone, in the manifest",
+        "for the application: flash_otel propagates only W3C Trace Context, in the manifest",
         _registered("opentelemetry_propagator", "none"),
         result=PROBLEM,
     ),
@@ -209,14 +211,14 @@ _UNREAD: Final[Mapping[str, Variable]] = {
         for name, (_, rule) in _DESTINATION.items()
     },
     "OTEL_EXPORTER_OTLP_SPAN_INSECURE": _unread(
-        "an old name of `OTEL_EXPORTER_OTLP_TRACES_INSECURE`", boolean
+        "obsolete name of `OTEL_EXPORTER_OTLP_TRACES_INSECURE`", boolean
     ),
     "OTEL_EXPORTER_OTLP_METRIC_INSECURE": _unread(_METRICS, boolean),
     "OTEL_EXPORTER_ZIPKIN_ENDPOINT": _unread(_ZIPKIN),
     "OTEL_EXPORTER_ZIPKIN_TIMEOUT": _unread(_ZIPKIN, _count),
     "OTEL_EXPORTER_ZIPKIN_PROTOCOL": _unread("reserved: nothing reads it"),
     "OTEL_CONFIG_FILE": _unread("configures the provider of opentelemetry-instrument"),
-    "OTEL_EXPERIMENTAL_CONFIG_FILE": _unread("an old name of `OTEL_CONFIG_FILE`"),
+    "OTEL_EXPERIMENTAL_CONFIG_FILE": _unread("former name of `OTEL_CONFIG_FILE`"),
     # Of OpenTelemetry for Python alone:
     "OTEL_PYTHON_METER_PROVIDER": _unread(
         _METRICS, _registered("opentelemetry_meter_provider"), result=PROBLEM
@@ -232,7 +234,7 @@ VARIABLES: Final[Mapping[str, Variable]] = {**_FLASH_OTEL, **SPECIFIED}
 _INTERNAL: Final = "FLASH_OTEL_DEMO_"
 
 
-# Lists of entry points: their group, and the names that need none.
+# Variables that list entry points: the group, and names that need no entry point.
 _LISTS: Final[Mapping[str, tuple[str, Iterable[str]]]] = {
     "OTEL_PROPAGATORS": ("opentelemetry_propagator", ("none",)),
     "OTEL_TRACES_EXPORTER": (GROUP, (*EXPORTERS, "none")),
@@ -262,10 +264,10 @@ def variables() -> Iterator[DoctorCheck]:
 
 
 def _unknown(name: str, near: list[str], result: str, why: str) -> DoctorCheck:
-    # Without a name that is known, any value may be a secret.
+    # The value of an unknown variable may be a secret.
     value = f"{name}={shown(near[0], shown(name)) if near else REDACTED}"
     if not near:
-        # It may be of another language's SDK.
+        # It may belong to another language's SDK.
         command = unset(name) if result == PROBLEM else ""
         return DoctorCheck(f"variable {name}", result, f"{value} {why}", command=command)
     hint = f"Did you mean {near[0]}?"
@@ -302,18 +304,18 @@ def _is_quoted(name: str) -> bool:
 
 
 def _correction(name: str) -> str:
-    """Return the command that keeps what is valid of a value, or else unsets the variable."""
+    """Return the command that keeps the valid part of a value, or else unsets the variable."""
     value = text(name)
     if name in _LISTS:
         group, more = _LISTS[name]
         value = ",".join(part for part in names(value) if part in {*installed(group), *more})
     is_kept = value not in ("", os.environ[name]) and not _broken(VARIABLES[name], value)
-    # A value that is shown otherwise holds a secret, or what no terminal shows.
+    # A value that is shown differently holds a secret or an unprintable character.
     return export(name, value) if is_kept and shown(name, value) == value else unset(name)
 
 
 def _broken(variable: Variable, value: str) -> str:
-    """Return why a value is invalid; an empty string for a valid or an empty one."""
+    """Return why a value is invalid, or an empty string."""
     try:
         if value:
             variable.rule(value)

@@ -1,4 +1,4 @@
-"""Writes docs/variables.md: sets each variable, and looks whether it changes flash_otel's provider.
+"""Writes docs/variables.md: sets each variable, and checks if it changes flash_otel's provider.
 
 Run it after the table in `flash_otel/doctor/variables.py` has changed:
 `PYTHONPATH=tests python tests/docs/variables.py`.
@@ -71,15 +71,17 @@ _SPECIFICATION: Final = (
 _HEAD: Final = f"""# Every variable of OpenTelemetry
 
 [The specification]({_SPECIFICATION})
-leaves to each library which variables it honours. For flash_otel's own provider, which it uses
-unless the application has set one, this table is measured: a test sets each variable, and looks
-whether the provider changes.
+does not require a library to support every variable. The tables show which variables flash_otel's
+own provider honours. It is used unless the application has set a provider. The tables are measured:
+a test sets each variable, and checks whether the provider changes.
 
-A value that is not valid is ignored, and the default of the specification is used: the import, the
-decorators and the traced calls never raise for it. An empty value is the same as an unset one.
-`flash-otel doctor` shows each ignored value with the reason; if spans are lost by it, there is a
-line at exit, too. An application's provider reads the variables itself; what it may have cut to
-its length limit is marked as partial in the store, and proves no difference.
+An empty value counts as unset. An invalid value raises no exception and is ignored: the default of
+the specification applies. There are two exceptions: an unknown exporter gets no spans, and spans
+wait if an address or a certificate file cannot be used. `flash-otel doctor` shows each ignored value
+with the reason. If spans are lost, one line at exit reports it.
+
+An application's provider reads the variables itself. If it may have cut a value to its length
+limit, the value is marked as partial in the store, and proves no difference.
 """
 
 
@@ -106,14 +108,18 @@ def _has_effect(server: ForkServer, name: str) -> bool:
 def render(effects: Mapping[str, bool]) -> str:
     """Return the document's text."""
     own = {name: "" for name in VARIABLES if name not in SPECIFIED}
-    standard = {name: has for name, has in effects.items() if "_PYTHON_" not in name}
+    standard = {name: has for name, has in effects.items() if not _is_of_python(name)}
     python = {name: has for name, has in effects.items() if name not in standard}
     return (
-        f"{_HEAD}\n## The specification's\n\n{_table(standard)}"
-        f"\n## OpenTelemetry's for Python\n\n{_table(python)}"
-        "\n## flash_otel's own\n\n| variable | meaning |\n|---|---|\n"
+        f"{_HEAD}\n## Defined by the specification\n\n{_table(standard)}"
+        f"\n## Specific to OpenTelemetry for Python\n\n{_table(python)}"
+        "\n## Specific to flash_otel\n\n| variable | meaning |\n|---|---|\n"
         + "".join(f"| `{name}` | {VARIABLES[name].about} |\n" for name in own)
     )
+
+
+def _is_of_python(name: str) -> bool:
+    return "_PYTHON_" in name or name == "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"
 
 
 def _table(effects: Mapping[str, bool]) -> str:
@@ -121,7 +127,7 @@ def _table(effects: Mapping[str, bool]) -> str:
         f"| `{name}` | {'yes' if has_effect else 'no'} | {SPECIFIED[name].about} |\n"
         for name, has_effect in effects.items()
     )
-    return f"| variable | honoured | what it does, or who reads it |\n|---|---|---|\n{rows}"
+    return f"| variable | honoured | effect, or reason |\n|---|---|---|\n{rows}"
 
 
 if __name__ == "__main__":

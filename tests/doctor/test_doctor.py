@@ -204,7 +204,7 @@ def test_other_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     check = only(variables.variables())
     assert (check.result, check.text) == (
         NOTE,
-        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://a: flash_otel makes no metrics",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://a: flash_otel emits no metrics",
     )
 
 

@@ -1,7 +1,7 @@
 """Faults of the write path and of the read path.
 
-The write path is `flash deploy`, and what the State Manager stored of it; the read path is the
-activation, the State Manager, and what workers were answered.
+The write path is `flash deploy`, up to the manifest that the State Manager stored. The read path is
+the activation, the State Manager, and its responses to workers.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def unauthorized(case: Case) -> Iterator[Finding]:
 
 
 def state_manager_unavailable(case: Case) -> Iterator[Finding]:
-    """Find a State Manager that answered no attempt of an activation or of a worker."""
+    """Find a State Manager that did not respond to any attempt of an activation or a worker."""
     step = case.failed_step
     kind = step.failure.kind if step is not None and step.failure else ""
     is_request = step is not None and step.name in (sc.ACTIVATE, sc.DEPLOY)
@@ -251,7 +251,7 @@ def read_before_write(case: Case) -> Iterator[Finding]:
 
 
 def read_incomplete(case: Case) -> Iterator[Finding]:
-    """Find an answer without endpoints that the active write holds."""
+    """Find a response that lacks the endpoints of the active write."""
     found = proofs(case, sc.READ_INCOMPLETE)
     if not found:
         return
@@ -267,7 +267,7 @@ def read_incomplete(case: Case) -> Iterator[Finding]:
 
 
 def _unanswered(case: Case, kind: str) -> list[RuntimeFetch]:
-    """Return the reads that failed in a way, without a later success of the same process."""
+    """Return the reads that failed in this way, without a later success of the same process."""
     failed = [
         read
         for read in case.reads

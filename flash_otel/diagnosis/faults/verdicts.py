@@ -135,7 +135,7 @@ def _about_reads(case: Case) -> Iterator[Doubt]:
 
 
 def _about_loose_lines(case: Case) -> Iterator[Doubt]:
-    """Yield a doubt for lines of a read that name no build and lack endpoints."""
+    """Yield a doubt about lines of a read without a build that lack endpoints."""
     written = case.expected.count
     if written is None or not is_only_build(case.deployment, case.evidence):
         return

@@ -198,7 +198,7 @@ def _misses(case: Case, call: RemoteCall) -> bool:
     if not after or (after != CERTAIN and call.returned):
         return False
     if call.returned and call.endpoint_url is None:
-        return False  # what answered it is unknown: a mask or a limit took its URL
+        return False  # the endpoint that responded is unknown: a mask or a limit removed its URL
     written = upload.endpoints.by_name.get(call.resource_name or "")
     return bool(written) and call.endpoint_url not in endpoint_urls(case.deployment)
 

@@ -71,7 +71,7 @@ def open_reader(path: str | os.PathLike[str], chunk: int = CHUNK) -> RecordReade
 
     Args:
         path: A log, or OTLP as JSON lines, as one JSON document or as protobuf; each may be
-            compressed with gzip, or stand in a zip archive with others.
+            compressed with gzip, or be in a zip archive with other files.
         chunk: Bytes to read at a time.
 
     Raises:

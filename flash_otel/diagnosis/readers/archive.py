@@ -1,4 +1,4 @@
-"""Reader of zip archives, such as the logs of a run that GitHub Actions offers for download."""
+"""Reader of zip archives, such as the log archives of GitHub Actions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MOST_FILES: Final = 2_000
 # be a hundred thousand times larger than in the archive.
 _METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
-# What `zipfile` raises for damage, a password, and a method of compression that it does not know.
+# Raised by `zipfile` for damage, a password, and an unknown compression method.
 _ERRORS: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 
 
 class ZipReader:
-    """Reads each file of an archive as it would be read by itself.
+    """Reads each file of an archive as if it were passed separately.
 
     Args:
         path: The archive.
@@ -77,7 +77,7 @@ class ZipReader:
         try:
             yield from self._read(given)
         except ReaderError:
-            return  # an archive holds other files, too
+            return  # an archive may hold other files, too
 
 
 def _opened(archive: zipfile.ZipFile, name: str) -> IO[bytes]:

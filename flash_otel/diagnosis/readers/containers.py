@@ -1,13 +1,12 @@
-"""The files that logs are exported in: JSON documents, and lines broken at a width.
+"""The formats of exported logs: JSON documents, and lines that were broken at a width.
 
-Each is recognised by its own shape. A log in which each line stands for itself needs no container,
-even if its lines are JSON: it is searched for marks before any of it is parsed. Tables, journals
-and logs in columns have modules of their own.
+Each is recognised by its shape. A log of independent lines needs no container, even if they are
+JSON: it is searched for marks before anything is parsed. Tables, journals and logs in columns have
+their own modules.
 
-A console, a terminal's copy or Windows PowerShell breaks lines at a width. The width is found in
-the log: it is the length of the longest lines, and what follows them goes on in the middle of a
-value. A line of that length is joined with the next one; if that does not give a whole value, its
-end is not proven.
+Consoles, terminals and Windows PowerShell break lines at a width. The width is the length of the
+longest lines, if the lines after them continue in the middle of a value. A line of that length is
+joined with the next line; if the result is not a whole value, the value's end is not proven.
 """
 
 from __future__ import annotations
@@ -127,7 +126,7 @@ class BrokenLines:
     """The container of lines that were broken at a width.
 
     Args:
-        width: The length of a line that goes on in the next one.
+        width: The length of a line that continues in the next line.
     """
 
     description = "text"
@@ -136,7 +135,7 @@ class BrokenLines:
         self._width = width
 
     def entries(self, chunks: Iterable[bytes]) -> Iterator[tuple[int, Unwrapped]]:
-        """Yield the lines as they were before they were broken."""
+        """Yield the lines in one piece."""
         parts: list[str] = []
         number, length, is_full = 0, 0, False
         for at, line in enumerate(text_lines(chunks), 1):
@@ -153,7 +152,7 @@ class BrokenLines:
 
 
 def _joined(parts: list[str], *, is_full: bool) -> Iterator[Unwrapped]:
-    """Yield a line's parts as one line, or apart if they do not make one."""
+    """Yield a line's parts joined, or separately if they do not fit together."""
     if not parts:
         return
     *before, rest = parts
@@ -164,7 +163,7 @@ def _joined(parts: list[str], *, is_full: bool) -> Iterator[Unwrapped]:
         yield Unwrapped(whole, cut=is_full and is_open)
         return
     after = str(parsed.fields.get(begun.last))
-    # An id is whole if it looks so, or if what a line has behind it follows.
+    # An id is whole if it is a UUID, or if the line's other fields follow it.
     is_followed = after != _last(begun) and len(parsed.fields) > len(begun.fields)
     if is_followed or UUID.fullmatch(after):
         yield Unwrapped(whole)
@@ -179,12 +178,12 @@ def _last(parsed: ParsedLine) -> str:
 
 
 def _may_continue(line: str) -> bool:
-    """Return True if a line may be the rest of the line before it."""
+    """Return True if a line may be the rest of the previous line."""
     return bool(line) and not MARK.search(line) and not _TIMED.match(line)
 
 
 def width_of(text: str) -> int | None:
-    """Return the width at which the lines of a log were broken, None if they were not."""
+    """Return the width at which the lines of a log were broken, or None."""
     lines = [without_colours(line.rstrip("\r")) for line in text.split("\n")]
     if len(lines) < 2:  # noqa: PLR2004 - a line and its rest
         return None
@@ -199,7 +198,7 @@ def width_of(text: str) -> int | None:
 
 
 def _is_limit(lines: list[str], *, has_uuids: bool) -> bool:
-    """Return True if different lines of one length end within a list, or one within a UUID."""
+    """Return True if lines of one length and several kinds end within a list, or within a UUID."""
     parsed = [line for line in map(parse, lines) if line is not None]
     if has_uuids and any(_UUID_BEGIN.fullmatch(_last(line)) for line in parsed):
         return True
@@ -207,7 +206,7 @@ def _is_limit(lines: list[str], *, has_uuids: bool) -> bool:
 
 
 def _is_broken(line: str, rest: str) -> bool:
-    """Return True if a bracketed line goes on in the next one."""
+    """Return True if a bracketed line continues in the next line."""
     parsed = parse(line) if _may_continue(rest) else None
     if parsed is None or ROWS[parsed.key].is_mapping:
         return False
@@ -224,6 +223,6 @@ def _is_rest_of_id(parsed: ParsedLine, whole: ParsedLine, rest: str) -> bool:
         return False
     if UUID.fullmatch(str(whole.fields.get(parsed.last or ""))):
         return True
-    # A word such as "ready" is a line of its own; digits and short rests are parts of an id.
+    # A word such as "ready" is a separate line; digits and short rests are parts of an id.
     is_word = rest.isalpha() and len(rest) > _SHORT_REST
     return _REST(rest) is not None and not is_word

@@ -135,7 +135,7 @@ class Input:
     Args:
         path: The path, or `-`.
         chunk: Bytes to read at a time.
-        opened: Opens what is not a file of its own, such as a file in an archive.
+        opened: Opens a source that is not a separate file, such as a file in an archive.
 
     Attributes:
         name: The path as given, or "standard input".
@@ -244,7 +244,7 @@ class Input:
 
 def _encoding_of(head: bytes) -> str:
     """Return the name of an encoding in which every second byte of ordinary text is zero, or ""."""
-    # The mark alone proves nothing: a log may begin with any bytes.
+    # The byte-order mark alone proves nothing: a log may begin with any bytes.
     if head.startswith(_UTF16):
         return "utf-16" if head.count(0) > len(head) // 10 else ""
     zeros = [head[at::2].count(0) * 2 for at in (0, 1)]

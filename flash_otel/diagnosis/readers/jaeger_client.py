@@ -40,7 +40,7 @@ LISTS: Final = frozenset({semconv.ENDPOINT_NAMES, semconv.ENDPOINT_URLS, semconv
 
 _GZIP_WINDOW: Final = 31  # zlib's number for "with a gzip header"
 _PART_BYTES: Final = 1 << 20
-_GRACE_S: Final = 0.5  # so that httpx's own timeouts, which name the cause, come first
+_GRACE_S: Final = 0.5  # httpx's own timeouts, which name the cause, must come first
 _TRIES: Final = 3
 _PAUSE_S: Final = 0.5
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
@@ -164,8 +164,8 @@ class JaegerClient:
     def _get(self, path: str, parameters: Mapping[str, str]) -> tuple[int, str, str]:
         """Return the status, the content type and the text of a response.
 
-        In a thread, because a timeout of httpx begins again with each byte: a server that sends
-        headers or interim responses without an end never exceeds it.
+        In a thread, because each received byte restarts a timeout of httpx: endless headers or
+        interim responses never exceed it.
         """
         seconds = min(REQUEST_S, self._remaining_s())
         found: list[tuple[int, str, str] | Exception] = []
@@ -205,7 +205,7 @@ class JaegerClient:
     def _parts(self, response: httpx.Response) -> Iterator[bytes]:
         """Yield the decompressed parts of a response.
 
-        httpx decompresses each part as a whole, with every encoding that the server names: with
+        httpx decompresses each part as a whole, with every encoding that the server names. With
         two of them, a part of kilobytes becomes gigabytes.
         """
         encoding = response.headers.get("content-encoding", "").strip().lower()
@@ -221,7 +221,7 @@ class JaegerClient:
                 yield unpack.decompress(rest, _PART_BYTES)
                 rest = unpack.unconsumed_tail
             if unpack.eof:
-                return  # the object would gather whatever comes behind it
+                return  # the object would collect all bytes behind the stream
         yield unpack.flush()
 
     def _body(self, response: httpx.Response, until: float) -> str:

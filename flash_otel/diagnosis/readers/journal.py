@@ -32,7 +32,7 @@ def journal_of(text: str) -> _Export | _Verbose | None:
 
 
 class _Export:
-    """`journalctl -o export`: a field a line, a length before what is binary, then a blank line."""
+    """`journalctl -o export`: a field per line, a length before binary values, then a blank line."""
 
     description = "a journal in systemd's export format"
 
@@ -53,7 +53,7 @@ class _Export:
 
 
 class _Bytes:
-    """Reads bytes by lines, and by lengths."""
+    """Reads bytes by line and by length."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
@@ -74,12 +74,12 @@ class _Bytes:
         return b"=" if is_long or len(line) > MAX_LINE else line.rstrip(b"\r")
 
     def block(self) -> bytes:
-        """Return the bytes behind a length, and skip the line end behind them."""
+        """Return the bytes after a length, and skip the line end after them."""
         header = self._take(_LENGTH.size)
         if len(header) < _LENGTH.size:
             return b""
         (length,) = _LENGTH.unpack(header)
-        # A length that cannot be is a part of the text: the field is damaged.
+        # An impossible length is part of the text: the field is damaged.
         block = self._take(length) if length <= MAX_LINE else b""
         self.number += block.count(b"\n") + 1
         self._take(1)
@@ -103,7 +103,7 @@ class _Verbose:
     description = "a journal in systemd's verbose format"
 
     def entries(self, chunks: Iterable[bytes]) -> Iterator[tuple[int, Unwrapped]]:
-        """Yield the entries; a line that is neither goes on in the field before it."""
+        """Yield the entries; any other line continues the previous field."""
         fields: dict[str, Any] = {}
         name, begun = "", 1
         for number, line in enumerate(text_lines(chunks), 1):

@@ -1,10 +1,9 @@
-"""Logs in columns, as Rich prints them: time, level, message, and at the right the source's place.
+"""Logs in columns, as Rich prints them: time, level, message, and the source location.
 
-`rich.logging.RichHandler` and `rich.console.Console.log` break a message at words within its column
-and print what is in the other columns beside its first row only. Without a terminal the width is
-80, so that few bracketed lines fit into a row. The columns are found in the log: the level stands
-at one position, or the place of the source ends at one. Rich leaves out a time that is equal to the
-one above it.
+`rich.logging.RichHandler` and `rich.console.Console.log` break a message at words within its
+column, and fill the other columns only in its first row. Without a terminal the width is 80, which
+is too narrow for most bracketed lines. The columns are detected in the log: all levels begin, or
+all source locations end, at the same position. Rich leaves out a time that equals the previous one.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ _LEVEL: Final = re.compile(
 _CELL: Final = re.compile(r"[A-Z][A-Z0-9_]{2,7} +").fullmatch
 _TIME: Final = re.compile(r"\[[^\[\]]*\d\d:\d\d[^\[\]]*\] ").match
 _PLACE: Final = re.compile(r"(?:\A|\s)([^\s\[\]='\",]+\.pyx?:\d+|<\w+>:\d+)\s*\Z").search
-_LEAST: Final = 2  # rows with the place of their source: one may be a sentence's end
+_LEAST: Final = 2  # rows with a source location: a single row may be the end of a sentence
 _MOST_ROWS: Final = 2000  # of one message
-# What begins a row that Rich did not break off: a bracketed line, an entry or the end of a mapping,
-# the frame around a traceback.
+# The beginnings of rows that Rich did not break off: a bracketed line, an entry or the end of a
+# mapping, the frame around a traceback.
 _OWN_ROW: Final = re.compile(rf"\[?{MARK.pattern}|\s{{2}}|\}}|[\u2500-\u257f]").match
 _WORDS: Final = frozenset(
     word for line in LINES for word in line.template.split() if "{" not in word
@@ -43,7 +42,7 @@ _ENDS_WITH_UUID: Final = re.compile(rf"(?:{UUID.pattern})\Z").search
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the columns of a log are.
+    """The positions of a log's columns.
 
     Attributes:
         level: The position of the level, or None if none is printed.
@@ -64,7 +63,7 @@ class Layout:
         return self.place_in(row) != "" or bool(_TIME(row))
 
     def place_in(self, row: str) -> str:
-        """Return the place of the source that a row ends with, or an empty text."""
+        """Return the source location that a row ends with, or an empty text."""
         place = _PLACE(row) if len(row.rstrip()) == self.width else None
         return "" if place is None else place[1]
 
@@ -74,7 +73,7 @@ class Layout:
         return row[self.message : end].rstrip()
 
     def continues(self, row: str, before: str, room: int) -> bool:
-        """Return True if a row goes on with the message of the row before it."""
+        """Return True if a row continues the message of the previous row."""
         if row[: self.message].strip():
             return False
         return self.message > 0 or len(row) == self.width or not _would_fit(before, row, room)
@@ -90,7 +89,7 @@ class Columns:
         self._is_ended = True
 
     def entries(self, chunks: Iterable[bytes]) -> Iterator[tuple[int, Unwrapped]]:
-        """Yield each message as it was before it was broken, with its time, and other lines."""
+        """Yield the messages in one piece, each with its time, and other lines unchanged."""
         layout, open_ = self._layout, None
         time: tuple[int | None, bool] = (None, False)
         for number, line in enumerate(text_lines(self._noted(chunks)), 1):
@@ -121,9 +120,9 @@ class _Message:
 
     Attributes:
         number: The number of its first line.
-        rows: What its rows have in the message's column.
-        room: The width of that column, which depends on the place of the source.
-        time: Its time, and whether that names its offset from UTC.
+        rows: The contents of the message's column in its rows.
+        room: The width of that column, which depends on the source location.
+        time: Its time, and whether the time has an offset from UTC.
     """
 
     number: int
@@ -151,24 +150,24 @@ class _Message:
         text = self.rows[0]
         for before, row in pairwise(self.rows):
             text += _between(text, before, row, self.room) + row.lstrip(" " * (row[:2] != "  "))
-        # A row that is full may go on in the next one, which the log has lost.
+        # A full row may continue in another row, which the log has lost.
         is_open = is_last and (not is_ended or len(self.rows[-1]) >= self.room)
         return Unwrapped(text, "", *self.time, None, is_open)
 
 
 def _would_fit(before: str, row: str, room: int) -> bool:
-    """Return True if the first word of a row would have fitted into the row before it."""
+    """Return True if the first word of a row would have fitted into the previous row."""
     first = (row.split(maxsplit=1) or [""])[0]
     return len(before) + 1 + len(first) <= room
 
 
 def _between(text: str, before: str, row: str, room: int) -> str:
-    """Return what stood between two rows: a line end, a space, or nothing within a long word."""
+    """Return the text between two rows: a line end, a space, or nothing within a long word."""
     if not row and len(before) >= room:
-        return ""  # the space behind a word that fills whole rows has a row of its own
+        return ""  # a space after a word that fills whole rows gets its own row
     if not row or _OWN_ROW(row) or _would_fit(before, row, room):
         return "\n"
-    # Rich begins a row for a word that is longer than the column, so it has no other word.
+    # A word that is longer than the column begins a row, so such a row has no other word.
     if len(before) < room or " " in before.strip() or row.startswith(" "):
         return " "
     word, following = re.split(r"\s", text)[-1], row.split(maxsplit=1)[0]
@@ -181,7 +180,7 @@ def _between(text: str, before: str, row: str, room: int) -> str:
 
 
 def columns_of(text: str) -> Columns | None:
-    """Return the container of a log whose beginning is in columns, or None."""
+    """Return the container of a log that begins in columns, or None."""
     rows = [without_colours(line.rstrip("\r")) for line in text.split("\n")]
     ends = Counter(len(row.rstrip()) for row in rows if _PLACE(row))
     width, count = max(ends.items(), key=lambda item: item[1], default=(0, 0))
@@ -202,7 +201,7 @@ def _message_at(rows: list[str], level: int | None) -> int:
 
 
 def _without_places(rows: list[str], level: int) -> Columns | None:
-    """Return the container of a log that is in columns by its broken messages alone."""
+    """Return the container of a log in which only broken messages show columns, or None."""
     message = level + _LEVEL_WIDTH + 1
     own = [row for row in rows if _level_at(row) == level or not row[:message].strip()]
     layout = Layout(level, message, max(map(len, own)))
@@ -217,7 +216,7 @@ def _without_places(rows: list[str], level: int) -> Columns | None:
 
 
 def _level_at(row: str) -> int | None:
-    """Return the position of the level that a row names, padded to its width; None without."""
+    """Return the position of the padded level in a row, or None."""
     found = _LEVEL(row)
     at = -1 if found is None else found.start(found.lastindex or 0)
     return at if at >= 0 and _CELL(row[at : at + _LEVEL_WIDTH + 1]) else None

@@ -1,7 +1,7 @@
-"""The edges of a log: the operations that its beginning or its end divides.
+"""The edges of a log: operations that its beginning or its end cuts in two.
 
-A log may be divided anywhere: one file ends with a question, and another begins with its answer.
-The records of such lines keep the lines themselves, from which diagnosis makes whole records.
+A log may be split anywhere: one file may end with a request, and another begin with its response.
+The records of such lines keep the lines, and diagnosis makes whole records from them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _WHOLE: Final = frozenset({sc.ACTIVATE, sc.MANIFEST_UPLOAD, sc.RUNTIME_FETCH})
 OPENING: Final = frozenset(key for key in FIRST if ROWS[key].span in _WHOLE)
 _CLOSING: Final = frozenset(key for key in LAST if ROWS[key].span in _WHOLE)
 _MOST: Final = 40
-"""Lines of one operation, with a margin for retries; longer pieces are not those of one."""
+"""Most lines of an operation, with a margin for retries; longer pieces are left alone."""
 
 
 @dataclass
 class _Stream:
-    """The lines of one writer before its first whole operation, and those of its latest one."""
+    """A writer's lines before its first whole operation, and those of its latest operation."""
 
     head: list[LoggedLine] = field(default_factory=list)
     latest: list[LoggedLine] = field(default_factory=list)
@@ -37,13 +37,13 @@ class _Stream:
 
 
 class Edges:
-    """Collects the lines at the edges of a log, of each of its writers."""
+    """Collects each writer's lines at the edges of a log."""
 
     def __init__(self) -> None:
         self._streams: dict[str, _Stream] = {}
 
     def note(self, logged: LoggedLine) -> None:
-        """Take note of the log's next line."""
+        """Add the log's next line."""
         stream = self._streams.setdefault(logged.stream, _Stream())
         key = logged.parsed.key
         if key in OPENING:
@@ -57,7 +57,7 @@ class Edges:
             stream.latest = []
 
     def lines_around(self, stream: str, number: int) -> list[LoggedLine]:
-        """Return the lines of the piece that the line of a number is in; none if it is in none."""
+        """Return the lines of the piece that contains a line number; empty if no piece does."""
         known = self._streams.get(stream)
         pieces = (known.head, known.latest) if known is not None else ()
         for piece in pieces:
@@ -70,7 +70,7 @@ class Edges:
 
 
 def encoded(line: LoggedLine) -> str:
-    """Return a line as a text for an attribute."""
+    """Encode a line as the value of an attribute."""
     parsed = line.parsed
     place = (line.stream, line.time_ns, line.zoned, line.is_longest, line.begun, line.before)
     content = (parsed.key, parsed.fields, sorted(parsed.cut), parsed.last)
@@ -78,7 +78,7 @@ def encoded(line: LoggedLine) -> str:
 
 
 def decoded(text: str) -> LoggedLine:
-    """Return the line that `encoded` made a text of."""
+    """Decode a line that `encoded` has encoded."""
     number, (key, fields, cut, last), place = json.loads(text)
     return LoggedLine(number, ParsedLine(key, _with_tuples(fields), frozenset(cut), last), *place)
 

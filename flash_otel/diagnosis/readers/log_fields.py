@@ -59,7 +59,7 @@ _AROUND: Final = (
 _NAMES: Final = frozenset({"name", "id"})
 # Docker's json-file driver writes these and nothing else.
 _DOCKER: Final = frozenset({"log", "stream", "time"})
-# What Azure adds to names: the zone of a time, and the type of a custom column.
+# Suffixes that Azure adds to names: the zone of a time, and the type of a custom column.
 _ADDED: Final = re.compile(r"\s*[\[(]utc[\])]|_[stdbg]\Z")
 _MOST_NAMES: Final = 64
 _MAX_DEPTH: Final = 3
@@ -280,7 +280,7 @@ def holds_entries(value: object) -> bool:
 
 
 def _rows_of(value: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Return the rows of an object that is a table: with names apart from rows or columns.
+    """Return the rows of a table in an object, which holds names apart from rows or columns.
 
     Azure's queries have `columns` and `rows`, BigQuery's answers a schema with fields and cells,
     and Grafana's data frames a schema with fields and columns.

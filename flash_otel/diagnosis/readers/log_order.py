@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _IN_MEMORY: Final = 1 << 24
 _BLOCK: Final = 1 << 18
 _MOST_AGAINST: Final = 0.1  # share of neighbours against the order: several writers in one log
-_QUERYING, _ASKING = "querying", "worker"  # the lines of a question, in this order
+_QUERYING, _ASKING = "querying", "worker"  # the lines of a request, in this order
 
 
 # --- newest first ------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def _is_backwards(keys: list[str]) -> bool:
         forwards += is_forwards
         backwards += not is_forwards
     if not (forwards or backwards):
-        # Only questions without an answer, whose two lines alternate: the ends show the order.
+        # Only requests without a response, and their two lines alternate: the ends show the order.
         return keys[:1] == [_ASKING] and keys[-1:] == [_QUERYING]
     return backwards > 0 and forwards == 0
 

@@ -285,7 +285,7 @@ def _from_fluent(outer: Unwrapped) -> Unwrapped | None:
 
 
 def _from_string(outer: Unwrapped) -> Unwrapped | None:
-    """Take the text out of a JSON string that is all of a line."""
+    """Return the text of a JSON string that fills a line."""
     line = outer.text.strip()
     if len(line) <= 1 or not (line[0] == line[-1] == '"'):
         return None

@@ -1,7 +1,7 @@
-"""Tables of log entries: CSV, or with another character between their columns.
+"""Tables of log entries: CSV, or with another delimiter.
 
-A table is recognised by the names in its header or, without a known name among them, by its rows:
-one column has times, and another one bracketed lines.
+A table is recognised by the names in its header or, if none of them is known, by its rows: one
+column holds times, and another holds bracketed lines.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _UTC: Final = re.compile(r"[\[(]UTC[\])]")
 
 
 class Table:
-    """A table with a header: CSV, or with another character between its columns."""
+    """A table with a header: CSV, or with another delimiter."""
 
     def __init__(self, names: list[str], delimiter: str) -> None:
         self._names = names
@@ -39,7 +39,7 @@ class Table:
 
     def entries(self, chunks: Iterable[bytes]) -> Iterator[tuple[int, Unwrapped]]:
         """Yield the rows' texts."""
-        # The limit is one of the whole process, so it is only ever raised.
+        # The limit applies to the whole process, so it is never lowered.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
         lines = _TextLines(chunks)
         rows = csv.reader(lines, delimiter=self._delimiter)
@@ -47,7 +47,7 @@ class Table:
         while True:
             try:
                 row = next(rows, None)
-            except csv.Error:  # a quote that nothing closes
+            except csv.Error:  # an unclosed quote
                 row = []
             if row is None:
                 return
@@ -60,8 +60,7 @@ class Table:
     def _entry(self, row: list[str], line: str) -> Unwrapped | None:
         is_long = len(row) > len(self._names)
         if is_long and log_fields.is_text_name(self._names[-1]):
-            # An exporter that quotes nothing: the last column goes on behind its first comma,
-            # and quotes are a part of it.
+            # An exporter that quotes nothing: commas and quotes are part of the last column.
             last = len(self._names) - 1
             row = line.split(self._delimiter, last)
             is_long = False
@@ -71,7 +70,7 @@ class Table:
             return None
         time_ns, zoned = entry.time_ns, entry.zoned
         if time_ns is None:
-            # Date and time may have a column each.
+            # Date and time may have separate columns.
             others = (cell for name, cell in fields.items() if not log_fields.is_text_name(name))
             time_ns, zoned = time_of(" ".join(others))
         return replace(entry, time_ns=time_ns, zoned=zoned or (self._is_utc and bool(time_ns)))
@@ -98,7 +97,7 @@ def _by_names(text: str) -> Table | None:
 
 
 def _by_rows(text: str) -> Table | None:
-    """Return a table by what all of its first rows hold, whatever its columns are called."""
+    """Return the table that the contents of the first rows show, whatever its header."""
     if not has_needle(text):
         return None
     whole = text.rpartition("\n")[0] or text
@@ -120,7 +119,7 @@ def _names_by_rows(rows: list[list[str]], delimiter: str) -> list[str] | None:
     columns = list(enumerate(zip(*rows, strict=True)))
     texts = [at for at, cells in columns if any(map(has_needle, cells))]
     times = [at for at, cells in columns if all(map(_is_time, cells[1:])) and at not in texts]
-    # The lines of a plain log may have equally many commas, but no cell of theirs has one.
+    # The lines of a plain log may have equal numbers of commas, but no quoted cells.
     is_quoted = any(delimiter in row[at] or '"' in row[at] for at in texts for row in rows)
     if len(texts) != 1 or not times or not is_quoted:
         return None
@@ -190,7 +189,7 @@ class _TextLines:
             *lines, pending = (pending + decode(chunk)).replace("\0", "").split("\n")
             yield from (f"{line}\n" for line in lines)
             if len(pending) > MAX_LINE:
-                # Longer than any field may be: a compressed table may hold gigabytes of it.
+                # Longer than any field may be: a compressed table may hold gigabytes.
                 yield pending
                 pending = ""
         pending += decode(b"", final=True)

@@ -46,12 +46,12 @@ class LoggedLine:
     Attributes:
         number: The line's number in the file, from 1.
         parsed: Its content.
-        stream: Which of several writers it came from, or empty.
+        stream: The writer among several, or empty.
         time_ns: Nanoseconds since the epoch, or None if no time was given.
         zoned: Whether that time named its offset from UTC.
         is_longest: Whether no line of the log's beginning is longer: a limit may have cut it.
-        begun: Of a mapping whose end is missing, the text so far.
-        before: What stands before the log's first line: the rest of a mapping in another log.
+        begun: The text so far of a mapping that has lost its end.
+        before: The text before the log's first line: the rest of a mapping in another log.
     """
 
     number: int
@@ -121,7 +121,7 @@ class _Unfinished:
 
 
 def _entry_in(text: str) -> str | None:
-    """Return the entry of a mapping, or the closing brace, that a line is; None for neither."""
+    """Return a line that is an entry of a mapping, or the closing brace; None for any other."""
     entry = None if len(text) > _LONGEST_ENTRY else _ENTRY.match(without_colours(text))
     return None if entry is None or MARK.search(text) else entry[1] or entry[2]
 
@@ -130,10 +130,10 @@ class LogLines:
     """Reads a log's bytes as bracketed lines and spans, in their order.
 
     Args:
-        container: The container that the bytes are, or None for lines of a log.
+        container: The container of the entries, or None for plain lines.
         scanner: Searches the lines of a log.
-        joins: Whether the parts of a line that a container runtime split stand in their order. In
-            a log that is read from its end, it may be either, and only a whole line is joined.
+        joins: Whether the parts of a line that a container runtime split are in order. In a log
+            that is read from its end, they may not be, and only a whole line is joined.
         longest: Length of the longest line of the log's beginning, in bytes; 0 if unknown.
     """
 
@@ -213,7 +213,7 @@ class LogLines:
         return stream if stream or len(self._unfinished) > 1 else next(iter(self._unfinished))
 
     def _note_rest(self, line: Unwrapped) -> None:
-        """Keep the latest lines of a stream that may be the rest of the line behind them."""
+        """Keep the latest lines of a stream that may be the rest of the line after them."""
         rest = self._rests.setdefault(line.stream, [])
         if line.partial is not True or (rest and rest[-1].time_ns != line.time_ns):
             rest.clear()
@@ -222,7 +222,7 @@ class LogLines:
             del rest[:-_MAX_UNFINISHED]
 
     def _rest_before(self, line: Unwrapped) -> str:
-        """Return the parts of a split line that stand before its first part, in their order."""
+        """Return the parts of a split line that were read before its first part, in order."""
         *rest, _ = self._rests.get(line.stream, [line])
         is_rest = rest and rest[0].partial is False and not any(has_needle(r.text) for r in rest)
         return "".join(part.text for part in reversed(rest)) if is_rest else ""
@@ -321,7 +321,7 @@ def _is_whole(text: str) -> bool:
 
 
 def _parsed(body: str, *, is_cut: bool) -> ParsedLine | None:
-    # At the end only: among a hundred thousand brackets, each could begin a marker.
+    # At the end only: each of a hundred thousand brackets could begin a marker.
     marker = _TRUNCATION.search(body, max(0, len(body) - _LONGEST_TRUNCATION))
     if marker is not None:
         body, is_cut = body[: marker.start()], True

@@ -111,7 +111,7 @@ class _Document:
 
     def clear(self) -> None:
         """Drop the lines so far. After a whole line, they were one that was cut off."""
-        # Not a list of lines: each takes fifty bytes more than its text.
+        # Not a list of lines, each of which takes fifty bytes more than its text.
         self._text = bytearray()
         self._first = self._tried = 0
 
@@ -153,7 +153,7 @@ def _lines(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
             pending.clear()
             begin = end + 1
         pending += chunk[begin:]
-        # A compressed file may be a thousand times smaller than its only line.
+        # A compressed file may be a thousandth of its only line.
         if len(pending) > MAX_DOCUMENT:
             raise _too_large(name)
     yield bytes(pending)
