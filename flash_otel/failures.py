@@ -99,8 +99,8 @@ _TEXTS: Final = (
     ),
     (REJECTED, re.compile("graphql error")),
 )
-# A single failure shows that the State Manager did not answer. Others, such as HTTP 429, may be
-# followed by a success, which only a diagnosis sees.
+# A single such failure shows that the State Manager did not respond. After others, such as
+# HTTP 429, a retry may have succeeded, which only a diagnosis sees.
 _CERTAINLY_UNAVAILABLE: Final = re.compile(
     rf"{_SERVER_ERROR}|timed? ?out|cannot connect|http request failed"
 )

@@ -38,22 +38,22 @@ ANY = "*"
 """Stands for the unknown part of a partial value."""
 
 LINES_PARTIAL = "flash_otel.lines.partial"
-"""Attribute of a record: names of its attributes of which a log or a provider kept only a part.
+"""Attribute of a record: names of its attributes that a log or a provider kept only in part.
 
-Their values have `ANY` in the place of each unknown part; one without it is whole, or a beginning.
+Their values have `ANY` in place of each unknown part. A value without it is whole, or a beginning.
 `diagnosis.pieces` resolves them; nothing else may compare them.
 """
 
 LINES_LOOSE_COUNT = "flash_otel.lines.loose_count"
 """Attribute of a rebuilt record: the number of endpoints in lines that name no build.
 
-The build may be any, so the number shows no healthy read; it may show an unhealthy one.
+They may belong to any build, so they cannot prove a healthy read, but may prove a fault.
 """
 
 LINES_TORN = "flash_otel.lines.torn"
-"""Attribute of a rebuilt record: the lines of an operation that an edge of its log divides.
+"""Attribute of a rebuilt record: the lines of an operation that is split between two logs.
 
-`diagnosis.mending` joins them with the rest of the operation in another log.
+`diagnosis.mending` joins them with the rest of the operation in the other log.
 """
 
 

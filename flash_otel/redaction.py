@@ -34,7 +34,7 @@ _SECRET_NAME: Final = re.compile(
 )
 # Hold `name=value,name=value`, percent-encoded: OTEL_EXPORTER_OTLP_HEADERS and its variants.
 _HEADERS_NAME: Final = re.compile(r"headers$", re.IGNORECASE)
-# Hold a URL, which may name a user: https_proxy, OTEL_EXPORTER_OTLP_ENDPOINT.
+# Hold a URL, which may contain credentials: https_proxy, OTEL_EXPORTER_OTLP_ENDPOINT.
 _URL_NAME: Final = re.compile(r"(?:_proxy|endpoint)$", re.IGNORECASE)
 
 # Pattern -> replacement. URLs come first: the query of a presigned URL is removed as a whole.
@@ -134,7 +134,7 @@ def _in_headers(text: str) -> Iterator[str]:
 
 
 def _in_url(text: str) -> Iterator[str]:
-    """Yield the password of a URL, as it is written and decoded."""
+    """Yield the password of a URL, as written and decoded."""
     user, at, _ = text.rpartition("@")
     password = user.rpartition("://")[2].partition(":")[2]
     if at and password:

@@ -218,7 +218,7 @@ def _parse(application: typer.Typer, arguments: list[str]) -> Any:
     try:
         return get_command(application).main(arguments, PROGRAM, standalone_mode=False)
     except SystemExit as ended:
-        # Not in standalone mode, the parser exits only if the reader of its help has gone.
+        # Outside of standalone mode, the parser exits only if the reader of its help has gone.
         raise BrokenPipeError from ended
     except Exception as error:
         # Typer raises click's errors and, since 0.26, those of its vendored copy: only the method
@@ -243,7 +243,7 @@ def _report_error(error: CommandError) -> int:
 
 
 def _report_failure(error: Exception) -> int:
-    """Report what no command expects: output that is lost, no place for the store, or a bug."""
+    """Report an unexpected error: lost output, no place for the store, or a bug."""
     from flash_otel.store.errors import StoreError
 
     if isinstance(error, OSError) and streams.is_output_lost(error):

@@ -1,7 +1,7 @@
 """`flash-otel demo`: run the real flash against a stand-in control plane on this machine.
 
 Standard output has the bracketed lines of both sides, the joined trace and the diagnosis, or one
-JSON object; progress goes to standard error. The diagnosis does not know what was injected. The
+JSON object; progress goes to standard error. The diagnosis does not know the injected fault. The
 exit status is 0 if the run ended as the scenario describes, whatever its fault.
 """
 
@@ -95,7 +95,7 @@ def demo(
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """What the command prints: the run, its joined trace and its diagnosis."""
+    """The output of the command: the run, its joined trace and its diagnosis."""
 
     scenario: Scenario
     artifacts: RunArtifacts
@@ -168,7 +168,7 @@ def _worker_exporter() -> dict[str, str | None]:
 
 
 def _arrived(url: str, trace_id: str) -> list[SpanRecord]:
-    """Wait until Jaeger has the worker's call; return the deployment's trace and those that link.
+    """Wait until Jaeger has the worker's call; return the deployment's trace and linked traces.
 
     Raises:
         flash_otel.diagnosis.readers.ReaderError: Jaeger cannot be read.

@@ -30,7 +30,7 @@ _SENTENCES: Final = {
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     is_verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="List the checks that found nothing, too.")
+        bool, typer.Option("--verbose", "-v", help="List passed checks, too.")
     ] = False,
     offline: Annotated[
         bool, typer.Option("--offline", help="Send nothing: skip the destinations.")
@@ -114,7 +114,7 @@ def _json(topics: "list[tuple[str, list[DoctorCheck]]]", worst: str) -> dict[str
 def _lines(
     topics: "list[tuple[str, list[DoctorCheck]]]", *, is_verbose: bool, console: "ReportConsole"
 ) -> "Iterator[Line]":
-    """Yield the verdict, then the checks, the worst first; those that found nothing are folded."""
+    """Yield the verdict, then the checks, the worst first; passed checks are folded."""
     from flash_otel.report.layout import Part
     from flash_otel.report.words import clean
 
@@ -132,7 +132,7 @@ def _lines(
             yield from _wrapped(result, check.text, console)
             yield from _wrapped("", check.next_step, console)
             if check.command:
-                # Not wrapped: it is there to be copied.
+                # Not wrapped, because users copy it.
                 yield (Part(" " * (_INDENT + 2)), Part(clean(check.command), "bold cyan"))
 
 

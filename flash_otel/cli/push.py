@@ -80,8 +80,8 @@ def _destinations(store: SpanStore) -> list[Destination]:
         found = [known(status.name) for status in delivery_statuses(store.connection)]
     if len(found) > 1 and any(destination.headers for destination in found):
         names = "".join(f"\n  {clean(destination.name)}" for destination in found)
-        message = f"headers are set, but not for which of these destinations:{names}"
-        raise CommandError(message, "Set OTEL_EXPORTER_OTLP_ENDPOINT, too.")
+        message = f"headers are set, but several destinations are known:{names}"
+        raise CommandError(message, "Set OTEL_EXPORTER_OTLP_ENDPOINT to choose one.")
     return found
 
 
@@ -282,7 +282,7 @@ def _waiting(delivery: DeliveryStatus) -> str:
 
 
 def _forget(wanted: str, store: str | None, *, is_sure: bool) -> None:
-    """Remove a destination, after a question, unless `is_sure`."""
+    """Remove a destination; ask first, unless `is_sure`."""
     from flash_otel.store import cursors
     from flash_otel.store.errors import translated
 

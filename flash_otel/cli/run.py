@@ -1,6 +1,6 @@
 """`flash-otel run`: run a flash command in this process, trace it, and report at its end.
 
-The command runs by flash's own entry point, as if its console script had been started.
+The command runs through flash's own entry point, as if its console script had been started.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def _entry_point() -> EntryPoint | None:
 
 
 def _script() -> Path:
-    """Return the console script of this interpreter; PATH may lead to another one's."""
+    """Return the console script of this interpreter; PATH may lead to that of another."""
     installed = Path(sysconfig.get_path("scripts"), "flash")
     on_path = _on_path()
     if not installed.exists() and on_path is not None and interpreters.runs_here(on_path):
@@ -227,7 +227,7 @@ def _on_path() -> Path | None:
 def launch(flash: Flash) -> int:
     """Run flash and return the exit status that its own process would have had.
 
-    Prints what Python prints about an uncaught exception.
+    An uncaught exception is printed as Python prints it.
     """
     with _as_script(flash):
         try:

@@ -18,17 +18,17 @@ _STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 def prepare() -> None:
-    """Replace closed streams by the null device, and escape what an encoding lacks.
+    """Replace closed streams by the null device; escape characters that a stream cannot encode.
 
-    Python sets a closed stream to None (cron, services, `>&-`), and a file that is opened later
-    would get its descriptor, and with it whatever is written to the stream.
+    Python sets a closed stream to None (cron, services, `>&-`). A file that is opened later would
+    get its descriptor, and everything that is written to the stream.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < len(_STREAMS):
         pass
     os.close(descriptor)
     for descriptor, (name, mode) in enumerate(_STREAMS):
         if getattr(sys, name) is None:
-            # Without an owner, because Python warns of a standard stream that it closes at exit.
+            # `closefd=False`, because Python warns if it closes a standard stream at exit.
             stream = open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
     for stream in (sys.stdout, sys.stderr):
@@ -42,13 +42,13 @@ def note(text: str) -> None:
 
 
 def is_output_lost(error: OSError) -> bool:
-    """Return True if an error is that standard output, or the disk, takes nothing more."""
-    # An unbuffered stream keeps nothing that shows it later.
+    """Return True if an error means that standard output or the disk accepts no more data."""
+    # After a failed write, an unbuffered stream has nothing left to flush.
     return error.errno in _FULL or _is_lost(sys.stdout)
 
 
 def settle() -> None:
-    """Drop what a stream does not take; Python would fail on it again, and exit with status 120."""
+    """Drop unwritable output: Python would fail on it again, and exit with status 120."""
     for stream in (sys.stdout, sys.stderr):
         if _is_lost(stream):
             drop(stream)

@@ -169,7 +169,7 @@ def _require_free_ports(launch: Launch) -> None:
 def _bind(port: int) -> None:
     with socket.socket() as probe:
         if os.name == "posix":
-            # As the programs do: a port in TIME_WAIT is free for them.
+            # Like the programs, which can use a port in TIME_WAIT.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
 

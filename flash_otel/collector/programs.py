@@ -323,7 +323,7 @@ def run(
     Args:
         command: The program with its first words.
         files: The bundled files.
-        arguments: What Compose is to do.
+        arguments: The arguments of Compose.
         captures: Whether its output is returned. Otherwise it goes to this process's own streams:
             pulling images takes minutes, and the user should see its progress.
 

@@ -37,12 +37,12 @@ _RUN_FILE: Final = (
 
 @dataclass
 class DeployOutcome:
-    """One `flash deploy`: where it deployed to, how it was to end, and how it ended.
+    """One `flash deploy`: its environment, its expected end, and its actual end.
 
     Attributes:
         app: Name of the app.
         environment: Name of the environment; None if Flash chose it.
-        fails: Whether the command was to exit with an error.
+        fails: Whether the command should exit with an error.
         log: Its standard output and error.
         exit_code: Its exit code; None while it runs.
     """
@@ -56,7 +56,7 @@ class DeployOutcome:
 
 @dataclass
 class RunArtifacts:
-    """What a run leaves behind. A diagnosis may see the store and the logs; the rest is for tests.
+    """The artifacts of a run. A diagnosis may see the store and the logs; the rest is for tests.
 
     Attributes:
         scenario: Name of the scenario.

@@ -1,7 +1,7 @@
 """Scenarios as data: deployments, workers and injected faults; and the table of the guide's.
 
-Paths, ids and logs of a run never contain the name of its scenario or of a fault, which stay within
-the control plane: a diagnosis cannot guess them.
+Paths, ids and logs of a run never contain the name of its scenario or of a fault. Only the control
+plane knows them, so a diagnosis cannot guess them.
 """
 
 from __future__ import annotations

@@ -110,9 +110,7 @@ _FLASH_OTEL: Final[Mapping[str, Variable]] = {
     "FLASH_OTEL_EXIT_BUDGET": Variable("longest delay of the exit, in seconds", BUDGET),
     "FLASH_OTEL_JAEGER_HEADERS": Variable("headers for `--from jaeger`", _pairs),
     "FLASH_OTEL_LEGACY_LOGS": Variable("destination of the bracketed lines"),
-    "FLASH_OTEL_PROPAGATION": Variable(
-        "how a read joins its deployment: `auto`, `link`, `parent`", PROPAGATION
-    ),
+    "FLASH_OTEL_PROPAGATION": Variable("how a worker's read joins its deployment", PROPAGATION),
     "FLASH_OTEL_RAISE": Variable("raises internal errors, for tests"),
     "FLASH_OTEL_REQUEST_BUDGET": Variable("longest delay of a response, in seconds", BUDGET),
     "FLASH_OTEL_STORE": Variable("the store's path, or `off`"),

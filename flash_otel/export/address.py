@@ -1,7 +1,7 @@
 """Addresses of OTLP endpoints: one verdict for the forwarders, `status`, `push` and `doctor`.
 
-An address is sent to only if it is certain where it leads. Names of gRPC follow its document
-(github.com/grpc/grpc/blob/master/doc/naming.md) and the SDK's exporter, all others RFC 3986.
+Spans are sent only to a valid, unambiguous address. gRPC's own names follow its document
+(github.com/grpc/grpc/blob/master/doc/naming.md) and the SDK's exporter, other addresses RFC 3986.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LAST_PORT: Final = 65_535
 _SCHEME: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
 _LABELS: Final = re.compile(r"(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?")
 _IPV6: Final = re.compile(r"\[([0-9a-fA-F:.]+)(?:%(?:25)?([\w.~-]+))?\]")
-# What no address holds unencoded (RFC 3986, appendix A), and programs understand differently.
+# Characters that an address must encode (RFC 3986, appendix A), and programs interpret differently.
 _FORBIDDEN: Final = re.compile(r"[\s\x00-\x1f\x7f\\]")
 _PATH_SAFE: Final = "/%:=&?~+!$,;@()*"
 
@@ -48,7 +48,7 @@ _HIDDEN: Final = (
 
 
 class _InvalidError(ValueError):
-    """An address that nothing is sent to; the text is the reason, without any part of it."""
+    """An address that nothing is sent to; the text is the reason, and quotes no part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Address:
         is_secure: Whether the connection is encrypted.
         authorization: The header for user and password in the address, or an empty string.
         problem: Why nothing is sent there; empty for a valid address.
-        remark: How an address is used that is valid but strange, or an empty string.
+        remark: How a valid but unusual address is used, or an empty string.
     """
 
     shown: str
@@ -84,7 +84,7 @@ class Address:
 
     @property
     def place(self) -> str:
-        """Host and port as they are written in the address, for messages."""
+        """Host and port as written in the address, for messages."""
         if not self.host:
             return self.shown
         return self.shown.partition("://")[2].partition("/")[0]
@@ -120,7 +120,7 @@ def parse_grpc(text: str, *, insecure: bool | None = None) -> Address:
 
 
 def basic(user: str, password: str) -> str:
-    """Return the value of an authorization header (RFC 7617), encoded as `requests` does it."""
+    """Return the value of an authorization header (RFC 7617), encoded like that of `requests`."""
     pair = f"{user}:{password}"
     encoded = pair.encode("latin-1") if is_latin(pair) else pair.encode("utf-8", "replace")
     return f"Basic {b64encode(encoded).decode()}"
@@ -170,7 +170,7 @@ def _http(text: str) -> Address:
     scheme = text.partition(":")[0].lower()
     if scheme in _GRPC_NAMES:
         raise _InvalidError(
-            f"{scheme}: is a name of gRPC: set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or name an "
+            f"{scheme}: is a name of gRPC: set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or use an "
             "http:// or https:// address"
         )
     if scheme not in _PORTS:
@@ -183,7 +183,7 @@ def _grpc(text: str, insecure: bool | None) -> Address:
     if scheme in _GRPC_NAMES:
         return _grpc_name(scheme, text.partition(":")[2], insecure)
     if scheme not in _PORTS:
-        # As the SDK's exporter does it: whatever the scheme means, credentials are encrypted.
+        # Like the SDK's exporter: whatever the scheme means, credentials are encrypted.
         remark = f"the scheme {_short(scheme)}:// is unknown; TLS is used, as for https://"
         return _url(text, is_secure=True, remark=remark)
     if scheme == "http" and insecure is False:
@@ -227,7 +227,7 @@ def _grpc_name(scheme: str, rest: str, insecure: bool | None) -> Address:
         raise _InvalidError(_NO_HOST)
     if scheme in _HOSTS:
         host_and_port(urlsplit(f"//{rest.lstrip('/')}"), 443)
-    # gRPC's core for Python has no resolver of that name, which only means "as it is".
+    # gRPC for Python has no resolver of that name, which means "unresolved".
     target = rest.lstrip("/") if scheme == "passthrough" else f"{scheme}:{rest}"
     return Address(shown=f"{scheme}:{scrub(rest)}", target=target, is_secure=is_secure)
 
@@ -272,12 +272,12 @@ def _netloc(url: SplitResult, host: str) -> str:
 
 
 def bracketed(host: str) -> str:
-    """Return a host as a URL has it: with brackets around an IPv6 address."""
+    """Return a host in the form of a URL: with brackets around an IPv6 address."""
     return f"[{host}]" if ":" in host else host
 
 
 def is_latin(text: str) -> bool:
-    """Return whether Latin-1, the encoding of `http.client`, has all characters of a text."""
+    """Return whether Latin-1, the encoding of `http.client`, can encode a text."""
     return all(ord(char) < 256 for char in text)  # noqa: PLR2004 - Latin-1's size
 
 

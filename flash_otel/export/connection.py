@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flash_otel.export.proxy import Proxy
 
 _OK: Final = range(200, 300)
-# Where `requests`, and so the SDK's exporter, looks for authorities.
+# The SDK's exporter reads these through `requests`.
 _BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _CERTIFICATE: Final = "OTEL_EXPORTER_OTLP_CERTIFICATE"
 _CLIENT: Final = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"
@@ -101,13 +101,13 @@ class Connection(HTTPConnection):
         self._watch(self.sock)
 
     def _watch(self, wire: socket.socket) -> None:
-        """Make a socket the one that `cut` ends; raise TimeoutError if that came before."""
+        """Make a socket the target of `cut`; raise TimeoutError if the cut has already come."""
         self.sock = self.wire = wire
         if self._is_cut:
             raise TimeoutError
 
     def _open_tunnel(self, proxy: Proxy) -> None:
-        # `HTTPConnection.set_tunnel` forgets the brackets of IPv6, and hides the status in a text.
+        # `HTTPConnection.set_tunnel` drops the brackets of IPv6, and hides the status in a text.
         headers = {"Host": self._address.authority}
         if proxy.authorization:
             headers["Proxy-Authorization"] = proxy.authorization
@@ -124,16 +124,16 @@ class Connection(HTTPConnection):
 
     def _encrypt(self, context: ssl.SSLContext, host: str) -> None:
         plain: Any = self.sock
-        self._watch(plain)  # a tunnel's answer that was cut may look whole
+        self._watch(plain)  # a proxy's response that was cut may look complete
         if isinstance(plain, ssl.SSLSocket):
             self.sock = _encrypted_twice(plain, context, host)
             return
-        # `cut` does not reach the handshake, but the socket's timeout is for the whole of it.
+        # `cut` cannot interrupt the handshake, but the socket's timeout covers all of it.
         self._watch(context.wrap_socket(plain, server_hostname=host))
 
 
 class Deadline:
-    """Cuts a connection when time is over: a socket's own timeout restarts with each byte."""
+    """Cuts a connection at a deadline: each byte restarts a socket's own timeout."""
 
     def __init__(self, seconds: float) -> None:
         self.connection: Connection | None = None
@@ -180,12 +180,12 @@ def context_of(destination: Destination, bundles: Sequence[str] = _BUNDLES) -> s
 
 
 def contents_of(destination: Destination) -> tuple[bytes | None, ...]:
-    """Return the contents of the files of authorities, key and certificate, as gRPC takes them.
+    """Return the contents of the files of authorities, key and certificate, for gRPC.
 
     Raises:
         CertificateError: A file cannot be used.
     """
-    context_of(destination, ())  # gRPC itself does not name a file that is invalid
+    context_of(destination, ())  # gRPC itself does not name an invalid file
     certificate = destination.client_certificate
     # A key is used only with a certificate; one file may hold both.
     key = (destination.client_key or certificate) if certificate else ""
@@ -223,7 +223,7 @@ def _naming(variable: str, *paths: str) -> Iterator[None]:
 
 
 def _why(error: Exception) -> str:
-    """Return a reason without OpenSSL's line of its source."""
+    """Return a reason without OpenSSL's source location."""
     if isinstance(error, ssl.SSLError):
         return (error.reason or "not PEM").replace("_", " ").lower()
     return getattr(error, "strerror", None) or type(error).__name__
@@ -240,7 +240,7 @@ def _blaming(proxy: Proxy) -> Iterator[None]:
 
 
 def _encrypted_twice(outer: ssl.SSLSocket, context: ssl.SSLContext, host: str) -> Any:
-    """Return TLS inside the TLS of a proxy, which the standard library cannot do."""
+    """Return TLS inside the TLS of a proxy, which the standard library does not support."""
     from urllib3.util.ssltransport import SSLTransport
 
     return SSLTransport(outer, context, server_hostname=host)

@@ -118,7 +118,7 @@ class StoreSpanSource:
         with self._connection() as connection:
             status = cursors.delivery_status(connection, self._name)
             if status is None:
-                # Forgotten by a command, but in use here: the spans from now on wait for it again.
+                # A command has removed it, but this process uses it: later spans wait for it again.
                 cursors.register(connection, [self._name])
                 return Backlog(0)
         return Backlog(

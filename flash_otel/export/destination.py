@@ -50,7 +50,7 @@ _SURELY_MILLISECONDS: Final = 1000.0
 _LONGEST_TIMEOUT_S: Final = 60.0
 # A token (RFC 9110, 5.6.2); the SDK, too, leaves others out.
 _HEADER_NAME: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
-# They describe the body, which is made here: another value would have the server cut it off.
+# They describe the body, which is made here. With other values, a server would misread it.
 _FRAMING: Final = frozenset(
     {"content-encoding", "content-length", "content-type", "expect", "transfer-encoding"}
 )
@@ -65,7 +65,7 @@ class Destination:
     Attributes:
         protocol: `http/protobuf`, `http/json` or `grpc`.
         url: The URL, or a name of gRPC; gRPC uses only scheme, host and port.
-        headers: Sent with each request; never shown, because they may hold credentials.
+        headers: Sent with each request, and never shown, because they may hold credentials.
         compression: `gzip`, `deflate`, or an empty string for none.
         timeout_s: Longest time for a request, in seconds.
         certificate: File of trusted authorities, or an empty string for the system's.
@@ -138,7 +138,7 @@ class Destination:
 def named_exporters() -> tuple[str, ...]:
     """Return the names of the exporters that the environment names, each once.
 
-    None if it names neither an endpoint nor an exporter. The SDK's default, OTLP to a port of
+    Empty if it names neither an endpoint nor an exporter. The SDK's default, OTLP to a port of
     localhost, does not apply: applications that trace nothing would send to whatever listens there.
     """
     found = environment.names(environment.text(_NAMES))
@@ -146,7 +146,7 @@ def named_exporters() -> tuple[str, ...]:
         return ()
     if not found and _setting("ENDPOINT"):
         found = ["otlp"]
-    # The names of the specification are of any case; those of entry points are not.
+    # The specification's names ignore case; names of entry points do not.
     return tuple(name.lower() if name.lower() in EXPORTERS else name for name in found)
 
 
@@ -201,7 +201,7 @@ def known(name: str) -> Destination:
     made = _destination(protocol if protocol in _DEFAULTS else _protocol())
     if made.name == name:
         return made
-    # Headers and user of another address must not go to this one.
+    # Headers and credentials of another address must not be sent to this one.
     headers = {} if _setting("ENDPOINT") else made.headers
     return replace(made, url=url, headers=headers)
 

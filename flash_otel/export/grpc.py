@@ -148,7 +148,7 @@ def _quiet() -> Iterator[None]:
 
 def _metadata(header: tuple[str, str]) -> tuple[str, str | bytes]:
     name, value = header
-    # gRPC takes bytes for names with this ending (grpc/doc/PROTOCOL-HTTP2.md, "Requests").
+    # gRPC accepts bytes for names with this ending (grpc/doc/PROTOCOL-HTTP2.md, "Requests").
     return name, value.encode() if name.endswith("-bin") else value
 
 

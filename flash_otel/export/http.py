@@ -143,7 +143,7 @@ class HttpTransport:
 
 
 def _encoded(value: str) -> str | bytes:
-    """Return a header's value as UTF-8 where `http.client` and `requests` fail: beyond Latin-1."""
+    """Return a header's value; as UTF-8 if `http.client`, which uses Latin-1, cannot encode it."""
     return value if is_latin(value) else value.encode()
 
 
@@ -151,7 +151,7 @@ def _refusal(response: HTTPResponse) -> str:
     if response.status == PROXY_AUTHENTICATION_REQUIRED:
         return refused(response.status)
     text = f"HTTP {response.status} {response.reason}"
-    # Never followed: the credentials are for the address that the user named.
+    # Never followed: the credentials belong to the address that the user named.
     where = response.getheader("location") if response.status in _REDIRECTS else None
     return f"{text}: the address has moved to {where}" if where else text
 

@@ -1,8 +1,8 @@
-"""Which proxy a request goes through: the rules of `requests`, which the SDK's exporter uses.
+"""The proxy of a request, by the rules of `requests`, which the SDK's exporter uses.
 
 `requests` itself takes a tenth of a second to import, so a short process would end before its
-spans are sent. `urllib.request` reads the same variables and settings of the system; only ranges
-of addresses in NO_PROXY are missing there. A test compares the result with that of `requests`.
+spans are sent. `urllib.request` reads the same variables and settings of the system; it lacks only
+ranges of addresses in NO_PROXY. A test compares the result with that of `requests`.
 gRPC reads these variables itself.
 """
 
@@ -60,7 +60,7 @@ class Proxy:
         return f"{bracketed(self.host)}:{self.port}"
 
     def failure(self, reason: str) -> ProxyError:
-        """Return an error which names the proxy."""
+        """Return an error that names the proxy."""
         return ProxyError(f"the proxy {self.place}: {reason}")
 
     def refusal(self, status: int) -> ProxyError:
@@ -69,7 +69,7 @@ class Proxy:
 
 
 def refused(status: int) -> str:
-    """Return what a proxy's HTTP status means, in words."""
+    """Describe a proxy's HTTP status."""
     if status == PROXY_AUTHENTICATION_REQUIRED:
         return f"HTTP {status}: the proxy wants a user and a password"
     return f"HTTP {status}"
@@ -90,7 +90,7 @@ def proxy_for(address: Address) -> Proxy | None:
 
 
 def is_bypassed(host: str, port: int) -> bool:
-    """Return whether NO_PROXY, or the system's settings, except a host from the proxy."""
+    """Return whether NO_PROXY or the system's settings exclude a host from the proxy."""
     rules = unquoted(os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "")
     excepted = {"no": rules} if rules else {}
     places = (host, f"{bracketed(host)}:{port}")

@@ -65,7 +65,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The transport to an address that nothing is sent to: every batch waits.
+    """The transport for an unusable address: nothing is sent, and every batch waits.
 
     Attributes:
         reason: Why nothing is sent there.

@@ -59,8 +59,8 @@ _HIDDEN: Final = re.compile(rf"{HIDDEN}|\.{{3,}}")
 FOREIGN: Final = r"[#$%&?!^({\[<][^\s,\"']*"
 _FOREIGN: Final = re.compile(rf"{HIDDEN}|{FOREIGN}")
 BROKEN_UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{0,4}|[0-9a-f-]{5,26})")
-"""What a width or a limit left of a UUID; no other id of Flash's looks so."""
-# The place in the source, which loggers print at the right; `write_id` escapes its first letter.
+"""The part of a UUID that a width or a limit left; no other id of Flash looks like it."""
+# A source location, which loggers print at the right; `write_id` escapes its first letter.
 _PLACE: Final = re.compile(r"(?:[\w.-]*/)*[\w.-]+\.pyx?:\d+").fullmatch
 UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}")
 
@@ -188,7 +188,7 @@ def read_mapping(text: str) -> tuple[dict[str, str | None], bool]:
         if key is not None and (name := _json_string(key)) is not None:
             mapping[name] = _json_string(value)
         if brace or end == "}":
-            # Behind a comma another entry has been lost.
+            # After a comma, another entry has been lost.
             return mapping, bool(brace and mapping)
         at = match.end()
     return mapping, True

@@ -67,7 +67,7 @@ def to_record(span: ReadableSpan) -> SpanRecord:
     )
 
 
-# Shorter limits cut words that have a meaning, such as outcomes and codes of faults.
+# Shorter limits cut meaningful words, such as outcomes and fault codes.
 _LONGEST_WORD: Final = 32
 
 
@@ -83,7 +83,7 @@ def _attributes(span: ReadableSpan) -> Attributes:
 
 
 def marked(attributes: Attributes, limit: int) -> Attributes:
-    """Mark the texts of at least `limit` characters as partial; leave out lists that hold one."""
+    """Mark texts of at least `limit` characters as partial; leave out lists that contain them."""
     found: dict[str, Any] = {}
     partial = []
     for name, value in attributes.items():

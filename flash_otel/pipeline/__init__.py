@@ -1,4 +1,4 @@
-"""The active pipeline: resolves the provider of each root span, and flushes and ends bounded.
+"""The active pipeline: resolves each root span's provider; flushes and ends in bounded time.
 
 The provider is resolved for each root span: the one passed to `instrument()`, else the one that
 the application has set by then, else a private one. The global provider is never set.
@@ -61,7 +61,7 @@ class Pipeline(ForkAware):
 
     def tracer(self) -> Tracer:
         """Return the tracer for a new root span."""
-        # Resolved anew for each root: the application may set its provider at any time.
+        # Resolved for each root, because the application may set its provider at any time.
         provider = self._provider()
         last = self._last
         if last is None or last[0] is not provider:
@@ -87,7 +87,7 @@ class Pipeline(ForkAware):
     def _attach(self, provider: Any) -> None:
         """Add the processors to a provider of the application."""
         if not hasattr(provider, "add_span_processor"):
-            return  # the API's interface has no processors; only the SDK's provider does
+            return  # only the SDK's provider has processors, not the API's interface
         with forks_held_off():
             from flash_otel.pipeline.provider import detachable_processor
 
@@ -98,7 +98,7 @@ class Pipeline(ForkAware):
 
     def _make_own(self) -> TracerProvider:
         with forks_held_off():
-            if self._own is None:  # another thread may have made it meanwhile
+            if self._own is None:  # another thread may have made it in the meantime
                 from flash_otel.pipeline.provider import make_own
 
                 self._own = make_own(self._make_processors(), id_generator.value)
@@ -131,7 +131,7 @@ class Pipeline(ForkAware):
         )
 
     def request_flush(self) -> list[threading.Event]:
-        """Start storing, and sending what only memory holds."""
+        """Start storing, and start sending spans that only memory holds."""
         events = [event for delivery in self._in_memory() for event in delivery.request_flush()]
         if self.options.has_store:
             from flash_otel.store.processor import StoreSpanProcessor
@@ -142,16 +142,16 @@ class Pipeline(ForkAware):
         return events
 
     def log_unsent(self) -> None:
-        """Write what only memory holds to the worker's log."""
+        """Write spans that only memory holds to the worker's log."""
         for delivery in self._in_memory():
             delivery.back_up()
 
     def close(self, seconds: float) -> None:
-        """Store and send what is left, within the time, and detach from all providers."""
+        """Store and send the remaining spans in time, and detach from all providers."""
         deadline = time.monotonic() + seconds
         for detachable in self._attached:
             detachable.processors = ()
-        # The store before the exporters: stored spans that are not sent go with the next run.
+        # The store before the exporters: the next run sends stored spans that were not sent.
         for processor in self._processors or ():
             processor.force_flush(exits.remaining_ms(deadline))
             processor.shutdown()
@@ -168,16 +168,16 @@ class Pipeline(ForkAware):
         return [own.in_memory for own in self._owned() if own.in_memory is not None]
 
     def after_fork_in_child(self) -> None:
-        """Make a new provider for the next root: a resource names its process.
+        """Make a new provider for the next root, because a resource names its process.
 
-        Spans that were open at the fork end on the provider that they began with.
+        Spans that were open at the fork end on their original provider.
         """
         self._inherited = self._owned()
         self._own = self._last = None
 
 
 def _located(options: Options) -> Options:
-    """Decide where the store is, now: the program may change its folder before the first span."""
+    """Locate the store now: the program may change its folder before the first span."""
     if not options.has_store:
         return options
     from flash_otel.store.errors import StoreError
@@ -262,7 +262,7 @@ def _inspect_environment() -> bool:
     """Return whether tracing is disabled; if not, load the provider that the environment names."""
     if _check_disabled():
         return True
-    # The API creates the provider of OTEL_PYTHON_TRACER_PROVIDER when it is first asked for it.
+    # The first call makes the API create the provider of OTEL_PYTHON_TRACER_PROVIDER.
     application_provider()
     return False
 

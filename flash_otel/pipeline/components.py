@@ -1,4 +1,4 @@
-"""The components of the private provider that variables configure, each with its own fallback."""
+"""Components of the private provider that variables configure, each with its own fallback."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def application_provider() -> trace_api.TracerProvider | None:
     elif named == _broken_provider.value and getattr(trace_api, "_TRACER_PROVIDER", None) is None:
         return None
     else:
-        # The API loads the named provider when it is first asked for one, and raises if it fails.
+        # The first call makes the API load the named provider, and raises if that fails.
         provider = attempt(
             _PROVIDER, trace_api.get_tracer_provider, None, uses="flash_otel's own provider"
         )
@@ -50,7 +50,7 @@ def application_provider() -> trace_api.TracerProvider | None:
 
 
 def named_provider() -> None:
-    """Make the provider that the environment names, without setting it, to learn if it can be."""
+    """Make the provider that the environment names, without setting it, to check if that works."""
     name = environment.text(_PROVIDER)
     if name:
         made = component(
@@ -65,7 +65,7 @@ def named_provider() -> None:
 
 
 def named_context() -> None:
-    """Make the context that the environment names: the API has done so at its import."""
+    """Make the context that the environment names, as the API does at its import."""
     name = environment.text(_CONTEXT)
     if name:
         component(_CONTEXT, "opentelemetry_context", name, object)
@@ -132,14 +132,15 @@ def batch_settings() -> dict[str, Any]:
     return {
         "max_queue_size": queue,
         "max_export_batch_size": min(batch, queue),
-        # The SDK has no delay of 0, and waits 0 ms where the specification has no limit.
+        # The SDK rejects a delay of 0, and does not wait at a timeout of 0. In the specification,
+        # that timeout means no limit.
         "schedule_delay_millis": read("OTEL_BSP_SCHEDULE_DELAY", whole(0), 5000) or 1,
         "export_timeout_millis": read("OTEL_BSP_EXPORT_TIMEOUT", whole(0), 30_000) or 2**31 - 1,
     }
 
 
 def without_metrics(constructor: Callable[..., Any]) -> dict[str, Any]:
-    """Return the arguments for an SDK component that loads no meter provider (1.40)."""
+    """Return arguments that keep an SDK component from loading a meter provider (1.40)."""
     from opentelemetry.metrics import NoOpMeterProvider
 
     takes = "meter_provider" in inspect.signature(constructor).parameters

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _ATTRIBUTES: Final = "OTEL_RESOURCE_ATTRIBUTES"
 _DETECTORS: Final = "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"
 _DETECTORS_GROUP: Final = "opentelemetry_resource_detector"
-# The SDK's limit for a detector, which may ask a cloud's metadata service.
+# The SDK's limit for a detector, which may query a cloud's metadata service.
 _DETECTORS_S: Final = 5.0
 
 SERVICE: Final = "flash-cli"
@@ -126,14 +126,14 @@ def _telemetry() -> dict[str, str]:
 
 
 def _named() -> dict[str, Any]:
-    """Run the detectors that the environment names, each by itself, within a common limit."""
+    """Run the detectors that the environment names, separately, within a common time limit."""
     found: dict[str, Any] = {}
     deadline = time.monotonic() + _DETECTORS_S
     listed = names(text(_DETECTORS))
     if "*" in listed:
         listed = sorted(installed(_DETECTORS_GROUP))
     for name in listed:
-        # Both are always here.
+        # Both are always included.
         if name not in {"otel", "runpod_flash"}:
             found.update(_detect(name, deadline))
     return found

@@ -1,4 +1,4 @@
-"""A diagnosis or a verification on the terminal: the verdict, what proves it, and what to do."""
+"""A diagnosis or verification on the terminal: the verdict, its evidence, and the next steps."""
 
 from __future__ import annotations
 

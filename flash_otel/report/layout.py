@@ -36,13 +36,12 @@ _SIZE: Final = re.compile(r"[0-9]{1,6}")
 
 
 class ReportConsole(Console):
-    """A console that survives any environment, and whose reader may go away.
+    """A console that works in any environment, and raises BrokenPipeError if its reader has gone.
 
-    It raises BrokenPipeError then; Rich would exit with 1, which in `flash-otel` means that a fault
-    was found.
+    Rich would exit with 1, which in `flash-otel` means that a fault was found.
 
     Args:
-        options: Those of Rich's console.
+        options: The options of Rich's console.
     """
 
     def __init__(self, **options: Any) -> None:

@@ -1,8 +1,8 @@
-"""The only way to what environment variables configure: a bad value costs the value, nothing else.
+"""Components that environment variables configure: an invalid value is ignored, and costs no more.
 
-OpenTelemetry reads variables at import, when a component is made, and when an entry point is
-loaded; each of these may raise or write to the host's log. Here, each is tried by itself, falls
-back to the default of the specification, and leaves an entry for `flash-otel doctor`
+OpenTelemetry reads variables when a module is imported, a component made, or an entry point loaded;
+each of these may raise or write to the host's log. Here, each is tried separately, falls back to
+the default of the specification, and leaves an entry for `flash-otel doctor`
 (opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables).
 """
 
@@ -41,7 +41,7 @@ class Ignored:
         value: Its value, masked and shortened.
         reason: Why it had no effect.
         default: What was used in its place.
-        loses: What is lost by it, for the warning at exit; empty if nothing is.
+        loses: What is lost, for the warning at exit; empty if nothing is lost.
     """
 
     name: str
@@ -65,7 +65,7 @@ def forget() -> None:
 
 
 def ignore(name: str, reason: str, default: str, *, loses: str = "") -> None:
-    """Remember that a variable, or a part of it, had no effect."""
+    """Record that a variable, or a part of it, had no effect."""
     _ignored.value[name, reason] = Ignored(name, shown(name), reason, default, loses)
     logger.debug("flash_otel: %s is ignored: %s; using %s", name, reason, default)
 
@@ -78,7 +78,7 @@ def loss() -> str:
 
 
 def shown(name: str, value: str | None = None) -> str:
-    """Return a variable's value for people: printable, without secrets, shortened."""
+    """Return a variable's value for display: printable, without secrets, shortened."""
     text = os.environ.get(name, "") if value is None else value
     if name.endswith(("HEADERS", "CLIENT_KEY")) or is_secret_name(name):
         return REDACTED if text else ""
@@ -104,7 +104,7 @@ def unquoted(value: str) -> str:
 
 
 def read(name: str, convert: Callable[[str], _T], default: _T, *, loses: str = "") -> _T:
-    """Convert a variable; an invalid value is remembered, and the default returned.
+    """Convert a variable; record an invalid value, and return the default instead.
 
     Args:
         name: The variable.
@@ -126,7 +126,7 @@ def read(name: str, convert: Callable[[str], _T], default: _T, *, loses: str = "
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
-    """Return a converter for one of these words, in any case."""
+    """Return a converter that accepts these words, in upper or lower case."""
 
     def convert(value: str) -> str:
         if value.lower() not in allowed:
@@ -140,7 +140,7 @@ def whole(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
     """Return a converter for a decimal integer from `least` to `most`."""
 
     def convert(value: str) -> int:
-        # int() takes the digits of every script and underscores, too.
+        # int() also accepts underscores and the digits of every script.
         found = int(value) if value.isascii() and value.isdigit() and len(value) <= _DIGITS else -1
         if not least <= found <= most:
             raise ValueError(f"it takes a whole number from {least} to {most}")
@@ -150,7 +150,7 @@ def whole(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
 
 
 def number(least: float, most: float, what: str) -> Callable[[str], float]:
-    """Return a converter for a number from `least` to `most`; NaN is none."""
+    """Return a converter for a number from `least` to `most`; NaN is invalid."""
 
     def convert(value: str) -> float:
         try:
@@ -180,7 +180,7 @@ def names(value: str) -> list[str]:
 def attempt(
     name: str, make: Callable[[], _T], default: _T, *, uses: str = "the default", loses: str = ""
 ) -> _T:
-    """Make what a variable configures; if that raises, remember it and return the default.
+    """Make the component that a variable configures; record a failure and return the default.
 
     Args:
         name: The variable.
@@ -209,7 +209,7 @@ def plugin(name: str, group: str, entry: str, *, uses: str = "the default", lose
         loses: What is lost without it.
 
     Returns:
-        What is registered; None, and remembered, if nothing is or if it cannot be loaded.
+        The registered object. If there is none, or it cannot be loaded: None, and it is recorded.
     """
     for point in _registered(group):
         if point.name == entry:
@@ -234,12 +234,12 @@ def component(
         group: The group of entry points.
         entry: The name within the group.
         kind: The class that the component has to have.
-        *arguments: What its factory takes.
+        *arguments: The arguments of its factory.
         uses: The default in words.
         loses: What is lost without it.
 
     Returns:
-        The component; None, and remembered, if it cannot be made.
+        The component. If it cannot be made: None, and that is recorded.
     """
     factory = plugin(name, group, entry, uses=uses, loses=loses)
     if factory is None:
@@ -275,7 +275,7 @@ def _registered(group: str) -> tuple[EntryPoint, ...]:
 # --- imports and logs ----------------------------------------------------------------------------
 
 
-# Read while modules of OpenTelemetry are imported, which then raise (1.27-1.45).
+# Modules of OpenTelemetry read these at import, and raise for invalid values (1.27-1.45).
 _PROPAGATORS: Final = "OTEL_PROPAGATORS"
 _ATTRIBUTE_COUNT: Final = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"
 _masking: Final = ProcessVar(threading.Lock, reset_in_child=True)
@@ -296,12 +296,12 @@ def load(module: str) -> None:
 
 
 def _repairs() -> Iterator[dict[str, str]]:
-    """Yield what to change in the environment, the smallest change first."""
+    """Yield changes to the environment, the smallest first."""
     if _PROPAGATORS in os.environ:
         known = installed("opentelemetry_propagator")
         named = [name for name in names(text(_PROPAGATORS)) if name in {*known, "none"}]
         yield {_PROPAGATORS: ",".join(named)}
-        # 1.27 does not know `none`.
+        # OpenTelemetry 1.27 does not know `none`.
         yield {_PROPAGATORS: ",".join(name for name in named if name != "none")}
     if _ATTRIBUTE_COUNT in os.environ:
         yield {_ATTRIBUTE_COUNT: ""}
@@ -343,7 +343,7 @@ _LOGGERS: Final = tuple(
 
 
 class _Muted(logging.Filter):
-    """Keeps back what the current thread logs, and what the detectors of a resource log."""
+    """Drops log records of the current thread and of resource detectors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -351,7 +351,7 @@ class _Muted(logging.Filter):
         self._thread = threading.get_ident()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        # The SDK runs detectors in threads of their own.
+        # The SDK runs detectors in separate threads.
         is_other = record.thread != self._thread and record.name != _DETECTORS
         self.count += not is_other
         return is_other
@@ -359,10 +359,10 @@ class _Muted(logging.Filter):
 
 @contextmanager
 def quiet(name: str = "") -> Iterator[None]:
-    """Keep OpenTelemetry's complaints about variables out of the host's log.
+    """Keep OpenTelemetry's warnings about variables out of the host's log.
 
     Args:
-        name: The variable that is remembered as ignored if there are any.
+        name: The variable that is recorded as ignored if there is a warning.
     """
     muted = _Muted()
     for each in _LOGGERS:

@@ -43,7 +43,7 @@ class Options:
         legacy_logs: Destination of the bracketed lines (see `LegacyLogSpanProcessor`).
         propagation: `auto`, `link` or `parent`.
         store: Path of the local store; None for the default path, False for no store.
-        unlocated: Why there is no place for the store, if there is none; `store` is False then.
+        unlocated: Why the store has no place, or an empty string. If set, `store` is False.
         capture_graphql: Whether GraphQL requests become spans.
     """
 

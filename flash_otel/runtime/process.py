@@ -1,4 +1,4 @@
-"""What a library needs inside someone else's process: an error guard, state, and fork handlers.
+"""Support for a library in a host's process: an error guard, state, and fork handlers.
 
 Tracing must never break the traced call. Internal errors are swallowed and logged once per place;
 `FLASH_OTEL_RAISE`, which flash_otel's own tests set, raises them instead.
@@ -7,9 +7,8 @@ Module-level state is held in `ProcessVar` objects, which a test can reset and a
 replace. Reading `value` is a plain attribute access: hot paths may do it on every call.
 
 Everything that owns a thread, a lock or an open file registers its fork handlers here. Python runs
-them for neither `subprocess` nor spawned processes, and runs the handler before the fork in the
-forking thread only: a lock that another thread holds at that moment stays locked in the child
-forever.
+them for neither `subprocess` nor spawned processes, and runs the handler before the fork only in
+the forking thread: a lock that another thread holds then stays locked in the child forever.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ logger.addHandler(logging.NullHandler())
 
 # How long a fork waits for each lock of flash_otel: a host must not hang because of tracing.
 PATIENCE_S: Final = 1.0
-# How long it waits for an import in another thread. Imports end, if late on a busy machine, and a
-# child that was forked in the middle of one would hang.
+# How long a fork waits for an import in another thread. Imports end, even if late on a busy
+# machine, and a child that is forked during an import would hang.
 IMPORT_S: Final = 10.0
 
 _variables: list[ProcessVar[object]] = []
@@ -116,7 +115,7 @@ def write(stream: Any, text: str) -> None:
     is_own: bool = stream is not None and stream is sys.__stderr__
     try:
         if is_own and os.name == "posix":
-            # Past the stream's buffer: what a full disk does not take would stay there, and
+            # Past the stream's buffer: data that a full disk rejects would stay there, and
             # Python's flush at exit would fail on it and change the exit status to 120.
             stream.flush()
             data = text.encode(stream.encoding, "backslashreplace")

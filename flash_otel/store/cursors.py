@@ -70,7 +70,7 @@ def register(connection: sqlite3.Connection, names: Sequence[str]) -> None:
 def due(connection: sqlite3.Connection, name: str, most: int) -> list[tuple[int, SpanRecord]]:
     """Return the next spans for a destination with their ids, in the order of sending."""
     cursor = _cursor(connection, name)
-    if cursor is None:  # forgotten meanwhile
+    if cursor is None:  # forgotten in the meantime
         return []
     # The id goes last, because `from_row` reads a row from its beginning.
     query = SELECT.replace(" FROM spans ", ", spans.id FROM spans ", 1)
@@ -151,7 +151,7 @@ def rewind(connection: sqlite3.Connection, name: str, *, to_rejected: bool) -> N
 
 
 def forget(connection: sqlite3.Connection, name: str) -> None:
-    """Remove a destination; its spans stay in the store, but wait for it no longer."""
+    """Remove a destination; its spans stay in the store, but no longer wait for it."""
     with transaction(connection):
         connection.execute(
             "DELETE FROM rejections "

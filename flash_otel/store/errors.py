@@ -39,7 +39,7 @@ class StoreNewerError(StoreError):
 
 
 class StoreEmptyError(StoreError):
-    """The file holds nothing yet: its first writer has not got as far, or was kept out."""
+    """The file is still empty: its first writer has not written yet, or was blocked."""
 
 
 class StoreOutdatedError(StoreError):

@@ -1,11 +1,11 @@
-"""The files of a store: where they lie, who may read them, and what happens if one fails.
+"""The files of a store: their names, their permissions, and spans that are set aside.
 
-Spans reveal what a person deploys: folder and file are private to their owner. A file that another
-user could have planted (a symbolic link, a foreign owner) is refused.
+Spans reveal what a person deploys, so folder and file are private to their owner. A file that
+another user could have planted (a symbolic link, a foreign owner) is refused.
 
-Spans that a locked or newer store cannot take are set aside beside it, as OTLP JSON that the next
-run takes in. Such a file is private like the store and appears complete, since it is renamed after
-it is written. Taking it in twice does no harm: a span is unique in the store by its ids.
+Spans that a locked or newer store cannot accept are set aside beside it, as OTLP JSON that the next
+run takes in. Such a file is private like the store, and is renamed after it is written, so readers
+only see complete files. Taking it in twice is harmless: a span is unique in the store by its ids.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FOLDER_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
 _OTHERS: Final = 0o077
 _MOST_DAMAGED: Final = 100
-# Limits the disk space if no run ever takes in what is set aside.
+# Limits the disk space if no run ever takes in the files.
 _MOST_SET_ASIDE: Final = 1_000
 # The files beside a database that SQLite trusts as much as the database itself
 # (sqlite.org/tempfiles.html).

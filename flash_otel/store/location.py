@@ -1,7 +1,7 @@
-"""Where the store is: one decision for the writer, every command and `doctor`.
+"""The place of the store: one decision for the writer, every command and `doctor`.
 
-The path is absolute, so a program that changes its folder afterwards does not move its store. No
-shell expands what a Dockerfile, an env file or a service manager sets: `~` and variables in
+The path is absolute, so a program that changes its folder does not move its store. No shell expands
+the values of a Dockerfile, an env file or a service manager, so `~` and variables in
 FLASH_OTEL_STORE are expanded here.
 """
 
@@ -35,8 +35,8 @@ def locate(named: str | os.PathLike[str] | None = None) -> Path:
 
     Args:
         named: The path that an argument or an option gives; None for FLASH_OTEL_STORE, or else
-            `spans.db` in the user's state folder. FLASH_OTEL_STORE=off yields that one, too:
-            earlier recordings stay readable.
+            `spans.db` in the user's state folder. FLASH_OTEL_STORE=off yields this default,
+            too, so that earlier recordings stay readable.
 
     Raises:
         StoreError: There is no such place; the message gives the cause and a remedy.
@@ -118,7 +118,7 @@ def _absolute(named: str | os.PathLike[str]) -> Path:
 
 
 def _home(user: str = "") -> str | None:
-    """Return the home folder of a user (empty: of this one); None if none is known.
+    """Return the home folder of a user (empty: the current user); None if none is known.
 
     Unlike `os.path.expanduser`, it goes by the user database if HOME is empty or relative.
     """

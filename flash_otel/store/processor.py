@@ -34,8 +34,8 @@ _STALL_S: Final = 1.0
 class StoreSpanProcessor(SpanProcessor, ForkAware):
     """Stores every span of the scope `flash_otel` in the store at `path`.
 
-    It raises nothing and blocks only flushes and shutdowns; trouble with the store is one warning.
-    A forked child gets a queue and a connection of its own.
+    It raises nothing and blocks only flushes and shutdowns; a failing store causes one warning.
+    A forked child gets its own queue and connection.
 
     Args:
         path: The store's first file.

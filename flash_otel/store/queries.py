@@ -2,7 +2,7 @@
 
 Old and surplus spans are deleted in short transactions, between other writers' own, and in the
 order in which they were stored, because a clock may jump: a span is old if it was stored before the
-first span that is not. The file shrinks as its pages become free.
+first young span. The file shrinks as its pages become free.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_BYTES: Final = 256 * 2**20
 
 _CHUNK: Final = 2_000
 _MAX_CHUNKS: Final = 5
-# With a margin below the limit, or every following write would have to delete again.
+# A margin below the limit, or every later write would have to delete again.
 _FILLED_AFTER: Final = 0.9
 _VACUUM_PAGES: Final = 2_000
 

@@ -137,7 +137,7 @@ _HEAD: Final[tuple[Callable[[object], object], ...]] = (
     *(_required, _required, text, _required, _required),
     *(lambda value: whole(value) or 0, whole, _required, _required),
 )
-# Of nearly all rows, which need no conversion.
+# The types of nearly all rows, which need no conversion.
 _USUAL_TYPES: Final = frozenset(
     (str, str, parent, str, str, int, end, str, str)
     for parent in (str, type(None))

@@ -130,8 +130,8 @@ _V1: Final = (
 # files of its version exist.
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_V1,)
 VERSION: Final = len(MIGRATIONS)
-# What runs when a table is read or written. In a file that someone sends, a view in place of a
-# table could run without an end.
+# Code that runs when a table is read or written. In a received file, a view in place of a table
+# could run forever.
 _CODE: Final = (
     "SELECT sql FROM sqlite_master WHERE type IN ('view', 'trigger') OR sql LIKE 'CREATE VIRTUAL%'"
 )

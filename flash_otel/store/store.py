@@ -222,7 +222,7 @@ def open_for_reading(path: str | PathLike[str], *, adopts: bool = True) -> SpanS
     Args:
         path: The store's first file, such as `spans.db`.
         adopts: First take in the spans that were set aside beside the store, if it can be
-            written to; they may be the only ones, if it was locked from the beginning.
+            written to. There may be no others, if it was locked from the beginning.
 
     Raises:
         StoreError: None of the store's files can be read; the error of the newest is raised.

@@ -4,11 +4,11 @@ The host is never affected, and gets at most one warning:
 
 - a damaged file stays as it is, and a fresh one beside it is used;
 - a locked database, a full disk, a file of a newer version: the records stay in memory and are
-  tried again; what is left at the end is set aside beside the store for the next run;
+  tried again; the rest is set aside beside the store at the end, for the next run;
 - any other error (such as missing permissions): nothing is stored.
 
 Records that reach neither the store nor a file beside it go to the follower, which can send them.
-Without a follower, those of a store that cannot be used at all go to the log.
+Without a follower, records of an unusable store go to the log.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class TracedMethod(_Bound):
 
 
 class TracedFunction(_Function):
-    """The transparent proxy of a traced function, which pickles and copies like it.
+    """The transparent proxy of a traced function; it pickles and copies like the function.
 
     wrapt's own proxies refuse both, but a function that a process pool or cloudpickle accepts must
     still be accepted when it is decorated. When tracing is off, the proxy calls the function
@@ -110,10 +110,11 @@ def wrap(function: Any, traced: Traced) -> Any:
     return TracedFunction(function, traced)
 
 
-# What the functions return that `contextlib.contextmanager` makes; to call it decorates a function.
+# The return types of functions that `contextlib.contextmanager` decorates. They are callable, as
+# decorators.
 _MANAGERS: Final = (ContextDecorator, AsyncContextDecorator)
 
-# What to do about an object that is not a function, by its type; the first match wins.
+# Advice for an object that is not a function, by its type; the first match wins.
 _ADVICE: Final[tuple[tuple[tuple[type, ...], str], ...]] = (
     ((property, functools.cached_property), "write this decorator below that one"),
     (
@@ -148,9 +149,9 @@ class SpanDecorator:
     """Puts one kind of span around a function; used with or without arguments.
 
     It decorates functions, coroutine functions, generator functions of both kinds, methods,
-    classmethods, staticmethods, and what `contextlib.contextmanager` returns; the signature, the
-    return value and the raised exception stay the function's own. The span of a generator lasts as
-    long as its body, and that of a context manager as long as its `with` block. Without
+    classmethods, staticmethods, and functions of `contextlib.contextmanager`. The signature, the
+    return value and a raised exception do not change. The span of a generator lasts as
+    long as its body, that of a context manager as long as its `with` block. Without
     `instrument()`, spans go to the provider that the application has set; without a provider, the
     function is just called.
     """

@@ -2,7 +2,7 @@
 
 The instrumentor wraps the targets of the installed Flash, and restores them. Nothing is
 imported for the user: the functions of a module are wrapped when it is imported, before or after
-`instrument()`. Removal restores the very entry that was in the `__dict__` before:
+`instrument()`. Removal restores the original entry of the `__dict__`, because
 `opentelemetry.instrumentation.utils.unwrap` does not restore staticmethods, classmethods and
 inherited names.
 """
@@ -202,10 +202,10 @@ def instrument(
 ) -> None:
     """Trace the installed Flash, imported already or later.
 
-    This does not import Flash, and does nothing if Flash is not installed, tracing is already
-    active, or `FLASH_OTEL_DISABLED` is set. The global tracer provider is never set: spans go to
-    `tracer_provider`, else to the provider that the application has set when a root span starts,
-    else to a private provider.
+    This does not import Flash. It does nothing if Flash is not installed, tracing is already
+    active, or `FLASH_OTEL_DISABLED` or `OTEL_SDK_DISABLED` disables it. The global tracer provider
+    is never set: spans go to `tracer_provider`, else to the provider that the application has set
+    when a root span starts, else to a private provider.
 
     Args:
         tracer_provider: The provider of all spans.

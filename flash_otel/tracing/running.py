@@ -1,9 +1,9 @@
 """A traced call that is running, and the generators whose spans last as long as their bodies.
 
-A generator stays a real generator: what is sent, thrown or returned passes through it, and closing
-or dropping it does the same to the body. The span opens with the first step of the body. It is
-current only while the body runs, because a generator runs in the context of whoever resumes it. A
-context manager is the exception: its `with` block belongs to the span.
+A generator stays a real generator: sent values, thrown exceptions and returned values pass through
+it, and closing or dropping it does the same to the body. The span opens with the first step of the
+body. It is current only while the body runs, because a generator runs in the context of its
+consumer. A context manager is the exception: its `with` block belongs to the span.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Running:
         call: The call.
         fields: The fields of the called function.
         context: The context in which it runs.
-        token: What detaches that context; None while it is not attached.
+        token: Detaches that context; None while it is not attached.
         owns: Whether the scope ends with this call; False if the call joined an open span.
         yields: Whether it is a generator, which its consumer may close at any time.
         keeps_context: Whether the context stays attached while a generator is suspended.
@@ -117,7 +117,7 @@ class Running:
             context_api.detach(token)
             return
         # The garbage collector, or a framework that enters and exits a context manager in
-        # different tasks, may end it in another context: that is no error to log.
+        # different tasks, may end it in another context. That is not an error.
         with suppress(ValueError):
             token.var.reset(token)
 
@@ -125,8 +125,8 @@ class Running:
 class Dropped:
     """Ends the span of a coroutine or generator when its last reference is dropped.
 
-    A generator that is suspended is closed first and ends its span itself, except at the exit of
-    the process, and if its own clean-up waits for an event loop that has ended.
+    A suspended generator is closed first and ends its span itself, except at the exit of the
+    process, or if its own clean-up waits for an event loop that has ended.
     """
 
     __slots__ = ("__weakref__", "running")
@@ -140,7 +140,7 @@ class Dropped:
             self.running.abandon()
 
 
-# Those of a forked child belong to its parent.
+# In a forked child, these belong to the parent.
 _suspended: Final[ProcessVar[WeakSet[Dropped]]] = ProcessVar(WeakSet, reset_in_child=True)
 
 
@@ -170,8 +170,8 @@ _UNTRACED: Final = _Untraced()
 def drive(begin: Callable[[], tuple[Any, Dropped | None]]) -> Generator[Any, Any, Any]:
     """Run a generator inside its span; observably, the result is the generator itself.
 
-    Not by `yield from`, which closes the body where GeneratorExit is thrown and then ignores what
-    it returns (PEP 380).
+    `yield from` would close the body if GeneratorExit is thrown, and ignore its return value
+    (PEP 380).
 
     Args:
         begin: Called at the first step; returns the generator, and the running call or None.
@@ -193,7 +193,7 @@ def drive(begin: Callable[[], tuple[Any, Dropped | None]]) -> Generator[Any, Any
         except BaseException as error:
             running.end(error)
             raise
-        # Resumed outside of `except`: what the body raises next has another context.
+        # Resumed outside of `except`, or the body's next exception would get a wrong `__context__`.
         try:
             steps.append(partial(generator.send, (yield item)))
         except BaseException as error:
@@ -204,7 +204,7 @@ def drive(begin: Callable[[], tuple[Any, Dropped | None]]) -> Generator[Any, Any
     return result
 
 
-# Of a copy, because `types.coroutine` changes the function that it is given.
+# A copy, because `types.coroutine` changes its argument.
 drive_awaitable: Final = types.coroutine(types.FunctionType(drive.__code__, globals()))
 """Like `drive`, for a generator that `types.coroutine` has made awaitable."""
 
@@ -238,10 +238,10 @@ async def drive_async(
 
 
 def _unhooked(generator: Any) -> Any:
-    """Return the first step of an async generator, of which the event loop does not know.
+    """Return the first step of an async generator, hidden from the event loop.
 
-    An event loop closes all async generators at its end, at the same time: the generator around
-    this one closes it, and a second attempt would fail and be logged
+    At its end, an event loop closes all async generators at the same time. The outer generator
+    closes this one, and a second attempt would fail and be logged
     (`asyncio.BaseEventLoop.shutdown_asyncgens`).
     """
     hooks = sys.get_asyncgen_hooks()

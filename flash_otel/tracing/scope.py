@@ -188,7 +188,7 @@ class Scope:
             self._close()
 
     def stop(self) -> None:
-        """End the span of a generator that its consumer has closed: incomplete, but no failure."""
+        """End the span of a generator that its consumer has closed: incomplete, but not failed."""
         stopped = outcome.classify(GeneratorExit(), writes=self.spec.writes)
         self.set({semconv.OUTCOME: stopped})
         self._close()
@@ -293,16 +293,16 @@ def within(context: context_api.Context) -> Scope | None:
 def hold_root(scope: Scope, context: context_api.Context) -> None:
     """Keep the open root of a deployment until the deployment claims it.
 
-    With `instrument()` in a user's module, Flash's build imports that line in the middle of
-    `flash deploy`. The root opens when the manifest is built. One that is never claimed ends at
-    exit, with an unknown outcome.
+    With `instrument()` in a user's module, tracing begins when Flash's build imports that module,
+    in the middle of `flash deploy`. The root opens when the manifest is built. An unclaimed root
+    ends at exit, with an unknown outcome.
     """
     abandon_root()
     _root.value = (scope, context)
 
 
 def claim_root(name: str) -> tuple[Scope, context_api.Context] | None:
-    """Return the root of this name, if one is unclaimed; the caller must end it."""
+    """Return the unclaimed root of this name, or None; the caller must end it."""
     root = _root.value
     if root is None or root[0].spec.name != name:
         return None
@@ -311,7 +311,7 @@ def claim_root(name: str) -> tuple[Scope, context_api.Context] | None:
 
 
 def abandon_root() -> None:
-    """End the root that was never claimed, if there is one."""
+    """End the unclaimed root, if there is one."""
     root = _root.value
     if root is not None:
         _root.reset()

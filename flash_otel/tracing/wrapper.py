@@ -1,7 +1,7 @@
 """One span around each call of a function: the wrapper of every decorator and every target.
 
 The call stays the user's own: its signature, its return value, the identity of its exception, its
-cancellation. An internal error is swallowed, and the call goes on untraced. The span of a
+cancellation. An internal error is swallowed, and the call continues untraced. The span of a
 coroutine or generator lasts as long as its body.
 """
 
@@ -75,7 +75,7 @@ class Traced:
         if self._is_plain:
             return self._run(wrapped, instance, args, kwargs)
         if self._is_generator:
-            # Wrong arguments raise here, as untraced; nothing of the body runs yet.
+            # Wrong arguments raise here, as without tracing; the body does not run yet.
             generator = wrapped(*args, **kwargs)
             return self._generate(generator, wrapped, instance, args, kwargs)
         if self._manager is not None:
@@ -103,10 +103,10 @@ class Traced:
             running.pause()
             adopted = _await(_Adopted(result, Dropped(running)))
             return _named(adopted, result.__name__, result.__qualname__)
-        # Closing the traced generator closes this one, which must not be anyone else's.
+        # Closing the traced generator closes this one, so nothing else may hold a reference to it.
         if kind in _GENERATORS and sys.getrefcount(result) <= _UNSHARED:
             return _adopt_generator(result, running)
-        # No other awaitable: a context manager must stay one (the request of `aiohttp`).
+        # Other awaitables are left alone: `aiohttp`'s request must stay a context manager.
         running.returned(result)
         return result
 
@@ -134,7 +134,7 @@ class Traced:
         *,
         keeps_context: bool = False,
     ) -> Any:
-        """Return a generator that runs the body of `generator`, or of another that `make` makes."""
+        """Return a generator that runs the body of `generator`, or of a new one from `make`."""
 
         def begin() -> tuple[Any, Dropped | None]:
             running, given, named = self._enter(instance, args, kwargs)
@@ -169,7 +169,7 @@ class Traced:
     def _check(
         self, wrapped: Callable[..., Any], instance: object, args: tuple[Any, ...], kwargs: Any
     ) -> None:
-        """Raise for wrong arguments at the call, as untraced, not when the coroutine is awaited."""
+        """Raise for wrong arguments at the call, as without tracing, not at the await."""
         parameters = self._free if instance is None else self._bound
         if parameters.certainly_accept(args, kwargs) or parameters.accept(args, kwargs):
             return
@@ -317,12 +317,12 @@ def _driven(generator: Any, begin: Callable[[], tuple[Any, Dropped | None]]) -> 
 
 
 def _made_by(manager: Callable[..., Any]) -> Any:
-    """Return the code that all functions have that a decorator of `contextlib` returns."""
+    """Return the code that all functions from a decorator of `contextlib` share."""
     return manager(_made_by).__code__
 
 
 def _count_references() -> int:
-    """Return the references that `sys.getrefcount` counts where a local variable has the only one.
+    """Return the count of `sys.getrefcount` if only a local variable refers to an object.
 
     Returns:
         The number, which depends on the version of Python; 0 without reference counts.

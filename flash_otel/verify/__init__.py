@@ -97,7 +97,7 @@ def _recorded(store: SpanStore, environment_id: str) -> Sequence[SpanRecord]:
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Keep Flash's log off the terminal and out of the working folder.
+    """Keep Flash's log out of the terminal and the working folder.
 
     On import, Flash configures the root logger (standard output, and a file in the working
     folder), unless it already has a handler (`runpod_flash.logger.setup_logging`).
@@ -142,7 +142,7 @@ def run_within(seconds: float, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run the coroutine that `make` returns on a new loop, and cancel it after `seconds`.
 
     Raises:
-        asyncio.TimeoutError: The time is over.
+        asyncio.TimeoutError: The time limit has passed.
     """
     loop = asyncio.new_event_loop()
     loop.set_default_executor(_DaemonExecutor())

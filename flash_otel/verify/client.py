@@ -1,7 +1,7 @@
 """Fetch a snapshot through the installed Flash's own client; the errors of failed queries.
 
-Queries only, in this order: app, environment, active build, its manifest, and one endpoint. Each
-is a method of Flash's client that workers or `flash` call too.
+It sends queries only, in this order: app, environment, active build, its manifest, and one
+endpoint. Each is a method of Flash's client that workers or `flash` also call.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ class VerifyError(Exception):
 
 
 class WrongNameError(VerifyError):
-    """The app or environment does not exist, or several exist and none was named."""
+    """The app or environment does not exist, or it is ambiguous."""
 
 
 def missing_key() -> VerifyError:

@@ -130,7 +130,7 @@ class Snapshot:
 
 
 def environment_of(ref: Ref, answer: object) -> FetchedEnvironment:
-    """Return an environment as the State Manager's answer describes it, whatever its shape."""
+    """Parse an environment from a response of the State Manager, which may have any shape."""
     if not isinstance(answer, Mapping):
         return FetchedEnvironment(ref.id, ref.name, is_known=False)
     listed = answer.get("endpoints")
@@ -149,7 +149,7 @@ def refs(listed: object) -> Iterator[Ref]:
 
 
 def with_id(listed: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the well-formed items of a list in an answer, which may have any shape."""
+    """Yield the well-formed items of a list in a response of any shape."""
     for item in listed if isinstance(listed, list) else ():
         known = known_text(item.get("id")) if isinstance(item, Mapping) else None
         if known:
@@ -157,7 +157,7 @@ def with_id(listed: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def known_text(value: object) -> str | None:
-    """Return a text of an answer; None if it is empty or of another type."""
+    """Return a text of a response; None if it is empty or of another type."""
     return value if isinstance(value, str) and value else None
 
 

@@ -186,7 +186,7 @@ def test_headers_without_an_address(tmp_path: Path) -> None:
         done = flash_otel(tmp_path, "push", env=env)
         assert (first.received, second.received) == ([], [])
     assert done.returncode == 2
-    assert "Set OTEL_EXPORTER_OTLP_ENDPOINT, too." in done.stderr
+    assert "Set OTEL_EXPORTER_OTLP_ENDPOINT to choose one." in done.stderr
     assert "canary" not in done.stdout + done.stderr
 
 

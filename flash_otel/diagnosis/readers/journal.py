@@ -32,7 +32,7 @@ def journal_of(text: str) -> _Export | _Verbose | None:
 
 
 class _Export:
-    """`journalctl -o export`: a field per line, a length before binary values, then a blank line."""
+    """`journalctl -o export`: a field per line, a length before binary data, then a blank line."""
 
     description = "a journal in systemd's export format"
 

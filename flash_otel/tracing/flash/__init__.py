@@ -1,4 +1,4 @@
-"""The targets of runpod-flash 1.0.0 to 1.21.0: which function gets which wrapper.
+"""The targets of runpod-flash 1.0.0 to 1.21.0: the functions to wrap, and their wrappers.
 
 One table for all versions: a function that a version does not have is skipped. Methods of classes
 are preferred, because from-imports do not copy them.
@@ -77,7 +77,7 @@ def spanned(
 
 
 def tapped(wrapper: Callable[..., Any]) -> Wrapper:
-    """Make the wrapper of a target that gets no span of its own: `wrapper` is wrapt's."""
+    """Make the wrapper of a target without its own span; `wrapper` has the signature of wrapt."""
 
     def wrap(function: Any) -> Any:
         return wrapt.FunctionWrapper(function, wrapper)
@@ -104,7 +104,7 @@ def _artifact_uploaded(call: Call) -> int:
 
 
 def _action(call: Call) -> str | None:
-    """Return what happened to an endpoint: `saveEndpoint` with an id updates it, else creates it.
+    """Return the action on an endpoint: `saveEndpoint` updates it if given an id, else creates it.
 
     A resource whose configuration did not change is returned without a request
     (`ResourceManager.get_or_deploy_resource`).
@@ -135,7 +135,7 @@ def _carry_build(
 
     `ManifestBuilder.build` (1.0.0-1.21.0) makes the manifest that goes into the artifact and into
     the finalize call. The deployment's root is open by then, unless tracing began during
-    `flash deploy`, in a user's module: then it opens here.
+    `flash deploy`, in a user's module. In that case, it opens here.
     """
     manifest = wrapped(*args, **kwargs)
     if pipeline.is_off() or not isinstance(manifest, Mapping):
@@ -154,7 +154,7 @@ def _with_carrier(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
     context = scope.root.span.get_span_context()
     if not context.is_valid:
         return manifest
-    # `flash build` alone (1.0.0) has no deployment: its own span stands for it.
+    # `flash build` alone (1.0.0) has no deployment, so its own span takes that place.
     deployment_id = scope.attributes.shared.get(semconv.DEPLOYMENT_ID, f"{context.span_id:016x}")
     now_ns = pipeline.clock.value()
     return carriers.write(manifest, semconv.PHASE_BUILD, context, deployment_id, now_ns)
@@ -170,7 +170,7 @@ def _late_root() -> scopes.Scope | None:
 
 
 def _deploy_is_running() -> bool:
-    """Look for Flash's deploy command among the callers: `flash build` alone deploys nothing."""
+    """Return whether Flash's deploy command is among the callers: `flash build` deploys nothing."""
     frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the documented way to see callers
     while frame is not None:
         if frame.f_code.co_name == "deploy_command" and frame.f_globals.get("__name__") == _DEPLOY:
@@ -179,7 +179,7 @@ def _deploy_is_running() -> bool:
     return False
 
 
-# Flash 1.15 and later route a call on the server: the client names the target.
+# Flash 1.15 and later route a call on the server; the client only names its target.
 _SENTINEL_CALL: Final = spanned(
     decorators.trace_call,
     app_name="app",

@@ -7,7 +7,7 @@ worker's log, and remain queued. A response does not wait for a destination that
 still busy with an earlier request. A worker without an endpoint writes each span to its log when
 it ends, and never waits.
 
-The registry shows the routes of calls, and lookups without an environment.
+The registry shows the routes of calls, and lookups that have no environment.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def serve_queue(
     handler = config.get("handler") if isinstance(config, MutableMapping) else None
     if not opts.in_worker() or not callable(handler) or config is None:
         return wrapped(*args, **kwargs)
-    # In place, because `start` writes to it, too; restored, because it belongs to the caller.
+    # In place, because `start` also writes to it; restored, because it belongs to the caller.
     config["handler"] = wrapt.FunctionWrapper(handler, _run_job)
     try:
         return wrapped(*args, **kwargs)
@@ -163,7 +163,7 @@ async def _flush_all_async() -> None:
 
 
 def _flush_request() -> None:
-    """Flush spans and wait in this thread, which a blocking handler has to itself."""
+    """Flush spans, and wait in this thread, which only a blocking handler uses."""
     deadline = time.monotonic() + opts.request_budget()
     with guarded("the end of a request"):
         for event in pipeline.request_flush():
