@@ -8,7 +8,7 @@
             deploy("app", "production")
         assert spans.tree() == ["flash.deploy", "  flash.activate"]
 
-`recording()` uses a provider of its own, whose ids and times are the same in every run.
+`recording()` uses a separate provider, with the same ids and times in every run.
 """
 
 from __future__ import annotations

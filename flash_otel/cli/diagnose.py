@@ -88,7 +88,7 @@ def diagnose(
 def _judge(
     names: list[str], selection: Selection, question: "Mapping[str, Any]", skew_s: float
 ) -> "Diagnosis":
-    """Judge what the sources hold on what was asked about."""
+    """Judge the records of the sources that match the question."""
     from flash_otel.diagnosis import Limits, diagnose
     from flash_otel.store.errors import StoreError
 
@@ -106,7 +106,7 @@ def _judge(
 
 
 def _note_no_match(diagnosis: "Diagnosis", question: "Mapping[str, Any]") -> None:
-    """Name the options that match nothing, or else all of them, and what is recorded instead."""
+    """Name the options that match nothing, or else all of them, and the recorded values."""
     from flash_otel.report.words import clean
 
     culprits = {part.field: part for part in diagnosis.unmatched}

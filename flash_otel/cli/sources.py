@@ -1,4 +1,4 @@
-"""What a command reads: the sources that `--from` names, `--since`, and progress while reading."""
+"""The input of a command: the sources of `--from`, `--since`, and the progress of reading."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _AGE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhdw])", re.ASCII | re.I
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a command wants from its sources.
+    """The records that a command wants from its sources.
 
     Attributes:
         store: The store's file as the user named it; None for the default.

@@ -1,4 +1,4 @@
-"""`flash-otel verify`: read back what a worker would read now, and check it."""
+"""`flash-otel verify`: read the data that a worker would read now, and check it."""
 
 import json
 import shlex

@@ -27,7 +27,7 @@ _QUOTED_LINES: Final = 5
 _QUOTED_LENGTH: Final = 300
 
 # An allow-list, because the user's environment holds API keys that a program must not inherit:
-# what the configurations read, and what any program needs.
+# variables that the configurations read, and those that any program needs.
 _INHERITED: Final = frozenset(
     {"PATH", "HOME", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "SYSTEMROOT"}
     | {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"}

@@ -1,4 +1,4 @@
-"""What the active build in an answer proves, if it is not the deployed one.
+"""Judge the active build in a response, if it is not the deployed one.
 
 It is stale only if the read came after the activation and the build does not belong to a later
 deployment. Which build is older is decided by what the activation replaced, by the recorded
@@ -156,13 +156,13 @@ def _judge_older(case: Case, read: RuntimeFetch, reason: str, after: str) -> Rea
     if is_stale:
         return ReadVerdict((sc.STALE_BUILD,), reason, LIKELY)
     # Workers keep running while a build is deployed, so that an assumed skew proves nothing of
-    # spans, whose times come from machines of their own.
+    # spans, because their times come from different machines.
     is_doubtful = after == LIKELY or is_open
     return ReadVerdict((sc.STALE_BUILD, sc.INCONCLUSIVE), reason) if is_doubtful else FINE
 
 
 def _precedes_rollbacks(case: Case, read: RuntimeFetch) -> bool:
-    """Return True if a read came so soon that no older build can have been put back on purpose."""
+    """Return True if a read came too soon for an older build to have been put back on purpose."""
     activation, offset = case.deployment.activation, case.offset(read)
     if activation is None or activation.end_ns is None or read.asked_ns is None:
         return False

@@ -33,7 +33,7 @@ CACHE_S: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Assumptions for what the evidence leaves open.
+    """Assumptions where the evidence leaves gaps.
 
     Attributes:
         skew_s: Greatest difference between clocks of different machines, in seconds.
@@ -59,7 +59,7 @@ class ReadVerdict:
 
     Attributes:
         codes: A single code is proved, several are candidates, none means that the read is fine.
-        reason: What the answer held, in words.
+        reason: The contents of the response, in words.
         confidence: Confidence in a single code.
         others: Of a likely code, less likely ones in the same place with the same remedy.
     """
@@ -133,7 +133,7 @@ class Case:
         return read.active.phase if read.active.deployment_id in self.deployment.aliases else None
 
     def comparison(self, read: RuntimeFetch) -> str:
-        """Compare an answer that names the deployment's build with what was written."""
+        """Compare a response that names the deployment's build with the write."""
         compared = self.expected_of(read).compared_with(read.endpoints, read.held)
         return UNKNOWN if compared == HOLDS and self._lacks_urls(read) else compared
 
@@ -144,7 +144,7 @@ class Case:
         return is_in_lines and bool(read.endpoints.digest) and self.expected.digest is None
 
     def expected_of(self, read: RuntimeFetch) -> EndpointSet:
-        """Return what was written, by the deployment's record or else by the manifest's carrier."""
+        """Return the written endpoints, from the deployment or else the manifest's carrier."""
         if self.expected.count is None and read.active.endpoint_count is not None:
             return EndpointSet(count=read.active.endpoint_count)
         return self.expected

@@ -62,8 +62,8 @@ class Unmatched:
 
     Attributes:
         field: The field of `Question`.
-        value: What was asked for.
-        similar: What is recorded and looks like it.
+        value: The requested value.
+        similar: A similar recorded value.
         recorded: The first values that are recorded.
     """
 

@@ -265,7 +265,7 @@ def _merged(made: Sequence[Deployment]) -> list[Deployment]:
 
 
 def _is_rest(deployment: Deployment) -> bool:
-    """Return True for lines of an upload alone, whose first lines stand in another file."""
+    """Return True for the last lines of an upload alone, if another file has the first lines."""
     is_nameless = deployment.build_id is None and deployment.environment_id is None
     return is_nameless and deployment.activation is None and deployment.environment_name is None
 

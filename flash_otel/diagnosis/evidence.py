@@ -14,7 +14,7 @@ from flash_otel import failures, semconv
 UNFINISHED: Final = "unfinished"
 """Outcome of a span that was still open when it was recorded."""
 
-# How an answer compares with what was written.
+# The results of comparing a response with the write.
 HOLDS: Final = "holds"
 LACKS_ALL: Final = "lacks all"
 LACKS_SOME: Final = "lacks some"
@@ -99,7 +99,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSet:
-    """The endpoints of a manifest, as far as a span lists them; None for what is unknown."""
+    """The endpoints of a manifest that a span lists; None for unknown parts."""
 
     count: int | None = None
     names: tuple[str, ...] | None = None

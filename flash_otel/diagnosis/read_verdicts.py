@@ -1,7 +1,7 @@
 """What each read proves about the deployment: a fault, or the faults that it allows.
 
 A lost write and a read in the open window leave the same answer: the manifest that the finalize
-call stored, without endpoints. They are told apart by, in this order, the server's own answer to
+call stored, without endpoints. They are distinguished by, in this order, the server's own answer to
 the upload, the phase of the manifest's carrier, another read that holds the write, and clocks. A
 null manifest is never a race, because the finalize call stores one before the activation.
 

@@ -99,7 +99,7 @@ def representative(case: Case, named: frozenset[Origin]) -> RuntimeFetch | None:
 
 
 def matches(case: Case, read: RuntimeFetch | None) -> tuple[Match, ...]:
-    """Compare what was deployed with what a worker read."""
+    """Compare the deployment with a worker's read."""
     deployment = case.deployment
     read = read or RuntimeFetch()
     own_id = None if deployment.by_lines else deployment.id or None
@@ -134,7 +134,7 @@ def _digits(value: int | None) -> str | None:
 
 
 def phase_checks(case: Case, read: RuntimeFetch | None) -> tuple[PhaseCheck, ...]:
-    """Check the guide's list of what is seen when everything works."""
+    """Check the guide's list of signs that everything works."""
     return (*_deploy_checks(case), *_read_checks(case, read))
 
 

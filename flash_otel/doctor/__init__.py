@@ -30,7 +30,7 @@ class DoctorCheck:
     Attributes:
         name: The check's name, such as `store_rights`.
         result: `ok`, `note`, `problem` or `unknown`.
-        text: What was found, in one sentence.
+        text: The finding, in one sentence.
         next_step: What to do about it, in words; empty if `command` is enough.
         command: A shell command that fixes it, or an empty string.
     """

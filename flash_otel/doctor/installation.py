@@ -31,7 +31,7 @@ FIRST: Final = (1, 0)
 BEYOND: Final = (2, 0)
 _TELEMETRY: Final = ("opentelemetry-api", "opentelemetry-sdk", "opentelemetry-instrumentation")
 
-# What is traced, and its targets: every version of Flash has at least one of each row.
+# The traced operations, and their targets: every version of Flash has at least one of each row.
 PURPOSES: Final[dict[str, tuple[str, ...]]] = {
     "the deployment": (
         "deploy_command",

@@ -1,4 +1,4 @@
-"""Delivery of what is in the store: spans are stored first and forwarded afterwards.
+"""Delivery from the store: spans are stored first and forwarded afterwards.
 
 The store's writer wakes one forwarder per destination after each commit. What the store cannot
 take is forwarded from memory.
@@ -201,7 +201,7 @@ class StoreDelivery(ForkAware):
             forwarder.wake()
 
     def on_unstorable(self, records: list[SpanRecord]) -> None:
-        """Forward from memory what the store cannot take."""
+        """Forward spans from memory that the store cannot accept."""
         for record in records:
             if record.end_ns is not None and record.sampled and _is_own(record):
                 self._memory = self._memory or MemoryDelivery(self._destinations)

@@ -96,7 +96,7 @@ class MemoryQueue:
         return placed
 
     def settle(self, places: Sequence[int], *, rejected: int = 0, reason: str = "") -> None:
-        """Remove what the server has answered for; what it refused goes to the fallback."""
+        """Remove spans that the server has accepted or refused; the fallback gets refused ones."""
         removed: list[_Waiting] = []
         with self._lock:
             for queue in (self._healthy, self._faulty):

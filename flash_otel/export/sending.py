@@ -1,7 +1,7 @@
 """Sending spans from a source over a transport, and the contracts of both.
 
 The rules for responses are those of the OTLP specification (opentelemetry.io/docs/specs/otlp):
-what may be sent again, what must not be, and what a partial success means.
+which batches may be sent again, and the meaning of a partial success.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ _ENTRY: Final = re.compile(
     r"""\s*(?:("(?:[^"\\]|\\.)*")\s*:\s*("(?:[^"\\]|\\.)*"|null)\s*(,|\})|(\}))""", re.DOTALL
 )
 
-# Signs of what a CI system or a log service put in the place of a secret or of too long a text.
+# Marks that a CI system or a log service puts in place of a secret or of too long a text.
 _WORDS: Final = (
     "redacted|filtered|masked|hidden|secure[d]?|secret|removed|truncated|sensitive|private|scrubbed|"
     "censored|omitted|snipp?(?:ed)?|cut"
@@ -203,14 +203,14 @@ def _json_string(token: str) -> str | None:
 
 
 def as_glob(text: str) -> str | None:
-    """Return a value with `*` for what is hidden in it, or None if it is whole."""
+    """Return a value with `*` in place of each hidden part, or None if it is whole."""
     if _HIDDEN.search(text) is None:
         return None
     return re.sub(r"\*+", ANY, _HIDDEN.sub(ANY, text))
 
 
 def may_be_equal(first: object, second: object) -> bool:
-    """Return True unless two values differ in what is known of them; `*` is what is not."""
+    """Return True unless the known parts of two values differ; `*` stands for an unknown part."""
     if not isinstance(first, str) or not isinstance(second, str):
         return True
     return _may_match(first, second) or _may_match(second, first)
@@ -231,5 +231,5 @@ def _may_match(glob: str, text: str) -> bool:
 
 
 def matches(glob: str, text: str) -> bool:
-    """Return True if a whole text is what a value with `*` for its unknown parts may be."""
+    """Return True if a value with `*` for its unknown parts may stand for a whole text."""
     return re.fullmatch(".*".join(map(re.escape, glob.split(ANY))), text, re.DOTALL) is not None

@@ -48,7 +48,7 @@ def decode(obj: object) -> Iterator[SpanRecord]:
     """Yield the spans of an ExportTraceServiceRequest (or TracesData), in their order.
 
     Args:
-        obj: What a JSON parser returned.
+        obj: The result of a JSON parser.
 
     Raises:
         ValueError: `obj` is not OTLP traces: it has no list `resourceSpans`. Malformed parts of

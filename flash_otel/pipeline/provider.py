@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class AlwaysRecord(sampling.Sampler):
-    """Records what the wrapped sampler drops, without the sampled bit.
+    """Records spans that the wrapped sampler drops, without the sampled bit.
 
     The bracketed lines and the store get every span; exporters skip unsampled ones
     (trace SDK specification, "RECORD_ONLY").
@@ -301,7 +301,7 @@ def _log(records: Sequence[SpanRecord]) -> None:
 
 
 def rehearse() -> tuple[Ignored, ...]:
-    """Read every variable as a deployment would, start nothing, and return what was ignored."""
+    """Read every variable as a deployment would, start nothing, and return the ignored ones."""
     environment.forget()
     opts.is_disabled()
     opts.resolve()

@@ -1,4 +1,4 @@
-"""What a person or a machine reads of a recording: terminal, HTML and JSON.
+"""Reports on a recording, for people and machines: terminal, HTML and JSON.
 
 Nothing is imported here, so that each report loads only what it needs.
 """

@@ -31,7 +31,7 @@ _SENTENCES: Final[dict[str, str]] = {
 
 _UNTOUCHED: Final = "Nothing was activated: the environment runs what it ran before."
 # Activation precedes provisioning and the manifest upload in every version of Flash, so that the
-# failed step alone determines what is left behind.
+# failed step alone determines the state that is left behind.
 REMEDIES: Final[dict[str, str]] = {
     semconv.DEPLOY: "The new build is active. Fix the cause and deploy again.",
     semconv.BUILD: "Nothing was uploaded. Fix the project; `flash build` shows the whole output.",

@@ -175,7 +175,7 @@ def _bar(row: Row, axis: layout.Axis, glyphs: layout.Glyphs) -> str:
 
 
 def _folded(row: Row) -> str:
-    """Return what a row hides, in brackets."""
+    """Describe the hidden rows of a row, in brackets."""
     hidden = []
     if len(row.nodes) > 1:
         durations = _durations(row)

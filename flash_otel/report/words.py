@@ -44,7 +44,7 @@ def _visible(character: str) -> str:
 
 
 def encodable(text: str, encoding: str) -> str:
-    r"""Return `text` with `\u...` in place of what a stream of this encoding cannot hold."""
+    r"""Return `text` with `\u...` in place of characters that an encoding lacks."""
     try:
         return text.encode(encoding, "backslashreplace").decode(encoding)
     except LookupError:

@@ -214,7 +214,7 @@ class SpanAttributes(dict[str, Any]):
     """The attributes that have been set on a span, each of them scrubbed.
 
     Attributes:
-        shared: What the spans of this trace have published: one mapping for all of them.
+        shared: Values that the spans of this trace have published: one mapping for all of them.
     """
 
     __slots__ = ("shared",)

@@ -42,7 +42,7 @@ _PROPAGATOR: Final[TextMapPropagator] = TraceContextTextMapPropagator()
 
 @dataclass(slots=True)
 class _Worker:
-    """What a worker process knows of its deployment.
+    """A worker process's knowledge of its deployment.
 
     Attributes:
         carrier: The carrier of the code that runs, or None.

@@ -39,7 +39,7 @@ def classify(error: BaseException, *, writes: bool) -> str:
     """Return the outcome of a call that raised: failed, cancelled or unknown.
 
     Args:
-        error: What the call raised.
+        error: The exception that the call raised.
         writes: Whether the call changes state on the server: an interrupted write may have taken
             effect.
     """

@@ -150,7 +150,7 @@ def _about_loose_lines(case: Case) -> Iterator[Doubt]:
 
 
 def _about_deployment(case: Case) -> Iterator[Doubt]:
-    """Yield what is open about the deployment itself, unless a read holds the whole write."""
+    """Yield open questions about the deployment itself, unless a read holds the whole write."""
     if case.is_whole_proven:
         return
     deployment, step = case.deployment, case.failed_step
@@ -187,7 +187,7 @@ def _without_write(case: Case) -> Doubt | None:
 
 
 def _without_read(case: Case) -> Doubt:
-    """Return what the reads show instead of the deployment: the tables show the same mismatch."""
+    """Return a doubt about reads that miss the deployment: the tables show the same mismatch."""
     deployment = case.deployment
     named = [read for read in case.reads if read.build_id or read.environment_id]
     asking = [read for read in named if asks_for_deployed(deployment, read)]
@@ -245,13 +245,13 @@ def placed(case: Case, missing: str) -> str:
 
 
 def verify_command(case: Case) -> str:
-    """Return the command that reads back what the State Manager holds now."""
+    """Return the command that shows the current state of the State Manager."""
     app, name, environment_id = _target(case)
     return verify_command_for(app, name or environment_id)
 
 
 def verify_command_for(app: str | None, environment: str | None) -> str:
-    """Return the command that reads back an environment; capitals stand for what is unknown."""
+    """Return the command that checks an environment; capitals stand for unknown parts."""
     words = (shlex.quote(app or "APP"), shlex.quote(environment or "ENV"))
     return "flash-otel verify --app {} --env {}".format(*words)
 

@@ -316,7 +316,7 @@ def names_of(answer: object, field: str, name: str = "") -> list[str]:
     """Return the names in an answer.
 
     Args:
-        answer: What a JSON parser returned.
+        answer: The result of a JSON parser.
         field: The field that holds the list; an answer without any names omits it.
         name: The field of an object that holds its name; empty if names are plain strings.
 

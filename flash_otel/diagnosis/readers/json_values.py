@@ -34,7 +34,7 @@ class JsonValue(NamedTuple):
 
     Attributes:
         number: Number of its first line, from 1.
-        value: What the decoder returned; the text of a line if it is not JSON.
+        value: The decoded value; the text of a line if it is not JSON.
         around: The small fields of the objects that were entered, the outermost first.
         is_json: Whether it was decoded.
     """

@@ -32,7 +32,7 @@ class LineValues:
     """The values of a line by attribute.
 
     Attributes:
-        values: The values; None for one that is written as unset. What is unknown is absent.
+        values: The values; None for a value that is written as unset. Unknown values are absent.
         cut: Attributes of which the line holds only a part: lists that were truncated, and ids
             and names with `*` for what is missing, or without it if nothing need be missing.
     """

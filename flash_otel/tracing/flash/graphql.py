@@ -242,7 +242,7 @@ class _Redactor:
         self._left = limit
 
     def redact(self, value: object, *, shown: bool, depth: int = 0) -> Any:
-        """Return what is kept of a value; `shown` applies to the entries of a mapping."""
+        """Return the kept part of a value; `shown` applies to the entries of a mapping."""
         self._left -= 1
         if isinstance(value, Mapping):
             return self._mapping(value, shown=shown, depth=depth + 1)
