@@ -149,7 +149,7 @@ def _private(path: Path) -> str:
 def _away(path: Path) -> str:
     """Return the command that moves a store away, with the files that SQLite keeps beside it."""
     pattern = shlex.quote(str(path))
-    folder = shlex.quote(str(path.with_name(f"{path.name}-away-{int(time.time())}")))
+    folder = shlex.quote(str(path.with_name(f"away-{int(time.time())}-{path.name}")))
     return f"mkdir {folder} && mv {pattern}* {folder}"
 
 

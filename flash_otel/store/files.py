@@ -208,7 +208,9 @@ def _read(file: Path) -> list[SpanRecord]:
     """Read a file; one that another user could have planted raises `OSError`."""
     from flash_otel.otlp.decode import decode
 
-    opened = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    # Without O_NONBLOCK, opening a FIFO would wait for a writer before it can be refused.
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    opened = os.open(file, os.O_RDONLY | flags)
     with os.fdopen(opened, encoding="utf-8") as stream:
         found = os.fstat(opened)
         if _is_foreign(found) or not stat.S_ISREG(found.st_mode):

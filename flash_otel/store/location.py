@@ -41,7 +41,9 @@ def locate(named: str | os.PathLike[str] | None = None) -> Path:
     Raises:
         StoreError: There is no such place; the message gives the cause and a remedy.
     """
-    if named is None and not is_off():
+    # The options of `instrument()` hold the variable's text; only a shell expands arguments.
+    is_variable = named is None or named == environment.text(ENVIRONMENT_VARIABLE)
+    if is_variable and not is_off():
         named = _expanded(environment.text(ENVIRONMENT_VARIABLE))
     path = _absolute(named) if named else state_folder() / FILE_NAME
     try:

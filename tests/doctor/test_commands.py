@@ -260,6 +260,7 @@ def test_the_commands_mend_a_store(
     assert str(store.parent) in found.text
     shell = f'{found.command}\nprintf %s "$FLASH_OTEL_STORE"'
     done = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
     monkeypatch.setenv("FLASH_OTEL_STORE", done.stdout)
     assert {check.result for check in delivery.store()} == {OK}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.interpreter import run_python
 
 from flash_otel.store.errors import StoreError
 from flash_otel.store.location import is_off, locate, state_folder
@@ -53,6 +54,31 @@ def test_what_env_files_leave(
     monkeypatch.setenv("FLASH_OTEL_STORE", value)
     assert locate() == tmp_path / expected
     assert is_off() == ("o" in value and "x" not in value)
+
+
+def test_the_writer_and_the_readers_expand_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that is traced stores where the commands look."""
+    monkeypatch.setenv("FLASH_OTEL_STORE", "$HOME/folder/x.db")
+    run_python(
+        """
+        import flash_otel
+
+        flash_otel.instrument()
+
+        @flash_otel.trace_call
+        def call(): ...
+
+        call()
+        """,
+        tmp_path,
+        {"HOME": str(tmp_path / "home"), "FLASH_OTEL_STORE": "$HOME/folder/x.db"},
+    )
+    store = open_for_reading(locate())
+    assert store is not None
+    with store:
+        assert [span.name for span in store.spans()] == ["flash.call"]
 
 
 def test_another_users_home(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from support.any_records import RECORDS
 
 from flash_otel.records import Event, Link, SpanRecord
-from flash_otel.store import schema
+from flash_otel.store import files, schema
 from flash_otel.store.location import locate
 from flash_otel.store.store import (
     SpanStore,
@@ -331,6 +331,14 @@ def test_a_file_planted_beside_it_is_refused(path: Path, suffix: str) -> None:
     assert not target.exists()
 
 
+def test_a_pipe_planted_beside_it_is_not_waited_for(path: Path) -> None:
+    """A FIFO under the name of spans that were set aside is skipped, and nobody waits for it."""
+    SpanStore(path).close()
+    os.mkfifo(path.with_name(f"{path.name}-aa.unstored"))
+    files.adopt(lambda _: pytest.fail("it was read"), path)
+    assert len(list(files.waiting(path))) == 1
+
+
 def test_something_else_in_its_place_is_refused(path: Path) -> None:
     """A folder in place of the file is a clear error."""
     path.mkdir(parents=True)
@@ -469,8 +477,8 @@ def test_one_of_two_processes_migrates(path: Path, monkeypatch: pytest.MonkeyPat
 
 def _files(path: Path) -> dict[str, tuple[int, bytes]]:
     """Return mode and content of the files of a store, without SQLite's shared memory."""
-    files = [file for file in path.parent.iterdir() if not file.name.endswith("-shm")]
-    return {file.name: (file.stat().st_mode, file.read_bytes()) for file in files}
+    found = [file for file in path.parent.iterdir() if not file.name.endswith("-shm")]
+    return {file.name: (file.stat().st_mode, file.read_bytes()) for file in found}
 
 
 def test_reading_changes_nothing(path: Path) -> None:
