@@ -8,6 +8,7 @@ consumer. A context manager is the exception: its `with` block belongs to the sp
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 from contextlib import suppress
@@ -44,6 +45,7 @@ class Running:
         yields: Whether it is a generator, which its consumer may close at any time.
         keeps_context: Whether the context stays attached while a generator is suspended.
         has_ended: Whether the end of the call is recorded.
+        pid: The process that may end a call that can be dropped; None for any process.
     """
 
     scope: Scope
@@ -55,6 +57,7 @@ class Running:
     yields: bool = False
     keeps_context: bool = False
     has_ended: bool = False
+    pid: int | None = None
 
     def resume(self) -> None:
         """Enter the context of the call, unless it is attached already."""
@@ -75,6 +78,9 @@ class Running:
 
     def end(self, error: BaseException | None) -> None:
         """Leave the context and record how the call ended."""
+        if self._is_over():
+            self._detach(error)
+            return
         self.has_ended = True
         try:
             self.call.error = error
@@ -96,10 +102,14 @@ class Running:
     def abandon(self) -> None:
         """End the span of a call whose end cannot be observed any more. Idempotent."""
         self._detach(GeneratorExit())
-        if not self.has_ended:
+        if not self._is_over():
             self.has_ended = True
             if self.owns:
                 self.scope.abandon()
+
+    def _is_over(self) -> bool:
+        """Return True if the span ended at the exit, or belongs to the parent of this process."""
+        return self.has_ended or self.pid not in (None, os.getpid())
 
     def _read_end(self) -> None:
         try:
@@ -133,6 +143,7 @@ class Dropped:
 
     def __init__(self, running: Running) -> None:
         self.running = running
+        running.pid = os.getpid()
         _suspended.value.add(self)
 
     def __del__(self) -> None:
@@ -145,8 +156,16 @@ _suspended: Final[ProcessVar[WeakSet[Dropped]]] = ProcessVar(WeakSet, reset_in_c
 
 
 def _abandon_all() -> None:
-    for dropped in list(_suspended.value):
-        dropped.running.abandon()
+    for dropped in _all_suspended():
+        with guarded("a call that is open at exit"):
+            dropped.running.abandon()
+
+
+def _all_suspended() -> list[Dropped]:
+    for _ in range(10):
+        with suppress(RuntimeError):  # another thread added to the set meanwhile
+            return list(_suspended.value)
+    return []
 
 
 pipeline.before_exit(_abandon_all)

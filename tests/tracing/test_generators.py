@@ -773,3 +773,65 @@ def test_a_generator_that_is_suspended_at_exit(tmp_path: Path) -> None:
     with store:
         outcomes = {span.name: span.attributes["flash.outcome"] for span in store.spans()}
     assert outcomes == {"flash.build": "returned", "flash.call": "unknown"}
+
+
+@pytest.mark.parametrize("kind", ["generator", "context manager"])
+def test_nothing_is_written_about_what_is_suspended_at_exit(tmp_path: Path, kind: str) -> None:
+    """The interpreter finishes what the exit has ended, without a warning by the SDK."""
+    found = run_python(
+        f"""
+        import atexit
+        import contextlib
+        import flash_otel
+
+        atexit.register(lambda: kept.close() if kind == "generator" else None)
+        flash_otel.instrument(store="spans.db")
+        kind = "{kind}"
+
+        def body():
+            yield 1
+            yield 2
+
+        if kind == "generator":
+            kept = flash_otel.trace_call(body)()
+            next(kept)
+        else:
+            kept = flash_otel.trace_call(contextlib.contextmanager(body))()
+            kept.__enter__()
+        """,
+        tmp_path,
+    )
+    assert found.stderr == ""
+
+
+def test_a_generator_that_is_suspended_at_a_fork_belongs_to_the_parent(tmp_path: Path) -> None:
+    """Dropping the child's copy does not end the parent's span."""
+    run_python(
+        """
+        import os
+        import flash_otel
+
+        flash_otel.instrument(store="spans.db")
+
+        @flash_otel.trace_call
+        def call():
+            yield 1
+            yield 2
+
+        def main():
+            kept = call()
+            next(kept)
+            child = os.fork()
+            if child == 0:
+                return
+            os.waitpid(child, 0)
+            list(kept)
+
+        main()
+        """,
+        tmp_path,
+    )
+    store = open_for_reading(tmp_path / "spans.db")
+    assert store is not None
+    with store:
+        assert [span.attributes["flash.outcome"] for span in store.spans()] == ["returned"]
