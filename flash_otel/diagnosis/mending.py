@@ -7,6 +7,7 @@ and if no other log fits equally well.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -21,7 +22,7 @@ from flash_otel.records import LINES_TORN, texts
 from flash_otel.store.references import instance_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from flash_otel.diagnosis.readers.log_text import LoggedLine
     from flash_otel.records import SpanRecord
@@ -111,7 +112,8 @@ def _joined(pieces: list[_Piece]) -> list[_Piece]:
     """Join each beginning with its continuation, and that with the next one."""
     heads = [piece for piece in pieces if piece.is_begun]
     rests = [piece for piece in pieces if not piece.is_begun]
-    while pair := _surest(heads, rests):
+    does_fit = functools.cache(_fits)  # each round asks again about the pairs that are left
+    while pair := _surest(heads, rests, does_fit):
         head, rest = pair
         rests.remove(rest)
         heads[heads.index(head)] = _Piece(
@@ -123,9 +125,13 @@ def _joined(pieces: list[_Piece]) -> list[_Piece]:
     return heads
 
 
-def _surest(heads: Sequence[_Piece], rests: Sequence[_Piece]) -> tuple[_Piece, _Piece] | None:
+def _surest(
+    heads: Sequence[_Piece],
+    rests: Sequence[_Piece],
+    does_fit: Callable[[_Piece, _Piece], bool],
+) -> tuple[_Piece, _Piece] | None:
     """Return two pieces that belong together; None if several pairs fit equally well."""
-    pairs = [(head, rest) for head in heads for rest in rests if _fits(head, rest)]
+    pairs = [(head, rest) for head in heads for rest in rests if does_fit(head, rest)]
     # If an operation is split between three logs, its parts are joined without skipping lines.
     least = min((_skipped(*pair) for pair in pairs), default=0)
     fitting = [pair for pair in pairs if _skipped(*pair) == least]

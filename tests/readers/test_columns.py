@@ -196,6 +196,7 @@ def test_the_times_of_rich_are_kept() -> None:
         "INFO     runpod_flash:state_manager.py:88 [RUNTIME SYNC] Querying\n" * 3,
         "2026-11-28T10:00:00Z [info     ] [RUNTIME SYNC] Querying [worker] pod=1\n" * 3,
         "at state_manager.py:88\n",
+        "src/app/aaa.py:10\nsrc/app/bbb.py:20\n[RUNTIME SYNC] Querying State Manager\n" * 2,
         "",
     ],
 )

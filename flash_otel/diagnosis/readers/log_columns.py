@@ -182,7 +182,11 @@ def _between(text: str, before: str, row: str, room: int) -> str:
 def columns_of(text: str) -> Columns | None:
     """Return the container of a log that begins in columns, or None."""
     rows = [without_colours(line.rstrip("\r")) for line in text.split("\n")]
-    ends = Counter(len(row.rstrip()) for row in rows if _PLACE(row))
+    # A list of files with line numbers ends like a column, but other rows are longer than it.
+    longest = max((len(row.rstrip()) for row in rows), default=0)
+    placed = [row.rstrip() for row in rows if _PLACE(row)]
+    own = {len(row) for row in placed if _TIME(row) or _level_at(row) is not None}
+    ends = Counter(len(row) for row in placed if len(row) in own or len(row) == longest)
     width, count = max(ends.items(), key=lambda item: item[1], default=(0, 0))
     levels = Counter(at for row in rows if (at := _level_at(row)) is not None)
     level = max(levels, key=lambda at: levels[at], default=None)
