@@ -33,6 +33,7 @@ _SECRET_NAME: Final = re.compile(
     re.IGNORECASE,
 )
 # Hold `name=value,name=value`, percent-encoded: OTEL_EXPORTER_OTLP_HEADERS and its variants.
+_PLAIN_WORD: Final = re.compile(r"[a-z]+")
 _HEADERS_NAME: Final = re.compile(r"headers$", re.IGNORECASE)
 # Hold a URL, which may contain credentials: https_proxy, OTEL_EXPORTER_OTLP_ENDPOINT.
 _URL_NAME: Final = re.compile(r"(?:_proxy|endpoint)$", re.IGNORECASE)
@@ -128,9 +129,12 @@ def remember_environment(environ: Mapping[str, str] | None = None) -> None:
 def _in_headers(text: str) -> Iterator[str]:
     """Yield the values of headers, with and without their authentication scheme."""
     for pair in text.split(","):
-        value = unquote(pair.partition("=")[2].strip())
-        yield value
-        yield value.rpartition(" ")[2]
+        name, _, value = pair.partition("=")
+        value = unquote(value.strip())
+        # A tenant's header may hold the name of an environment, which must stay readable.
+        if is_secret_name(name) or not _PLAIN_WORD.fullmatch(value):
+            yield value
+            yield value.rpartition(" ")[2]
 
 
 def _in_url(text: str) -> Iterator[str]:

@@ -333,8 +333,10 @@ def test_other_names_of_secrets() -> None:
             "PWD": "/home/somebody/project",
             "COMPASS_FOLDER": "/opt/compass",
             "MAX_HEADERSIZE": "16384000",
+            "OTEL_EXPORTER_OTLP_HEADERS": "x-scope-orgid=production,x-token=plainword",
         }
     )
+    assert scrub("plainword in production") == f"{REDACTED} in production"
     text = (
         "canary-team-1 Y2FuYXJ5 canary-bearer canary-database canary-admin canary-of-a-dsn "
         "canary-of-a-pat"

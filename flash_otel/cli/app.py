@@ -257,9 +257,11 @@ def _report_failure(error: Exception) -> int:
 def _report_bug(error: Exception) -> int:
     if os.environ.get("FLASH_OTEL_RAISE"):
         raise error
+    from flash_otel.redaction import scrub
+
     return _report_error(
         CommandError(
-            f"internal error: {type(error).__name__}: {_one_line(str(error))}",
+            f"internal error: {type(error).__name__}: {_one_line(scrub(str(error)))}",
             "This is a bug in flash-otel. FLASH_OTEL_RAISE=1 prints the traceback.",
             COULD_NOT_TELL,
         ),

@@ -313,6 +313,25 @@ def test_headers_are_sent_and_never_shown(
     assert CANARY not in "".join(capsys.readouterr())
 
 
+@pytest.mark.parametrize(
+    ("proxy", "message"),
+    [
+        ("socks5://127.0.0.1:9", "through a SOCKS proxy"),
+        (f"http://user:{CANARY}#pw@host:99999", "is not an address"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named(
+    proxy: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy's variable is the user's mistake, and its password is not printed."""
+    for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ReaderError, match=message) as caught:
+        everything("http://127.0.0.1:9")
+    assert CANARY not in str(caught.value)
+
+
 def test_a_refused_connection_is_named() -> None:
     """The error distinguishes a server that cannot be reached."""
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -97,6 +97,15 @@ class JaegerClient:
             self._http = httpx.Client(headers={**own, **headers}, follow_redirects=False)
         except (OSError, ValueError) as error:  # an invalid certificate file or header
             raise ReaderError(f"Jaeger cannot be queried: {_described(error)}") from None
+        except ImportError:
+            raise ReaderError(
+                "Jaeger cannot be queried through a SOCKS proxy: unset ALL_PROXY, or "
+                "pip install 'httpx[socks]'"
+            ) from None
+        except httpx.InvalidURL:  # its text may quote a part of a password
+            raise ReaderError(
+                "Jaeger cannot be queried: HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is not an address"
+            ) from None
 
     def __enter__(self) -> Self:
         return self
