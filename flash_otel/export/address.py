@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Schemes that gRPC resolves itself. Those of sockets never leave the machine.
 _SOCKETS: Final = frozenset({"unix", "unix-abstract", "vsock"})
 _HOSTS: Final = frozenset({"dns", "passthrough"})
+_PORT_443: Final = re.compile(r"^[^/?#]*:443(?:[/?#]|$)")
 _GRPC_NAMES: Final = _SOCKETS | _HOSTS | {"ipv4", "ipv6", "xds"}
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -102,6 +103,15 @@ def with_scheme(text: str, scheme: str) -> str:
     if "://" in text.partition("?")[0] or (found and found[1].lower() in _GRPC_NAMES):
         return text
     return f"{scheme}://{text}"
+
+
+def with_http_scheme(text: str) -> str:
+    """Return an address of OTLP/HTTP with a scheme: https for port 443, or else http.
+
+    The specification wants a scheme. On port 443 nothing but TLS answers, and clear text would
+    show the credentials on their way there.
+    """
+    return with_scheme(text, "https" if _PORT_443.search(text) else "http")
 
 
 def parse_http(text: str) -> Address:

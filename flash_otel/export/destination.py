@@ -213,7 +213,7 @@ def at(endpoint: str) -> Destination:
         endpoint: A base URL, as in OTEL_EXPORTER_OTLP_ENDPOINT.
     """
     made = _destination(_protocol())
-    url = addresses.with_scheme(endpoint, "http")
+    url = addresses.with_http_scheme(endpoint)
     return replace(made, url=url if made.protocol == GRPC else addresses.with_path(url, _PATH))
 
 
@@ -254,8 +254,8 @@ def _http_url(protocol: str) -> str:
     exact = environment.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     # Only the endpoint for all signals gets a path for traces appended (exporter specification).
     if exact:
-        return addresses.with_scheme(exact, "http")
-    base = addresses.with_scheme(_setting("ENDPOINT") or _DEFAULTS[protocol], "http")
+        return addresses.with_http_scheme(exact)
+    base = addresses.with_http_scheme(_setting("ENDPOINT") or _DEFAULTS[protocol])
     return addresses.with_path(base, _PATH)
 
 

@@ -84,6 +84,23 @@ def test_what_http_does_not_go_to(url: str, reason: str) -> None:
     assert reason in parse_http(url).problem
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "url"),
+    [
+        ("api.example.com:443", "https://api.example.com:443/v1/traces"),
+        ("api.example.com:443/base", "https://api.example.com:443/base/v1/traces"),
+        ("[::1]:443", "https://[::1]:443/v1/traces"),
+        ("collector:4318", "http://collector:4318/v1/traces"),
+        ("collector:4430", "http://collector:4430/v1/traces"),
+    ],
+)
+def test_a_missing_scheme(endpoint: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Port 443 means TLS: no credentials go there in clear text."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    assert [destination.url for destination in configured(["otlp"])] == [url]
+
+
 def test_a_url_in_a_query() -> None:
     """It is not the address's own scheme."""
     found = parse_http(with_scheme("h:4318/v1?to=http://x", "https"))
