@@ -176,7 +176,9 @@ def test_only_the_stores_thread_is_added(started_site: Site) -> None:
     ours = [name for name in traced["threads"] if name.startswith("flash_otel")]
     assert ours == ["flash_otel-store"]
     assert len(traced["threads"]) == len(untraced["threads"]) + len(ours)
-    assert set(traced["alive"]) - set(ours) == set(untraced["alive"])
+    # Flash's own threads may or may not have ended by then; all that began are counted above.
+    still_ours = {name for name in traced["alive"] if name.startswith("flash_otel")}
+    assert still_ours <= set(ours)
     assert traced["processes"] == untraced["processes"]
     assert Counter(traced["sockets"]) == Counter(untraced["sockets"])
     assert traced["open_sockets"] == untraced["open_sockets"]
