@@ -1,4 +1,4 @@
-"""Every import points down the strata, and no modules form a cycle."""
+"""Imports point down the strata, no modules form a cycle, and no two classes share a name."""
 
 from __future__ import annotations
 
@@ -131,3 +131,13 @@ def imports_at_run_time(node: ast.AST) -> set[str]:
     if isinstance(node, ast.ImportFrom):
         return {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
     return {name for child in ast.iter_child_nodes(node) for name in imports_at_run_time(child)}
+
+
+def test_no_two_classes_share_a_name() -> None:
+    """A name in a traceback, or in a search, leads to one class."""
+    places: dict[str, list[str]] = {}
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(name)
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}

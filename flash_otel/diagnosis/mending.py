@@ -31,7 +31,7 @@ _MOST_PIECES: Final = 400  # all pairs are compared; that many files are not par
 
 
 @dataclass(eq=False, slots=True)
-class _Piece:
+class _Fragment:
     """Lines at an edge of a log, and the records made of them.
 
     Attributes:
@@ -92,7 +92,7 @@ def _of_process(record: SpanRecord, moved: dict[str, str]) -> SpanRecord:
     return replace(record, resource={**record.resource, sc.SERVICE_INSTANCE_ID: instance})
 
 
-def _pieces(records: Iterable[SpanRecord]) -> list[_Piece]:
+def _pieces(records: Iterable[SpanRecord]) -> list[_Fragment]:
     by_lines: dict[tuple[str, tuple[str, ...]], list[SpanRecord]] = defaultdict(list)
     for record in records:
         file = record.origin.rpartition(":")[0]
@@ -101,14 +101,14 @@ def _pieces(records: Iterable[SpanRecord]) -> list[_Piece]:
     for (file, encoded), own in by_lines.items():
         lines = [decoded(text) for text in encoded]
         places = [f"{file}:{line.number}" for line in lines]
-        pieces.append(_Piece(lines, places, instance_of(own[0]), own))
+        pieces.append(_Fragment(lines, places, instance_of(own[0]), own))
     return sorted(pieces, key=lambda piece: (piece.lines[0].time_ns or 0, piece.places[0]))
 
 
 # --- which pieces belong together -----------------------------------------------------------------
 
 
-def _joined(pieces: list[_Piece]) -> list[_Piece]:
+def _joined(pieces: list[_Fragment]) -> list[_Fragment]:
     """Join each beginning with its continuation, and that with the next one."""
     heads = [piece for piece in pieces if piece.is_begun]
     rests = [piece for piece in pieces if not piece.is_begun]
@@ -116,7 +116,7 @@ def _joined(pieces: list[_Piece]) -> list[_Piece]:
     while pair := _surest(heads, rests, does_fit):
         head, rest = pair
         rests.remove(rest)
-        heads[heads.index(head)] = _Piece(
+        heads[heads.index(head)] = _Fragment(
             _lines_of(head, rest),
             [*head.places, *rest.places],
             head.instance,
@@ -126,10 +126,10 @@ def _joined(pieces: list[_Piece]) -> list[_Piece]:
 
 
 def _surest(
-    heads: Sequence[_Piece],
-    rests: Sequence[_Piece],
-    does_fit: Callable[[_Piece, _Piece], bool],
-) -> tuple[_Piece, _Piece] | None:
+    heads: Sequence[_Fragment],
+    rests: Sequence[_Fragment],
+    does_fit: Callable[[_Fragment, _Fragment], bool],
+) -> tuple[_Fragment, _Fragment] | None:
     """Return two pieces that belong together; None if several pairs fit equally well."""
     pairs = [(head, rest) for head in heads for rest in rests if does_fit(head, rest)]
     # If an operation is split between three logs, its parts are joined without skipping lines.
@@ -147,13 +147,13 @@ def _surest(
     return None
 
 
-def _skipped(head: _Piece, rest: _Piece) -> int:
+def _skipped(head: _Fragment, rest: _Fragment) -> int:
     """Return how many lines of an operation may be missing between two pieces."""
     ranks = [RANKS[line.parsed.key] for line in (head.lines[-1], rest.lines[0])]
     return (ranks[1] - ranks[0]) % len(RANKS)
 
 
-def _gap_ns(head: _Piece, rest: _Piece) -> int | None:
+def _gap_ns(head: _Fragment, rest: _Fragment) -> int | None:
     """Return the time between two pieces; None unless both have times of one kind."""
     last, first = head.lines[-1], rest.lines[0]
     if last.time_ns is None or first.time_ns is None or last.zoned != first.zoned:
@@ -161,7 +161,7 @@ def _gap_ns(head: _Piece, rest: _Piece) -> int | None:
     return first.time_ns - last.time_ns
 
 
-def _fits(head: _Piece, rest: _Piece) -> bool:
+def _fits(head: _Fragment, rest: _Fragment) -> bool:
     """Return True if each line of a piece continues an operation of another piece."""
     last, first = head.lines[-1], rest.lines[0]
     if head.places[-1].rpartition(":")[0] == rest.places[0].rpartition(":")[0]:
@@ -177,7 +177,7 @@ def _fits(head: _Piece, rest: _Piece) -> bool:
     return all(map(_is_whole, drafts))
 
 
-def _lines_of(head: _Piece, rest: _Piece) -> list[LoggedLine]:
+def _lines_of(head: _Fragment, rest: _Fragment) -> list[LoggedLine]:
     """Return the lines of two pieces; a mapping that is split between them is put together."""
     *lines, last = head.lines
     before = rest.lines[0].before
@@ -217,7 +217,7 @@ def _is_whole(draft: Draft) -> bool:
     return draft.name != sc.RUNTIME_FETCH or own == () or keys in ([], [()], [own])
 
 
-def _records_of(piece: _Piece) -> list[SpanRecord]:
+def _records_of(piece: _Fragment) -> list[SpanRecord]:
     """Return the records of joined lines, at the places of their first lines."""
     name = " and ".join(dict.fromkeys(piece.places))
     return [

@@ -156,13 +156,13 @@ class Input:
         self.size = 0
         self._opened = opened
         self._chunk = chunk
-        self._stream: _Stream | None = None  # of what can be read only once
+        self._stream: _CountingStream | None = None  # of what can be read only once
         self._path: Path | None = None
         if opened is not None:
             pass
         elif self.name == STDIN:
             self.name = "standard input"
-            self._stream = _Stream(sys.stdin.buffer, owned=False)
+            self._stream = _CountingStream(sys.stdin.buffer, owned=False)
         else:
             self._examine(Path(self.name))
         head = self._peek()
@@ -200,21 +200,21 @@ class Input:
                 self._path, self.size = path, found.st_size
             else:
                 # A pipe, such as `<(docker logs ...)`, can be opened and read only once.
-                self._stream = _Stream(_binary(path), owned=True)
+                self._stream = _CountingStream(_binary(path), owned=True)
         except FileNotFoundError:
             raise ReaderError(f"{self.name} does not exist") from None
         except (OSError, ValueError) as error:
             raise _unreadable(self.name, error) from None
 
-    def _open(self) -> _Stream:
+    def _open(self) -> _CountingStream:
         if self._stream is not None:
             return self._stream
         if self._opened is not None:
-            return _Stream(self._opened(), owned=True)
+            return _CountingStream(self._opened(), owned=True)
         if self._path is None:
             raise ReaderError(f"{self.name} has been read already")
         try:
-            return _Stream(_binary(self._path), owned=True)
+            return _CountingStream(_binary(self._path), owned=True)
         except OSError as error:
             raise _unreadable(self.name, error) from None
 
@@ -254,7 +254,7 @@ def _encoding_of(head: bytes) -> str:
     return ""
 
 
-class _Stream(io.RawIOBase):
+class _CountingStream(io.RawIOBase):
     """A stream that counts the bytes read, and whose first bytes can be peeked at."""
 
     def __init__(self, stream: BinaryIO, *, owned: bool) -> None:
@@ -291,7 +291,7 @@ def _binary(path: Path) -> BinaryIO:
     return cast("BinaryIO", path.open("rb", buffering=0))
 
 
-def _decompressed(stream: _Stream, size: int) -> Iterator[bytes]:
+def _decompressed(stream: _CountingStream, size: int) -> Iterator[bytes]:
     if not stream.peek(len(_GZIP)).startswith(_GZIP):
         while chunk := stream.read(size):
             yield chunk

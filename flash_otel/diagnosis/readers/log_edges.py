@@ -27,7 +27,7 @@ _MOST: Final = 40
 
 
 @dataclass
-class _Stream:
+class _WriterEdges:
     """A writer's lines before its first whole operation, and those of its latest operation."""
 
     head: list[LoggedLine] = field(default_factory=list)
@@ -40,11 +40,11 @@ class Edges:
     """Collects each writer's lines at the edges of a log."""
 
     def __init__(self) -> None:
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, _WriterEdges] = {}
 
     def note(self, logged: LoggedLine) -> None:
         """Add the log's next line."""
-        stream = self._streams.setdefault(logged.stream, _Stream())
+        stream = self._streams.setdefault(logged.stream, _WriterEdges())
         key = logged.parsed.key
         if key in OPENING:
             stream.is_in_head = stream.is_closed = False

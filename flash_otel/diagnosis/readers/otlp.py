@@ -89,7 +89,7 @@ def _decoded(request: Any) -> Iterator[SpanRecord]:
 
 def _documents(name: str, chunks: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
     """Yield each JSON document with the number of its first line."""
-    document = _Document(name)
+    document = _PartialDocument(name)
     for number, raw in enumerate(_lines(name, chunks), 1):
         line = raw.decode("utf-8", "replace").strip("\ufeff \r")
         whole = _parsed(line) if line.startswith(_OPENING) else None
@@ -102,7 +102,7 @@ def _documents(name: str, chunks: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
         yield found
 
 
-class _Document:
+class _PartialDocument:
     """A JSON document that spans several lines, assembled until it is complete."""
 
     def __init__(self, name: str) -> None:
