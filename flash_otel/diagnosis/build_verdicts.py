@@ -142,13 +142,15 @@ def _why_older(case: Case, read: RuntimeFetch) -> str:
 
 def _judge_older(case: Case, read: RuntimeFetch, reason: str, after: str) -> ReadVerdict:
     """Judge an answer with an older build: it may precede the activation."""
+    known = owner(case, read)
+    if known is not None and is_order_open(known, case.deployment):
+        return ReadVerdict((sc.STALE_BUILD, sc.INCONCLUSIVE), reason)
     if after == CERTAIN and _precedes_rollbacks(case, read):
         return ReadVerdict((sc.STALE_BUILD,), reason)
     if after == CERTAIN:
         rollback = "less likely put back by a later deployment that is not recorded"
         return ReadVerdict((sc.STALE_BUILD,), f"{reason}, {rollback}", LIKELY)
     is_open = _is_order_open(case, read)
-    known = owner(case, read)
     if known is None:
         is_stale = read.in_log and bool(after or is_open)
     else:

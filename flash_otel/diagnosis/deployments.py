@@ -79,9 +79,11 @@ def recency_key(deployment: Deployment) -> tuple[int, int, Origin, str]:
 def is_order_open(deployment: Deployment, other: Deployment) -> bool:
     """Return True if nothing shows which of two deployments came first.
 
-    Lines without times are in order within a file; file names prove nothing.
+    Lines without times are in order within a file; file names prove nothing. Times order two
+    deployments only if both have them: a mask may hide those of one log.
     """
-    if not (deployment.by_lines and other.by_lines) or deployment.start_ns or other.start_ns:
+    is_timed = deployment.start_ns and other.start_ns
+    if not (deployment.by_lines and other.by_lines) or is_timed:
         return False
     files = {step.origin.file for step in deployment.steps}
     return files.isdisjoint(step.origin.file for step in other.steps)

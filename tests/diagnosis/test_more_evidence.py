@@ -267,6 +267,24 @@ def test_masked_ids_of_spans_accuse_nobody(name: str) -> None:
         assert accused == [], (key, mask, side)
 
 
+@pytest.mark.parametrize("with_spans", [False, True])
+# In the scene left out, the first deployment really has the fault that the second one mends.
+@pytest.mark.parametrize(
+    "name", sorted({*SOUND} - {"an old fault that a new deployment has cured"})
+)
+def test_a_log_that_lost_its_times_accuses_nobody(
+    name: str, with_spans: bool, tmp_path: Path
+) -> None:
+    """Where a mask hides the times of one log, the others' times do not make it the oldest."""
+    made = HEALTHY[name].make()
+    timed = written_logs(made, ZONED, with_spans=with_spans)
+    untimed = written_logs(made, UNTIMED, with_spans=with_spans)
+    for masked_log in timed:
+        found = judge(read_logs(tmp_path, {**timed, masked_log: untimed[masked_log]}))
+        accused = [finding.code for finding in found.findings if finding.is_fault]
+        assert accused == [], masked_log
+
+
 def test_a_masked_id_that_fits_one_is_that_one() -> None:
     """What is left of an id decides where it fits just one of the recorded ids."""
     made = with_long_ids(FAULTY["a write is dropped, on one clock"].make())
