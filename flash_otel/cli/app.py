@@ -12,6 +12,7 @@ import os
 import sys
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from flash_otel.cli import streams
@@ -252,6 +253,20 @@ def _report_failure(error: Exception) -> int:
     if isinstance(error, StoreError):
         return _report_error(CommandError(str(error), status=COULD_NOT_TELL))
     return _report_bug(error)
+
+
+def program() -> str:
+    """Return how to call this program again: its name if it is on PATH, or else its path."""
+    import shlex
+    import shutil
+
+    called = Path(sys.argv[0])
+    if called.stem == "__main__":
+        return f"{shlex.quote(sys.executable)} -m flash_otel"
+    found = shutil.which(called.name)
+    if found and os.path.realpath(found) == os.path.realpath(called):
+        return called.name
+    return shlex.quote(str(called))
 
 
 def _report_bug(error: Exception) -> int:

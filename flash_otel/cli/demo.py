@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from flash_otel import semconv
-from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError
+from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError, program
 from flash_otel.cli.streams import note
 from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS, Scenario
 
@@ -41,8 +42,6 @@ _EXTRA: Final = "The demo needs its extra: pip install 'flash-otel[demo]'"
 _OTLP_PREFIX: Final = "OTEL_EXPORTER_OTLP_"
 _ARRIVAL_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.5
-# Long enough for the demo's few spans on a busy machine.
-_EXIT_BUDGET: Final = "30"
 
 
 def demo(
@@ -87,9 +86,12 @@ def demo(
         output = _run(chosen, version or DEFAULT_VERSION, workdir, jaeger, progress)
         if output is None:
             return COULD_NOT_TELL
-        (_print_json if as_json else _print_text)(output)
+        if as_json:
+            _print_json(output)
+        else:
+            _print_text(output, _next_command(output, is_kept=keep, is_in_jaeger=bool(jaeger)))
         if keep:
-            progress(f"Kept in {workdir}: flash-otel show --store {output.artifacts.store}")
+            progress(f"Kept in {workdir}: {program()} show --store {output.artifacts.store}")
     return CLEAN if _ended_as_described(output, progress) else COULD_NOT_TELL
 
 
@@ -163,8 +165,7 @@ def _diagnosis(artifacts: RunArtifacts) -> Diagnosis:
 
 def _worker_exporter() -> dict[str, str | None]:
     """Return the variables that a user sets on the resource to make its workers export spans."""
-    exporter = {name: text for name, text in os.environ.items() if name.startswith(_OTLP_PREFIX)}
-    return {**exporter, "FLASH_OTEL_EXIT_BUDGET": _EXIT_BUDGET}
+    return {name: text for name, text in os.environ.items() if name.startswith(_OTLP_PREFIX)}
 
 
 def _arrived(url: str, trace_id: str) -> list[SpanRecord]:
@@ -215,7 +216,18 @@ def _ended_as_described(output: _Output, progress: Progress) -> bool:
     return True
 
 
-def _print_text(output: _Output) -> None:
+def _next_command(output: _Output, *, is_kept: bool, is_in_jaeger: bool) -> str:
+    """Return a command that works when it is pasted: the recording is deleted unless it is kept."""
+    if is_in_jaeger:
+        return output.diagnosis.command
+    if is_kept:
+        return f"{program()} show --store {shlex.quote(str(output.artifacts.store))}"
+    names = [*SCENARIOS]
+    following = names[(names.index(output.scenario.name) + 1) % len(names)]
+    return f"{program()} demo {following}"
+
+
+def _print_text(output: _Output, command: str) -> None:
     from flash_otel.demo.processes import bracketed_lines
     from flash_otel.report.diagnosis import render_diagnosis
     from flash_otel.report.layout import ReportConsole
@@ -233,7 +245,7 @@ def _print_text(output: _Output) -> None:
     _heading(console, "the joined trace")
     render_trace(output.trace, console)
     _heading(console, "flash-otel diagnose")
-    render_diagnosis(output.diagnosis, console)
+    render_diagnosis(replace(output.diagnosis, command=command), console)
 
 
 def _heading(console: Console, title: str, text: str = "") -> None:

@@ -197,7 +197,7 @@ def flash_environment(
     return variables
 
 
-# A recording is whole on a busy machine, too, where storing takes longer than usual.
+# A recording is whole on a busy machine, too, where storing and sending take longer than usual.
 _BUDGETS: Final = {"FLASH_OTEL_EXIT_BUDGET": "10", "FLASH_OTEL_REQUEST_BUDGET": "5"}
 
 

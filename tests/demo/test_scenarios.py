@@ -163,6 +163,32 @@ def test_demo_command_prints_lines_and_joined_trace(monkeypatch: pytest.MonkeyPa
     assert semconv.RUNTIME_FETCH in text[text.index("flash.deploy") :]
     assert CANARY_API_KEY not in text
     assert progress.getvalue().count(" s] ") >= 2
+    # The recording is deleted, so that the next step is another scenario.
+    next_step = text.rstrip().splitlines()[-1]
+    assert next_step.startswith("Next: ")
+    assert next_step.split()[-2:] == ["demo", "environment_mismatch"]
+
+
+@pytest.mark.flash
+def test_the_printed_commands_work_when_pasted(tmp_path: Path) -> None:
+    """From a program that is not on PATH, a kept recording is shown by the command as printed."""
+    (program := Path(sys.executable).with_name("flash-otel")).stat()
+    variables = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+
+    def output(*words: str) -> str:
+        done = subprocess.run(
+            words,
+            env={**variables, CACHE_VARIABLE: str(CACHE)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    printed = output(str(program), "demo", "stale_build", "--keep")
+    command = printed.rstrip().splitlines()[-1].removeprefix("Next: ")
+    assert "flash.deploy" in output("sh", "-c", command)
 
 
 @pytest.mark.flash
