@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from flash_otel.doctor import NOTE, OK, PROBLEM, UNKNOWN, DoctorCheck, export, unset, verdict
 from flash_otel.export import address as addresses
 from flash_otel.runtime import environment
-from flash_otel.runtime.options import in_worker
+from flash_otel.runtime.options import in_worker, resolve
 from flash_otel.store import errors, files, location
 
 if TYPE_CHECKING:
@@ -270,12 +270,15 @@ def _scheme(destination: Destination) -> str:
 
 
 def _no_destination() -> DoctorCheck:
-    if in_worker():
-        text = "no OTLP endpoint is configured: spans go to the worker's log"
-        return DoctorCheck("destination", OK, text)
-    text = "no OTLP endpoint is configured: spans stay in the store"
     command = export("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
-    return DoctorCheck("destination", OK, text, "To send them:", command)
+    none = "no OTLP endpoint is configured"
+    if resolve().has_store:
+        text = f"{none}: spans stay in the store"
+        return DoctorCheck("destination", OK, text, "To send them:", command)
+    if in_worker():
+        return DoctorCheck("destination", OK, f"{none}: spans go to the worker's log")
+    text = f"{none}, and the store is off: OTLP gets no spans, and none are kept"
+    return DoctorCheck("destination", NOTE, text, "To send them:", command)
 
 
 def _probe(destination: Destination) -> Iterator[DoctorCheck]:

@@ -221,9 +221,9 @@ def place() -> Iterator[DoctorCheck]:
     if in_worker():
         text = "a deployed worker (RUNPOD_ENDPOINT_ID is set): no store, unless one is named"
     elif os.environ.get("RUNPOD_POD_ID"):
-        text = "a pod, but not a worker (RUNPOD_ENDPOINT_ID is not set): spans are stored"
+        text = "a pod, but not a worker (RUNPOD_ENDPOINT_ID is not set)"
     else:
-        text = "not a worker (RUNPOD_ENDPOINT_ID is not set): spans are stored"
+        text = "not a worker (RUNPOD_ENDPOINT_ID is not set)"
     yield DoctorCheck("place", OK, text)
     yield from _streams()
 

@@ -281,7 +281,7 @@ def _known(name: str, variable: Variable, ignored: list[Ignored]) -> DoctorCheck
     result, step = (variable.result, _correction(name)) if reason or ignored else (OK, "")
     if not variable.is_read and reason:
         says = f"{value} is not understood: {reason} ({variable.about})"
-    elif not variable.is_read:
+    elif not variable.is_read and not _is_quoted(name):
         result, step, says = NOTE, "", f"{value}: {variable.about}"
     elif ignored:
         says = "; ".join(f"{each.reason} (in its place: {each.default})" for each in ignored)

@@ -208,6 +208,36 @@ def test_other_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_quotes_that_the_application_meets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """flash_otel removes them, but the variable's other readers do not: the line removes them."""
+    monkeypatch.setenv("OTEL_PROPAGATORS", '"tracecontext"')
+    check = only(variables.variables())
+    assert (check.result, check.command) == (NOTE, "export OTEL_PROPAGATORS=tracecontext")
+    assert "quotes" in check.text
+
+
+@pytest.mark.parametrize(
+    ("store", "is_worker", "result", "text"),
+    [
+        ("", False, OK, "stay in the store"),
+        ("", True, OK, "go to the worker's log"),
+        ("spans.db", True, OK, "stay in the store"),
+        ("off", True, OK, "go to the worker's log"),
+        ("off", False, NOTE, "the store is off"),
+    ],
+)
+def test_where_spans_are_without_a_destination(
+    store: str, is_worker: bool, result: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It depends on the store, too, and doctor does not name a place where no span arrives."""
+    monkeypatch.setenv("FLASH_OTEL_STORE", store)
+    if is_worker:
+        monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "endpoint")
+    check = only(delivery.destinations(None))
+    assert check.result == result
+    assert text in check.text
+
+
 def test_values_of_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """No check shows headers or credentials, valid or not."""
     for name, value in {
