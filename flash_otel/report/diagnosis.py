@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from flash_otel import semconv
 from flash_otel.diagnosis import tables
 from flash_otel.diagnosis.environments import MOST_ATTEMPTS, failure_of
+from flash_otel.diagnosis.findings import count
 from flash_otel.report import words
 from flash_otel.report.layout import Line, Page, Part, page_for, print_lines
 
@@ -193,7 +194,7 @@ def _checks(judged: Judged) -> Iterator[Line]:
 def _next_steps(diagnosis: Diagnosis, show: str) -> Iterator[Line]:
     yield ()
     if diagnosis.others:
-        others = f"{diagnosis.others} other environment{'' if diagnosis.others == 1 else 's'}"
+        others = count(diagnosis.others, "other environment")
         yield (Part(f"{others} recorded; judge one: flash-otel diagnose --env ID|NAME", "dim"),)
     for missing in diagnosis.missing:
         yield (Part("Missing: ", "bold"), Part(words.clean(missing)))
