@@ -41,7 +41,7 @@ LINES_PARTIAL = "flash_otel.lines.partial"
 """Attribute of a record: names of its attributes that a log or a provider kept only in part.
 
 Their values have `ANY` in place of each unknown part. A value without it is whole, or a beginning.
-`diagnosis.pieces` resolves them; nothing else may compare them.
+`diagnosis.partial` resolves them; nothing else may compare them.
 """
 
 LINES_LOOSE_COUNT = "flash_otel.lines.loose_count"

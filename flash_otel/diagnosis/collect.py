@@ -10,7 +10,8 @@ from flash_otel import semconv
 from flash_otel.diagnosis import evidence, facts
 from flash_otel.diagnosis.deployments import deployments_of
 from flash_otel.diagnosis.mending import mended
-from flash_otel.diagnosis.pieces import fuller, joined, merged, resolved
+from flash_otel.diagnosis.partial import resolved
+from flash_otel.diagnosis.pieces import fuller, joined, merged
 from flash_otel.records import LOGGED
 from flash_otel.store.references import instance_of, shows_worker
 

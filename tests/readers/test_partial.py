@@ -15,7 +15,7 @@ from readers.exports import EXPORTS
 from readers.scenes import BUILD, ENVIRONMENT, SCENES, bare, deployment, judged, read, timed
 
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.pieces import resolved
+from flash_otel.diagnosis.partial import resolved
 from flash_otel.diagnosis.readers import open_reader
 from flash_otel.diagnosis.readers.containers import BrokenLines, width_of
 from flash_otel.lines.format import parse
