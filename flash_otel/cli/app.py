@@ -83,7 +83,7 @@ COMMANDS: Final[dict[str, Command]] = {
         "flash_otel.cli.diagnose:diagnose", "Name the fault that the recordings show."
     ),
     "traces": Command("flash_otel.cli.traces:traces", "List the recorded traces."),
-    "show": Command("flash_otel.cli.traces:show", "Show a trace as a tree of spans."),
+    "show": Command("flash_otel.cli.show:show", "Show a trace as a tree of spans."),
     "push": Command("flash_otel.cli.push:push", "Send the waiting spans to the OTLP endpoints."),
     "status": Command(
         "flash_otel.cli.push:status", "Show how many spans wait for each destination, and why."

@@ -1,0 +1,117 @@
+"""`flash-otel show`: print a single trace, or write it to a file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flash_otel.cli.app import CommandError
+from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, StoreOption, reading_from
+from flash_otel.cli.sources import FromOption, Selection
+
+if TYPE_CHECKING:
+    from flash_otel.records import SpanRecord
+    from flash_otel.store.store import SpanStore
+
+LAST = "last"
+HOW_TO_LIST = "List the recorded traces: flash-otel traces"
+_MOST_LINKED = 10  # linked traces that are shown with all of their spans
+
+
+def show(
+    trace: Annotated[
+        str,
+        typer.Argument(metavar="TRACE|last", help="Trace id, or its first digits."),
+    ] = LAST,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print OTLP JSON, as the Collector's file exporter writes it."),
+    ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write one HTML file with the diagnosis, to attach to a ticket."
+        ),
+    ] = None,
+    sources: FromOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Show a trace as a tree of spans, by default the last one.
+
+    Failed spans are expanded, and repeated spans are folded. Traces that link to this one, such as
+    later reads by its workers, follow below.
+    """
+    if as_json and html is not None:
+        raise CommandError("--json and --html exclude each other.", "Give one of them.")
+    selection = Selection(store, trace=None if trace == LAST else trace)
+    with reading_from(sources, selection) as opened:
+        if opened is None:
+            raise CommandError(NOTHING_RECORDED, HOW_TO_RECORD)
+        records = _records(opened, trace)
+    if html is not None:
+        _write_html(records, html)
+    elif as_json:
+        _print_otlp(records)
+    else:
+        _print_tree(records)
+
+
+def _records(store: "SpanStore", trace: str) -> "list[SpanRecord]":
+    trace_id = store.latest_trace_id() if trace == LAST else trace
+    if trace_id is None:
+        raise CommandError(NOTHING_RECORDED, HOW_TO_RECORD)
+    records = _trace(store, trace_id)
+    if not records:
+        raise CommandError(f"no recorded trace begins with {trace!r}.", HOW_TO_LIST)
+    return records + _linked(store, records[0].trace_id)
+
+
+def _trace(store: "SpanStore", prefix: str) -> "list[SpanRecord]":
+    from flash_otel.store.store import StoreError
+
+    try:
+        return store.trace(prefix)
+    except StoreError as error:
+        # Without a cause it is an ambiguous prefix: the user's mistake, not a broken file.
+        if error.__cause__ is not None:
+            raise
+        raise CommandError(str(error), HOW_TO_LIST) from error
+
+
+def _linked(store: "SpanStore", trace_id: str) -> "list[SpanRecord]":
+    """Return the traces that link to this one: the first ones whole, then linking spans."""
+    linking = store.linked(trace_id)
+    whole = list(dict.fromkeys(record.trace_id for record in linking))[:_MOST_LINKED]
+    inside = [record for linked_id in whole for record in store.trace(linked_id)]
+    return inside + [record for record in linking if record.trace_id not in whole]
+
+
+def _write_html(records: "list[SpanRecord]", file: Path) -> None:
+    from flash_otel.cli.diagnose import is_running
+    from flash_otel.diagnosis import Limits, diagnose
+    from flash_otel.report.html import trace_html
+
+    limits = Limits(is_running=is_running)
+    diagnosis = diagnose(records, trace_id=records[0].trace_id, limits=limits)
+    try:
+        file.write_text(trace_html(records, diagnosis), encoding="utf-8")
+    except OSError as error:
+        raise CommandError(
+            f"cannot write {file}: {error.strerror}.", "Name a file in a writable folder."
+        ) from error
+    print(f"flash-otel: written to {file}")
+
+
+def _print_otlp(records: "list[SpanRecord]") -> None:
+    import json
+
+    from flash_otel.otlp.encode import encode_json
+
+    print(json.dumps(encode_json(records), indent=2))
+
+
+def _print_tree(records: "list[SpanRecord]") -> None:
+    from flash_otel.report.layout import ReportConsole
+    from flash_otel.report.trace import render_trace
+
+    render_trace(records, ReportConsole())
