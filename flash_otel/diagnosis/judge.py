@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
@@ -24,6 +25,7 @@ from flash_otel.diagnosis.tables import (
     timeline,
     window_s,
 )
+from flash_otel.diagnosis.worker_reads import WorkerReads, worker_reads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 RANK: Final = {code: rank for rank, code in enumerate(FAULTS)}
 MOST_JUDGED: Final = 200
 """Deployments whose results are kept in full; of the others, only the verdicts are counted."""
+
+MOST_TRACES: Final = 40
+"""Traces of one deployment that are named."""
 
 _WITHOUT_FAULT: Final = (sc.NONE, sc.INCONCLUSIVE)
 
@@ -52,6 +57,8 @@ class Judged:
         window_s: The activation window in seconds; None if it was not measured.
         findings: What was found, the gravest first.
         failed_before: The attempts that failed directly before the deployment, oldest first.
+        worker_reads: What the workers got that read the deployment.
+        trace_ids: The traces of the deployment, its reads and its calls; at most `MOST_TRACES`.
     """
 
     deployment: Deployment
@@ -61,6 +68,8 @@ class Judged:
     window_s: float | None
     findings: tuple[Finding, ...]
     failed_before: tuple[Deployment, ...] = ()
+    worker_reads: WorkerReads = field(default_factory=WorkerReads)
+    trace_ids: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -185,7 +194,15 @@ def _judged(case: Case, faults: Mapping[str, Fault]) -> Judged:
         timeline=timeline(case),
         window_s=window_s(case),
         findings=findings,
+        worker_reads=worker_reads(case),
+        trace_ids=_trace_ids(case),
     )
+
+
+def _trace_ids(case: Case) -> tuple[str, ...]:
+    own = sorted(case.deployment.trace_ids)
+    of_workers = (fact.origin.trace_id for fact in (*case.reads, *case.calls))
+    return tuple(islice(dict.fromkeys(chain(own, of_workers)), MOST_TRACES))
 
 
 def _findings(case: Case, faults: Mapping[str, Fault]) -> list[Finding]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flash_otel.diagnosis.findings import Finding
     from flash_otel.diagnosis.judge import Diagnosis, Judged
     from flash_otel.diagnosis.tables import Match, Moment, PhaseCheck
+    from flash_otel.diagnosis.worker_reads import WorkerReads
     from flash_otel.verify.snapshot import Snapshot
     from flash_otel.verify.verdict import Verification
 
@@ -94,6 +95,22 @@ def _judged(judged: Judged) -> dict[str, Any]:
         "checks": [_check(check) for check in judged.checks],
         "timeline": [_moment(moment) for moment in judged.timeline],
         "failed_before": [_attempt(known) for known in judged.failed_before],
+        "worker_reads": _worker_reads(judged.worker_reads),
+        "trace_ids": [] if deployment.by_lines else list(judged.trace_ids),
+    }
+
+
+def _worker_reads(reads: WorkerReads) -> dict[str, Any]:
+    return {
+        "count": reads.count,
+        "is_by_worker": reads.is_by_worker,
+        "results": [
+            {"says": result.says, "count": result.count, "is_fine": result.is_fine}
+            for result in reads.results
+        ],
+        "calls": reads.calls,
+        "failed_calls": reads.failed_calls,
+        "reads_manifests": reads.reads_manifests,
     }
 
 

@@ -78,13 +78,18 @@ def _floored(value: float) -> float:
     return math.floor(value * 100) / 100
 
 
-def moment(nanoseconds: int) -> str:
-    """Format a time (in nanoseconds since the epoch) in the local time zone."""
+def moment(nanoseconds: int, *, has_zone: bool = False) -> str:
+    """Format a time (in nanoseconds since the epoch) in the local time zone.
+
+    Args:
+        nanoseconds: The time.
+        has_zone: Add the name of the zone.
+    """
     try:
         local = datetime.fromtimestamp(nanoseconds / 1e9).astimezone()
     except (OverflowError, OSError, ValueError):
         return f"{nanoseconds} ns"
-    return f"{local:%Y-%m-%d %H:%M:%S}"
+    return f"{local:%Y-%m-%d %H:%M:%S}{f' {local:%Z}' if has_zone else ''}"
 
 
 def verdict(code: str) -> str:

@@ -1,0 +1,222 @@
+"""What stands above a trace: the verdict, what was deployed where, and what its workers got.
+
+Only values, computed from a diagnosis and its spans; terminal, page and JSON render them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from flash_otel import semconv
+from flash_otel.diagnosis.evidence import UNFINISHED
+from flash_otel.diagnosis.findings import NOTES, count
+from flash_otel.diagnosis.worker_reads import FINE, WorkerReads
+from flash_otel.records import LINES_SCOPE, text
+from flash_otel.report import words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from flash_otel.diagnosis.evidence import Deployment
+    from flash_otel.diagnosis.findings import Finding
+    from flash_otel.diagnosis.judge import Diagnosis
+    from flash_otel.records import SpanRecord
+
+RUNNING: Final = "the deployment is running"
+_OF_WORKERS: Final = frozenset({semconv.RUNTIME_FETCH, semconv.MANIFEST_FETCH, semconv.CALL})
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A span that is evidence of a finding.
+
+    Attributes:
+        trace_id: 32 hex digits.
+        span_id: 16 hex digits.
+        code: The finding's code.
+        says: What the span shows.
+        shows_fault: The fault is visible on this span; otherwise it is evidence beside it.
+    """
+
+    trace_id: str
+    span_id: str
+    code: str
+    says: str
+    shows_fault: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The verdict on a deployment, and what is known of it; None or empty if unknown.
+
+    Attributes:
+        verdict: A key of `flash_otel.semconv.FAULTS`.
+        title: The verdict in words.
+        sentence: The finding, with the concrete ids and names.
+        confidence: certain, likely or possible.
+        is_fault: The verdict names a fault.
+        remedy: What the person who deploys can do.
+        command: The next command to run.
+        missing: Evidence that would decide.
+        notes: Findings that are no faults, in words.
+        deployment_id: Its id, or a substitute.
+        trace_id: Its trace; None if it was rebuilt from bracketed lines.
+        environment_id: The environment that was deployed to.
+        build_id: The build that was deployed.
+        endpoint_count: The number of endpoints that it wrote.
+        outcome: returned, failed, cancelled, unknown, or unfinished.
+        is_running: The deployment's process still runs.
+        started_ns: Start of the deployment, in nanoseconds since the epoch.
+        duration_ns: Duration of the deployment, in nanoseconds.
+        flash_version: Version of runpod-flash.
+        flash_otel_version: Version of flash_otel that recorded the deployment.
+        host: The machine that deployed.
+        worker_reads: What its workers got.
+        marks: The spans that are evidence, those of the gravest finding first.
+    """
+
+    verdict: str
+    title: str
+    sentence: str = ""
+    confidence: str = "certain"
+    is_fault: bool = False
+    remedy: str = ""
+    command: str = ""
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    deployment_id: str = ""
+    trace_id: str | None = None
+    app_name: str | None = None
+    environment_name: str | None = None
+    environment_id: str | None = None
+    build_id: str | None = None
+    endpoint_count: int | None = None
+    outcome: str | None = None
+    is_running: bool = False
+    started_ns: int | None = None
+    duration_ns: int | None = None
+    flash_version: str | None = None
+    flash_otel_version: str | None = None
+    host: str | None = None
+    worker_reads: WorkerReads = field(default_factory=WorkerReads)
+    marks: tuple[Mark, ...] = ()
+
+
+def overview_of(
+    diagnosis: Diagnosis,
+    records: Sequence[SpanRecord],
+    is_running: Callable[[Deployment], bool | None] = lambda _: None,
+) -> Overview:
+    """Return the overview of the deployment that has the diagnosis's verdict.
+
+    Args:
+        diagnosis: The diagnosis; the deployment is the first that it judged.
+        records: The spans of the deployment and of its workers.
+        is_running: Whether a deployment's process still runs; None if unknown.
+    """
+    judged = diagnosis.judged[0]
+    deployment = judged.deployment
+    runs = deployment.outcome == UNFINISHED and bool(is_running(deployment))
+    finding = next((known for known in judged.findings if known.code == judged.verdict), None)
+    has_fault = finding is not None and finding.is_fault
+    root = _root(deployment, records)
+    return Overview(
+        verdict=judged.verdict,
+        title=RUNNING if runs and not has_fault else _title(judged.verdict),
+        sentence=finding.sentence if finding else "",
+        confidence=finding.confidence if finding else "certain",
+        is_fault=has_fault,
+        remedy=finding.remedy_deployer if finding and judged.verdict != semconv.NONE else "",
+        command=finding.command if finding else "",
+        missing=finding.missing if finding else (),
+        notes=tuple(known.sentence for known in judged.findings if known.code in NOTES),
+        deployment_id=deployment.id,
+        trace_id=_trace_id(deployment),
+        app_name=deployment.app_name,
+        environment_name=deployment.environment_name,
+        environment_id=deployment.environment_id,
+        build_id=deployment.build_id,
+        endpoint_count=deployment.upload.endpoints.count if deployment.upload else None,
+        outcome=deployment.outcome if deployment.id else None,
+        is_running=runs,
+        started_ns=deployment.start_ns,
+        duration_ns=_duration_ns(deployment),
+        flash_version=".".join(map(str, deployment.process.flash_version)) or None,
+        flash_otel_version=root.scope_version or None if root else None,
+        host=text(root.resource, semconv.HOST_NAME) if root else None,
+        worker_reads=judged.worker_reads,
+        marks=tuple(_marks(judged.findings, records)),
+    )
+
+
+def _title(verdict: str) -> str:
+    titles = {semconv.NONE: words.NO_FAULT, semconv.INCONCLUSIVE: "inconclusive"}
+    return titles.get(verdict) or semconv.FAULTS[verdict].rstrip(".")
+
+
+def _root(deployment: Deployment, records: Sequence[SpanRecord]) -> SpanRecord | None:
+    own = (record for record in records if record.trace_id in deployment.trace_ids)
+    made = [record for record in own if record.name in semconv.DEPLOY_SIDE]
+    recorded = [record for record in made if record.scope_name != LINES_SCOPE]
+    return min(recorded, key=lambda record: record.name != semconv.DEPLOY, default=None)
+
+
+def _trace_id(deployment: Deployment) -> str | None:
+    if deployment.root is not None and not deployment.root.origin.rebuilt:
+        return deployment.root.origin.trace_id
+    return None if deployment.by_lines else min(deployment.trace_ids, default=None)
+
+
+def _duration_ns(deployment: Deployment) -> int | None:
+    if deployment.start_ns is None or deployment.end_ns is None:
+        return None
+    return deployment.end_ns - deployment.start_ns
+
+
+def _marks(findings: Sequence[Finding], records: Sequence[SpanRecord]) -> Iterator[Mark]:
+    spans = {record.key: record for record in records}
+    for finding in findings:
+        if finding.code == semconv.NONE:
+            continue
+        keys = [(exhibit.origin.trace_id, exhibit.origin.span_id) for exhibit in finding.evidence]
+        guilty = _guilty([spans[key] for key in keys if key in spans]) if finding.is_fault else ()
+        for key, exhibit in zip(keys, finding.evidence, strict=True):
+            yield Mark(*key, finding.code, exhibit.says, key in guilty)
+
+
+def _guilty(evidence: Sequence[SpanRecord]) -> set[tuple[str, str]]:
+    """Return the spans on which a fault is visible; the others are there to be compared with."""
+    of_workers = [record for record in evidence if record.name in _OF_WORKERS]
+    failed = [record for record in evidence if words.outcome(record) != semconv.RETURNED]
+    return {record.key for record in of_workers or failed or evidence}
+
+
+def readers_line(overview: Overview) -> str:
+    """Describe in one line what happened to the readers of the deployment; empty if unknown."""
+    reads = overview.worker_reads
+    if not overview.deployment_id:
+        return ""
+    if reads.count:
+        return f"{_readers(reads)}{_calls(reads)}"
+    if reads.reads_manifests is False:
+        version = f" of Flash {overview.flash_version}" if overview.flash_version else ""
+        return f"workers{version} read no manifest{_calls(reads)}"
+    return f"no worker's read is recorded{_calls(reads)}"
+
+
+def _readers(reads: WorkerReads) -> str:
+    noun = "worker" if reads.is_by_worker else "read"
+    verb = " read it" if reads.is_by_worker else " of it"
+    if len(reads.results) == 1 and (reads.count == 1 or reads.results[0].says == FINE):
+        results = ("all " if reads.count > 1 else "") + reads.results[0].says
+    else:
+        results = ", ".join(f"{result.count} {result.says}" for result in reads.results)
+    return f"{count(reads.count, noun)}{verb}: {results}"
+
+
+def _calls(reads: WorkerReads) -> str:
+    if not reads.calls:
+        return ""
+    failed = f", {reads.failed_calls} failed" if reads.failed_calls else ""
+    return f"; {count(reads.calls, 'remote call')}{failed}"
