@@ -171,8 +171,8 @@ def status_of(verification: "Verification") -> int:
 
 
 def _print(verification: "Verification", *, stderr: bool) -> None:
-    from flash_otel.report.diagnosis import render_verification
     from flash_otel.report.layout import ReportConsole
+    from flash_otel.report.verification import render_verification
 
     render_verification(verification, ReportConsole(stderr=stderr))
 

@@ -102,12 +102,27 @@ ASCII: Final = Glyphs(
 _SAMPLE: Final = "".join(astuple(UNICODE))
 
 
+WORDS: Final = "words"
+WHOLE: Final = "whole"
+COMMAND: Final = "command"
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a line, in one of Rich's styles."""
+    """A piece of a line, in one of Rich's styles.
+
+    Attributes:
+        text: The text.
+        style: A style of Rich's.
+        hang: Of a line's first part: cells that indent the continuation of a line that is broken.
+        breaks: Where a line may be broken (`flash_otel.report.wrapping`): between WORDS, or not
+            inside the part (WHOLE), or as the shell continues a COMMAND.
+    """
 
     text: str
     style: str = ""
+    hang: int = 0
+    breaks: str = WORDS
 
 
 Line = tuple[Part, ...]
@@ -121,17 +136,20 @@ class Page:
         width: Cells of a line; None if lines must not be cut.
         cells: Cells of the column of bars.
         glyphs: The characters to draw with.
+        encoding: The encoding of the output.
     """
 
     width: int | None
     cells: int
     glyphs: Glyphs
+    encoding: str = "utf-8"
 
 
 def page_for(console: Console) -> Page:
     """Return the layout for a console; piped output is never cut, so that grep finds all of it."""
     cells = next(cells for least, cells in _BAR_CELLS if console.width >= least)
-    return Page(console.width if console.is_terminal else None, cells, _glyphs_for(console))
+    width = console.width if console.is_terminal else None
+    return Page(width, cells, _glyphs_for(console), console.encoding)
 
 
 def _glyphs_for(console: Console) -> Glyphs:

@@ -23,6 +23,7 @@ from readers.exports import EXPORTS
 from readers.scenes import BEGIN_NS, BUILD, timed
 from readers.scenes import deployment as deployed
 from readers.scenes import read as got
+from report.terminals import WIDTHS, printed, with_long_ids
 from rich.console import Console
 from support.samples import OTHER, TRACE, failed_deployment, healthy_deployment, span
 from verify.cases import CASES
@@ -31,14 +32,11 @@ from flash_otel import __version__
 from flash_otel.diagnosis import Limits, diagnose
 from flash_otel.diagnosis.readers import open_reader
 from flash_otel.records import Link
-from flash_otel.report.diagnosis import (
-    render_diagnosis,
-    render_verification,
-    verification_lines,
-)
+from flash_otel.report.diagnosis import render_diagnosis
 from flash_otel.report.html import lines_html, trace_html
 from flash_otel.report.json import diagnosis_json, verification_json
 from flash_otel.report.trace import render_trace
+from flash_otel.report.verification import render_verification, verification_lines
 from flash_otel.verify.verdict import judge
 
 if TYPE_CHECKING:
@@ -54,6 +52,22 @@ def diagnosed(scene: str) -> str:
     found = diagnose(SCENES[scene].make(), limits=Limits(now_ns=NOW_NS))
     render_diagnosis(found, Console(file=stream, width=80))
     return stream.getvalue()
+
+
+def on_terminal(name: str) -> str:
+    """Return the report on a scene, with ids of a real length, on a terminal of a width."""
+    width, scene = name.split(": ")
+    records = with_long_ids(SCENES[scene].make())
+    found = diagnose(records, limits=Limits(now_ns=NOW_NS))
+    return printed(lambda console: render_diagnosis(found, console), int(width))
+
+
+def verified_on_terminal(name: str) -> str:
+    """Return the report on a case of `verify` on a terminal of a width."""
+    width, case = name.split(": ")
+    subject, recorded, version = CASES[case].subject, CASES[case].recorded, CASES[case].version
+    found = judge(subject, recorded, version)
+    return printed(lambda console: render_verification(found, console), int(width))
 
 
 def verified(name: str) -> str:
@@ -137,6 +151,14 @@ def exported(name: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+# One scene for each scenario of the old guide, and a healthy deployment.
+GUIDE: Final = (
+    "a first deployment and a read",
+    "a worker asks for an environment that exists",
+    "the first build stays active, with endpoints",
+    "the written manifest is read without endpoints, after what may be an echo",
+    "a read in the open window, on one clock",
+)
 _TEXTS: Final = ("built shop", *deployed(), "done, in 3 s", *got(BUILD), "ready")
 _ENTRIES: Final = timed([*_TEXTS])
 TRACES: Final = {
@@ -182,7 +204,15 @@ FILES: Final[dict[str, tuple[Callable[[str], str], Iterable[str]]]] = {
     "logged.txt": (logged, SCENES),
     # By their names, so that a new scene does not change which of the others are shown.
     "traced.txt": (traced, [scene for scene in SCENES if crc32(scene.encode()) % 4 == 0]),
+    "terminal.txt": (
+        on_terminal,
+        [f"{width}: {scene}" for width in WIDTHS for scene in GUIDE],
+    ),
     "verified.txt": (verified, CASES),
+    "verified_terminal.txt": (
+        verified_on_terminal,
+        [f"{width}: {case}" for width in WIDTHS for case in STYLED],
+    ),
     "pages.txt": (page, (*TRACES, *STYLED)),
     "json.txt": (as_json, JSON),
 }

@@ -8,9 +8,9 @@ from verify.cases import recorded
 from verify.subjects import BUILD, URLS, WRITTEN, manifest, subject
 
 from flash_otel import semconv as sc
-from flash_otel.report.diagnosis import render_verification, verification_lines
 from flash_otel.report.json import verification_json
 from flash_otel.report.layout import Part
+from flash_otel.report.verification import render_verification, verification_lines
 from flash_otel.verify.snapshot import FetchedBuild
 from flash_otel.verify.verdict import judge, reads_manifests, release
 
