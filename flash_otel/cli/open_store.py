@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from flash_otel.diagnosis.recorded import RecordedSpans
     from flash_otel.records import SpanRecord
     from flash_otel.store.store import SpanStore
 
@@ -29,6 +31,7 @@ StoreOption = Annotated[
 NOTHING_RECORDED: Final = "No traces are recorded yet."
 HOW_TO_RECORD: Final = "Record one: flash-otel run -- flash deploy   (or try: flash-otel demo)"
 
+_BATCH: Final = 1_000
 _FLUSH_TIMEOUT_S: Final = 2.0
 _SEARCHED_TRACES: Final = 20  # other processes may write to the same store
 
@@ -87,6 +90,41 @@ def reading_from(sources: list[str] | None, selection: Selection) -> Iterator[Sp
     with _explained(), temporary_store() as store:
         store.write(map(without_lines, records_of(sources, selection)))
         yield store
+
+
+@contextmanager
+def listing_from(
+    sources: list[str] | None, selection: Selection
+) -> Iterator[tuple[SpanStore, RecordedSpans] | None]:
+    """Open the store, or a temporary one, together with its spans as a diagnosis looks them up.
+
+    Args:
+        sources: The values of `--from`; None for the store.
+        selection: The wanted records.
+
+    Raises:
+        CommandError: A source cannot be read, or all of them are empty.
+    """
+    from flash_otel.diagnosis.recorded import laid_out, local_spans
+
+    if not sources or sources == [STORE]:
+        with reading(selection.store) as local:
+            yield None if local is None else (local, local_spans(local))
+        return
+    from flash_otel.diagnosis.mending import without_lines
+    from flash_otel.store.store import temporary_store
+
+    def kept(records: Iterator[SpanRecord]) -> Iterator[SpanRecord]:
+        while batch := list(islice(records, _BATCH)):
+            store.write(map(without_lines, batch))
+            yield from batch
+
+    with (
+        _explained(),
+        temporary_store() as store,
+        laid_out(kept(records_of(sources, selection))) as spans,
+    ):
+        yield store, spans
 
 
 def recorded_since(started_ns: int) -> list[SpanRecord]:

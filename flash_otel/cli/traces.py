@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flash_otel import semconv
-from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, StoreOption, reading_from
+from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, StoreOption, listing_from
 from flash_otel.cli.sources import FromOption, Selection, SinceOption, since_ns
 from flash_otel.report import words
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from flash_otel.report.layout import Line, Page
-    from flash_otel.store.store import TraceSummary
+    from flash_otel.report.listing import TraceEntry
 
 _LONGEST = 40  # characters of a cell on a terminal
 
@@ -36,11 +36,18 @@ def traces(
 
     A deployment that is still running, or was killed, is shown as unfinished.
     """
+    from flash_otel.cli.diagnose import is_running
+    from flash_otel.diagnosis import Limits
+    from flash_otel.report.listing import Wanted, entries
+
     earliest = since_ns(since)
     # Jaeger cannot filter by environment: with --env, any of its traces may match.
     selection = Selection(store, earliest, most=None if env else limit)
-    with reading_from(sources, selection) as opened:
-        found = [] if opened is None else opened.traces(limit, env, earliest)
+    limits = Limits(is_running=is_running)
+    with listing_from(sources, selection) as opened:
+        found = (
+            [] if opened is None else list(entries(*opened, Wanted(limit, env, earliest), limits))
+        )
     if as_json:
         _print_json(found)
     elif found:
@@ -51,27 +58,28 @@ def traces(
         print("List all: flash-otel traces" if is_filtered else HOW_TO_RECORD)
 
 
-def _print_json(found: "list[TraceSummary]") -> None:
+def _print_json(found: "list[TraceEntry]") -> None:
     import json
-    from dataclasses import asdict
 
-    print(json.dumps([asdict(summary) for summary in found], indent=2))
+    from flash_otel.report.listing import entry_json
+
+    print(json.dumps([entry_json(entry) for entry in found], indent=2))
 
 
-def _print_table(found: "list[TraceSummary]") -> None:
+def _print_table(found: "list[TraceEntry]") -> None:
     from flash_otel.report.layout import ReportConsole, page_for, print_lines
 
     console = ReportConsole()
     print_lines(table_lines(found, page_for(console)), console)
 
 
-def _duration(summary: "TraceSummary") -> str:
+def _duration(summary: "TraceEntry") -> str:
     if summary.end_ns is None or summary.unfinished:
         return "?"
     return words.duration(summary.end_ns - summary.start_ns)
 
 
-def _result(summary: "TraceSummary") -> str:
+def _result(summary: "TraceEntry") -> str:
     if summary.unfinished:
         return words.UNFINISHED
     if summary.outcome in (semconv.CANCELLED, semconv.UNKNOWN):
@@ -81,12 +89,12 @@ def _result(summary: "TraceSummary") -> str:
     return f"{summary.error_count} failed inside" if summary.error_count else semconv.RETURNED
 
 
-def _environment(summary: "TraceSummary") -> str:
+def _environment(summary: "TraceEntry") -> str:
     known = [part for part in (summary.environment_name, summary.environment_id) if part]
     return f"{known[0]} ({known[1]})" if len(known) > 1 else "".join(known)
 
 
-_COLUMNS: "dict[str, Callable[[TraceSummary], object]]" = {
+_COLUMNS: "dict[str, Callable[[TraceEntry], object]]" = {
     "TRACE": lambda summary: summary.trace_id,
     "STARTED": lambda summary: words.moment(summary.start_ns),
     "TOOK": _duration,
@@ -99,7 +107,7 @@ _COLUMNS: "dict[str, Callable[[TraceSummary], object]]" = {
 }
 
 
-def table_lines(summaries: "Sequence[TraceSummary]", page: "Page") -> "list[Line]":
+def table_lines(summaries: "Sequence[TraceEntry]", page: "Page") -> "list[Line]":
     """Return the lines of the table, its head first."""
     from rich.cells import cell_len
 

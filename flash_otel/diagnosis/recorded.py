@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.collect import is_fuller, unique
-from flash_otel.diagnosis.facts import origin
+from flash_otel.diagnosis.facts import origin, with_host
 from flash_otel.records import LINES_SCOPE
 from flash_otel.store import references as refs
 from flash_otel.store.errors import translated
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _BATCH: Final = 1_000
-_MOST_KNOWN: Final = 4_000
+_MOST_KNOWN: Final = 10_000
+_MOST_IDS: Final = 100_000
 _SELECT: Final = f"SELECT spans.id, {SELECT.removeprefix('SELECT ')}"
 _CHUNK: Final = 400  # values in one query: SQLite binds at least 999
 _AFTER_ALL: Final = "\U0010ffff"  # sorts after every other character
@@ -72,6 +74,9 @@ _LINE_DIGITS: Final = 12
 class RecordedSpans:
     """The spans of a store, as the records of a source.
 
+    It remembers what it has looked up, as the lookups around two deployments overlap: one object
+    shows the store as it was, and serves one command or request.
+
     Args:
         store: The store.
         restore: Turns a stored record into the source's own.
@@ -89,6 +94,8 @@ class RecordedSpans:
         self._store = store
         self._restore = restore
         self._known: dict[int, SpanRecord] = {}
+        self._found: dict[tuple[str, tuple[object, ...]], list[int]] = {}
+        self._found_ids = 0
         self._since = "" if since_ns is None else f" AND spans.start_ns >= {since_ns}"
         self.first = f"ORDER BY spans.start_ns, {place}, spans.id LIMIT"
         self.last = f"ORDER BY spans.start_ns DESC, {place} DESC, spans.id DESC LIMIT"
@@ -232,8 +239,7 @@ class RecordedSpans:
             ((value,),) = self.rows(query.format(">"), value, high)
 
     def _records(self, ids: str, *values: object) -> list[SpanRecord]:
-        found = [id_ for (id_,) in self.rows(ids, *values)]
-        # The lookups around one deployment overlap: most of them find the same spans again.
+        found = self._ids(ids, values)
         if len(self._known) > _MOST_KNOWN:
             self._known.clear()
         for chunk in _chunks(id_ for id_ in found if id_ not in self._known):
@@ -241,6 +247,28 @@ class RecordedSpans:
             for id_, *row in self.rows(f"{_SELECT}WHERE spans.id IN ({marks})", *chunk):
                 self._known[id_] = self._restore(from_row(tuple(row)))
         return [self._known[id_] for id_ in found]
+
+    def _ids(self, query: str, values: tuple[object, ...]) -> list[int]:
+        known = self._found.get((query, values))
+        if known is not None:
+            return known
+        found = [id_ for (id_,) in self.rows(query, *values)]
+        if self._found_ids > _MOST_IDS:
+            self._found.clear()
+            self._found_ids = 0
+        self._found[query, values] = found
+        self._found_ids += len(found) + 1
+        return found
+
+
+def local_spans(store: SpanStore, since_ns: int | None = None) -> RecordedSpans:
+    """Return the spans of the local store, whose processes share the clock of this machine.
+
+    Args:
+        store: The store.
+        since_ns: Earliest start, in nanoseconds since the epoch.
+    """
+    return RecordedSpans(store, partial(with_host, host=f"store {store.path}"), since_ns)
 
 
 @contextmanager

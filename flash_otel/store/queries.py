@@ -62,6 +62,11 @@ _EARLIEST: Final = """
     FROM spans WHERE trace_id = ? ORDER BY start_ns, id LIMIT 1"""
 
 
+_BEFORE: Final = "SELECT max(trace_id) FROM spans WHERE trace_id < ?"
+_AFTER: Final = "SELECT min(trace_id) FROM spans WHERE trace_id > ?"
+_SHORT_ID: Final = 8  # digits; git's default length, so that ids rarely get longer later
+
+
 @dataclass(frozen=True, slots=True)
 class TraceSummary:
     """One line of `flash-otel traces`.
@@ -148,6 +153,19 @@ def trace_ids(
             break
     rows.close()
     return list(found)
+
+
+def short_trace_id(connection: sqlite3.Connection, trace_id: str) -> str:
+    """Return the first digits of a stored trace's id that no other trace begins with."""
+    neighbours = (
+        connection.execute(query, (trace_id,)).fetchone()[0] for query in (_BEFORE, _AFTER)
+    )
+    shared = (
+        next((at for at, digit in enumerate(trace_id) if digit != other[at : at + 1]), 0)
+        for other in neighbours
+        if isinstance(other, str)
+    )
+    return trace_id[: max(_SHORT_ID, 1 + max(shared, default=0))]
 
 
 def prune(

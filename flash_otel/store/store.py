@@ -140,6 +140,11 @@ class SpanStore:
             found = queries.trace_ids(self._connection, where, values, limit)
             return [queries.summarize(self._connection, trace_id) for trace_id in found]
 
+    def short_trace_id(self, trace_id: str) -> str:
+        """Return the first digits of a stored trace's id that no other trace begins with."""
+        with translated(self.path):
+            return queries.short_trace_id(self._connection, trace_id)
+
     def latest_trace_id(self) -> str | None:
         """Return the id of the trace whose span started last, or None."""
         with translated(self.path):

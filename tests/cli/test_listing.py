@@ -7,15 +7,24 @@ from support.samples import EPOCH_NS, TRACE
 from flash_otel.cli.traces import table_lines
 from flash_otel.report import words
 from flash_otel.report.layout import UNICODE, Page
-from flash_otel.store.store import TraceSummary
+from flash_otel.report.listing import TraceEntry
 
 STARTED = words.moment(EPOCH_NS)
 
 
-def summary(**changes: object) -> TraceSummary:
+def summary(**changes: object) -> TraceEntry:
     """Return the summary of a healthy deployment, with changes."""
     values: dict[str, object] = {
         "trace_id": TRACE,
+        "short_id": TRACE[:8],
+        "kind": "deploy",
+        "deployment_duration_ns": 4_000_000_000,
+        "deployment_id": "d1",
+        "result": "returned",
+        "failed_step": None,
+        "verdict": "none",
+        "confidence": "certain",
+        "sentence": "",
         "root_name": "flash.deploy",
         "start_ns": EPOCH_NS,
         "end_ns": EPOCH_NS + 4_000_000_000,
@@ -29,10 +38,10 @@ def summary(**changes: object) -> TraceSummary:
         "build_id": "abc123",
         "unfinished": False,
     }
-    return TraceSummary(**{**values, **changes})  # type: ignore[arg-type]  # values of many types
+    return TraceEntry(**{**values, **changes})  # type: ignore[arg-type]  # values of many types
 
 
-def text(summaries: list[TraceSummary], width: int | None = None) -> str:
+def text(summaries: list[TraceEntry], width: int | None = None) -> str:
     """Return the table as plain text."""
     lines = table_lines(summaries, Page(width, 12, UNICODE))
     return "".join("".join(part.text for part in line).rstrip() + "\n" for line in lines)

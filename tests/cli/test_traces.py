@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,12 +15,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KILLED = "ab" * 16
+LATER_NS = 10_000_000_000
 
 
 def record(folder: Path) -> None:
     """Store a healthy deployment, a later failed one and an even later killed one."""
+    # Not only the trace has ids of its own: a deployment is known by the span id of its root.
     other = [
-        replace(record, trace_id=OTHER, start_ns=record.start_ns + 9)
+        replace(
+            record,
+            trace_id=OTHER,
+            span_id=f"a{record.span_id[1:]}",
+            parent_span_id=record.parent_span_id and f"a{record.parent_span_id[1:]}",
+            start_ns=record.start_ns + LATER_NS,
+            end_ns=(record.end_ns or 0) + LATER_NS,
+        )
         for record in failed_deployment()
     ]
     staging = {"flash.environment_name": "staging", "flash.environment_id": "env789"}
@@ -46,7 +56,7 @@ def test_the_newest_trace_comes_first_with_its_result(tmp_path: Path) -> None:
     ]
     assert [(line.split()[0], line.split()[3:6]) for line in lines] == [
         (KILLED, ["?", "unfinished", "1"]),
-        (OTHER, ["3.99", "s", "failed"]),
+        (OTHER, ["4.00", "s", "failed"]),
         (TRACE, ["4.00", "s", "returned"]),
     ]
     assert lines[0].endswith("flash.deploy        staging (env789)")
@@ -69,26 +79,40 @@ def test_filters(tmp_path: Path) -> None:
 
 
 def test_json_is_one_object_for_each_trace(tmp_path: Path) -> None:
-    """Objects hold full ids, nanoseconds, and null for unknown values."""
+    """Objects hold full ids, nanoseconds, null for unknown values, and the verdict."""
     record(tmp_path)
-    killed, _, healthy = json.loads(flash_otel(tmp_path, "traces", "--json").stdout)
+    killed, failed, healthy = json.loads(flash_otel(tmp_path, "traces", "--json").stdout)
+    started = datetime.fromisoformat(healthy.pop("started"))
+    assert (started.timestamp(), started.tzinfo is None) == (1_000_000_000, False)
+    assert healthy.pop("sentence") == "No worker's read of its endpoints is recorded."
     assert healthy == {
         "trace_id": TRACE,
+        "short_id": TRACE[:8],
+        "kind": "deploy",
         "root_name": "flash.deploy",
         "start_ns": 1_000_000_000_000_000_000,
         "end_ns": 1_000_000_004_000_000_000,
+        "deployment_duration_ns": 4_000_000_000,
         "span_count": 8,
         "error_count": 0,
         "outcome": "returned",
         "status": "unset",
+        "result": "returned",
+        "failed_step": None,
         "app_name": "shop",
         "environment_id": "env456",
         "environment_name": "prod",
         "build_id": "abc123",
+        "deployment_id": "0000000000000001",
         "unfinished": False,
+        "verdict": "inconclusive",
+        "confidence": "certain",
+        "label": "inconclusive",
     }
-    assert (killed["end_ns"], killed["unfinished"]) == (None, True)
+    assert (killed["end_ns"], killed["unfinished"], killed["label"]) == (None, True, "unfinished")
     assert killed["outcome"] == "unfinished"
+    assert failed["failed_step"] == "flash.manifest.upload"
+    assert failed["label"] == failed["verdict"] == "manifest_never_written"
 
 
 @pytest.mark.parametrize("outcome", ["unknown", "cancelled"])

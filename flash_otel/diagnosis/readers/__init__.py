@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flash_otel.diagnosis.facts import with_host
@@ -146,10 +145,10 @@ class StoreReader:
             NothingFoundError: There is no store yet.
             ReaderError: The store cannot be read.
         """
-        from flash_otel.diagnosis.recorded import RecordedSpans
+        from flash_otel.diagnosis.recorded import local_spans
 
         with self._opened() as store:
-            yield RecordedSpans(store, partial(with_host, host=self._host), self._since_ns)
+            yield local_spans(store, self._since_ns)
 
     @contextmanager
     def _opened(self) -> Iterator[SpanStore]:
