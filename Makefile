@@ -9,6 +9,7 @@
 #   make load       send recorded deployments to an OTLP endpoint: LOAD_ARGS="--endpoint URL"
 #   make bench      measure speed and size next to their peers, and write docs/performance.md
 #   make soak       ten minutes of deployments and workers against a failing collector
+#   make page       build the script and the style sheet of `show --html` from page/ (needs Node)
 #   make mutants    plant bugs at random, and list those that no fast test notices
 #
 # PYTHON=/path/to/python chooses the interpreter, VENV=folder the place of the environment,
@@ -26,7 +27,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench measure collector soak load matrix fuzz mutants plant clean
+.PHONY: help demo test check bench measure collector page soak load matrix fuzz mutants plant clean
 .DELETE_ON_ERROR:
 
 help:
@@ -62,6 +63,13 @@ plant: $(STAMPS)/mutants
 
 collector: $(STAMPS)/venv
 	@$(BIN)/python collector/tools/build.py
+
+page: page/node_modules/.package-lock.json
+	cd page && node build.js
+
+page/node_modules/.package-lock.json: page/package.json page/package-lock.json
+	cd page && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 soak: $(STAMPS)/dev
 	$(BIN)/python benchmarks/soak.py $(SOAK_ARGS)

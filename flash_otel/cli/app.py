@@ -56,11 +56,13 @@ class Command:
             returns the exit status (None is 0).
         help: Its line in the overview.
         settings: Context settings for the parser.
+        bare: Options that may be given without their value, which is then empty.
     """
 
     target: str
     help: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    bare: tuple[str, ...] = ()
 
     def load(self) -> Callable[..., int | None]:
         """Import the command's module and return its function."""
@@ -83,7 +85,9 @@ COMMANDS: Final[dict[str, Command]] = {
         "flash_otel.cli.diagnose:diagnose", "Name the fault that the recordings show."
     ),
     "traces": Command("flash_otel.cli.traces:traces", "List the recorded traces."),
-    "show": Command("flash_otel.cli.show:show", "Show a trace as a tree of spans."),
+    "show": Command(
+        "flash_otel.cli.show:show", "Show a trace as a tree of spans.", bare=("--html",)
+    ),
     "push": Command("flash_otel.cli.push:push", "Send the waiting spans to the OTLP endpoints."),
     "status": Command(
         "flash_otel.cli.push:status", "Show how many spans wait for each destination, and why."
@@ -153,10 +157,20 @@ def _load_context() -> None:
 
 def _dispatch(arguments: list[str]) -> int:
     chosen = next((word for word in arguments if not word.startswith("-")), None)
-    result = _parse(_application(chosen), arguments or ["--help"])
+    words = _with_values(arguments, COMMANDS[chosen].bare) if chosen in COMMANDS else arguments
+    result = _parse(_application(chosen), words or ["--help"])
     if callable(result):
         result = result()
     return int(result or CLEAN) if arguments else BAD_USAGE
+
+
+def _with_values(arguments: list[str], bare: tuple[str, ...]) -> list[str]:
+    """Give an empty value to each of the options that stands without one; Typer requires one."""
+    following = [*arguments[1:], "-"]
+    return [
+        f"{word}=" if word in bare and after.startswith("-") else word
+        for word, after in zip(arguments, following, strict=True)
+    ]
 
 
 def _application(chosen: str | None) -> typer.Typer:

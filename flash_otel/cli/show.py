@@ -1,6 +1,5 @@
 """`flash-otel show`: print a single trace, or write it to a file."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,11 +27,16 @@ def show(
         typer.Option("--json", help="Print OTLP JSON, as the Collector's file exporter writes it."),
     ] = False,
     html: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE", help="Write one HTML file with the diagnosis, to attach to a ticket."
+            metavar="[FILE]",
+            help="Write one HTML file with the diagnosis, to attach to a ticket. Without FILE, it "
+            "is flash-trace-<id>.html.",
         ),
     ] = None,
+    opens: Annotated[
+        bool, typer.Option("--open", help="Write the HTML file, and open it in the browser.")
+    ] = False,
     sources: FromOption = None,
     store: StoreOption = None,
 ) -> None:
@@ -41,15 +45,17 @@ def show(
     Failed spans are expanded, and repeated spans are folded. Traces that link to this one, such as
     later reads by its workers, follow below.
     """
-    if as_json and html is not None:
+    if as_json and (html is not None or opens):
         raise CommandError("--json and --html exclude each other.", "Give one of them.")
     selection = Selection(store, trace=None if trace == LAST else trace)
     with reading_from(sources, selection) as opened:
         if opened is None:
             raise CommandError(NOTHING_RECORDED, HOW_TO_RECORD)
         records = _records(opened, trace)
-    if html is not None:
-        _write_html(records, html)
+    if html is not None or opens:
+        from flash_otel.cli.page import write_page
+
+        write_page(records, html, opens=opens)
     elif as_json:
         _print_otlp(records)
     else:
@@ -84,22 +90,6 @@ def _linked(store: "SpanStore", trace_id: str) -> "list[SpanRecord]":
     whole = list(dict.fromkeys(record.trace_id for record in linking))[:_MOST_LINKED]
     inside = [record for linked_id in whole for record in store.trace(linked_id)]
     return inside + [record for record in linking if record.trace_id not in whole]
-
-
-def _write_html(records: "list[SpanRecord]", file: Path) -> None:
-    from flash_otel.cli.diagnose import is_running
-    from flash_otel.diagnosis import Limits, diagnose
-    from flash_otel.report.html import trace_html
-
-    limits = Limits(is_running=is_running)
-    diagnosis = diagnose(records, trace_id=records[0].trace_id, limits=limits)
-    try:
-        file.write_text(trace_html(records, diagnosis), encoding="utf-8")
-    except OSError as error:
-        raise CommandError(
-            f"cannot write {file}: {error.strerror}.", "Name a file in a writable folder."
-        ) from error
-    print(f"flash-otel: written to {file}")
 
 
 def _print_otlp(records: "list[SpanRecord]") -> None:

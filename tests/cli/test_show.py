@@ -77,7 +77,36 @@ def test_html_is_written_to_a_file_with_the_diagnosis(tmp_path: Path) -> None:
     assert (found.returncode, found.stdout) == (0, f"flash-otel: written to {file}\n")
     page = file.read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
-    assert "Verdict: " in page
+    assert '"verdict":' in page
+
+
+def test_html_has_a_name_of_its_own(tmp_path: Path) -> None:
+    """Without FILE the page is named after its trace, wherever the option stands."""
+    keep(tmp_path, healthy_deployment())
+    name = f"flash-trace-{TRACE[:8]}.html"
+    for words in (
+        ["--html"],
+        ["last", "--html"],
+        ["--html", "--store", str(tmp_path / "spans.db")],
+    ):
+        found = flash_otel(tmp_path, "show", *words)
+        assert (found.returncode, found.stdout) == (0, f"flash-otel: written to {name}\n")
+        (tmp_path / name).unlink()
+
+
+def test_open_writes_the_page_and_opens_it(tmp_path: Path) -> None:
+    """`--open` gives the file's address to the user's browser; without one, it says so."""
+    keep(tmp_path, healthy_deployment())
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n', encoding="utf-8")
+    browser.chmod(0o755)
+    found = flash_otel(tmp_path, "show", "--open", env={"BROWSER": f"{browser} %s"})
+    page = tmp_path / f"flash-trace-{TRACE[:8]}.html"
+    assert found.returncode == 0
+    assert opened.read_text("utf-8").strip() == page.resolve().as_uri()
+    none = flash_otel(tmp_path, "show", "--open", env={"BROWSER": "/no/browser", "PATH": "/none"})
+    assert none.returncode == 0
+    assert "no browser was found" in none.stderr
 
 
 def test_html_that_cannot_be_written_is_a_clear_mistake(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from test_strata import FACE, STRATA
 
 TEXT: Final = (ROOT / "docs/architecture.md").read_text("utf-8")
 PACKAGE: Final = ROOT / "flash_otel"
-OUTSIDE: Final = ("flash_otel/", "tests/", "benchmarks/", "docs/")
+OUTSIDE: Final = ("flash_otel/", "tests/", "benchmarks/", "docs/", "page/")
 
 
 def test_the_strata_are_those_that_are_checked() -> None:

@@ -33,7 +33,7 @@ from flash_otel.diagnosis import Limits, diagnose
 from flash_otel.diagnosis.readers import open_reader
 from flash_otel.records import Link
 from flash_otel.report.diagnosis import render_diagnosis
-from flash_otel.report.html import lines_html, trace_html
+from flash_otel.report.html import trace_html
 from flash_otel.report.json import diagnosis_json, verification_json
 from flash_otel.report.trace import render_trace
 from flash_otel.report.verification import render_verification, verification_lines
@@ -41,6 +41,8 @@ from flash_otel.verify.verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from flash_otel.report.layout import Part
 
 _HEADING: Final = "=== "
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")  # of the local time zone
@@ -105,15 +107,21 @@ def traced(scene: str) -> str:
 
 
 def page(name: str) -> str:
-    """Return a report as HTML, a line for each element, without the style sheet."""
+    """Return a report with its styles, or a page without its script, style sheet and documents."""
     if name in CASES:
         case = CASES[name]
-        found = judge(case.subject, case.recorded, case.version)
-        return f"{lines_html(verification_lines(found))}\n"
+        lines = verification_lines(judge(case.subject, case.recorded, case.version))
+        return "".join(f"{''.join(map(_styled, line))}\n" for line in lines)
     records = TRACES[name]
     html = trace_html(records, diagnose(records, limits=Limits(now_ns=NOW_NS)))
-    html = re.sub("<style>.*</style>", "", html, flags=re.DOTALL).replace(__version__, "VERSION")
-    return _MOMENT.sub("MOMENT", html).replace("><", ">\n<")
+    html = re.sub(r"<(style|script)>.*?</\1>", "", html, flags=re.DOTALL)
+    html = re.sub(r'(id="document-(?:trace|diagnosis)">)[^<]*', r"\1", html)
+    html = re.sub(r"sha256-[^']*", "HASH", html).replace(__version__, "VERSION")
+    return html.replace("><", ">\n<")
+
+
+def _styled(part: Part) -> str:
+    return f"{{{part.style}}}{part.text}" if part.style else part.text
 
 
 def as_json(name: str) -> str:

@@ -1,103 +1,147 @@
+"""The HTML file: its documents, its policy, and that hostile text stays text."""
+
 from __future__ import annotations
 
+import json
+import re
+from base64 import b64encode
+from functools import cache
+from hashlib import sha256
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.samples import IDS, OTHER, TRACE, failed_deployment, healthy_deployment, span
+from support.samples import failed_deployment, healthy_deployment, span
 
+from flash_otel import __version__
 from flash_otel.diagnosis import diagnose
-from flash_otel.records import Event, Link
-from flash_otel.report.html import MOST_SPANS, trace_html
+from flash_otel.otlp.encode import encode_json
+from flash_otel.records import LINES_SCOPE, Event, SpanRecord
+from flash_otel.report.html import trace_html
+from flash_otel.report.json import diagnosis_json
 
 VOID = {"meta"}
 
 
 class _Page(HTMLParser):
-    """Parses a page: checks that elements are balanced, and collects its text."""
+    """Parses a page: checks that elements are balanced, and collects what they hold."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.open: list[str] = []
-        self.seen: set[str] = set()
-        self.classes: list[str] = []
-        self.words: list[str] = []
+        self.elements: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.texts: dict[str, str] = {}
         self.feed(page)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.add(tag)
-        self.classes += [value or "" for name, value in attrs if name == "class"]
+        name = dict(attrs).get("id") or tag
+        self.elements.append(name)
+        self.attributes += attrs
         if tag not in VOID:
-            self.open.append(tag)
+            self.open.append(name)
 
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 - the name is the parser's
+        self.open.pop()
 
     def handle_data(self, data: str) -> None:
-        self.words.append(data)
+        within = self.open[-1] if self.open else ""
+        self.texts[within] = self.texts.get(within, "") + data
 
-    @property
-    def text(self) -> str:
-        return " ".join(self.words)
+    def document(self, name: str) -> Any:
+        return json.loads(self.texts[f"document-{name}"])
 
 
-def test_the_page_holds_every_span_and_the_diagnosis() -> None:
-    """The page has every span with its id and attributes, the cause, and the verdict."""
+@cache
+def _plain_elements() -> list[str]:
+    return _Page(page_of([span(1, None, "a", 0, 1, error="b")])).elements
+
+
+def page_of(records: list[SpanRecord]) -> str:
+    return trace_html(records, diagnose(records))
+
+
+def test_the_page_holds_what_show_and_diagnose_print() -> None:
+    """Its documents are the OTLP JSON and the diagnosis, whole, and the page's own facts."""
     records = failed_deployment()
-    page = _Page(trace_html(records, diagnose(records)))
-    for record in records:
-        assert record.name in page.text
-        assert record.span_id in page.text
-    assert "HTTP 500" in page.text
-    assert "Verdict:" in page.text
-    assert page.classes.count("failed") == 3
+    page = _Page(page_of(records))
+    assert page.document("trace") == json.loads(json.dumps(encode_json(records)))
+    assert page.document("diagnosis") == diagnosis_json(diagnose(records))
+    facts = page.document("page")
+    assert (facts["kind"], facts["flash_otel"]) == ("trace", __version__)
+    assert facts["trace_id"] == records[0].trace_id
     assert page.open == []
 
 
+def test_the_page_holds_the_bracketed_lines_with_their_spans() -> None:
+    """Every line that the spans write is there, in the order of the spans."""
+    lines = _Page(page_of(healthy_deployment())).document("page")["lines"]
+    assert [line["text"].split("]")[0] for line in lines] == ["[DEPLOY SYNC"] * 3
+    assert {line["span_id"] for line in lines} == {f"{8:016x}"}
+
+
+def test_a_trace_that_was_rebuilt_from_lines_has_no_id() -> None:
+    """An id that was made up is not shown as one."""
+    rebuilt = [span(1, None, "flash.deploy", 0, 1)]
+    rebuilt[0].scope_name = LINES_SCOPE
+    assert _Page(page_of(rebuilt)).document("page")["trace_id"] is None
+
+
+def test_without_scripts_the_verdict_is_there() -> None:
+    """A reader without scripts gets the verdict, the sentence and the remedy."""
+    records = failed_deployment()
+    found = diagnose(records).findings[0]
+    text = trace_html(records, diagnose(records))
+    static = text.partition('<div id="root">')[2].partition("</div>")[0]
+    assert "<h1>" in static
+    assert found.remedy_deployer.split("`")[0][:20] in static
+
+
 def test_the_page_requests_nothing() -> None:
-    """No script, no image, no link, and a policy that forbids each."""
-    text = trace_html(healthy_deployment())
-    assert "default-src 'none'" in text
-    assert not {"script", "img", "link", "iframe", "a"} & _Page(text).seen
-    assert "http" not in text.replace("http-equiv", "")
+    """No element names an address, and the policy allows the page's own script and style alone."""
+    text = page_of(healthy_deployment())
+    page = _Page(text)
+    assert {name for name, _ in page.attributes} <= {
+        *("lang", "charset", "http-equiv", "content", "name", "id", "type"),
+    }
+    [policy] = [value or "" for name, value in page.attributes if "default-src" in (value or "")]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    hashes = {
+        tag: f"'sha256-{b64encode(sha256(page.texts[tag].encode()).digest()).decode()}'"
+        for tag in ("script", "style")
+    }
+    assert rules == {
+        "default-src": "'none'",
+        "script-src": hashes["script"],
+        "style-src": hashes["style"],
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
 
 
-def test_linked_traces_follow_under_a_heading_of_their_own() -> None:
-    """A read that links to the deployment is shown below it, with its trace id."""
-    link = (Link(TRACE, f"{1:016x}"),)
-    fetch = span(1, None, "flash.runtime.fetch", 50, 60, trace_id=OTHER, attributes=IDS, links=link)
-    page = _Page(trace_html([*healthy_deployment(), fetch]))
-    assert page.text.index("Traces linked") < page.text.index("flash.runtime.fetch")
-    assert f"trace {OTHER}" in page.text
-
-
-def test_a_long_trace_is_cut_with_a_note() -> None:
-    """A page has a limited number of rows, and reports that there are more."""
-    many = [span(n, 1 if n > 1 else None, "flash.graphql", 0, n) for n in range(1, MOST_SPANS + 9)]
-    text = trace_html(many)
-    assert text.count("<details") == MOST_SPANS
-    assert f"Only {MOST_SPANS:,} spans" in text
-
-
-@pytest.mark.parametrize("bad", ["<script>alert(1)</script>", '"><img src=x>', "\x1b[2J", "\u202e"])
+@pytest.mark.parametrize(
+    "bad",
+    ["</script><script>alert(1)</script>", "<!--<script>", '"><img src=x>', "\x1b[2J", "\u202e"],
+)
 def test_hostile_text_stays_text(bad: str) -> None:
     """Markup and control characters in names, values, events and statuses have no effect."""
     event = Event(bad, 0, {bad: bad})
     record = span(1, None, bad, 0, 1, attributes={bad: bad}, error=bad, events=(event,))
-    text = trace_html([record], diagnose([record]))
-    assert {"script", "img"}.isdisjoint(_Page(text).seen)
-    assert "\x1b" not in text
-    assert "\u202e" not in text
+    text = page_of([record])
+    page = _Page(text)
+    assert page.elements == _plain_elements()
+    assert page.document("trace") == json.loads(json.dumps(encode_json([record])))
+    assert re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text) is None
 
 
 @given(name=st.text(), key=st.text(), value=st.text())
 def test_any_text_leaves_the_page_well_formed(name: str, key: str, value: str) -> None:
-    """For any text in a span, every element is closed and none is added."""
-    page = _Page(trace_html([span(1, None, name, 0, 1, attributes={key: value}, error=value)]))
+    """For any text in a span, every element is closed, none is added, and the text is kept."""
+    records = [span(1, None, name, 0, 1, attributes={key: value}, error=value)]
+    page = _Page(page_of(records))
     assert page.open == []
-    assert (
-        page.seen
-        == _Page(trace_html([span(1, None, "a", 0, 1, attributes={"a": "b"}, error="c")])).seen
-    )
+    assert page.elements == _plain_elements()
+    assert page.document("trace") == json.loads(json.dumps(encode_json(records)))

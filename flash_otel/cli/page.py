@@ -1,0 +1,62 @@
+"""The HTML file of `flash-otel show --html` and `--open`: written, named, opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flash_otel.cli.app import CommandError
+from flash_otel.cli.streams import note
+
+if TYPE_CHECKING:
+    from flash_otel.diagnosis import Diagnosis
+    from flash_otel.records import SpanRecord
+
+
+def write_page(records: list[SpanRecord], named: str | None, *, opens: bool) -> None:
+    """Write the page of a trace, and print where it is.
+
+    Args:
+        records: The spans of the trace, with those of linked traces after them.
+        named: The file that the user named; empty or None for a name that is made up.
+        opens: Whether to open the file in the user's browser.
+
+    Raises:
+        CommandError: The file cannot be written.
+    """
+    from flash_otel.report.html import trace_html
+    from flash_otel.report.words import clean
+
+    file = Path(named or _name_for(records[0]))
+    page = trace_html(records, _diagnosis(records))
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(
+            f"cannot write {file}: {error.strerror}.", "Name a file in a writable folder."
+        ) from error
+    print(f"flash-otel: written to {clean(file)}")
+    if opens:
+        _open(file)
+
+
+def _name_for(record: SpanRecord) -> str:
+    from flash_otel.records import LINES_SCOPE
+
+    # The id of a trace that was rebuilt from bracketed lines is made up.
+    is_made_up = record.scope_name == LINES_SCOPE
+    return "flash-trace.html" if is_made_up else f"flash-trace-{record.trace_id[:8]}.html"
+
+
+def _diagnosis(records: list[SpanRecord]) -> Diagnosis:
+    from flash_otel.cli.diagnose import is_running
+    from flash_otel.diagnosis import Limits, diagnose
+
+    return diagnose(records, trace_id=records[0].trace_id, limits=Limits(is_running=is_running))
+
+
+def _open(file: Path) -> None:
+    import webbrowser
+
+    if not webbrowser.open(file.resolve().as_uri()):
+        note("flash-otel: no browser was found; open the file in one.")

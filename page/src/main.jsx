@@ -1,0 +1,38 @@
+// The entry: loads the documents of the page, and renders the view that they are for.
+import "./page.css";
+import { render } from "preact";
+import { load } from "./data.js";
+import { startTheme } from "./parts/Theme.jsx";
+import { TraceView } from "./views/Trace.jsx";
+
+/** For each kind of page its view, and the documents that the view needs besides `page`. */
+const VIEWS = {
+  trace: [TraceView, ["trace", "diagnosis"]],
+};
+
+const root = document.getElementById("root");
+
+function show(View, documents) {
+  root.replaceChildren();
+  const draw = (isPrinted) => render(<View {...documents} isPrinted={isPrinted} />, root);
+  draw(false);
+  // Paper has no window to scroll, so every row is rendered before the browser lays out pages.
+  const paper = matchMedia("print");
+  paper.addEventListener("change", () => draw(paper.matches));
+  addEventListener("beforeprint", () => draw(true));
+  addEventListener("afterprint", () => draw(false));
+}
+
+function start() {
+  startTheme();
+  const page = load("page");
+  const [View, names] = VIEWS[page.kind];
+  const loaded = names.map((name) => load(name, page.parameters));
+  const finish = (values) =>
+    show(View, { page, ...Object.fromEntries(names.map((name, i) => [name, values[i]])) });
+  // Embedded documents are there at once: the first paint is the page, not a placeholder.
+  if (loaded.some((value) => value instanceof Promise)) Promise.all(loaded).then(finish);
+  else finish(loaded);
+}
+
+start();

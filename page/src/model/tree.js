@@ -1,0 +1,115 @@
+// The shape of a trace: spans into a forest, the forest into rows. Nothing recurses, because a trace
+// may be deeper than the stack, and each span is shown once, even if its parents form a circle.
+
+import { keyOf } from "./spans.js";
+
+const MOST_OPEN = 200; // rows of a trace that starts unfolded
+const MOST_HEALTHY = 8; // spans of a healthy branch that starts unfolded in a larger trace
+
+const byStart = (one, other) =>
+  (one.span.start || 0) - (other.span.start || 0) || (one.span.key < other.span.key ? -1 : 1);
+
+function attach(nodes) {
+  const roots = [];
+  for (const node of nodes.values()) {
+    const { traceId, parentSpanId } = node.span.raw;
+    const parent = parentSpanId && nodes.get(keyOf(traceId, parentSpanId));
+    node.isOrphan = Boolean(parentSpanId) && !parent;
+    if (!parent || isBelow(parent, node)) roots.push(node);
+    else {
+      parent.children.push(node);
+      node.parent = parent;
+    }
+  }
+  return roots;
+}
+
+/** Return whether a node lies below another, which it must not become the parent of. */
+function isBelow(node, other) {
+  if (other.children.length === 0) return false;
+  for (let above = node; above !== null; above = above.parent) if (above === other) return true;
+  return false;
+}
+
+/** Return all nodes, parents before their children, roots of the main trace first. */
+function inOrder(roots, mainTraceId) {
+  const rank = (node) => (node.span.raw.traceId === mainTraceId ? 0 : 1);
+  const waiting = [...roots].sort((a, b) => rank(a) - rank(b) || byStart(a, b)).reverse();
+  const order = [];
+  while (waiting.length > 0) {
+    const node = waiting.pop();
+    node.index = order.length;
+    node.depth = node.parent === null ? 0 : node.parent.depth + 1;
+    order.push(node);
+    node.children.sort(byStart);
+    for (let i = node.children.length - 1; i >= 0; i -= 1) waiting.push(node.children[i]);
+  }
+  return order;
+}
+
+/** Give each node the size of its subtree and whether all of it returned. */
+function summarize(order) {
+  for (let i = order.length - 1; i >= 0; i -= 1) {
+    const node = order[i];
+    node.isHealthy &&= node.span.outcome === "returned";
+    if (node.parent === null) continue;
+    node.parent.size += node.size;
+    node.parent.isHealthy &&= node.isHealthy;
+  }
+}
+
+/**
+ * Return the nodes of spans in the order of rows: `{span, parent, children, depth, size, index,
+ * isHealthy, isOrphan}`. The rows below a node are the `size - 1` nodes behind it.
+ */
+export function buildTree(spans, mainTraceId) {
+  const nodes = new Map();
+  for (const span of spans) {
+    const shape = { span, parent: null, children: [], depth: 0, size: 1, index: 0 };
+    nodes.set(span.key, { ...shape, isHealthy: true, isOrphan: false });
+  }
+  const order = inOrder(attach(nodes), mainTraceId);
+  summarize(order);
+  return order;
+}
+
+/** Return the nodes that start folded: large healthy branches, but nothing that is evidence. */
+export function initiallyFolded(order, evidence) {
+  const folded = new Set();
+  if (order.length <= MOST_OPEN) return folded;
+  const kept = new Set();
+  for (const node of order) {
+    if (!evidence.has(node.span.key)) continue;
+    for (let above = node.parent; above !== null; above = above.parent) kept.add(above);
+  }
+  for (const node of order) {
+    const isLarge = node.size > MOST_HEALTHY && node.parent !== null;
+    if (node.isHealthy && isLarge && !kept.has(node)) folded.add(node);
+  }
+  return folded;
+}
+
+/** Return the rows that show: all but those below folded nodes. */
+export function unfoldedRows(order, folded) {
+  const rows = [];
+  for (let i = 0; i < order.length; ) {
+    rows.push(order[i]);
+    i += folded.has(order[i]) ? order[i].size : 1;
+  }
+  return rows;
+}
+
+/** Return the rows of a search: what was found, and the way to it. */
+export function foundRows(order, found) {
+  const shown = new Set();
+  for (const node of found) {
+    for (let each = node; each !== null && !shown.has(each); each = each.parent) shown.add(each);
+  }
+  return order.filter((node) => shown.has(node));
+}
+
+/** Return the position of a row among its siblings, counted from 1, and their number. */
+export function placeOf(node, roots) {
+  const siblings = node.parent === null ? roots : node.parent.children;
+  return [siblings.indexOf(node) + 1, siblings.length];
+}

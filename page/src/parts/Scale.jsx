@@ -1,0 +1,49 @@
+import { tick } from "../text.js";
+
+const percent = (part) => `${(part * 100).toFixed(3)}%`;
+
+/** The head of the waterfall: the times of the axis, and the waits that are folded. */
+export function Scale({ axis, origin }) {
+  const marks = axis.isEmpty || Number.isNaN(origin) ? [] : axis.marks(origin);
+  return (
+    <div class="scale" role="rowgroup">
+      <div role="row" aria-rowindex={1} class="head">
+        <span role="columnheader" class="name">
+          span
+        </span>
+        <span role="columnheader" class="took">
+          took
+        </span>
+        <span role="columnheader" class="track" aria-label="time">
+          {axis.folds.map((fold) => (
+            <span class="wait" style={{ left: percent(fold.x + fold.width / 2) }}>
+              {fold.text}
+            </span>
+          ))}
+          {marks.map((mark) => (
+            <span class="mark" style={{ left: percent(mark.x) }}>
+              {tick(mark.time)}
+            </span>
+          ))}
+        </span>
+      </div>
+    </div>
+  );
+}
+
+/** The lines of the marks and the folded waits, behind the bars of all rows. */
+export function Ground({ axis, origin }) {
+  const marks = axis.isEmpty || Number.isNaN(origin) ? [] : axis.marks(origin);
+  return (
+    <div class="ground" aria-hidden="true">
+      <div class="track">
+        {marks.map((mark) => (
+          <i class="line" style={{ left: percent(mark.x) }} />
+        ))}
+        {axis.folds.map((fold) => (
+          <i class="fold-band" style={{ left: percent(fold.x), width: percent(fold.width) }} />
+        ))}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,82 @@
+import { clean, inWords } from "../text.js";
+import { Copy } from "./Copy.jsx";
+import { Text } from "./Text.jsx";
+
+const TITLES = { none: "No fault found", inconclusive: "Inconclusive" };
+const TONES = { none: "good", inconclusive: "odd" };
+
+export const toneOf = (code) => TONES[code] ?? "bad";
+export const titleOf = (code) => TITLES[code] ?? inWords(code);
+
+const IDS = /(\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)/;
+
+function Sentence({ text }) {
+  return text
+    .split(IDS)
+    .map((part, i) => (i % 2 === 0 ? <Text value={part} /> : <code class="uuid">{part}</code>));
+}
+
+/** Text with `commands` between backquotes as code, and with ids that do not break. */
+export function Prose({ text }) {
+  return text.split("`").map((part, i) => {
+    if (i % 2 === 0) return <Sentence text={part} />;
+    return (
+      <code>
+        <Text value={part} />
+      </code>
+    );
+  });
+}
+
+function Command({ text }) {
+  return (
+    <span class="command">
+      <code>
+        <Text value={text} />
+      </code>
+      <Copy text={clean(text)} name="command" />
+    </span>
+  );
+}
+
+/** The decisive finding: the first one with the verdict's code. */
+export const decisive = (diagnosis) =>
+  diagnosis.findings.find((finding) => finding.code === diagnosis.verdict) ?? diagnosis.findings[0];
+
+/** The verdict in words, what it rests on, and what to do. */
+export function Verdict({ diagnosis }) {
+  const finding = decisive(diagnosis);
+  const isSure = !finding || finding.confidence === "certain";
+  const hasRemedy = finding && finding.code !== "none";
+  return (
+    <section class={`verdict ${toneOf(diagnosis.verdict)}`} aria-labelledby="verdict">
+      <h1 id="verdict">
+        {titleOf(diagnosis.verdict)}
+        {!isSure && <small> {finding.confidence}</small>}
+      </h1>
+      {finding && (
+        <p class="sentence">
+          <Prose text={finding.sentence} />
+        </p>
+      )}
+      <dl class="steps">
+        {hasRemedy && <Step name="What to do" text={<Prose text={finding.remedy.deployer} />} />}
+        {diagnosis.missing.map((missing) => (
+          <Step name="Missing" text={<Prose text={missing} />} />
+        ))}
+        {diagnosis.next_command && (
+          <Step name="Next" text={<Command text={diagnosis.next_command} />} />
+        )}
+      </dl>
+    </section>
+  );
+}
+
+function Step({ name, text }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{text}</dd>
+    </div>
+  );
+}

@@ -1,0 +1,265 @@
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { search } from "../model/search.js";
+import { foundRows, initiallyFolded, placeOf, unfoldedRows } from "../model/tree.js";
+import { count } from "../text.js";
+import { Details } from "./Details.jsx";
+import { Row, ROW } from "./Row.jsx";
+import { Ground, Scale } from "./Scale.jsx";
+
+const OVERSCAN = 16; // rows beyond the edges, so that scrolling shows no gap
+const STEP = 8; // rows of scrolling between two renderings
+const HEAD = 44; // the height of the scale, in CSS pixels, which stays while rows scroll
+const MOST_PRINTED = 2000;
+const SEARCH_DELAY_MS = 120;
+
+/** Return `[found, isSearching]` of a search text: null while there is none. */
+function useSearch(order, text) {
+  const [found, setFound] = useState(null);
+  useEffect(() => {
+    if (text.trim() === "") {
+      setFound(null);
+      return undefined;
+    }
+    let stop = () => {};
+    const timer = setTimeout(() => {
+      stop = search(order, text, setFound);
+    }, SEARCH_DELAY_MS);
+    return () => {
+      clearTimeout(timer);
+      stop();
+    };
+  }, [order, text]);
+  return found;
+}
+
+/** Return the first and the last row to render, by the scrolled part of the viewport. */
+function useWindow(viewport, total) {
+  const [[top, height], setSeen] = useState([0, 0]);
+  useLayoutEffect(() => {
+    const element = viewport.current;
+    const measure = () => {
+      const first = Math.floor(element.scrollTop / ROW / STEP) * STEP;
+      setSeen((seen) =>
+        seen[0] === first && seen[1] === element.clientHeight
+          ? seen
+          : [first, element.clientHeight],
+      );
+    };
+    const observer = new ResizeObserver(measure);
+    observer.observe(element);
+    element.addEventListener("scroll", measure, { passive: true });
+    measure();
+    return () => {
+      observer.disconnect();
+      element.removeEventListener("scroll", measure);
+    };
+  }, [viewport]);
+  const shown = Math.ceil((height || 600) / ROW) + STEP;
+  return [Math.max(0, top - OVERSCAN), Math.min(total, top + shown + OVERSCAN)];
+}
+
+/** Return the rows that show, and what folds and unfolds them. */
+function useRows(order, evidence, found, selected) {
+  const [folded, setFolded] = useState(() => initiallyFolded(order, evidence));
+  const rows = useMemo(
+    () => (found ? foundRows(order, found) : unfoldedRows(order, folded)),
+    [order, folded, found],
+  );
+  const setOpen = (node, isOpen) => {
+    const next = new Set(folded);
+    if (isOpen) next.delete(node);
+    else next.add(node);
+    setFolded(next);
+  };
+  const foldAll = () =>
+    setFolded(new Set(order.filter((node) => node.children.length > 0 && node.depth > 0)));
+  const reveal = (node) => {
+    const next = new Set(folded);
+    for (let above = node.parent; above !== null; above = above.parent) next.delete(above);
+    if (next.size !== folded.size) setFolded(next);
+  };
+  const unfoldAll = () => setFolded(new Set());
+  return { rows, folded, setOpen, foldAll, unfoldAll, reveal };
+}
+
+/** Where a key moves the cursor: a position among the rows. */
+const MOVES = {
+  ArrowDown: (at) => at + 1,
+  ArrowUp: (at) => at - 1,
+  PageDown: (at) => at + 15,
+  PageUp: (at) => at - 15,
+  Home: () => 0,
+  End: (_, last) => last,
+};
+
+/** The waterfall: a tree of spans that folds, on one axis of time, with a search and details. */
+export function Waterfall({ order, axis, trace, evidence, selected, onSelect, onJump, onProcess, isPrinted }) {
+  const [text, setText] = useState("");
+  const [grid, input] = [useRef(null), useRef(null)];
+  const found = useSearch(order, text);
+  const hits = useMemo(() => found && new Set(found), [found]);
+  const { rows, folded, setOpen, foldAll, unfoldAll, reveal } = useRows(order, evidence, found);
+  const [cursor, setCursor] = useState(order[0]);
+  const roots = useMemo(() => order.filter((node) => node.parent === null), [order]);
+  const byKey = useMemo(() => new Map(order.map((node) => [node.span.key, node])), [order]);
+  const at = Math.max(0, rows.indexOf(cursor));
+  const seen = useWindow(grid, rows.length);
+  const [first, last] = isPrinted ? [0, Math.min(rows.length, MOST_PRINTED)] : seen;
+  const target = selected && byKey.get(selected.key);
+
+  // A selected span is unfolded, and then scrolled to, once its row exists.
+  useLayoutEffect(() => {
+    if (!target) return;
+    if (hits && !rows.includes(target)) setText("");
+    reveal(target);
+    setCursor(target);
+  }, [selected]);
+  useLayoutEffect(() => {
+    if (target && selected.isJump) scrollTo(rows.indexOf(target), "center");
+  }, [selected, rows]);
+  useEffect(() => onKeys(input), []);
+
+  function scrollTo(position, where = "nearest") {
+    const element = grid.current;
+    const [top, room] = [position * ROW, element.clientHeight - HEAD];
+    if (position < 0) return;
+    if (where === "center") element.scrollTop = top - room / 2;
+    else if (top < element.scrollTop) element.scrollTop = top;
+    else if (top + ROW > element.scrollTop + room) element.scrollTop = top + ROW - room;
+  }
+
+  function moveTo(position) {
+    const next = Math.min(rows.length - 1, Math.max(0, position));
+    setCursor(rows[next]);
+    scrollTo(next);
+  }
+
+  function onKeyDown(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || rows.length === 0) return;
+    const node = rows[at];
+    const isOpen = node.children.length > 0 && !folded.has(node);
+    if (event.key in MOVES) moveTo(MOVES[event.key](at, rows.length - 1));
+    else if (event.key === "ArrowRight" && isOpen) moveTo(at + 1);
+    else if (event.key === "ArrowRight" && node.children.length > 0) setOpen(node, true);
+    else if (event.key === "ArrowLeft" && isOpen && !hits) setOpen(node, false);
+    else if (event.key === "ArrowLeft" && node.parent) moveTo(rows.indexOf(node.parent));
+    else if (event.key === "Enter" || event.key === " ") onSelect(node.span.key);
+    else if (event.key === "Escape") onSelect(null);
+    else return;
+    event.preventDefault();
+  }
+
+  function onSearchKey(event) {
+    if (event.key === "Escape") setText("");
+    else if ((event.key === "Enter" || event.key === "ArrowDown") && rows.length > 0) {
+      const hit = hits ? rows.find((node) => hits.has(node)) : rows[at];
+      if (hit) moveTo(rows.indexOf(hit));
+      grid.current.focus();
+      event.preventDefault();
+    }
+  }
+
+  return (
+    <section class="waterfall" aria-labelledby="spans" style={{ "--row": `${ROW}px`, "--head": `${HEAD}px` }}>
+      <header class="bar">
+        <h2 id="spans">Spans</h2>
+        <span class="aside" role="status">
+          {hits ? `${found.length.toLocaleString("en")} of ${count(order.length, "span")}` : count(order.length, "span")}
+        </span>
+        <input
+          ref={input}
+          type="search"
+          placeholder="Search names, ids, attributes"
+          aria-label="Search spans"
+          aria-keyshortcuts="/"
+          value={text}
+          onInput={(event) => setText(event.currentTarget.value)}
+          onKeyDown={onSearchKey}
+        />
+        <button type="button" class="tool" onClick={unfoldAll}>
+          Unfold all
+        </button>
+        <button type="button" class="tool" onClick={foldAll}>
+          Fold all
+        </button>
+      </header>
+      <div class={selected ? "panes with-details" : "panes"}>
+        <div
+          ref={grid}
+          class="grid"
+          role="treegrid"
+          aria-labelledby="spans"
+          aria-rowcount={rows.length + 1}
+          aria-activedescendant={rows.length > 0 ? "active-row" : undefined}
+          tabIndex={0}
+          onKeyDown={onKeyDown}
+        >
+          <Scale axis={axis} origin={order[0]?.span.start} />
+          <div class="rows" role="rowgroup" style={{ height: `${(isPrinted ? last : rows.length) * ROW}px` }}>
+            <Ground axis={axis} origin={order[0]?.span.start} />
+              {windowed(rows, first, last, at).map((position) => {
+                const node = rows[position];
+                const [place, siblings] = placeOf(node, roots);
+                return (
+                  <Row
+                    key={position === at ? "active" : position % (last - first + 1)}
+                    node={node}
+                    position={position}
+                    place={place}
+                    siblings={siblings}
+                    axis={axis}
+                    isOpen={hits ? true : !folded.has(node)}
+                    isActive={position === at}
+                    isSelected={node === target}
+                    isHit={hits?.has(node)}
+                    evidence={evidence.get(node.span.key)}
+                    onToggle={() => setOpen(node, folded.has(node))}
+                    onSelect={() => {
+                      setCursor(node);
+                      onSelect(node.span.key);
+                    }}
+                  />
+                );
+              })}
+          </div>
+          {isPrinted && rows.length > last && <p>and {count(rows.length - last, "more row")}.</p>}
+        </div>
+        {selected && target && (
+          <Details
+            key={target.span.key}
+            span={target.span}
+            trace={trace}
+            onJump={onJump}
+            onProcess={onProcess}
+            onClose={() => {
+              onSelect(null);
+              grid.current.focus();
+            }}
+          />
+        )}
+      </div>
+    </section>
+  );
+}
+
+/** The positions to render: the window, and the active row, which assistive technology follows. */
+function windowed(rows, first, last, active) {
+  const positions = [];
+  if (active < first && active < rows.length) positions.push(active);
+  for (let i = first; i < last; i += 1) positions.push(i);
+  if (active >= last && active < rows.length) positions.push(active);
+  return positions;
+}
+
+/** Let `/` begin a search from anywhere on the page; returns what ends that. */
+function onKeys(input) {
+  const listener = (event) => {
+    const isTyping = event.target.matches?.("input, textarea, select");
+    if (event.key !== "/" || isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    input.current.focus();
+    input.current.select();
+  };
+  document.addEventListener("keydown", listener);
+  return () => document.removeEventListener("keydown", listener);
+}

@@ -1,0 +1,117 @@
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { Axis } from "../model/axis.js";
+import { keyOf, readTrace } from "../model/spans.js";
+import { buildTree } from "../model/tree.js";
+import { Checks } from "../parts/Checks.jsx";
+import { Copy } from "../parts/Copy.jsx";
+import { Download } from "../parts/Download.jsx";
+import { Facts } from "../parts/Facts.jsx";
+import { Findings } from "../parts/Findings.jsx";
+import { Ids } from "../parts/Ids.jsx";
+import { Lines } from "../parts/Lines.jsx";
+import { Picture } from "../parts/Picture.jsx";
+import { Processes, processId } from "../parts/Processes.jsx";
+import { ThemeButton } from "../parts/Theme.jsx";
+import { Verdict } from "../parts/Verdict.jsx";
+import { Waterfall } from "../parts/Waterfall.jsx";
+
+/** Return what each span is evidence of, by its key. */
+function evidenceOf(diagnosis) {
+  const found = new Map();
+  for (const finding of diagnosis.findings) {
+    if (finding.code === "none") continue;
+    for (const { trace_id: traceId, span_id: spanId, says } of finding.evidence) {
+      if (spanId) found.set(keyOf(traceId, spanId), says);
+    }
+  }
+  return found;
+}
+
+/** Read the documents once: everything that does not depend on what a person does. */
+function prepare({ page, trace: document, diagnosis }) {
+  const trace = readTrace(document);
+  const order = buildTree(trace.spans, page.trace_id);
+  return { trace, order, axis: new Axis(trace.spans), evidence: evidenceOf(diagnosis) };
+}
+
+/** The span that the page's address names, so that the browser's Back returns to it. */
+const addressed = () => location.hash.slice(1) || null;
+
+/** Return the selected span's key and what selects: a jump is a step that Back undoes. */
+function useSelection() {
+  const [selected, setSelected] = useState(() => {
+    const key = addressed();
+    return key && { key, isJump: true };
+  });
+  useEffect(() => {
+    const follow = () => {
+      const key = addressed();
+      setSelected(key && { key, isJump: true });
+    };
+    addEventListener("popstate", follow);
+    return () => removeEventListener("popstate", follow);
+  }, []);
+  const go = (key, isJump) => {
+    const address = key ? `#${key}` : location.pathname + location.search;
+    if (key !== addressed()) history[isJump ? "pushState" : "replaceState"](null, "", address);
+    setSelected(key && { key, isJump });
+  };
+  return [selected, (key) => go(key, false), (key) => go(key, true)];
+}
+
+function showProcess(process) {
+  document.getElementById("processes").open = true;
+  document.getElementById(processId(process)).scrollIntoView({ block: "center" });
+}
+
+/** A trace: the verdict first, then what it rests on, then everything that was recorded. */
+export function TraceView({ page, trace: document_, diagnosis, isPrinted }) {
+  const { trace, order, axis, evidence } = useMemo(
+    () => prepare({ page, trace: document_, diagnosis }),
+    [document_],
+  );
+  const [selected, select, jump] = useSelection();
+  const deployment = diagnosis.deployments[0];
+  const root = order[0]?.span;
+  const jumpAndShow = (key) => {
+    jump(key);
+    document.querySelector(".waterfall").scrollIntoView({ block: "start" });
+    document.querySelector(".grid").focus({ preventScroll: true });
+  };
+  return (
+    <>
+      <nav class="top" aria-label="Page">
+        <b>flash_otel</b>
+        {page.trace_id && (
+          <span class="trace-id">
+            trace <code>{page.trace_id}</code> <Copy text={page.trace_id} name="trace id" />
+          </span>
+        )}
+        <Download of={document_} name={`trace-${(page.trace_id ?? "log").slice(0, 8)}.json`} />
+        <ThemeButton />
+      </nav>
+      <main>
+        <Verdict diagnosis={diagnosis} />
+        {root && <Facts deployment={deployment} root={root} />}
+        <Ids ids={deployment?.ids ?? []} />
+        <Picture picture={deployment?.picture} onJump={jumpAndShow} />
+        <Findings diagnosis={diagnosis} trace={trace} onJump={jumpAndShow} />
+        <Waterfall
+          order={order}
+          axis={axis}
+          trace={trace}
+          evidence={evidence}
+          selected={selected}
+          onSelect={select}
+          onJump={jump}
+          onProcess={showProcess}
+          isPrinted={isPrinted}
+        />
+        <Checks checks={deployment?.checks ?? []} />
+        <Lines lines={page.lines ?? []} trace={trace} onJump={jumpAndShow} />
+        <Processes processes={trace.processes} />
+      </main>
+      <footer>flash_otel {page.flash_otel}</footer>
+    </>
+  );
+}

@@ -1,0 +1,34 @@
+"""The script and the style sheet of the page: what is checked in is what the sources make."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from support.optional import unavailable
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+BUNDLE: Final = ROOT / "flash_otel/report/page"
+
+
+def test_the_bundle_is_a_build_of_its_sources(tmp_path: Path) -> None:
+    """A fresh build from the locked packages has the same bytes as the files in the package."""
+    node = shutil.which("node")
+    if node is None or not (ROOT / "page/node_modules/esbuild").exists():
+        unavailable("Node, and the packages of `make page`")
+    subprocess.run([node, ROOT / "page/build.js", tmp_path], check=True, timeout=120)
+    built = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert built == {path.name: path.read_bytes() for path in BUNDLE.iterdir()}
+
+
+def test_the_bundle_can_stand_in_a_page() -> None:
+    """It is small, holds the licence of preact, and no text that would end its element."""
+    script = (BUNDLE / "page.js").read_text("utf-8")
+    style = (BUNDLE / "page.css").read_text("utf-8")
+    assert len(script) + len(style) < 100_000
+    assert "The MIT License" in script
+    assert "Permission is hereby granted" in script
+    assert not [word for word in ("</script", "<!--", "\r") if word in script]
+    assert not [word for word in ("</style", "\r", "@import", "url(") if word in style]
