@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from readers.exports import EXPORTS, utc
 from readers.scenes import BEGIN_NS, LATER_NS, SCENES, Entry, judged, timed
 from rich.console import Console
 from rich.logging import RichHandler
 
+from flash_otel import semconv as sc
 from flash_otel.diagnosis.readers.containers import container_of
 from flash_otel.diagnosis.readers.log_columns import columns_of
 from flash_otel.diagnosis.readers.log_entry import time_of
@@ -22,6 +27,7 @@ from flash_otel.lines.values import read_id, write_id
 from flash_otel.records import ANY
 
 if TYPE_CHECKING:
+    import random
     from pathlib import Path
 
 WIDTHS = st.integers(60, 200)
@@ -225,3 +231,102 @@ def test_any_bytes_in_columns_are_read(data: bytes, width: int, size: int) -> No
     if container is not None:
         pieces = [given_[at : at + size] for at in range(0, len(given_), size)]
         assert list(container.entries(pieces)) == list(container.entries([given_]))
+
+
+# --- what container runtimes and exports put around each row -------------------------------------
+
+Wrap = Callable[[int, str, str], str]
+PREFIXES: dict[str, Wrap] = {
+    "docker compose": lambda _, writer, row: f"{writer:9}  | {row}",
+    "docker compose -t": lambda at, writer, row: f"{writer:9}  | {utc(at)} {row}",
+    "docker service": lambda _, writer, row: f"shop_{writer}.1.x7f@h    | {row}",
+    "kubectl --prefix": lambda _, writer, row: f"[pod/{writer}-7f9c-x2/main] {row}",
+    "stern": lambda _, writer, row: f"{writer}-7f9c-x2 main {row}",
+    "gh run view": lambda at, writer, row: f"{writer} / eu\tRun x\t{utc(at)[:-3]}Z {row}",
+    "docker json-file": lambda at, _, row: json.dumps(
+        {"log": f"{row}\n", "stream": "stderr", "time": utc(at)}
+    ),
+    "syslog": lambda at, writer, row: f"Nov 28 {utc(at)[11:19]} vm {writer}[42]: {row}",
+    "ts": lambda at, _, row: f"[{utc(at)[:23]}Z] {row}",
+    "heroku": lambda at, writer, row: f"{utc(at)[:-4]}+00:00 app[{writer}.1]: {row}",
+    "json behind compose": lambda _, writer, row: f"{writer}  | {json.dumps({'message': row})}",
+}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "no source": {"show_path": False},
+    "no level": {"show_level": False},
+    "no time": {"show_time": False},
+    "a time without brackets": {"log_time_format": "%d %b %Y %H:%M:%S"},
+}
+BOTH = (("deploy", BEGIN_NS), ("worker-1", BEGIN_NS + LATER_NS))
+
+
+def wrapped(wrap: Wrap, logs: list[bytes]) -> bytes:
+    """Return two logs, of a deployment and of a worker, as a service prints them together."""
+    rows = [
+        wrap(begin_ns, writer, row)
+        for (writer, begin_ns), log in zip(BOTH, logs, strict=True)
+        for row in log.decode().splitlines()
+    ]
+    return "".join(f"{row}\n" for row in rows).encode()
+
+
+@pytest.mark.parametrize("name", ["healthy", "stale build"])
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_rows_behind_a_prefix(tmp_path: Path, prefix: str, options: str, name: str) -> None:
+    """The rows of a message are joined whatever its container puts before each of them."""
+    logs = [timed(texts, at) for texts, (_, at) in zip(SCENES[name], BOTH, strict=True)]
+    plain = wrapped(PREFIXES[prefix], [in_seconds(log) for log in logs])
+    printed = wrapped(PREFIXES[prefix], [handled(log, 80, **OPTIONS[options]) for log in logs])
+    assert judged(tmp_path, printed)[0] == judged(tmp_path, plain)[0] != sc.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("name", [name for name in EXPORTS if "split" not in name])
+def test_rows_in_every_export(tmp_path: Path, name: str) -> None:
+    """The rows of a message are joined whatever the export of the log.
+
+    Runtimes split only lines of many thousand characters, which no row has.
+    """
+    data = []
+    for printer in (in_seconds, partial(handled, width=80)):
+        rows = [
+            printer(timed(texts, at))
+            for texts, (_, at) in zip(SCENES["healthy"], BOTH, strict=True)
+        ]
+        entries = timed([row for log in rows for row in log.decode().splitlines()])
+        data.append(EXPORTS[name](entries))
+    assert judged(tmp_path, data[1])[0] == judged(tmp_path, data[0])[0] == sc.NONE
+
+
+@settings(max_examples=20)
+@given(mix=st.randoms(use_true_random=False), name=st.sampled_from(list(SCENES)))
+def test_rows_of_several_writers_mix(
+    tmp_path_factory: pytest.TempPathFactory, mix: random.Random, name: str
+) -> None:
+    """Containers that print at the same time do not tear each other's messages."""
+    folder = tmp_path_factory.mktemp("mixed")
+    logs = [
+        handled(timed(texts, at), 80) for texts, (_, at) in zip(SCENES[name], BOTH, strict=True)
+    ]
+    rows = wrapped(PREFIXES["docker compose"], logs).decode().splitlines()
+    count = sum(row.startswith("deploy") for row in rows)
+    turns = [0] * count + [1] * (len(rows) - count)
+    mix.shuffle(turns)
+    lines = [iter(rows[:count]), iter(rows[count:])]
+    mixed = "".join(f"{next(lines[turn])}\n" for turn in turns).encode()
+    assert judged(folder, mixed)[0] == judged(folder, "\n".join(rows).encode())[0]
+
+
+def test_messages_stay_in_the_order_of_their_beginnings() -> None:
+    """A message that no row ends waits, but not for ever."""
+    first = handled([(BEGIN_NS, "[DEPLOY] one " + "word " * 30)], 80).decode().splitlines()
+    rest = handled([(BEGIN_NS, f"{at} " + "word " * 30) for at in range(300)], 80).decode()
+    rows = [f"a  | {row}" for row in first] + [f"b  | {row}" for row in rest.splitlines()]
+    data = "\n".join(rows).encode()
+    container = container_of(data[: 1 << 16])
+    assert container is not None
+    found = list(container.entries([data]))
+    assert [number for number, _ in found] == sorted(number for number, _ in found)
+    assert len(found) == 301
+    assert found[0][1].text.endswith("word")

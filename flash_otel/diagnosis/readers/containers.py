@@ -52,10 +52,18 @@ class Container(Protocol):
 def container_of(head: bytes) -> Container | None:
     """Return the container that a file is by its first bytes, or None for lines of a log."""
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
-    if _DOCUMENT.match(text):
-        return None if _is_entry(text.partition("\n")[0]) else _Document(text)
-    known = journal_of(text) or table_of(text) or columns_of(text)
-    width = width_of(text) if known is None else None
+    known: Container | None
+    is_document = _DOCUMENT.match(text) is not None
+    if is_document:
+        known = None if _is_entry(text.partition("\n")[0]) else _Document(text)
+    else:
+        known = journal_of(text) or table_of(text)
+    columns = (
+        columns_of(text) if known is None else columns_of(text, known.entries, known.description)
+    )
+    if columns is not None:
+        return columns
+    width = None if is_document or known is not None else width_of(text)
     return known if width is None else BrokenLines(width)
 
 
