@@ -11,6 +11,7 @@ from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
 from flash_otel.cli.open_store import StoreOption
 from flash_otel.cli.sources import (
     STORE,
+    FilesArgument,
     FromOption,
     Selection,
     SinceOption,
@@ -18,6 +19,7 @@ from flash_otel.cli.sources import (
     jaeger_option,
     late_progress_bar,
     since_ns,
+    sources_of,
 )
 from flash_otel.cli.streams import note
 from flash_otel.diagnosis.order import ASSUMED_SKEW_S
@@ -37,6 +39,7 @@ _OPTIONS: Final = {
 
 
 def diagnose(
+    files: FilesArgument = None,
     env: Annotated[
         str | None,
         typer.Option(metavar="ID|NAME", help="Judge the latest deployment to this environment."),
@@ -71,11 +74,11 @@ def diagnose(
     By default, this judges the environment that was deployed to last, and every environment in the
     given files. A deployment must match every given option (env, app, build, trace). Sources can be
     combined, such as the store for the deployment and a worker's log for its reads:
-    --from store --from worker.log
+    flash-otel diagnose --from store worker.log
     """
     if explain is not None:
         return _explain(explain)
-    names = sources or [STORE]
+    names = sources_of(files, sources) or [STORE]
     question = {"environment": env, "build_id": build, "trace_id": trace, "app": app}
     selection = Selection(store, since_ns(since), trace, app=app, environment=env)
     diagnosis = _judge(names, selection, question, skew)

@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -35,6 +36,10 @@ FromOption = Annotated[
         "for http://localhost:16686. Can be repeated. By default, the store.",
     ),
 ]
+FilesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="FILE", help="Files to read, as with --from.", show_default=False),
+]
 
 SinceOption = Annotated[
     str | None,
@@ -42,6 +47,7 @@ SinceOption = Annotated[
 ]
 
 UNITS: Final[dict[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_NAME: Final = re.compile(r"[\w-]+")
 _AGE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhdw])", re.ASCII | re.IGNORECASE)
 
 
@@ -74,6 +80,20 @@ class Selection:
         return f"Query the State Manager instead: {command}"
 
 
+def sources_of(files: list[str] | None, sources: list[str] | None) -> list[str] | None:
+    """Return the sources that a command names: the values of `--from`, then its arguments.
+
+    Raises:
+        CommandError: An argument is no file, and looks like the name of an environment.
+    """
+    for name in files or ():
+        is_source = name.partition("=")[0] in (STORE, JAEGER, "-")
+        if not is_source and _NAME.fullmatch(name) and not Path(name).exists():
+            hint = f"To ask about an environment, write: --env {name}"
+            raise CommandError(f"there is no file {name} here.", hint)
+    return [*(sources or ()), *(files or ())] or None
+
+
 def records_of(names: list[str], selection: Selection) -> Iterator[SpanRecord]:
     """Yield the records of all sources; an empty source is only mentioned on standard error.
 
@@ -86,19 +106,23 @@ def records_of(names: list[str], selection: Selection) -> Iterator[SpanRecord]:
     """
     from flash_otel.diagnosis.readers import NothingFoundError, ReaderError
 
-    empty: list[str] = []
+    empty: list[NothingFoundError] = []
     names = list(dict.fromkeys(names))
     for name in names:
         try:
             yield from _records(_reader(name, selection), selection.earliest)
         except NothingFoundError as error:
-            empty.append(str(error))
+            empty.append(error)
         except ReaderError as error:
-            raise CommandError(f"{error}.", selection.verify, BAD_USAGE) from error
+            raise CommandError(
+                f"{error}.", error.next_step or selection.verify, BAD_USAGE
+            ) from error
     if len(empty) == len(names):
-        raise CommandError(f"{'; '.join(empty)}.", selection.verify, COULD_NOT_TELL)
-    for message in empty:
-        _note(message)
+        steps = dict.fromkeys(source.next_step or selection.verify for source in empty)
+        message = "; ".join(map(str, empty))
+        raise CommandError(f"{message}.", "\n".join(steps), COULD_NOT_TELL)
+    for source in empty:
+        _note(str(source))
 
 
 @contextmanager
@@ -125,7 +149,7 @@ def diagnosable(
     except NothingFoundError as error:
         raise CommandError(f"{error}.", selection.verify, COULD_NOT_TELL) from error
     except ReaderError as error:
-        raise CommandError(f"{error}.", selection.verify, BAD_USAGE) from error
+        raise CommandError(f"{error}.", error.next_step or selection.verify, BAD_USAGE) from error
 
 
 def jaeger_option(names: list[str]) -> str:

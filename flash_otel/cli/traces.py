@@ -6,7 +6,14 @@ import typer
 
 from flash_otel import semconv
 from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, StoreOption, listing_from
-from flash_otel.cli.sources import FromOption, Selection, SinceOption, since_ns
+from flash_otel.cli.sources import (
+    FilesArgument,
+    FromOption,
+    Selection,
+    SinceOption,
+    since_ns,
+    sources_of,
+)
 from flash_otel.report import words
 
 if TYPE_CHECKING:
@@ -19,6 +26,7 @@ _LONGEST = 40  # characters of a cell on a terminal
 
 
 def traces(
+    files: FilesArgument = None,
     env: Annotated[
         str | None,
         typer.Option(metavar="ID|NAME", help="Only traces of this environment."),
@@ -44,7 +52,7 @@ def traces(
     # Jaeger cannot filter by environment: with --env, any of its traces may match.
     selection = Selection(store, earliest, most=None if env else limit)
     limits = Limits(is_running=is_running)
-    with listing_from(sources, selection) as opened:
+    with listing_from(sources_of(files, sources), selection) as opened:
         found = (
             [] if opened is None else list(entries(*opened, Wanted(limit, env, earliest), limits))
         )

@@ -234,8 +234,9 @@ def test_a_database_is_referred_to_the_store(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("create table t (a)")
         connection.commit()
-    with pytest.raises(ReaderError, match=r"SQLite database.*--from store"):
+    with pytest.raises(ReaderError, match="SQLite database") as raised:
         open_reader(path)
+    assert raised.value.next_step.endswith(f"--store {path}")
 
 
 def test_a_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:

@@ -111,18 +111,18 @@ def test_short_ids_keep_their_result_beside_them() -> None:
 def test_ids_that_begin_alike_are_shown_so_that_they_differ() -> None:
     """More digits are shown if they fit; if they do not, the ends of the ids."""
     page = Page(60, 0, UNICODE)
-    days = [f"build-2026-11-{day}-one-two-three-four" for day in (29, 30)]
-    assert table([Match("build_id", *days, "mismatch")], page)[1] == (
+    first, second = (f"build-2026-11-{day}-one-two-three-four" for day in (29, 30))
+    assert table([Match("build_id", first, second, "mismatch")], page)[1] == (
         "  build_id  build-2026-11-2…  build-2026-11-3…  MISMATCH"
     )
-    names = [f"{'e' * 30}-{end}" for end in ("one", "two")]
-    assert table([Match("environment_id", *names, "mismatch")], page)[1] == (
+    first, second = (f"{'e' * 30}-{end}" for end in ("one", "two"))
+    assert table([Match("environment_id", first, second, "mismatch")], page)[1] == (
         "  environment_id  …eeee-one  …eeee-two  MISMATCH"
     )
-    middles = [f"{'b' * 20}{digit}{'b' * 20}" for digit in (1, 2)]
-    assert table([Match("build_id", *middles, "mismatch")], page)[1:] == [
+    first, second = (f"{'b' * 20}{digit}{'b' * 20}" for digit in (1, 2))
+    assert table([Match("build_id", first, second, "mismatch")], page)[1:] == [
         "  build_id  bbbbbbbb…  bbbbbbbb…  MISMATCH",
         "",
-        f"  build_id  {middles[0]}",
-        f"            {middles[1]}",
+        f"  build_id  {first}",
+        f"            {second}",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import zipfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
@@ -86,8 +87,8 @@ def _reader_of(given: Input) -> RecordReader:
     kind = kind_of(given.head)
     if kind is Kind.SQLITE:
         raise ReaderError(
-            f"{given.name} is an SQLite database: if it is flash_otel's store, "
-            f"name it by FLASH_OTEL_STORE={given.name} and read it with --from store"
+            f"{given.name} is an SQLite database",
+            f"If it is flash_otel's store, read it with: --store {shlex.quote(given.name)}",
         )
     if kind is None:
         raise ReaderError(

@@ -15,6 +15,7 @@ import stat
 import sys
 import zlib
 from collections.abc import Callable
+from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
@@ -41,7 +42,15 @@ Progress = Callable[[int, int], None]
 
 
 class ReaderError(Exception):
-    """Records cannot be read; the message names the place and what was found there."""
+    """Records cannot be read; the message names the place and what was found there.
+
+    Attributes:
+        next_step: What to do about it; empty if nothing more specific is known.
+    """
+
+    def __init__(self, message: str, next_step: str = "") -> None:
+        super().__init__(message)
+        self.next_step = next_step
 
 
 class NothingFoundError(ReaderError):
@@ -195,14 +204,15 @@ class Input:
         try:
             found = path.stat()
             if stat.S_ISDIR(found.st_mode):
-                raise ReaderError(f"{self.name} is a directory: name the files in it")
+                files = str(path / "*")
+                raise ReaderError(f"{self.name} is a directory", f"Name the files in it: {files}")
             if stat.S_ISREG(found.st_mode):
                 self._path, self.size = path, found.st_size
             else:
                 # A pipe, such as `<(docker logs ...)`, can be opened and read only once.
                 self._stream = _CountingStream(_binary(path), owned=True)
         except FileNotFoundError:
-            raise ReaderError(f"{self.name} does not exist") from None
+            raise ReaderError(f"{self.name} does not exist", _correction(path)) from None
         except (OSError, ValueError) as error:
             raise _unreadable(self.name, error) from None
 
@@ -302,6 +312,18 @@ def _decompressed(stream: _CountingStream, size: int) -> Iterator[bytes]:
                 yield chunk
         except (EOFError, zlib.error, gzip.BadGzipFile):
             return  # cut off, or followed by something else: what was decompressed is good
+
+
+def _correction(path: Path) -> str:
+    """Return what to do about a name of no file: the most similar name, or where it was sought."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return f"There is no folder {path.parent}: correct the name."
+    similar = get_close_matches(path.name, names, 1)
+    if similar:
+        return f"Did you mean {path.with_name(similar[0])}?"
+    return f"Correct the name: the file was looked for in {path.parent.absolute()}."
 
 
 def _unreadable(name: str, error: Exception) -> ReaderError:

@@ -8,6 +8,7 @@ authorities.
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -46,6 +47,11 @@ _PAUSE_S: Final = 0.5
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _REFUSED: Final = frozenset({401, 403, 407})
 _NOT_FOUND: Final = 404
+_PATH: Final = "another path"
+_INVALID: Final = "an invalid address"
+_NO_ADDRESSES: Final = frozenset({_PATH, _INVALID})
+_EXAMPLE: Final = "--from jaeger=http://localhost:16686"
+_ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
 _MAX_QUOTED: Final = 200  # characters of a response that an error quotes
 
 _Parsed = TypeVar("_Parsed")
@@ -60,7 +66,7 @@ def shown(url: str) -> str:
         host = None
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not host:
-        return "another path" if url.startswith("/") else "an invalid address"
+        return _PATH if url.startswith("/") else _INVALID
     return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
 
 
@@ -85,6 +91,9 @@ class JaegerClient:
 
     def __init__(self, url: str, headers: Mapping[str, str], seconds: float) -> None:
         self.name = shown(url)
+        if self.name in _NO_ADDRESSES:
+            # Not quoted: what is malformed may hold a password.
+            raise ReaderError("this is not the address of a Jaeger", f"Name it: {_EXAMPLE}")
         self._base = url.rstrip("/")
         self._seconds = seconds
         self._until = monotonic() + seconds
@@ -209,7 +218,7 @@ class JaegerClient:
         except httpx.TimeoutException:
             raise self._too_slow(seconds) from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, zlib.error) as error:
-            raise ReaderError(self._failure(error)) from None
+            raise self._failure(error) from None
 
     def _parts(self, response: httpx.Response) -> Iterator[bytes]:
         """Yield the decompressed parts of a response.
@@ -258,16 +267,20 @@ class JaegerClient:
         self._remaining_s()  # raises if it is the time for all requests that is over
         return ReaderError(f"{self.name} did not answer within {seconds:.0f} s")
 
-    def _failure(self, error: Exception) -> str:
+    def _failure(self, error: Exception) -> ReaderError:
         described = _described(error)
         if "CERTIFICATE_VERIFY_FAILED" in described:
-            return (
-                f"the certificate of {self.name} is not trusted ({described}); SSL_CERT_FILE may "
-                "name the authority that signed it"
+            return ReaderError(
+                f"the certificate of {self.name} is not trusted ({described})",
+                "Name the file of the authority that signed it in SSL_CERT_FILE.",
             )
         if isinstance(error, httpx.ConnectError):
-            return f"{self.name} cannot be reached: {described}"
-        return f"{self.name} cannot be read, the answer broke off or is not HTTP: {described}"
+            return ReaderError(
+                f"Jaeger at {self.name} cannot be reached: {_ERRNO.sub('', described)}",
+                f"Start one: flash-otel collector up   (or name another: {_EXAMPLE})",
+            )
+        message = f"{self.name} cannot be read, the answer broke off or is not HTTP: {described}"
+        return ReaderError(message)
 
     def _redirection(self, response: httpx.Response) -> str:
         target = shown(response.headers.get("location", ""))

@@ -11,7 +11,7 @@ from flash_otel.otlp.decode import decode, decode_protobuf
 from flash_otel.otlp.framing import payloads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from flash_otel.diagnosis.readers.input import Input, Progress
     from flash_otel.records import SpanRecord
@@ -41,12 +41,21 @@ class OtlpJsonReader:
         Raises:
             ReaderError: The file cannot be read, or (NothingFoundError) holds no span.
         """
+        document = _PartialDocument(self.name)
         spans = (
             replace(record, origin=f"{self.name}:{number}")
-            for number, request in _documents(self.name, self._input.chunks(progress))
+            for number, request in _documents(document, self._input.chunks(progress))
             for record in _decoded(request)
         )
-        return _not_empty(spans, f"{self.name} is OTLP JSON without a single span")
+        return _not_empty(spans, lambda: self._empty(document))
+
+    def _empty(self, document: _PartialDocument) -> NothingFoundError:
+        if not document.is_open:
+            return NothingFoundError(f"{self.name} is OTLP JSON without a single span")
+        return NothingFoundError(
+            f"{self.name} is OTLP JSON that is damaged or ends too early, without a whole span",
+            "Copy or export the file again.",
+        )
 
 
 class OtlpProtobufReader:
@@ -67,16 +76,19 @@ class OtlpProtobufReader:
             for payload in payloads(self._input.head, self._input.chunks(progress))
             for record in decode_protobuf(payload)
         )
-        return _not_empty(spans, f"{self.name} is OTLP protobuf without a single span")
+        message = f"{self.name} is OTLP protobuf without a single span"
+        return _not_empty(spans, lambda: NothingFoundError(message))
 
 
-def _not_empty(spans: Iterator[SpanRecord], message: str) -> Iterator[SpanRecord]:
+def _not_empty(
+    spans: Iterator[SpanRecord], empty: Callable[[], NothingFoundError]
+) -> Iterator[SpanRecord]:
     is_empty = True
     for span in spans:
         is_empty = False
         yield span
     if is_empty:
-        raise NothingFoundError(message)
+        raise empty()
 
 
 def _decoded(request: Any) -> Iterator[SpanRecord]:
@@ -87,10 +99,14 @@ def _decoded(request: Any) -> Iterator[SpanRecord]:
             continue  # logs or metrics, which a Collector may write to the same file
 
 
-def _documents(name: str, chunks: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
-    """Yield each JSON document with the number of its first line."""
-    document = _PartialDocument(name)
-    for number, raw in enumerate(_lines(name, chunks), 1):
+def _documents(document: _PartialDocument, chunks: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
+    """Yield each JSON document with the number of its first line.
+
+    Args:
+        document: Assembles documents of several lines; holds what is left in the end.
+        chunks: The bytes of the file.
+    """
+    for number, raw in enumerate(_lines(document.name, chunks), 1):
         line = raw.decode("utf-8", "replace").strip("\ufeff \r")
         whole = _parsed(line) if line.startswith(_OPENING) else None
         if whole is not None:
@@ -106,8 +122,13 @@ class _PartialDocument:
     """A JSON document that spans several lines, assembled until it is complete."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
         self.clear()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds lines that make no document so far."""
+        return bool(self._text.strip())
 
     def clear(self) -> None:
         """Drop the lines so far. After a whole line, they were one that was cut off."""
@@ -120,7 +141,7 @@ class _PartialDocument:
         self._first = self._first or number
         self._text += line.encode() + b"\n"
         if len(self._text) > MAX_DOCUMENT:
-            raise _too_large(self._name)
+            raise _too_large(self.name)
         if line not in _CLOSING or self._tried >= _MAX_TRIES:
             return None
         self._tried += 1
