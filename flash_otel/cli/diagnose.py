@@ -3,12 +3,20 @@
 import json
 import os
 import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
-from flash_otel.cli.open_store import StoreOption
+from flash_otel.cli.open_store import (
+    HOW_TO_RECORD,
+    NOTHING_RECORDED,
+    StoreOption,
+    listing_from,
+    trace_named,
+    trace_to_read,
+)
 from flash_otel.cli.sources import (
     STORE,
     FilesArgument,
@@ -25,10 +33,12 @@ from flash_otel.cli.streams import note
 from flash_otel.diagnosis.order import ASSUMED_SKEW_S
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from flash_otel.diagnosis import Diagnosis
     from flash_otel.diagnosis.evidence import Deployment
+    from flash_otel.diagnosis.recorded import RecordedSpans
+    from flash_otel.records import SpanRecord
 
 _OPTIONS: Final = {
     "environment": "--env",
@@ -54,7 +64,11 @@ def diagnose(
     ] = None,
     trace: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="Judge the deployment of this trace (or id prefix)."),
+        typer.Option(
+            metavar="TRACE",
+            help="Judge the deployment of this trace: its id, or the first digits; or last, "
+            "last^1, last^2 ...",
+        ),
     ] = None,
     since: SinceOption = None,
     sources: FromOption = None,
@@ -80,7 +94,8 @@ def diagnose(
         return _explain(explain)
     names = sources_of(files, sources) or [STORE]
     question = {"environment": env, "build_id": build, "trace_id": trace, "app": app}
-    selection = Selection(store, since_ns(since), trace, app=app, environment=env)
+    read = trace_to_read(trace)
+    selection = Selection(store, since_ns(since), read, app=app, environment=env)
     diagnosis = _judge(names, selection, question, skew)
     _print(diagnosis, names, as_json=as_json)
     if diagnosis.is_unmatched:
@@ -99,13 +114,30 @@ def _judge(
     try:
         with (
             late_progress_bar("judging environments") as progress,
-            diagnosable(names, selection) as records,
+            _asked(names, selection, question) as (records, asked),
         ):
-            return diagnose(records, **question, limits=limits, progress=progress)
+            return diagnose(records, **asked, limits=limits, progress=progress)
     except StoreError as error:
         raise CommandError(
             f"{error}.", "Free disk space, or read less: --since AGE", COULD_NOT_TELL
         ) from error
+
+
+@contextmanager
+def _asked(
+    names: list[str], selection: Selection, question: "Mapping[str, Any]"
+) -> "Iterator[tuple[Iterable[SpanRecord] | RecordedSpans, Mapping[str, Any]]]":
+    """Open the sources, and replace a trace's place in the list, such as `last`, by its id."""
+    trace = question["trace_id"]
+    if trace == selection.trace:
+        with diagnosable(names, selection) as records:
+            yield records, question
+        return
+    with listing_from(names, selection, evidence_since_ns=selection.earliest) as opened:
+        if opened is None:
+            raise CommandError(NOTHING_RECORDED, HOW_TO_RECORD, COULD_NOT_TELL)
+        store, spans = opened
+        yield spans, {**question, "trace_id": trace_named(store, trace)}
 
 
 def _note_no_match(diagnosis: "Diagnosis", question: "Mapping[str, Any]") -> None:

@@ -30,6 +30,7 @@ StoreOption = Annotated[
 ]
 NOTHING_RECORDED: Final = "No traces are recorded yet."
 HOW_TO_RECORD: Final = "Record one: flash-otel run -- flash deploy   (or try: flash-otel demo)"
+HOW_TO_LIST: Final = "List the recorded traces: flash-otel traces"
 
 _BATCH: Final = 1_000
 _FLUSH_TIMEOUT_S: Final = 2.0
@@ -94,13 +95,15 @@ def reading_from(sources: list[str] | None, selection: Selection) -> Iterator[Sp
 
 @contextmanager
 def listing_from(
-    sources: list[str] | None, selection: Selection
+    sources: list[str] | None, selection: Selection, *, evidence_since_ns: int | None = None
 ) -> Iterator[tuple[SpanStore, RecordedSpans] | None]:
     """Open the store, or a temporary one, together with its spans as a diagnosis looks them up.
 
     Args:
         sources: The values of `--from`; None for the store.
         selection: The wanted records.
+        evidence_since_ns: Earliest start of the store's spans that count as evidence, in
+            nanoseconds since the epoch.
 
     Raises:
         CommandError: A source cannot be read, or all of them are empty.
@@ -109,7 +112,7 @@ def listing_from(
 
     if not sources or sources == [STORE]:
         with reading(selection.store) as local:
-            yield None if local is None else (local, local_spans(local))
+            yield None if local is None else (local, local_spans(local, evidence_since_ns))
         return
     from flash_otel.diagnosis.mending import without_lines
     from flash_otel.store.store import temporary_store
@@ -125,6 +128,34 @@ def listing_from(
         laid_out(kept(records_of(sources, selection))) as spans,
     ):
         yield store, spans
+
+
+def trace_to_read(name: str | None) -> str | None:
+    """Return the part of a trace's name by which sources can select; None if all is needed."""
+    from flash_otel.store.queries import trace_position
+
+    return None if name is None or trace_position(name) is not None else name
+
+
+def trace_named(store: SpanStore, name: str) -> str:
+    """Return the id of the trace that a person names (`SpanStore.trace_id`).
+
+    Raises:
+        CommandError: There is no such trace, or there are several.
+    """
+    from flash_otel.store.errors import AmbiguousTraceError
+
+    try:
+        trace_id = store.trace_id(name)
+    except AmbiguousTraceError as error:
+        raise CommandError(str(error), HOW_TO_LIST) from error
+    if trace_id is not None:
+        return trace_id
+    if store.latest_trace_id() is None:
+        raise CommandError(NOTHING_RECORDED, HOW_TO_RECORD)
+    if trace_to_read(name) is None:
+        raise CommandError(f"there is no {name}: fewer traces are recorded.", HOW_TO_LIST)
+    raise CommandError(f"no recorded trace begins with {name!r}.", HOW_TO_LIST)
 
 
 def recorded_since(started_ns: int) -> list[SpanRecord]:

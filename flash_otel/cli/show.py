@@ -5,23 +5,30 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flash_otel.cli.app import CommandError
-from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, StoreOption, reading_from
+from flash_otel.cli.open_store import (
+    HOW_TO_RECORD,
+    NOTHING_RECORDED,
+    StoreOption,
+    reading_from,
+    trace_named,
+    trace_to_read,
+)
 from flash_otel.cli.sources import FromOption, Selection
 
 if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
     from flash_otel.store.store import SpanStore
 
-LAST = "last"
-HOW_TO_LIST = "List the recorded traces: flash-otel traces"
 _MOST_LINKED = 10  # linked traces that are shown with all of their spans
 
 
 def show(
     trace: Annotated[
         str,
-        typer.Argument(metavar="TRACE|last", help="Trace id, or its first digits."),
-    ] = LAST,
+        typer.Argument(
+            metavar="TRACE", help="Trace id, or its first digits; or last, last^1, last^2 ..."
+        ),
+    ] = "last",
     as_json: Annotated[
         bool,
         typer.Option("--json", help="Print OTLP JSON, as the Collector's file exporter writes it."),
@@ -47,7 +54,7 @@ def show(
     """
     if as_json and (html is not None or opens):
         raise CommandError("--json and --html exclude each other.", "Give one of them.")
-    selection = Selection(store, trace=None if trace == LAST else trace)
+    selection = Selection(store, trace=trace_to_read(trace))
     with reading_from(sources, selection) as opened:
         if opened is None:
             raise CommandError(NOTHING_RECORDED, HOW_TO_RECORD)
@@ -63,25 +70,8 @@ def show(
 
 
 def _records(store: "SpanStore", trace: str) -> "list[SpanRecord]":
-    trace_id = store.latest_trace_id() if trace == LAST else trace
-    if trace_id is None:
-        raise CommandError(NOTHING_RECORDED, HOW_TO_RECORD)
-    records = _trace(store, trace_id)
-    if not records:
-        raise CommandError(f"no recorded trace begins with {trace!r}.", HOW_TO_LIST)
-    return records + _linked(store, records[0].trace_id)
-
-
-def _trace(store: "SpanStore", prefix: str) -> "list[SpanRecord]":
-    from flash_otel.store.store import StoreError
-
-    try:
-        return store.trace(prefix)
-    except StoreError as error:
-        # Without a cause it is an ambiguous prefix: the user's mistake, not a broken file.
-        if error.__cause__ is not None:
-            raise
-        raise CommandError(str(error), HOW_TO_LIST) from error
+    trace_id = trace_named(store, trace)
+    return store.trace(trace_id) + _linked(store, trace_id)
 
 
 def _linked(store: "SpanStore", trace_id: str) -> "list[SpanRecord]":

@@ -46,6 +46,10 @@ class StoreOutdatedError(StoreError):
     """An older flash_otel made the file: opened for writing, it is migrated."""
 
 
+class AmbiguousTraceError(StoreError):
+    """Several traces begin with the given digits."""
+
+
 # Matched by text, because Python 3.10 does not expose SQLite's result codes
 # (sqlite.org/rescode.html).
 _BY_TEXT: Final[tuple[tuple[str, type[StoreError]], ...]] = (

@@ -7,10 +7,12 @@ first young span. The file shrinks as its pages become free.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
+from flash_otel.store.errors import AmbiguousTraceError
 from flash_otel.store.rows import read_attributes, text, whole
 from flash_otel.store.schema import transaction
 
@@ -62,6 +64,12 @@ _EARLIEST: Final = """
     FROM spans WHERE trace_id = ? ORDER BY start_ns, id LIMIT 1"""
 
 
+_LAST: Final = re.compile(r"last(?P<mark>[\^~](?P<before>[0-9]{1,9})?)?")
+_HEX_DIGITS: Final = frozenset("0123456789abcdef")
+_BEGINNING: Final = (
+    "SELECT DISTINCT trace_id FROM spans WHERE trace_id >= ? AND trace_id < ? "
+    "ORDER BY trace_id LIMIT 2"
+)
 _BEFORE: Final = "SELECT max(trace_id) FROM spans WHERE trace_id < ?"
 _AFTER: Final = "SELECT min(trace_id) FROM spans WHERE trace_id > ?"
 _SHORT_ID: Final = 8  # digits; git's default length, so that ids rarely get longer later
@@ -153,6 +161,47 @@ def trace_ids(
             break
     rows.close()
     return list(found)
+
+
+def trace_position(name: str) -> int | None:
+    """Return the place that a name such as `last` or `last^2` has in the list of all traces.
+
+    Returns:
+        0 for `last`, 1 for `last^1` (or `last^`, or `last~1`, as `^` is a pattern in some shells)
+        and so on; None for any other name.
+    """
+    found = _LAST.fullmatch(name.strip().lower())
+    if found is None:
+        return None
+    return int(found["before"] or 1) if found["mark"] else 0
+
+
+def trace_id_named(connection: sqlite3.Connection, name: str) -> str | None:
+    """Return the id of the trace that a person names, or None.
+
+    Args:
+        connection: A connection to a store.
+        name: `last`, `last^1` and so on, in the order of `trace_ids`; or a trace id in hex, or
+            enough first digits of it to be unique.
+
+    Raises:
+        AmbiguousTraceError: Several traces begin with the digits.
+    """
+    position = trace_position(name)
+    if position is not None:
+        newest = trace_ids(connection, "", (), position + 1)
+        return newest[position] if position < len(newest) else None
+    prefix = name.strip().lower()
+    if not prefix or not _HEX_DIGITS.issuperset(prefix):
+        return None
+    # 'g' follows every hex digit: all ids with this prefix lie below.
+    found = connection.execute(_BEGINNING, (prefix, f"{prefix}g")).fetchall()
+    if len(found) > 1:
+        raise AmbiguousTraceError(
+            f"several traces begin with {prefix}, such as {found[0][0]} and {found[1][0]}: "
+            "give more digits"
+        )
+    return str(found[0][0]) if found else None
 
 
 def short_trace_id(connection: sqlite3.Connection, trace_id: str) -> str:

@@ -50,8 +50,6 @@ __all__ = [
 BUSY_MS: Final = 5_000
 BATCH: Final = 1_000
 
-_HEX_DIGITS: Final = frozenset("0123456789abcdef")
-
 
 class SpanStore:
     """The spans in one file.
@@ -110,16 +108,29 @@ class SpanStore:
             with translated(self.path), schema.transaction(self._connection):
                 insert(self._connection, batch)
 
-    def trace(self, trace_id_prefix: str) -> list[SpanRecord]:
+    def trace_id(self, name: str) -> str | None:
+        """Return the id of the trace that a person names; None if there is none.
+
+        Args:
+            name: The trace id in hex, or enough first digits of it to be unique; or a place in the
+                list of `traces`: `last`, `last^1` for the one before it, `last^2` and so on.
+
+        Raises:
+            AmbiguousTraceError: Several traces begin with the digits.
+        """
+        with translated(self.path):
+            return queries.trace_id_named(self._connection, name)
+
+    def trace(self, name: str) -> list[SpanRecord]:
         """Return the spans of a trace by start time; an empty list for an unknown trace.
 
         Args:
-            trace_id_prefix: The trace id in hex, or enough first digits of it to be unique.
+            name: As for `trace_id`.
 
         Raises:
-            StoreError: Several traces begin with the prefix.
+            AmbiguousTraceError: Several traces begin with the digits.
         """
-        trace_id = self._full_trace_id(trace_id_prefix.strip().lower())
+        trace_id = self.trace_id(name)
         if trace_id is None:
             return []
         return list(self._records("WHERE trace_id = ? ORDER BY start_ns, spans.id", trace_id))
@@ -188,23 +199,6 @@ class SpanStore:
             return queries.prune(
                 self._connection, before_ns=before_ns, now_ns=now_ns, max_bytes=max_bytes
             )
-
-    def _full_trace_id(self, prefix: str) -> str | None:
-        if not prefix or not _HEX_DIGITS.issuperset(prefix):
-            return None
-        # 'g' follows every hex digit: all ids with this prefix lie below.
-        query = (
-            "SELECT DISTINCT trace_id FROM spans WHERE trace_id >= ? AND trace_id < ? "
-            "ORDER BY trace_id LIMIT 2"
-        )
-        with translated(self.path):
-            found = self._connection.execute(query, (prefix, f"{prefix}g")).fetchall()
-        if len(found) > 1:
-            raise StoreError(
-                f"several traces begin with {prefix}, such as {found[0][0]} and {found[1][0]}: "
-                "give more digits"
-            )
-        return str(found[0][0]) if found else None
 
     def _records(self, rest: str, *values: object) -> Iterator[SpanRecord]:
         with translated(self.path):

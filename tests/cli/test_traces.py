@@ -9,7 +9,9 @@ import pytest
 from support.commands import flash_otel, keep
 from support.samples import OTHER, TRACE, failed_deployment, healthy_deployment, span
 
+from flash_otel.otlp.encode import encode_json
 from flash_otel.report.words import moment
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +37,9 @@ def record(folder: Path) -> None:
     staging = {"flash.environment_name": "staging", "flash.environment_id": "env789"}
     keep(folder, healthy_deployment())
     keep(folder, other)
-    keep(folder, [span(1, None, "flash.deploy", 90_000, None, trace_id=KILLED, attributes=staging)])
+    keep(
+        folder, [span(99, None, "flash.deploy", 90_000, None, trace_id=KILLED, attributes=staging)]
+    )
 
 
 def test_the_newest_trace_comes_first_with_its_result(tmp_path: Path) -> None:
@@ -62,6 +66,40 @@ def test_the_newest_trace_comes_first_with_its_result(tmp_path: Path) -> None:
     assert lines[0].endswith("flash.deploy        staging (env789)")
     assert (found.returncode, found.stderr) == (0, "")
     assert "\x1b" not in found.stdout
+
+
+@pytest.mark.parametrize("source", ["store", "recording.json"])
+def test_places_in_the_list_name_traces(source: str, tmp_path: Path) -> None:
+    """`last^N` is row N + 1 of the list for `show` and `diagnose`, of any source."""
+    record(tmp_path)
+    records = [*SpanStore(tmp_path / "spans.db").spans()]
+    (tmp_path / "recording.json").write_text(json.dumps(encode_json(records)), encoding="utf-8")
+    chosen = ("--from", source)
+    listed = json.loads(flash_otel(tmp_path, "traces", "--json", *chosen).stdout)
+    assert len(listed) == 3
+    for name, entry in zip(("last", "last^1", "last^2"), listed, strict=True):
+        shown = json.loads(flash_otel(tmp_path, "show", name, "--json", *chosen).stdout)
+        (resource,) = shown["resourceSpans"]
+        spans = [span for scope in resource["scopeSpans"] for span in scope["spans"]]
+        assert {span["traceId"] for span in spans} == {entry["trace_id"]}
+        by_place = flash_otel(tmp_path, "diagnose", "--trace", name, "--json", *chosen)
+        by_id = flash_otel(tmp_path, "diagnose", "--trace", entry["trace_id"], "--json", *chosen)
+        assert by_place.stdout == by_id.stdout
+        assert json.loads(by_id.stdout)["verdict"] == entry["verdict"]
+
+
+@pytest.mark.parametrize("command", [("show",), ("diagnose", "--trace")])
+def test_a_place_outside_of_the_list_is_a_clear_mistake(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    """With too few traces, and with none, the next step is named."""
+    record(tmp_path)
+    found = flash_otel(tmp_path, *command, "last^3")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "there is no last^3: fewer traces are recorded." in found.stderr
+    assert "flash-otel traces" in found.stderr
+    (tmp_path / "spans.db").unlink()
+    assert "No traces are recorded yet." in flash_otel(tmp_path, *command, "last").stderr
 
 
 def test_filters(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from flash_otel.store.store import (
     StoreError,
     newest,
     open_for_reading,
+    temporary_store,
 )
 
 if TYPE_CHECKING:
@@ -128,6 +129,31 @@ def test_a_trace_is_found_by_the_first_digits_of_its_id(path: Path) -> None:
         with pytest.raises(StoreError, match="give more digits") as caught:
             store.trace("aa")
         assert near.trace_id in str(caught.value)
+
+
+def test_a_trace_is_found_by_its_place_in_the_list(path: Path) -> None:
+    """`last` is the first of the list, `last^1` the one before it; nothing lies before the list."""
+    with SpanStore(path) as store:
+        store.write([ROOT, FETCH])
+        listed = [summary.trace_id for summary in store.traces()]
+        assert [store.trace_id(name) for name in ("last", "last^1")] == listed
+        assert [store.trace_id(name) for name in (" LAST ", "last^0")] == [listed[0]] * 2
+        assert [store.trace_id(name) for name in ("last^", "last~", "last~1")] == [listed[1]] * 3
+        assert store.trace("last^1") == [ROOT]
+        for name in ("last^2", "last^999999999", "last^x", "last1", "last^^", "last^9999999999"):
+            assert store.trace_id(name) is None
+
+
+@given(ids=st.sets(st.text("0f", min_size=32, max_size=32), min_size=1, max_size=20))
+def test_short_ids_are_unique(ids: set[str]) -> None:
+    """The short id of each trace names it alone, has no digit too many, and at least eight."""
+    with temporary_store() as store:
+        store.write(replace(ROOT, trace_id=trace_id) for trace_id in ids)
+        for trace_id in ids:
+            short = store.short_trace_id(trace_id)
+            assert store.trace_id(short) == trace_id
+            sharing = [other for other in ids if other.startswith(short[:-1])]
+            assert len(short) == 8 or len(sharing) > 1
 
 
 def test_traces_are_summed_up_newest_first(path: Path) -> None:
