@@ -192,6 +192,7 @@ def _completed(upload: ManifestUpload, other: ManifestUpload) -> ManifestUpload:
         names=theirs.names if mine.names is None else mine.names,
         urls=theirs.urls if mine.urls is None else mine.urls,
         digest=mine.digest or theirs.digest,
+        are_urls_whole=(theirs if mine.urls is None else mine).are_urls_whole,
     )
     return replace(
         upload,

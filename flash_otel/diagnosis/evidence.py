@@ -99,12 +99,22 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSet:
-    """The endpoints of a manifest that a span lists; None for unknown parts."""
+    """The endpoints of a manifest that a span lists; None for unknown parts.
+
+    Attributes:
+        count: Number of endpoints.
+        names: Their names.
+        urls: Their URLs, in the order of the names.
+        digest: Digest of names and URLs.
+        are_urls_whole: Whether the URLs are proven whole: a limit on the length of attributes may
+            cut those of different endpoints to the same text.
+    """
 
     count: int | None = None
     names: tuple[str, ...] | None = None
     urls: tuple[str, ...] | None = None
     digest: str | None = None
+    are_urls_whole: bool = True
 
     @property
     def all_names(self) -> frozenset[str] | None:

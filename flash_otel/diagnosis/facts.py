@@ -19,7 +19,7 @@ from flash_otel.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from flash_otel.records import SpanRecord
 
@@ -34,6 +34,7 @@ ZONED: Final = "zoned"
 _NO_HOSTS: Final = frozenset({"localhost", "localhost.localdomain"})
 _OUTCOMES: Final = frozenset({semconv.RETURNED, semconv.FAILED, semconv.CANCELLED, semconv.UNKNOWN})
 _DIGITS: Final = re.compile(r"\d{1,6}")
+_WHOLE_ID: Final = 14  # characters of Runpod's endpoint ids
 _PLACE: Final = re.compile(r"(.*):(\d{1,12})", re.DOTALL)
 
 AnySpanFact = TypeVar("AnySpanFact", bound=evidence.SpanFact)
@@ -153,12 +154,25 @@ def endpoints_of(record: SpanRecord) -> evidence.EndpointSet:
     attributes = record.attributes
     names = texts(attributes, semconv.ENDPOINT_NAMES)
     count = number(attributes, semconv.ENDPOINT_COUNT)
+    urls = texts(attributes, semconv.ENDPOINT_URLS)
     return evidence.EndpointSet(
         count=len(names) if count is None and names is not None else count,
         names=names,
-        urls=texts(attributes, semconv.ENDPOINT_URLS),
+        urls=urls,
         digest=text(attributes, semconv.ENDPOINTS_DIGEST),
+        are_urls_whole=by_lines(record) or not _may_be_cut(urls or (), attributes),
     )
+
+
+def _may_be_cut(urls: Sequence[str], attributes: Mapping[str, Any]) -> bool:
+    """Return True if a limit may have cut URLs: no text of the span is longer than they are."""
+    lists = [
+        value if isinstance(value, (list, tuple)) else [value] for value in attributes.values()
+    ]
+    longest = max(
+        (len(text) for texts in lists for text in texts if isinstance(text, str)), default=0
+    )
+    return any(len(url) == longest and len(manifest.endpoint_id(url)) < _WHOLE_ID for url in urls)
 
 
 def _activation(record: SpanRecord, common: dict[str, Any]) -> evidence.SpanFact:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flash_otel import manifest
 from flash_otel.diagnosis.deployments import is_newer
+from flash_otel.diagnosis.evidence import EndpointSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,19 +15,31 @@ if TYPE_CHECKING:
     from flash_otel.diagnosis.order import Offset
 
 
-def endpoint_ids(deployment: Deployment) -> frozenset[str]:
-    """Return Runpod's ids of a deployment's endpoints, from its steps and from its URLs."""
+def endpoint_ids(deployment: Deployment, *, are_proven: bool = False) -> frozenset[str]:
+    """Return Runpod's ids of a deployment's endpoints, from its steps and from its URLs.
+
+    Args:
+        deployment: The deployment.
+        are_proven: Leave out the ids in URLs that may have been cut.
+    """
     from_steps = {endpoint.endpoint_id for endpoint in deployment.endpoints}
-    from_urls = {manifest.endpoint_id(url) for url in endpoint_urls(deployment)}
+    listed = _endpoints(deployment)
+    urls = () if are_proven and not listed.are_urls_whole else listed.urls or ()
+    from_urls = {manifest.endpoint_id(url) for url in urls}
     return frozenset(endpoint_id for endpoint_id in from_steps | from_urls if endpoint_id)
 
 
 def endpoint_urls(deployment: Deployment) -> tuple[str, ...]:
     """Return the URLs of a deployment's endpoints."""
+    return _endpoints(deployment).urls or ()
+
+
+def _endpoints(deployment: Deployment) -> EndpointSet:
+    """Return the endpoints of the first step that lists their URLs."""
     for step in (deployment.upload, deployment.provisioning):
         if step and step.endpoints.urls:
-            return step.endpoints.urls
-    return ()
+            return step.endpoints
+    return EndpointSet()
 
 
 def looks_like_id(label: str, asked: str) -> bool:

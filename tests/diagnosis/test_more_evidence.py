@@ -307,6 +307,41 @@ def test_a_masked_endpoint_is_not_that_of_another_environment() -> None:
             assert sc.ENVIRONMENT_TAKEOVER not in [finding.code for finding in found.findings]
 
 
+@pytest.mark.parametrize("limit", [25, 28, 31])
+def test_urls_that_a_limit_cut_to_the_same_text_are_no_takeover(limit: int) -> None:
+    """Only ids prove that two environments share an endpoint, or URLs that are surely whole."""
+
+    def recorded(ids: tuple[str, str], limit: int | None) -> list[SpanRecord]:
+        """Return two deployments whose ids of endpoints are known from URLs only."""
+        made = HEALTHY["two environments"].make()
+        first = next(r.trace_id for r in made if r.name == sc.ACTIVATE)
+        return [
+            replace(record, attributes={
+                **record.attributes,
+                sc.ENDPOINT_NAMES: ("web",),
+                sc.ENDPOINT_COUNT: 1,
+                sc.ENDPOINT_URLS: (
+                    f"https://api.runpod.ai/v2/{ids[record.trace_id == first]}"[:limit],
+                ),
+            })
+            if record.name in (sc.MANIFEST_UPLOAD, sc.PROVISION) else record
+            for record in made
+            if record.name != sc.PROVISION_ENDPOINT
+        ]  # fmt: skip
+
+    def codes(made: list[SpanRecord]) -> set[str]:
+        return {finding.code for finding in judge(made).findings}
+
+    assert sc.ENVIRONMENT_TAKEOVER not in codes(recorded(("abcdefg1", "abcdefg2"), limit))
+    assert sc.ENVIRONMENT_TAKEOVER not in codes(recorded(("abcdefg1", "abcdefg2"), None))
+    whole = recorded(("x7f3e11d25a6b4", "x7f3e11d25a6b4"), None)
+    assert sc.ENVIRONMENT_TAKEOVER in codes(whole)
+    short = recorded(("x7f3", "x7f3"), None)
+    longer = [replace(r, attributes={**r.attributes, sc.TRUNCATED: ("x" * 40,)}) for r in short]
+    assert sc.ENVIRONMENT_TAKEOVER not in codes(short)
+    assert sc.ENVIRONMENT_TAKEOVER in codes(longer)
+
+
 def with_long_ids(made: list[SpanRecord]) -> list[SpanRecord]:
     """Give ids the length that Flash's have."""
     return [

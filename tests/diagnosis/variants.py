@@ -565,7 +565,7 @@ def _with_limit(spans: Sequence[SpanRecord], chance: random.Random) -> Evidence:
     """Cut every text of a span, as a limit of its attributes does."""
     limit = chance.choice((16, 20, 30, 32, 64))
     cut = [
-        replace(span, attributes={k: _cut_value(k, v, limit) for k, v in span.attributes.items()})
+        replace(span, attributes={k: _cut_value(v, limit) for k, v in span.attributes.items()})
         for span in spans
     ]
     side = chance.choice((None, sc.RUNTIME_FETCH))
@@ -576,10 +576,11 @@ def _with_limit(spans: Sequence[SpanRecord], chance: random.Random) -> Evidence:
     return as_file(mixed)
 
 
-def _cut_value(key: str, value: Any, limit: int) -> Any:
-    # Known: two URLs that a limit cut to the same beginning are taken for one endpoint.
-    if isinstance(value, str) and key not in (sc.ENDPOINT_URL, sc.ENDPOINT_URLS):
+def _cut_value(value: Any, limit: int) -> Any:
+    if isinstance(value, str):
         return value[:limit]
+    if isinstance(value, tuple):
+        return tuple(_cut_value(item, limit) for item in value)
     return value
 
 

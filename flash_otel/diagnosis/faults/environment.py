@@ -95,9 +95,9 @@ def environment_created(case: Case) -> Iterator[Finding]:
 
 def environment_takeover(case: Case) -> Iterator[Finding]:
     """Find endpoints that the latest deployments to two environments share."""
-    mine = endpoint_ids(case.deployment)
+    mine = endpoint_ids(case.deployment, are_proven=True)
     for other in _latest_elsewhere(case):
-        shared = sorted(mine & endpoint_ids(other))
+        shared = sorted(mine & endpoint_ids(other, are_proven=True))
         if not shared:
             continue
         first, last = sorted((case.deployment, other), key=recency_key)
