@@ -231,9 +231,19 @@ def endpoints_complete(subject: Subject) -> Iterator[Comparison]:
 
 
 def endpoints_written(subject: Subject) -> Iterator[Comparison]:
-    """The endpoints match the digest in the manifest's carrier."""
+    """The endpoints are as many as the manifest's carrier counts, and match its digest."""
     endpoints, carrier = subject.snapshot.endpoints, subject.snapshot.carrier
-    if carrier is None or carrier.digest is None or len(endpoints) != carrier.endpoint_count:
+    if carrier is None or carrier.endpoint_count is None:
+        return
+    if len(endpoints) > carrier.endpoint_count:
+        text = (
+            f"the manifest holds {count(len(endpoints), 'endpoint')}, but its deployment wrote "
+            f"{carrier.endpoint_count}: something else has written it since"
+        )
+        # Perhaps a worker, which Flash 1.0 to 1.2 let add endpoints of its own.
+        yield _failed("endpoints_written", sc.ENDPOINTS_DIFFER, text, LIKELY)
+        return
+    if carrier.digest is None or len(endpoints) != carrier.endpoint_count:
         return
     if manifests.digest(endpoints) == carrier.digest:
         text = "the endpoints are those that were written"

@@ -65,7 +65,8 @@ def test_an_upload_takes_what_it_lacks_from_another_piece(name: str) -> None:
 @pytest.mark.parametrize("name", ["count", "names", "urls", "digest"])
 def test_endpoints_are_completed_field_by_field(name: str) -> None:
     """Each of count, names, URLs and digest is completed by itself, and never replaced."""
-    lacking = replace(WHOLE, **{name: None})
+    nothing: dict[str, Any] = {name: None}
+    lacking = replace(WHOLE, **nothing)
     whole, part = upload(endpoints=WHOLE), upload(endpoints=lacking)
     assert _completed(part, whole).endpoints == WHOLE
     assert _completed(whole, part).endpoints == WHOLE

@@ -93,6 +93,18 @@ def test_the_writers_digest_and_count() -> None:
     assert faults(fewer) == [("endpoints_complete", sc.ENDPOINTS_MISSING, ())]
 
 
+def test_more_endpoints_than_written() -> None:
+    """A manifest with more endpoints than its carrier counts was written by something else, too."""
+    for digest in ({"digest": "0"}, {}):
+        carrier = carried("write", **{"endpoint_count": 1, **digest})
+        (fault,) = faults(subject(manifest(URLS, carrier)))
+        assert fault == ("endpoints_written", sc.ENDPOINTS_DIFFER, ())
+    exact = carried("write", endpoint_count=len(URLS))
+    assert faults(subject(manifest(URLS, exact))) == []
+    built = carried("build")
+    assert faults(subject(manifest(URLS, built))) == []
+
+
 def test_the_local_manifest_of_the_same_deployment() -> None:
     """Endpoints that this folder's deployment wrote and the State Manager lacks are missing."""
     stored = manifest({"api": URLS["api"]}, carried("write"))

@@ -156,8 +156,8 @@ FAULTS: Final[dict[str, Fault]] = {
     ),
     sc.ENDPOINTS_DIFFER: Fault(
         paths.endpoints_differ,
-        "The names and the number of endpoints match the write, but the digest of names and URLs "
-        "does not.",
+        "No written endpoint is missing, but the digest of names and URLs does not match the "
+        "write, or the manifest holds more endpoints than its carrier counts.",
         "Deploy again: calls go to endpoints that do not belong to this deployment.",
         "Find out what else writes the manifest of this build.",
     ),
