@@ -14,6 +14,7 @@ from flash_otel.diagnosis.environments import Environments
 from flash_otel.diagnosis.faults import FAULTS
 from flash_otel.diagnosis.faults.verdicts import A_READBACK, placed, verify_command
 from flash_otel.diagnosis.matching import EvidenceIndex
+from flash_otel.diagnosis.picture import Picture, picture_of
 from flash_otel.diagnosis.read_verdicts import read_verdicts
 from flash_otel.diagnosis.tables import (
     Match,
@@ -28,7 +29,7 @@ from flash_otel.diagnosis.tables import (
 from flash_otel.diagnosis.worker_reads import WorkerReads, worker_reads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from flash_otel.diagnosis.choose import Unmatched
     from flash_otel.diagnosis.evidence import Deployment, Evidence
@@ -59,6 +60,7 @@ class Judged:
         failed_before: The attempts that failed directly before the deployment, oldest first.
         worker_reads: What the workers got that read the deployment.
         trace_ids: The traces of the deployment, its reads and its calls; at most `MOST_TRACES`.
+        picture: Both phases beside the State Manager's state; None without a recorded deployment.
     """
 
     deployment: Deployment
@@ -70,13 +72,20 @@ class Judged:
     failed_before: tuple[Deployment, ...] = ()
     worker_reads: WorkerReads = field(default_factory=WorkerReads)
     trace_ids: tuple[str, ...] = ()
+    picture: Picture | None = None
 
     @property
     def verdict(self) -> str:
         """The code of the first fault, or else of the verdict without a fault."""
-        faults = (finding.code for finding in self.findings if finding.is_fault)
-        others = (finding.code for finding in self.findings if finding.code in _WITHOUT_FAULT)
-        return next(faults, next(others, sc.INCONCLUSIVE))
+        decisive = _decisive(self.findings)
+        return decisive.code if decisive else sc.INCONCLUSIVE
+
+
+def _decisive(findings: Sequence[Finding]) -> Finding | None:
+    """Return the finding that the verdict comes from: the first fault, or else one without."""
+    faults = (finding for finding in findings if finding.is_fault)
+    others = (finding for finding in findings if finding.code in _WITHOUT_FAULT)
+    return next(faults, next(others, None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +205,7 @@ def _judged(case: Case, faults: Mapping[str, Fault]) -> Judged:
         findings=findings,
         worker_reads=worker_reads(case),
         trace_ids=_trace_ids(case),
+        picture=picture_of(case, _decisive(findings)),
     )
 
 

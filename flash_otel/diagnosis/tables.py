@@ -203,9 +203,7 @@ def timeline(case: Case) -> tuple[Moment, ...]:
     early = _early_reads(case)
     # Sorting a hundred thousand reads for forty lines would take longer than judging them.
     ran = [
-        replace(
-            _moment(case, RUNTIME, fact, _runtime_text(fact)), before_write=fact.origin in early
-        )
+        replace(_moment(case, RUNTIME, fact, runtime_text(fact)), before_write=fact.origin in early)
         for fact in facts[: MOST * 4]
     ]
     return tuple(sorted((*deployed, *_write(case), *ran), key=_when)[:MOST])
@@ -281,7 +279,8 @@ def _step_text(case: Case, step: Step) -> str:
     return name
 
 
-def _runtime_text(fact: RuntimeFetch | RemoteCall) -> str:
+def runtime_text(fact: RuntimeFetch | RemoteCall) -> str:
+    """Describe a read or a call."""
     return _read_text(fact) if isinstance(fact, RuntimeFetch) else _call_text(fact)
 
 

@@ -11,6 +11,7 @@ from flash_otel.diagnosis.findings import count
 from flash_otel.report import words
 from flash_otel.report.ids import RESULTS, ids_lines
 from flash_otel.report.layout import COMMAND, WHOLE, Line, Page, Part, page_for
+from flash_otel.report.picture import picture_lines
 from flash_otel.report.wrapping import print_wrapped
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def _judged(judged: Judged, page: Page) -> Iterator[Line]:
         yield ()
         yield (Part(title, "bold"),)
         yield from _failed_before(judged)
+        yield from picture_lines(judged, page)
     if judged.matches:
         yield ()
         yield (Part("Ids", "bold"),)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flash_otel.diagnosis.evidence import Deployment, Origin
     from flash_otel.diagnosis.findings import Finding
     from flash_otel.diagnosis.judge import Diagnosis, Judged
+    from flash_otel.diagnosis.picture import ManifestState, Picture, PictureMark
     from flash_otel.diagnosis.tables import Match, Moment, PhaseCheck
     from flash_otel.diagnosis.worker_reads import WorkerReads
     from flash_otel.verify.snapshot import Snapshot
@@ -97,6 +98,7 @@ def _judged(judged: Judged) -> dict[str, Any]:
         "failed_before": [_attempt(known) for known in judged.failed_before],
         "worker_reads": _worker_reads(judged.worker_reads),
         "trace_ids": [] if deployment.by_lines else list(judged.trace_ids),
+        "picture": judged.picture and _picture(judged.picture),
     }
 
 
@@ -111,6 +113,49 @@ def _worker_reads(reads: WorkerReads) -> dict[str, Any]:
         "calls": reads.calls,
         "failed_calls": reads.failed_calls,
         "reads_manifests": reads.reads_manifests,
+    }
+
+
+def _picture(picture: Picture) -> dict[str, Any]:
+    return {
+        "build_id": picture.build_id,
+        "environment_id": picture.environment_id,
+        "endpoint_count": picture.endpoint_count,
+        "before": _state(picture.before),
+        "marks": [_mark(mark) for mark in picture.marks],
+        "left_out": picture.left_out,
+    }
+
+
+def _mark(mark: PictureMark) -> dict[str, Any]:
+    return {
+        "lane": mark.lane,
+        "kind": mark.kind,
+        "text": mark.text,
+        "seconds": mark.seconds,
+        "last_seconds": mark.last_seconds,
+        "same_clock": mark.same_clock,
+        "is_timed": mark.is_timed,
+        "is_ordered": mark.is_ordered,
+        "wait_seconds": mark.wait_s,
+        "count": mark.count,
+        "is_marked": mark.is_marked,
+        "differs": list(mark.differs),
+        "environment_id": mark.environment_id,
+        "build_id": mark.build_id,
+        "endpoint_count": mark.endpoint_count,
+        "state": mark.state and _state(mark.state),
+        **_origin(mark.origin),
+    }
+
+
+def _state(state: ManifestState) -> dict[str, Any]:
+    return {
+        "build_id": state.build_id,
+        "endpoint_count": state.endpoint_count,
+        "has_build": state.has_build,
+        "is_deployed": state.is_deployed,
+        "as_read": state.as_read,
     }
 
 

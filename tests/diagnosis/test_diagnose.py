@@ -371,6 +371,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 def problems(value: Any, schema: dict[str, Any], where: str = "$") -> list[str]:
     """Check a value against those parts of JSON Schema that ours uses."""
+    if "anyOf" in schema:
+        return min((problems(value, choice, where) for choice in schema["anyOf"]), key=len)
     if "$ref" in schema:
         return problems(value, SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]], where)
     if "const" in schema and value != schema["const"]:
