@@ -16,10 +16,11 @@ from flash_otel.report import words
 from flash_otel.report.layout import ASCII, UNICODE, Glyphs, Line, Part, fitted, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from flash_otel.diagnosis.judge import Judged
     from flash_otel.diagnosis.picture import ManifestState, Picture, PictureMark
+    from flash_otel.diagnosis.tables import Match
     from flash_otel.report.layout import Page
 
 LEAST_WIDTH: Final = 80
@@ -68,15 +69,21 @@ def picture_lines(judged: Judged, page: Page) -> Iterator[Line]:
     if judged.verdict == semconv.NONE or not _has_state(picture):
         return
     cells = (min(page.width, MOST_WIDTH) - _FRAME) // 3
-    names = _short_names(picture, cells, page.glyphs.cut)
+    names = _short_names(picture, cells, page)
     if names is None:
         return
-    canvas = _Canvas(cells, page.glyphs, names, *_LABELS.get(judged.verdict, _FAULT))
+    canvas = _Canvas(cells, page, names, *_LABELS.get(judged.verdict, _FAULT))
     yield ()
     yield (Part(_TITLE, "bold"),)
     lines = list(canvas.lines(picture))
     yield from lines
-    yield from canvas.notes(picture, "".join(part.text for line in lines for part in line))
+    drawn = "".join(part.text for line in lines for part in line)
+    in_full = {_shown(known, page) for match in judged.matches for known in _values(match)}
+    yield from canvas.notes(picture, drawn, in_full)
+
+
+def _values(match: Match) -> Iterator[str]:
+    yield from filter(None, (match.deployed, match.read))
 
 
 def _has_state(picture: Picture) -> bool:
@@ -84,14 +91,17 @@ def _has_state(picture: Picture) -> bool:
     return any(state is not None and state.has_build is not None for state in states)
 
 
-def _short_names(picture: Picture, cells: int, cut: str) -> dict[str, str] | None:
+def _short_names(picture: Picture, cells: int, page: Page) -> dict[str, str] | None:
     """Return short forms of the ids that do not fit; None if the shortest that differ do not."""
-    ids = dict.fromkeys(words.clean(known) for known in _ids(picture) if known)
+    ids = dict.fromkeys(_shown(known, page) for known in _ids(picture) if known)
     longest = cells - len("(),")
     if all(cell_len(known) <= longest for known in ids):
         return {}
     for length in range(_SHORTEST_ID, longest):
-        short = {known: known if len(known) <= length else known[:length] + cut for known in ids}
+        short = {
+            known: known if len(known) <= length else known[:length] + page.glyphs.cut
+            for known in ids
+        }
         if len(set(short.values())) == len(ids) and max(map(cell_len, short.values())) <= longest:
             return {known: name for known, name in short.items() if known != name}
     return None
@@ -103,23 +113,31 @@ def _ids(picture: Picture) -> Iterator[str | None]:
         yield from (mark.build_id, mark.environment_id, mark.state.build_id if mark.state else None)
 
 
+def _shown(text: str, page: Page) -> str:
+    return words.encodable(words.clean(text), page.encoding)
+
+
 @dataclass(frozen=True, slots=True)
 class _Canvas:
     """Draws a picture in three columns.
 
     Attributes:
         cells: Cells of the text of a column.
-        glyphs: The characters of the report.
+        page: The page to draw on.
         names: Short forms of ids.
         label: What a mark that the verdict rests on is called.
         style: Its style.
     """
 
     cells: int
-    glyphs: Glyphs
+    page: Page
     names: dict[str, str]
     label: str
     style: str
+
+    @property
+    def glyphs(self) -> Glyphs:
+        return self.page.glyphs
 
     @property
     def drawing(self) -> _Drawing:
@@ -175,7 +193,7 @@ class _Canvas:
 
     def _text(self, text: str) -> list[str]:
         """Return a text broken at spaces, with short forms of its ids."""
-        text = words.clean(text)
+        text = _shown(text, self.page)
         for known in sorted(self.names, key=len, reverse=True):
             text = text.replace(known, self.names[known])
         lines = wrapped(text, self.cells)
@@ -200,15 +218,21 @@ class _Canvas:
         fold = self.drawing.fold * 3
         return (Part(f"{'':>{_TIME}}  {fold} {text} {fold}", "dim"),)
 
-    def notes(self, picture: Picture, drawn: str) -> Iterator[Line]:
-        """Yield the explanations of what was drawn."""
+    def notes(self, picture: Picture, drawn: str, in_full: Collection[str]) -> Iterator[Line]:
+        """Yield the explanations of what was drawn.
+
+        Args:
+            picture: The picture.
+            drawn: The text of its lines.
+            in_full: Ids that the report shows in full elsewhere.
+        """
         if any(mark.seconds is not None and not mark.same_clock for mark in picture.marks):
             yield (Part("  ~ by another machine's clock", "dim"),)
         if picture.left_out:
             yield (Part(f"  {count(picture.left_out, 'more read')} not shown", "dim"),)
         width = 3 * self.cells + _FRAME
         for known, name in self.names.items():
-            if name in drawn:
+            if name in drawn and known not in in_full:
                 line = fitted(f"  {name} is {known}", width, self.glyphs).rstrip()
                 yield (Part(line, "dim"),)
 
@@ -232,7 +256,7 @@ def _state_texts(state: ManifestState) -> Iterator[str]:
     if not state.has_build:
         yield "not recorded" if state.has_build is None else "no active build"
         return
-    build = state.build_id or "a build without a known id"
+    build = state.build_id or "a build"
     yield f"{build}{' (deployed)' if state.is_deployed else ''}"
     held = "" if state.endpoint_count is None else count(state.endpoint_count, "endpoint")
     known = (held, "as read" if state.as_read else "")

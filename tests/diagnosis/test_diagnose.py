@@ -383,6 +383,11 @@ def problems(value: Any, schema: dict[str, Any], where: str = "$") -> list[str]:
         named = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         if not isinstance(value, tuple(kind for name in named for kind in _KINDS[name])):
             return [f"{where}: {value!r} is no {named}"]
+    return problems_inside(value, schema, where)
+
+
+def problems_inside(value: Any, schema: dict[str, Any], where: str) -> list[str]:
+    """Check the members of an object, or the items of a list."""
     found = []
     if isinstance(value, dict):
         known = schema["properties"]
