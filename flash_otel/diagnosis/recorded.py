@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 _BATCH: Final = 1_000
 _MOST_KNOWN: Final = 10_000
-_MOST_IDS: Final = 100_000
+_MOST_FOUND: Final = 100_000
 _SELECT: Final = f"SELECT spans.id, {SELECT.removeprefix('SELECT ')}"
 _CHUNK: Final = 400  # values in one query: SQLite binds at least 999
 _AFTER_ALL: Final = "\U0010ffff"  # sorts after every other character
@@ -94,14 +94,24 @@ class RecordedSpans:
         self._store = store
         self._restore = restore
         self._known: dict[int, SpanRecord] = {}
-        self._found: dict[tuple[str, tuple[object, ...]], list[int]] = {}
-        self._found_ids = 0
+        self._found: dict[tuple[str, tuple[object, ...]], list[tuple[Any, ...]]] = {}
+        self._found_rows = 0
         self._since = "" if since_ns is None else f" AND spans.start_ns >= {since_ns}"
         self.first = f"ORDER BY spans.start_ns, {place}, spans.id LIMIT"
         self.last = f"ORDER BY spans.start_ns DESC, {place} DESC, spans.id DESC LIMIT"
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
+        """Return the rows of a query; the same ones if it is repeated."""
+        key = (query, values)
+        if key not in self._found:
+            if self._found_rows > _MOST_FOUND:
+                self._found.clear()
+                self._found_rows = 0
+            self._found[key] = self._execute(query, values)
+            self._found_rows += 1 + len(self._found[key])
+        return self._found[key]
+
+    def _execute(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         # A command line may hold bytes that are not UTF-8, which SQLite cannot bind.
         bound = [
             value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
@@ -143,6 +153,17 @@ class RecordedSpans:
             order: An order of `span_references.span`, and a number of spans.
         """
         return self._records(f"{REFERRING} = ? {rest}{self._since} {order}", reference, *values)
+
+    def environments_referring(self, reference: str, order: str) -> set[str]:
+        """Return the ids of the environments that the spans with a reference name.
+
+        Args:
+            reference: As for `referring`.
+            order: An order of `span_references.span`, and a number of spans.
+        """
+        spans = f"{REFERRING} = ?{self._since} {order}"
+        query = f"SELECT DISTINCT environment_id FROM spans WHERE id IN ({spans})"  # noqa: S608 - constants only
+        return {found for (found,) in self.rows(query, reference) if isinstance(found, str)}
 
     def referring_to_any(self, references: Iterable[str], order: str) -> list[SpanRecord]:
         """Return the spans with one of some references."""
@@ -239,26 +260,15 @@ class RecordedSpans:
             ((value,),) = self.rows(query.format(">"), value, high)
 
     def _records(self, ids: str, *values: object) -> list[SpanRecord]:
-        found = self._ids(ids, values)
+        found = [id_ for (id_,) in self.rows(ids, *values)]
         if len(self._known) > _MOST_KNOWN:
             self._known.clear()
         for chunk in _chunks(id_ for id_ in found if id_ not in self._known):
             marks = ", ".join("?" * len(chunk))
-            for id_, *row in self.rows(f"{_SELECT}WHERE spans.id IN ({marks})", *chunk):
+            query = f"{_SELECT}WHERE spans.id IN ({marks})"
+            for id_, *row in self._execute(query, tuple(chunk)):
                 self._known[id_] = self._restore(from_row(tuple(row)))
         return [self._known[id_] for id_ in found]
-
-    def _ids(self, query: str, values: tuple[object, ...]) -> list[int]:
-        known = self._found.get((query, values))
-        if known is not None:
-            return known
-        found = [id_ for (id_,) in self.rows(query, *values)]
-        if self._found_ids > _MOST_IDS:
-            self._found.clear()
-            self._found_ids = 0
-        self._found[query, values] = found
-        self._found_ids += len(found) + 1
-        return found
 
 
 def local_spans(store: SpanStore, since_ns: int | None = None) -> RecordedSpans:

@@ -253,14 +253,14 @@ class RelatedSpans:
                 f"AND spans.name = '{sc.ACTIVATE}' AND {DEPLOYING}"
             )
             self._take_deployments(self._last(condition, here, most=_MOST_BESIDE))
-        shared = [
-            record
-            for endpoint_id in sorted(endpoint_ids(deployment))
-            for record in self._spans.referring(
+        holders = {
+            environment_id
+            for endpoint_id in endpoint_ids(deployment)
+            for environment_id in self._spans.environments_referring(
                 reference(refs.ENDPOINT, endpoint_id), order=f"{_LAST} {MOST}"
             )
-        ]
-        for environment_id in sorted(_values(shared, sc.ENVIRONMENT_ID) - {here})[:_MOST_BESIDE]:
+        }
+        for environment_id in sorted(holders - {here})[:_MOST_BESIDE]:
             self.load_environment(environment_id)
         if deployment.created_environment and deployment.app_name:
             for place in self._spans.references(reference(refs.PLACE, "")):

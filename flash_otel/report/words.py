@@ -92,6 +92,43 @@ def moment(nanoseconds: int, *, has_zone: bool = False) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S}{f' {local:%Z}' if has_zone else ''}"
 
 
+def zoned_moment(nanoseconds: int) -> str:
+    """Format a time (in nanoseconds since the epoch) in the local time zone, with its offset."""
+    try:
+        local = datetime.fromtimestamp(nanoseconds / 1e9).astimezone()
+    except (OverflowError, OSError, ValueError):
+        return f"{nanoseconds} ns"
+    offset = f"{local:%z}"
+    return f"{local:%Y-%m-%d %H:%M:%S} {offset[:3]}:{offset[3:5]}"
+
+
+# The least age in seconds from which a unit is used, and its length in seconds.
+_AGES: Final = (
+    (2 * 365 * 86_400, 365 * 86_400, "years"),
+    (2 * 86_400, 86_400, "d"),
+    (2 * 3600, 3600, "h"),
+    (60, 60, "min"),
+    (1, 1, "s"),
+)
+
+
+def age(nanoseconds: int, now_ns: int) -> str:
+    """Format the age of a time in one unit; `?` for the time 0, which stands for none.
+
+    Args:
+        nanoseconds: The time, in nanoseconds since the epoch.
+        now_ns: The present, in the same unit.
+    """
+    if not nanoseconds:
+        return "?"
+    seconds = (now_ns - nanoseconds) / 1e9
+    # A clock that is ahead by a little must not show up in a list.
+    if seconds < -60:  # noqa: PLR2004 - a minute
+        return f"in {age(2 * now_ns - nanoseconds, now_ns).removesuffix(' ago')}"
+    unit = next(((length, name) for least, length, name in _AGES if seconds >= least), None)
+    return f"{int(seconds // unit[0])} {unit[1]} ago" if unit else "just now"
+
+
 def verdict(code: str) -> str:
     """Return a verdict as people read it: the code `none` as `no fault found`."""
     return NO_FAULT if code == semconv.NONE else code
