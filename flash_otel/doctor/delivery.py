@@ -172,21 +172,25 @@ def _set_aside(path: Path) -> Iterator[DoctorCheck]:
     """Report files of spans that a locked store could not accept."""
     found = sum(1 for _ in files.waiting(path))
     if found:
-        text = f"{found} files of spans are set aside beside the store"
+        files_are = "file of spans is" if found == 1 else "files of spans are"
+        text = f"{found} {files_are} set aside beside the store"
         hint = "The next deployment, and each command that reads the store, takes them in."
         yield DoctorCheck("set_aside", NOTE, text, hint, "flash-otel traces")
 
 
 def _undelivered(database: sqlite3.Connection) -> Iterator[DoctorCheck]:
+    from flash_otel.export.forwarder import count_spans
     from flash_otel.store.cursors import delivery_statuses
 
     for status in delivery_statuses(database):
         if status.waiting:
             why = f" ({status.reason})" if status.reason else ""
-            text = f"{status.waiting} spans wait for {status.name}{why}"
+            waiting = count_spans(status.waiting, "waits", "wait")
+            text = f"{waiting} for {status.name}{why}"
             yield DoctorCheck("waiting", NOTE, text, command="flash-otel push")
         if status.rejected:
-            text = f"{status.name} rejected {status.rejected} spans ({status.rejected_reason})"
+            rejected = count_spans(status.rejected)
+            text = f"{status.name} rejected {rejected} ({status.rejected_reason})"
             yield DoctorCheck("rejected", NOTE, text, command="flash-otel push --rejected")
 
 

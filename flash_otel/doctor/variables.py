@@ -275,6 +275,11 @@ def _unknown(name: str, near: list[str], result: str, why: str) -> DoctorCheck:
     return DoctorCheck(f"variable {name}", result, f"{value} {why}", hint, command)
 
 
+# What an invalid value does, where it is not the same as none. The specification takes every text
+# but `true` for false, which for some variables is not what being unset means.
+_EFFECTS: Final = {_file: "spans wait", boolean: "it means false"}
+
+
 def _known(name: str, variable: Variable, ignored: list[Ignored]) -> DoctorCheck:
     value = f"{name}={shown(name)}"
     reason = _broken(variable, text(name))
@@ -287,7 +292,7 @@ def _known(name: str, variable: Variable, ignored: list[Ignored]) -> DoctorCheck
         says = "; ".join(f"{each.reason} (in its place: {each.default})" for each in ignored)
         says = f"{value} is ignored: {says}"
     elif reason:
-        effect = "spans wait" if variable.rule is _file else "the default is used"
+        effect = _EFFECTS.get(variable.rule, "the default is used")
         says = f"{value} is invalid, so {effect}: {reason}"
     elif _is_quoted(name):
         result, step = NOTE, _correction(name)

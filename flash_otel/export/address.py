@@ -198,7 +198,8 @@ def _grpc(text: str, insecure: bool | None) -> Address:
         return _url(text, is_secure=True, remark=remark)
     if scheme == "http" and insecure is False:
         remark = "the scheme is http://, but TLS is used: OTEL_EXPORTER_OTLP_INSECURE is not true"
-        return _url(text, is_secure=True, remark=remark)
+        # Its name is stored, and must stand for TLS when the variable has gone.
+        return _url(f"https{text[len(scheme) :]}", is_secure=True, remark=remark)
     return _url(text, is_secure=scheme == "https")
 
 

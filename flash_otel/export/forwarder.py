@@ -323,6 +323,6 @@ def describe(forwarder: Forwarder, backlog: Backlog) -> str:
     return f"{forwarder.destination.host} ({reason})"
 
 
-def count_spans(count: int, singular: str, plural: str) -> str:
-    """Return a count of spans with its verb, such as `1 span waits`."""
-    return f"{count} span {singular}" if count == 1 else f"{count} spans {plural}"
+def count_spans(count: int, singular: str = "", plural: str = "") -> str:
+    """Return a count of spans, with a verb if it is given, such as `1 span waits`."""
+    return f"{count} span {singular}".rstrip() if count == 1 else f"{count} spans {plural}".rstrip()

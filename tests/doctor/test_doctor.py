@@ -198,6 +198,18 @@ def test_variables(monkeypatch: pytest.MonkeyPatch, name: str, value: str, resul
     assert only(variables.variables()).result == result
 
 
+@pytest.mark.parametrize("value", ["1", "yes", "tru"])
+def test_what_an_invalid_boolean_means(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """It is false, which is not the default where being unset leaves the choice to the scheme."""
+    from flash_otel.export.destination import configured
+
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_INSECURE", value)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4317")
+    assert only(configured(["otlp_proto_grpc"])).insecure is False
+    found = [check for check in variables.variables() if "INSECURE" in check.name]
+    assert f"INSECURE={value} is invalid, so it means false" in only(found).text
+
+
 def test_other_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Variables for metrics and logs alone are notes."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://a")
@@ -332,7 +344,7 @@ def test_undelivered_spans(store_file: Path) -> None:
         opened.connection.execute("UPDATE destinations SET cursor = 0")
     found = [check for check in delivery.store() if check.name == "waiting"]
     assert only(found).command == "flash-otel push"
-    assert "1 spans wait for grpc http://c:4317 (connection refused)" in found[0].text
+    assert "1 span waits for grpc http://c:4317 (connection refused)" in found[0].text
 
 
 def test_spans_set_aside(store_file: Path) -> None:

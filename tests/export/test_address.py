@@ -187,6 +187,16 @@ def test_what_grpc_encrypts(url: str, insecure: bool | None, is_secure: bool) ->
     assert parse_grpc(url, insecure=insecure).is_secure is is_secure
 
 
+@pytest.mark.parametrize("url", ["http://h", "http://h:80", "http://h:1/x", "grpcs://h:1", "HTTP://h"])
+def test_what_was_encrypted_stays_so_under_its_name(url: str) -> None:
+    """The name that is stored means TLS, also once OTEL_EXPORTER_OTLP_INSECURE is unset."""
+    found = parse_grpc(url, insecure=False)
+    again = parse_grpc(found.shown)
+    assert found.is_secure
+    assert again.is_secure
+    assert (again.host, again.port) == (found.host, found.port)
+
+
 @given(HOSTS, PORTS, st.sampled_from(["http", "https"]), SECRETS, SECRETS)
 def test_a_valid_address(host: str, port: int, scheme: str, user: str, password: str) -> None:
     """Every valid address is taken apart as written, and its user is nowhere but in the header."""
