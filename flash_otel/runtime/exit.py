@@ -7,6 +7,7 @@ are times of the monotonic clock, in seconds.
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import os
 import signal
@@ -16,6 +17,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from flash_otel.runtime.options import exit_budget
 from flash_otel.runtime.process import ProcessVar, before_forks, guarded, write
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 # Below the priority of the host's own finalizers, which may still end spans.
 _FINALIZER_PRIORITY: Final = -1_000
 _SIGNALS: Final = ("SIGTERM", "SIGHUP")
+# Beyond the exit budget, which the action keeps by itself unless it waits for a lock.
+_LOCKED_S: Final = 1.0
 
 _has_warned = ProcessVar(bool, reset_in_child=True)
 _handlers: dict[int, Any] = {}
@@ -107,7 +111,9 @@ def _end_by_signal(action: Callable[[], None], number: int, frame: object) -> No
     # A second signal ends the process at once, even while the action runs.
     signal.signal(number, signal.SIG_DFL)
     try:
-        action()
+        # In another thread: the one that the handler interrupts may hold a lock that the action
+        # needs, such as that of a span, and would wait for itself.
+        run_bounded(action, time.monotonic() + exit_budget() + _LOCKED_S)
     finally:
         os.kill(os.getpid(), number)
 
@@ -139,7 +145,8 @@ def run_bounded(action: Callable[[], object], deadline: float) -> bool:
         done.set()
 
     try:
-        threading.Thread(target=run, name="flash_otel-ending", daemon=True).start()
+        # Not `threading.Thread`, whose start takes a lock that an interrupted thread may hold.
+        _thread.start_new_thread(run, ())
     except RuntimeError:  # 3.12.0 and 3.12.1 cannot start threads while the interpreter exits
         run()
     return done.wait(max(0.0, deadline - time.monotonic()))

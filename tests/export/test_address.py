@@ -187,7 +187,9 @@ def test_what_grpc_encrypts(url: str, insecure: bool | None, is_secure: bool) ->
     assert parse_grpc(url, insecure=insecure).is_secure is is_secure
 
 
-@pytest.mark.parametrize("url", ["http://h", "http://h:80", "http://h:1/x", "grpcs://h:1", "HTTP://h"])
+@pytest.mark.parametrize(
+    "url", ["http://h", "http://h:80", "http://h:1/x", "grpcs://h:1", "HTTP://h"]
+)
 def test_what_was_encrypted_stays_so_under_its_name(url: str) -> None:
     """The name that is stored means TLS, also once OTEL_EXPORTER_OTLP_INSECURE is unset."""
     found = parse_grpc(url, insecure=False)

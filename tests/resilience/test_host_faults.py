@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING
 
-from support.host_faults import CLOCK, JUMPS, TASKS, jumping, many_tasks
+import pytest
+from support.host_faults import CLOCK, JUMPS, LOCKED, TASKS, jumping, many_tasks
 from support.host_process import SPANS, HostProcess
 from support.scripted_collector import HttpCollector
 
@@ -50,3 +53,14 @@ def test_thousands_of_tasks(tmp_path: Path) -> None:
         builds = [span.attributes["flash.build_id"] for span in store.spans()]
         assert len(builds) == SPANS + TASKS
         assert set(builds) == {f"b-{number}" for number in range(TASKS)}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_a_signal_while_a_span_is_locked(tmp_path: Path, number: str) -> None:
+    """The signal ends the process, although the interrupted thread holds the span's lock.
+
+    The SDK's lock is not reentrant: a handler that ended the span in the same thread would hang.
+    """
+    victim = HostProcess(tmp_path, "http://127.0.0.1:1", ending=LOCKED.format(number=number))
+    assert victim.run().status == -signal.Signals[number]

@@ -28,6 +28,21 @@ ended = time.monotonic()
 """
 """Work in the future, in the past, and now again."""
 
+LOCKED: Final = """
+import os, signal, time
+from opentelemetry import trace
+
+@flash_otel.trace_activate
+def suspended(build_id):
+    yield trace.get_current_span()
+
+generator = suspended("b")
+with next(generator)._lock:
+    os.kill(os.getpid(), signal.{number})
+    time.sleep(60)
+"""
+"""A signal while the main thread holds the lock of a span that is open."""
+
 MANY: Final = f"""
 import asyncio
 

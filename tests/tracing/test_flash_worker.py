@@ -152,6 +152,23 @@ def test_parts_come_before_the_flush(log: list[str]) -> None:
     assert log == ["flush", "log"]
 
 
+def test_a_stream_that_is_left_is_closed_at_once(log: list[str]) -> None:
+    """Closing an asynchronous stream closes the handler's generator, as it would untraced."""
+
+    async def held(job: Any) -> AsyncIterator[str]:
+        try:
+            yield job["id"]
+        finally:
+            log.append("closed")
+
+    async def leave(stream: Any) -> list[str]:
+        await anext(stream)
+        await stream.aclose()
+        return list(log)
+
+    assert started(held, lambda handler: asyncio.run(leave(handler(JOB)))) == ["closed"]
+
+
 def test_what_is_no_workers_handler_stays_as_it_is(
     log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

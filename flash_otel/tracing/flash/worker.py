@@ -17,6 +17,7 @@ import inspect
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
@@ -31,6 +32,7 @@ from flash_otel.tracing.wrapper import open_scope
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import AsyncGenerator
 
     Message = MutableMapping[str, Any]
     Send = Callable[[Message], Awaitable[None]]
@@ -106,10 +108,12 @@ def _stream(result: Iterator[Any]) -> Iterator[Any]:
     _flush_request()
 
 
-async def _stream_async(result: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _stream_async(result: AsyncGenerator[Any, None]) -> AsyncIterator[Any]:
     try:
-        async for part in result:
-            yield part
+        # Closed with its wrapper, as without one; `async for` leaves that to the event loop's end.
+        async with aclosing(result):
+            async for part in result:
+                yield part
     except Exception:
         await _flush_request_async()
         raise
