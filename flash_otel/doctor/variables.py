@@ -277,7 +277,7 @@ def _unknown(name: str, near: list[str], result: str, why: str) -> DoctorCheck:
 
 # What an invalid value does, where it is not the same as none. The specification takes every text
 # but `true` for false, which for some variables is not what being unset means.
-_EFFECTS: Final = {_file: "spans wait", boolean: "it means false"}
+_EFFECTS: Final[dict[Rule, str]] = {_file: "spans wait", boolean: "it means false"}
 
 
 def _known(name: str, variable: Variable, ignored: list[Ignored]) -> DoctorCheck:

@@ -205,7 +205,8 @@ def test_what_an_invalid_boolean_means(monkeypatch: pytest.MonkeyPatch, value: s
 
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_INSECURE", value)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4317")
-    assert only(configured(["otlp_proto_grpc"])).insecure is False
+    (destination,) = configured(["otlp_proto_grpc"])
+    assert destination.insecure is False
     found = [check for check in variables.variables() if "INSECURE" in check.name]
     assert f"INSECURE={value} is invalid, so it means false" in only(found).text
 

@@ -108,7 +108,7 @@ def _stream(result: Iterator[Any]) -> Iterator[Any]:
     _flush_request()
 
 
-async def _stream_async(result: AsyncGenerator[Any, None]) -> AsyncIterator[Any]:
+async def _stream_async(result: AsyncGenerator[Any, Any]) -> AsyncIterator[Any]:
     try:
         # Closed with its wrapper, as without one; `async for` leaves that to the event loop's end.
         async with aclosing(result):
