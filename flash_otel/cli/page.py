@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
 
 
-def write_page(records: list[SpanRecord], named: str | None, *, opens: bool) -> None:
+def write_page(
+    records: list[SpanRecord], diagnosis: Diagnosis | None, named: str | None, *, opens: bool
+) -> None:
     """Write the page of a trace, and print where it is.
 
     Args:
         records: The spans of the trace, with those of linked traces after them.
+        diagnosis: Their diagnosis; None if nothing that was recorded matches the trace.
         named: The file that the user named; empty or None for a name that is made up.
         opens: Whether to open the file in the user's browser.
 
@@ -28,7 +31,7 @@ def write_page(records: list[SpanRecord], named: str | None, *, opens: bool) -> 
     from flash_otel.report.words import clean
 
     file = Path(named or _name_for(records[0]))
-    page = trace_html(records, _diagnosis(records))
+    page = trace_html(records, diagnosis or _diagnosis(records))
     try:
         file.write_text(page, encoding="utf-8")
     except OSError as error:

@@ -210,9 +210,16 @@ def _judged(case: Case, faults: Mapping[str, Fault]) -> Judged:
 
 
 def _trace_ids(case: Case) -> tuple[str, ...]:
-    own = sorted(case.deployment.trace_ids)
+    # Spans that were rebuilt from lines have traces, too, though their ids are made up.
+    own = (*traces_of(case.deployment), *sorted(case.deployment.trace_ids))
     of_workers = (fact.origin.trace_id for fact in (*case.reads, *case.calls))
     return tuple(islice(dict.fromkeys(chain(own, of_workers)), MOST_TRACES))
+
+
+def traces_of(deployment: Deployment) -> tuple[str, ...]:
+    """Return the traces that hold the steps of a deployment, that of its root first."""
+    steps = sorted(deployment.steps, key=lambda step: step.name != sc.DEPLOY)
+    return tuple(dict.fromkeys(step.origin.trace_id for step in steps))
 
 
 def _findings(case: Case, faults: Mapping[str, Fault]) -> list[Finding]:

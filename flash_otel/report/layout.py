@@ -1,4 +1,4 @@
-"""What reports are laid out with: styled lines, drawing characters, a time axis, the console."""
+"""What reports are laid out with: styled lines, drawing characters, the console."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from flash_otel.report import words
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from flash_otel.records import SpanRecord
-
 STYLES: Final[dict[str, str]] = {
     semconv.RETURNED: "green",
     semconv.FAILED: "bold red",
@@ -27,7 +25,6 @@ STYLES: Final[dict[str, str]] = {
     words.UNFINISHED: "yellow",
 }
 _BAR_CELLS: Final = ((90, 24), (64, 12), (0, 0))  # least width of the console, cells for bars
-_MOST_STRETCH: Final = 4  # durations of its first span that an axis may grow to either side
 
 
 # Rich converts them whenever `str.isdigit` allows it, as for `²`, and then raises.
@@ -66,10 +63,13 @@ class Glyphs:
     gap: str
     bar: str
     open_bar: str
-    before: str
-    after: str
+    fold: str
+    wait: str
     times: str
     arrow: str
+    bullet: str
+    check: str
+    cross: str
     cut: str
 
 
@@ -80,10 +80,13 @@ UNICODE: Final = Glyphs(
     gap="   ",
     bar="━",
     open_bar="╌",
-    before="◂",
-    after="▸",
+    fold="┊",
+    wait="⋯",
     times="\N{MULTIPLICATION SIGN}",
     arrow="→",
+    bullet="•",
+    check="✓",
+    cross="✗",
     cut="…",
 )
 ASCII: Final = Glyphs(
@@ -93,10 +96,13 @@ ASCII: Final = Glyphs(
     gap="   ",
     bar="=",
     open_bar="-",
-    before="<",
-    after=">",
+    fold=":",
+    wait="...",
     times="x",
     arrow="->",
+    bullet="*",
+    check="+",
+    cross="!",
     cut="~",
 )
 _SAMPLE: Final = "".join(astuple(UNICODE))
@@ -187,63 +193,3 @@ def wrapped(text: str, cells: int) -> list[str]:
         else:
             lines.append(word)
     return lines
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """The position of a span on a time axis, in cells.
-
-    Attributes:
-        offset: Empty cells before the bar.
-        length: Cells of the bar; 0 if the span lies outside the axis.
-        outside: -1 if the span lies before the axis, 1 if after it, else 0.
-    """
-
-    offset: int
-    length: int
-    outside: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """A range of time (nanoseconds since the epoch), divided into cells."""
-
-    start_ns: int
-    end_ns: int
-    cells: int
-
-    def bar(self, record: SpanRecord) -> Bar:
-        """Place a span: at least one cell, and to the end of the axis if it is unfinished."""
-        if record.start_ns > self.end_ns:
-            return Bar(self.cells, 0, 1)
-        end = self.end_ns if record.end_ns is None else record.end_ns
-        if end < self.start_ns:
-            return Bar(0, 0, -1)
-        first = min(self._cell(record.start_ns), self.cells - 1)
-        return Bar(first, max(1, self._cell(end) - first))
-
-    def _cell(self, time_ns: int) -> int:
-        length = max(1, self.end_ns - self.start_ns)
-        cell = (time_ns - self.start_ns) * self.cells / length
-        return max(0, min(self.cells, round(cell)))
-
-
-def axis_for(first: SpanRecord, records: Iterable[SpanRecord], cells: int) -> Axis:
-    """Return the axis of a trace whose first span is `first`.
-
-    It covers the records, but grows only a few durations of the first span to either side: a
-    worker that reads an hour after the deployment must not squeeze the deployment into a dot.
-    """
-    times = [_limits(record) for record in records]
-    start, end = _limits(first)
-    if first.end_ns is None:
-        end = max((late for _, late in times), default=end)
-    room = _MOST_STRETCH * max(1, end - start)
-    earliest = min((early for early, _ in times if early >= start - room), default=start)
-    latest = max((late for _, late in times if late <= end + room), default=end)
-    return Axis(min(start, earliest), max(end, latest), cells)
-
-
-def _limits(record: SpanRecord) -> tuple[int, int]:
-    end = record.start_ns if record.end_ns is None else record.end_ns
-    return record.start_ns, max(record.start_ns, end)

@@ -1,6 +1,6 @@
 """What stands above a trace: the verdict, what was deployed where, and what its workers got.
 
-Only values, computed from a diagnosis and its spans; terminal, page and JSON render them.
+Only values, computed from a diagnosis and the spans; terminal, page and JSON render them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flash_otel.diagnosis.evidence import Deployment
     from flash_otel.diagnosis.findings import Finding
-    from flash_otel.diagnosis.judge import Diagnosis
+    from flash_otel.diagnosis.judge import Judged
     from flash_otel.records import SpanRecord
 
 RUNNING: Final = "the deployment is running"
@@ -104,18 +104,17 @@ class Overview:
 
 
 def overview_of(
-    diagnosis: Diagnosis,
+    judged: Judged,
     records: Sequence[SpanRecord],
     is_running: Callable[[Deployment], bool | None] = lambda _: None,
 ) -> Overview:
-    """Return the overview of the deployment that has the diagnosis's verdict.
+    """Return the overview of a deployment.
 
     Args:
-        diagnosis: The diagnosis; the deployment is the first that it judged.
+        judged: What a diagnosis found about it.
         records: The spans of the deployment and of its workers.
         is_running: Whether a deployment's process still runs; None if unknown.
     """
-    judged = diagnosis.judged[0]
     deployment = judged.deployment
     runs = deployment.outcome == UNFINISHED and bool(is_running(deployment))
     finding = next((known for known in judged.findings if known.code == judged.verdict), None)

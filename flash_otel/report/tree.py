@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
+from flash_otel.diagnosis.facts import origin
 from flash_otel.report import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from flash_otel.diagnosis.evidence import Origin
     from flash_otel.records import SpanRecord
 
 MOST_REPEATS: Final = 3  # similar siblings that get a row each
@@ -39,8 +41,8 @@ class Node:
         parent: The node of the parent span; None for a root.
         is_orphan: Whether the span names a parent that is not among the records.
         size: Number of spans in this subtree, itself included.
-        is_healthy: Whether every span of this subtree returned.
-        has_answer: Whether a span of this subtree holds a captured GraphQL answer.
+        is_healthy: Whether every span of this subtree returned, and none is marked.
+        is_marked: Whether it must be seen, though it may have returned.
     """
 
     record: SpanRecord
@@ -49,7 +51,7 @@ class Node:
     is_orphan: bool = False
     size: int = 1
     is_healthy: bool = True
-    has_answer: bool = False
+    is_marked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,18 @@ class Row:
         return self.nodes[0]
 
 
-def build_forest(records: Iterable[SpanRecord]) -> list[Node]:
-    """Return the roots of `records`, earliest first, with their subtrees beneath them."""
-    nodes = {record.key: Node(record) for record in _unique(records)}
+def build_forest(
+    records: Iterable[SpanRecord], marked: Collection[SpanKey] = frozenset()
+) -> list[Node]:
+    """Return the roots of records, earliest first, with their subtrees beneath them.
+
+    Args:
+        records: The spans.
+        marked: The spans that are never folded, like those that failed.
+    """
+    nodes = {
+        record.key: Node(record, is_marked=record.key in marked) for record in _unique(records)
+    }
     roots = [node for node in nodes.values() if not _attach(node, nodes)]
     roots += _break_circles(nodes, roots)
     for node in nodes.values():
@@ -142,18 +153,17 @@ def walk(forest: Sequence[Node]) -> Iterator[Node]:
         waiting.extend(reversed(node.children))
 
 
-def _order(node: Node) -> tuple[int, str]:
-    return (node.record.start_ns, node.record.span_id)
+def _order(node: Node) -> tuple[int, Origin]:
+    # Spans that were rebuilt from lines without times keep the order of their file.
+    return (node.record.start_ns, origin(node.record))
 
 
 def _summarize(roots: Sequence[Node]) -> None:
     """Compute each node's summary of its subtree, children before their parents."""
     for node in reversed(list(walk(roots))):
         node.size = 1 + sum(child.size for child in node.children)
-        is_healthy = words.outcome(node.record) == semconv.RETURNED
-        node.is_healthy = is_healthy and all(child.is_healthy for child in node.children)
-        has_answer = semconv.GRAPHQL_ANSWER in node.record.attributes
-        node.has_answer = has_answer or any(child.has_answer for child in node.children)
+        is_sound = words.outcome(node.record) == semconv.RETURNED and not node.is_marked
+        node.is_healthy = is_sound and all(child.is_healthy for child in node.children)
 
 
 def root_cause(forest: Sequence[Node]) -> Node | None:
@@ -205,7 +215,7 @@ def _fold(siblings: Sequence[Node], above: tuple[bool, ...]) -> list[Row]:
 def _row(nodes: tuple[Node, ...], lasts: tuple[bool, ...], *, is_rest: bool) -> Row:
     inside = sum(node.size - 1 for node in nodes)
     is_top_level = len(lasts) == 1
-    is_foldable = nodes[0].is_healthy and not (is_top_level or nodes[0].has_answer)
+    is_foldable = nodes[0].is_healthy and not is_top_level
     is_long = inside > MOST_HEALTHY and is_foldable
     if inside and (len(nodes) > 1 or is_rest or is_long):
         return Row(nodes, lasts, hidden=inside, is_rest=is_rest)
@@ -222,9 +232,8 @@ def _groups(siblings: Sequence[Node]) -> Iterator[tuple[tuple[Node, ...], bool]]
         likeness = _likeness(node)
         group, position = alike[likeness], shown[likeness]
         shown[likeness] += 1
-        # Healthy repeats are folded as a whole; of equal failures, the first ones stay open. A
-        # captured answer is never folded, because the user asked for it.
-        is_small = len(group) <= MOST_REPEATS or group[0].has_answer
+        # Healthy repeats are folded as a whole; of equal failures, the first ones stay open.
+        is_small = len(group) <= MOST_REPEATS or node.is_marked
         separate = len(group) if is_small else 0 if node.is_healthy else MOST_REPEATS
         if position < separate:
             yield (node,), False
@@ -237,4 +246,5 @@ def _likeness(node: Node) -> Likeness:
     record = node.record
     shown = (str(record.attributes.get(key)) for key in KEYS)
     reason = "" if node.is_healthy else words.cause(record)
-    return (record.name, words.outcome(record), str(node.is_healthy), reason, *shown)
+    states = (words.outcome(record), str(node.is_healthy), str(node.is_marked))
+    return (record.name, *states, reason, *shown)

@@ -25,7 +25,8 @@ def test_the_last_trace_is_shown_by_default(tmp_path: Path) -> None:
         for words in ([], ["last"], [TRACE], [TRACE[:6]], [TRACE[:6].upper()])
     }
     [page] = pages
-    assert page.startswith(f"trace {TRACE}  returned\n")
+    assert page.startswith("? inconclusive: No worker's read of its endpoints is recorded.\n")
+    assert f"\ntrace {TRACE}  returned in 4.00 s\n" in page
     assert "└─ flash.provision " in page
     assert "\x1b" not in page
 
@@ -44,7 +45,9 @@ def test_linked_reads_follow_with_their_children(tmp_path: Path) -> None:
         ],
     )
     page = flash_otel(tmp_path, "show", TRACE).stdout
-    assert "Traces linked to this one: 1\nflash.runtime.fetch" in page
+    assert page.startswith("✓ no fault found: ")
+    assert "\n1 worker read it: fine\n" in page
+    assert "Linked traces: 1\nflash.runtime.fetch" in page
     assert "└─ flash.manifest.fetch" in page
 
 

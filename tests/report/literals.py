@@ -35,6 +35,7 @@ from flash_otel.records import Link
 from flash_otel.report.diagnosis import render_diagnosis
 from flash_otel.report.html import trace_html
 from flash_otel.report.json import diagnosis_json, verification_json
+from flash_otel.report.overview import overview_of
 from flash_otel.report.trace import render_trace
 from flash_otel.report.verification import render_verification, verification_lines
 from flash_otel.verify.verdict import judge
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
     from flash_otel.report.layout import Part
 
 _HEADING: Final = "=== "
-_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")  # of the local time zone
+_MOMENT: Final = re.compile(
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d( [A-Z+0-9-]+)?"
+)  # of the local time zone
 
 
 def diagnosed(scene: str) -> str:
@@ -101,8 +104,9 @@ def _of_logs(scene: str, times: str) -> str:
 
 def traced(scene: str) -> str:
     """Return the traces of a scene as they are shown, with what is linked to the first."""
-    stream = io.StringIO()
-    render_trace(SCENES[scene].make(), Console(file=stream, width=80))
+    stream, records = io.StringIO(), SCENES[scene].make()
+    [judged, *_] = diagnose(records, limits=Limits(now_ns=NOW_NS)).judged
+    render_trace(records, Console(file=stream, width=80), overview_of(judged, records))
     return _MOMENT.sub("MOMENT", stream.getvalue())
 
 

@@ -27,18 +27,16 @@ def test_a_failure_shows_step_cause_durations_and_remedy() -> None:
 
         flash-otel: the manifest upload failed: ClientError: HTTP 500
 
-        flash.deploy                           4.00 s  ━━━━━━━━━━━━  failed
+        flash.deploy                        4.00 s  ━━━━━━━━━━━━  failed
         │  environment_id=env456 build_id=abc123 endpoint_count=2
-        ├─ flash.build                         1.00 s  ━━━
-        ├─ flash.artifact.upload               500 ms     ━
+        ├─ flash.build                      1.00 s  ━━━
+        ├─ flash.artifact.upload            500 ms     ━
         │     retried once: ConnectionError
-        ├─ flash.activate                      100 ms      ━
-        │     environment_id=env456 build_id=abc123 endpoint_count=2
-        └─ flash.provision                     2.40 s       ━━━━━━━  failed
-           ├─ flash.provision.endpoint cpu     801 ms       ━━━
-           ├─ flash.provision.endpoint gpu     802 ms       ━━━
-           └─ flash.manifest.upload            900 ms           ━━━  failed
-                 environment_id=env456 build_id=abc123 endpoint_count=2
+        ├─ flash.activate                   100 ms      ━
+        └─ flash.provision                  2.40 s       ━━━━━━━  failed
+           ├─ flash.provision.endpoint cpu  801 ms       ━━━
+           ├─ flash.provision.endpoint gpu  802 ms       ━━━
+           └─ flash.manifest.upload         900 ms           ━━━  failed
                  ClientError: HTTP 500
 
         What to do: The new build is active, but workers may not find its endpoints. Deploy again.

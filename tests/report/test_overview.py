@@ -16,7 +16,7 @@ from flash_otel.report.overview import RUNNING, Overview, overview_of, readers_l
 def overview(recording: list[SpanRecord], *, runs: bool | None = None) -> Overview:
     """Return the overview of a recording."""
     diagnosis = diagnose(recording, limits=Limits(now_ns=NOW_NS, is_running=lambda _: runs))
-    return overview_of(diagnosis, recording, lambda _: runs)
+    return overview_of(diagnosis.judged[0], recording, lambda _: runs)
 
 
 @pytest.mark.parametrize("scene", SCENES)

@@ -23,13 +23,24 @@ from support.samples import (
 
 from flash_otel.records import Link, SpanRecord
 from flash_otel.report import words
-from flash_otel.report.trace import render_trace
+from flash_otel.report.layout import page_for, print_lines
+from flash_otel.report.trace import trace_lines
+from flash_otel.report.view import view_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STARTED = words.moment(EPOCH_NS)
-TO_DEPLOYMENT = (Link(TRACE, f"{1:016x}"),)
+STARTED = words.moment(EPOCH_NS, has_zone=True)
+LINKED_READ = span(
+    1,
+    None,
+    "flash.runtime.fetch",
+    196_000,
+    196_010,
+    trace_id=OTHER,
+    attributes={**IDS, "flash.deploy.trace_id": TRACE},
+    links=(Link(TRACE, f"{1:016x}"),),
+)
 
 
 def rendered(
@@ -39,6 +50,7 @@ def rendered(
     encoding: str = "utf-8",
     terminal: bool = False,
     color: str | None = None,
+    has_answers: bool = False,
 ) -> str:
     """Return the bytes that a console of this width and encoding gets, decoded."""
     raw = io.BytesIO()
@@ -50,7 +62,8 @@ def rendered(
         color_system=color,  # type: ignore[arg-type]  # one of Rich's literals
         legacy_windows=False,
     )
-    render_trace(records, console)
+    view = view_of(page_for(console), records, has_answers=has_answers)
+    print_lines(trace_lines(records, view), console)
     stream.flush()
     return raw.getvalue().decode(encoding)
 
@@ -61,56 +74,43 @@ def test_a_healthy_deployment() -> None:
         trace 0af7651916cd43dd8448eb211c80319c  returned
         {STARTED}  app shop  environment prod
 
-        flash.deploy                           4.00 s  ━━━━━━━━━━━━━━━━━━━━━━━━
+        flash.deploy                        4.00 s  ━━━━━━━━━━━━━━━━━━━━━━━━
         │  environment_id=env456 build_id=abc123 endpoint_count=2
-        ├─ flash.build                         1.00 s  ━━━━━━
-        ├─ flash.artifact.upload               500 ms        ━━━
+        ├─ flash.build                      1.00 s  ━━━━━━
+        ├─ flash.artifact.upload            500 ms        ━━━
         │     retried once: ConnectionError
-        ├─ flash.activate                      100 ms           ━
-        │     environment_id=env456 build_id=abc123 endpoint_count=2
-        └─ flash.provision                     2.40 s            ━━━━━━━━━━━━━━
-           ├─ flash.provision.endpoint cpu     801 ms            ━━━━━
-           ├─ flash.provision.endpoint gpu     802 ms            ━━━━━
-           └─ flash.manifest.upload            900 ms                    ━━━━━
-                 environment_id=env456 build_id=abc123 endpoint_count=2
+        ├─ flash.activate                   100 ms           ━
+        └─ flash.provision                  2.40 s            ━━━━━━━━━━━━━━
+           ├─ flash.provision.endpoint cpu  801 ms            ━━━━━
+           ├─ flash.provision.endpoint gpu  802 ms            ━━━━━
+           └─ flash.manifest.upload         900 ms                    ━━━━━
         """)
 
 
 def test_a_failed_deployment_with_a_linked_read() -> None:
-    """The cause appears once, where it happened; a worker's own trace follows below."""
-    read = span(
-        1,
-        None,
-        "flash.runtime.fetch",
-        9000,
-        9010,
-        trace_id=OTHER,
-        attributes={**IDS, "flash.deploy.trace_id": TRACE},
-        links=TO_DEPLOYMENT,
-    )
-    assert rendered([*failed_deployment(), read]) == dedent(f"""\
+    """The cause appears once, where it happened; a worker's own trace lies on the same axis."""
+    assert rendered([*failed_deployment(), LINKED_READ]) == dedent(f"""\
         trace 0af7651916cd43dd8448eb211c80319c  failed
         {STARTED}  app shop  environment prod
 
-        flash.deploy                           4.00 s  ━━━━━━━━━━━━━━━━━━━━━━━━  failed
+                                                                    4.00 s┊
+        flash.deploy                        4.00 s  ━━━━━━━━━━━━━━━━━━━━━━┊   failed
         │  environment_id=env456 build_id=abc123 endpoint_count=2
-        ├─ flash.build                         1.00 s  ━━━━━━
-        ├─ flash.artifact.upload               500 ms        ━━━
+        ├─ flash.build                      1.00 s  ━━━━━━                ┊
+        ├─ flash.artifact.upload            500 ms        ━━              ┊
         │     retried once: ConnectionError
-        ├─ flash.activate                      100 ms           ━
-        │     environment_id=env456 build_id=abc123 endpoint_count=2
-        └─ flash.provision                     2.40 s            ━━━━━━━━━━━━━━  failed
-           ├─ flash.provision.endpoint cpu     801 ms            ━━━━━
-           ├─ flash.provision.endpoint gpu     802 ms            ━━━━━
-           └─ flash.manifest.upload            900 ms                    ━━━━━   failed
-                 environment_id=env456 build_id=abc123 endpoint_count=2
+        ├─ flash.activate                   100 ms          ━             ┊
+        └─ flash.provision                  2.40 s           ━━━━━━━━━━━━━┊   failed
+           ├─ flash.provision.endpoint cpu  801 ms           ━━━━━        ┊
+           ├─ flash.provision.endpoint gpu  802 ms           ━━━━━        ┊
+           └─ flash.manifest.upload         900 ms                  ━━━━━ ┊   failed
                  ClientError: HTTP 500
 
-        Traces linked to this one: 1
-        flash.runtime.fetch      10 ms  ━━━━━━━━━━━━━━━━━━━━━━━━
-           trace {OTHER}  {words.moment(read.start_ns)}
+        Linked traces: 1
+        ⋯ worker read 3 min 12 s later
+        flash.runtime.fetch                  10 ms                        ┊━
+           trace {OTHER}  {words.moment(LINKED_READ.start_ns)}
            environment_id=env456 build_id=abc123 endpoint_count=2
-           → deployment trace 0af7651916cd43dd8448eb211c80319c
         """)
 
 
@@ -121,16 +121,17 @@ def test_many_reads_are_folded_but_not_one_of_another_environment() -> None:
             n,
             None,
             "flash.runtime.fetch",
-            9000,
-            9010 + n,
+            9000 * n,
+            9000 * n + 10 + n,
             trace_id=f"{n:032x}",
             attributes={**IDS, **({"flash.environment_id": "xyz789"} if n == 5 else {})},
         )
         for n in range(1, 10)
     ]
     found = rendered([*healthy_deployment(), *reads])
-    assert "flash.runtime.fetch \N{MULTIPLICATION SIGN}8      19 ms" in found
-    assert "(each 11 ms to 19 ms)" in found
+    assert "flash.runtime.fetch \N{MULTIPLICATION SIGN}8               14 ms" in found
+    assert "(min 11 ms, median 14 ms, max 19 ms)" in found
+    assert "worker reads 5.00 s to 1 min 17 s later" in found
     assert "trace 00000000000000000000000000000005" in found
     assert found.count("environment_id=xyz789 build_id=abc123 endpoint_count=2") == 1
 
@@ -142,8 +143,8 @@ def test_a_killed_deployment_is_unfinished() -> None:
         trace 0af7651916cd43dd8448eb211c80319c  unfinished (still running, or killed)
         {STARTED}
 
-        flash.deploy            ?  ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  unfinished
-        └─ flash.build     500 ms  ━━━━━━━━━━━━━━━━━━━━━━━━
+        flash.deploy         ?  ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  unfinished
+        └─ flash.build  500 ms  ━━━━━━━━━━━━━━━━━━━━━━━━
         """)
 
 
@@ -159,9 +160,9 @@ def test_streams_without_box_characters_get_plain_ones(encoding: str) -> None:
         trace 0af7651916cd43dd8448eb211c80319c  unfinished (still running, or killed)
         {STARTED}  app \\u6a21\\u578b
 
-        flash.deploy              ?  ------------------------  unfinished
-        |- flash.call x4     500 ms  ========================  (each 500 ms to 500 ms)
-        `- flash.build       500 ms  ========================
+        flash.deploy           ?  ------------------------  unfinished
+        |- flash.call x4  500 ms  ========================  (min 500 ms, median 500 ms, max 500 ms)
+        `- flash.build    500 ms  ========================
               -> linked trace {OTHER}
         """)
 
@@ -175,15 +176,28 @@ def test_piped_output_has_no_escape_sequences_and_is_not_cut() -> None:
     assert cause.strip() in found
 
 
-def test_a_captured_response_follows_its_request() -> None:
-    """The redacted response is below its request; a long one points to --json."""
+def test_captured_responses_are_folded() -> None:
+    """Redacted responses are counted, and shown below their requests only on demand."""
     said = '{"flashEnvironment": {"id": "e-1", "activeBuildId": null}}'
-    asked = {"graphql.operation.name": "getFlashEnvironment", "flash.graphql.answer": said}
-    found = rendered([span(1, None, "flash.graphql", 0, 1, attributes=asked)])
-    assert "flash.graphql getFlashEnvironment" in found
-    assert f"answer {said}" in found
-    long = {**asked, "flash.graphql.answer": said * 100}
-    assert "--json has all" in rendered([span(1, None, "flash.graphql", 0, 1, attributes=long)])
+    requests = [
+        span(n, 1, "flash.graphql", n, n + 1, attributes={"flash.graphql.answer": said})
+        for n in range(2, 7)
+    ]
+    records = [span(1, None, "flash.deploy", 0, 9), *requests]
+    folded = rendered(records)
+    assert "flash.graphql \N{MULTIPLICATION SIGN}5" in folded
+    assert said not in folded
+    assert folded.endswith("\n5 GraphQL responses were captured; --answers shows them.\n")
+    opened = rendered(records, has_answers=True)
+    assert opened.count(f"answer {said}") == 5
+    assert "--answers" not in opened
+
+
+def test_a_long_response_is_cut() -> None:
+    """A response of many kilobytes points to --json."""
+    asked = {"flash.graphql.answer": "word " * 1000}
+    record = span(1, None, "flash.graphql", 0, 1, attributes=asked)
+    assert "--json has all" in rendered([record], has_answers=True)
 
 
 @pytest.mark.parametrize("width", [20, 40, 66, 100, 200])

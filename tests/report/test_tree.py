@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 from support.samples import OTHER, failed_deployment, healthy_deployment, raised, span
 
-from flash_otel import semconv
 from flash_otel.report.tree import Node, Row, build_forest, root_cause, rows, walk
 
 if TYPE_CHECKING:
@@ -127,12 +127,28 @@ def test_long_healthy_branches_are_folded_and_failed_ones_are_not() -> None:
     assert len(outline(build_forest(failing))) == 11
 
 
-def test_captured_responses_are_never_folded() -> None:
-    """The user asked for responses: neither repeats nor long branches hide them."""
-    answer = {semconv.GRAPHQL_ANSWER: "{}"}
-    asked = [span(n, 2, "flash.graphql", n, n + 1, attributes=answer) for n in range(3, 12)]
+def test_marked_spans_are_never_folded() -> None:
+    """Evidence must be seen: neither repeats nor long branches hide it, nor the branch itself."""
+    asked = [span(n, 2, "flash.graphql", n, n + 1) for n in range(3, 12)]
     records = [span(1, None, "root", 0, 99), span(2, 1, "branch", 1, 90), *asked]
-    assert outline(build_forest(records)) == ["root", "  branch", *["    flash.graphql"] * 9]
+    every = {record.key for record in asked}
+    assert outline(build_forest(records, every)) == ["root", "  branch", *["    flash.graphql"] * 9]
+    one = {asked[4].key}
+    assert outline(build_forest(records, one)) == [
+        "root",
+        "  branch",
+        "    flash.graphql x8",
+        "    flash.graphql",
+    ]
+
+
+def test_spans_without_times_keep_the_order_of_their_file() -> None:
+    """Bracketed lines without timestamps are shown in the order in which they were logged."""
+    records = [
+        replace(span(9 - line, None, f"line {line}", 0, 0), start_ns=0, origin=f"deploy.log:{line}")
+        for line in (2, 10, 1)
+    ]
+    assert outline(build_forest(records)) == ["line 1", "line 2", "line 10"]
 
 
 def test_the_innermost_failure_is_the_cause() -> None:

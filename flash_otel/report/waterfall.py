@@ -1,0 +1,299 @@
+"""The rows of a trace: label, duration, and a bar on a time axis that all rows share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import median_low
+from typing import TYPE_CHECKING, Final
+
+from rich.cells import cell_len
+
+from flash_otel import semconv
+from flash_otel.records import LINES_SCOPE, text
+from flash_otel.report import words
+from flash_otel.report.axis import Axis, axis_for, has_time
+from flash_otel.report.layout import STYLES, Line, Part, fitted
+from flash_otel.report.notes import FAULT_STYLE, notes
+from flash_otel.report.tree import Node, Row, rows, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from flash_otel.records import SpanRecord
+    from flash_otel.report.layout import Glyphs
+    from flash_otel.report.view import View
+
+# The attribute that distinguishes spans of the same name.
+_LABELS: Final[dict[str, str]] = {
+    semconv.PROVISION_ENDPOINT: semconv.RESOURCE_NAME,
+    semconv.CALL: semconv.FUNCTION_NAME,
+    semconv.GRAPHQL: semconv.GRAPHQL_OPERATION_NAME,
+}
+_ARRIVALS: Final[dict[str, str]] = {
+    semconv.DEPLOY: "deployment",
+    semconv.RUNTIME_FETCH: "worker read",
+    semconv.MANIFEST_FETCH: "worker read",
+    semconv.CALL: "call",
+}
+_PREFIX: Final = "flash."
+_FAULT: Final = "fault"
+_GAP: Final = "  "
+_LONGEST_LABEL: Final = 120
+_LEAST_LABEL: Final = 12
+_MOST_CELLS: Final = 60
+_LEAST_CELLS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RowLayout:
+    """The columns of the rows.
+
+    Attributes:
+        label: Cells of the labels.
+        duration: Cells of the durations; 0 if nothing has a time.
+        axis: The time axis of the bars.
+        is_short: Labels leave out the prefix that all names of Flash's spans share.
+    """
+
+    label: int
+    duration: int
+    axis: Axis
+    is_short: bool = False
+
+
+def waterfall_lines(own: Sequence[Node], linked: Sequence[Node], view: View) -> Iterator[Line]:
+    """Yield the rows of a trace and of those linked to it, on one time axis.
+
+    Args:
+        own: The roots of the trace; at least one.
+        linked: The roots of the linked traces.
+        view: How they are shown.
+    """
+    main, above, below = own[0].record, list(rows(own)), list(rows(linked))
+    columns = _layout(main, [*own, *linked], [*above, *below], view)
+    yield from _axis_line(columns, view)
+    tree = _Tree(main, columns, view)
+    yield from tree.lines(above)
+    if below:
+        yield ()
+        yield (Part(_linked_title(linked), "bold"),)
+        yield from tree.lines(below)
+
+
+def _linked_title(linked: Sequence[Node]) -> str:
+    if any(root.record.scope_name == LINES_SCOPE for root in linked):
+        return "From other logs and traces"
+    return f"Linked traces: {len({root.record.trace_id for root in linked})}"
+
+
+def _layout(
+    main: SpanRecord, forest: Sequence[Node], shown: Sequence[Row], view: View
+) -> RowLayout:
+    records = [node.record for node in walk(forest)]
+    duration = max((cell_len(_duration(row, view)) for row in shown), default=0)
+    label, is_short, cells = _sizes(shown, duration, view)
+    return RowLayout(label, duration, axis_for(main, records, cells, view.now_ns), is_short)
+
+
+def _sizes(shown: Sequence[Row], duration: int, view: View) -> tuple[int, bool, int]:
+    """Return the cells of labels, whether they are shortened, and the cells of bars."""
+    widths = {short: _label_cells(shown, view, is_short=short) for short in (False, True)}
+    if view.page.width is None:
+        return widths[False], False, view.page.cells if duration else 0
+    ending = max((cell_len(_ending(row, view)) for row in shown), default=0)
+    taken = sum(cells + len(_GAP) for cells in (duration, ending) if cells)
+    room = max(_LEAST_LABEL, view.page.width - taken)
+    bars = _LEAST_CELLS + len(_GAP) if duration else 0
+    is_short = widths[False] + bars > room
+    label = min(widths[is_short], room)
+    cells = min(_MOST_CELLS, room - label - len(_GAP))
+    return label, is_short, cells if bars and cells >= _LEAST_CELLS else 0
+
+
+def _label_cells(shown: Sequence[Row], view: View, *, is_short: bool) -> int:
+    return max((cell_len(_label(row, view, is_short=is_short)) for row in shown), default=0)
+
+
+def _label(row: Row, view: View, *, is_short: bool) -> str:
+    """Return the guide lines and the name of a row, with what distinguishes it from siblings."""
+    record, glyphs = row.node.record, view.page.glyphs
+    name = record.name.removeprefix(_PREFIX) if is_short else record.name
+    special = record.attributes.get(_LABELS.get(record.name, ""))
+    if len(row.nodes) > 1 or row.is_rest:
+        name += f" {glyphs.times}{len(row.nodes)}{' more' if row.is_rest else ''}"
+    elif special is not None:
+        name += f" {special}"
+    name = view.clean(name)
+    if len(name) > _LONGEST_LABEL:
+        name = name[:_LONGEST_LABEL] + glyphs.cut
+    return _guide(row.lasts[:-1], glyphs) + _elbow(row, glyphs) + name
+
+
+def _guide(lasts: Sequence[bool], glyphs: Glyphs) -> str:
+    """Return the lines that lead past a row to the siblings of its ancestors."""
+    return "".join(glyphs.gap if is_last else glyphs.through for is_last in lasts[1:])
+
+
+def _elbow(row: Row, glyphs: Glyphs) -> str:
+    if len(row.lasts) == 1:
+        return ""
+    return glyphs.last if row.lasts[-1] else glyphs.branch
+
+
+def _duration(row: Row, view: View) -> str:
+    """Return how long a span took, of folded ones their median; empty without clocks."""
+    record = row.node.record
+    if not has_time(record):
+        return ""
+    if record.end_ns is None:
+        return "?" if view.now_ns is None else words.duration(view.now_ns - record.start_ns)
+    return words.duration(median_low(_durations(row)))
+
+
+def _durations(row: Row) -> list[int]:
+    return [node.record.duration_ns or 0 for node in row.nodes]
+
+
+def _ending(row: Row, view: View) -> str:
+    """Return how a span ended unless it returned, and whether it shows a fault."""
+    outcome = words.outcome(row.node.record)
+    if outcome == words.UNFINISHED and view.now_ns is not None:
+        return "running"
+    if outcome != semconv.RETURNED:
+        return outcome
+    return _FAULT if _shows_fault(row, view) else ""
+
+
+def _shows_fault(row: Row, view: View) -> bool:
+    return any(
+        mark.shows_fault for node in row.nodes for mark in view.marks.get(node.record.key, ())
+    )
+
+
+def _style(row: Row, view: View) -> str:
+    outcome = words.outcome(row.node.record)
+    is_fault = outcome in (semconv.RETURNED, words.UNFINISHED) and _shows_fault(row, view)
+    return FAULT_STYLE if is_fault else STYLES[outcome]
+
+
+def _axis_line(columns: RowLayout, view: View) -> Iterator[Line]:
+    """Yield the durations that the parts of the axis stand for, if there are several."""
+    axis, cells = columns.axis, ""
+    if not axis.marks:
+        return
+    for stretch in axis.stretches:
+        took = words.duration(stretch.busy_ns)
+        shown = took if cell_len(took) < stretch.cells else ""
+        cells = cells.ljust(stretch.offset) + shown.rjust(stretch.cells)
+    if cells.strip():
+        lead = " " * (columns.label + len(_GAP) + columns.duration + len(_GAP))
+        yield (Part(lead), *_bar_parts(cells, axis, "dim", view))
+
+
+def _bar_parts(cells: str, axis: Axis, style: str, view: View) -> Iterator[Part]:
+    """Yield a bar, with the marks of folded waiting where it leaves room for them."""
+    marks = {at for at in axis.marks if cells[at : at + 1] == " "}
+    for is_mark, group in groupby(range(axis.cells), marks.__contains__):
+        text = "".join(view.page.glyphs.fold if is_mark else cells[at : at + 1] for at in group)
+        yield Part(text, "dim" if is_mark else style)
+
+
+class _Tree:
+    """Prints rows, and between them how long was waited."""
+
+    def __init__(self, main: SpanRecord, columns: RowLayout, view: View) -> None:
+        self._main = main
+        self._columns = columns
+        self._view = view
+        self._range = columns.axis.main
+
+    def lines(self, shown: Sequence[Row]) -> Iterator[Line]:
+        """Yield the lines of rows in their order."""
+        for row in shown:
+            yield from self._wait_lines(row)
+            yield from self._row_lines(row)
+            yield from self._note_lines(row)
+
+    def _wait_lines(self, row: Row) -> Iterator[Line]:
+        """Yield a line if the waiting before a row is folded."""
+        record, axis = row.node.record, self._columns.axis
+        if not has_time(record) or axis.range_of(record) == self._range:
+            return
+        self._range = axis.range_of(record)
+        waits = [axis.wait_ns(node.record) for node in row.nodes if has_time(node.record)]
+        if not axis.wait_ns(record):
+            return
+        glyphs = self._view.page.glyphs
+        lead = _guide(row.lasts[:-1], glyphs) + (glyphs.through if len(row.lasts) > 1 else "")
+        text = f"{glyphs.wait} {_waited(row, waits)}{self._whose_clock(record)}"
+        yield from self._view.note(lead, [Part(text, "dim", len(glyphs.wait) + 1)])
+
+    def _whose_clock(self, record: SpanRecord) -> str:
+        own, main = (text(known.resource, semconv.HOST_NAME) for known in (record, self._main))
+        return "" if own == main else ", by its own clock"
+
+    def _row_lines(self, row: Row) -> Iterator[Line]:
+        """Yield the line of a row: label, duration, bar, ending, and what is folded into it."""
+        columns, view = self._columns, self._view
+        label = _label(row, view, is_short=columns.is_short)
+        parts = [Part(fitted(label, columns.label, view.page.glyphs))]
+        if columns.duration:
+            parts.append(Part(f"{_GAP}{_duration(row, view):>{columns.duration}}"))
+        if columns.axis.cells:
+            cells = self._bar(row)
+            parts += [Part(_GAP), *_bar_parts(cells, columns.axis, _style(row, view), view)]
+        ending = _ending(row, view)
+        if ending:
+            parts.append(Part(_GAP + ending, _style(row, view)))
+        yield from self._with_folded(row, parts)
+
+    def _with_folded(self, row: Row, parts: list[Part]) -> Iterator[Line]:
+        """Yield a row with what is folded into it: behind the bar, or else below."""
+        folded, width = _folded(row), self._view.page.width
+        taken = sum(cell_len(part.text) for part in parts)
+        fits = width is None or taken + len(_GAP) + cell_len(folded) <= width
+        if folded and fits:
+            parts.append(Part(_GAP + folded, "dim"))
+        yield tuple(parts)
+        if folded and not fits:
+            yield from self._view.note(self._lead(row), [Part(folded, "dim")])
+
+    def _bar(self, row: Row) -> str:
+        """Return the bar of a row over the whole axis."""
+        axis, glyphs = self._columns.axis, self._view.page.glyphs
+        drawn: set[int] = set()
+        for node in row.nodes:
+            bar = axis.bar(node.record)
+            drawn.update(range(bar.offset, bar.offset + bar.length))
+        glyph = glyphs.open_bar if row.node.record.end_ns is None else glyphs.bar
+        return "".join(glyph if cell in drawn else " " for cell in range(axis.cells))
+
+    def _lead(self, row: Row) -> str:
+        glyphs = self._view.page.glyphs
+        return _guide(row.lasts, glyphs) + (glyphs.through if row.is_open else glyphs.gap)
+
+    def _note_lines(self, row: Row) -> Iterator[Line]:
+        for note in notes(row, self._view, self._main.trace_id):
+            yield from self._view.note(self._lead(row), note)
+
+
+def _waited(row: Row, waits: Sequence[int]) -> str:
+    what = _ARRIVALS.get(row.node.record.name, "next span")
+    side = "later" if waits[0] > 0 else "earlier"
+    first, last = (words.duration(abs(wait)) for wait in (waits[0], waits[-1]))
+    if len(waits) == 1:
+        return f"{what} {first} {side}"
+    return f"{what}s {first}{f' to {last}' if first != last else ''} {side}"
+
+
+def _folded(row: Row) -> str:
+    """Describe the hidden rows of a row, in brackets."""
+    hidden = []
+    if len(row.nodes) > 1 and has_time(row.node.record):
+        durations = _durations(row)
+        limits = (("min", min), ("median", median_low), ("max", max))
+        hidden += [f"{name} {words.duration(pick(durations))}" for name, pick in limits]
+    if row.hidden:
+        hidden.append(f"{row.hidden} more span{'s' if row.hidden > 1 else ''} inside")
+    return f"({', '.join(hidden)})" if hidden else ""
