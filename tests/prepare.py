@@ -39,7 +39,11 @@ def steps() -> dict[str, Step]:
 
 def _flash(version: str) -> Step:
     def prepare(report: Report) -> str:
-        find_environment(version, cache=CACHE, on_progress=report)
+        find_environment(
+            version,
+            cache=CACHE,
+            on_progress=lambda sentence, detail="": report(f"{sentence} {detail}".rstrip()),
+        )
         return "ready"
 
     return prepare

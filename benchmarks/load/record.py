@@ -54,7 +54,7 @@ def _spans(name: str, changes: dict[str, str | None]) -> list[SpanRecord]:
             workdir=Path(folder),
             worker_mode=_MODE,
             worker_changes=changes,
-            on_progress=lambda sentence: print(f"{name}: {sentence}", file=sys.stderr),
+            on_progress=lambda sentence, *_: print(f"{name}: {sentence}", file=sys.stderr),
         )
         join_worker_logs(result.store, result.worker_logs)
         with SpanStore(result.store, is_read_only=True) as store:

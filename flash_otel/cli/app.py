@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -108,6 +109,7 @@ COMMANDS: Final[dict[str, Command]] = {
 
 
 PROGRAM: Final = "flash-otel"
+_OWN_COMMAND: Final = re.compile(rf"(?<![\w/\\.-]){PROGRAM} (?=(?:{'|'.join(COMMANDS)})\b)")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -252,7 +254,8 @@ def _report_error(error: CommandError) -> int:
     from flash_otel.report.words import clean
 
     # A message may quote a file name, a server's answer, or pasted text.
-    lines = [f"{PROGRAM}: {clean(error.message)}", *map(clean, error.next_step.splitlines())]
+    steps = pasteable(error.next_step).splitlines()
+    lines = [f"{PROGRAM}: {clean(error.message)}", *map(clean, steps)]
     streams.note("\n".join(lines))
     return error.status
 
@@ -275,12 +278,19 @@ def program() -> str:
     import shutil
 
     called = Path(sys.argv[0])
-    if called.stem == "__main__":
+    if called.parts[-2:] == ("flash_otel", "__main__.py"):
         return f"{shlex.quote(sys.executable)} -m flash_otel"
+    if called.stem != PROGRAM:
+        return PROGRAM  # called from other code
     found = shutil.which(called.name)
     if found and os.path.realpath(found) == os.path.realpath(called):
         return called.name
     return shlex.quote(str(called))
+
+
+def pasteable(text: str) -> str:
+    """Return a text in which the commands of this program work when they are pasted."""
+    return _OWN_COMMAND.sub(lambda _: f"{program()} ", text)
 
 
 def _report_bug(error: Exception) -> int:

@@ -4,11 +4,12 @@ import json
 import os
 import socket
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
+from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError, pasteable
 from flash_otel.cli.open_store import (
     HOW_TO_RECORD,
     NOTHING_RECORDED,
@@ -24,7 +25,7 @@ from flash_otel.cli.sources import (
     Selection,
     SinceOption,
     diagnosable,
-    jaeger_option,
+    from_options,
     late_progress_bar,
     since_ns,
     sources_of,
@@ -194,7 +195,9 @@ def _print(diagnosis: "Diagnosis", names: list[str], *, as_json: bool) -> None:
     from flash_otel.report.diagnosis import SHOW, render_diagnosis
     from flash_otel.report.layout import ReportConsole
 
-    render_diagnosis(diagnosis, ReportConsole(), SHOW + jaeger_option(names))
+    command = pasteable(diagnosis.command)
+    show = pasteable(SHOW) + from_options(names)
+    render_diagnosis(replace(diagnosis, command=command), ReportConsole(), show)
 
 
 def _explain(code: str) -> int:

@@ -10,7 +10,7 @@ import typer
 
 from flash_otel import semconv
 from flash_otel.cli.app import COULD_NOT_TELL, CommandError
-from flash_otel.cli.sources import STORE, Selection, records_of
+from flash_otel.cli.sources import STORE, Selection, from_options, records_of, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,15 +81,16 @@ def reading_from(sources: list[str] | None, selection: Selection) -> Iterator[Sp
     Raises:
         CommandError: A source cannot be read, or all of them are empty.
     """
-    if not sources or sources == [STORE]:
-        with reading(selection.store) as store:
+    names, selection = resolved(sources or [STORE], selection)
+    if names == [STORE]:
+        with _suggesting(sources), reading(selection.store) as store:
             yield store
         return
     from flash_otel.diagnosis.mending import without_lines
     from flash_otel.store.store import temporary_store
 
-    with _explained(), temporary_store() as store:
-        store.write(map(without_lines, records_of(sources, selection)))
+    with _suggesting(sources), _explained(), temporary_store() as store:
+        store.write(map(without_lines, records_of(names, selection)))
         yield store
 
 
@@ -110,8 +111,9 @@ def listing_from(
     """
     from flash_otel.diagnosis.recorded import laid_out, local_spans
 
-    if not sources or sources == [STORE]:
-        with reading(selection.store) as local:
+    names, selection = resolved(sources or [STORE], selection)
+    if names == [STORE]:
+        with _suggesting(sources), reading(selection.store) as local:
             yield None if local is None else (local, local_spans(local, evidence_since_ns))
         return
     from flash_otel.diagnosis.mending import without_lines
@@ -123,9 +125,10 @@ def listing_from(
             yield from batch
 
     with (
+        _suggesting(sources),
         _explained(),
         temporary_store() as store,
-        laid_out(kept(records_of(sources, selection))) as spans,
+        laid_out(kept(records_of(names, selection))) as spans,
     ):
         yield store, spans
 
@@ -211,6 +214,16 @@ def _opened(
         raise CommandError(f"there is no store at {named}.", HOW_TO_RECORD)
     with _explained(), store or nullcontext() as opened:
         yield opened
+
+
+@contextmanager
+def _suggesting(sources: list[str] | None) -> Iterator[None]:
+    """Let the commands that an error suggests read the same sources."""
+    try:
+        yield
+    except CommandError as error:
+        error.next_step = error.next_step.replace(HOW_TO_LIST, HOW_TO_LIST + from_options(sources))
+        raise
 
 
 @contextmanager

@@ -7,13 +7,13 @@ import shlex
 import sys
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from flash_otel.cli.app import BAD_USAGE, COULD_NOT_TELL, CommandError
+from flash_otel.cli.app import BAD_USAGE, COULD_NOT_TELL, CommandError, program
 from flash_otel.cli.streams import note
 
 if TYPE_CHECKING:
@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     ShowProgress = Callable[[int, int], None]
 
 STORE: Final = "store"
+DEMO: Final = "demo"
 JAEGER: Final = "jaeger"
 FromOption = Annotated[
     list[str] | None,
     typer.Option(
         "--from",
-        metavar="store|FILE|-|jaeger[=URL]",
-        help="A log or an OTLP file, - for standard input, store for the local store, or jaeger "
-        "for http://localhost:16686. Can be repeated. By default, the store.",
+        metavar="store|demo|FILE|-|jaeger[=URL]",
+        help="A log or an OTLP file, - for standard input, store for the local store, demo for the "
+        "last demo, or jaeger for http://localhost:16686. Can be repeated. By default, the store.",
     ),
 ]
 FilesArgument = Annotated[
@@ -87,7 +88,7 @@ def sources_of(files: list[str] | None, sources: list[str] | None) -> list[str] 
         CommandError: An argument is no file, and looks like the name of an environment.
     """
     for name in files or ():
-        is_source = name.partition("=")[0] in (STORE, JAEGER, "-")
+        is_source = name.partition("=")[0] in (STORE, DEMO, JAEGER, "-")
         if not is_source and _NAME.fullmatch(name) and not Path(name).exists():
             hint = f"To ask about an environment, write: --env {name}"
             raise CommandError(f"there is no file {name} here.", hint)
@@ -138,7 +139,8 @@ def diagnosable(
     Raises:
         CommandError: A source cannot be read, or all of them are empty.
     """
-    if set(names) != {STORE}:
+    names, selection = resolved(names, selection)
+    if names != [STORE]:
         yield records_of(names, selection)
         return
     from flash_otel.diagnosis.readers import NothingFoundError, ReaderError, StoreReader
@@ -152,12 +154,46 @@ def diagnosable(
         raise CommandError(f"{error}.", error.next_step or selection.verify, BAD_USAGE) from error
 
 
-def jaeger_option(names: list[str]) -> str:
-    """Return the `--from` option that names the same Jaeger in a suggested command."""
-    jaegers = [name for name in names if name.partition("=")[0] == JAEGER]
-    # The address may hold a user and a password, which must not be printed.
-    has_credentials = any("@" in name for name in jaegers)
-    return f" --from {shlex.quote(jaegers[0])}" if jaegers and not has_credentials else ""
+def resolved(names: list[str], selection: Selection) -> tuple[list[str], Selection]:
+    """Return the sources without repetition; the last demo alone is a store like the user's.
+
+    Raises:
+        CommandError: No demo is recorded.
+    """
+    names = list(dict.fromkeys(names))
+    if names != [DEMO]:
+        return names, selection
+    return [STORE], replace(selection, store=str(demo_store()))
+
+
+def demo_store() -> Path:
+    """Return the path of the store that holds the last demo.
+
+    Raises:
+        CommandError: No demo is recorded.
+    """
+    from flash_otel.store.store import StoreError, locate_demo, newest
+
+    try:
+        path = locate_demo()
+        if newest(path) is not None:
+            return path
+    except StoreError as error:
+        raise CommandError(f"{error}.", status=COULD_NOT_TELL) from error
+    message = f"no demo is recorded: there is no {path}."
+    raise CommandError(message, f"Run one: {program()} demo", COULD_NOT_TELL)
+
+
+def from_options(names: list[str] | None) -> str:
+    """Return the `--from` options that name the same sources in a suggested command."""
+    # The recordings of a Jaeger are in no other source. Its address may hold a user and a password,
+    # which must not be printed.
+    named = [
+        name
+        for name in dict.fromkeys(names or ())
+        if name.partition("=")[0] in {DEMO, JAEGER} and "@" not in name
+    ]
+    return "".join(f" --from {shlex.quote(name)}" for name in named)
 
 
 def _reader(name: str, selection: Selection) -> RecordReader:
@@ -172,10 +208,11 @@ def _reader(name: str, selection: Selection) -> RecordReader:
             most=selection.most,
             on_note=_note,
         )
-    if name == STORE:
+    if name in {STORE, DEMO}:
         from flash_otel.diagnosis.readers import StoreReader
 
-        return StoreReader(selection.store, selection.earliest)
+        path = demo_store() if name == DEMO else selection.store
+        return StoreReader(path, selection.earliest)
     from flash_otel.diagnosis.readers import open_reader
 
     return open_reader(name)

@@ -16,16 +16,18 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import flash_otel
 from flash_otel.runtime.locks import file_lock
 
-Progress = Callable[[str], None]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flash_otel.demo.progress import Progress
 
 CACHE_VARIABLE: Final = "FLASH_OTEL_CACHE"
 CONSTRAINTS: Final = Path(__file__).with_name("constraints.txt")
@@ -87,7 +89,7 @@ def find_environment(
     version: str,
     *,
     cache: Path | None = None,
-    on_progress: Progress = lambda _: None,
+    on_progress: Progress = lambda *_: None,
 ) -> PythonEnvironment:
     """Return an environment with runpod-flash `version`, created if necessary.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from flash_otel.demo import processes, scenarios, worker
 from flash_otel.demo.control_plane import ControlPlane
-from flash_otel.demo.environment import Progress, PythonEnvironment, find_environment
+from flash_otel.demo.environment import PythonEnvironment, find_environment
 from flash_otel.demo.processes import ProcessSpec, deploy_variables, worker_variables
 from flash_otel.demo.project import CALLING_RESOURCE, carried_trace_id, unpack, write_project
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from flash_otel.demo.progress import Progress
     from flash_otel.demo.state import Journal, StoredBuild, StoredEndpoint, StoredEnvironment
 
 
@@ -124,7 +125,7 @@ def run_scenario(
     worker_mode: str | None = None,
     worker_changes: Mapping[str, str | None] | None = None,
     cache: Path | None = None,
-    on_progress: Progress = lambda _: None,
+    on_progress: Progress = lambda *_: None,
 ) -> RunArtifacts:
     """Run a scenario. All of its processes have ended when it returns or raises.
 

@@ -232,8 +232,7 @@ _GUIDE: Final = (
         ),
         environments=("production", "staging"),
         title="The worker asks for another environment than the one deployed to.",
-        injected="The worker's FLASH_ENVIRONMENT_ID is that of staging, which has an older state "
-        "of the project without the GPU endpoint.",
+        injected="The worker has the id of staging, whose older build lacks the GPU endpoint.",
     ),
     Scenario(
         "stale_build",
@@ -244,15 +243,14 @@ _GUIDE: Final = (
             WorkerStep(),
         ),
         title="The environment's active build is still the one before the last deployment.",
-        injected="The second activation answers as if it had taken effect, but the first build "
-        "stays active.",
+        injected="The second activation is acknowledged, but the first build stays active.",
     ),
     Scenario(
         "manifest_not_persisted",
         semconv.MANIFEST_NOT_PERSISTED,
         (DeployStep(rules=WRITE_IGNORED), WorkerStep()),
         title="The manifest upload is acknowledged, but its endpoints are not stored.",
-        injected="The upload's answer echoes the request, while nothing of it is stored.",
+        injected="The manifest upload is acknowledged, but nothing of it is stored.",
     ),
     Scenario(
         "read_before_write",

@@ -19,6 +19,7 @@ from flash_otel.store.errors import StoreError
 
 ENVIRONMENT_VARIABLE: Final = "FLASH_OTEL_STORE"
 FILE_NAME: Final = "spans.db"
+DEMO_FILE_NAME: Final = "demo.db"
 
 _FOLDER_NAME: Final = "flash-otel"
 _STATE: Final = "XDG_STATE_HOME"
@@ -53,6 +54,18 @@ def locate(named: str | os.PathLike[str] | None = None) -> Path:
     except OSError as error:  # below a file, a loop of links, too long a name
         raise StoreError(f"{path}: {error.strerror}: {_REMEDY}") from error
     return path
+
+
+def locate_demo() -> Path:
+    """Return the absolute path of the store that keeps the recording of the last demo.
+
+    It lies in the user's state folder whatever FLASH_OTEL_STORE says: the spans of a demo must not
+    mix with those of real deployments.
+
+    Raises:
+        StoreError: No home folder is known.
+    """
+    return state_folder() / DEMO_FILE_NAME
 
 
 def is_off() -> bool:

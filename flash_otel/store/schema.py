@@ -130,6 +130,8 @@ _V1: Final = (
 # files of its version exist.
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_V1,)
 VERSION: Final = len(MIGRATIONS)
+# Those with rows of their own: a trigger empties `span_references` with `spans`.
+TABLES: Final = ("spans", "resources", "rejections", "destinations")
 # Code that runs when a table is read or written. In a received file, a view in place of a table
 # could run forever.
 _CODE: Final = (

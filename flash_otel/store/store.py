@@ -20,7 +20,7 @@ from flash_otel.store.errors import (
     StoreOutdatedError,
     translated,
 )
-from flash_otel.store.location import locate
+from flash_otel.store.location import locate, locate_demo
 from flash_otel.store.queries import TraceSummary
 from flash_otel.store.references import TRACE, reference
 from flash_otel.store.rows import SELECT, from_row, insert
@@ -41,6 +41,7 @@ __all__ = [
     "StoreError",
     "TraceSummary",
     "locate",
+    "locate_demo",
     "newest",
     "open_existing",
     "open_for_reading",
@@ -106,6 +107,19 @@ class SpanStore:
         rest = iter(records)
         while batch := list(islice(rest, BATCH)):
             with translated(self.path), schema.transaction(self._connection):
+                insert(self._connection, batch)
+
+    def replace(self, records: Iterable[SpanRecord]) -> None:
+        """Store records in place of everything in the file, in one transaction.
+
+        Readers see the former spans until it ends, and keep them if it is interrupted; a second
+        writer waits.
+        """
+        rest = iter(records)
+        with translated(self.path), schema.transaction(self._connection):
+            for table in schema.TABLES:
+                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants only
+            while batch := list(islice(rest, BATCH)):
                 insert(self._connection, batch)
 
     def trace_id(self, name: str) -> str | None:

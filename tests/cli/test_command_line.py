@@ -178,7 +178,7 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path, arguments: list[str]) -> None:
 DEMO = """
 from pathlib import Path
 from flash_otel.cli.app import main
-from flash_otel.cli import demo
+from flash_otel.cli import demo_recording
 from flash_otel.demo.runner import DeployOutcome, RunArtifacts
 from flash_otel.diagnosis import diagnose
 from flash_otel.store.store import SpanStore
@@ -190,9 +190,9 @@ def run(scenario, version, workdir, *_):
     artifacts.deploys.append(DeployOutcome("app", None, False, log, 0))
     artifacts.worker_logs.append(log)
     artifacts.worker_exits.append(0)
-    return demo._Output(scenario, artifacts, [], diagnose([]))
+    return demo_recording.DemoResult(scenario, artifacts, [], diagnose([]), None)
 
-demo._run = run
+demo_recording.record = run
 main(["demo"])
 """
 

@@ -76,8 +76,9 @@ def store(tmp_path: Path) -> Path:
     path = tmp_path / "spans.db"
     with recording() as spans:
         _deploy("shop", "production")
-    with SpanStore(path) as written:
-        written.write(spans.records)
+    for kept in (path, tmp_path / ".local/state/flash-otel/demo.db"):
+        with SpanStore(kept) as written:
+            written.write(spans.records)
     for name, lines in LOGS.items():
         (tmp_path / name).write_text(lines, encoding="utf-8")
     return path

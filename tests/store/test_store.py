@@ -5,6 +5,7 @@ import os
 import sqlite3
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import permutations
@@ -116,6 +117,54 @@ def test_a_finished_row_wins_in_any_order(path: Path) -> None:
             store.write([started])
             store.write([FETCH, *order, other, ACTIVATE])
             assert list(store.spans()) == [ROOT, ACTIVATE, FETCH]
+
+
+def test_a_replacement_takes_the_place_of_everything(path: Path) -> None:
+    """Afterwards the file holds the new spans alone; delivery starts from the beginning."""
+    with SpanStore(path) as store:
+        store.write([ROOT, ACTIVATE, FETCH])
+        store.connection.execute("INSERT INTO destinations (name, cursor) VALUES ('http://x', 3)")
+        store.replace([replace(FETCH, span_id="4" * 16)])
+        assert [record.span_id for record in store.spans()] == ["4" * 16]
+        assert [record.span_id for record in store.linked(DEPLOY)] == ["4" * 16]
+        for table in ("resources", "span_references", "destinations"):
+            rows = store.connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - a name from the line above
+            assert rows == (int(table != "destinations"),)
+
+
+def test_an_interrupted_replacement_changes_nothing(path: Path) -> None:
+    """Readers see the former spans while it goes on, and keep them if it is interrupted."""
+
+    def interrupted() -> Iterator[SpanRecord]:
+        for number in range(2_500):  # more than a batch
+            yield replace(FETCH, span_id=f"{number + 100:016x}")
+        with SpanStore(path, is_read_only=True) as reader:
+            assert list(reader.spans()) == [ROOT, ACTIVATE]
+        raise KeyboardInterrupt
+
+    with SpanStore(path) as store:
+        store.write([ROOT, ACTIVATE])
+        with pytest.raises(KeyboardInterrupt):
+            store.replace(interrupted())
+        assert list(store.spans()) == [ROOT, ACTIVATE]
+
+
+def test_replacements_at_once_leave_one_of_them(path: Path) -> None:
+    """Of two writers that replace the content at once, the file holds all spans of either."""
+    contents = [
+        [replace(ROOT, trace_id=digit * 32, span_id=f"{n:016x}") for n in range(1, 1_500)]
+        for digit in "cd"
+    ]
+
+    def write(records: list[SpanRecord]) -> None:
+        with SpanStore(path) as store:
+            for _ in range(5):
+                store.replace(records)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(write, contents))
+    with SpanStore(path, is_read_only=True) as store:
+        assert sorted(store.spans(), key=lambda record: record.span_id) in contents
 
 
 def test_a_trace_is_found_by_the_first_digits_of_its_id(path: Path) -> None:

@@ -44,8 +44,11 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 def flash_otel(
     folder: Path, *arguments: str, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `flash-otel` with these arguments to its end."""
-    return subprocess.run(
+    """Run `flash-otel` with these arguments to its end.
+
+    Its output names commands as if the program were on PATH.
+    """
+    done = subprocess.run(
         [sys.executable, "-m", "flash_otel", *arguments],
         cwd=folder,
         env=environment(folder, **(env or {})),
@@ -55,6 +58,10 @@ def flash_otel(
         timeout=TIMEOUT,
         check=False,
     )
+    called = f"{sys.executable} -m flash_otel"
+    done.stdout = done.stdout.replace(called, "flash-otel")
+    done.stderr = done.stderr.replace(called, "flash-otel")
+    return done
 
 
 def python(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
@@ -103,3 +110,11 @@ def keep(folder: Path, records: Iterable[SpanRecord]) -> None:
     """Write records into the store that `flash_otel` reads in this folder."""
     with SpanStore(folder / "spans.db") as store:
         store.write(records)
+
+
+def keep_demo(folder: Path, records: Iterable[SpanRecord]) -> Path:
+    """Write records as the last demo of this folder's user, and return the store's path."""
+    path = folder / "state" / "flash-otel" / "demo.db"
+    with SpanStore(path) as store:
+        store.replace(records)
+    return path

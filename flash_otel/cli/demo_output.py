@@ -1,0 +1,103 @@
+"""The output of `flash-otel demo`: both sides' lines, the trace, the diagnosis, and what to try."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flash_otel.cli.app import pasteable
+from flash_otel.cli.sources import from_options
+from flash_otel.demo.scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from flash_otel.cli.demo_recording import DemoResult
+
+
+def print_text(result: DemoResult) -> None:
+    """Print a run for people."""
+    from flash_otel.demo.processes import bracketed_lines
+    from flash_otel.report.diagnosis import SHOW, render_diagnosis
+    from flash_otel.report.layout import ReportConsole
+    from flash_otel.report.trace import render_trace
+
+    console, artifacts, scenario = ReportConsole(), result.artifacts, result.scenario
+    _heading(console, f"{scenario.name}, runpod-flash {artifacts.version}", scenario.title)
+    console.print(f"Injected: {scenario.injected}", markup=False, highlight=False)
+    _heading(console, "flash deploy")
+    _print_lines(bracketed_lines(artifacts.deploy_log))
+    _heading(console, "the worker")
+    _print_lines(bracketed_lines(artifacts.worker_log))
+    outcome = "answered" if artifacts.worker_exit == 0 else "failed"
+    _print_lines([f"(the remote call {outcome})"])
+    _heading(console, "the joined trace")
+    render_trace(result.trace, console)
+    _heading(console, "flash-otel diagnose")
+    # Its next command is among those below.
+    render_diagnosis(replace(result.diagnosis, command=""), console, _with_source(result, SHOW))
+    _heading(console, "three things to try")
+    for purpose, command in _to_try(result):
+        _print_lines([f"{purpose}:", f"Try: {pasteable(command)}"])
+
+
+def _with_source(result: DemoResult, command: str) -> str:
+    return pasteable(command) + from_options([result.source] if result.source else [])
+
+
+def _to_try(result: DemoResult) -> Iterator[tuple[str, str]]:
+    """Yield purposes and commands, of which the first need the recording."""
+    names = [*SCENARIOS]
+    following = names.index(result.scenario.name) + 1
+    if result.source and result.artifacts.trace_id:
+        shown = f"flash-otel show {result.artifacts.trace_id[:12]}"
+        yield "List the traces of this run", _with_source(result, "flash-otel traces")
+        yield "Write the trace as a page", _with_source(result, shown) + " --html demo.html"
+    else:
+        yield "List the scenarios", "flash-otel demo --list"
+        yield "Keep the logs and the store", f"flash-otel demo {result.scenario.name} --keep"
+    if following < len(names):
+        yield "See another fault diagnosed", f"flash-otel demo {names[following]}"
+    else:
+        yield "See a healthy run", f"flash-otel demo {names[0]}"
+
+
+def _heading(console: Console, title: str, text: str = "") -> None:
+    console.print(f"\n== {title} ==", style="bold", markup=False, highlight=False)
+    if text:
+        console.print(text, markup=False, highlight=False)
+
+
+def _print_lines(lines: list[str]) -> None:
+    # Not through rich, which would wrap them: the guide searches them with grep.
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def print_json(result: DemoResult) -> None:
+    """Print a run as one JSON object."""
+    from flash_otel.demo.processes import bracketed_lines
+    from flash_otel.otlp.encode import encode_json
+    from flash_otel.report.json import diagnosis_json
+
+    artifacts, scenario = result.artifacts, result.scenario
+    answer = {
+        "scenario": scenario.name,
+        "title": scenario.title,
+        "injected": scenario.injected,
+        "version": artifacts.version,
+        "trace_id": artifacts.trace_id,
+        "build_id": artifacts.build_id,
+        "environment_id": artifacts.environment_id,
+        "deploy_exits": artifacts.deploy_exits,
+        "worker_exit": artifacts.worker_exit,
+        "deploy_lines": bracketed_lines(artifacts.deploy_log),
+        "worker_lines": bracketed_lines(artifacts.worker_log),
+        "trace": encode_json(result.trace),
+        "diagnosis": diagnosis_json(result.diagnosis),
+    }
+    sys.stdout.write(json.dumps(answer, indent=2) + "\n")
