@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from dataclasses import asdict
 from functools import cache
 from hashlib import sha256
 from html import escape
@@ -22,6 +23,7 @@ from flash_otel.otlp.encode import encode_json
 from flash_otel.records import LINES_SCOPE
 from flash_otel.report import words
 from flash_otel.report.json import diagnosis_json
+from flash_otel.report.overview import overview_of, readers_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,19 +53,40 @@ def trace_html(records: Sequence[SpanRecord], diagnosis: Diagnosis) -> str:
         diagnosis: Their diagnosis.
     """
     first = records[0]
-    page = {
-        "kind": "trace",
-        "flash_otel": __version__,
+    title = f"{words.verdict(diagnosis.verdict)}: {first.name} {first.trace_id[:8]}"
+    documents = {"page": page_document("trace"), **trace_documents(records, diagnosis)}
+    return page_html(title, documents, "".join(_without_script(diagnosis)))
+
+
+def page_document(kind: str, **facts: Any) -> dict[str, Any]:
+    """Return the document that names a page's view.
+
+    Args:
+        kind: A key of `VIEWS` in `page/src/main.jsx`.
+        facts: What the view needs to know besides its documents.
+    """
+    return {"kind": kind, "flash_otel": __version__, **facts}
+
+
+def trace_documents(records: Sequence[SpanRecord], diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return the documents of the view of a trace, by name.
+
+    `trace` and `diagnosis` are what `show --json` and `diagnose --json` print; `report` is what
+    the terminal shows besides them.
+    """
+    first, overview = records[0], overview_of(diagnosis, records)
+    report = {
         "trace_id": None if first.scope_name == LINES_SCOPE else first.trace_id,
+        "title": overview.title,
+        "readers": readers_line(overview),
+        "marks": [asdict(mark) for mark in overview.marks],
         "lines": list(_bracketed_lines(records)),
     }
-    documents = {
-        "page": page,
+    return {
+        "report": report,
         "diagnosis": diagnosis_json(diagnosis),
         "trace": encode_json(records),
     }
-    title = f"{words.verdict(diagnosis.verdict)}: {first.name} {first.trace_id[:8]}"
-    return page_html(title, documents, "".join(_without_script(diagnosis)))
 
 
 def page_html(title: str, documents: Mapping[str, Any], without_script: str = "") -> str:

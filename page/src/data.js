@@ -21,7 +21,8 @@ async function fetched(name, parameters) {
 }
 
 /**
- * Return a document by its name: `page`, `trace` (OTLP JSON) or `diagnosis` (`diagnose --json`).
+ * Return a document by its name: `page`, `report`, `trace` (what `show --json` prints) or `diagnosis`
+ * (what `diagnose --json` prints).
  * Synchronous if the page holds it, so that the first paint shows it; else a promise.
  */
 export function load(name, parameters = {}) {

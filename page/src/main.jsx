@@ -7,7 +7,7 @@ import { TraceView } from "./views/Trace.jsx";
 
 /** For each kind of page its view, and the documents that the view needs besides `page`. */
 const VIEWS = {
-  trace: [TraceView, ["trace", "diagnosis"]],
+  trace: [TraceView, ["report", "trace", "diagnosis"]],
 };
 
 const root = document.getElementById("root");

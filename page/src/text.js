@@ -83,12 +83,6 @@ export function short(id) {
   return text.length > SHORT + 4 ? `${text.slice(0, SHORT)}…` : text;
 }
 
-/** Return a code such as `stale_build` in words: `Stale build`. */
-export function inWords(code) {
-  const text = clean(code).replaceAll("_", " ");
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
 /** Return a number with its noun: `1 span`, `20,000 spans`. */
 export function count(number, noun) {
   return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;

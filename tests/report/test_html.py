@@ -70,15 +70,14 @@ def test_the_page_holds_what_show_and_diagnose_print() -> None:
     page = _Page(page_of(records))
     assert page.document("trace") == json.loads(json.dumps(encode_json(records)))
     assert page.document("diagnosis") == diagnosis_json(diagnose(records))
-    facts = page.document("page")
-    assert (facts["kind"], facts["flash_otel"]) == ("trace", __version__)
-    assert facts["trace_id"] == records[0].trace_id
+    assert page.document("page") == {"kind": "trace", "flash_otel": __version__}
+    assert page.document("report")["trace_id"] == records[0].trace_id
     assert page.open == []
 
 
 def test_the_page_holds_the_bracketed_lines_with_their_spans() -> None:
     """Every line that the spans write is there, in the order of the spans."""
-    lines = _Page(page_of(healthy_deployment())).document("page")["lines"]
+    lines = _Page(page_of(healthy_deployment())).document("report")["lines"]
     assert [line["text"].split("]")[0] for line in lines] == ["[DEPLOY SYNC"] * 3
     assert {line["span_id"] for line in lines} == {f"{8:016x}"}
 
@@ -87,7 +86,7 @@ def test_a_trace_that_was_rebuilt_from_lines_has_no_id() -> None:
     """An id that was made up is not shown as one."""
     rebuilt = [span(1, None, "flash.deploy", 0, 1)]
     rebuilt[0].scope_name = LINES_SCOPE
-    assert _Page(page_of(rebuilt)).document("page")["trace_id"] is None
+    assert _Page(page_of(rebuilt)).document("report")["trace_id"] is None
 
 
 def test_without_scripts_the_verdict_is_there() -> None:

@@ -135,7 +135,7 @@ def test_html_holds_text_only(home: Path) -> None:
     assert status_of(["show", "--html", str(home / "page.html")]) == 0
     page = (home / "page.html").read_text("utf-8")
     assert unsafe(page) <= {"\t"}  # in the bundle
-    assert page.count("<script") == page.count("</script>") == 4  # three documents and the bundle
+    assert page.count("<script") == page.count("</script>") == 5  # four documents and the bundle
     assert r"\u003cscript\u003ealert(1)" in page
 
 

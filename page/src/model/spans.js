@@ -112,4 +112,13 @@ export function readTrace(document) {
   return { spans, byKey, processes, base };
 }
 
+const IDS = { environment_id: "environment", build_id: "build" };
+
+/** Return the ids of a span that are not the deployment's, each as `[name, id]`. */
+export function foreignIds(span, deployment) {
+  return Object.entries(IDS)
+    .map(([field, name]) => [name, attribute(span.raw, `flash.${field}`), deployment?.[field]])
+    .filter(([, own, deployed]) => own && deployed && own !== deployed);
+}
+
 export const durationOf = (span) => span.end - span.start;

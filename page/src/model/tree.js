@@ -6,6 +6,22 @@ import { keyOf } from "./spans.js";
 const MOST_OPEN = 200; // rows of a trace that starts unfolded
 const MOST_HEALTHY = 8; // spans of a healthy branch that starts unfolded in a larger trace
 
+/** A span among others: `size` counts the spans of its subtree, `place` it among its siblings. */
+class Node {
+  constructor(span) {
+    this.span = span;
+    this.parent = null;
+    this.children = [];
+    this.depth = 0;
+    this.size = 1;
+    this.index = 0;
+    this.place = 1;
+    this.siblings = 1;
+    this.isHealthy = true;
+    this.isOrphan = false;
+  }
+}
+
 const byStart = (one, other) =>
   (one.span.start || 0) - (other.span.start || 0) || (one.span.key < other.span.key ? -1 : 1);
 
@@ -31,10 +47,19 @@ function isBelow(node, other) {
   return false;
 }
 
+function count(siblings) {
+  siblings.forEach((node, i) => {
+    node.place = i + 1;
+    node.siblings = siblings.length;
+  });
+}
+
 /** Return all nodes, parents before their children, roots of the main trace first. */
 function inOrder(roots, mainTraceId) {
   const rank = (node) => (node.span.raw.traceId === mainTraceId ? 0 : 1);
-  const waiting = [...roots].sort((a, b) => rank(a) - rank(b) || byStart(a, b)).reverse();
+  roots.sort((a, b) => rank(a) - rank(b) || byStart(a, b));
+  count(roots);
+  const waiting = roots.reverse();
   const order = [];
   while (waiting.length > 0) {
     const node = waiting.pop();
@@ -42,6 +67,7 @@ function inOrder(roots, mainTraceId) {
     node.depth = node.parent === null ? 0 : node.parent.depth + 1;
     order.push(node);
     node.children.sort(byStart);
+    count(node.children);
     for (let i = node.children.length - 1; i >= 0; i -= 1) waiting.push(node.children[i]);
   }
   return order;
@@ -58,16 +84,9 @@ function summarize(order) {
   }
 }
 
-/**
- * Return the nodes of spans in the order of rows: `{span, parent, children, depth, size, index,
- * isHealthy, isOrphan}`. The rows below a node are the `size - 1` nodes behind it.
- */
+/** Return the nodes of spans in the order of rows: behind a node follow those below it. */
 export function buildTree(spans, mainTraceId) {
-  const nodes = new Map();
-  for (const span of spans) {
-    const shape = { span, parent: null, children: [], depth: 0, size: 1, index: 0 };
-    nodes.set(span.key, { ...shape, isHealthy: true, isOrphan: false });
-  }
+  const nodes = new Map(spans.map((span) => [span.key, new Node(span)]));
   const order = inOrder(attach(nodes), mainTraceId);
   summarize(order);
   return order;
@@ -106,10 +125,4 @@ export function foundRows(order, found) {
     for (let each = node; each !== null && !shown.has(each); each = each.parent) shown.add(each);
   }
   return order.filter((node) => shown.has(node));
-}
-
-/** Return the position of a row among its siblings, counted from 1, and their number. */
-export function placeOf(node, roots) {
-  const siblings = node.parent === null ? roots : node.parent.children;
-  return [siblings.indexOf(node) + 1, siblings.length];
 }

@@ -1,6 +1,6 @@
 import { keyOf } from "../model/spans.js";
-import { Prose, titleOf, toneOf } from "./Verdict.jsx";
 import { Text } from "./Text.jsx";
+import { Prose, toneOf } from "./Verdict.jsx";
 
 const MOST = 20; // findings that are shown in full
 
@@ -29,7 +29,9 @@ export function Findings({ diagnosis, trace, onJump }) {
         <article class={`finding ${finding.is_fault ? toneOf(finding.code) : "odd"}`}>
           {findings.length > 1 && (
             <h3>
-              {titleOf(finding.code)}
+              <code>
+                <Text value={finding.code} />
+              </code>
               <span class="sentence">
                 <Prose text={finding.sentence} />
               </span>

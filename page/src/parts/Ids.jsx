@@ -9,7 +9,7 @@ const inWords = (name) => clean(name).replaceAll("_", " ");
 export function Ids({ ids }) {
   if (ids.length === 0) return null;
   return (
-    <section aria-labelledby="ids">
+    <section>
       <h2 id="ids">Written and read</h2>
       <div class="scroll" tabIndex={0} role="region" aria-labelledby="ids">
         <table class="ids">

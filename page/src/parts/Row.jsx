@@ -1,5 +1,6 @@
-import { durationOf } from "../model/spans.js";
-import { clean, duration } from "../text.js";
+import { Component } from "preact";
+import { attribute, durationOf, foreignIds } from "../model/spans.js";
+import { clean, duration, short } from "../text.js";
 
 /** The height of a row in CSS pixels: fixed, so that rows that are not seen need not exist. */
 export const ROW = 28;
@@ -21,19 +22,49 @@ function Bar({ span, axis }) {
   );
 }
 
-/** What a screen reader hears of a row, besides its cells. */
-function Mark({ evidence }) {
-  if (!evidence) return null;
+/** That a span is evidence: where the fault is visible, or what is compared with that. */
+function Mark({ mark }) {
+  if (!mark) return null;
   return (
-    <span class="evidence-mark" title={clean(evidence)}>
-      evidence
+    <span class={mark.shows_fault ? "chip fault" : "chip"} title={`${clean(mark.code)}: ${clean(mark.says)}`}>
+      {mark.shows_fault ? "fault" : "evidence"}
     </span>
   );
 }
 
-/** A span as a row of the waterfall. */
-export function Row(props) {
-  const { node, position, place, siblings, axis, isOpen, isActive, isSelected, isHit, evidence } = props;
+/** Ids that are not the deployment's. */
+function Foreign({ span, deployment }) {
+  const ids = foreignIds(span, deployment);
+  if (ids.length === 0) return null;
+  return (
+    <span class="foreign" title={ids.map(([name, id]) => `other ${name}: ${clean(id)}`).join("\n")}>
+      {ids.map(([name, id]) => `${name} ${short(id)}`).join(", ")}
+    </span>
+  );
+}
+
+/** The process of a span that does not run in its parent's. */
+function Where({ node }) {
+  const { process } = node.span;
+  if (process === node.parent?.span.process || (!node.parent && node.index === 0)) return null;
+  const name = attribute(process.resource, "service.name");
+  return name ? <small class="where">{cut(clean(name))}</small> : null;
+}
+
+const CHANGING = ["node", "position", "axis", "isOpen", "isActive", "isSelected", "isHit"];
+
+/** A span as a row of the waterfall. While rows scroll, those that stay are not rendered again. */
+export class Row extends Component {
+  shouldComponentUpdate(next) {
+    return CHANGING.some((name) => next[name] !== this.props[name]);
+  }
+
+  render(props) {
+    return <Cells {...props} />;
+  }
+}
+
+function Cells({ node, position, axis, isOpen, isActive, isSelected, isHit, mark, ...props }) {
   const { span } = node;
   const hasChildren = node.children.length > 0;
   const took = durationOf(span);
@@ -41,15 +72,15 @@ export function Row(props) {
     <div
       role="row"
       id={isActive ? "active-row" : undefined}
-      class={`row ${span.outcome} ${isHit ? "hit" : ""} ${evidence ? "evident" : ""}`}
+      class={`row ${span.outcome} ${isHit ? "hit" : ""} ${mark?.shows_fault ? "guilty" : ""}`}
       style={{ top: `${position * ROW}px` }}
       aria-level={node.depth + 1}
-      aria-posinset={place}
-      aria-setsize={siblings}
+      aria-posinset={node.place}
+      aria-setsize={node.siblings}
       aria-rowindex={position + 2}
       aria-expanded={hasChildren ? isOpen : undefined}
       aria-selected={isSelected}
-      onClick={props.onSelect}
+      onClick={() => props.onSelect(node)}
     >
       <span role="gridcell" class="name" style={{ paddingLeft: `${Math.min(node.depth, DEEPEST) * 16}px` }}>
         {hasChildren ? (
@@ -58,7 +89,7 @@ export function Row(props) {
             aria-hidden="true"
             onClick={(event) => {
               event.stopPropagation();
-              props.onToggle();
+              props.onToggle(node);
             }}
           />
         ) : (
@@ -69,8 +100,10 @@ export function Row(props) {
           {span.label && <b> {cut(clean(span.label))}</b>}
         </bdi>
         {hasChildren && !isOpen && <small class="folded">+{node.size - 1}</small>}
-        <Mark evidence={evidence} />
+        <Where node={node} />
         {span.outcome !== "returned" && <span class={`outcome ${span.outcome}`}>{span.outcome}</span>}
+        <Mark mark={mark} />
+        <Foreign span={span} deployment={props.deployment} />
       </span>
       <span role="gridcell" class="took">
         {Number.isNaN(took) ? "–" : duration(took)}

@@ -2,6 +2,12 @@ import { tick } from "../text.js";
 
 const percent = (part) => `${(part * 100).toFixed(3)}%`;
 
+const NEAR_END = 0.8; // from here on, a text ends at the axis's end rather than beyond it
+
+function placed(name, x) {
+  return x > NEAR_END ? { class: `${name} ending` } : { class: name, style: { left: percent(x) } };
+}
+
 /** The head of the waterfall: the times of the axis, and the waits that are folded. */
 export function Scale({ axis, origin }) {
   const marks = axis.isEmpty || Number.isNaN(origin) ? [] : axis.marks(origin);
@@ -16,14 +22,10 @@ export function Scale({ axis, origin }) {
         </span>
         <span role="columnheader" class="track" aria-label="time">
           {axis.folds.map((fold) => (
-            <span class="wait" style={{ left: percent(fold.x + fold.width / 2) }}>
-              {fold.text}
-            </span>
+            <span {...placed("wait", fold.x + fold.width / 2)}>{fold.text}</span>
           ))}
           {marks.map((mark) => (
-            <span class="mark" style={{ left: percent(mark.x) }}>
-              {tick(mark.time)}
-            </span>
+            <span {...placed("mark", mark.x)}>{tick(mark.time)}</span>
           ))}
         </span>
       </div>

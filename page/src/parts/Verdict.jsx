@@ -1,12 +1,11 @@
-import { clean, inWords } from "../text.js";
+import { clean } from "../text.js";
 import { Copy } from "./Copy.jsx";
 import { Text } from "./Text.jsx";
 
-const TITLES = { none: "No fault found", inconclusive: "Inconclusive" };
 const TONES = { none: "good", inconclusive: "odd" };
 
 export const toneOf = (code) => TONES[code] ?? "bad";
-export const titleOf = (code) => TITLES[code] ?? inWords(code);
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 const IDS = /(\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)/;
 
@@ -44,15 +43,18 @@ export const decisive = (diagnosis) =>
   diagnosis.findings.find((finding) => finding.code === diagnosis.verdict) ?? diagnosis.findings[0];
 
 /** The verdict in words, what it rests on, and what to do. */
-export function Verdict({ diagnosis }) {
+export function Verdict({ diagnosis, report }) {
   const finding = decisive(diagnosis);
   const isSure = !finding || finding.confidence === "certain";
   const hasRemedy = finding && finding.code !== "none";
   return (
     <section class={`verdict ${toneOf(diagnosis.verdict)}`} aria-labelledby="verdict">
+      <p class="code">
+        <code>{clean(diagnosis.verdict)}</code>
+        {!isSure && <span>{clean(finding.confidence)}</span>}
+      </p>
       <h1 id="verdict">
-        {titleOf(diagnosis.verdict)}
-        {!isSure && <small> {finding.confidence}</small>}
+        <Text value={capital(report.title)} />
       </h1>
       {finding && (
         <p class="sentence">
@@ -60,6 +62,7 @@ export function Verdict({ diagnosis }) {
         </p>
       )}
       <dl class="steps">
+        {report.readers && <Step name="Workers" text={<Text value={capital(report.readers)} />} />}
         {hasRemedy && <Step name="What to do" text={<Prose text={finding.remedy.deployer} />} />}
         {diagnosis.missing.map((missing) => (
           <Step name="Missing" text={<Prose text={missing} />} />

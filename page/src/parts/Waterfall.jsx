@@ -1,6 +1,6 @@
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { search } from "../model/search.js";
-import { foundRows, initiallyFolded, placeOf, unfoldedRows } from "../model/tree.js";
+import { foundRows, initiallyFolded, unfoldedRows } from "../model/tree.js";
 import { count } from "../text.js";
 import { Details } from "./Details.jsx";
 import { Row, ROW } from "./Row.jsx";
@@ -59,18 +59,19 @@ function useWindow(viewport, total) {
 }
 
 /** Return the rows that show, and what folds and unfolds them. */
-function useRows(order, evidence, found, selected) {
+function useRows(order, evidence, found) {
   const [folded, setFolded] = useState(() => initiallyFolded(order, evidence));
   const rows = useMemo(
     () => (found ? foundRows(order, found) : unfoldedRows(order, folded)),
     [order, folded, found],
   );
-  const setOpen = (node, isOpen) => {
-    const next = new Set(folded);
-    if (isOpen) next.delete(node);
-    else next.add(node);
-    setFolded(next);
-  };
+  const setOpen = (node, isOpen) =>
+    setFolded((before) => {
+      const next = new Set(before);
+      if (isOpen ?? before.has(node)) next.delete(node);
+      else next.add(node);
+      return next;
+    });
   const foldAll = () =>
     setFolded(new Set(order.filter((node) => node.children.length > 0 && node.depth > 0)));
   const reveal = (node) => {
@@ -93,14 +94,13 @@ const MOVES = {
 };
 
 /** The waterfall: a tree of spans that folds, on one axis of time, with a search and details. */
-export function Waterfall({ order, axis, trace, evidence, selected, onSelect, onJump, onProcess, isPrinted }) {
+export function Waterfall({ order, axis, trace, evidence, deployment, selected, onSelect, onJump, onProcess, isPrinted }) {
   const [text, setText] = useState("");
   const [grid, input] = [useRef(null), useRef(null)];
   const found = useSearch(order, text);
   const hits = useMemo(() => found && new Set(found), [found]);
   const { rows, folded, setOpen, foldAll, unfoldAll, reveal } = useRows(order, evidence, found);
   const [cursor, setCursor] = useState(order[0]);
-  const roots = useMemo(() => order.filter((node) => node.parent === null), [order]);
   const byKey = useMemo(() => new Map(order.map((node) => [node.span.key, node])), [order]);
   const at = Math.max(0, rows.indexOf(cursor));
   const seen = useWindow(grid, rows.length);
@@ -133,6 +133,13 @@ export function Waterfall({ order, axis, trace, evidence, selected, onSelect, on
     setCursor(rows[next]);
     scrollTo(next);
   }
+
+  // The same functions in every rendering, for rows that are not rendered again.
+  const onToggle = useCallback((node) => setOpen(node), []);
+  const onRow = useCallback((node) => {
+    setCursor(node);
+    onSelect(node.span.key);
+  }, []);
 
   function onKeyDown(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || rows.length === 0) return;
@@ -199,25 +206,20 @@ export function Waterfall({ order, axis, trace, evidence, selected, onSelect, on
             <Ground axis={axis} origin={order[0]?.span.start} />
               {windowed(rows, first, last, at).map((position) => {
                 const node = rows[position];
-                const [place, siblings] = placeOf(node, roots);
                 return (
                   <Row
-                    key={position === at ? "active" : position % (last - first + 1)}
+                    key={node.span.key}
                     node={node}
                     position={position}
-                    place={place}
-                    siblings={siblings}
                     axis={axis}
                     isOpen={hits ? true : !folded.has(node)}
                     isActive={position === at}
                     isSelected={node === target}
                     isHit={hits?.has(node)}
-                    evidence={evidence.get(node.span.key)}
-                    onToggle={() => setOpen(node, folded.has(node))}
-                    onSelect={() => {
-                      setCursor(node);
-                      onSelect(node.span.key);
-                    }}
+                    mark={evidence.get(node.span.key)}
+                    deployment={deployment}
+                    onToggle={onToggle}
+                    onSelect={onRow}
                   />
                 );
               })}

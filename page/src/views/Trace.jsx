@@ -15,23 +15,21 @@ import { ThemeButton } from "../parts/Theme.jsx";
 import { Verdict } from "../parts/Verdict.jsx";
 import { Waterfall } from "../parts/Waterfall.jsx";
 
-/** Return what each span is evidence of, by its key. */
-function evidenceOf(diagnosis) {
+/** Return the marks of spans that are evidence, by their keys: the one of the gravest finding. */
+function evidenceOf(marks) {
   const found = new Map();
-  for (const finding of diagnosis.findings) {
-    if (finding.code === "none") continue;
-    for (const { trace_id: traceId, span_id: spanId, says } of finding.evidence) {
-      if (spanId) found.set(keyOf(traceId, spanId), says);
-    }
+  for (const mark of marks) {
+    const key = keyOf(mark.trace_id, mark.span_id);
+    if (!found.has(key)) found.set(key, mark);
   }
   return found;
 }
 
 /** Read the documents once: everything that does not depend on what a person does. */
-function prepare({ page, trace: document, diagnosis }) {
+function prepare({ report, trace: document }) {
   const trace = readTrace(document);
-  const order = buildTree(trace.spans, page.trace_id);
-  return { trace, order, axis: new Axis(trace.spans), evidence: evidenceOf(diagnosis) };
+  const order = buildTree(trace.spans, report.trace_id ?? trace.spans[0]?.raw.traceId);
+  return { trace, order, axis: new Axis(trace.spans), evidence: evidenceOf(report.marks) };
 }
 
 /** The span that the page's address names, so that the browser's Back returns to it. */
@@ -65,9 +63,9 @@ function showProcess(process) {
 }
 
 /** A trace: the verdict first, then what it rests on, then everything that was recorded. */
-export function TraceView({ page, trace: document_, diagnosis, isPrinted }) {
+export function TraceView({ page, report, trace: document_, diagnosis, isPrinted }) {
   const { trace, order, axis, evidence } = useMemo(
-    () => prepare({ page, trace: document_, diagnosis }),
+    () => prepare({ report, trace: document_ }),
     [document_],
   );
   const [selected, select, jump] = useSelection();
@@ -82,16 +80,18 @@ export function TraceView({ page, trace: document_, diagnosis, isPrinted }) {
     <>
       <nav class="top" aria-label="Page">
         <b>flash_otel</b>
-        {page.trace_id && (
-          <span class="trace-id">
-            trace <code>{page.trace_id}</code> <Copy text={page.trace_id} name="trace id" />
-          </span>
-        )}
-        <Download of={document_} name={`trace-${(page.trace_id ?? "log").slice(0, 8)}.json`} />
+        <span class="trace-id">
+          {report.trace_id && (
+            <>
+              trace <code>{report.trace_id}</code> <Copy text={report.trace_id} name="trace id" />
+            </>
+          )}
+        </span>
+        <Download of={document_} name={`trace-${(report.trace_id ?? "log").slice(0, 8)}.json`} />
         <ThemeButton />
       </nav>
       <main>
-        <Verdict diagnosis={diagnosis} />
+        <Verdict diagnosis={diagnosis} report={report} />
         {root && <Facts deployment={deployment} root={root} />}
         <Ids ids={deployment?.ids ?? []} />
         <Picture picture={deployment?.picture} onJump={jumpAndShow} />
@@ -101,6 +101,7 @@ export function TraceView({ page, trace: document_, diagnosis, isPrinted }) {
           axis={axis}
           trace={trace}
           evidence={evidence}
+          deployment={deployment}
           selected={selected}
           onSelect={select}
           onJump={jump}
@@ -108,7 +109,7 @@ export function TraceView({ page, trace: document_, diagnosis, isPrinted }) {
           isPrinted={isPrinted}
         />
         <Checks checks={deployment?.checks ?? []} />
-        <Lines lines={page.lines ?? []} trace={trace} onJump={jumpAndShow} />
+        <Lines lines={report.lines} trace={trace} onJump={jumpAndShow} />
         <Processes processes={trace.processes} />
       </main>
       <footer>flash_otel {page.flash_otel}</footer>
