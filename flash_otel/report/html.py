@@ -74,7 +74,7 @@ def trace_documents(records: Sequence[SpanRecord], diagnosis: Diagnosis) -> dict
     `trace` and `diagnosis` are what `show --json` and `diagnose --json` print; `report` is what
     the terminal shows besides them.
     """
-    first, overview = records[0], overview_of(diagnosis, records)
+    first, overview = records[0], overview_of(diagnosis.judged[0], records)
     report = {
         "trace_id": None if first.scope_name == LINES_SCOPE else first.trace_id,
         "title": overview.title,
