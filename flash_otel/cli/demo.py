@@ -37,6 +37,14 @@ def demo(
     list_all: Annotated[
         bool, typer.Option("--list", help="Describe each scenario in a line, and exit.")
     ] = False,
+    is_served: Annotated[
+        bool,
+        typer.Option(
+            "--serve",
+            help="Run the stand-in control plane alone, and print the variables with which flash "
+            "deploys any project to it.",
+        ),
+    ] = False,
     version: Annotated[
         str | None,
         typer.Option(metavar="VERSION", help="Version of runpod-flash to run.", show_default=False),
@@ -62,6 +70,10 @@ def demo(
     if list_all:
         _list(as_json=as_json)
         return CLEAN
+    if is_served:
+        from flash_otel.cli.demo_serve import serve
+
+        return serve(as_json=as_json)
     _run(_scenario(scenario), version or DEFAULT_VERSION, jaeger, keep=keep, as_json=as_json)
     return CLEAN
 

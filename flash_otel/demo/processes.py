@@ -178,6 +178,20 @@ def flash_environment(
     variables |= {
         "HOME": str(home),
         "USERPROFILE": str(home),
+        "PYTHONUNBUFFERED": "1",  # the log is read while it is written, like a container log
+        "PYTHONIOENCODING": "utf-8",
+    }
+    return variables | plane_variables(base_url, api_key=api_key)
+
+
+def plane_variables(base_url: str, *, api_key: str | None = CANARY_API_KEY) -> dict[str, str]:
+    """Return the variables that make a flash on this machine use a control plane.
+
+    Args:
+        base_url: URL of the control plane.
+        api_key: The API key; None for no key.
+    """
+    variables = {
         # All of them, because a partial override makes Flash warn; both names of those that were
         # renamed, because versions of Flash read one or the other.
         "RUNPOD_API_BASE_URL": base_url,
@@ -189,8 +203,6 @@ def flash_environment(
         "RUNPOD_URL_MIXED_OK": "1",
         "RUNPOD_FLASH_SILENCE_DEPRECATION": "1",
         "FLASH_NO_UPDATE_CHECK": "1",
-        "PYTHONUNBUFFERED": "1",  # the log is read while it is written, like a container log
-        "PYTHONIOENCODING": "utf-8",
     }
     if api_key is not None:
         variables["RUNPOD_API_KEY"] = api_key

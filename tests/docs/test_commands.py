@@ -26,6 +26,7 @@ PRINTED = list(dict.fromkeys(command for document in DOCUMENTS for command in co
 # them for real.
 REAL_FLASH = {
     "flash-otel collector": "tests/collector",
+    "flash-otel demo --serve": "tests/demo",
     "flash-otel run": "tests/e2e",
     "flash-otel verify": "tests/verify",
     "opentelemetry-instrument": "tests/e2e",
@@ -36,7 +37,9 @@ PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b|\.\.\.|[|<>\[]|\bFILE\b")
 DEMOS = [
     command
     for command in PRINTED
-    if command.startswith("flash-otel demo") and not PLACEHOLDER.search(command)
+    if command.startswith("flash-otel demo")
+    and not command.endswith(("--list", "--serve"))
+    and not PLACEHOLDER.search(command)
 ]
 MAKES = [command for command in PRINTED if command.startswith("make ")]
 OURS = [command for command in PRINTED if command.startswith("flash-otel ")]
