@@ -17,12 +17,12 @@ PACKAGE: Final = Path(flash_otel.__file__).parent
 # same stratum do not import each other.
 STRATA: Final = (
     ("_version", "failures", "records", "semconv"),
-    ("manifest",),
+    ("manifest", "wording"),
     ("redaction",),
     ("runtime",),
     ("otlp", "lines"),
     ("store",),
-    ("export",),
+    ("export", "summary"),
     ("pipeline", "diagnosis"),
     ("tracing",),
     ("verify",),

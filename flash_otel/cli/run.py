@@ -20,12 +20,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from flash_otel import semconv
-from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND, INTERRUPTED, CommandError
+from flash_otel.cli.app import (
+    CLEAN,
+    COULD_NOT_TELL,
+    FAULT_FOUND,
+    INTERRUPTED,
+    CommandError,
+    program,
+)
 from flash_otel.cli.open_store import recorded_since
 from flash_otel.cli.streams import note
 from flash_otel.runtime import interpreters
 from flash_otel.runtime.process import guarded
+from flash_otel.summary.text import command_for, summarize, visible_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,8 +40,6 @@ if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
 
 _LINES_HELP = "Bracketed lines on standard error: auto, true, false, or the name of a logger."
-# Codes that do not name a fault.
-_NO_FAULTS = frozenset({semconv.NONE, semconv.INCONCLUSIVE, semconv.ENVIRONMENT_CREATED})
 _EXAMPLE: Final = "For example: flash-otel run -- flash deploy"
 _NAMES: Final = frozenset({"flash", "flash.exe"})
 
@@ -73,11 +78,14 @@ def run(
     verify: Annotated[
         bool, typer.Option("--verify", help="Afterwards, read back what a worker would read.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print no summary at the end.")
+    ] = False,
 ) -> None:
     """Run a flash command and trace it: flash-otel run -- flash deploy --env prod.
 
-    Standard output and exit status are those of flash. After a failure, a report follows on
-    standard error. After a success, one line follows if that is a terminal.
+    Standard output and exit status are those of flash. A summary of a deployment follows on
+    standard error: its steps, whether a fault is visible, and a command that shows more.
     """
     if fail_on_fault or export:
         _require_recording(store, "--fail-on-fault" if fail_on_fault else "--export")
@@ -87,7 +95,7 @@ def run(
     with guarded("cli.run.instrument"):
         _instrument(legacy_logs, store, capture_graphql=capture_graphql)
     status = launch(flash)
-    fault = _report(status, started, export)
+    fault = _report(status, started, export, is_quiet=quiet)
     if verify:
         from flash_otel.cli.verify import after_run
 
@@ -116,10 +124,11 @@ def _instrument(legacy_logs: str | None, store: str | None, *, capture_graphql: 
     # An argument overrides its variable, so that only the given options become arguments.
     options: dict[str, Any] = {"legacy_logs": mode, "store": store}
     given = {name: value for name, value in options.items() if value is not None}
-    flash_otel.instrument(**given, capture_graphql=capture_graphql)
+    # The summary is printed here, and not at exit, because more may follow it.
+    flash_otel.instrument(**given, capture_graphql=capture_graphql, summary=False)
 
 
-def _report(status: int, started_ns: int, export: str | None) -> int:
+def _report(status: int, started_ns: int, export: str | None, *, is_quiet: bool) -> int:
     """Report on the recording; return the exit status that it deserves by itself."""
     fault = COULD_NOT_TELL
     with guarded("cli.run.report"):
@@ -127,22 +136,32 @@ def _report(status: int, started_ns: int, export: str | None) -> int:
         fault = FAULT_FOUND if visible_faults(records) else CLEAN
         if not records:
             return fault
-        if status or fault or sys.stderr.isatty():
-            from flash_otel.report.ending import render_ending
-            from flash_otel.report.layout import ReportConsole
-
-            render_ending(records, ReportConsole(stderr=True), status)
+        if not is_quiet:
+            _print_ending(records, status, is_faulty=fault != CLEAN)
         if export is not None:
             _export(records, export)
-        elif os.environ.get("CI", "").strip().lower() not in {"", "0", "false"}:
+        elif not is_quiet and os.environ.get("CI", "").strip().lower() not in {"", "0", "false"}:
             _print_place(records[0].trace_id)
     return fault
 
 
-def visible_faults(records: list[SpanRecord]) -> list[str]:
-    """Return the codes of the faults that are visible on single spans, each once."""
-    codes = (record.attributes.get(semconv.FAULT) for record in records)
-    return list(dict.fromkeys(str(code) for code in codes if code and code not in _NO_FAULTS))
+def _print_ending(records: list[SpanRecord], status: int, *, is_faulty: bool) -> None:
+    """Print the summary; after a failure, the report instead."""
+    from flash_otel import pipeline
+
+    store = pipeline.store_path()
+    if store is None:
+        return
+    if not (status or is_faulty):
+        summary = summarize(records, program(), store)
+        if summary is not None:
+            summary.print()
+        return
+    from flash_otel.report.ending import render_ending
+    from flash_otel.report.layout import ReportConsole
+
+    more = command_for(records, program(), store)
+    render_ending(records, ReportConsole(stderr=True), status, more)
 
 
 def _export(records: list[SpanRecord], target: str) -> None:

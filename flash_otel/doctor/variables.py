@@ -114,6 +114,7 @@ _FLASH_OTEL: Final[Mapping[str, Variable]] = {
     "FLASH_OTEL_RAISE": Variable("raises internal errors, for tests"),
     "FLASH_OTEL_REQUEST_BUDGET": Variable("longest delay of a response, in seconds", BUDGET),
     "FLASH_OTEL_STORE": Variable("the store's path, or `off`"),
+    "FLASH_OTEL_SUMMARY": Variable("a summary at the end of a deployment", SWITCH),
 }
 
 _DESTINATION: Final[Mapping[str, tuple[str, Rule]]] = {

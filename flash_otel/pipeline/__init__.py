@@ -212,6 +212,7 @@ def deconfigure() -> None:
     exits.remove_signal_handlers()
     if pipeline is not None:
         pipeline.close(opts.exit_budget())
+    exits.write_held()
 
 
 def tracer() -> Tracer | None:

@@ -1,7 +1,7 @@
 """Tracer providers: flash_otel's own, and the processors that it adds to the application's.
 
 The own provider is for applications that set none. All providers get the same processors: bracketed
-lines, and the store or the worker's log.
+lines, the store or the worker's log, and the summary at the end.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import weakref
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel.export.destination import create_exporters, exports, forwarded
 from flash_otel.pipeline import components, resource
 from flash_otel.runtime import environment
 from flash_otel.runtime import options as opts
-from flash_otel.runtime.exit import every, run_bounded, warn_once
+from flash_otel.runtime.exit import every, is_terminal, run_bounded, warn_once
 from flash_otel.runtime.process import guarded, swallowed
 from flash_otel.runtime.sdk import (
     BatchSpanProcessor,
@@ -257,7 +258,8 @@ def _reference(provider: object) -> Callable[[], object]:
 def make_processors(options: Options) -> list[SpanProcessor]:
     """Make the processors; a failure costs that processor only."""
     made: list[SpanProcessor] = []
-    for factory in (lines, recording):
+    # The store before the summary, which names a command that reads it.
+    for factory in (lines, recording, summary):
         try:
             made += factory(options)
         except Exception:
@@ -290,6 +292,15 @@ def recording(options: Options) -> list[SpanProcessor]:
 
     # The platform keeps a worker's log, and `flash-otel diagnose` reads spans from it.
     return [] if exports() else [WorkerLogSpanProcessor()]
+
+
+def summary(options: Options) -> list[SpanProcessor]:
+    """Make the processor of the summary, if it is wanted and a user sits at a terminal."""
+    if not options.summary or opts.in_worker() or not is_terminal():
+        return []
+    from flash_otel.summary.processor import SummarySpanProcessor
+
+    return [SummarySpanProcessor(Path(options.store) if options.store else None)]
 
 
 def _log(records: Sequence[SpanRecord]) -> None:

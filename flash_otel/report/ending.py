@@ -1,7 +1,7 @@
-"""The report at the end of `flash-otel run`.
+"""The report at the end of a failed `flash-otel run`.
 
-After a failure: the step that failed and why, how long each step took, what to do, and a command
-that shows more. After success: one line.
+It has the step that failed and why, how long each step took, what to do, and a command that shows
+more. (`flash_otel.summary.text` has the lines after a success.)
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.report import words
-from flash_otel.report.layout import STYLES, Line, Page, Part, page_for, print_lines
+from flash_otel.report.layout import COMMAND, STYLES, Line, Page, Part, page_for
 from flash_otel.report.trace import tree_lines
 from flash_otel.report.tree import Node, build_forest, root_cause, walk
+from flash_otel.report.wrapping import print_wrapped
+from flash_otel.summary.text import PREFIX, sentence_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,14 +23,7 @@ if TYPE_CHECKING:
 
     from flash_otel.records import SpanRecord
 
-_PREFIX: Final = "flash-otel: "
-_SENTENCES: Final[dict[str, str]] = {
-    semconv.FAILED: "{step} failed: {cause}",
-    semconv.CANCELLED: "interrupted during {step}",
-    semconv.UNKNOWN: "the outcome of {step} is unknown: {cause}",
-    words.UNFINISHED: "{step} did not end",
-}
-
+_HANG: Final = 2
 _UNTOUCHED: Final = "Nothing was activated: the environment runs what it ran before."
 # Activation precedes provisioning and the manifest upload in every version of Flash, so that the
 # failed step alone determines the state that is left behind.
@@ -57,44 +52,43 @@ REMEDIES[semconv.PROVISION_ENDPOINT] = REMEDIES[semconv.PROVISION]
 REMEDIES[semconv.MANIFEST_FETCH] = REMEDIES[semconv.RUNTIME_FETCH]
 
 
-def render_ending(records: Sequence[SpanRecord], console: Console, status: int) -> None:
+def render_ending(
+    records: Sequence[SpanRecord], console: Console, status: int, command: str
+) -> None:
     """Print the report.
 
     Args:
         records: The spans of the run's trace; at least one.
         console: Where to print.
         status: Flash's exit status.
+        command: The command to look further.
     """
-    print_lines(ending_lines(records, status, page_for(console)), console)
+    print_wrapped(ending_lines(records, status, page_for(console), command), console)
 
 
-def ending_lines(records: Sequence[SpanRecord], status: int, page: Page) -> list[Line]:
+def ending_lines(
+    records: Sequence[SpanRecord], status: int, page: Page, command: str
+) -> list[Line]:
     """Return the lines of the report."""
     forest = build_forest(records)
-    trace_id = words.clean(records[0].trace_id)
     cause = root_cause(forest)
     if cause is not None:
-        return _failure(forest, cause, trace_id, page)
-    if status:
-        sentence = f"every recorded step returned, but flash exited with status {status}"
-        return [(Part(_PREFIX + sentence, "yellow"),), _more(trace_id)]
-    sentence = f"trace {trace_id} recorded; show it: flash-otel show {trace_id[:12]}"
-    return [(Part(_PREFIX + sentence, "dim"),)]
+        return _failure(forest, cause, page, command)
+    text = f"every recorded step returned, but flash exited with status {status}"
+    return [(Part(PREFIX + text, "yellow", _HANG),), _more(command)]
 
 
-def _failure(forest: Sequence[Node], cause: Node, trace_id: str, page: Page) -> list[Line]:
+def _failure(forest: Sequence[Node], cause: Node, page: Page, command: str) -> list[Line]:
     record = cause.record
-    outcome = words.outcome(record)
-    step = semconv.STEPS.get(record.name, words.clean(record.name))
-    sentence = _SENTENCES[outcome].format(step=step, cause=words.cause(record))
+    advice = remedy(record, is_activated=_is_activated(forest))
     return [
         (),
-        (Part(_PREFIX + sentence, STYLES[outcome]),),
+        (Part(PREFIX + sentence_of(record), STYLES[words.outcome(record)], _HANG),),
         (),
         *tree_lines(forest, page),
         (),
-        (Part("What to do: ", "bold"), Part(remedy(record, is_activated=_is_activated(forest)))),
-        _more(trace_id),
+        (Part("What to do: ", "bold", _HANG), Part(advice)),
+        _more(command),
     ]
 
 
@@ -117,5 +111,5 @@ def _is_activated(forest: Sequence[Node]) -> bool:
     return any(words.outcome(node.record) != semconv.FAILED for node in activations)
 
 
-def _more(trace_id: str) -> Line:
-    return (Part("More:       ", "bold"), Part(f"flash-otel show {trace_id[:12]}"))
+def _more(command: str) -> Line:
+    return (Part("More:       ", "bold", _HANG), Part(command, breaks=COMMAND))

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel.runtime.options import exit_budget
@@ -30,6 +31,7 @@ _SIGNALS: Final = ("SIGTERM", "SIGHUP")
 _LOCKED_S: Final = 1.0
 
 _has_warned = ProcessVar(bool, reset_in_child=True)
+_held: ProcessVar[list[str]] = ProcessVar(list, reset_in_child=True)
 _handlers: dict[int, Any] = {}
 
 
@@ -153,11 +155,33 @@ def run_bounded(action: Callable[[], object], deadline: float) -> bool:
 
 
 def warn_once(line: str) -> None:
-    """Write a line to standard error, at most once per process."""
+    """Write a line to standard error, at most once per process.
+
+    On a terminal on which the `flash` command shows its progress, the line waits for the end.
+    """
     if not _has_warned.value:
         _has_warned.value = True
         with guarded("a line to standard error"):
+            if is_terminal() and Path(sys.argv[0]).stem == "flash":
+                _held.value.append(line)
+            else:
+                to_stderr(line)
+
+
+def write_held() -> None:
+    """Write the lines that waited for the end."""
+    held, _held.value = _held.value, []
+    for line in held:
+        with guarded("a line to standard error"):
             to_stderr(line)
+
+
+def is_terminal() -> bool:
+    """Return whether standard error is a terminal."""
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):  # no such stream, or a closed one
+        return False
 
 
 def to_stderr(message: str) -> None:

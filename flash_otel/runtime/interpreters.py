@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+PROGRAM: Final = "flash-otel"
+
 _HEAD: Final = 4096  # bytes; longer than the first two lines of any console script
 # The file that a tool leaves in an environment, and its command that adds a package.
 TOOLS: Final = (
@@ -46,6 +48,14 @@ def explain(script: Path | None, command: Sequence[str]) -> tuple[str, str]:
         f"flash lives in another interpreter ({python}).",
         f"Add flash-otel there:  {install_command(python)}\nThen run:              {again}",
     )
+
+
+def own_command() -> str:
+    """Return how a shell calls flash-otel: by its name, its path, or this interpreter."""
+    if shutil.which(PROGRAM):
+        return PROGRAM
+    beside = Path(sys.executable).with_name(PROGRAM)
+    return _quoted(beside) if beside.exists() else f"{_quoted(sys.executable)} -m flash_otel"
 
 
 def install_command(python: Path) -> str:

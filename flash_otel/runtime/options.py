@@ -45,6 +45,7 @@ class Options:
         store: Path of the local store; None for the default path, False for no store.
         unlocated: Why the store has no place, or an empty string. If set, `store` is False.
         capture_graphql: Whether GraphQL requests become spans.
+        summary: Whether a deployment ends with a summary, if standard error is a terminal.
     """
 
     tracer_provider: TracerProvider | None = None
@@ -53,6 +54,7 @@ class Options:
     store: str | PathLike[str] | Literal[False] | None = None
     capture_graphql: bool = False
     unlocated: str = ""
+    summary: bool = True
 
     @property
     def has_store(self) -> bool:
@@ -75,6 +77,7 @@ def resolve(
     propagation: str | None = None,
     store: str | PathLike[str] | bool | None = None,
     capture_graphql: bool = False,
+    summary: bool | None = None,
 ) -> Options:
     """Complete the arguments of `instrument()` from the environment.
 
@@ -91,6 +94,7 @@ def resolve(
         propagation=propagation or read("FLASH_OTEL_PROPAGATION", PROPAGATION, "auto"),
         store=_store(read("FLASH_OTEL_STORE", str, None) if store is None else store),
         capture_graphql=capture_graphql,
+        summary=read("FLASH_OTEL_SUMMARY", SWITCH, "1") in _TRUE if summary is None else summary,
     )
 
 

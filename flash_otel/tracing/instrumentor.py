@@ -38,7 +38,14 @@ if TYPE_CHECKING:
 _instruments: Final = ("runpod-flash >= 1.0, < 2",)
 
 # The keyword arguments of `instrument`; BaseInstrumentor passes its own along with them.
-_OPTIONS: Final = ("tracer_provider", "legacy_logs", "propagation", "store", "capture_graphql")
+_OPTIONS: Final = (
+    "tracer_provider",
+    "legacy_logs",
+    "propagation",
+    "store",
+    "capture_graphql",
+    "summary",
+)
 _INHERITED: Final = object()
 
 
@@ -80,8 +87,8 @@ class FlashInstrumentor(BaseInstrumentor):
         The dependency check is skipped by default: a worker's Flash has no package metadata.
 
         Args:
-            **kwargs: `tracer_provider`, `legacy_logs`, `propagation`, `store` and
-                `capture_graphql`, as for `flash_otel.instrument`; and BaseInstrumentor's own.
+            **kwargs: `tracer_provider`, `legacy_logs`, `propagation`, `store`, `capture_graphql`
+                and `summary`, as for `flash_otel.instrument`; and BaseInstrumentor's own.
 
         Raises:
             ValueError: `propagation` is not auto, link or parent.
@@ -199,6 +206,7 @@ def instrument(
     propagation: Propagation | None = None,
     store: str | PathLike[str] | bool | None = None,
     capture_graphql: bool = False,
+    summary: bool | None = None,
 ) -> None:
     """Trace the installed Flash, imported already or later.
 
@@ -219,6 +227,8 @@ def instrument(
             the user's state folder; none in a worker.
         capture_graphql: Record each GraphQL request as a span, with its redacted response and
             without its variables.
+        summary: At the end of the process, print the steps of its last deployment on standard
+            error, if that is a terminal. Default: FLASH_OTEL_SUMMARY, else True.
 
     Raises:
         ValueError: `propagation` is not "auto", "link" or "parent".
@@ -229,6 +239,7 @@ def instrument(
         propagation=propagation,
         store=store,
         capture_graphql=capture_graphql,
+        summary=summary,
     )
 
 

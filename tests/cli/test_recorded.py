@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from support.interpreter import run_python
 from support.samples import healthy_deployment, span
 
-from flash_otel.cli.run import visible_faults
+from flash_otel.summary.text import visible_faults
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -113,7 +113,8 @@ def ended(
 )
 def test_output_and_status_are_flashs_own(site: Path, words: tuple[str, ...]) -> None:
     """Standard output, standard error and exit status equal those of an untraced run."""
-    traced, untraced = (ended(site, *words, traced=how) for how in (True, False))
+    quiet = ("--quiet",)
+    traced, untraced = (ended(site, *words, traced=how, options=quiet) for how in (True, False))
     own = "".join(
         line for line in traced.stderr.splitlines(keepends=True) if not line.startswith("[")
     )
@@ -154,10 +155,17 @@ def test_the_dashes_can_be_left_out(site: Path) -> None:
     assert json.loads(found.stdout.splitlines()[1])[0][1:] == ["face", "--json", "--help"]
 
 
-def test_a_healthy_deployment_is_recorded_silently(site: Path) -> None:
-    """Unless standard error is a terminal, success adds only the bracketed lines."""
+def test_a_healthy_deployment_ends_with_its_summary(site: Path) -> None:
+    """Three lines follow on standard error: the outcome, the steps, and a command."""
     found = ended(site, "deploy", options=("--legacy-logs", "false"))
-    assert (found.returncode, found.stderr) == (0, "flash complains\n")
+    assert (found.returncode, found.stdout) == (0, "flash speaks\n")
+    own, first, steps, command = found.stderr.splitlines()
+    assert own == "flash complains"
+    assert re.fullmatch(
+        r"flash-otel: shop was deployed in \S+ m?s, and no fault is visible so far", first
+    )
+    assert re.fullmatch(r"  manifest upload \S+ m?s", steps)
+    assert command.startswith("  More: ")
     with SpanStore(site.parent / "spans.db") as store:
         [summary] = store.traces()
     assert (summary.root_name, summary.app_name, summary.error_count) == ("flash.deploy", "shop", 0)
@@ -173,7 +181,7 @@ def test_a_failed_deployment_ends_with_the_report(site: Path) -> None:
     )
     assert "└─ flash.manifest.upload" in report
     assert "\x1b" not in report
-    assert report.splitlines()[-1].startswith("More:       flash-otel show ")
+    assert re.match(r"More:       .* show [0-9a-f]{12} --store ", report.splitlines()[-1])
 
 
 def test_without_spans_there_is_no_report(site: Path) -> None:
@@ -184,28 +192,52 @@ def test_without_spans_there_is_no_report(site: Path) -> None:
     assert not (site.parent / "spans.db").exists()
 
 
-def test_a_terminal_gets_one_line_after_success(site: Path) -> None:
-    """The line on the terminal holds the trace id and the command that shows it."""
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_a_terminal_gets_a_summary_that_fits(site: Path, width: int) -> None:
+    """It follows what flash prints, after an empty line, and fits the terminal."""
     main_end, terminal = os.openpty()
     try:
         with subprocess.Popen(
             command("deploy"),
-            env=environment(site.parent, PYTHONPATH=str(site), TERM="dumb", COLUMNS="200"),
+            env=environment(site.parent, PYTHONPATH=str(site), TERM="dumb", COLUMNS=str(width)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=terminal,
         ) as process:
             process.wait(TIMEOUT)
-        said = os.read(main_end, 65_536).decode()
+        found = os.read(main_end, 65_536).decode().splitlines()
     finally:
         os.close(terminal)
         os.close(main_end)
-    with SpanStore(site.parent / "spans.db") as store:
-        trace_id = store.latest_trace_id()
-    assert trace_id is not None
-    assert said.splitlines()[-1] == (
-        f"flash-otel: trace {trace_id} recorded; show it: flash-otel show {trace_id[:12]}"
+    assert found[:3] == ["flash complains", "", found[2]]
+    assert found[2].startswith("flash-otel: shop was deployed in ")
+    assert all(len(line) <= width or len(line.split()) <= 2 for line in found)
+
+
+def test_the_command_of_a_summary_works_when_pasted(site: Path) -> None:
+    """After a success it shows the trace, with the program and the store that hold it."""
+    done = ended(site, "deploy", options=("--legacy-logs", "false"))
+    pasted = done.stderr.splitlines()[-1].removeprefix("  More: ")
+    shown = subprocess.run(
+        ["sh", "-c", pasted],
+        env=environment(site.parent, FLASH_OTEL_STORE=str(site / "another.db")),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
     )
+    assert shown.returncode == 0
+    assert "flash.deploy" in shown.stdout
+
+
+def test_quiet_omits_everything_but_the_exit_status(site: Path) -> None:
+    """Neither a summary nor a report, nor the line of a pipeline, follows."""
+    options = ("--quiet", "--legacy-logs", "false")
+    done = ended(site, "deploy", options=options, CI="true")
+    assert (done.returncode, done.stderr) == (0, "flash complains\n")
+    done = ended(site, "deploy", "fail", options=options)
+    assert done.returncode == 1
+    assert done.stderr.endswith("ConnectionError: the State Manager hung up\n")
 
 
 def test_an_interrupt_reaches_flash(site: Path) -> None:

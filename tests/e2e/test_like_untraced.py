@@ -47,6 +47,7 @@ WATCHED = """
     sys.exit(flash("deploy", "--no-deps"))
 """
 NO_LINES = {"FLASH_OTEL_LEGACY_LOGS": "false"}
+NO_SUMMARY = {"FLASH_OTEL_SUMMARY": "0"}
 
 
 class Pair:
@@ -124,7 +125,9 @@ def test_nothing_else_differs(
 ) -> None:
     """Requests, output, exit code and files are equal; only the manifest key is added."""
     pair = Pair(warm_env(version) if fault else flash_env(version), tmp_path, fault)
-    options: dict[str, Any] = {"whole_terminal": True} if terminal else {"variables": NO_LINES}
+    options: dict[str, Any] = {"whole_terminal": True, "variables": NO_SUMMARY}
+    if not terminal:
+        options = {"variables": NO_LINES}
     untraced, traced = pair.untraced(**options), pair.traced(**options)
     assert traced.exit_code == untraced.exit_code == int(fault is not None)
     assert shown(traced, traced.stdout) == shown(untraced, untraced.stdout)
@@ -151,17 +154,23 @@ def test_piped_run_gets_the_bracketed_lines_and_nothing_more(
     assert traced.stderr.startswith("[DEPLOY] Environment production activated with build_id=")
 
 
-def test_launcher_adds_its_ending_alone(flash_env: FlashEnvironments, tmp_path: Path) -> None:
-    """On a terminal `flash-otel run` shows what Flash shows, and after it one line of its own."""
-    pair = Pair(flash_env("1.14.0"), tmp_path, None)
-    untraced, launched = pair.untraced(whole_terminal=True), pair.launched(whole_terminal=True)
-    theirs, ours = shown(untraced, untraced.stderr), shown(launched, launched.stderr)
-    assert launched.exit_code == 0
-    (line,) = set(ours.splitlines()) - set(theirs.splitlines())
-    assert ours.replace(f"{line}\n", "") == theirs
-    assert "flash-otel show" in line
-    assert asked(launched) == asked(untraced)
-    assert left(launched) == left(untraced)
+@pytest.mark.parametrize("way", ["traced", "launched"])
+@pytest.mark.parametrize("version", ["1.14.0", "1.21.0"])
+def test_on_a_terminal_only_the_summary_is_added(
+    version: str, way: str, flash_env: FlashEnvironments, tmp_path: Path
+) -> None:
+    """Flash shows its progress as ever, and the summary follows below everything else."""
+    pair = Pair(flash_env(version), tmp_path, None)
+    untraced, traced = pair.untraced(whole_terminal=True), getattr(pair, way)(whole_terminal=True)
+    own, _, summary = traced.stderr.partition("\r\nflash-otel: ")
+    assert traced.exit_code == 0
+    assert shown(traced, own) == shown(untraced, untraced.stderr)
+    first, steps, *command = summary.splitlines()
+    assert first.startswith("gpu_app was deployed to production in ")
+    assert "provisioning" in steps
+    assert str(pair.store) in " ".join(command).split()
+    assert asked(traced) == asked(untraced)
+    assert left(traced) == left(untraced)
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks for sockets in /proc")

@@ -1,23 +1,28 @@
 from __future__ import annotations
 
+import re
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
+from report.terminals import LONG, printed, with_long_ids
 from support.samples import TRACE, failed_deployment, healthy_deployment, span
 
-from flash_otel.report.ending import ending_lines, remedy
+from flash_otel.report.ending import ending_lines, remedy, render_ending
 from flash_otel.report.layout import UNICODE, Page
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from flash_otel.records import SpanRecord
 
 PAGE = Page(None, 12, UNICODE)
+COMMAND = f"flash-otel show {TRACE[:12]}"
 
 
 def text(records: list[SpanRecord], status: int) -> str:
     """Return the report as plain text."""
-    lines = ending_lines(records, status, PAGE)
+    lines = ending_lines(records, status, PAGE, COMMAND)
     return "".join("".join(part.text for part in line).rstrip() + "\n" for line in lines)
 
 
@@ -42,12 +47,6 @@ def test_a_failure_shows_step_cause_durations_and_remedy() -> None:
         What to do: The new build is active, but workers may not find its endpoints. Deploy again.
         More:       flash-otel show 0af7651916cd
         """)
-
-
-def test_success_is_one_line_with_the_trace() -> None:
-    """A healthy deployment prints only its trace id and the command that shows it."""
-    said = text(healthy_deployment(), 0)
-    assert said == f"flash-otel: trace {TRACE} recorded; show it: flash-otel show {TRACE[:12]}\n"
 
 
 def test_a_failure_outside_of_every_step_is_not_blamed_on_one() -> None:
@@ -86,6 +85,25 @@ def test_what_a_failure_left_behind_depends_on_the_activation() -> None:
     assert "Nothing was activated" in text([failed], 1)
     assert "The new build is active." in text([failed, activated], 1)
     assert "still runs its previous build" in text([failed, refused], 1)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_report_fits_its_terminal(width: int, *, terminal: bool) -> None:
+    """On a terminal no line is longer than it; a pipe gets whole lines at any width."""
+    ids = {"flash.environment_id": "env-prod", "flash.build_id": "build-1"}
+    failed = span(1, None, "flash.deploy", 0, 9, error="a word " * 30, attributes=ids)
+
+    def render(console: Console) -> None:
+        render_ending(with_long_ids([failed]), console, 1, COMMAND)
+
+    found = printed(render, width, terminal=terminal)
+    longest = max(map(len, found.splitlines()))
+    assert longest <= width if terminal else longest > 200
+    assert f"environment_id={LONG['env-prod']}" in found.split()
+    assert f"build_id={LONG['build-1']}" in found.split()
+    coloured = printed(render, width, terminal=terminal, color=True)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == found
 
 
 @pytest.mark.parametrize(

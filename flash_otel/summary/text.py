@@ -1,0 +1,166 @@
+"""The summary of a deployment: its outcome, its steps, and a command that shows more."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import sys
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from flash_otel import semconv, wording
+from flash_otel.runtime.exit import is_terminal, to_stderr
+from flash_otel.store.location import FILE_NAME, state_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from flash_otel.records import SpanRecord
+
+PREFIX: Final = "flash-otel: "
+_SENTENCES: Final[dict[str, str]] = {
+    semconv.FAILED: "{step} failed: {cause}",
+    semconv.CANCELLED: "interrupted during {step}",
+    semconv.UNKNOWN: "the outcome of {step} is unknown: {cause}",
+    wording.UNFINISHED: "{step} did not end",
+}
+# Codes that do not name a fault.
+_NO_FAULTS: Final = frozenset({semconv.NONE, semconv.INCONCLUSIVE, semconv.ENVIRONMENT_CREATED})
+_ID_DIGITS: Final = 12
+_INDENT: Final = "  "
+_MORE: Final = "  More: "
+_CONTINUED: Final = "" if os.name == "nt" else " \\"
+_WORD: Final = re.compile(r"\S+")
+_SHELL_WORD: Final = re.compile(r"""(?:'[^']*'|"[^"]*"|\S)+""")
+_NARROWEST: Final = 40
+_FALLBACK: Final = (80, 24)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a user should know at the end of a deployment.
+
+    Attributes:
+        sentence: Its outcome.
+        steps: Its steps, with the duration of each; empty if none is recorded.
+        command: The command to look further; empty if the spans are not stored.
+    """
+
+    sentence: str
+    steps: str = ""
+    command: str = ""
+
+    def lines(self, width: int | None) -> Iterator[str]:
+        """Yield the lines of the summary.
+
+        Args:
+            width: Cells of a line, broken between words; None if nothing must be broken.
+        """
+        yield from _fitted(PREFIX, self.sentence, width)
+        yield from _fitted(_INDENT, self.steps, width)
+        yield from _fitted(_MORE, self.command, width, _SHELL_WORD, _CONTINUED)
+
+    def print(self) -> None:
+        """Write it to standard error; on a terminal, fitted, and apart from what precedes it."""
+        width = None
+        if is_terminal():
+            width = max(_NARROWEST, shutil.get_terminal_size(_FALLBACK).columns)
+        text = "\n".join(([] if width is None else [""]) + list(self.lines(width)))
+        encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+        to_stderr(wording.encodable(text, encoding))
+
+
+def summarize(records: Sequence[SpanRecord], program: str, store: Path | None) -> Summary | None:
+    """Return the summary of a deployment; None if none ended among the records.
+
+    Args:
+        records: The spans of the deployment's trace.
+        program: How to call `flash-otel`.
+        store: The store that holds the spans; None if nothing does.
+    """
+    roots = [record for record in records if record.name == semconv.DEPLOY and record.end_ns]
+    if not roots:
+        return None
+    root = roots[-1]
+    ended = sorted(records, key=lambda record: record.end_ns or 0)
+    steps = [record for record in ended if record.parent_span_id == root.span_id]
+    named = ", ".join(_step(record) for record in steps if record.name in semconv.DEPLOY_SIDE)
+    command = "" if store is None else command_for(records, program, store)
+    return Summary(_sentence(root, ended), named, command)
+
+
+def _sentence(root: SpanRecord, ended: Sequence[SpanRecord]) -> str:
+    faults = visible_faults(ended)
+    if faults:
+        return f"{wording.clean(faults[0])}: {semconv.FAULTS.get(faults[0], 'an unknown fault')}"
+    # Children end before their parents: the first failure is the cause of the others.
+    unsound = [record for record in ended if wording.outcome(record) != semconv.RETURNED]
+    failed = [record for record in unsound if wording.outcome(record) == semconv.FAILED]
+    for record in (failed or unsound)[:1]:
+        return sentence_of(record)
+    app = root.attributes.get(semconv.APP_NAME)
+    environment = root.attributes.get(semconv.ENVIRONMENT_NAME)
+    subject = f"{wording.clean(app)} was deployed" if app else "deployed"
+    target = f" to {wording.clean(environment)}" if environment else ""
+    took = wording.duration(root.duration_ns)
+    return f"{subject}{target} in {took}, and no fault is visible so far"
+
+
+def sentence_of(record: SpanRecord) -> str:
+    """Return what happened to a step that did not succeed."""
+    step = semconv.STEPS.get(record.name, wording.clean(record.name))
+    return _SENTENCES[wording.outcome(record)].format(step=step, cause=wording.cause(record))
+
+
+def _step(record: SpanRecord) -> str:
+    outcome = wording.outcome(record)
+    ending = "" if outcome == semconv.RETURNED else f" ({outcome})"
+    name = semconv.STEPS[record.name].removeprefix("the ")
+    return f"{name} {wording.duration(record.duration_ns)}{ending}"
+
+
+def visible_faults(records: Iterable[SpanRecord]) -> list[str]:
+    """Return the codes of the faults that are visible on single spans, each once."""
+    codes = (record.attributes.get(semconv.FAULT) for record in records)
+    return list(dict.fromkeys(str(code) for code in codes if code and code not in _NO_FAULTS))
+
+
+def command_for(records: Sequence[SpanRecord], program: str, store: Path) -> str:
+    """Return the command to look further, which works in any shell of this user.
+
+    Args:
+        records: The spans of a trace: a fault is diagnosed, everything else is shown.
+        program: How to call `flash-otel`.
+        store: The store that holds the spans.
+    """
+    trace = wording.clean(records[0].trace_id)[:_ID_DIGITS]
+    action = f"diagnose --trace {trace}" if visible_faults(records) else f"show {trace}"
+    # Not compared with FLASH_OTEL_STORE, which may be set for this process alone.
+    is_default = store == state_folder() / FILE_NAME
+    place = "" if is_default else f" --store {shlex.quote(str(store))}"
+    return f"{program} {action}{place}"
+
+
+def _fitted(
+    lead: str, text: str, width: int | None, word: re.Pattern[str] = _WORD, continued: str = ""
+) -> Iterator[str]:
+    if width is None or not text:
+        yield from [lead + text] * bool(text)
+        return
+    first, *rest = word.findall(text)
+    line = lead + first
+    for further in rest:
+        if _cells(f"{line} {further}{continued}") <= width:
+            line += f" {further}"
+        else:
+            yield line + continued
+            line = _INDENT * 2 + further
+    yield line
+
+
+def _cells(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(mark) in "WF" else 1 for mark in text)

@@ -1,0 +1,112 @@
+"""Words for spans that traced processes need as well as reports: outcomes, causes, durations.
+
+Pure functions that need no terminal. Text from a span passes `clean` before it is shown, because
+names, ids and messages in a recording may come from an attacker.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+from flash_otel import semconv
+
+if TYPE_CHECKING:
+    from flash_otel.records import SpanRecord
+
+UNFINISHED: Final = "unfinished"
+NO_CAUSE: Final = "no cause was recorded"
+# Control and format characters (bidirectional overrides among them), private use, surrogates, and
+# the separators that begin a line.
+_UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+_OUTCOMES: Final = frozenset(
+    {semconv.RETURNED, semconv.FAILED, semconv.CANCELLED, semconv.UNKNOWN},
+)
+
+
+def clean(text: object) -> str:
+    r"""Return `text` on one line, with control and invisible characters spelled out.
+
+    An escape sequence of a hostile span name shows as `\x1b[2J` instead of clearing the terminal.
+    """
+    return "".join(_visible(character) for character in str(text))
+
+
+def _visible(character: str) -> str:
+    if character.isascii() and character.isprintable():
+        return character
+    if unicodedata.category(character) not in _UNSAFE_CATEGORIES:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def encodable(text: str, encoding: str) -> str:
+    r"""Return `text` with `\u...` in place of characters that an encoding lacks."""
+    try:
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+    except LookupError:
+        return text.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def duration(nanoseconds: int | None) -> str:
+    """Format a duration (in nanoseconds) in the unit that fits it; `?` if it is unknown."""
+    if nanoseconds is None:
+        return "?"
+    # Rounded down throughout: 999.99 ms must not become 1000 ms.
+    seconds = nanoseconds / 1e9
+    if seconds < 0:
+        return f"-{duration(-nanoseconds)}"
+    if seconds < 1:
+        return _milliseconds(seconds * 1000)
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{_floored(seconds):.2f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:  # noqa: PLR2004 - an hour
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{math.floor(value)} ms" if value >= 10 else f"{_floored(value):.2f} ms"  # noqa: PLR2004 - two digits either way
+
+
+def _floored(value: float) -> float:
+    return math.floor(value * 100) / 100
+
+
+def outcome(record: SpanRecord) -> str:
+    """Return how a span ended: returned, failed, cancelled, unknown or unfinished."""
+    if record.end_ns is None:
+        return UNFINISHED
+    recorded = record.attributes.get(semconv.OUTCOME)
+    # A call that returned may still be a failure, by a fault that is visible on the span.
+    if isinstance(recorded, str) and recorded in _OUTCOMES - {semconv.RETURNED}:
+        return recorded
+    return semconv.FAILED if record.status == "error" else semconv.RETURNED
+
+
+def cause(record: SpanRecord) -> str:
+    """Return why a span failed: its fault, else its exception, else its status."""
+    fault = record.attributes.get(semconv.FAULT)
+    if isinstance(fault, str) and fault in semconv.FAULTS:
+        return f"{fault}: {semconv.FAULTS[fault]}"
+    return _exception(record) or _status(record) or NO_CAUSE
+
+
+def _exception(record: SpanRecord) -> str:
+    raised = [event for event in record.events if event.name == semconv.EXCEPTION]
+    if not raised:
+        return ""
+    attributes = raised[-1].attributes
+    kind = str(attributes.get(semconv.EXCEPTION_TYPE, "")).rpartition(".")[2]
+    message = str(attributes.get(semconv.EXCEPTION_MESSAGE, "")).strip()
+    return clean(": ".join(part for part in (kind, message) if part))
+
+
+def _status(record: SpanRecord) -> str:
+    if record.status != "error":
+        return ""
+    kind = record.attributes.get(semconv.ERROR_TYPE, "")
+    return clean(record.status_message or kind)
