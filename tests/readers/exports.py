@@ -370,6 +370,13 @@ EXPORTS: Final[dict[str, Callable[[Sequence[Entry]], bytes]]] = {
     ),
     "csv without quotes": _unquoted,
     "logfmt": _logfmt,
+    "gelf": lambda entries: b"".join(
+        json.dumps(
+            {"version": "1.1", "host": "h", "short_message": text, "timestamp": at / 10**9}
+        ).encode()
+        + b"\0"
+        for at, text in entries
+    ),
     "journald": lambda entries: _lines(_journal(entries, str)),
     "journald, bytes": lambda entries: _lines(_journal(entries, _as_bytes)),
     "journald, pretty": lambda entries: b"\n".join(

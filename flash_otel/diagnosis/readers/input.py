@@ -75,6 +75,8 @@ _OTLP_START: Final = re.compile(
 _OTLP_LOGS: Final = re.compile(rb'[^"]*"resource_?[Ll]ogs"')
 _OTLP_SPANS: Final = re.compile(rb'^\s*\{\s*"resource_?[Ss]pans"', re.MULTILINE)
 _MARKS: Final = re.compile(f"{MARK.pattern}|{re.escape(LOG_MARK)}\\{{".encode())
+# GELF over TCP: JSON objects, each with a zero behind it, which no JSON contains.
+_FRAMED: Final = re.compile(rb'\s*\{\s*"[^\0]*\}\s*\0')
 _SQLITE: Final = b"SQLite format 3\x00"
 
 # First bytes of files that cannot be read, and what to call them.
@@ -176,7 +178,9 @@ class Input:
             self._examine(Path(self.name))
         head = self._peek()
         self._encoding = _encoding_of(head)
-        self.head = head.decode(self._encoding, "replace").encode() if self._encoding else head
+        head = head.decode(self._encoding, "replace").encode() if self._encoding else head
+        self._is_framed = _FRAMED.match(head) is not None
+        self.head = head.replace(b"\0", b"\n") if self._is_framed else head
 
     def chunks(self, progress: Progress | None = None) -> Iterator[bytes]:
         """Yield the bytes, decompressed and in an encoding that extends ASCII.
@@ -245,11 +249,16 @@ class Input:
 
     def _recoded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         if not self._encoding:
-            yield from chunks
+            yield from (_unframed(chunks) if self._is_framed else chunks)
             return
         decoder = codecs.getincrementaldecoder(self._encoding)("replace")
         for chunk in chunks:
             yield decoder.decode(chunk).encode("utf-8", "replace")
+
+
+def _unframed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk.replace(b"\0", b"\n")
 
 
 def _encoding_of(head: bytes) -> str:
