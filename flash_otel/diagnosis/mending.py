@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flash_otel.diagnosis.readers.log_text import LoggedLine
     from flash_otel.records import SpanRecord
 
+_RECEIVED: Final = frozenset({sc.MANIFEST_KEYS, sc.ENDPOINT_COUNT, sc.ENDPOINT_NAMES})
 _MOST_PIECES: Final = 400  # all pairs are compared; that many files are not parts of a split log
 
 
@@ -212,9 +213,13 @@ def _is_whole(draft: Draft) -> bool:
     """Return True if a span has its first line, and agrees with the known values of its parts."""
     if draft.keys[0] not in FIRST or (draft.name == sc.MANIFEST_FETCH and draft.parent is None):
         return False
-    keys = [attempt.values.get(sc.MANIFEST_KEYS, ()) for attempt in draft.attempts[-1:]]
-    own = draft.values.get(sc.MANIFEST_KEYS, ())
-    return draft.name != sc.RUNTIME_FETCH or own == () or keys in ([], [()], [own])
+    return not any(_differs(draft, attempt) for attempt in draft.attempts[-1:])
+
+
+def _differs(fetch: Draft, attempt: Draft) -> bool:
+    """Return True if a fetch received another manifest than its last attempt retrieved."""
+    known = (fetch.values.keys() & attempt.values.keys() & _RECEIVED) - fetch.cut - attempt.cut
+    return any(fetch.values[name] != attempt.values[name] for name in known)
 
 
 def _records_of(piece: _Fragment) -> list[SpanRecord]:

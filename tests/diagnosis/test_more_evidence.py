@@ -11,7 +11,7 @@ import pytest
 from diagnosis.logs import NAIVE, TIMES, UNTIMED, ZONED, read_logs, written_logs
 from diagnosis.recordings import NOW_NS, TWO, changed, deployment, moved, read, records
 from diagnosis.scenes import DOUBTFUL, FAULTY, HEALTHY, SCENES, second, without_carriers
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from flash_otel import semconv as sc
@@ -21,6 +21,7 @@ from flash_otel.diagnosis.tables import FAIL, MISMATCH, RUNTIME
 from flash_otel.store.references import shows_worker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from flash_otel.diagnosis import Diagnosis
@@ -202,6 +203,60 @@ def test_a_healthy_deployment_in_many_files_is_not_accused(
     for number, (begin, end) in enumerate(pairwise(cuts)):
         logs[f"cli-{number}"] = "".join(lines[begin:end])
     assert judge(read_some(tmp_path, logs)).verdict in (sc.NONE, sc.INCONCLUSIVE)
+
+
+MANY: dict[str, dict[str, list[int]]] = {
+    "two environments": {
+        "cli-1": [], "worker-1": [1, 2, 6, 7], "cli-2": [4, 8, 11], "w2": [1, 6, 7, 8],
+    },
+    "staging takes over production's endpoints": {
+        "cli-1": [4, 8, 12], "worker-1": [1, 3, 5], "cli-2": [], "w2": [1, 5],
+    },
+}  # fmt: skip
+
+
+def cut_apart(text: str, borders: Iterable[int]) -> list[str]:
+    """Return the parts of a text that end before the lines of these numbers."""
+    lines = text.splitlines(keepends=True)
+    cuts = [0, *sorted(border for border in borders if border < len(lines)), len(lines)]
+    return ["".join(lines[begin:end]) for begin, end in pairwise(cuts)]
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from([*MANY]),
+    times=st.sampled_from(TIMES),
+    with_spans=st.booleans(),
+    borders=st.lists(st.sets(st.integers(1, 18), max_size=4), min_size=4, max_size=4),
+    seed=st.integers(0, 1000),
+)
+@example(name="two environments", times="zoned", with_spans=True, borders=[], seed=1)
+@example(
+    name="staging takes over production's endpoints",
+    times="naive",
+    with_spans=True,
+    borders=[],
+    seed=1,
+)
+def test_logs_in_many_files_give_no_other_fault(
+    tmp_path: Path,
+    name: str,
+    times: str,
+    with_spans: bool,
+    borders: list[set[int]],
+    seed: int,
+) -> None:
+    """What is lost between files may withhold a verdict, but makes no other fault of it."""
+    logs = written_logs(SCENES[name].make(), times, with_spans=with_spans)
+    whole = judge(read_some(tmp_path, logs)).verdict
+    parts = [
+        (f"{log}-{number}", part)
+        for (log, text), own in zip(logs.items(), borders or MANY[name].values(), strict=True)
+        for number, part in enumerate(cut_apart(text, own))
+    ]
+    random.Random(seed).shuffle(parts)  # noqa: S311 - repeatable, no secret
+    found = judge(read_some(tmp_path, dict(parts)))
+    assert found.verdict in (whole, sc.NONE, sc.INCONCLUSIVE), found.findings
 
 
 def read_some(folder: Path, logs: dict[str, str]) -> list[SpanRecord]:

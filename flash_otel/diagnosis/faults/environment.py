@@ -157,7 +157,7 @@ def _confidence_astray(case: Case, read: RuntimeFetch) -> str:
         # Lines name no deployment: of a deployment in lines, the code may be its own.
         is_stranger = read.code_deployment_id is not None and not deployment.by_lines
         is_stranger = is_stranger and not _is_code_deployed_to(case, read, mine)
-        return NO if is_stranger or _is_taken_over(case, read) else CERTAIN
+        return NO if is_stranger or _may_be_taken_over(case, read) else CERTAIN
     return LIKELY if _belongs_by_log(case, read) else NO
 
 
@@ -167,8 +167,15 @@ def _is_code_deployed_to(case: Case, read: RuntimeFetch, environment_id: str) ->
     return any(known.environment_id == environment_id for known in named)
 
 
-def _is_taken_over(case: Case, read: RuntimeFetch) -> bool:
-    return any(read.worker_endpoint_id in endpoint_ids(other) for other in _latest_elsewhere(case))
+def _may_be_taken_over(case: Case, read: RuntimeFetch) -> bool:
+    """Return True if the worker's endpoint is, or may be, one of another environment's as well."""
+    if any(read.worker_endpoint_id in endpoint_ids(other) for other in _latest_elsewhere(case)):
+        return True
+    # A log may have lost the mapping, which alone holds the endpoints of a deployment in lines.
+    return any(
+        other.by_lines and other.environment_id == read.environment_id and not endpoint_ids(other)
+        for other in case.evidence.deployments
+    )
 
 
 def _belongs_by_log(case: Case, read: RuntimeFetch) -> bool:
