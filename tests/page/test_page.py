@@ -243,3 +243,18 @@ def test_paper_shows_every_row_in_light(page: Page, records: list[SpanRecord]) -
 def test_an_ordinary_page_is_small(records: list[SpanRecord], tmp_path: Path) -> None:
     """A deployment with a worker's read takes less than 250 kB."""
     assert write(tmp_path / "page.html", records).stat().st_size < 250_000
+
+
+def test_the_picture_shows_what_was_held_and_who_read_it(page: Page) -> None:
+    """The offending read stands out beside the states; each mark leads to its span."""
+    picture = page.locator("svg.picture")
+    states = picture.locator(".state text").all_text_contents()
+    assert [text for text in states if "endpoint" in text] == [
+        *("1 endpoint", "no endpoints", "2 endpoints", "1 endpoint")
+    ]
+    read = picture.get_by_role("button", name=re.compile("^Worker.*not the deployed build"))
+    expect(read).to_have_count(1)
+    expect(read).to_have_class(re.compile("marked"))
+    read.focus()
+    page.keyboard.press("Enter")
+    expect(details(page).get_by_role("heading", level=3)).to_contain_text("flash.runtime.fetch")

@@ -1,5 +1,211 @@
-/** The picture of the fault: deployment and workers against the State Manager's state over time. */
-export function Picture({ picture }) {
-  if (!picture) return null;
-  return null;
+import { LABELS, hasState, layoutOf } from "../model/picture.js";
+import { keyOf } from "../model/spans.js";
+import { clean, count, duration, short } from "../text.js";
+
+// The lanes from top to bottom, in units of the drawing.
+const DEPLOYMENT = 74;
+const BAND = { top: 104, height: 50 };
+const WORKERS = 190;
+const HEIGHT = 296;
+const LINE = 16;
+const CHARACTER = 6.6; // the usual width of one, of this size
+const MOST_LINES = 3;
+
+const UUID = /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g;
+const DIFFERENCES = {
+  environment_id: "another environment",
+  build_id: "not the deployed build",
+  endpoint_count: "not the written endpoints",
+};
+
+/** Break text into lines of a width; a mark shows what is left out. */
+function broken(text, width) {
+  const most = Math.max(8, Math.floor(width / CHARACTER));
+  const lines = [];
+  for (const word of clean(text).replace(UUID, short).split(" ")) {
+    const cut = word.length > most ? `${word.slice(0, most - 1)}…` : word;
+    if (lines.length > 0 && lines.at(-1).length + cut.length < most) lines.push(`${lines.pop()} ${cut}`);
+    else lines.push(cut);
+  }
+  return lines.length > MOST_LINES ? [...lines.slice(0, MOST_LINES - 1), "…"] : lines;
+}
+
+function timeOf(mark) {
+  if (mark.seconds === null) return "";
+  if (mark.seconds === 0) return "0 s";
+  const sign = mark.seconds < 0 ? "−" : "+";
+  return `${mark.same_clock ? "" : "~"}${sign}${duration(Math.abs(mark.seconds) * 1e9)}`;
+}
+
+function textOf(mark) {
+  return mark.count > 1 ? `${mark.text} ×${mark.count}` : mark.text;
+}
+
+function stateTexts(state) {
+  if (!state.has_build) return [state.has_build === null ? "not recorded" : "no active build"];
+  const held = state.endpoint_count;
+  const endpoints = held === 0 ? "no endpoints" : held === null ? "" : count(held, "endpoint");
+  return [`build ${short(state.build_id ?? "unknown")}`, endpoints];
+}
+
+function toneOf(state, isLate, written) {
+  if (!state.has_build) return "unknown";
+  if (isLate) return "late";
+  if (!state.is_deployed) return "older";
+  return state.endpoint_count === written ? "complete" : "partial";
+}
+
+/** What a person hears of a mark. */
+function spoken(mark) {
+  const who = mark.lane === "deployment" ? "Deployment" : "Worker";
+  const differs = mark.is_marked ? mark.differs.map((name) => DIFFERENCES[name]).join(", ") : "";
+  return [who, timeOf(mark), textOf(mark), differs && `fault: ${differs}`].filter(Boolean).map(clean).join(", ");
+}
+
+function Lines({ x, y, lines, className }) {
+  return lines.map((line, i) => (
+    <text x={x} y={y + i * LINE} class={className}>
+      {line}
+    </text>
+  ));
+}
+
+function State({ each, written }) {
+  const { state, x, width, isLate } = each;
+  const most = width / CHARACTER - 2;
+  const texts = stateTexts(state).map((text) => (text.length > most ? `${text.slice(0, most - 1)}…` : text));
+  return (
+    <g class={`state ${toneOf(state, isLate, written)} ${state.as_read ? "as-read" : ""}`}>
+      <title>{stateTexts(state).filter(Boolean).join(", ")}</title>
+      <rect x={x} y={BAND.top} width={Math.max(2, width)} height={BAND.height} rx="5" />
+      <Lines x={x + 10} y={BAND.top + (texts[1] ? 21 : 29)} lines={texts.filter(Boolean)} />
+    </g>
+  );
+}
+
+function Arrow({ x, from, to, isBroken }) {
+  return (
+    <g class={isBroken ? "arrow broken" : "arrow"}>
+      <path d={`M${x} ${from}V${to}`} />
+      <path d={isBroken ? `M${x - 4} ${to - 4}l8 8m0 -8l-8 8` : `M${x - 4} ${to - 5}l4 5l4 -5`} />
+    </g>
+  );
+}
+
+/** The arrow of a mark: what it wrote, or what it read; a read of another environment has none. */
+function ArrowOf({ mark, x, isChange }) {
+  if (mark.lane === "deployment") {
+    return isChange ? <Arrow x={x} from={DEPLOYMENT + 7} to={BAND.top} /> : null;
+  }
+  if (mark.kind !== "read" || mark.differs.includes("environment_id")) return null;
+  const isBroken = mark.build_id === null && mark.endpoint_count === null;
+  return <Arrow x={x} from={BAND.top + BAND.height} to={WORKERS - 8} isBroken={isBroken} />;
+}
+
+function MarkOf({ place, column, isChange, isKnown, onJump }) {
+  const { mark, x } = place;
+  const isDeployment = mark.lane === "deployment";
+  const y = isDeployment ? DEPLOYMENT : WORKERS;
+  const lines = broken(textOf(mark), column - 16);
+  const first = isDeployment ? y - 14 - lines.length * LINE : y + 24;
+  const differs = mark.is_marked ? (DIFFERENCES[mark.differs[0]] ?? "fault") : "";
+  const jump = () => onJump(keyOf(mark.trace_id, mark.span_id));
+  const act = isKnown && {
+    role: "button",
+    tabIndex: 0,
+    "aria-label": spoken(mark),
+    onClick: jump,
+    onKeyDown: (event) => {
+      if (event.key === "Enter" || event.key === " ") {
+        event.preventDefault();
+        jump();
+      }
+    },
+  };
+  return (
+    <g class={`mark ${mark.is_marked ? "marked" : ""} ${isKnown ? "jumps" : ""}`} {...act}>
+      <title>{clean(textOf(mark))}</title>
+      <ArrowOf mark={mark} x={x} isChange={isChange} />
+      <circle cx={x} cy={y} r="6" />
+      <text x={x - 6} y={first} class="time">
+        {timeOf(mark)}
+      </text>
+      <Lines x={x - 6} y={first + LINE} lines={lines} />
+      {differs && (
+        <text x={x - 6} y={first + (lines.length + 1) * LINE + 2} class="differs">
+          {differs}
+        </text>
+      )}
+    </g>
+  );
+}
+
+function Lane({ y, name, width }) {
+  return (
+    <g class="lane">
+      <path d={`M${LABELS} ${y}H${width}`} />
+      <text x="0" y={y + 4}>
+        {name}
+      </text>
+    </g>
+  );
+}
+
+function Fold({ fold }) {
+  const text = fold.isBorder ? "in unknown order" : `${duration(fold.seconds * 1e9)} later`;
+  const [middle, top, bottom] = [fold.x + fold.width / 2 - 8, DEPLOYMENT - 16, WORKERS + 16];
+  return (
+    <g class="fold-mark">
+      <path d={`M${middle - 6} ${top}V${bottom}M${middle + 6} ${top}V${bottom}`} />
+      <text x={middle} y={bottom + 16} text-anchor="middle">
+        {text}
+      </text>
+    </g>
+  );
+}
+
+/** The picture of a fault: deployment and workers against what the State Manager held, in order. */
+export function Picture({ picture, trace, onJump }) {
+  if (!picture || !hasState(picture)) return null;
+  const { width, column, places, folds, states } = layoutOf(picture);
+  const changes = new Set(states.map(({ x }) => x));
+  return (
+    <section>
+      <h2 id="picture">What the State Manager held, and who read it</h2>
+      <div class="scroll" tabIndex={0} role="region" aria-labelledby="picture">
+        <svg
+          class="picture"
+          role="group"
+          aria-labelledby="picture"
+          viewBox={`0 0 ${width} ${HEIGHT}`}
+          style={{ minWidth: `${Math.round(width * 0.72)}px` }}
+        >
+          <Lane y={DEPLOYMENT} name="Deployment" width={width} />
+          <Lane y={WORKERS} name="Workers" width={width} />
+          <text x="0" y={BAND.top + 29} class="lane-name">
+            State Manager
+          </text>
+          {states.map((each) => (
+            <State each={each} written={picture.endpoint_count} />
+          ))}
+          {folds.map((fold) => (
+            <Fold fold={fold} />
+          ))}
+          {places.map((place) => (
+            <MarkOf
+              place={place}
+              column={column}
+              isChange={changes.has(place.x)}
+              isKnown={trace.byKey.has(keyOf(place.mark.trace_id, place.mark.span_id))}
+              onJump={onJump}
+            />
+          ))}
+        </svg>
+      </div>
+      {picture.marks.some((mark) => mark.seconds !== null && !mark.same_clock) && (
+        <p class="aside">~ by another machine’s clock</p>
+      )}
+      {picture.left_out > 0 && <p class="aside">{count(picture.left_out, "more read")} not shown</p>}
+    </section>
+  );
 }

@@ -94,7 +94,7 @@ export function TraceView({ page, report, trace: document_, diagnosis, isPrinted
         <Verdict diagnosis={diagnosis} report={report} />
         {root && <Facts deployment={deployment} root={root} />}
         <Ids ids={deployment?.ids ?? []} />
-        <Picture picture={deployment?.picture} onJump={jumpAndShow} />
+        <Picture picture={deployment?.picture} trace={trace} onJump={jumpAndShow} />
         <Findings diagnosis={diagnosis} trace={trace} onJump={jumpAndShow} />
         <Waterfall
           order={order}
