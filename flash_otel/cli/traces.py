@@ -1,32 +1,54 @@
-"""`flash-otel traces`: list the recorded traces."""
+"""`flash-otel traces`: list the recorded traces with their verdicts."""
+
+from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flash_otel.cli.app import CommandError
 from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, StoreOption, listing_from
 from flash_otel.cli.sources import (
     FilesArgument,
     FromOption,
     Selection,
     SinceOption,
+    progress_bar,
     since_ns,
     sources_of,
 )
+from flash_otel.cli.streams import note
 
 if TYPE_CHECKING:
-    from flash_otel.report.listing import TraceEntry
+    from flash_otel.report.listing import Listing, Wanted
 
 
 def traces(
     files: FilesArgument = None,
+    app: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only traces of this app.")
+    ] = None,
     env: Annotated[
         str | None,
         typer.Option(metavar="ID|NAME", help="Only traces of this environment."),
     ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only traces that failed, or show a fault.")
+    ] = False,
+    fault: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Only traces with this verdict.")
+    ] = None,
     since: SinceOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="Maximum number.")] = 20,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Only traces with a span that has this attribute, or whose resource has it. "
+            "Can be repeated.",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number.")] = 20,
     as_json: Annotated[
         bool,
         typer.Option("--json", help="Print a JSON list, one object for each trace."),
@@ -34,43 +56,87 @@ def traces(
     sources: FromOption = None,
     store: StoreOption = None,
 ) -> None:
-    """List the recorded traces, newest first.
+    """List the recorded traces with their verdicts, newest first.
 
-    A deployment that is still running, or was killed, is shown as unfinished.
+    The verdict is that of `flash-otel diagnose --trace TRACE`. Without a fault, a deployment that
+    did not succeed shows how it ended: running, unfinished, cancelled, or failed with the step.
+    Other commands take the traces of this list by their ids, or as last, last^1, last^2 ...
     """
-    from flash_otel.cli.diagnose import is_running
-    from flash_otel.diagnosis import Limits
-    from flash_otel.report.listing import Wanted, entries
-
-    earliest = since_ns(since)
-    # Jaeger cannot filter by environment: with --env, any of its traces may match.
-    selection = Selection(store, earliest, most=None if env else limit)
-    limits = Limits(is_running=is_running)
-    with listing_from(sources_of(files, sources), selection) as opened:
-        found = (
-            [] if opened is None else list(entries(*opened, Wanted(limit, env, earliest), limits))
-        )
+    wanted = _wanted(app, env, failed, fault, since, where, limit)
+    listing = _listing(wanted, sources_of(files, sources), store)
     if as_json:
-        _print_json(found)
-    elif found:
-        _print_table(found)
+        _print_json(listing)
+    elif listing.entries:
+        _print_table(listing)
     else:
-        is_filtered = env is not None or since is not None
+        is_filtered = wanted.is_narrow or since is not None
         print("No recorded trace matches." if is_filtered else NOTHING_RECORDED)
         print("List all: flash-otel traces" if is_filtered else HOW_TO_RECORD)
+    if listing.is_cut:
+        note(
+            f"flash-otel: searched the newest {listing.judged} traces that match otherwise; "
+            "to search older ones, give --app, --env or --where"
+        )
 
 
-def _print_json(found: "list[TraceEntry]") -> None:
+def _wanted(
+    app: str | None,
+    env: str | None,
+    failed: bool,
+    fault: str | None,
+    since: str | None,
+    where: list[str] | None,
+    limit: int,
+) -> Wanted:
+    from flash_otel import semconv
+    from flash_otel.report.listing import Wanted
+    from flash_otel.store.queries import TraceFilter
+
+    if fault is not None and fault not in semconv.FAULTS:
+        codes = f"The codes are: {', '.join(semconv.FAULTS)}."
+        raise CommandError(f"unknown fault code: {fault!r}.", codes)
+    conditions = tuple(map(_condition, where or ()))
+    asked = TraceFilter(env, app, since_ns(since), conditions)
+    return Wanted(limit, asked, is_failed=failed, fault=fault)
+
+
+def _condition(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise CommandError(
+            f"invalid condition: {text!r}.",
+            "Give the name of an attribute and its value: --where flash.build_id=ID",
+        )
+    return name, value
+
+
+def _listing(wanted: Wanted, sources: list[str] | None, store: str | None) -> Listing:
+    from flash_otel.cli.diagnose import is_running
+    from flash_otel.diagnosis import Limits
+    from flash_otel.report.listing import Listing, list_traces
+
+    # Jaeger finds traces by time alone: any of them may meet the other conditions.
+    most = None if wanted.is_narrow else wanted.limit
+    selection = Selection(store, wanted.filter.since_ns, most=most)
+    limits = Limits(is_running=is_running)
+    with listing_from(sources, selection) as opened:
+        if opened is None:
+            return Listing()
+        with progress_bar("judging traces") as progress:
+            return list_traces(*opened, wanted, limits, progress)
+
+
+def _print_json(listing: Listing) -> None:
     import json
 
-    from flash_otel.report.listing import entry_json
+    from flash_otel.report.entry import entry_json
 
-    print(json.dumps([entry_json(entry) for entry in found], indent=2))
+    print(json.dumps([entry_json(entry) for entry in listing.entries], indent=2))
 
 
-def _print_table(found: "list[TraceEntry]") -> None:
+def _print_table(listing: Listing) -> None:
     from flash_otel.report.layout import ReportConsole, page_for, print_lines
     from flash_otel.report.traces import table_lines
 
     console = ReportConsole()
-    print_lines(table_lines(found, page_for(console), time.time_ns()), console)
+    print_lines(table_lines(listing.entries, page_for(console), time.time_ns()), console)

@@ -206,6 +206,18 @@ class RecordedSpans:
         yield from self._distinct("environment_id", "spans", "")
         yield from self._distinct("environment_name", "spans", "")
 
+    def names_of(self, environment_id: str) -> tuple[str | None, str | None]:
+        """Return an environment's name and its app, as the last spans that know them have them."""
+        query = (
+            "SELECT {0} FROM spans WHERE environment_id = ? AND {0} IS NOT NULL "
+            "ORDER BY start_ns DESC LIMIT 1"
+        )
+        name, app = (
+            next((str(found) for (found,) in self.rows(query.format(column), environment_id)), None)
+            for column in ("environment_name", "app_name")
+        )
+        return name, app
+
     def apps(self) -> Iterator[str]:
         """Yield the names of the apps that deployments or calls name, more than once."""
         for kind in (refs.PLACE, refs.CALL):

@@ -1,22 +1,23 @@
-"""The entries of a list of traces: what was deployed where, how it ended, and its verdict.
+"""List traces with their verdicts.
 
-The verdict of an entry is what `flash-otel diagnose --trace ID` finds: each trace is judged by the
-same function, on the same evidence.
+The verdict is what `flash-otel diagnose --trace ID` finds: each trace is judged by the same
+function, on the same evidence.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from datetime import datetime, timezone
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv
 from flash_otel.diagnosis import Limits, diagnose
 from flash_otel.diagnosis.deployments import failed_step
 from flash_otel.report import words
+from flash_otel.report.entry import KINDS, OTHER_KIND, RUNNING, TraceEntry
+from flash_otel.store.queries import ALL, TraceFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from flash_otel.diagnosis import Diagnosis
     from flash_otel.diagnosis.evidence import Deployment, Step
@@ -25,29 +26,7 @@ if TYPE_CHECKING:
     from flash_otel.store.store import SpanStore
 
 DEFAULT_LIMIT: Final = 20
-
-NO_FAULT: Final = "no fault"
-RUNNING: Final = "running"
-CANCELLED: Final = "cancelled"
-
-_KINDS: Final = {
-    semconv.DEPLOY: "deploy",
-    semconv.BUILD: "build",
-    semconv.RUNTIME_FETCH: "read",
-    semconv.MANIFEST_FETCH: "read",
-    semconv.CALL: "call",
-}
-OTHER_KIND: Final = "other"
-
-_STEPS: Final = {
-    semconv.DEPLOY: "deploy",
-    semconv.BUILD: "build",
-    semconv.ARTIFACT_UPLOAD: "artifact upload",
-    semconv.ACTIVATE: "activation",
-    semconv.PROVISION: "provisioning",
-    semconv.PROVISION_ENDPOINT: "provisioning",
-    semconv.MANIFEST_UPLOAD: "manifest upload",
-}
+MOST_JUDGED: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,126 +35,116 @@ class Wanted:
 
     Attributes:
         limit: Maximum number of traces.
-        environment: Id or name of an environment that a span of the trace names.
-        since_ns: Only traces with a span that started at or after this time, in nanoseconds
-            since the epoch.
+        filter: Conditions on their spans.
+        is_failed: Only traces that failed, or whose verdict is a fault.
+        fault: Only traces with this verdict, a key of `flash_otel.semconv.FAULTS`.
+        most_judged: Traces that are judged in search of those with a verdict.
     """
 
     limit: int = DEFAULT_LIMIT
-    environment: str | None = None
-    since_ns: int | None = None
+    filter: TraceFilter = ALL
+    is_failed: bool = False
+    fault: str | None = None
+    most_judged: int = MOST_JUDGED
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether there are conditions other than the time."""
+        asked = self.filter
+        spans = asked.environment or asked.app or asked.where
+        return bool(spans or self.is_failed or self.fault)
+
+    def has_verdict(self, entry: TraceEntry) -> bool:
+        """Return whether an entry's verdict is a wanted one."""
+        if self.is_failed and not entry.is_failed:
+            return False
+        return self.fault in (None, entry.verdict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceEntry:
-    """A trace in a list.
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list of traces.
 
     Attributes:
-        trace_id: 32 lower-case hex digits.
-        short_id: The first digits of the trace id that no other trace of the store begins with.
-        kind: deploy, build, read, call or, for other traces, other.
-        root_name: Name of the root: the earliest span whose parent is not in the store.
-        start_ns: Start of the earliest span, in nanoseconds since the epoch.
-        end_ns: End of the latest span; None while a span is unfinished.
-        deployment_duration_ns: Duration of the root `flash.deploy`; None without one, or if it
-            has not ended.
-        app_name: Name of the Flash app.
-        environment_id: Id of the environment.
-        environment_name: Name of the environment.
-        build_id: Id of the build.
-        deployment_id: Id of the deployment that the trace holds, or None.
-        result: returned, failed, cancelled, unknown, unfinished or running.
-        failed_step: Name of the span of the step at which the deployment failed, or None.
-        verdict: The verdict of `flash-otel diagnose`: a key of `flash_otel.semconv.FAULTS`; None
-            if nothing of Flash is recorded.
-        confidence: Confidence in the verdict: certain, likely or possible; None without one.
-        sentence: The verdict in words; empty without one.
-        span_count: Number of spans in the store.
-        error_count: Number of failed spans among them.
-        status: The root's status: unset, ok or error.
-        outcome: The root's outcome; unfinished if the trace is.
-        unfinished: Whether the store holds a span that has started but not ended.
+        entries: The traces, the newest first.
+        judged: Number of traces that were judged.
+        is_cut: Whether the search for a verdict ended at `Wanted.most_judged`, so that older
+            traces may have it as well.
     """
 
-    trace_id: str
-    short_id: str
-    kind: str
-    root_name: str
-    start_ns: int
-    end_ns: int | None
-    deployment_duration_ns: int | None
-    app_name: str | None
-    environment_id: str | None
-    environment_name: str | None
-    build_id: str | None
-    deployment_id: str | None
-    result: str
-    failed_step: str | None
-    verdict: str | None
-    confidence: str | None
-    sentence: str
-    span_count: int
-    error_count: int
-    status: str
-    outcome: str
-    unfinished: bool
-
-    @property
-    def is_fault(self) -> bool:
-        """Whether the verdict names a fault."""
-        return self.verdict not in (None, semconv.NONE, semconv.INCONCLUSIVE)
-
-    @property
-    def label(self) -> str:
-        """The verdict in one or two words, or else how the trace ended."""
-        if self.verdict is None:
-            return self.result
-        if self.is_fault:
-            return self.verdict
-        if self.verdict == semconv.NONE:
-            return NO_FAULT
-        if self.deployment_id is None or self.result == semconv.RETURNED:
-            return self.verdict
-        step = _STEPS.get(self.failed_step or "")
-        return f"{self.result}: {step}" if self.result == semconv.FAILED and step else self.result
+    entries: tuple[TraceEntry, ...] = ()
+    judged: int = 0
+    is_cut: bool = False
 
 
-def entry_json(entry: TraceEntry) -> dict[str, Any]:
-    """Return an entry as JSON values; times are in nanoseconds, `started` is in ISO 8601."""
-    values = {field.name: getattr(entry, field.name) for field in fields(entry)}
-    return {**values, "label": entry.label, "started": _started(entry.start_ns)}
-
-
-def _started(start_ns: int) -> str | None:
-    try:
-        return datetime.fromtimestamp(start_ns / 1e9, timezone.utc).astimezone().isoformat()
-    except (OverflowError, OSError, ValueError):
-        return None
-
-
-def entries(
+def list_traces(
     store: SpanStore,
     spans: RecordedSpans,
     wanted: Wanted | None = None,
     limits: Limits | None = None,
-) -> Iterator[TraceEntry]:
-    """Yield the traces of a store with their verdicts, the newest first.
+    progress: Callable[[int, int], None] | None = None,
+) -> Listing:
+    """List the traces of a store with their verdicts, the newest first.
 
     Args:
         store: The store.
-        spans: Its spans, as a diagnosis looks them up; of other sources, the same records with
-            their places.
+        spans: Its spans, as a diagnosis looks them up (`diagnosis.recorded.local_spans`); of other
+            sources, the same records with their places.
         wanted: The traces to list; by default, the newest ones.
         limits: Assumptions of the diagnosis, such as whether a deployment still runs.
+        progress: Called with the number of listed traces and their maximum.
 
     Raises:
         StoreError: The store cannot be read.
     """
     wanted, limits = wanted or Wanted(), limits or Limits()
-    for summary in store.traces(wanted.limit, wanted.environment, wanted.since_ns):
-        diagnosis = diagnose(spans, trace_id=summary.trace_id, limits=limits)
-        entry = _judged(_entry(summary), diagnosis, limits)
-        yield replace(entry, short_id=store.short_trace_id(summary.trace_id))
+    found: list[TraceEntry] = []
+    judged = 0
+    for summary in store.matching_traces(wanted.filter):
+        if judged == wanted.most_judged:
+            return Listing(tuple(found), judged, is_cut=True)
+        entry = entry_of(store, spans, summary, limits)
+        judged += 1
+        if wanted.has_verdict(entry):
+            found.append(entry)
+        if progress is not None:
+            progress(len(found), wanted.limit)
+        if len(found) == wanted.limit:
+            break
+    return Listing(tuple(found), judged)
+
+
+def entry_of(
+    store: SpanStore, spans: RecordedSpans, summary: TraceSummary, limits: Limits
+) -> TraceEntry:
+    """Return the entry of a trace.
+
+    Args:
+        store: The store.
+        spans: Its spans, as for `list_traces`.
+        summary: The trace.
+        limits: Assumptions of the diagnosis.
+    """
+    diagnosis = diagnose(spans, **_question(summary), limits=limits)
+    entry = _judged(_entry(summary), diagnosis, is_rebuilt=summary.rebuilt, limits=limits)
+    if entry.environment_id and not (entry.environment_name and entry.app_name):
+        # A worker's read knows the id of its environment, but rarely the names.
+        name, app = spans.names_of(entry.environment_id)
+        entry = replace(
+            entry,
+            environment_name=entry.environment_name or name,
+            app_name=entry.app_name or app,
+        )
+    return replace(entry, short_id=store.short_trace_id(summary.trace_id))
+
+
+def _question(summary: TraceSummary) -> dict[str, Any]:
+    """Return what to ask about a trace: lines know no trace, but their build or environment."""
+    if summary.rebuilt and summary.build_id:
+        return {"build_id": summary.build_id}
+    if summary.rebuilt and (environment := summary.environment_id or summary.environment_name):
+        return {"environment": environment}
+    return {"trace_id": summary.trace_id}
 
 
 def _entry(summary: TraceSummary) -> TraceEntry:
@@ -183,7 +152,7 @@ def _entry(summary: TraceSummary) -> TraceEntry:
     return TraceEntry(
         trace_id=summary.trace_id,
         short_id=summary.trace_id,
-        kind=_KINDS.get(summary.root_name, OTHER_KIND),
+        kind=KINDS.get(summary.root_name, OTHER_KIND),
         root_name=summary.root_name,
         start_ns=summary.start_ns,
         end_ns=summary.end_ns,
@@ -214,7 +183,9 @@ def _result(summary: TraceSummary) -> str:
     return summary.outcome
 
 
-def _judged(entry: TraceEntry, diagnosis: Diagnosis, limits: Limits) -> TraceEntry:
+def _judged(
+    entry: TraceEntry, diagnosis: Diagnosis, *, is_rebuilt: bool, limits: Limits
+) -> TraceEntry:
     if diagnosis.is_unmatched:
         return entry
     decisive = (finding for finding in diagnosis.findings if finding.code == diagnosis.verdict)
@@ -226,20 +197,10 @@ def _judged(entry: TraceEntry, diagnosis: Diagnosis, limits: Limits) -> TraceEnt
         sentence=finding.sentence if finding else "",
     )
     deployment = diagnosis.judged[0].deployment
-    if entry.trace_id in deployment.trace_ids:
+    is_own = is_rebuilt and entry.root_name in semconv.DEPLOY_SIDE
+    if is_own or entry.trace_id in deployment.trace_ids:
         return _of_deployment(entry, deployment, limits)
-    # A worker's read knows the id of its environment, but rarely the names.
-    if deployment.environment_id and deployment.environment_id == entry.environment_id:
-        return _with_names(entry, deployment)
     return entry
-
-
-def _with_names(entry: TraceEntry, deployment: Deployment) -> TraceEntry:
-    return replace(
-        entry,
-        app_name=entry.app_name or deployment.app_name,
-        environment_name=entry.environment_name or deployment.environment_name,
-    )
 
 
 def _of_deployment(entry: TraceEntry, deployment: Deployment, limits: Limits) -> TraceEntry:
@@ -249,7 +210,7 @@ def _of_deployment(entry: TraceEntry, deployment: Deployment, limits: Limits) ->
         result = RUNNING
     return replace(
         entry,
-        kind=_KINDS[semconv.DEPLOY],
+        kind=KINDS[semconv.DEPLOY],
         deployment_duration_ns=_duration_ns(root) if root else None,
         app_name=deployment.app_name or entry.app_name,
         environment_id=deployment.environment_id or entry.environment_id,

@@ -14,13 +14,13 @@ from rich.cells import cell_len
 
 from flash_otel import semconv
 from flash_otel.report import words
+from flash_otel.report.entry import CANCELLED, NO_FAULT, OTHER_KIND, RUNNING
 from flash_otel.report.layout import Line, Page, Part, fitted
-from flash_otel.report.listing import CANCELLED, NO_FAULT, OTHER_KIND, RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from flash_otel.report.listing import TraceEntry
+    from flash_otel.report.entry import TraceEntry
 
     Read = Callable[[TraceEntry, int], str]
     Forms = dict["Column", int]
@@ -78,13 +78,17 @@ def _short_age(entry: TraceEntry, now_ns: int) -> str:
     return _age(entry, now_ns).removesuffix(" ago")
 
 
+def _started(entry: TraceEntry, _: int) -> str:
+    return words.zoned_moment(entry.start_ns) if entry.start_ns else "?"
+
+
 def _took(entry: TraceEntry, now_ns: int) -> str:
     if entry.deployment_duration_ns is not None:
         return words.duration(entry.deployment_duration_ns)
     if entry.result == RUNNING:
         return f"{words.duration(max(0, now_ns - entry.start_ns))}+"
     # A deployment without a duration has not ended; its worker's reads have nothing to do with it.
-    if entry.deployment_id is not None or entry.end_ns is None:
+    if entry.deployment_id is not None or entry.end_ns is None or not entry.start_ns:
         return "?"
     return words.duration(entry.end_ns - entry.start_ns)
 
@@ -106,7 +110,7 @@ def _sure_label(entry: TraceEntry, _: int) -> str:
 TRACE: Final = Column("TRACE", (lambda entry, _: entry.short_id, lambda entry, _: entry.trace_id))
 KIND: Final = Column("KIND", (_kind, lambda entry, _: entry.root_name), is_cut=True, usual="deploy")
 AGE: Final = Column("AGE", (_short_age, _age))
-STARTED: Final = Column("STARTED", (lambda entry, _: words.zoned_moment(entry.start_ns),))
+STARTED: Final = Column("STARTED", (_started,))
 TOOK: Final = Column("TOOK", (_took,))
 APP: Final = Column("APP", (lambda entry, _: entry.app_name or "",), is_cut=True)
 ENVIRONMENT: Final = Column("ENV", (_place, _full_place), is_cut=True)

@@ -1,57 +1,29 @@
-"""Queries over all spans of a store: summaries of traces, and the retention of spans.
-
-Old and surplus spans are deleted in short transactions, between other writers' own, and in the
-order in which they were stored, because a clock may jump: a span is old if it was stored before the
-first young span. The file shrinks as its pages become free.
-"""
+"""Queries for traces: by their place in the list, by conditions, and in summary."""
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
+from flash_otel.records import LINES_SCOPE
 from flash_otel.store.errors import AmbiguousTraceError
+from flash_otel.store.references import PLACE
 from flash_otel.store.rows import read_attributes, text, whole
-from flash_otel.store.schema import transaction
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable, Iterator
 
     from flash_otel.records import Attributes
 
-MAX_AGE_S: Final = 30 * 24 * 3600
-MAX_BYTES: Final = 256 * 2**20
-
-_CHUNK: Final = 2_000
-_MAX_CHUNKS: Final = 5
-# A margin below the limit, or every later write would have to delete again.
-_FILLED_AFTER: Final = 0.9
-_VACUUM_PAGES: Final = 2_000
-
-# The last id stays. SQLite would assign it again (sqlite.org/autoinc.html), and a cursor that has
-# passed it would skip the next span.
-_OLDEST: Final = (
-    "DELETE FROM spans WHERE id IN (SELECT id FROM spans WHERE id < ? "
-    "AND id < (SELECT max(id) FROM spans) ORDER BY id LIMIT ?)"
-)
-# `+` keeps SQLite from using the index on starts: the first young span comes after a few rows, or
-# after all old ones.
-_FIRST_YOUNG: Final = (
-    "SELECT id FROM spans WHERE +start_ns >= ? AND +start_ns <= ? ORDER BY id LIMIT 1"
-)
-_ANY_TIME: Final = 2**63 - 1
-_ANY_ID: Final = 2**63 - 1
-_UNUSED_RESOURCES: Final = (
-    "DELETE FROM resources WHERE last_start_ns < (SELECT coalesce(min(start_ns), ?) FROM spans)"
-)
-_OLD_REJECTIONS: Final = "DELETE FROM rejections WHERE last < (SELECT min(id) FROM spans)"
-
 _TOTALS: Final = """
     SELECT min(start_ns), max(end_ns), count(*), sum(status = 'error'), sum(end_ns IS NULL),
+        max(scope_name = ?2),
         max(app_name), max(environment_id), max(environment_name), max(build_id)
-    FROM spans WHERE trace_id = ?"""
+    FROM spans WHERE trace_id = ?1"""
 _ROOT: Final = """
     SELECT name, status, attributes, app_name, environment_id, environment_name, build_id
     FROM spans AS child WHERE trace_id = ? AND NOT EXISTS (
@@ -75,6 +47,38 @@ _AFTER: Final = "SELECT min(trace_id) FROM spans WHERE trace_id > ?"
 _SHORT_ID: Final = 8  # digits; git's default length, so that ids rarely get longer later
 
 
+_LISTED: Final = "SELECT value FROM json_each(?)"
+_IDS_OF_NAME: Final = (
+    "SELECT DISTINCT environment_id FROM spans "
+    "WHERE environment_name = ? AND environment_id IS NOT NULL"
+)
+_PLACES: Final = (
+    "SELECT DISTINCT reference FROM span_references WHERE reference >= ? AND reference < ?"
+)
+_IDS_OF_PLACE: Final = (
+    "SELECT DISTINCT environment_id FROM span_references CROSS JOIN spans ON spans.id = span "
+    "WHERE reference = ? AND environment_id IS NOT NULL"
+)
+_OF_APP: Final = (
+    "SELECT 1 FROM spans WHERE trace_id = ? "  # noqa: S608 - constants only
+    f"AND (app_name = ? OR environment_id IN ({_LISTED})) LIMIT 1"
+)
+# A person may have edited the texts, and `json_each` raises for one that is not JSON.
+_HAS_ATTRIBUTE: Final = (
+    "EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid({0}) THEN {0} ELSE '{{}}' END) "
+    "WHERE key = ?2 AND CASE type "
+    "WHEN 'array' THEN EXISTS (SELECT 1 FROM json_each(json_each.value) AS item "
+    "WHERE CAST(item.value AS TEXT) = ?3) "
+    "WHEN 'true' THEN ?3 = 'true' WHEN 'false' THEN ?3 = 'false' "
+    "ELSE CAST(value AS TEXT) = ?3 END)"
+)
+_WITH_ATTRIBUTE: Final = (
+    "SELECT 1 FROM spans LEFT JOIN resources ON resources.id = resource_id WHERE trace_id = ?1 "  # noqa: S608 - constants only
+    f"AND ({_HAS_ATTRIBUTE.format('spans.attributes')} "
+    f"OR {_HAS_ATTRIBUTE.format('resources.attributes')}) LIMIT 1"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class TraceSummary:
     """One line of `flash-otel traces`.
@@ -94,6 +98,7 @@ class TraceSummary:
         environment_name: Name of the environment, in the same way.
         build_id: Id of the build, in the same way.
         unfinished: Whether the store holds a span that has started but not ended.
+        rebuilt: Whether the spans were rebuilt from bracketed lines, so that their ids are made up.
     """
 
     trace_id: str
@@ -109,16 +114,17 @@ class TraceSummary:
     environment_name: str | None
     build_id: str | None
     unfinished: bool
+    rebuilt: bool = False
 
 
 def summarize(connection: sqlite3.Connection, trace_id: str) -> TraceSummary:
     """Summarize a trace that is in the store."""
-    totals = connection.execute(_TOTALS, (trace_id,)).fetchone()
+    totals = connection.execute(_TOTALS, (trace_id, LINES_SCOPE)).fetchone()
     root = (
         connection.execute(_ROOT, (trace_id,)).fetchone()
         or connection.execute(_EARLIEST, (trace_id,)).fetchone()
     )
-    start_ns, end_ns, spans, errors, unfinished, *anywhere = totals
+    start_ns, end_ns, spans, errors, unfinished, rebuilt, *anywhere = totals
     name, status, attributes, *own = root
     fields = (
         trace_id,
@@ -131,6 +137,7 @@ def summarize(connection: sqlite3.Connection, trace_id: str) -> TraceSummary:
         "unfinished" if unfinished else _outcome(status, read_attributes(attributes)),
         *(text(of_root or of_any) for of_root, of_any in zip(own, anywhere, strict=True)),
         bool(unfinished),
+        bool(rebuilt),
     )
     return TraceSummary(*fields)
 
@@ -161,6 +168,88 @@ def trace_ids(
             break
     rows.close()
     return list(found)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFilter:
+    """Conditions on a trace, each of which any of its spans may meet.
+
+    Attributes:
+        environment: Id or name of an environment. A span that knows only the id has each name
+            that other spans know for it.
+        app: Name of an app: of the span itself, or of the environment that it names.
+        since_ns: Earliest start, in nanoseconds since the epoch.
+        where: Names and values of attributes, of the span or its resource. A list has each of its
+            items as a value, and booleans are `true` and `false`.
+    """
+
+    environment: str | None = None
+    app: str | None = None
+    since_ns: int | None = None
+    where: tuple[tuple[str, str], ...] = ()
+
+
+ALL: Final = TraceFilter()
+
+
+def matching_traces(connection: sqlite3.Connection, asked: TraceFilter) -> Iterator[str]:
+    """Yield the ids of the traces that meet all conditions, the latest span start first."""
+    where, values = _walked(connection, asked)
+    conditions = [*_conditions(connection, asked)]
+    seen: set[str] = set()
+    query = f"SELECT trace_id FROM spans {where} ORDER BY start_ns DESC, id DESC"  # noqa: S608 - `where` holds placeholders
+    for (trace_id,) in connection.execute(query, values):
+        if isinstance(trace_id, str) and trace_id not in seen:
+            seen.add(trace_id)
+            if all(
+                connection.execute(condition, (trace_id, *bound)).fetchone()
+                for condition, bound in conditions
+            ):
+                yield trace_id
+
+
+def _walked(connection: sqlite3.Connection, asked: TraceFilter) -> tuple[str, list[object]]:
+    """Return the spans to walk: those of an environment have an index."""
+    conditions, values = [], list[object]()
+    if asked.environment is not None:
+        conditions.append(f"(environment_name = ? OR environment_id IN ({_LISTED}))")
+        values += [asked.environment, _list(_environment_ids(connection, asked.environment))]
+    if asked.since_ns is not None:
+        conditions.append("start_ns >= ?")
+        values.append(asked.since_ns)
+    return (f"WHERE {' AND '.join(conditions)}" if conditions else "", values)
+
+
+def _conditions(
+    connection: sqlite3.Connection, asked: TraceFilter
+) -> Iterator[tuple[str, tuple[object, ...]]]:
+    """Yield conditions on a trace as queries of its id, with the values of what follows."""
+    if asked.app is not None:
+        yield _OF_APP, (asked.app, _list(_environments_of_app(connection, asked.app)))
+    for name, value in asked.where:
+        yield _WITH_ATTRIBUTE, (name, value)
+
+
+def _environment_ids(connection: sqlite3.Connection, environment: str) -> set[str]:
+    """Return the ids of environments with this id or name."""
+    found = connection.execute(_IDS_OF_NAME, (environment,))
+    return {environment, *(id_ for (id_,) in found if isinstance(id_, str))}
+
+
+def _environments_of_app(connection: sqlite3.Connection, app: str) -> set[str]:
+    """Return the ids of an app's environments, by the references of its deployments."""
+    places = connection.execute(_PLACES, (f"{PLACE}:", f"{PLACE};"))
+    own = [place for (place,) in places if place.endswith(f"/{app}")]
+    return {
+        id_
+        for place in own
+        for (id_,) in connection.execute(_IDS_OF_PLACE, (place,))
+        if isinstance(id_, str)
+    }
+
+
+def _list(values: Iterable[str]) -> str:
+    return json.dumps(sorted(values))
 
 
 def trace_position(name: str) -> int | None:
@@ -215,55 +304,3 @@ def short_trace_id(connection: sqlite3.Connection, trace_id: str) -> str:
         if isinstance(other, str)
     )
     return trace_id[: max(_SHORT_ID, 1 + max(shared, default=0))]
-
-
-def prune(
-    connection: sqlite3.Connection,
-    *,
-    before_ns: int | None,
-    now_ns: int,
-    max_bytes: int = MAX_BYTES,
-) -> int:
-    """Delete spans older than a time, and the oldest ones while the database is too large.
-
-    Args:
-        connection: A connection to a store.
-        before_ns: Nanoseconds since the epoch; None if no span counts as old.
-        now_ns: Nanoseconds since the epoch; later starts come from a fast clock.
-        max_bytes: Maximum size of the database, in bytes.
-
-    Returns:
-        Number of deleted spans.
-    """
-    deleted, target = 0, max_bytes
-    young = connection.execute(_FIRST_YOUNG, (before_ns, now_ns)).fetchone()
-    before = 0 if young is None else young[0]
-    for _ in range(_MAX_CHUNKS):
-        count = _delete(connection, before)
-        if not count and _used_bytes(connection) > target:
-            target = int(max_bytes * _FILLED_AFTER)
-            count = _delete(connection, _ANY_ID)
-        if not count:
-            break
-        deleted += count
-    if deleted:
-        with transaction(connection):
-            connection.execute(_UNUSED_RESOURCES, (_ANY_TIME,))
-            connection.execute(_OLD_REJECTIONS)
-        # Not `execute`, which steps once: this pragma frees one page per step.
-        connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
-    return deleted
-
-
-def _used_bytes(connection: sqlite3.Connection) -> int:
-    """Return the size of the pages in use, in bytes."""
-    pages, free, size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return int((pages - free) * size)
-
-
-def _delete(connection: sqlite3.Connection, before: int) -> int:
-    with transaction(connection):
-        return connection.execute(_OLDEST, (before, _CHUNK)).rowcount

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.store import files, queries, schema
+from flash_otel.store import files, queries, retention, schema
 from flash_otel.store.errors import (
     StoreCorruptError,
     StoreEmptyError,
@@ -21,7 +21,7 @@ from flash_otel.store.errors import (
     translated,
 )
 from flash_otel.store.location import locate, locate_demo
-from flash_otel.store.queries import TraceSummary
+from flash_otel.store.queries import TraceFilter, TraceSummary
 from flash_otel.store.references import TRACE, reference
 from flash_otel.store.rows import SELECT, from_row, insert
 
@@ -39,6 +39,7 @@ __all__ = [
     "SpanStore",
     "StoreCorruptError",
     "StoreError",
+    "TraceFilter",
     "TraceSummary",
     "locate",
     "locate_demo",
@@ -165,6 +166,12 @@ class SpanStore:
             found = queries.trace_ids(self._connection, where, values, limit)
             return [queries.summarize(self._connection, trace_id) for trace_id in found]
 
+    def matching_traces(self, asked: TraceFilter) -> Iterator[TraceSummary]:
+        """Summarize the traces that meet conditions, one at a time, in the order of `traces`."""
+        with translated(self.path):
+            for trace_id in queries.matching_traces(self._connection, asked):
+                yield queries.summarize(self._connection, trace_id)
+
     def short_trace_id(self, trace_id: str) -> str:
         """Return the first digits of a stored trace's id that no other trace begins with."""
         with translated(self.path):
@@ -194,7 +201,7 @@ class SpanStore:
         return list(self._records(f"{where} ORDER BY start_ns, spans.id", made))
 
     def prune(
-        self, *, max_age_s: float = queries.MAX_AGE_S, max_bytes: int = queries.MAX_BYTES
+        self, *, max_age_s: float = retention.MAX_AGE_S, max_bytes: int = retention.MAX_BYTES
     ) -> int:
         """Delete what is older than `max_age_s` seconds or exceeds `max_bytes`, oldest first.
 
@@ -210,7 +217,7 @@ class SpanStore:
             (latest_ns,) = self._connection.execute(query, (now_ns, self._last_id)).fetchone()
             # If all spans are in the future, the clock was set back: then nothing is old.
             before_ns = None if latest_ns is None else latest_ns - int(max_age_s * 1e9)
-            return queries.prune(
+            return retention.prune(
                 self._connection, before_ns=before_ns, now_ns=now_ns, max_bytes=max_bytes
             )
 

@@ -3,13 +3,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import datetime
+from functools import partialmethod
 from typing import TYPE_CHECKING
 
 import pytest
-from support.commands import flash_otel, keep
+from support.commands import flash_otel, in_process, keep
 from support.samples import OTHER, TRACE, failed_deployment, healthy_deployment, span
 
 from flash_otel.otlp.encode import encode_json
+from flash_otel.report.listing import Wanted
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -94,18 +96,65 @@ def test_a_place_outside_of_the_list_is_a_clear_mistake(
     assert "No traces are recorded yet." in flash_otel(tmp_path, *command, "last").stderr
 
 
-def test_filters(tmp_path: Path) -> None:
-    """Filters by environment (id or name), age and number; an empty result is not an error."""
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--env", "staging"), [KILLED]),
+        (("--env", "env456", "--limit", "1"), [OTHER]),
+        (("-n", "2"), [KILLED, OTHER]),
+        (("--app", "shop"), [OTHER, TRACE]),
+        (("--failed",), [OTHER]),
+        (("--fault", "inconclusive"), [KILLED, TRACE]),
+        (
+            ("--where", "flash.build_id=abc123", "--where", "flash.resource_name=gpu"),
+            [OTHER, TRACE],
+        ),
+        (("--where", "flash.build_id="), []),
+        (("--since", "1h"), []),
+    ],
+)
+def test_filters(options: tuple[str, ...], expected: list[str], tmp_path: Path) -> None:
+    """Each option selects, and together they narrow; an empty result is not an error."""
     record(tmp_path)
-    by_name = flash_otel(tmp_path, "traces", "--env", "staging")
-    by_id = flash_otel(tmp_path, "traces", "--env", "env456", "--limit", "1")
-    recent = flash_otel(tmp_path, "traces", "--since", "1h")
-    assert [line.split()[0] for line in by_name.stdout.splitlines()[1:]] == [KILLED]
-    assert [line.split()[0] for line in by_id.stdout.splitlines()[1:]] == [OTHER]
-    assert (recent.returncode, recent.stdout) == (
-        0,
-        "No recorded trace matches.\nList all: flash-otel traces\n",
-    )
+    found = in_process(tmp_path, "traces", "--json", *options)
+    assert [entry["trace_id"] for entry in json.loads(found.stdout)] == expected
+    assert (found.returncode, found.stderr) == (0, "")
+    if not expected:
+        text = in_process(tmp_path, "traces", *options).stdout
+        assert text == "No recorded trace matches.\nList all: flash-otel traces\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            ("--fault", "stale"),
+            "unknown fault code: 'stale'.\nThe codes are: environment_mismatch,",
+        ),
+        (("--where", "stale"), "invalid condition: 'stale'.\nGive the name of an attribute"),
+        (("--where", "=x"), "invalid condition: '=x'."),
+        (("--since", "x"), "invalid age: 'x'."),
+        (("-n", "0"), "See: flash-otel traces --help"),
+    ],
+)
+def test_a_mistake_names_the_next_step(
+    options: tuple[str, ...], expected: str, tmp_path: Path
+) -> None:
+    """A wrong option ends with status 2, before anything is read."""
+    found = in_process(tmp_path, "traces", *options)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert expected in found.stderr
+
+
+def test_a_search_that_ends_early_is_mentioned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If older traces may match, standard error says so."""
+    monkeypatch.setattr(Wanted, "__init__", partialmethod(Wanted.__init__, most_judged=2))
+    record(tmp_path)
+    found = in_process(tmp_path, "traces", "--fault", "stale_build")
+    assert found.stdout.startswith("No recorded trace matches.")
+    assert "searched the newest 2 traces" in found.stderr
 
 
 def test_json_is_one_object_for_each_trace(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from support.samples import EPOCH_NS, TRACE
 
 from flash_otel import semconv
 from flash_otel.report import words
+from flash_otel.report.entry import TraceEntry
 from flash_otel.report.layout import ASCII, UNICODE, Page, page_for, print_lines
-from flash_otel.report.listing import TraceEntry
 from flash_otel.report.traces import FAULT_STYLE, STYLES, style_of, table_lines
 
 if TYPE_CHECKING:
