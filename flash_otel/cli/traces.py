@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +22,7 @@ from flash_otel.cli.sources import (
 from flash_otel.cli.streams import note
 
 if TYPE_CHECKING:
+    from flash_otel.diagnosis import Limits
     from flash_otel.report.listing import Listing, Wanted
 
 
@@ -49,9 +51,16 @@ def traces(
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number.")] = 20,
+    following: Annotated[
+        bool,
+        typer.Option("--follow", "-f", help="Keep the list current; in a pipe, print changes."),
+    ] = False,
     as_json: Annotated[
         bool,
-        typer.Option("--json", help="Print a JSON list, one object for each trace."),
+        typer.Option(
+            "--json",
+            help="Print a JSON list, one object for each trace; with --follow, one line for each.",
+        ),
     ] = False,
     sources: FromOption = None,
     store: StoreOption = None,
@@ -62,8 +71,18 @@ def traces(
     did not succeed shows how it ended: running, unfinished, cancelled, or failed with the step.
     Other commands take the traces of this list by their ids, or as last, last^1, last^2 ...
     """
+    from flash_otel.cli.diagnose import is_running
+    from flash_otel.diagnosis import Limits
+
     wanted = _wanted(app, env, failed, fault, since, where, limit)
-    listing = _listing(wanted, sources_of(files, sources), store)
+    given, selection = sources_of(files, sources), _selection(wanted, store)
+    limits = Limits(is_running=is_running)
+    if following:
+        from flash_otel.cli.follow import follow
+
+        follow(wanted, limits, given, selection, as_json=as_json)
+        return
+    listing = _listing(wanted, limits, given, selection)
     if as_json:
         _print_json(listing)
     elif listing.entries:
@@ -110,19 +129,23 @@ def _condition(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _listing(wanted: Wanted, sources: list[str] | None, store: str | None) -> Listing:
-    from flash_otel.cli.diagnose import is_running
-    from flash_otel.diagnosis import Limits
-    from flash_otel.report.listing import Listing, list_traces
-
+def _selection(wanted: Wanted, store: str | None) -> Selection:
     # Jaeger finds traces by time alone: any of them may meet the other conditions.
     most = None if wanted.is_narrow else wanted.limit
-    selection = Selection(store, wanted.filter.since_ns, most=most)
-    limits = Limits(is_running=is_running)
+    return Selection(store, wanted.filter.since_ns, most=most)
+
+
+def _listing(
+    wanted: Wanted, limits: Limits, sources: list[str] | None, selection: Selection
+) -> Listing:
+    from flash_otel.report.listing import Listing, list_traces
+
     with listing_from(sources, selection) as opened:
         if opened is None:
             return Listing()
-        with progress_bar("judging traces") as progress:
+        # Only the search for a verdict takes long enough.
+        bar = progress_bar("judging traces") if wanted.asks_for_verdict else nullcontext()
+        with bar as progress:
             return list_traces(*opened, wanted, limits, progress)
 
 

@@ -15,7 +15,7 @@ from flash_otel import semconv
 from flash_otel.report import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 STYLES: Final[dict[str, str]] = {
     semconv.RETURNED: "green",
@@ -168,13 +168,19 @@ def _glyphs_for(console: Console) -> Glyphs:
 
 def print_lines(lines: Iterable[Line], console: Console) -> None:
     """Print lines to a console of any encoding."""
+    for text in texts(lines, console):
+        # Lines are laid out already; Rich would break them again at spaces.
+        console.print(text, soft_wrap=True)
+
+
+def texts(lines: Iterable[Line], console: Console) -> Iterator[Text]:
+    """Yield lines as Rich's texts, for a console of any encoding."""
     for line in lines:
         parts = ((words.encodable(part.text, console.encoding), part.style) for part in line)
         # Text objects, because Rich would interpret markup in strings.
         text = Text.assemble(*parts)
         text.rstrip()
-        # Lines are laid out already; Rich would break them again at spaces.
-        console.print(text, soft_wrap=True)
+        yield text
 
 
 def fitted(text: str, cells: int, glyphs: Glyphs) -> str:

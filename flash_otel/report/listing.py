@@ -51,8 +51,12 @@ class Wanted:
     def is_narrow(self) -> bool:
         """Whether there are conditions other than the time."""
         asked = self.filter
-        spans = asked.environment or asked.app or asked.where
-        return bool(spans or self.is_failed or self.fault)
+        return bool(asked.environment or asked.app or asked.where) or self.asks_for_verdict
+
+    @property
+    def asks_for_verdict(self) -> bool:
+        """Whether traces must be judged to know which are wanted."""
+        return self.is_failed or self.fault is not None
 
     def has_verdict(self, entry: TraceEntry) -> bool:
         """Return whether an entry's verdict is a wanted one."""

@@ -177,6 +177,13 @@ class SpanStore:
         with translated(self.path):
             return queries.short_trace_id(self._connection, trace_id)
 
+    def extent(self) -> tuple[int | None, int | None]:
+        """Return the lowest and the highest id of a span, which change with every write."""
+        with translated(self.path):
+            query = "SELECT (SELECT min(id) FROM spans), (SELECT max(id) FROM spans)"
+            low, high = self._connection.execute(query).fetchone()
+        return low, high
+
     def latest_trace_id(self) -> str | None:
         """Return the id of the trace whose span started last, or None."""
         with translated(self.path):
