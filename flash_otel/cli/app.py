@@ -1,28 +1,24 @@
 """The entry point of `flash-otel`: parse, run one command, and turn every ending into a status.
 
-Typer only parses: it returns the chosen command with its arguments bound, and the command runs
-outside of it. Exceptions and interrupts thus reach `status_of` unchanged in every version of Typer,
-and the flash that `run` starts is not nested in another command line's machinery.
+A command runs outside of the parser. Exceptions and interrupts thus reach `status_of` unchanged in
+every version of Typer, and the flash that `run` starts is not nested in another command line's
+machinery.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import sys
-from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from flash_otel.cli import streams
+from flash_otel._version import __version__
+from flash_otel.cli import parser, streams
+from flash_otel.cli.parser import PROGRAM, Command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    import typer
-
+    from collections.abc import Sequence
 
 CLEAN: Final = 0
 FAULT_FOUND: Final = 1
@@ -48,28 +44,8 @@ class CommandError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command.
-
-    Attributes:
-        target: `module:function`. The function's signature declares arguments and options; it
-            returns the exit status (None is 0).
-        help: Its line in the overview.
-        settings: Context settings for the parser.
-        bare: Options that may be given without their value, which is then empty.
-    """
-
-    target: str
-    help: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    bare: tuple[str, ...] = ()
-
-    def load(self) -> Callable[..., int | None]:
-        """Import the command's module and return its function."""
-        module, _, name = self.target.partition(":")
-        function: Callable[..., int | None] = getattr(import_module(module), name)
-        return function
+class MissingError(CommandError):
+    """Ends a command that lacks something other than good arguments, such as a recording."""
 
 
 COMMANDS: Final[dict[str, Command]] = {
@@ -78,24 +54,37 @@ COMMANDS: Final[dict[str, Command]] = {
         "Run a flash command and trace it: flash-otel run -- flash deploy.",
         # From the first word on, options belong to flash.
         {"allow_interspersed_args": False},
+        is_report=False,
     ),
     "verify": Command(
         "flash_otel.cli.verify:verify", "Read back what a worker would read, and check it."
     ),
     "diagnose": Command(
-        "flash_otel.cli.diagnose:diagnose", "Name the fault that the recordings show."
+        "flash_otel.cli.diagnose:diagnose",
+        "Name the fault that the recordings show.",
+        is_long=True,
     ),
-    "traces": Command("flash_otel.cli.traces:traces", "List the recorded traces."),
+    "traces": Command("flash_otel.cli.traces:traces", "List the recorded traces.", is_long=True),
     "show": Command(
-        "flash_otel.cli.show:show", "Show a trace as a tree of spans.", bare=("--html",)
+        "flash_otel.cli.show:show",
+        "Show a trace as a tree of spans.",
+        bare=("--html",),
+        is_long=True,
     ),
-    "push": Command("flash_otel.cli.push:push", "Send the waiting spans to the OTLP endpoints."),
+    "push": Command(
+        "flash_otel.cli.push:push",
+        "Send the waiting spans to the OTLP endpoints.",
+        is_report=False,
+    ),
     "status": Command(
-        "flash_otel.cli.push:status", "Show how many spans wait for each destination, and why."
+        "flash_otel.cli.push:status",
+        "Show how many spans wait for each destination, and why.",
+        is_report=False,
     ),
     "collector": Command(
         "flash_otel.cli.collector:collector",
         "Run the OpenTelemetry Collector and Jaeger on this machine.",
+        is_report=False,
     ),
     "doctor": Command(
         "flash_otel.cli.doctor:doctor",
@@ -105,11 +94,14 @@ COMMANDS: Final[dict[str, Command]] = {
         "flash_otel.cli.demo:demo",
         "Run a real deployment against a stand-in control plane, and show its trace.",
     ),
+    "help": Command(
+        "flash_otel.cli.help:show_help", "Show the help of a command.", is_report=False
+    ),
 }
 
 
-PROGRAM: Final = "flash-otel"
 _OWN_COMMAND: Final = re.compile(rf"(?<![\w/\\.-]){PROGRAM} (?=(?:{'|'.join(COMMANDS)})\b)")
+_VERSION_WORDS: Final = (["--version"], ["-V"])
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -138,7 +130,7 @@ def status_of(arguments: list[str]) -> int:
         status = _dispatch(arguments)
         sys.stdout.flush()
     except CommandError as error:
-        return _report_error(error)
+        return _report_error(_with_help(error, parser.chosen_command(COMMANDS, arguments)))
     except BrokenPipeError:
         streams.drop(sys.stdout)
         return PIPE_CLOSED
@@ -158,92 +150,36 @@ def _load_context() -> None:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    chosen = next((word for word in arguments if not word.startswith("-")), None)
-    words = _with_values(arguments, COMMANDS[chosen].bare) if chosen in COMMANDS else arguments
-    result = _parse(_application(chosen), words or ["--help"])
-    if callable(result):
-        result = result()
-    return int(result or CLEAN) if arguments else BAD_USAGE
+    if arguments[:1] in _VERSION_WORDS:  # without the parser, whose import takes longest
+        print(f"{PROGRAM} {__version__}")
+        return CLEAN
+    result = parsed(arguments or ["--help"])
+    status = result() if callable(result) else result
+    return int(status or CLEAN) if arguments else BAD_USAGE
 
 
-def _with_values(arguments: list[str], bare: tuple[str, ...]) -> list[str]:
-    """Give an empty value to each of the options that stands without one; Typer requires one."""
-    following = [*arguments[1:], "-"]
-    return [
-        f"{word}=" if word in bare and after.startswith("-") else word
-        for word, after in zip(arguments, following, strict=True)
-    ]
+def parsed(arguments: list[str]) -> parser.Bound | int:
+    """Return a command bound to its arguments, or the status of what the parser has printed.
 
-
-def _application(chosen: str | None) -> typer.Typer:
-    """Declare all commands by name and line, and only the chosen one in full."""
-    import typer
-
-    application = typer.Typer(
-        name=PROGRAM,
-        help="Trace a Runpod Flash deployment from `flash deploy` to the worker's read.",
-        epilog="Exit status: 0 clean, 1 a fault was found, 2 bad usage, 3 no result.",
-        add_completion=False,
-        rich_markup_mode=None,  # plain help: Rich takes longer to import than a command to run
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    application.callback(invoke_without_command=True)(_overview())
-    for name, command in COMMANDS.items():
-        declare = application.command(
-            name,
-            help=None if name == chosen else command.help,
-            short_help=command.help,
-            context_settings=dict(command.settings),
-        )
-        declare(_bound(command.load()) if name == chosen else _unchosen)
-    return application
-
-
-def _overview() -> Callable[..., None]:
-    import typer
-
-    def overview(
-        version: bool = typer.Option(False, "--version", help="Show the version and exit."),  # noqa: FBT003 - Typer's form
-    ) -> None:
-        if version:
-            from flash_otel._version import __version__
-
-            print(f"{PROGRAM} {__version__}")
-            raise typer.Exit
-
-    return overview
-
-
-def _unchosen() -> None:
-    """Stand in for a command whose module is not imported, because only its line is shown."""
-
-
-def _bound(function: Callable[..., int | None]) -> Callable[..., Any]:
-    """Return a function of the same signature that binds its arguments instead of running."""
-
-    @functools.wraps(function)
-    def bind(*args: Any, **kwargs: Any) -> Callable[[], int | None]:
-        return functools.partial(function, *args, **kwargs)
-
-    return bind
-
-
-def _parse(application: typer.Typer, arguments: list[str]) -> Any:
-    """Return the bound command; or the exit status, if the parser did everything itself."""
-    from typer.main import get_command
-
+    Raises:
+        CommandError: The arguments are no valid command line.
+        BrokenPipeError: The reader of a help text has gone.
+    """
     try:
-        return get_command(application).main(arguments, PROGRAM, standalone_mode=False)
-    except SystemExit as ended:
-        # Outside of standalone mode, the parser exits only if the reader of its help has gone.
-        raise BrokenPipeError from ended
-    except Exception as error:
-        # Typer raises click's errors and, since 0.26, those of its vendored copy: only the method
-        # is common to both.
-        if not hasattr(error, "format_message"):
-            raise
-        path = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
-        raise CommandError(_one_line(error.format_message()), f"See: {path} --help") from error
+        return parser.parse(COMMANDS, arguments)
+    except parser.UsageError as error:
+        raise CommandError(error.message, f"See: {error.path} --help") from error
+    except parser.HelpUnreadError as error:
+        raise BrokenPipeError from error
+
+
+def _with_help(error: CommandError, command: str | None) -> CommandError:
+    """Let a usage error name the help of its command."""
+    is_usage = error.status == BAD_USAGE and not isinstance(error, MissingError)
+    if not is_usage or command is None or "--help" in error.next_step:
+        return error
+    steps = [error.next_step, f"See: {PROGRAM} {command} --help"]
+    return CommandError(error.message, "\n".join(filter(None, steps)), BAD_USAGE)
 
 
 def _one_line(message: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
+from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError, MissingError
 
 if TYPE_CHECKING:
     from flash_otel.collector.service import BundleStatus
@@ -113,7 +113,7 @@ def _print_logs(lines: int) -> int:
         return CLEAN
     logs = {program.program.name: program.log for program in status.programs if program.log}
     if not logs:
-        raise CommandError("flash-otel did not start the programs.", _HOW_TO_START)
+        raise MissingError("flash-otel did not start the programs.", _HOW_TO_START)
     for name, log in logs.items():
         for line in _tail(Path(log), lines):
             print(f"{name} | {line}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from flash_otel import semconv
-from flash_otel.cli.app import COULD_NOT_TELL, CommandError
+from flash_otel.cli.app import COULD_NOT_TELL, CommandError, MissingError
 from flash_otel.cli.sources import STORE, Selection, from_options, records_of, resolved
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def trace_named(store: SpanStore, name: str) -> str:
     if trace_id is not None:
         return trace_id
     if store.latest_trace_id() is None:
-        raise CommandError(NOTHING_RECORDED, HOW_TO_RECORD)
+        raise MissingError(NOTHING_RECORDED, HOW_TO_RECORD)
     if trace_to_read(name) is None:
         raise CommandError(f"there is no {name}: fewer traces are recorded.", HOW_TO_LIST)
     raise CommandError(f"no recorded trace begins with {name!r}.", HOW_TO_LIST)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from flash_otel.cli import open_store
-from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError
+from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError, MissingError
 from flash_otel.cli.sources import progress_bar
 from flash_otel.report.words import clean, moment
 
@@ -288,7 +288,7 @@ def _forget(wanted: str, store: str | None, *, is_sure: bool) -> None:
 
     with open_store.updating(store, lambda _: None) as opened:
         if opened is None:
-            raise CommandError(open_store.NOTHING_RECORDED, open_store.HOW_TO_RECORD)
+            raise MissingError(open_store.NOTHING_RECORDED, open_store.HOW_TO_RECORD)
         with translated(opened.path):
             status = _wanted(wanted, cursors.delivery_statuses(opened.connection))
         name, waiting = clean(status.name), _count(status.waiting)

@@ -26,6 +26,7 @@ from flash_otel.cli.app import (
     FAULT_FOUND,
     INTERRUPTED,
     CommandError,
+    MissingError,
     program,
 )
 from flash_otel.cli.open_store import recorded_since
@@ -216,9 +217,9 @@ def prepare(command: Sequence[str]) -> Flash:
     named = word if len(word.parts) > 1 else None
     entry_point = _entry_point()
     if named is not None and not interpreters.runs_here(named):
-        raise CommandError(*interpreters.explain(named, command))
+        raise MissingError(*interpreters.explain(named, command))
     if entry_point is None:
-        raise CommandError(*interpreters.explain(_on_path(), command))
+        raise MissingError(*interpreters.explain(_on_path(), command))
     return Flash(entry_point, (str(named or _script()), *command[1:]))
 
 

@@ -12,9 +12,12 @@ import sys
 from typing import Any, Final
 
 from flash_otel.runtime.exit import to_stderr
+from flash_otel.runtime.process import ProcessVar
 
 _FULL: Final = {errno.ENOSPC, errno.EFBIG, errno.EIO}
 _STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+
+_postponed: ProcessVar[list[str] | None] = ProcessVar(lambda: None)
 
 
 def prepare() -> None:
@@ -38,7 +41,23 @@ def prepare() -> None:
 
 def note(text: str) -> None:
     """Write lines to standard error; a failure must not cost the command its result."""
-    to_stderr(text)
+    if _postponed.value is None:
+        to_stderr(text)
+    else:
+        _postponed.value.append(text)
+
+
+def postpone_notes() -> None:
+    """Hold the lines for a terminal that is a pager's, so that they follow the report."""
+    if sys.stderr.isatty():
+        _postponed.value = []
+
+
+def release_notes() -> None:
+    """Write the held lines."""
+    held, _postponed.value = _postponed.value, None
+    for text in held or ():
+        to_stderr(text)
 
 
 def is_output_lost(error: OSError) -> bool:

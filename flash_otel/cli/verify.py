@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flash_otel.cli.app import BAD_USAGE, CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
+from flash_otel.cli.app import (
+    BAD_USAGE,
+    CLEAN,
+    COULD_NOT_TELL,
+    FAULT_FOUND,
+    CommandError,
+    MissingError,
+)
 from flash_otel.cli.open_store import StoreOption, reading, recorded_since
 from flash_otel.cli.streams import note
 from flash_otel.runtime.process import swallowed
@@ -84,10 +91,10 @@ def _require_flash() -> None:
     script = Path(found) if found else None
     python = interpreters.interpreter_of(script) if script else None
     if python is None:
-        raise CommandError(*interpreters.explain(script, ["flash"]))
+        raise MissingError(*interpreters.explain(script, ["flash"]))
     again = shlex.join([str(python), "-m", "flash_otel", *sys.argv[1:]])
     add = interpreters.install_command(python)
-    raise CommandError(
+    raise MissingError(
         f"flash lives in another interpreter ({python}).",
         f"Add flash-otel there:  {add}\nThen run:              {again}",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flash_otel import semconv
-from flash_otel.report import words
+from flash_otel.report import color, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,15 +43,27 @@ class ReportConsole(Console):
     """
 
     def __init__(self, **options: Any) -> None:
-        environ = dict(os.environ)
+        environ = {name: text for name, text in os.environ.items() if name not in color.VARIABLES}
         for name in _SIZES:
             if not _SIZE.fullmatch(environ.get(name, "")):
                 environ.pop(name, None)
-        super().__init__(_environ=environ, **options)
+        defaults = {"color_system": color.color_system(is_terminal=_is_terminal(**options))}
+        super().__init__(_environ=environ, **{**defaults, **options})
 
     def on_broken_pipe(self) -> NoReturn:
         """Raise the error that Rich is handling."""
         raise BrokenPipeError
+
+
+def _is_terminal(
+    *, file: Any = None, stderr: bool = False, force_terminal: bool | None = None, **_: Any
+) -> bool:
+    """Return whether a console with these options writes to a terminal."""
+    if force_terminal is not None:
+        return force_terminal
+    stream = file or (sys.stderr if stderr else sys.stdout)
+    isatty = getattr(stream, "isatty", None)
+    return isatty is not None and bool(isatty())
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,30 @@ def test_every_command_has_help(tmp_path: Path, name: str) -> None:
     assert "\x1b" not in found.stdout
 
 
-def test_the_version(tmp_path: Path) -> None:
-    """`--version` prints a single line with the package's version."""
-    assert flash_otel(tmp_path, "--version").stdout == f"flash-otel {__version__}\n"
+@pytest.mark.parametrize("arguments", [["--version"], ["-V"], ["--color", "never", "-V"]])
+def test_the_version(tmp_path: Path, arguments: list[str]) -> None:
+    """`--version` and `-V` print a single line with the package's version."""
+    assert flash_otel(tmp_path, *arguments).stdout == f"flash-otel {__version__}\n"
+
+
+def test_the_version_needs_no_parser(tmp_path: Path) -> None:
+    """`--version` loads neither Typer nor any other third-party package."""
+    code = (
+        "import sys; from flash_otel.cli.app import status_of; status_of(['-V']); "
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}), sep='\\n')"
+    )
+    loaded = set(python(tmp_path, code).stdout.splitlines())
+    assert not loaded & {"typer", "click", "rich", "pydantic", "opentelemetry", "sqlite3", "httpx"}
+
+
+@pytest.mark.parametrize("name", ["show", "help"])
+def test_help_is_a_command(tmp_path: Path, name: str) -> None:
+    """`help COMMAND` prints what `COMMAND --help` prints, and `help` the overview."""
+    assert flash_otel(tmp_path, "help", name).stdout == flash_otel(tmp_path, name, "-h").stdout
+    assert flash_otel(tmp_path, "help").stdout == flash_otel(tmp_path, "--help").stdout
+    wrong = flash_otel(tmp_path, "help", "shw")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "shw" in wrong.stderr
 
 
 def test_no_arguments_are_bad_usage(tmp_path: Path) -> None:
@@ -72,13 +93,16 @@ def test_no_arguments_are_bad_usage(tmp_path: Path) -> None:
 def test_a_mistake_is_one_line_and_a_next_step(
     tmp_path: Path, arguments: list[str], message: str, next_step: str
 ) -> None:
-    """A user's mistake exits with 2, a message and a next step, and no traceback."""
+    """A user's mistake exits with 2, a message, a next step, and the command's own help."""
     found = flash_otel(tmp_path, *arguments)
-    first, second = found.stderr.splitlines()
+    first, second, *more = found.stderr.splitlines()
     assert found.returncode == 2
     assert first.startswith("flash-otel: ")
     assert message in first
     assert next_step in second
+    assert more in ([], [f"See: flash-otel {arguments[0]} --help"])
+    # Where nothing is recorded, no other words would have helped.
+    assert more or "--help" in second or "No traces are recorded yet" in first
     assert found.stdout == ""
 
 

@@ -32,7 +32,9 @@ LINES: dict[str, tuple[str, int]] = {
     "doctor": ("doctor --offline --json", 1),
     "demo": ("demo nothing", 2),
     "json": ("traces --json", 0),
-    "help": ("traces --help", 0),
+    "help": ("help traces", 0),
+    "its help": ("traces --help", 0),
+    "all help": ("--help", 0),
     "overview": ("", 2),
     "version": ("--version", 0),
     "unknown": ("nonsense", 2),
@@ -132,7 +134,7 @@ def test_every_command(streams: str, folder: Path) -> None:
     results = json.loads(done.stdout)
     statuses = {name: status for name, (status, _, _) in results.items()}
     prints = {"diagnose", "traces", "show", "push", "status", "collector", "doctor", "overview"}
-    prints |= {"json", "help", "version"}
+    prints |= {"json", "help", "its help", "all help", "version"}
     assert statuses == {
         name: lost if lost is not None and name in prints else LINES[name][1] for name in names
     }

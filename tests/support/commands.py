@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
 
 TIMEOUT = 60
-_LEFT_OUT = ("CI", "COLUMNS", "FORCE_COLOR", "NO_COLOR", "PYTHONIOENCODING", "TERM", "TRACEPARENT")
+_LEFT_OUT = (
+    "CI",
+    "COLUMNS",
+    "FORCE_COLOR",
+    "LINES",
+    "NO_COLOR",
+    "PYTHONIOENCODING",
+    "TERM",
+    "TRACEPARENT",
+)
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:

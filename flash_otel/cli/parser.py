@@ -1,0 +1,216 @@
+"""The parser of `flash-otel`: the commands as Typer declares them, and the options they share.
+
+Typer only parses: a command that it has chosen returns bound to its arguments, and runs outside of
+it. Only the chosen command's module is imported, because its signature declares its options.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+
+from flash_otel._version import __version__
+from flash_otel.report.color import Color, chosen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    import typer
+
+    Bound = Callable[[], int | None]
+
+_F = TypeVar("_F", bound="Callable[..., Any]")
+
+PROGRAM: Final = "flash-otel"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command.
+
+    Attributes:
+        target: `module:function`. The function's signature declares arguments and options; it
+            returns the exit status (None is 0).
+        help: Its line in the overview.
+        settings: Context settings for the parser.
+        bare: Options that may be given without their value, which is then empty.
+        is_report: Whether it prints a report, which may be coloured.
+        is_long: Whether the report may be longer than the screen, and goes through a pager.
+    """
+
+    target: str
+    help: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    bare: tuple[str, ...] = ()
+    is_report: bool = True
+    is_long: bool = False
+
+    def load(self) -> Callable[..., int | None]:
+        """Import the command's module and return its function."""
+        module, _, name = self.target.partition(":")
+        function: Callable[..., int | None] = getattr(import_module(module), name)
+        return function
+
+
+class UsageError(Exception):
+    """Words that are no valid command line.
+
+    Attributes:
+        message: What is wrong, in one sentence.
+        path: The program with the command, as its help names it.
+    """
+
+    def __init__(self, message: str, path: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+
+
+class HelpUnreadError(Exception):
+    """The reader of a help text has gone."""
+
+
+def chosen_command(commands: Iterable[str], words: Iterable[str]) -> str | None:
+    """Return the first word that names a command."""
+    names = set(commands)
+    return next((word for word in words if word in names), None)
+
+
+def parse(commands: Mapping[str, Command], words: list[str]) -> Bound | int:
+    """Return the command bound to its arguments; or a status, if the parser has done it all.
+
+    Raises:
+        UsageError: The words are no valid command line.
+        HelpUnreadError: The reader of a help text has gone.
+    """
+    from typer.main import get_command
+
+    name = chosen_command(commands, words)
+    application = declare(commands, name)
+    given = _with_values(words, commands[name].bare) if name else words
+    try:
+        parsed = get_command(application).main(given, PROGRAM, standalone_mode=False)
+    except SystemExit as ended:
+        # Outside of standalone mode, the parser exits only if the reader of its help has gone.
+        raise HelpUnreadError from ended
+    except Exception as error:
+        # Typer raises click's errors and, since 0.26, those of its vendored copy: only the method
+        # is common to both.
+        if not hasattr(error, "format_message"):
+            raise
+        path = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
+        raise UsageError(" ".join(error.format_message().split()), path) from error
+    bound: Bound | int = parsed or 0
+    return bound
+
+
+def _with_values(words: list[str], bare: tuple[str, ...]) -> list[str]:
+    """Give an empty value to each of the options that stands without one; Typer requires one."""
+    following = [*words[1:], "-"]
+    return [
+        f"{word}=" if word in bare and after.startswith("-") else word
+        for word, after in zip(words, following, strict=True)
+    ]
+
+
+def declare(commands: Mapping[str, Command], name: str | None) -> typer.Typer:
+    """Declare all commands by name and line, and only the named one in full."""
+    import typer
+
+    application = typer.Typer(
+        name=PROGRAM,
+        help="Trace a Runpod Flash deployment from `flash deploy` to the worker's read.",
+        epilog="Exit status: 0 clean, 1 a fault was found, 2 bad usage, 3 no result.",
+        add_completion=False,
+        rich_markup_mode=None,  # plain help: Rich takes longer to import than a command to run
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    application.callback(invoke_without_command=True)(_overview())
+    for known, command in commands.items():
+        add = application.command(
+            known,
+            help=None if known == name else command.help,
+            short_help=command.help,
+            context_settings=dict(command.settings),
+        )
+        add(_bound(command) if known == name else _unchosen)
+    return application
+
+
+def _overview() -> Callable[..., None]:
+    import typer
+
+    def overview(version: bool = False, color: Color | None = None, no_pager: bool = False) -> None:
+        if version:
+            print(f"{PROGRAM} {__version__}")
+            raise typer.Exit
+        _apply(color, no_pager=no_pager)
+
+    shown = typer.Option("--version", "-V", help="Show the version and exit.")
+    version = _parameter("version", bool, False, shown)  # noqa: FBT003 - a default
+    return _with_signature(overview, [version, *_shared(has_color=True, has_pager=True)])
+
+
+def _unchosen() -> None:
+    """Stand in for a command whose module is not imported, because only its line is shown."""
+
+
+def _bound(command: Command) -> Callable[..., Bound]:
+    """Return a function of the command's parameters that binds them instead of running it."""
+    from flash_otel.cli import pager
+
+    function = command.load()
+    own = inspect.signature(function, eval_str=True).parameters.values()
+
+    @functools.wraps(function)
+    def bind(*, color: Color | None = None, no_pager: bool = False, **arguments: Any) -> Bound:
+        _apply(color, no_pager=no_pager)
+        run = functools.partial(function, **arguments)
+        # A report that keeps itself current draws on the screen.
+        is_paged = command.is_long and not arguments.get("follow")
+        return functools.partial(pager.paged, run) if is_paged else run
+
+    shared = _shared(has_color=command.is_report, has_pager=command.is_long)
+    return _with_signature(bind, [*own, *shared])
+
+
+def _apply(color: Color | None, *, no_pager: bool) -> None:
+    """Apply the shared options: those of the command win over those before it."""
+    if color is not None:
+        chosen.value = color
+    if no_pager:
+        from flash_otel.cli import pager
+
+        pager.is_off.value = True
+
+
+def _shared(*, has_color: bool, has_pager: bool) -> Iterator[inspect.Parameter]:
+    import typer
+
+    if has_color:
+        when = typer.Option(
+            "--color", help="Color reports: auto (on a terminal), always or never.", metavar="WHEN"
+        )
+        yield _parameter("color", Color | None, None, when)
+    if has_pager:
+        off = typer.Option("--no-pager", help="Never pipe long output through a pager.")
+        yield _parameter("no_pager", bool, False, off)  # noqa: FBT003 - a default
+
+
+def _parameter(name: str, kind: Any, default: object, option: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[kind, option],
+    )
+
+
+def _with_signature(function: _F, parameters: list[inspect.Parameter]) -> _F:
+    """Give a function the signature that Typer reads: by `inspect`, and by its annotations."""
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {known.name: known.annotation for known in parameters}
+    return function
