@@ -150,6 +150,10 @@ def _load_context() -> None:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if "_FLASH_OTEL_COMPLETE" in os.environ:
+        from flash_otel.cli import completion
+
+        return completion.answer(COMMANDS, arguments)
     if arguments[:1] in _VERSION_WORDS:  # without the parser, whose import takes longest
         print(f"{PROGRAM} {__version__}")
         return CLEAN

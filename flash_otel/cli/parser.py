@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
@@ -21,10 +22,16 @@ if TYPE_CHECKING:
     import typer
 
     Bound = Callable[[], int | None]
+    # Given Typer's context and the word so far, returns words with their descriptions.
+    Completer = Callable[[Any, str], Iterable[tuple[str, str]]]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
 PROGRAM: Final = "flash-otel"
+COMPLETION_OPTIONS: Final = {
+    "--install-completion": "Complete commands, options and trace ids in bash, zsh or fish.",
+    "--show-completion": "Print the script that does, instead of installing it.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +95,16 @@ def parse(commands: Mapping[str, Command], words: list[str]) -> Bound | int:
     """
     from typer.main import get_command
 
+    from flash_otel.cli import shells
+
     name = chosen_command(commands, words)
     application = declare(commands, name)
-    given = _with_values(words, commands[name].bare) if name else words
+    bare = commands[name].bare if name else tuple(COMPLETION_OPTIONS)
+    given = _with_values(words, bare)
     try:
         parsed = get_command(application).main(given, PROGRAM, standalone_mode=False)
+    except shells.ShellError as error:
+        raise UsageError(str(error), PROGRAM) from error
     except SystemExit as ended:
         # Outside of standalone mode, the parser exits only if the reader of its help has gone.
         raise HelpUnreadError from ended
@@ -116,8 +128,18 @@ def _with_values(words: list[str], bare: tuple[str, ...]) -> list[str]:
     ]
 
 
-def declare(commands: Mapping[str, Command], name: str | None) -> typer.Typer:
-    """Declare all commands by name and line, and only the named one in full."""
+def declare(
+    commands: Mapping[str, Command],
+    name: str | None,
+    completers: Mapping[str, Completer] | None = None,
+) -> typer.Typer:
+    """Declare all commands by name and line, and only the named one in full.
+
+    Args:
+        commands: The commands by name.
+        name: The one that was chosen.
+        completers: Completions by the name of a parameter, if a command line is to be completed.
+    """
     import typer
 
     application = typer.Typer(
@@ -136,29 +158,53 @@ def declare(commands: Mapping[str, Command], name: str | None) -> typer.Typer:
             short_help=command.help,
             context_settings=dict(command.settings),
         )
-        add(_bound(command) if known == name else _unchosen)
+        add(_bound(command, completers or {}) if known == name else _unchosen)
     return application
 
 
 def _overview() -> Callable[..., None]:
     import typer
 
-    def overview(version: bool = False, color: Color | None = None, no_pager: bool = False) -> None:
-        if version:
-            print(f"{PROGRAM} {__version__}")
-            raise typer.Exit
-        _apply(color, no_pager=no_pager)
+    from flash_otel.cli import shells
 
-    shown = typer.Option("--version", "-V", help="Show the version and exit.")
-    version = _parameter("version", bool, False, shown)  # noqa: FBT003 - a default
-    return _with_signature(overview, [version, *_shared(has_color=True, has_pager=True)])
+    def overview(
+        version: bool = False,
+        install_completion: str | None = None,
+        show_completion: str | None = None,
+        color: Color | None = None,
+        no_pager: bool = False,
+    ) -> None:
+        _apply(color, no_pager=no_pager)
+        if version:
+            answer = f"{PROGRAM} {__version__}\n"
+        elif install_completion is not None:
+            answer = shells.install(install_completion)
+        elif show_completion is not None:
+            answer = shells.script(show_completion)
+        else:
+            return
+        sys.stdout.write(answer)
+        raise typer.Exit
+
+    return _with_signature(overview, [*_of_overview(), *_shared(has_color=True, has_pager=True)])
+
+
+def _of_overview() -> Iterator[inspect.Parameter]:
+    import typer
+
+    version = typer.Option("--version", "-V", help="Show the version and exit.")
+    yield _parameter("version", bool, False, version)  # noqa: FBT003 - a default
+    for option, text in COMPLETION_OPTIONS.items():
+        name = option.strip("-").replace("-", "_")
+        shell = typer.Option(option, metavar="[SHELL]", help=text)
+        yield _parameter(name, str | None, None, shell)
 
 
 def _unchosen() -> None:
     """Stand in for a command whose module is not imported, because only its line is shown."""
 
 
-def _bound(command: Command) -> Callable[..., Bound]:
+def _bound(command: Command, completers: Mapping[str, Completer]) -> Callable[..., Bound]:
     """Return a function of the command's parameters that binds them instead of running it."""
     from flash_otel.cli import pager
 
@@ -173,8 +219,22 @@ def _bound(command: Command) -> Callable[..., Bound]:
         is_paged = command.is_long and not arguments.get("follow")
         return functools.partial(pager.paged, run) if is_paged else run
 
+    for parameter in own:
+        for option in getattr(parameter.annotation, "__metadata__", ()):
+            option.autocompletion = _completion(completers.get(parameter.name))
     shared = _shared(has_color=command.is_report, has_pager=command.is_long)
     return _with_signature(bind, [*own, *shared])
+
+
+def _completion(completer: Completer | None) -> Callable[..., Any] | None:
+    if completer is None:
+        return None
+
+    # Typer evaluates annotations, which for a completer exist only while types are checked.
+    def complete(ctx, incomplete):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return completer(ctx, incomplete)
+
+    return complete
 
 
 def _apply(color: Color | None, *, no_pager: bool) -> None:
