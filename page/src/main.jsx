@@ -13,9 +13,15 @@ const VIEWS = {
 const root = document.getElementById("root");
 
 function show(View, documents) {
-  root.replaceChildren();
+  const plain = [...root.childNodes]; // what the page shows without scripts
   const draw = (isPrinted) => render(<View {...documents} isPrinted={isPrinted} />, root);
-  draw(false);
+  try {
+    root.replaceChildren();
+    draw(false);
+  } catch (error) {
+    root.replaceChildren(...plain);
+    throw error;
+  }
   // Paper has no window to scroll, so every row is rendered before the browser lays out pages.
   const paper = matchMedia("print");
   paper.addEventListener("change", () => draw(paper.matches));

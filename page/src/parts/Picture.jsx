@@ -108,11 +108,12 @@ function MarkOf({ place, column, isChange, isKnown, onJump }) {
   const y = isDeployment ? DEPLOYMENT : WORKERS;
   const lines = broken(textOf(mark), column - 16);
   const first = isDeployment ? y - 14 - lines.length * LINE : y + 24;
+  const top = isDeployment ? first - LINE : y - LINE / 2;
   const differs = mark.is_marked ? (DIFFERENCES[mark.differs[0]] ?? "fault") : "";
   const jump = () => onJump(keyOf(mark.trace_id, mark.span_id));
   const act = isKnown && {
     role: "button",
-    tabIndex: 0,
+    tabindex: 0, // names in SVG have one case
     "aria-label": spoken(mark),
     onClick: jump,
     onKeyDown: (event) => {
@@ -125,6 +126,7 @@ function MarkOf({ place, column, isChange, isKnown, onJump }) {
   return (
     <g class={`mark ${mark.is_marked ? "marked" : ""} ${isKnown ? "jumps" : ""}`} {...act}>
       <title>{clean(textOf(mark))}</title>
+      <rect class="area" x={x - 10} y={top} width={column - 8} height={(lines.length + 3) * LINE} />
       <ArrowOf mark={mark} x={x} isChange={isChange} />
       <circle cx={x} cy={y} r="6" />
       <text x={x - 6} y={first} class="time">
