@@ -105,6 +105,32 @@ def of_manifests(upload: str) -> Iterator[str]:
             yield f"{held}, carrier {phase}, {way}: {' | '.join(decided)}"
 
 
+SECOND: Final[dict[str, dict[str, Any]]] = {
+    "none, of the build, after": {"phase": sc.PHASE_BUILD, "at": 66.0},
+    "none, of the write, within the skew": {"at": 8.0},
+    "none, of nobody, within the skew": {"phase": None, "at": 8.0},
+    "one": {"held": ONE, "at": 66.0},
+    "both": {"held": TWO, "at": 66.0},
+    "the older build": {"build": 0, "held": TWO, "at": 66.0},
+}
+
+
+def of_pairs(upload: str) -> Iterator[str]:
+    """Yield a line for each answer within the skew: a decision for each other answer.
+
+    The same worker reads it, and then another worker.
+    """
+    before = records(UPLOADS[upload]())
+    for (held, answer), (phase, carrier) in product(HELD.items(), PHASES.items()):
+        if held == "no manifest" and phase != "none":
+            continue
+        first = read(7, phase=carrier, **answer)
+        for who, instance in (("the same worker", "worker-1"), ("another", "worker-2")):
+            others = [read(number="2", instance=instance, **more) for more in SECOND.values()]
+            decided = [_decided([*before, *first, *other]) for other in others]
+            yield f"{held}, carrier {phase}, and {who}: {' | '.join(decided)}"
+
+
 ACTIVATIONS: Final[dict[str, Callable[[], list[SpanRecord]]]] = {
     "nothing before": lambda: records(deployment(2)),
     "what it replaces is known": lambda: records(deployment(2, previous=1)),
@@ -245,6 +271,10 @@ def of_readers(recorded: str) -> Iterator[str]:
 
 GRIDS: Final[dict[str, tuple[Callable[[str], Iterator[str]], Iterable[str]]]] = {
     "manifests, after an upload": (of_manifests, UPLOADS),
+    "pairs of answers, after an upload": (
+        of_pairs,
+        ("answered with all", "answered without endpoints", "without an answer", "never sent"),
+    ),
     "other builds, after an activation": (of_builds, ACTIVATIONS),
     "calls, beside": (of_calls, RECORDED),
     "readers, beside": (of_readers, RECORDED),
