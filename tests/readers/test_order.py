@@ -226,3 +226,21 @@ def test_a_long_log_is_read_from_its_end(tmp_path: Path) -> None:
     assert activated.attributes[sc.BUILD_ID] == upload.attributes[sc.BUILD_ID] == BUILD
     number = int(activated.origin.rpartition(":")[2])
     assert "activated with" in lines[number - 1]
+
+
+@given(st.permutations(range(14)))
+def test_reads_with_times_are_the_same_in_any_order(order: list[int]) -> None:
+    """Every line finds the read that it belongs to by its time, wherever it stands."""
+    entries = [line for text in (OTHER_BUILD, BUILD) for line in read(text)[1:-1]]
+    stamped = [(BEGIN_NS + at * 10**9, line) for at, line in enumerate(entries)]
+    with tempfile.TemporaryDirectory() as folder:
+        path, found = Path(folder) / "worker.log", []
+        for lines in (stamped, [stamped[at] for at in order]):
+            path.write_bytes(EXPORTS["plain"](lines))
+            found.append(
+                sorted(
+                    (record.start_ns, record.end_ns, record.name, repr(record.attributes))
+                    for record in open_reader(path).records()
+                )
+            )
+    assert found[1] == found[0]

@@ -19,6 +19,7 @@ from diagnosis.grids import GRIDS
 from diagnosis.logs import UNTIMED, ZONED, read_logs, written_logs
 from diagnosis.recordings import NOW_NS
 from diagnosis.scenes import SCENES
+from readers import grids as log_grids
 from readers.exports import EXPORTS
 from readers.scenes import BEGIN_NS, BUILD, timed
 from readers.scenes import deployment as deployed
@@ -145,6 +146,13 @@ def decided(facts: str) -> str:
     return "".join(f"{line}\n" for line in make(name))
 
 
+def damaged(facts: str) -> str:
+    """Return what is read of damaged logs, and what is decided."""
+    kind, _, name = facts.partition(": ")
+    make, _ = log_grids.LOG_GRIDS[kind]
+    return "".join(f"{line}\n" for line in make(name))
+
+
 def exported(name: str) -> str:
     """Return what is read of each record of an export: its line, writer, clock, start and span."""
     with TemporaryDirectory() as folder:
@@ -209,6 +217,10 @@ FILES: Final[dict[str, tuple[Callable[[str], str], Iterable[str]]]] = {
     "decided.txt": (
         decided,
         [f"{kind}: {name}" for kind, (_, names) in GRIDS.items() for name in names],
+    ),
+    "damaged.txt": (
+        damaged,
+        [f"{kind}: {name}" for kind, (_, names) in log_grids.LOG_GRIDS.items() for name in names],
     ),
     "diagnosed.txt": (diagnosed, SCENES),
     # RFC 3164 has no year, and takes that of the file.
