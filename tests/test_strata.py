@@ -28,7 +28,7 @@ STRATA: Final = (
     ("verify",),
     ("testing", "doctor"),
     ("report",),
-    ("collector", "demo"),
+    ("collector", "demo", "ui"),
     ("cli",),
     ("__main__",),
 )

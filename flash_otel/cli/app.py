@@ -76,6 +76,11 @@ COMMANDS: Final[dict[str, Command]] = {
         "Send the waiting spans to the OTLP endpoints.",
         is_report=False,
     ),
+    "ui": Command(
+        "flash_otel.cli.ui:ui",
+        "Show the recorded deployments in the browser, on this machine.",
+        is_report=False,
+    ),
     "status": Command(
         "flash_otel.cli.push:status",
         "Show how many spans wait for each destination, and why.",

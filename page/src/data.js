@@ -16,8 +16,18 @@ async function fetched(name, parameters) {
   const query = new URLSearchParams(parameters).toString();
   const address = `documents/${name}${query && `?${query}`}`;
   const answer = await fetch(address, { headers: { Accept: "application/json" } });
-  if (!answer.ok) throw new Error(`${name}: ${answer.status} ${answer.statusText}`);
+  if (!answer.ok) {
+    const { error } = await answer.json().catch(() => ({}));
+    throw new Error(error ?? `${name}: ${answer.status} ${answer.statusText}`);
+  }
   return answer.json();
+}
+
+/** Call `done` after each change since a version; returns a function that stops that. */
+export function changes(version, done) {
+  const source = new EventSource(`events?${new URLSearchParams({ version })}`);
+  source.addEventListener("change", done);
+  return () => source.close();
 }
 
 /**

@@ -2,12 +2,18 @@
 import "./page.css";
 import { render } from "preact";
 import { load } from "./data.js";
+import { clean } from "./text.js";
 import { startTheme } from "./parts/Theme.jsx";
+import { ComparisonView } from "./views/Comparison.jsx";
+import { ListView } from "./views/List.jsx";
+import "./views/list.css";
 import { TraceView } from "./views/Trace.jsx";
 
 /** For each kind of page its view, and the documents that the view needs besides `page`. */
 const VIEWS = {
   trace: [TraceView, ["report", "trace", "diagnosis"]],
+  list: [ListView, ["entries"]],
+  comparison: [ComparisonView, ["comparison"]],
 };
 
 const root = document.getElementById("root");
@@ -29,6 +35,11 @@ function show(View, documents) {
   addEventListener("afterprint", () => draw(false));
 }
 
+function showFailure(error) {
+  const failure = <p class="failure" role="alert">{clean(error.message)}</p>;
+  render(failure, root);
+}
+
 function start() {
   startTheme();
   const page = load("page");
@@ -37,7 +48,7 @@ function start() {
   const finish = (values) =>
     show(View, { page, ...Object.fromEntries(names.map((name, i) => [name, values[i]])) });
   // Embedded documents are there at once: the first paint is the page, not a placeholder.
-  if (loaded.some((value) => value instanceof Promise)) Promise.all(loaded).then(finish);
+  if (loaded.some((value) => value instanceof Promise)) Promise.all(loaded).then(finish, showFailure);
   else finish(loaded);
 }
 

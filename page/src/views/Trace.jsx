@@ -79,7 +79,7 @@ export function TraceView({ page, report, trace: document_, diagnosis, isPrinted
   return (
     <>
       <nav class="top" aria-label="Page">
-        <b>flash_otel</b>
+        {page.is_served ? <a href="./">All recorded deployments</a> : <b>flash_otel</b>}
         <span class="trace-id">
           {report.trace_id && (
             <>

@@ -1,0 +1,85 @@
+"""`flash-otel ui`: the recorded deployments as a local web page."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flash_otel.cli.app import CommandError
+from flash_otel.cli.open_store import StoreOption, listing_from
+from flash_otel.cli.sources import (
+    STORE,
+    FilesArgument,
+    FromOption,
+    Selection,
+    SinceOption,
+    resolved,
+    since_ns,
+    sources_of,
+)
+from flash_otel.cli.streams import note
+
+if TYPE_CHECKING:
+    from flash_otel.ui.documents import UiSource
+
+INSTALL = "pip install 'flash-otel[ui]'"
+
+
+def ui(
+    files: FilesArgument = None,
+    since: SinceOption = None,
+    opens: Annotated[
+        bool | None,
+        typer.Option(
+            "--open/--no-open", help="Open the page in the browser. By default, on a terminal."
+        ),
+    ] = None,
+    sources: FromOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Show the recorded deployments in the browser, until Ctrl-C.
+
+    The page is served to this machine only, and only to a browser that opens the printed address.
+    """
+    source = _source(sources_of(files, sources), Selection(store, since_ns(since)))
+    try:
+        from flash_otel.ui.server import serve
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"`flash-otel ui` needs {error.name}.", f"Install it: {INSTALL}"
+        ) from error
+    is_opened = sys.stdout.isatty() if opens is None else opens
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        try:
+            serve(source, listener, lambda address: _announce(address, opens=is_opened))
+        except KeyboardInterrupt:
+            note("flash-otel: stopped")
+
+
+def _source(names: list[str] | None, selection: Selection) -> UiSource:
+    from flash_otel.cli.diagnose import is_running
+    from flash_otel.diagnosis import Limits
+    from flash_otel.store.store import locate
+    from flash_otel.ui.documents import UiSource
+
+    given, chosen = resolved(names or [STORE], selection)
+    return UiSource(
+        open=lambda: listing_from(names, selection, evidence_since_ns=selection.earliest),
+        path=locate(chosen.store) if given == [STORE] else None,
+        limits=lambda: Limits(is_running=is_running),
+    )
+
+
+def _announce(address: str, *, opens: bool) -> None:
+    print(f"flash-otel: {address}")
+    print("Only this machine can open it. Ctrl-C ends it.", flush=True)
+    if opens:
+        import webbrowser
+
+        if not webbrowser.open(address):
+            note("flash-otel: no browser was found; open the address in one.")

@@ -1,0 +1,1 @@
+"""The local web page of `flash-otel ui`: documents of a source, and the server that sends them."""

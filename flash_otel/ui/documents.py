@@ -1,0 +1,275 @@
+"""The documents that the page of `flash-otel ui` shows: lists, traces, comparisons.
+
+They hold what `traces --json`, `show --json` and `diagnose --json` print, from the same functions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from flash_otel import semconv
+from flash_otel.diagnosis import Limits, diagnose
+from flash_otel.report.html import trace_documents
+from flash_otel.report.listing import Wanted, entries, entry_json
+from flash_otel.store.errors import AmbiguousTraceError, StoreError
+from flash_otel.store.store import open_for_reading
+from flash_otel.ui.comparison import comparison_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from flash_otel.diagnosis import Diagnosis
+    from flash_otel.diagnosis.recorded import RecordedSpans
+    from flash_otel.records import SpanRecord
+    from flash_otel.report.listing import TraceEntry
+    from flash_otel.store.store import SpanStore
+
+    Opened = tuple[SpanStore, RecordedSpans]
+
+MOST_LISTED: Final = 200
+MOST_SPANS: Final = 50_000
+"""Spans of a trace, and of the traces that belong to it, that a page gets."""
+
+_LIST: Final = "entries"
+_LISTED: Final = 50
+_MOST_JUDGED: Final = 500  # traces of a list, in search of a verdict
+_MOST_KEPT: Final = 6  # documents
+
+
+class UnknownTraceError(Exception):
+    """There is no such trace; the message names it."""
+
+
+class QuestionError(Exception):
+    """A parameter of a request is invalid; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class UiSource:
+    """What the page shows.
+
+    Attributes:
+        open: Opens the store and its spans, or yields None if nothing is recorded yet.
+        path: The local store, which may change while it is shown; None for other sources, which
+            are read once.
+        limits: Makes the assumptions of a diagnosis.
+    """
+
+    open: Callable[[], AbstractContextManager[Opened | None]]
+    path: Path | None = None
+    limits: Callable[[], Limits] = Limits
+
+
+@dataclass
+class Documents:
+    """Makes documents; one thread must call all methods, as SQLite requires.
+
+    Attributes:
+        source: What is shown.
+    """
+
+    source: UiSource
+    _opened: ExitStack = field(default_factory=ExitStack)
+    _once: list[Opened | None] = field(default_factory=list)
+    _kept: OrderedDict[tuple[object, ...], bytes] = field(default_factory=OrderedDict)
+    _watched: list[SpanStore] = field(default_factory=list)
+    _openings: int = 0
+
+    def prepare(self) -> None:
+        """Open the source: other sources than the local store are read now."""
+        with self._open():
+            pass
+
+    def close(self) -> None:
+        """Close the source."""
+        self._opened.close()
+        self._once.clear()
+        self._unwatch()
+
+    def version(self) -> str:
+        """Return a text that differs after each change of the source; empty without a store."""
+        path = self.source.path
+        if path is None:
+            return "unchanging"
+        try:
+            return self._data_version(path)
+        except (StoreError, OSError):
+            self._unwatch()
+            return ""
+
+    def _data_version(self, path: Path) -> str:
+        if not self._watched:
+            store = open_for_reading(path, adopts=False)
+            self._watched = [] if store is None else [store]
+            self._openings += 1
+        for store in self._watched:
+            # A store that was replaced has another inode.
+            inode = store.path.stat().st_ino
+            # SQLite counts the commits of other connections, but each connection by itself.
+            (commits,) = store.connection.execute("PRAGMA data_version").fetchone()
+            return f"{self._openings}.{inode}.{commits}"
+        return ""
+
+    def _unwatch(self) -> None:
+        while self._watched:
+            self._watched.pop().close()
+
+    def named(self, name: str, parameters: Mapping[str, str]) -> bytes:
+        """Return a document as JSON.
+
+        Args:
+            name: `entries` (with the `version` that it shows), `comparison`, or a document of a
+                trace: `report`, `trace` or `diagnosis`.
+            parameters: The parameters of the request.
+
+        Raises:
+            QuestionError: A parameter is invalid.
+            UnknownTraceError: There is no such trace, or no such document.
+            StoreError: The store cannot be read.
+        """
+        make = _MAKERS.get(name)
+        if make is None:
+            raise UnknownTraceError(f"there is no document {name!r}")
+        asked = (self.version(), *sorted(parameters.items()))
+        key = (name, *asked)
+        if key not in self._kept:
+            with self._open() as opened:
+                made = make(opened, parameters, self.source.limits())
+            if name == _LIST:
+                made[_LIST]["version"] = asked[0]
+            for each, value in made.items():
+                self._keep((each, *asked), value)
+        return self._kept[key]
+
+    def _keep(self, key: tuple[object, ...], value: object) -> None:
+        self._kept[key] = json.dumps(value, separators=(",", ":")).encode()
+        while len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)
+
+    @contextmanager
+    def _open(self) -> Iterator[Opened | None]:
+        """Open the local store for one request; other sources once."""
+        if self.source.path is not None:
+            with self.source.open() as opened:
+                yield opened
+            return
+        if not self._once:
+            self._once.append(self._opened.enter_context(self.source.open()))
+        yield self._once[0]
+
+
+# --- lists ----------------------------------------------------------------------------------------
+
+
+def _entries(
+    opened: Opened | None, parameters: Mapping[str, str], limits: Limits
+) -> dict[str, Any]:
+    wanted = _Filter(parameters, limits.now_ns)
+    if opened is None:
+        return {_LIST: {"entries": [], "is_cut": False, "is_empty": True}}
+    store, spans = opened
+    asked = Wanted(_MOST_JUDGED, wanted.environment, wanted.since_ns)
+    judged = 0
+    found: list[dict[str, Any]] = []
+    for entry in entries(store, spans, asked, limits):
+        judged += 1
+        if wanted.has(entry):
+            found.append(entry_json(entry))
+        if len(found) == wanted.limit:
+            break
+    is_cut = judged == _MOST_JUDGED
+    return {_LIST: {"entries": found, "is_cut": is_cut, "is_empty": judged == 0}}
+
+
+class _Filter:
+    """The filters of a list."""
+
+    def __init__(self, parameters: Mapping[str, str], now_ns: int) -> None:
+        self.environment = parameters.get("env") or None
+        self.since_ns = _since_ns(parameters.get("since_s"), now_ns)
+        self.limit = min(_whole("limit", parameters.get("limit", str(_LISTED))), MOST_LISTED)
+        self._app = parameters.get("app") or None
+        self._is_failed = parameters.get("failed") == "1"
+        self._fault = parameters.get("fault") or None
+        if self._fault is not None and self._fault not in semconv.FAULTS:
+            raise QuestionError(f"unknown fault code {self._fault!r}")
+
+    def has(self, entry: TraceEntry) -> bool:
+        """Return whether an entry is a wanted one."""
+        if self._is_failed and not (entry.is_fault or entry.result == semconv.FAILED):
+            return False
+        return self._app in (None, entry.app_name) and self._fault in (None, entry.verdict)
+
+
+def _since_ns(seconds: str | None, now_ns: int) -> int | None:
+    return now_ns - _whole("since_s", seconds) * 1_000_000_000 if seconds else None
+
+
+def _whole(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < len(text) <= 9):  # noqa: PLR2004 - thirty years
+        raise QuestionError(f"{name} is no whole number: {text!r}")
+    return int(text)
+
+
+# --- traces ---------------------------------------------------------------------------------------
+
+
+def _trace(opened: Opened | None, parameters: Mapping[str, str], limits: Limits) -> dict[str, Any]:
+    store, spans = _needed(opened)
+    trace_id = _trace_id(store, parameters, "trace_id")
+    diagnosis = diagnose(spans, trace_id=trace_id, limits=limits)
+    return trace_documents(_records(store, trace_id, diagnosis), diagnosis)
+
+
+def _records(store: SpanStore, trace_id: str, diagnosis: Diagnosis) -> list[SpanRecord]:
+    """Return a trace and the traces that belong to it, as far as a page can show them."""
+    linked = (record.trace_id for record in store.linked(trace_id))
+    belonging = diagnosis.judged[0].trace_ids if diagnosis.judged else ()
+    found: list[SpanRecord] = []
+    for known in dict.fromkeys((trace_id, *belonging, *linked)):
+        if len(found) < MOST_SPANS:
+            found += store.trace(known)
+    return found[:MOST_SPANS]
+
+
+def _comparison(
+    opened: Opened | None, parameters: Mapping[str, str], limits: Limits
+) -> dict[str, Any]:
+    store, spans = _needed(opened)
+    trace_ids = [_trace_id(store, parameters, name) for name in ("first", "second")]
+    diagnoses = [diagnose(spans, trace_id=trace_id, limits=limits) for trace_id in trace_ids]
+    first, second = (diagnosis.judged[0] for diagnosis in diagnoses)
+    records = [store.trace(trace_id)[0] for trace_id in trace_ids]
+    return {"comparison": comparison_json(first, second, records)}
+
+
+def _needed(opened: Opened | None) -> Opened:
+    if opened is None:
+        raise UnknownTraceError("nothing is recorded yet")
+    return opened
+
+
+def _trace_id(store: SpanStore, parameters: Mapping[str, str], name: str) -> str:
+    asked = parameters.get(name, "")
+    try:
+        found = store.trace_id(asked) if asked else None
+    except AmbiguousTraceError as error:
+        raise QuestionError(str(error)) from error
+    if found is None:
+        raise UnknownTraceError(f"no recorded trace begins with {asked!r}")
+    return found
+
+
+_MAKERS: Final[dict[str, Any]] = {
+    _LIST: _entries,
+    "report": _trace,
+    "trace": _trace,
+    "diagnosis": _trace,
+    "comparison": _comparison,
+}
