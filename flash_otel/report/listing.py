@@ -129,7 +129,7 @@ def entry_of(
         summary: The trace.
         limits: Assumptions of the diagnosis.
     """
-    diagnosis = diagnose(spans, **_question(summary), limits=limits)
+    diagnosis = diagnosis_of(spans, summary, limits)
     entry = _judged(_entry(summary), diagnosis, is_rebuilt=summary.rebuilt, limits=limits)
     if entry.environment_id and not (entry.environment_name and entry.app_name):
         # A worker's read knows the id of its environment, but rarely the names.
@@ -140,6 +140,17 @@ def entry_of(
             app_name=entry.app_name or app,
         )
     return replace(entry, short_id=store.short_trace_id(summary.trace_id))
+
+
+def diagnosis_of(spans: RecordedSpans, summary: TraceSummary, limits: Limits) -> Diagnosis:
+    """Return the diagnosis of a trace, whose verdict is that of its entry.
+
+    Args:
+        spans: The spans, as for `list_traces`.
+        summary: The trace.
+        limits: Assumptions of the diagnosis.
+    """
+    return diagnose(spans, **_question(summary), limits=limits)
 
 
 def _question(summary: TraceSummary) -> dict[str, Any]:

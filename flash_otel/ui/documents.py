@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv
-from flash_otel.diagnosis import Limits, diagnose
+from flash_otel.diagnosis import Limits
+from flash_otel.report.entry import entry_json
 from flash_otel.report.html import trace_documents
-from flash_otel.report.listing import Wanted, entries, entry_json
-from flash_otel.store.errors import AmbiguousTraceError, StoreError
+from flash_otel.report.listing import Wanted, diagnosis_of, list_traces
+from flash_otel.store.errors import AmbiguousTraceError, StoreError, translated
+from flash_otel.store.queries import TraceFilter, summarize
 from flash_otel.store.store import open_for_reading
 from flash_otel.ui.comparison import comparison_json
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from flash_otel.diagnosis import Diagnosis
     from flash_otel.diagnosis.recorded import RecordedSpans
     from flash_otel.records import SpanRecord
-    from flash_otel.report.listing import TraceEntry
     from flash_otel.store.store import SpanStore
 
     Opened = tuple[SpanStore, RecordedSpans]
@@ -170,41 +171,38 @@ class Documents:
 def _entries(
     opened: Opened | None, parameters: Mapping[str, str], limits: Limits
 ) -> dict[str, Any]:
-    wanted = _Filter(parameters, limits.now_ns)
+    wanted = _wanted(parameters, limits)
     if opened is None:
         return {_LIST: {"entries": [], "is_cut": False, "is_empty": True}}
     store, spans = opened
-    asked = Wanted(_MOST_JUDGED, wanted.environment, wanted.since_ns)
-    judged = 0
-    found: list[dict[str, Any]] = []
-    for entry in entries(store, spans, asked, limits):
-        judged += 1
-        if wanted.has(entry):
-            found.append(entry_json(entry))
-        if len(found) == wanted.limit:
-            break
-    is_cut = judged == _MOST_JUDGED
-    return {_LIST: {"entries": found, "is_cut": is_cut, "is_empty": judged == 0}}
+    listing = list_traces(store, spans, wanted, limits)
+    found = [entry_json(entry) for entry in listing.entries]
+    is_empty = not found and store.latest_trace_id() is None
+    return {_LIST: {"entries": found, "is_cut": listing.is_cut, "is_empty": is_empty}}
 
 
-class _Filter:
-    """The filters of a list."""
+def _wanted(parameters: Mapping[str, str], limits: Limits) -> Wanted:
+    fault = parameters.get("fault") or None
+    if fault is not None and fault not in semconv.FAULTS:
+        raise QuestionError(f"unknown fault code {fault!r}")
+    asked = TraceFilter(
+        parameters.get("env") or None,
+        parameters.get("app") or None,
+        _since_ns(parameters.get("since_s"), limits.now_ns),
+        _conditions(parameters.get("where", "")),
+    )
+    limit = max(1, min(_whole("limit", parameters.get("limit", str(_LISTED))), MOST_LISTED))
+    is_failed = parameters.get("failed") == "1"
+    return Wanted(limit, asked, is_failed=is_failed, fault=fault, most_judged=_MOST_JUDGED)
 
-    def __init__(self, parameters: Mapping[str, str], now_ns: int) -> None:
-        self.environment = parameters.get("env") or None
-        self.since_ns = _since_ns(parameters.get("since_s"), now_ns)
-        self.limit = min(_whole("limit", parameters.get("limit", str(_LISTED))), MOST_LISTED)
-        self._app = parameters.get("app") or None
-        self._is_failed = parameters.get("failed") == "1"
-        self._fault = parameters.get("fault") or None
-        if self._fault is not None and self._fault not in semconv.FAULTS:
-            raise QuestionError(f"unknown fault code {self._fault!r}")
 
-    def has(self, entry: TraceEntry) -> bool:
-        """Return whether an entry is a wanted one."""
-        if self._is_failed and not (entry.is_fault or entry.result == semconv.FAILED):
-            return False
-        return self._app in (None, entry.app_name) and self._fault in (None, entry.verdict)
+def _conditions(text: str) -> tuple[tuple[str, str], ...]:
+    if not text:
+        return ()
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise QuestionError(f"no attribute=value: {text!r}")
+    return ((name, value),)
 
 
 def _since_ns(seconds: str | None, now_ns: int) -> int | None:
@@ -223,8 +221,14 @@ def _whole(name: str, text: str) -> int:
 def _trace(opened: Opened | None, parameters: Mapping[str, str], limits: Limits) -> dict[str, Any]:
     store, spans = _needed(opened)
     trace_id = _trace_id(store, parameters, "trace_id")
-    diagnosis = diagnose(spans, trace_id=trace_id, limits=limits)
+    diagnosis = _diagnosis(store, spans, trace_id, limits)
     return trace_documents(_records(store, trace_id, diagnosis), diagnosis)
+
+
+def _diagnosis(store: SpanStore, spans: RecordedSpans, trace_id: str, limits: Limits) -> Diagnosis:
+    with translated(store.path):
+        summary = summarize(store.connection, trace_id)
+    return diagnosis_of(spans, summary, limits)
 
 
 def _records(store: SpanStore, trace_id: str, diagnosis: Diagnosis) -> list[SpanRecord]:
@@ -243,7 +247,7 @@ def _comparison(
 ) -> dict[str, Any]:
     store, spans = _needed(opened)
     trace_ids = [_trace_id(store, parameters, name) for name in ("first", "second")]
-    diagnoses = [diagnose(spans, trace_id=trace_id, limits=limits) for trace_id in trace_ids]
+    diagnoses = [_diagnosis(store, spans, trace_id, limits) for trace_id in trace_ids]
     first, second = (diagnosis.judged[0] for diagnosis in diagnoses)
     records = [store.trace(trace_id)[0] for trace_id in trace_ids]
     return {"comparison": comparison_json(first, second, records)}

@@ -12,8 +12,9 @@ from diagnosis.scenes import SCENES
 
 from flash_otel.diagnosis import Limits, diagnose
 from flash_otel.diagnosis.recorded import local_spans
+from flash_otel.report.entry import entry_json
 from flash_otel.report.json import diagnosis_json
-from flash_otel.report.listing import Wanted, entries, entry_json
+from flash_otel.report.listing import list_traces
 from flash_otel.store.store import SpanStore, open_for_reading
 from flash_otel.ui.documents import Documents, UiSource
 
@@ -62,7 +63,7 @@ def test_every_view_says_what_the_commands_say(tmp_path: Path, scene: str) -> No
     with served(path, SCENES[scene].make()) as documents:
         listed = got(documents, "entries")["entries"]
         with SpanStore(path, is_read_only=True) as store:
-            found = entries(store, local_spans(store), Wanted(), limits())
+            found = list_traces(store, local_spans(store), limits=limits()).entries
             assert listed == json.loads(json.dumps([entry_json(entry) for entry in found]))
             for entry in listed:
                 diagnosis = diagnose(
@@ -102,13 +103,14 @@ def test_filters(tmp_path: Path) -> None:
                 "env": {"env": "env-dev"},
                 "failed": {"failed": "1"},
                 "fault": {"fault": "environment_takeover"},
+                "where": {"where": "flash.environment_id=env-dev"},
                 "limit": {"limit": "1"},
                 "since": {"since_s": "1"},
             }.items()
         }
     assert names["all"] == ["other", "shop"]
     assert names["app"] == ["shop"]
-    assert names["env"] == ["other"]
+    assert names["env"] == names["where"] == ["other"]
     assert names["limit"] == ["other"]
     assert names["since"] == []
     assert names["failed"] == names["fault"]

@@ -168,6 +168,7 @@ def test_parameters_of_an_address_are_escaped(client: httpx.Client) -> None:
         ("other", 404, "there is no document 'other'"),
         ("entries?limit=many", 400, "limit is no whole number: 'many'"),
         ("entries?since_s=-1", 400, "since_s is no whole number: '-1'"),
+        ("entries?where=odd", 400, "no attribute=value: 'odd'"),
         ("entries?fault=odd", 400, "unknown fault code 'odd'"),
     ],
 )
