@@ -99,6 +99,11 @@ COMMANDS: Final[dict[str, Command]] = {
         "flash_otel.cli.demo:demo",
         "Run a real deployment against a stand-in control plane, and show its trace.",
     ),
+    "mcp": Command(
+        "flash_otel.cli.mcp:mcp",
+        "Offer diagnose, traces, show and verify to an agent, as tools of MCP.",
+        is_report=False,
+    ),
     "help": Command(
         "flash_otel.cli.help:show_help", "Show the help of a command.", is_report=False
     ),

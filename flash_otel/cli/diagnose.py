@@ -97,17 +97,27 @@ def diagnose(
     question = {"environment": env, "build_id": build, "trace_id": trace, "app": app}
     read = trace_to_read(trace)
     selection = Selection(store, since_ns(since), read, app=app, environment=env)
-    diagnosis = _judge(names, selection, question, skew)
+    diagnosis = judge(names, selection, question, skew)
     _print(diagnosis, names, as_json=as_json)
     if diagnosis.is_unmatched:
         _note_no_match(diagnosis, question)
     return status_of(diagnosis)
 
 
-def _judge(
+def judge(
     names: list[str], selection: Selection, question: "Mapping[str, Any]", skew_s: float
 ) -> "Diagnosis":
-    """Judge the records of the sources that match the question."""
+    """Judge the records of the sources that match the question.
+
+    Args:
+        names: The values of `--from`.
+        selection: The wanted records.
+        question: The fields of `diagnosis.choose.Question`.
+        skew_s: Maximum skew between two machines' clocks, in seconds.
+
+    Raises:
+        CommandError: A source cannot be read, or all of them are empty.
+    """
     from flash_otel.diagnosis import Limits, diagnose
     from flash_otel.store.errors import StoreError
 

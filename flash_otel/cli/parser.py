@@ -216,7 +216,7 @@ def _bound(command: Command, completers: Mapping[str, Completer]) -> Callable[..
         _apply(color, no_pager=no_pager)
         run = functools.partial(function, **arguments)
         # A report that keeps itself current draws on the screen.
-        is_paged = command.is_long and not arguments.get("follow")
+        is_paged = command.is_long and not arguments.get("following")
         return functools.partial(pager.paged, run) if is_paged else run
 
     for parameter in own:

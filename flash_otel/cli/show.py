@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flash_otel.cli.app import CommandError, program
+from flash_otel.cli.app import CommandError, MissingError, program
 from flash_otel.cli.open_store import (
     HOW_TO_RECORD,
     NOTHING_RECORDED,
@@ -66,12 +66,7 @@ def show(
     """
     if as_json and (html is not None or opens):
         raise CommandError("--json and --html exclude each other.", "Give one of them.")
-    selection = Selection(store, trace=trace_to_read(trace))
-    with listing_from(sources, selection) as opened:
-        if opened is None:
-            raise CommandError(NOTHING_RECORDED, HOW_TO_RECORD)
-        source = _Source(*opened, is_local=not sources or set(sources) == {STORE})
-        shown = source.default() if trace is None else source.named(trace)
+    shown = trace_shown(trace, sources, store)
     if html is not None or opens:
         from flash_otel.cli.page import write_page
 
@@ -80,6 +75,20 @@ def show(
         _print_otlp(shown.records)
     else:
         _print_tree(shown, _diagnose_command(shown, sources, store), has_answers=answers)
+
+
+def trace_shown(trace: str | None, sources: list[str] | None, store: str | None) -> "Shown":
+    """Return what is shown of a trace; the parameters are those of the command.
+
+    Raises:
+        CommandError: There is no such trace, or a source cannot be read.
+    """
+    selection = Selection(store, trace=trace_to_read(trace))
+    with listing_from(sources, selection) as opened:
+        if opened is None:
+            raise MissingError(NOTHING_RECORDED, HOW_TO_RECORD)
+        source = _Source(*opened, is_local=not sources or set(sources) == {STORE})
+        return source.default() if trace is None else source.named(trace)
 
 
 @dataclass(frozen=True)

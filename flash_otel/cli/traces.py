@@ -74,15 +74,15 @@ def traces(
     from flash_otel.cli.diagnose import is_running
     from flash_otel.diagnosis import Limits
 
-    wanted = _wanted(app, env, failed, fault, since, where, limit)
-    given, selection = sources_of(files, sources), _selection(wanted, store)
+    wanted = wanted_traces(app, env, failed, fault, since, where, limit)
+    given, selection = sources_of(files, sources), selection_for(wanted, store)
     limits = Limits(is_running=is_running)
     if following:
         from flash_otel.cli.follow import follow
 
         follow(wanted, limits, given, selection, as_json=as_json)
         return
-    listing = _listing(wanted, limits, given, selection)
+    listing = listing_of(wanted, limits, given, selection)
     if as_json:
         _print_json(listing)
     elif listing.entries:
@@ -92,13 +92,18 @@ def traces(
         print("No recorded trace matches." if is_filtered else NOTHING_RECORDED)
         print("List all: flash-otel traces" if is_filtered else HOW_TO_RECORD)
     if listing.is_cut:
-        note(
-            f"flash-otel: searched the newest {listing.judged} traces that match otherwise; "
-            "to search older ones, give --app, --env or --where"
-        )
+        note(f"flash-otel: {unsearched(listing)}")
 
 
-def _wanted(
+def unsearched(listing: Listing) -> str:
+    """Return the note about traces that were not searched for a verdict."""
+    return (
+        f"searched the newest {listing.judged} traces that match otherwise; "
+        "to search older ones, give --app, --env or --where"
+    )
+
+
+def wanted_traces(
     app: str | None,
     env: str | None,
     failed: bool,
@@ -107,6 +112,11 @@ def _wanted(
     where: list[str] | None,
     limit: int,
 ) -> Wanted:
+    """Return the traces to list; the parameters are those of the command.
+
+    Raises:
+        CommandError: A fault code, an age or a condition is invalid.
+    """
     from flash_otel import semconv
     from flash_otel.report.listing import Wanted
     from flash_otel.store.queries import TraceFilter
@@ -129,15 +139,21 @@ def _condition(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _selection(wanted: Wanted, store: str | None) -> Selection:
+def selection_for(wanted: Wanted, store: str | None) -> Selection:
+    """Return what the traces to list need of their sources."""
     # Jaeger finds traces by time alone: any of them may meet the other conditions.
     most = None if wanted.is_narrow else wanted.limit
     return Selection(store, wanted.filter.since_ns, most=most)
 
 
-def _listing(
+def listing_of(
     wanted: Wanted, limits: Limits, sources: list[str] | None, selection: Selection
 ) -> Listing:
+    """List the traces of the sources.
+
+    Raises:
+        CommandError: A source cannot be read, or all of them are empty.
+    """
     from flash_otel.report.listing import Listing, list_traces
 
     with listing_from(sources, selection) as opened:

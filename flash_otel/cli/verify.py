@@ -100,6 +100,29 @@ def _require_flash() -> None:
     )
 
 
+def checked(
+    app: str | None,
+    env: str | None,
+    expect_build: str | None,
+    *,
+    call: bool,
+    timeout: float = TIMEOUT_S,
+    store: str | None,
+) -> "Verification":
+    """Verify what a worker would read now; the parameters are those of the command.
+
+    Raises:
+        CommandError: Nothing could be read; with the cause and the next step.
+    """
+    _require_flash()
+    from flash_otel.verify.client import VerifyError
+
+    try:
+        return _verified(app, env, expect_build, call=call, timeout=timeout, store=store)
+    except VerifyError as error:
+        raise _as_command_error(error) from error
+
+
 def _verified(
     app: str | None,
     env: str | None,
@@ -186,13 +209,19 @@ def _print(verification: "Verification", *, stderr: bool) -> None:
 
 def _fail(error: "VerifyError", *, as_json: bool) -> int:
     from flash_otel.report.json import failure_json
+
+    failure = _as_command_error(error)
+    if not as_json:
+        raise failure
+    document = failure_json(error.message, error.next_step, error.code, failure.status)
+    print(json.dumps(document, indent=2))
+    return failure.status
+
+
+def _as_command_error(error: "VerifyError") -> CommandError:
     from flash_otel.verify.client import WrongNameError
 
     unread = FAULT_FOUND if error.code else COULD_NOT_TELL
     status = BAD_USAGE if isinstance(error, WrongNameError) else unread
-    if as_json:
-        failure = failure_json(error.message, error.next_step, error.code, status)
-        print(json.dumps(failure, indent=2))
-        return status
     message = f"{error.code}: {error.message}" if error.code else error.message
-    raise CommandError(message, error.next_step, status)
+    return CommandError(message, error.next_step, status)

@@ -100,6 +100,18 @@ def test_a_program_that_cannot_run(folder: Path) -> None:
     assert "step-101" in output
 
 
+def test_no_pager_for_a_list_that_is_kept_current(folder: Path) -> None:
+    """`--follow` draws on the screen itself."""
+    with flash_otel_on_terminal(
+        folder, "traces", "--follow", rows=2, env=pager(folder)
+    ) as terminal:
+        drawn = terminal.expect(b"0af76519")
+        terminal.send(b"\x03")
+        output = drawn.decode() + terminal.finish()[1]
+    assert "<pager" not in output
+    assert "Traceback" not in output
+
+
 def test_never_when_piped(folder: Path) -> None:
     """Piped output never goes through a pager, even if standard error is a terminal."""
     found = flash_otel(folder, "show", env=pager(folder))

@@ -32,6 +32,7 @@ LINES: dict[str, tuple[str, int]] = {
     "doctor": ("doctor --offline --json", 1),
     "demo": ("demo nothing", 2),
     "json": ("traces --json", 0),
+    "mcp": ("mcp", 0),
     "help": ("help traces", 0),
     "its help": ("traces --help", 0),
     "all help": ("--help", 0),

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 PRINTED = list(dict.fromkeys(command for document in DOCUMENTS for command in commands(document)))
 
-# These need a real `flash` (and a control plane), or the real Collector, or run until Ctrl-C: the
-# folder named here runs them for real.
+# These need a real `flash` (and a control plane), the real Collector or an agent, or run until
+# Ctrl-C: the folder named here runs them for real.
 REAL_FLASH = {
     "flash-otel collector": "tests/collector",
     "flash-otel demo --serve": "tests/demo",
+    "flash-otel mcp": "tests/cli",
     "flash-otel run": "tests/e2e",
     "flash-otel ui": "tests/ui",
     "flash-otel verify": "tests/verify",
