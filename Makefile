@@ -27,14 +27,21 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench measure collector page soak load matrix fuzz mutants plant clean
+.PHONY: help demo demo-plan test check bench measure collector page soak load matrix fuzz mutants plant clean
 .DELETE_ON_ERROR:
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
-demo: $(STAMPS)/demo
-	$(BIN)/flash-otel demo healthy
+demo: demo-plan $(STAMPS)/demo
+	@$(BIN)/flash-otel demo healthy
+
+demo-plan:
+	@[ -e $(STAMPS)/demo ] || printf '%s\n' \
+	  "make demo installs, once and in these folders alone:" \
+	  "  flash_otel and what it needs (about 50 packages, 70 MB): $(VENV)" \
+	  "  runpod-flash and what it needs (about 110 packages, 180 MB): $(FLASH_OTEL_CACHE)/environments" \
+	  "To remove both: rm -rf $(VENV) $(FLASH_OTEL_CACHE)/environments"
 
 # A worker keeps the tests of a module together, and takes over others when it has run out of them.
 test: $(STAMPS)/dev
@@ -96,14 +103,15 @@ $(STAMPS)/venv:
 	  echo "make: no Python 3.10 or newer $(if $(PYTHON),at PYTHON=$(PYTHON),on PATH; name one: make PYTHON=/path/to/python)." >&2; \
 	  exit 2; \
 	fi; \
-	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV) || { \
+	[ -x $(BIN)/python ] || "$$python" -m flash_otel.demo.progress \
+	  "Making a virtual environment: $(VENV)" "$$python" -m venv $(VENV) || { \
 	  echo "make: $$python could not make a virtual environment (Debian and Ubuntu: apt install python3-venv)." >&2; \
 	  rm -rf $(VENV); exit 2; \
 	}
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
-	$(INSTALL) --editable '.[demo]'
+	@$(BIN)/python -m flash_otel.demo.packages "Installing flash_otel: $(VENV)" --editable '.[demo]'
 	@touch $@
 
 $(STAMPS)/bench: $(STAMPS)/venv pyproject.toml requirements/bench.txt

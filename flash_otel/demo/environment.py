@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import flash_otel
+from flash_otel.demo.packages import (
+    InstallError,
+    has_shared_pip,
+    install,
+    install_pinned,
+    packages_folder,
+)
 from flash_otel.runtime.locks import file_lock
 
 if TYPE_CHECKING:
@@ -43,10 +51,7 @@ _FLASH_NEEDS: Final = (
 _COMPLETE: Final = ".complete"
 _SETUP_SECONDS: Final = 900
 _OUTPUT_TAIL: Final = 2000
-_PIP: Final = (
-    *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"),
-    "--prefer-binary",
-)
+_MEGABYTES: Final = 150  # on Linux, before Python compiles what it imports
 
 
 class EnvironmentSetupError(Exception):
@@ -110,6 +115,12 @@ def find_environment(
             scripts = Path(sysconfig.get_path("scripts"))
             return PythonEnvironment(version, Path(sys.executable), scripts, source)
         folder = _environment(version, cache / "environments", on_progress)
+    except InstallError as error:
+        raise EnvironmentSetupError(
+            f"The environment for Flash could not be created: {error}\n"
+            f"This needs a package index, once. Try again, or set {CACHE_VARIABLE} to a folder "
+            "with more space."
+        ) from error
     except metadata.PackageNotFoundError as error:
         raise EnvironmentSetupError(
             "flash_otel is not installed, and its dependencies are therefore unknown. "
@@ -129,21 +140,43 @@ def _environment(version: str, folder: Path, on_progress: Progress) -> Path:
     layer = f"{sys.implementation.cache_tag}-{digest}"
 
     def make_base(base: Path) -> None:
-        on_progress(f"Installing the dependencies of Flash (once, about 100 packages): {base}")
-        _step([sys.executable, "-m", "venv", str(base)])
-        _step([str(_python(base)), *_PIP, "--constraint", str(CONSTRAINTS), *needed])
+        on_progress(
+            f"Flash and its dependencies are installed once, about 100 packages of {_MEGABYTES} MB "
+            f"in all: {folder}"
+        )
+        on_progress(f"To remove them: rm -rf {shlex.quote(str(folder))}")
+        sentence = "Installing what Flash needs"
+        on_progress(sentence)
+        without = ["--without-pip"] if has_shared_pip() else []
+        _step([sys.executable, "-m", "venv", *without, str(base)])
+        install_pinned(_python(base), _pins(), lambda detail: on_progress(sentence, detail))
+        options = ["--constraint", str(CONSTRAINTS), *needed]
+        install(_python(base), options, lambda detail: on_progress(sentence, detail))
+        on_progress(f"Installed: {_size(base)} MB.")
 
     def make_flash(target: Path) -> None:
-        on_progress(f"Installing runpod-flash {version} (once).")
+        on_progress(f"Installing runpod-flash {version}")
         _step([sys.executable, "-m", "venv", "--without-pip", str(target)])
         # A .pth file adds the base: --system-site-packages would add this interpreter's packages.
-        (_packages(target) / "base.pth").write_text(f"{_packages(base)}\n", encoding="utf-8")
+        line = f"{packages_folder(base)}\n"
+        (packages_folder(target) / "base.pth").write_text(line, encoding="utf-8")
         # Flash 1.8 to 1.16 declare Python below 3.13, yet run on it.
-        options = ("--no-deps", "--ignore-requires-python")
-        _step([str(_python(target)), *_PIP, *options, f"{_FLASH}=={version}"])
+        options = ["--no-deps", "--ignore-requires-python", f"{_FLASH}=={version}"]
+        install(_python(target), options, lambda _: None)
 
     base = _complete(folder / f"base-{layer}", make_base)
     return _complete(folder / f"flash-{version}-{layer}", make_flash)
+
+
+def _pins() -> list[str]:
+    lines = CONSTRAINTS.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _size(folder: Path) -> int:
+    """Return the megabytes of the files in a folder."""
+    files = (file for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    return round(sum(file.stat().st_size for file in files) / 1e6)
 
 
 def _complete(folder: Path, make: Callable[[Path], None]) -> Path:
@@ -172,12 +205,6 @@ def _python(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def _packages(folder: Path) -> Path:
-    scheme = "nt" if os.name == "nt" else "posix_prefix"
-    place = {"base": str(folder), "platbase": str(folder)}
-    return Path(sysconfig.get_path("purelib", scheme, place))
-
-
 def _step(command: list[str]) -> None:
     try:
         subprocess.run(
@@ -190,11 +217,7 @@ def _step(command: list[str]) -> None:
         )
     except (OSError, subprocess.SubprocessError) as error:
         output = (getattr(error, "output", None) or b"").decode(errors="replace")
-        raise EnvironmentSetupError(
-            f"The environment for Flash could not be created: {error}\n{output[-_OUTPUT_TAIL:]}\n"
-            f"This needs a package index, once. Try again, or set {CACHE_VARIABLE} to a folder "
-            "with more space."
-        ) from error
+        raise InstallError(f"{error}\n{output[-_OUTPUT_TAIL:]}") from error
 
 
 def source_folder(cache: Path) -> Path:
