@@ -1,8 +1,6 @@
 """`flash-otel diagnose`: name the fault that the recordings show, with its evidence."""
 
 import json
-import os
-import socket
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -26,6 +24,7 @@ from flash_otel.cli.sources import (
     SinceOption,
     diagnosable,
     from_options,
+    is_running,
     late_progress_bar,
     since_ns,
     sources_of,
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from flash_otel.diagnosis import Diagnosis
-    from flash_otel.diagnosis.evidence import Deployment
     from flash_otel.diagnosis.recorded import RecordedSpans
     from flash_otel.records import SpanRecord
 
@@ -98,7 +96,7 @@ def diagnose(
     read = trace_to_read(trace)
     selection = Selection(store, since_ns(since), read, app=app, environment=env)
     diagnosis = judge(names, selection, question, skew)
-    _print(diagnosis, names, as_json=as_json)
+    _print(diagnosis, from_options(names, store), as_json=as_json)
     if diagnosis.is_unmatched:
         _note_no_match(diagnosis, question)
     return status_of(diagnosis)
@@ -180,23 +178,7 @@ def status_of(diagnosis: "Diagnosis") -> int:
     return statuses.get(diagnosis.verdict, FAULT_FOUND)
 
 
-def is_running(deployment: "Deployment") -> bool | None:
-    """Return whether a deployment's process still runs on this machine; None if unknown."""
-    process = deployment.process
-    is_local = process.host == socket.gethostname() or process.host.startswith("store ")
-    # On Windows, signal 0 is CTRL_C_EVENT.
-    if process.pid is None or not is_local or os.name == "nt":
-        return None
-    try:
-        os.kill(process.pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _print(diagnosis: "Diagnosis", names: list[str], *, as_json: bool) -> None:
+def _print(diagnosis: "Diagnosis", options: str, *, as_json: bool) -> None:
     if as_json:
         from flash_otel.report.json import diagnosis_json
 
@@ -206,7 +188,7 @@ def _print(diagnosis: "Diagnosis", names: list[str], *, as_json: bool) -> None:
     from flash_otel.report.layout import ReportConsole
 
     command = pasteable(diagnosis.command)
-    show = pasteable(SHOW) + from_options(names)
+    show = pasteable(SHOW) + options
     render_diagnosis(replace(diagnosis, command=command), ReportConsole(), show)
 
 

@@ -52,7 +52,7 @@ def _name_for(record: SpanRecord) -> str:
 
 
 def _diagnosis(records: list[SpanRecord]) -> Diagnosis:
-    from flash_otel.cli.diagnose import is_running
+    from flash_otel.cli.sources import is_running
     from flash_otel.diagnosis import Limits, diagnose
 
     return diagnose(records, trace_id=records[0].trace_id, limits=Limits(is_running=is_running))

@@ -106,7 +106,7 @@ class Shown:
     @property
     def overview(self) -> "Overview | None":
         """What is known of the deployment."""
-        from flash_otel.cli.diagnose import is_running
+        from flash_otel.cli.sources import is_running
         from flash_otel.report.overview import overview_of
 
         if self.diagnosis is None:
@@ -152,7 +152,7 @@ class _Source:
 
     def _diagnosis(self, trace_id: str | None) -> "Diagnosis | None":
         """Return the diagnosis of a trace's deployment; without a trace, of the last one."""
-        from flash_otel.cli.diagnose import is_running
+        from flash_otel.cli.sources import is_running
         from flash_otel.diagnosis import Limits, diagnose
 
         limits = Limits(is_running=is_running)

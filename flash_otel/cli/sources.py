@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import socket
 import sys
 import time
 from contextlib import ExitStack, contextmanager
@@ -19,6 +21,7 @@ from flash_otel.cli.streams import note
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from flash_otel.diagnosis.evidence import Deployment
     from flash_otel.diagnosis.readers import RecordReader
     from flash_otel.diagnosis.recorded import RecordedSpans
     from flash_otel.records import SpanRecord
@@ -184,16 +187,25 @@ def demo_store() -> Path:
     raise CommandError(message, f"Run one: {program()} demo", COULD_NOT_TELL)
 
 
-def from_options(names: list[str] | None) -> str:
-    """Return the `--from` options that name the same sources in a suggested command."""
-    # The recordings of a Jaeger are in no other source. Its address may hold a user and a password,
-    # which must not be printed.
-    named = [
-        name
-        for name in dict.fromkeys(names or ())
-        if name.partition("=")[0] in {DEMO, JAEGER} and "@" not in name
-    ]
-    return "".join(f" --from {shlex.quote(name)}" for name in named)
+def from_options(names: list[str] | None, store: str | None = None) -> str:
+    """Return the options that name the same sources in a suggested command.
+
+    Args:
+        names: The sources.
+        store: The store's file as the user named it; None for the default.
+    """
+    named = [name for name in dict.fromkeys(names or ()) if _can_be_named(name)]
+    is_store = not named or STORE in named
+    words = [] if named == [STORE] else [word for name in named for word in ("--from", name)]
+    words += ["--store", store] if store and is_store else []
+    return "".join(f" {shlex.quote(word)}" for word in words)
+
+
+def _can_be_named(name: str) -> bool:
+    # Standard input cannot be read again. Jaeger's address may hold a user and a password, which
+    # must not be printed.
+    is_secret = name.partition("=")[0] == JAEGER and "@" in name
+    return name != "-" and not is_secret
 
 
 def _reader(name: str, selection: Selection) -> RecordReader:
@@ -229,6 +241,22 @@ def _records(reader: RecordReader, earliest: int | None) -> Iterator[SpanRecord]
 
 def _note(text: str) -> None:
     note(f"flash-otel: {text}")
+
+
+def is_running(deployment: Deployment) -> bool | None:
+    """Return whether a deployment's process still runs on this machine; None if unknown."""
+    process = deployment.process
+    is_local = process.host == socket.gethostname() or process.host.startswith("store ")
+    # On Windows, signal 0 is CTRL_C_EVENT.
+    if process.pid is None or not is_local or os.name == "nt":
+        return None
+    try:
+        os.kill(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def since_ns(text: str | None) -> int | None:

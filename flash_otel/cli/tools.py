@@ -75,7 +75,7 @@ def _diagnose(asked: Asked, given: "Mapping[str, Any]") -> Answer:
 
 
 def _traces(asked: Asked, given: "Mapping[str, Any]") -> Answer:
-    from flash_otel.cli.diagnose import is_running
+    from flash_otel.cli.sources import is_running
     from flash_otel.cli.traces import listing_of, selection_for, unsearched, wanted_traces
     from flash_otel.diagnosis import Limits
     from flash_otel.report.entry import entry_json

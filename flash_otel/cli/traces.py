@@ -71,7 +71,7 @@ def traces(
     did not succeed shows how it ended: running, unfinished, cancelled, or failed with the step.
     Other commands take the traces of this list by their ids, or as last, last^1, last^2 ...
     """
-    from flash_otel.cli.diagnose import is_running
+    from flash_otel.cli.sources import is_running
     from flash_otel.diagnosis import Limits
 
     wanted = wanted_traces(app, env, failed, fault, since, where, limit)

@@ -62,7 +62,7 @@ def ui(
 
 
 def _source(names: list[str] | None, selection: Selection) -> UiSource:
-    from flash_otel.cli.diagnose import is_running
+    from flash_otel.cli.sources import is_running
     from flash_otel.diagnosis import Limits
     from flash_otel.store.store import locate
     from flash_otel.ui.documents import UiSource

@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,8 +17,10 @@ from flash_otel.cli.app import (
     FAULT_FOUND,
     CommandError,
     MissingError,
+    pasteable,
 )
 from flash_otel.cli.open_store import StoreOption, reading, recorded_since
+from flash_otel.cli.sources import from_options
 from flash_otel.cli.streams import note
 from flash_otel.runtime.process import swallowed
 
@@ -75,7 +78,7 @@ def verify(
 
         print(json.dumps(verification_json(verification, status), indent=2))
     else:
-        _print(verification, stderr=False)
+        _print(verification, store, stderr=False)
     return status
 
 
@@ -163,6 +166,7 @@ def after_run(started_ns: int) -> int:
 
 def _after_run(started_ns: int) -> int:
     from flash_otel import pipeline
+    from flash_otel.store.location import is_default
     from flash_otel.verify.client import VerifyError
 
     app, env = _deployed(recorded_since(started_ns))
@@ -176,7 +180,8 @@ def _after_run(started_ns: int) -> int:
         note(f"flash-otel verify: {error.message}")
         note(error.next_step)
         return FAULT_FOUND if getattr(error, "code", None) else COULD_NOT_TELL
-    _print(verification, stderr=True)
+    named = None if store is None or is_default(store) else str(store)
+    _print(verification, named, stderr=True)
     return status_of(verification)
 
 
@@ -200,11 +205,16 @@ def status_of(verification: "Verification") -> int:
     return COULD_NOT_TELL if verification.verdict == semconv.INCONCLUSIVE else CLEAN
 
 
-def _print(verification: "Verification", *, stderr: bool) -> None:
+def _print(verification: "Verification", store: str | None, *, stderr: bool) -> None:
     from flash_otel.report.layout import ReportConsole
-    from flash_otel.report.verification import render_verification
+    from flash_otel.report.verification import DIAGNOSE, render_verification
 
-    render_verification(verification, ReportConsole(stderr=stderr))
+    commands = [replace(found, command=pasteable(found.command)) for found in verification.findings]
+    render_verification(
+        replace(verification, findings=tuple(commands)),
+        ReportConsole(stderr=stderr),
+        pasteable(DIAGNOSE) + from_options(None, store),
+    )
 
 
 def _fail(error: "VerifyError", *, as_json: bool) -> int:

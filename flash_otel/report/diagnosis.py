@@ -202,5 +202,5 @@ def _show_command(findings: Sequence[Finding], show: str) -> str:
     for finding in findings:
         for exhibit in finding.evidence:
             if exhibit.origin.trace_id and not exhibit.origin.rebuilt:
-                return show.replace("{}", exhibit.origin.trace_id[:12])
+                return show.replace("{}", exhibit.origin.trace_id[:12], 1)
     return ""

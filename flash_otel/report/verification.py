@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
@@ -24,17 +25,26 @@ _MARKS: Final = {
     "fail": ("FAIL", "bold red"),
     "unknown": ("  ? ", "yellow"),
 }
+DIAGNOSE: Final = "flash-otel diagnose --env {}"
 _HANG: Final = 2
 _NAME_CELLS: Final = 13
 _CHECK_CELLS: Final = 8
 
 
-def render_verification(verification: Verification, console: Console) -> None:
-    """Print a verification."""
-    print_wrapped(verification_lines(verification), console)
+def render_verification(
+    verification: Verification, console: Console, diagnose: str = DIAGNOSE
+) -> None:
+    """Print a verification.
+
+    Args:
+        verification: The verification.
+        console: Where to print; plain text unless it is a terminal.
+        diagnose: The command that judges an environment; `{}` stands for its id.
+    """
+    print_wrapped(verification_lines(verification, diagnose), console)
 
 
-def verification_lines(verification: Verification) -> list[Line]:
+def verification_lines(verification: Verification, diagnose: str = DIAGNOSE) -> list[Line]:
     """Return the lines of a verification; nothing is cut."""
     return [
         *_headings(verification),
@@ -44,7 +54,7 @@ def verification_lines(verification: Verification) -> list[Line]:
         *(_check(check) for check in verification.checks),
         *_remedies(verification),
         *_notes(verification),
-        *_next_command(verification),
+        *_next_command(verification, diagnose),
     ]
 
 
@@ -104,11 +114,11 @@ def _notes(verification: Verification) -> Iterator[Line]:
         yield (Part("Note: ", "bold", _HANG), Part(words.clean(note)))
 
 
-def _next_command(verification: Verification) -> Iterator[Line]:
+def _next_command(verification: Verification, diagnose: str) -> Iterator[Line]:
     environment = verification.subject.snapshot.environment
     commands = [finding.command for finding in verification.findings if finding.command]
     if verification.was_recorded:
-        commands.insert(0, f"flash-otel diagnose --env {environment.id}")
+        commands.insert(0, diagnose.replace("{}", shlex.quote(environment.id), 1))
     if commands:
         yield ()
         yield (Part("More: ", "bold", _HANG), Part(words.clean(commands[0]), breaks=COMMAND))

@@ -96,6 +96,14 @@ def state_folder() -> Path:
     return Path(home) / (_MACOS if sys.platform == "darwin" else _UNIX) / _FOLDER_NAME
 
 
+def is_default(path: Path) -> bool:
+    """Return whether every command reads this store without being given its path."""
+    try:
+        return path == state_folder() / FILE_NAME
+    except StoreError:
+        return False
+
+
 def is_state_folder(folder: Path) -> bool:
     """Return True if `folder` is flash_otel's own folder for state."""
     try:

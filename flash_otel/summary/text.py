@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv, wording
 from flash_otel.runtime.exit import is_terminal, to_stderr
-from flash_otel.store.location import FILE_NAME, state_folder
+from flash_otel.store.location import is_default
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -140,8 +140,7 @@ def command_for(records: Sequence[SpanRecord], program: str, store: Path) -> str
     trace = wording.clean(records[0].trace_id)[:_ID_DIGITS]
     action = f"diagnose --trace {trace}" if visible_faults(records) else f"show {trace}"
     # Not compared with FLASH_OTEL_STORE, which may be set for this process alone.
-    is_default = store == state_folder() / FILE_NAME
-    place = "" if is_default else f" --store {shlex.quote(str(store))}"
+    place = "" if is_default(store) else f" --store {shlex.quote(str(store))}"
     return f"{program} {action}{place}"
 
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from diagnosis.recordings import EPOCH_NS, TWO, deployment, moved, read, records, stopped
 from diagnosis.scenes import SCENES, killed
+from support.commands import TIMEOUT, environment
+from support.samples import failed_deployment
 
 from flash_otel import semconv as sc
 from flash_otel.cli.app import status_of as run
-from flash_otel.cli.diagnose import is_running
-from flash_otel.cli.sources import progress_bar
+from flash_otel.cli.sources import is_running, progress_bar
 from flash_otel.diagnosis import collect
 from flash_otel.diagnosis.evidence import Deployment, ProcessIdentity
 from flash_otel.diagnosis.faults import FAULTS
@@ -347,3 +348,38 @@ def test_a_killed_deployment_is_named_at_once_where_its_process_is_known(
     ]
     status, value = answer(capsys, "--store", str(stored(tmp_path / "told.db", told)))
     assert (status, value["verdict"]) == (1, sc.MANIFEST_NEVER_WRITTEN)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--store", "my store.db"),
+        ("--from", "store", "--store", "my store.db"),
+        ("all {}.json",),
+        ("--from", "all {}.json"),
+        ("store", "all {}.json", "--store", "my store.db"),
+    ],
+)
+def test_the_next_command_works_when_pasted(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """It names the sources that were read, and shows the trace that the finding is about."""
+    made = failed_deployment()
+    stored(tmp_path / "my store.db", made)
+    as_file(tmp_path / "all {}.json", made)
+    program = [sys.executable, "-m", "flash_otel"]
+    printed = as_user(tmp_path, *program, "diagnose", *words).stdout
+    shown = as_user(tmp_path, "sh", "-c", printed.splitlines()[-1].removeprefix("Next: "))
+    assert shown.returncode == 0, shown.stderr
+    assert "flash.deploy" in shown.stdout
+
+
+def as_user(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words,
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        timeout=TIMEOUT,
+    )
