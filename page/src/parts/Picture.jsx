@@ -6,7 +6,7 @@ import { clean, count, duration, short } from "../text.js";
 const DEPLOYMENT = 74;
 const BAND = { top: 104, height: 50 };
 const WORKERS = 190;
-const HEIGHT = 296;
+const HEIGHT = 286;
 const LINE = 16;
 const CHARACTER = 6.6; // the usual width of one, of this size
 const MOST_LINES = 3;
