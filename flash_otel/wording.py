@@ -1,4 +1,4 @@
-"""Words for spans that traced processes need as well as reports: outcomes, causes, durations.
+"""Words for what traced processes and commands print: outcomes, causes, durations, fitted lines.
 
 Pure functions that need no terminal. Text from a span passes `clean` before it is shown, because
 names, ids and messages in a recording may come from an attacker.
@@ -7,16 +7,24 @@ names, ids and messages in a recording may come from an attacker.
 from __future__ import annotations
 
 import math
+import os
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flash_otel.records import SpanRecord
 
 UNFINISHED: Final = "unfinished"
 NO_CAUSE: Final = "no cause was recorded"
+_INDENT: Final = "    "
+_CONTINUED: Final = "" if os.name == "nt" else " \\"
+_WORD: Final = re.compile(r"\S+")
+_SHELL_WORD: Final = re.compile(r"""(?:'[^']*'|"[^"]*"|\S)+""")
 # Control and format characters (bidirectional overrides among them), private use, surrogates, and
 # the separators that begin a line.
 _UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
@@ -110,3 +118,31 @@ def _status(record: SpanRecord) -> str:
         return ""
     kind = record.attributes.get(semconv.ERROR_TYPE, "")
     return clean(record.status_message or kind)
+
+
+def fitted(lead: str, text: str, width: int | None, *, is_command: bool = False) -> Iterator[str]:
+    """Yield a text in lines that fit, broken between words; nothing if it is empty.
+
+    Args:
+        lead: What the first line begins with; the others are indented.
+        text: The text.
+        width: Cells of a line; None if the text must not be broken.
+        is_command: Break it as a shell continues a command, so that it can be pasted.
+    """
+    if width is None or not text:
+        yield from [lead + text] * bool(text)
+        return
+    end = _CONTINUED if is_command else ""
+    first, *rest = (_SHELL_WORD if is_command else _WORD).findall(text) or [""]
+    line = lead + first
+    for word in rest:
+        if _cells(f"{line} {word}{end}") <= width:
+            line += f" {word}"
+        else:
+            yield line + end
+            line = _INDENT + word
+    yield line
+
+
+def _cells(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

@@ -201,11 +201,13 @@ def _one_line(message: str) -> str:
 
 
 def _report_error(error: CommandError) -> int:
-    from flash_otel.report.words import clean
+    from flash_otel.runtime.exit import terminal_width
+    from flash_otel.wording import clean, fitted
 
     # A message may quote a file name, a server's answer, or pasted text.
-    steps = pasteable(error.next_step).splitlines()
-    lines = [f"{PROGRAM}: {clean(error.message)}", *map(clean, steps)]
+    lines = list(fitted(f"{PROGRAM}: ", clean(error.message), terminal_width()))
+    # Not broken, because users paste the commands in them.
+    lines += map(clean, pasteable(error.next_step).splitlines())
     streams.note("\n".join(lines))
     return error.status
 

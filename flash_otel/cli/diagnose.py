@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from flash_otel.diagnosis.recorded import RecordedSpans
     from flash_otel.records import SpanRecord
 
+_HANG: Final = 2
 _OPTIONS: Final = {
     "environment": "--env",
     "app": "--app",
@@ -151,23 +152,26 @@ def _asked(
 
 def _note_no_match(diagnosis: "Diagnosis", question: "Mapping[str, Any]") -> None:
     """Name the options that match nothing, or else all of them, and the recorded values."""
-    from flash_otel.report.words import clean
+    from flash_otel.runtime.exit import terminal_width
+    from flash_otel.wording import clean, fitted
 
     culprits = {part.field: part for part in diagnosis.unmatched}
     given = {field: value for field, value in question.items() if value}
     named = {field: given[field] for field in culprits} or given
     options = " ".join(f"{_OPTIONS[field]} {clean(value)}" for field, value in named.items())
     together = "" if culprits or len(given) == 1 else " together"
-    note(f"flash-otel: no recording matches {options}{together}.")
+    lines = [f"flash-otel: no recording matches {options}{together}."]
     for field, part in culprits.items():
         recorded = ", ".join(map(clean, part.similar or part.recorded))
         if part.similar:
-            note(f"Did you mean {_OPTIONS[field]} {recorded}?")
+            lines.append(f"Did you mean {_OPTIONS[field]} {recorded}?")
         elif recorded:
-            note(f"Recorded for {_OPTIONS[field]}: {recorded}")
+            lines.append(f"Recorded for {_OPTIONS[field]}: {recorded}")
         elif field == "app":
-            note("No recording names an app: leave out --app.")
-    note("Leave it out to judge everything, or list the store: flash-otel traces")
+            lines.append("No recording names an app: leave out --app.")
+    lines.append("Leave it out to judge everything, or list the store: flash-otel traces")
+    width = terminal_width()
+    note("\n".join(part for line in lines for part in fitted("", line, width)))
 
 
 def status_of(diagnosis: "Diagnosis") -> int:
@@ -199,11 +203,16 @@ def _explain(code: str) -> int:
     fault = FAULTS.get(code)
     if fault is None:
         raise CommandError(f"unknown fault code: {code!r}.", f"The codes are: {', '.join(FAULTS)}.")
-    hidden = ", ".join(sorted(fault.hides))
-    print(f"{code}: {semconv.FAULTS[code]}")
-    print(f"\nWhat proves it: {fault.proof}")
-    print(f"What to do: {fault.deployer}")
-    print(f"For Flash's maintainers: {fault.maintainer}")
-    if hidden:
-        print(f"Consequences, not reported with it: {hidden}")
+    from flash_otel.report.layout import Part, ReportConsole
+    from flash_otel.report.wrapping import print_wrapped
+
+    rows = {
+        code: semconv.FAULTS[code],
+        "What proves it": fault.proof,
+        "What to do": fault.deployer,
+        "For Flash's maintainers": fault.maintainer,
+        "Consequences, not reported with it": ", ".join(sorted(fault.hides)),
+    }
+    lines = [(Part(f"{name}: ", "bold", _HANG), Part(text)) for name, text in rows.items() if text]
+    print_wrapped([lines[0], (), *lines[1:]], ReportConsole())
     return CLEAN

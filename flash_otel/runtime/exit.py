@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import atexit
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # Below the priority of the host's own finalizers, which may still end spans.
 _FINALIZER_PRIORITY: Final = -1_000
 _SIGNALS: Final = ("SIGTERM", "SIGHUP")
+_NARROWEST: Final = 40  # cells
+_SIZE: Final = (80, 24)  # of a terminal that does not know its own
 # Beyond the exit budget, which the action keeps by itself unless it waits for a lock.
 _LOCKED_S: Final = 1.0
 
@@ -182,6 +185,11 @@ def is_terminal() -> bool:
         return sys.stderr.isatty()
     except (AttributeError, ValueError):  # no such stream, or a closed one
         return False
+
+
+def terminal_width() -> int | None:
+    """Return the cells of a line on the terminal; None if standard error is none."""
+    return max(_NARROWEST, shutil.get_terminal_size(_SIZE).columns) if is_terminal() else None
 
 
 def to_stderr(message: str) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shlex
-import shutil
 import sys
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv, wording
-from flash_otel.runtime.exit import is_terminal, to_stderr
+from flash_otel.runtime.exit import terminal_width, to_stderr
 from flash_otel.store.location import is_default
 
 if TYPE_CHECKING:
@@ -33,11 +29,6 @@ _NO_FAULTS: Final = frozenset({semconv.NONE, semconv.INCONCLUSIVE, semconv.ENVIR
 _ID_DIGITS: Final = 12
 _INDENT: Final = "  "
 _MORE: Final = "  More: "
-_CONTINUED: Final = "" if os.name == "nt" else " \\"
-_WORD: Final = re.compile(r"\S+")
-_SHELL_WORD: Final = re.compile(r"""(?:'[^']*'|"[^"]*"|\S)+""")
-_NARROWEST: Final = 40
-_FALLBACK: Final = (80, 24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +51,13 @@ class Summary:
         Args:
             width: Cells of a line, broken between words; None if nothing must be broken.
         """
-        yield from _fitted(PREFIX, self.sentence, width)
-        yield from _fitted(_INDENT, self.steps, width)
-        yield from _fitted(_MORE, self.command, width, _SHELL_WORD, _CONTINUED)
+        yield from wording.fitted(PREFIX, self.sentence, width)
+        yield from wording.fitted(_INDENT, self.steps, width)
+        yield from wording.fitted(_MORE, self.command, width, is_command=True)
 
     def print(self) -> None:
         """Write it to standard error; on a terminal, fitted, and apart from what precedes it."""
-        width = None
-        if is_terminal():
-            width = max(_NARROWEST, shutil.get_terminal_size(_FALLBACK).columns)
+        width = terminal_width()
         text = "\n".join(([] if width is None else [""]) + list(self.lines(width)))
         encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
         to_stderr(wording.encodable(text, encoding))
@@ -142,24 +131,3 @@ def command_for(records: Sequence[SpanRecord], program: str, store: Path) -> str
     # Not compared with FLASH_OTEL_STORE, which may be set for this process alone.
     place = "" if is_default(store) else f" --store {shlex.quote(str(store))}"
     return f"{program} {action}{place}"
-
-
-def _fitted(
-    lead: str, text: str, width: int | None, word: re.Pattern[str] = _WORD, continued: str = ""
-) -> Iterator[str]:
-    if width is None or not text:
-        yield from [lead + text] * bool(text)
-        return
-    first, *rest = word.findall(text)
-    line = lead + first
-    for further in rest:
-        if _cells(f"{line} {further}{continued}") <= width:
-            line += f" {further}"
-        else:
-            yield line + continued
-            line = _INDENT * 2 + further
-    yield line
-
-
-def _cells(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(mark) in "WF" else 1 for mark in text)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import socket
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support.commands import in_process, keep
+from support.commands import TIMEOUT, environment, in_process, keep
 from support.samples import failed_deployment, healthy_deployment
 
 from flash_otel.otlp.encode import encode_json
@@ -62,13 +64,13 @@ def recording() -> str:
 def test_a_source_that_cannot_be_read_has_its_own_next_step(
     tmp_path: Path, command: tuple[str, ...], name: str, message: str, step: str
 ) -> None:
-    """Every command names the cause and what to do, in two lines, without a traceback."""
+    """Every command names the cause and what to do, without a traceback."""
     written(tmp_path / "deploy.log", "just text\n")
     written(tmp_path / "cut.json", recording()[:2000])
     (tmp_path / "spans.sqlite").write_bytes(b"SQLite format 3\0")
     (tmp_path / "folder").mkdir()
     done = in_process(tmp_path, *command, name)
-    assert done.stderr == f"flash-otel: {message}\n{step}\n"
+    assert done.stderr.splitlines()[:2] == [f"flash-otel: {message}", step]
     assert done.stdout == ""
     assert done.returncode == (3 if name == "cut.json" else 2)
 
@@ -81,21 +83,21 @@ def test_a_jaeger_that_is_down_has_its_own_next_step(
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     done = in_process(tmp_path, *command, f"jaeger={url}")
-    assert done.stderr == (
-        f"flash-otel: Jaeger at {url} cannot be reached: Connection refused.\n"
-        "Start one: flash-otel collector up   "
-        "(or name another: --from jaeger=http://localhost:16686)\n"
-    )
+    start = "Start one: flash-otel collector up"
+    assert done.stderr.splitlines()[:2] == [
+        f"flash-otel: Jaeger at {url} cannot be reached: Connection refused.",
+        f"{start}   (or name another: --from jaeger=http://localhost:16686)",
+    ]
     assert done.returncode == 2
 
 
 def test_a_file_that_lies_elsewhere_is_sought_where_the_message_says(tmp_path: Path) -> None:
     """Without a similar name, the message names the folder that a relative name begins at."""
     done = in_process(tmp_path, "diagnose", "worker.log")
-    assert done.stderr == (
-        "flash-otel: worker.log does not exist.\n"
-        f"Correct the name: the file was looked for in {tmp_path}.\n"
-    )
+    assert done.stderr.splitlines()[:2] == [
+        "flash-otel: worker.log does not exist.",
+        f"Correct the name: the file was looked for in {tmp_path}.",
+    ]
 
 
 @pytest.mark.parametrize("command", ["diagnose", "traces"])
@@ -103,10 +105,10 @@ def test_an_environment_is_not_taken_for_a_file(tmp_path: Path, command: str) ->
     """A bare name that is no file gets the option that it was meant for."""
     done = in_process(tmp_path, command, "production")
     assert done.returncode == 2
-    assert done.stderr == (
-        "flash-otel: there is no file production here.\n"
-        "To ask about an environment, write: --env production\n"
-    )
+    assert done.stderr.splitlines()[:2] == [
+        "flash-otel: there is no file production here.",
+        "To ask about an environment, write: --env production",
+    ]
     written(tmp_path / "production", recording())
     assert in_process(tmp_path, command, "production").returncode in (0, 3)
 
@@ -134,3 +136,27 @@ def test_a_dash_is_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         done = in_process(tmp_path, command, "--json", "-")
         assert done.returncode == (3 if command == "diagnose" else 0)
         assert json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_an_error_is_broken_at_words_on_a_terminal(tmp_path: Path, width: int) -> None:
+    """The sentence fits the terminal; the command below it stays whole, to be pasted."""
+    (tmp_path / "other.json").write_text('{"foo": 1}', encoding="utf-8")
+    main_end, terminal = os.openpty()
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "flash_otel", "diagnose", "other.json"],
+            cwd=tmp_path,
+            env=environment(tmp_path, TERM="dumb", COLUMNS=str(width)),
+            stderr=terminal,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        shown = os.read(main_end, 65_536).decode()
+    finally:
+        os.close(terminal)
+        os.close(main_end)
+    *sentence, command = shown[shown.index("flash-otel: other.json is") :].splitlines()
+    assert all(len(line) <= width for line in sentence)
+    assert " ".join(" ".join(sentence).split()).endswith("JSON lines or CSV with such a field.")
+    assert command.endswith("verify --app APP --env ENV")
