@@ -136,16 +136,15 @@ def _surest(
     # If an operation is split between three logs, its parts are joined without skipping lines.
     least = min((_skipped(*pair) for pair in pairs), default=0)
     fitting = [pair for pair in pairs if _skipped(*pair) == least]
+    fitting.sort(key=lambda pair: _gap_ns(*pair) or 0)
     for head, rest in fitting:
         rivals = [pair for pair in fitting if (pair[0] is head) != (pair[1] is rest)]
         # Equal pieces are interchangeable: copies of a log, or equal workers.
         if all(other.gist == head.gist and tail.gist == rest.gist for other, tail in rivals):
             return head, rest
-    timed = [pair for pair in fitting if _gap_ns(*pair) is not None]
-    gaps = sorted(_gap_ns(*pair) or 0 for pair in timed)
-    if len(timed) == len(fitting) > 0 and (len(gaps) == 1 or gaps[0] < gaps[1]):
-        return min(timed, key=lambda pair: _gap_ns(*pair) or 0)
-    return None
+    gaps = [gap_ns for pair in fitting if (gap_ns := _gap_ns(*pair)) is not None]
+    is_nearest = len(gaps) == len(fitting) > 0 and (len(gaps) == 1 or gaps[0] < gaps[1])
+    return fitting[0] if is_nearest else None
 
 
 def _skipped(head: _Fragment, rest: _Fragment) -> int:

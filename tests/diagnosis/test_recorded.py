@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from diagnosis.recordings import NOW_NS, TWO, deployment, read, records
+from diagnosis.recordings import NOW_NS, TWO, deployment, read, records, stopped
 from diagnosis.scenes import SCENES
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -237,3 +237,56 @@ def test_the_fullest_record_of_a_span_counts_on_disk() -> None:
             kept = {record.key: record for record in spans.where("1")}
         assert kept == unique(order)
         assert {record.origin.partition(":")[0] for record in kept.values()} == {"b.jsonl"}
+
+
+TIMES: Final = (-4_000.0, -1_000.0, -3.0, 0.0, 3.0, 100.0, 1_000.0)
+PLACES: Final = (("shop", "production", "env-prod"), ("shop", "staging", "env-stag"))
+HELD: Final = (TWO, {"gpu": "https://api.runpod.ai/v2/gpu0000002"}, {"web": TWO["web"]})
+STOPS: Final = ((), ("artifact",), ("activate",), ("upload", "provision"))
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[SpanRecord]:
+    """Make a few deployments to two environments, some of which failed or overlap, and reads."""
+    parts: list[Any] = []
+    for number in range(1, draw(st.integers(2, 4))):
+        app, env, env_id = draw(st.sampled_from(PLACES))
+        at, held = draw(st.sampled_from(TIMES)), draw(st.sampled_from(HELD))
+        made = deployment(number, at=at, app=app, env=env, env_id=env_id, held=held)
+        stops = draw(st.sampled_from(STOPS))
+        parts.append(stopped(made, *stops, error=("RuntimeError", "no")) if stops else made)
+    for number in range(draw(st.integers(0, 2))):
+        own, asked = draw(st.integers(1, 3)), draw(st.sampled_from(PLACES))[2]
+        seen: dict[str, Any] = {"code": own, "build": draw(st.integers(1, 3)), "env_id": asked}
+        held = draw(st.sampled_from((*HELD, None)))
+        at = draw(st.sampled_from(TIMES)) + 5
+        parts.append(read(at, number=str(number), held=held, instance=f"w-{number}", **seen))
+    return records(*parts)
+
+
+@given(histories())
+@settings(max_examples=30)
+def test_any_history_is_judged_alike(made: list[SpanRecord]) -> None:
+    """On disk or in memory, whatever deployments overlap, failed or share endpoints."""
+    for asked in (*QUESTIONS, {"environment": "staging"}, {"build_id": "build-2"}):
+        expected = diagnose(made, limits=LIMITS, **asked)  # type: ignore[arg-type]  # names only
+        assert diagnose(made, limits=LIMITS, in_memory=0, **asked) == expected, asked  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("apart_s", [-2.5, 2.5])
+@pytest.mark.parametrize("stops", [(), ("activate",)])
+def test_neighbours_are_found_among_many(apart_s: float, stops: tuple[str, ...]) -> None:
+    """A deployment is judged beside those directly before and after it, however many follow."""
+    beside = deployment(2, at=apart_s)
+    near = stopped(beside, *stops, error=("RuntimeError", "no")) if stops else beside
+    later = [deployment(number, at=100.0 * number) for number in range(3, 60)]
+    failed = [
+        stopped(deployment(number, at=-100.0 * number), "artifact", error=("OSError", "no"))
+        for number in range(60, 64)
+    ]
+    made = records(deployment(1), near, *later, *failed)
+    for asked in ({"build_id": "build-1"}, {"trace_id": "d1".rjust(32, "0")}):
+        expected = diagnose(made, limits=LIMITS, **asked)  # type: ignore[arg-type]  # names only
+        assert diagnose(made, limits=LIMITS, in_memory=0, **asked) == expected  # type: ignore[arg-type]
+        overlap = {finding.code for finding in expected.findings} & {sc.OVERLAPPING_DEPLOYS}
+        assert bool(overlap) is not bool(stops)

@@ -359,3 +359,22 @@ def test_progress_counts_compressed_bytes(tmp_path: Path) -> None:
         pass
     assert calls == sorted(calls)
     assert calls[-1] == (path.stat().st_size, path.stat().st_size)
+
+
+class Dripping(io.BytesIO):
+    """A stream, such as a pipe, that gives fewer bytes than it is asked for."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(min(size or 0, 7))
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize("lines", [1, 40, 4000])
+def test_a_stream_may_give_few_bytes_at_a_time(lines: int, *, is_packed: bool) -> None:
+    """The first bytes are complete, and all bytes come once, in any portions."""
+    data = LOG_LINE * lines
+    packed = gzip.compress(data) if is_packed else data
+    given_ = Input("pipe", 1000, lambda: Dripping(packed))
+    assert given_.head == data[: len(given_.head)]
+    assert len(given_.head) >= min(len(data), 4096)
+    assert b"".join(given_.chunks()) == data

@@ -557,3 +557,20 @@ def test_the_time_that_is_searched(
         "links",
     )
     assert end_ns > NOW_NS
+
+
+@pytest.mark.parametrize("base", ["", "/", "//", "/jaeger", "/jaeger/"])
+def test_the_base_path_of_an_address(base: str) -> None:
+    """Requests go below the address's own path, with a single slash between."""
+    jaeger = Jaeger([served(record) for record in records(deployment())])
+    prefix = base.rstrip("/")
+
+    def handle(to: BaseHTTPRequestHandler) -> None:
+        assert to.path.startswith(f"{prefix}/api/v3/"), to.path
+        to.path = to.path.removeprefix(prefix)
+        jaeger.handle(to)
+
+    with serving(handle) as url:
+        found = everything(f"{url}{base}")
+    assert {record.name for record in found} >= {sc.ACTIVATE, sc.MANIFEST_UPLOAD}
+    assert all(headers["accept"] == "application/json" for headers in jaeger.headers)

@@ -29,6 +29,7 @@ from readers.scenes import (
 )
 
 from flash_otel import semconv as sc
+from flash_otel.diagnosis.mending import mended
 from flash_otel.diagnosis.readers import open_reader
 from flash_otel.diagnosis.readers.containers import container_of
 from flash_otel.diagnosis.readers.log_order import Backwards, direction_of
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from readers.scenes import Entry, Judged
+
+    from flash_otel.records import SpanRecord
 
 Logs = tuple[list["Entry"], list["Entry"]]
 
@@ -244,3 +247,46 @@ def test_reads_with_times_are_the_same_in_any_order(order: list[int]) -> None:
                 )
             )
     assert found[1] == found[0]
+
+
+@pytest.mark.parametrize("order", ["abc", "cba", "bca"])
+@pytest.mark.parametrize(("near_s", "far_s"), [(1, 100), (30, 31), (0, 5)])
+def test_the_nearest_answer_in_another_file_belongs_to_a_question(
+    tmp_path: Path, order: str, near_s: int, far_s: int
+) -> None:
+    """Of two answers that lack their question, the one that followed it first is its own."""
+    own, other = read(BUILD)[1:-1], read(OTHER_BUILD, names=("gpu",))[1:-1]
+    parts = {"a": (own[:2], 0), "b": (own[2:], near_s), "c": (other[2:], far_s)}
+    files = {
+        name: EXPORTS["plain"]([(BEGIN_NS + seconds * 10**9, line) for line in lines])
+        for name, (lines, seconds) in parts.items()
+    }
+    found: list[SpanRecord] = []
+    for name in order:
+        path = tmp_path / f"{name}.log"
+        path.write_bytes(files[name])
+        found += open_reader(path).records()
+    asked = [
+        record
+        for record in mended(found)
+        if record.name == sc.RUNTIME_FETCH and sc.WORKER_ENDPOINT_ID in record.attributes
+    ]
+    assert [record.attributes[sc.BUILD_ID] for record in asked] == [BUILD]
+    assert [record.attributes[sc.ENDPOINT_COUNT] for record in asked] == [2]
+
+
+def test_the_nearest_question_in_another_file_gets_an_answer(tmp_path: Path) -> None:
+    """Of two questions without an answer, the answer belongs to the one right before it."""
+    lines = read(BUILD)[1:-1]
+    parts = {"a": (lines[:2], 0), "b": (lines[:2], 50), "c": (lines[2:], 51)}
+    found: list[SpanRecord] = []
+    for name, (own, seconds) in parts.items():
+        path = tmp_path / f"{name}.log"
+        path.write_bytes(EXPORTS["plain"]([(BEGIN_NS + seconds * 10**9, line) for line in own]))
+        found += open_reader(path).records()
+    builds = {
+        (record.start_ns - BEGIN_NS) // 10**9: record.attributes.get(sc.BUILD_ID)
+        for record in mended(found)
+        if sc.WORKER_ENDPOINT_ID in record.attributes
+    }
+    assert builds == {0: None, 50: BUILD}
