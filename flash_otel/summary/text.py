@@ -26,6 +26,7 @@ _SENTENCES: Final[dict[str, str]] = {
 }
 # Codes that do not name a fault.
 _NO_FAULTS: Final = frozenset({semconv.NONE, semconv.INCONCLUSIVE, semconv.ENVIRONMENT_CREATED})
+_ROOTS: Final = frozenset({semconv.DEPLOY, semconv.BUILD})
 _ID_DIGITS: Final = 12
 _INDENT: Final = "  "
 _MORE: Final = "  More: "
@@ -64,22 +65,27 @@ class Summary:
 
 
 def summarize(records: Sequence[SpanRecord], program: str, store: Path | None) -> Summary | None:
-    """Return the summary of a deployment; None if none ended among the records.
+    """Return the summary of a deployment; None if its root, or that of a build alone, is missing.
 
     Args:
         records: The spans of the deployment's trace.
         program: How to call `flash-otel`.
         store: The store that holds the spans; None if nothing does.
     """
-    roots = [record for record in records if record.name == semconv.DEPLOY and record.end_ns]
-    if not roots:
-        return None
-    root = roots[-1]
     ended = sorted(records, key=lambda record: record.end_ns or 0)
+    root = _root(ended)
+    if root is None:
+        return None
     steps = [record for record in ended if record.parent_span_id == root.span_id]
     named = ", ".join(_step(record) for record in steps if record.name in semconv.DEPLOY_SIDE)
     command = "" if store is None else command_for(records, program, store)
     return Summary(_sentence(root, ended), named, command)
+
+
+def _root(ended: Sequence[SpanRecord]) -> SpanRecord | None:
+    roots = [record for record in ended if record.name in _ROOTS and record.end_ns is not None]
+    deployments = [record for record in roots if record.name == semconv.DEPLOY]
+    return next(reversed(deployments or roots), None)
 
 
 def _sentence(root: SpanRecord, ended: Sequence[SpanRecord]) -> str:
@@ -91,12 +97,18 @@ def _sentence(root: SpanRecord, ended: Sequence[SpanRecord]) -> str:
     failed = [record for record in unsound if wording.outcome(record) == semconv.FAILED]
     for record in (failed or unsound)[:1]:
         return sentence_of(record)
+    return f"{_success(root)}, and no fault is visible so far"
+
+
+def _success(root: SpanRecord) -> str:
+    took = wording.duration(root.duration_ns)
+    if root.name != semconv.DEPLOY:
+        return f"{semconv.STEPS[root.name]} took {took}"
     app = root.attributes.get(semconv.APP_NAME)
     environment = root.attributes.get(semconv.ENVIRONMENT_NAME)
     subject = f"{wording.clean(app)} was deployed" if app else "deployed"
     target = f" to {wording.clean(environment)}" if environment else ""
-    took = wording.duration(root.duration_ns)
-    return f"{subject}{target} in {took}, and no fault is visible so far"
+    return f"{subject}{target} in {took}"
 
 
 def sentence_of(record: SpanRecord) -> str:

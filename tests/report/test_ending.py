@@ -92,16 +92,19 @@ def test_what_a_failure_left_behind_depends_on_the_activation() -> None:
 def test_a_report_fits_its_terminal(width: int, *, terminal: bool) -> None:
     """On a terminal no line is longer than it; a pipe gets whole lines at any width."""
     ids = {"flash.environment_id": "env-prod", "flash.build_id": "build-1"}
-    failed = span(1, None, "flash.deploy", 0, 9, error="a word " * 30, attributes=ids)
+    failed = span(9, 5, "flash.manifest.upload", 0, 9, error="a word " * 30, attributes=ids)
+    records = with_long_ids([*healthy_deployment(), failed])
 
     def render(console: Console) -> None:
-        render_ending(with_long_ids([failed]), console, 1, COMMAND)
+        render_ending(records, console, 1, COMMAND)
 
     found = printed(render, width, terminal=terminal)
     longest = max(map(len, found.splitlines()))
     assert longest <= width if terminal else longest > 200
-    assert f"environment_id={LONG['env-prod']}" in found.split()
-    assert f"build_id={LONG['build-1']}" in found.split()
+    # A terminal gets the beginnings of ids, as in `show`.
+    shown = {name: LONG[name][:8] if terminal else LONG[name] for name in LONG}
+    assert f"environment_id={shown['env-prod']}" in found.split()
+    assert f"build_id={shown['build-1']}" in found.split()
     coloured = printed(render, width, terminal=terminal, color=True)
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == found
 

@@ -100,9 +100,16 @@ def test_a_created_environment_is_no_fault() -> None:
 
 
 def test_without_the_end_of_a_deployment_there_is_none() -> None:
-    """A build alone, or a deployment that still runs, has no summary."""
-    assert summarize([span(1, None, "flash.build", 0, 9)], "flash-otel", STORE) is None
+    """A deployment that still runs has no summary, nor have other spans."""
     assert summarize([span(1, None, "flash.deploy", 0, None)], "flash-otel", STORE) is None
+    assert summarize([span(1, None, "flash.call", 0, 9)], "flash-otel", STORE) is None
+    assert summarize([], "flash-otel", STORE) is None
+
+
+def test_a_build_alone_has_a_summary() -> None:
+    """`flash build` has no deployment, and no steps."""
+    summary = summarize([span(1, None, "flash.build", 0, 900)], "flash-otel", None)
+    assert summary == Summary("the build took 900 ms, and no fault is visible so far")
 
 
 def test_without_a_store_there_is_no_command() -> None:
