@@ -86,6 +86,9 @@ COMMANDS: Final[dict[str, Command]] = {
         "Show how many spans wait for each destination, and why.",
         is_report=False,
     ),
+    "prune": Command(
+        "flash_otel.cli.prune:prune", "Delete old traces, or all, from the local store."
+    ),
     "collector": Command(
         "flash_otel.cli.collector:collector",
         "Run the OpenTelemetry Collector and Jaeger on this machine.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Final
@@ -131,6 +132,24 @@ def listing_from(
         laid_out(kept(records_of(names, selection))) as spans,
     ):
         yield store, spans
+
+
+def confirmed(question: str, without_asking: str) -> bool:
+    """Ask a question on the terminal, and return whether the answer is yes.
+
+    Args:
+        question: The question.
+        without_asking: The next step if there is no terminal.
+
+    Raises:
+        CommandError: There is no terminal to ask on.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise CommandError("there is no terminal to ask on.", without_asking)
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False
 
 
 def trace_to_read(name: str | None) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -292,7 +291,9 @@ def _forget(wanted: str, store: str | None, *, is_sure: bool) -> None:
         with translated(opened.path):
             status = _wanted(wanted, cursors.delivery_statuses(opened.connection))
         name, waiting = clean(status.name), _count(status.waiting)
-        if not is_sure and not _confirmed(f"{name}: {waiting} waiting. Forget it? [y/N] "):
+        question = f"{name}: {waiting} waiting. Forget it?"
+        hint = "Add --yes to forget without asking."
+        if not is_sure and not open_store.confirmed(question, hint):
             print("Nothing is changed.")
             return
         with translated(opened.path):
@@ -315,12 +316,3 @@ def _wanted(wanted: str, statuses: list[DeliveryStatus]) -> DeliveryStatus:
     problem = "several destinations match" if found else "no such destination"
     names = "".join(f"\n  {clean(status.name)}" for status in found or statuses)
     raise CommandError(f"{problem}. Known ones:{names or ' none'}", "Name one of them as shown.")
-
-
-def _confirmed(question: str) -> bool:
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise CommandError("there is no terminal to ask on.", "Add --yes to forget without asking.")
-    try:
-        return input(question).strip().lower() in {"y", "yes"}
-    except EOFError:
-        return False

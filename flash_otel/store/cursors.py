@@ -16,7 +16,7 @@ from flash_otel.store.schema import transaction
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from flash_otel.records import SpanRecord
 
@@ -199,6 +199,26 @@ def delivery_status(connection: sqlite3.Connection, name: str) -> DeliveryStatus
         rejected=rejected,
         rejected_reason=why,
     )
+
+
+def waiting_in(
+    connection: sqlite3.Connection, traces: str, values: Mapping[str, int]
+) -> Iterator[tuple[str, int]]:
+    """Yield each destination that spans of some traces wait for, and their number.
+
+    Args:
+        connection: A connection to the store.
+        traces: A query for the ids of the traces, with named placeholders.
+        values: The values of the placeholders.
+    """
+    due = _DUE.replace("?", ":cursor", 1).replace("?", ":own", 1)
+    query = f"SELECT count(*) FROM spans WHERE {due} AND trace_id IN ({traces})"  # noqa: S608 - constants only
+    found = connection.execute("SELECT name, cursor FROM destinations ORDER BY id").fetchall()
+    for name, cursor in found:
+        bound = {**values, "cursor": cursor, "own": _OWN}
+        (count,) = connection.execute(query, bound).fetchone()
+        if count:
+            yield name, count
 
 
 def _cursor(connection: sqlite3.Connection, name: str) -> int | None:
