@@ -57,6 +57,7 @@ def _items(commands: Mapping[str, Command], shell: str, words: list[str]) -> Ite
     name = parser.chosen_command(commands, before)
     completers = {**COMPLETERS, "command": lambda *_: _overview(commands)}
     command = get_command(parser.declare(commands, name, completers))
+    _keep_values(command)
     # Bash replaces only what follows the `=`, other shells the whole word.
     option = re.match(r"--[\w-]+=", last)
     prefix = option[0] if option and shell != "bash" else ""
@@ -65,6 +66,15 @@ def _items(commands: Mapping[str, Command], shell: str, words: list[str]) -> Ite
     ):
         if _PLAIN.fullmatch(item.value):
             yield prefix + item.value, item.help or ""
+
+
+def _keep_values(group: Any) -> None:
+    """Leave the values of options as typed: converting them costs Typer an import of pydantic."""
+    import typer
+
+    for command in (group, *group.commands.values()):
+        for parameter in command.get_params(typer.Context(command)):
+            parameter.process_value = lambda _, value: value
 
 
 def _joined(words: list[str]) -> list[str]:
@@ -111,9 +121,10 @@ def _overview(commands: Mapping[str, Command]) -> list[Item]:
 
 def _recorded(ctx: Any) -> list[TraceSummary]:
     """Return the newest traces of the store that the command line names, or of the default."""
-    from flash_otel.store.store import SpanStore, locate, newest
+    from flash_otel.store.store import SpanStore, locate, locate_demo, newest
 
-    file = newest(locate(ctx.params.get("store")))
+    is_demo = [*(ctx.params.get("sources") or ())] == ["demo"]
+    file = newest(locate_demo() if is_demo else locate(ctx.params.get("store")))
     if file is None:
         return []
     with SpanStore(file, busy_ms=_BUSY_MS, is_read_only=True) as store:
@@ -161,7 +172,11 @@ def _fault_codes(ctx: Any, incomplete: str) -> list[Item]:
 
 def _sources(ctx: Any, incomplete: str) -> Iterable[Item]:
     del ctx
-    known = {"store": "the local store", "jaeger": "http://localhost:16686"}
+    known = {
+        "store": "the local store",
+        "demo": "the last demo",
+        "jaeger": "http://localhost:16686",
+    }
     # Nothing is offered for an empty word: the shell then offers files, which are meant more often.
     return known.items() if incomplete else ()
 

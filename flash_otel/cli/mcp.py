@@ -61,8 +61,18 @@ def mcp(sources: FromOption = None, store: StoreOption = None) -> int:
         note("flash-otel: this program waits for an agent, which starts it. Ctrl-C ends it.")
     import anyio
 
-    anyio.run(_serve, server)
+    try:
+        anyio.run(_serve, server)
+    except Exception as error:
+        raise _cause(error) from None
     return CLEAN
+
+
+def _cause(error: Exception) -> Exception:
+    """Return the error inside of anyio's groups: an agent that has gone, or a full disk."""
+    while inner := getattr(error, "exceptions", ()):
+        error = inner[0]
+    return error
 
 
 async def _serve(server: "Server[Any]") -> None:

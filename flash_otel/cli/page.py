@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flash_otel.cli.app import CommandError
-from flash_otel.cli.streams import note
+from flash_otel.cli.app import COULD_NOT_TELL, CommandError
+from flash_otel.cli.streams import DISK_ERRORS, note
 
 if TYPE_CHECKING:
     from flash_otel.diagnosis import Diagnosis
@@ -35,12 +35,19 @@ def write_page(
     try:
         file.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise CommandError(
-            f"cannot write {file}: {error.strerror}.", "Name a file in a writable folder."
-        ) from error
+        raise unwritable(file, error) from error
     print(f"flash-otel: written to {clean(file)}")
     if opens:
         _open(file)
+
+
+def unwritable(file: Path, error: OSError) -> CommandError:
+    """Return the error for a file that the user named: a full disk is no mistake."""
+    message = f"cannot write {file}: {error.strerror}."
+    if error.errno in DISK_ERRORS:
+        step = "Free disk space, or name a file on another disk."
+        return CommandError(message, step, COULD_NOT_TELL)
+    return CommandError(message, "Name a file in a writable folder.")
 
 
 def _name_for(record: SpanRecord) -> str:

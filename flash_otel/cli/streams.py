@@ -14,7 +14,7 @@ from typing import Any, Final
 from flash_otel.runtime.exit import to_stderr
 from flash_otel.runtime.process import ProcessVar
 
-_FULL: Final = {errno.ENOSPC, errno.EFBIG, errno.EIO}
+DISK_ERRORS: Final = {errno.ENOSPC, errno.EFBIG, errno.EIO}
 _STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 _postponed: ProcessVar[list[str] | None] = ProcessVar(lambda: None)
@@ -63,7 +63,7 @@ def release_notes() -> None:
 def is_output_lost(error: OSError) -> bool:
     """Return True if an error means that standard output or the disk accepts no more data."""
     # After a failed write, an unbuffered stream has nothing left to flush.
-    return error.errno in _FULL or _is_lost(sys.stdout)
+    return error.errno in DISK_ERRORS or _is_lost(sys.stdout)
 
 
 def settle() -> None:

@@ -71,6 +71,8 @@ ANSWERS = {
     "a value behind = that bash split": (["diagnose", "--env", "=", "p"], ["prod"]),
     "an empty one": (["diagnose", "--env", "="], ["prod"]),
     "sources": (["diagnose", "--from", "st"], ["store"]),
+    "the demo": (["diagnose", "--from", "d"], ["demo"]),
+    "traces of the demo": (["show", "--from", "demo", ""], []),
     "files": (["diagnose", "--from", ""], []),
     "the help's command": (["help", "tra"], ["traces"]),
     "words of flash": (["run", "--", "flash", ""], []),
@@ -95,7 +97,7 @@ def test_descriptions(folder: Path) -> None:
     assert offered(folder, "traces", "--env=p", variety="fish") == ["--env=prod\t"]
 
 
-@pytest.mark.parametrize("words", [["show", ""], ["diagnose", "--env", ""], ["traces", "--f"]])
+@pytest.mark.parametrize("words", [["show", ""], ["diagnose", "--env", ""], ["traces", "--fr"]])
 def test_errors_are_never_printed(words: list[str], tmp_path: Path) -> None:
     """A store that cannot be read completes nothing, in silence: the user is typing."""
     (tmp_path / "spans.db").write_bytes(b"no database" * 1000)
@@ -127,7 +129,15 @@ def test_completion_loads_nothing_heavy(folder: Path) -> None:
     )
     loaded = set(python(folder, code).stdout.splitlines())
     assert "flash_otel.store.store" in loaded
-    heavy = {"rich.console", "opentelemetry.sdk", "httpx", "aiohttp", "grpc", "runpod_flash"}
+    heavy = {
+        "rich.console",
+        "pydantic",
+        "opentelemetry.sdk",
+        "httpx",
+        "aiohttp",
+        "grpc",
+        "runpod_flash",
+    }
     assert not loaded & (heavy | {"flash_otel.report.layout", "asyncio"})
 
 

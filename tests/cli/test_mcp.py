@@ -245,13 +245,8 @@ def test_nothing_but_the_protocol(tmp_path: Path) -> None:
         "    print('stray print')\n    os.system('echo stray child')\n    return {}\n"
         "tools.TOOLS['noisy'] = tools.ServedTool(noisy, 'A noisy tool.', {})\nmain(['mcp'])\n"
     )
-    initialize = {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "test", "version": "1"},
-    }
     messages = [
-        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": initialize},
+        INITIALIZE,
         {"jsonrpc": "2.0", "method": "notifications/initialized"},
         {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "noisy"}},
     ]
@@ -275,6 +270,48 @@ def test_nothing_but_the_protocol(tmp_path: Path) -> None:
     assert "stray print" in errors
     assert "stray child" in errors
     assert process.returncode == 0
+
+
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "message"),
+    [
+        (
+            "os.dup2(os.open('/dev/full', os.O_WRONLY), 1)",
+            3,
+            "flash-otel: the output cannot be written: No space left on device\n",
+        ),
+        ("r, w = os.pipe(); os.close(r); os.dup2(w, 1)", 141, ""),
+    ],
+    ids=["full", "gone"],
+)
+def test_an_agent_that_takes_no_answer(
+    change: str, status: int, message: str, tmp_path: Path
+) -> None:
+    """An agent that has gone ends the server in silence; a full disk is named as such."""
+    code = f"import os\nfrom flash_otel.cli.app import main\n{change}\nmain(['mcp'])\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(tmp_path),
+        cwd=tmp_path,
+        input=f"{json.dumps(INITIALIZE)}\n",
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (status, message)
 
 
 def test_a_bug_is_an_error_of_the_tool(tmp_path: Path) -> None:

@@ -33,6 +33,12 @@ LINES: dict[str, tuple[str, int]] = {
     "demo": ("demo nothing", 2),
     "json": ("traces --json", 0),
     "mcp": ("mcp", 0),
+    "ui": ("ui --store no.db", 2),
+    "explanation": ("diagnose --explain stale_build", 0),
+    "scenarios": ("demo --list", 0),
+    "script": ("--show-completion bash", 0),
+    "installation": ("--install-completion fish", 0),
+    "file": ("show last --html /dev/full", 3),
     "help": ("help traces", 0),
     "its help": ("traces --help", 0),
     "all help": ("--help", 0),
@@ -135,7 +141,17 @@ def test_every_command(streams: str, folder: Path) -> None:
     results = json.loads(done.stdout)
     statuses = {name: status for name, (status, _, _) in results.items()}
     prints = {"diagnose", "traces", "show", "push", "status", "collector", "doctor", "overview"}
-    prints |= {"json", "help", "its help", "all help", "version"}
+    prints |= {
+        "json",
+        "explanation",
+        "scenarios",
+        "script",
+        "installation",
+        "help",
+        "its help",
+        "all help",
+        "version",
+    }
     assert statuses == {
         name: lost if lost is not None and name in prints else LINES[name][1] for name in names
     }
