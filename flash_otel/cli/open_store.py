@@ -12,6 +12,7 @@ import typer
 from flash_otel import semconv
 from flash_otel.cli.app import COULD_NOT_TELL, CommandError, MissingError
 from flash_otel.cli.sources import STORE, Selection, from_options, records_of, resolved
+from flash_otel.cli.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ HOW_TO_LIST: Final = "List the recorded traces: flash-otel traces"
 
 _BATCH: Final = 1_000
 _FLUSH_TIMEOUT_S: Final = 2.0
+_SUGGESTED_FROM: Final = 200  # newest traces, whose names and ids are suggested
 _SEARCHED_TRACES: Final = 20  # other processes may write to the same store
 
 
@@ -177,7 +179,33 @@ def trace_named(store: SpanStore, name: str) -> str:
         raise MissingError(NOTHING_RECORDED, HOW_TO_RECORD)
     if trace_to_read(name) is None:
         raise CommandError(f"there is no {name}: fewer traces are recorded.", HOW_TO_LIST)
-    raise CommandError(f"no recorded trace begins with {name!r}.", HOW_TO_LIST)
+    begins = (summary.trace_id[: len(name)] for summary in store.traces(_SUGGESTED_FROM))
+    steps = filter(None, (did_you_mean(name, begins), HOW_TO_LIST))
+    raise CommandError(f"no recorded trace begins with {name!r}.", "\n".join(steps))
+
+
+def similar_names(
+    sources: list[str] | None, selection: Selection, env: str | None, app: str | None
+) -> list[str]:
+    """Return questions that name the recorded environment and app that were probably meant.
+
+    Args:
+        sources: The values of `--from`; only a store is searched, because files may be long.
+        selection: The wanted records.
+        env: The environment that was asked for.
+        app: The app that was asked for.
+    """
+    names, selection = resolved(sources or [STORE], selection)
+    if names != [STORE]:
+        return []
+    with reading(selection.store) as store:
+        found = store.traces(_SUGGESTED_FROM) if store is not None else []
+    environments = [
+        name for summary in found for name in (summary.environment_name, summary.environment_id)
+    ]
+    asked = ((env, environments), (app, [summary.app_name for summary in found]))
+    questions = [did_you_mean(given, filter(None, known)) for given, known in asked if given]
+    return [question for question in questions if question]
 
 
 def recorded_since(started_ns: int) -> list[SpanRecord]:

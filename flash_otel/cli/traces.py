@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flash_otel.cli.app import CommandError
-from flash_otel.cli.open_store import HOW_TO_RECORD, NOTHING_RECORDED, StoreOption, listing_from
+from flash_otel.cli.open_store import (
+    HOW_TO_RECORD,
+    NOTHING_RECORDED,
+    StoreOption,
+    listing_from,
+    similar_names,
+)
 from flash_otel.cli.sources import (
     FilesArgument,
     FromOption,
@@ -90,6 +96,8 @@ def traces(
     else:
         is_filtered = wanted.is_narrow or since is not None
         print("No recorded trace matches." if is_filtered else NOTHING_RECORDED)
+        for question in similar_names(given, selection, env, app):
+            print(question)
         print("List all: flash-otel traces" if is_filtered else HOW_TO_RECORD)
     if listing.is_cut:
         note(f"flash-otel: {unsearched(listing)}")

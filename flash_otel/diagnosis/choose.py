@@ -88,9 +88,15 @@ def unmatched(asked: Question, names: Mapping[str, Iterable[str]]) -> tuple[Unma
             name.startswith(value) if is_prefix else name == value for name in known
         ):
             shown = known if field != "trace_id" else []
-            similar = tuple(get_close_matches(value, shown))
+            similar = _similar(value, known, is_prefix=is_prefix)
             found.append(Unmatched(field, value, similar, tuple(shown[:_MOST_SHOWN])))
     return tuple(found)
+
+
+def _similar(value: str, known: Iterable[str], *, is_prefix: bool) -> tuple[str, ...]:
+    """Return the names that are spelled like a value; of ids, only as many digits count."""
+    spelled = {name[: len(value)] if is_prefix else name: name for name in known}
+    return tuple(spelled[close] for close in get_close_matches(value, spelled))
 
 
 def names_in(evidence: Evidence) -> dict[str, set[str]]:

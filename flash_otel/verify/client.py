@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
+from difflib import get_close_matches
 from importlib import util
 from typing import TYPE_CHECKING, Any, Final
 
@@ -284,14 +285,21 @@ def missing_key() -> VerifyError:
 def unknown_app(name: str, known: Sequence[str]) -> WrongNameError:
     """Return the error for an app that this API key cannot see."""
     listed = f"It knows: {listing(known)}." if known else "It knows none for this API key."
+    near = get_close_matches(name, known, 1)
     step = "Flash uses the folder's name unless `--app` is given. Pass another: --app NAME"
+    if near:
+        step = f"Did you mean {near[0]}? Pass it: --app {near[0]}"
     return WrongNameError(f"Runpod knows no app {name!r}. {listed}", step)
 
 
 def unknown_environment(app: str, name: str, known: Sequence[str]) -> WrongNameError:
     """Return the error for an environment that the app does not have."""
     listed = f"It has: {listing(known)}." if known else "It has none."
-    step = f"Try: flash-otel verify --app {app} --env {known[0]}" if known else "Run: flash deploy"
+    near = get_close_matches(name, known, 1)
+    step = "Run: flash deploy"
+    for likeliest in [*near, *known][:1]:
+        step = f"Try: flash-otel verify --app {app} --env {likeliest}"
+    step = f"Did you mean {near[0]}? {step}" if near else step
     return WrongNameError(f"app {app!r} has no environment {name!r}. {listed}", step)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.commands import TIMEOUT, environment, flash_otel, keep, python
-from support.samples import healthy_deployment
+from support.samples import TRACE, healthy_deployment
 
 from flash_otel import __version__
 from flash_otel.cli.app import COMMANDS
@@ -248,3 +248,27 @@ def test_error_messages_are_cleaned(tmp_path: Path, arguments: list[str]) -> Non
     assert "Traceback" not in found.stderr
     assert {char for char in found.stdout + found.stderr if not char.isprintable()} <= {"\n"}
     assert not any(line.startswith("[RUNTIME") for line in found.stderr.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "question"),
+    [
+        (["traces", "--env", "prdo"], "Did you mean prod?"),
+        (["traces", "--app", "Shopp"], "Did you mean shop?"),
+        (["diagnose", "--env", "prdo"], "Did you mean --env prod?"),
+        (["show", "0af76516"], "Did you mean 0af76519?"),
+        (["show", f"{TRACE[:20]}a{TRACE[21:]}"], f"Did you mean {TRACE}?"),
+        (["diagnose", "--build", "abd"], "Did you mean --build abc123?"),
+        (["demo", "stale"], "Did you mean stale_build?"),
+        (["trcaes"], "Did you mean 'traces'?"),
+        (["traces", "--env", "nothing-like-it"], ""),
+        (["show", "e"], ""),
+    ],
+)
+def test_a_mistyped_name_is_recognized(tmp_path: Path, arguments: list[str], question: str) -> None:
+    """Scenarios, environments, apps, trace ids and commands: the name that was probably meant."""
+    keep(tmp_path, healthy_deployment())
+    found = flash_otel(tmp_path, *arguments)
+    said = found.stdout + found.stderr
+    assert question in said
+    assert bool(question) is ("Did you mean" in said)
