@@ -6,9 +6,8 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from support.samples import IDS, healthy_deployment, span
+from support.samples import healthy_deployment
 
-from flash_otel import semconv as sc
 from flash_otel.demo import processes
 from flash_otel.diagnosis import diagnose
 from flash_otel.records import Event, Link
@@ -64,27 +63,3 @@ def hostile() -> list[SpanRecord]:
         trace_state=EVIL,
     )
     return [evil, *(replace(record, resource=evil.resource) for record in others)]
-
-
-def many(number: int) -> list[SpanRecord]:
-    """Return a deployment of `number` spans: requests below endpoints, some of which failed."""
-    made = [span(1, None, "flash.deploy", 0, number, attributes=_USUAL)]
-    for n in range(2, number + 1):
-        first = n - (n - 2) % 25  # of a group: an endpoint, and the requests below it
-        error = "HTTP 500" if n % 997 == 0 else None
-        if n == first:
-            made.append(span(n, 1, sc.PROVISION_ENDPOINT, n - 1, n + 24, attributes=_USUAL))
-        else:
-            made.append(span(n, first, sc.GRAPHQL, n - 1, n, attributes=_USUAL, error=error))
-    return made
-
-
-_USUAL: Final = {
-    **IDS,
-    "flash.environment_name": "production",
-    "flash.resource_name": "an endpoint with a name of usual length",
-    "graphql.operation.name": "updateFlashBuildManifest",
-    "http.response.status_code": 200,
-    "server.address": "api.runpod.io",
-    "flash.outcome": "returned",
-}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from page.pages import LONG, hostile, many, write
+from bench_page import many
+from page.pages import LONG, hostile, write
 from playwright.sync_api import expect
 from support.browser import unfold, violations, visiting
 

@@ -4,6 +4,8 @@ const FAILED = 2; // the status code of OTLP
 const OUTCOMES = new Set(["failed", "cancelled", "unknown"]);
 const REBUILT = "flash_otel.lines"; // the scope of spans that were rebuilt from bracketed lines
 
+const NONE = Object.freeze([]); // most spans have no links and no children
+
 /** The attribute that tells spans of one name apart. */
 const LABELS = {
   "flash.provision.endpoint": "flash.resource_name",
@@ -56,17 +58,27 @@ function spanOf(raw, process, scope) {
     isRebuilt: scope?.name === REBUILT,
     start: NaN,
     end: NaN,
-    linkedFrom: [],
+    linkedFrom: NONE,
+    node: null, // its place in the tree
   };
 }
+
+/** Return the nanoseconds from a time to another; both are decimal digits, too many for a number. */
+function nanosecondsFrom(base, time) {
+  if (base.length <= 9 || time.length <= 9) return Number(BigInt(time) - BigInt(base));
+  const seconds = Number(time.slice(0, -9)) - Number(base.slice(0, -9));
+  return seconds * 1e9 + Number(time.slice(-9)) - Number(base.slice(-9));
+}
+
+const hasClock = ({ raw }) => raw.startTimeUnixNano !== "0";
 
 /** Set the times of spans in nanoseconds since `base`; those of logs without a clock stay NaN. */
 function setTimes(spans, base) {
   for (const span of spans) {
+    if (!hasClock(span)) continue;
     const { startTimeUnixNano: start, endTimeUnixNano: end } = span.raw;
-    if (BigInt(start) === 0n) continue;
-    span.start = Number(BigInt(start) - base);
-    span.end = end === undefined ? NaN : Number(BigInt(end) - base);
+    span.start = nanosecondsFrom(base, start);
+    span.end = end === undefined ? NaN : nanosecondsFrom(base, end);
   }
 }
 
@@ -100,16 +112,16 @@ export function readTrace(document) {
   }
   const byKey = unique(found);
   const spans = [...byKey.values()];
-  const starts = spans.map((span) => BigInt(span.raw.startTimeUnixNano));
-  const base = starts.find((start) => start !== 0n) ?? 0n;
+  const base = spans.find(hasClock)?.raw.startTimeUnixNano ?? "0";
   setTimes(spans, base);
   for (const span of spans) {
     span.process.size += 1;
-    for (const link of span.raw.links ?? []) {
-      byKey.get(keyOf(link.traceId, link.spanId))?.linkedFrom.push(span);
+    for (const link of span.raw.links ?? NONE) {
+      const target = byKey.get(keyOf(link.traceId, link.spanId));
+      if (target) target.linkedFrom = [...target.linkedFrom, span];
     }
   }
-  return { spans, byKey, processes, base };
+  return { spans, byKey, processes, base: BigInt(base) };
 }
 
 const IDS = { environment_id: "environment", build_id: "build" };

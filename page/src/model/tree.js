@@ -3,6 +3,7 @@
 
 import { keyOf } from "./spans.js";
 
+const NONE = Object.freeze([]); // the children of most spans
 const MOST_OPEN = 200; // rows of a trace that starts unfolded
 const MOST_HEALTHY = 8; // spans of a healthy branch that starts unfolded in a larger trace
 
@@ -11,7 +12,7 @@ class Node {
   constructor(span) {
     this.span = span;
     this.parent = null;
-    this.children = [];
+    this.children = NONE;
     this.depth = 0;
     this.size = 1;
     this.index = 0;
@@ -25,14 +26,14 @@ class Node {
 const byStart = (one, other) =>
   (one.span.start || 0) - (other.span.start || 0) || (one.span.key < other.span.key ? -1 : 1);
 
-function attach(nodes) {
+function attach({ spans, byKey }) {
   const roots = [];
-  for (const node of nodes.values()) {
-    const { traceId, parentSpanId } = node.span.raw;
-    const parent = parentSpanId && nodes.get(keyOf(traceId, parentSpanId));
-    node.isOrphan = Boolean(parentSpanId) && !parent;
+  for (const { node, raw } of spans) {
+    const parent = raw.parentSpanId && byKey.get(keyOf(raw.traceId, raw.parentSpanId))?.node;
+    node.isOrphan = Boolean(raw.parentSpanId) && !parent;
     if (!parent || isBelow(parent, node)) roots.push(node);
     else {
+      if (parent.children === NONE) parent.children = [];
       parent.children.push(node);
       node.parent = parent;
     }
@@ -66,6 +67,7 @@ function inOrder(roots, mainTraceId) {
     node.index = order.length;
     node.depth = node.parent === null ? 0 : node.parent.depth + 1;
     order.push(node);
+    if (node.children === NONE) continue;
     node.children.sort(byStart);
     count(node.children);
     for (let i = node.children.length - 1; i >= 0; i -= 1) waiting.push(node.children[i]);
@@ -84,10 +86,10 @@ function summarize(order) {
   }
 }
 
-/** Return the nodes of spans in the order of rows: behind a node follow those below it. */
-export function buildTree(spans, mainTraceId) {
-  const nodes = new Map(spans.map((span) => [span.key, new Node(span)]));
-  const order = inOrder(attach(nodes), mainTraceId);
+/** Return the nodes of a trace's spans in the order of rows: behind a node follow those below it. */
+export function buildTree(trace, mainTraceId) {
+  for (const span of trace.spans) span.node = new Node(span);
+  const order = inOrder(attach(trace), mainTraceId);
   summarize(order);
   return order;
 }

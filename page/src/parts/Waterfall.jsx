@@ -101,11 +101,10 @@ export function Waterfall({ order, axis, trace, evidence, deployment, selected, 
   const hits = useMemo(() => found && new Set(found), [found]);
   const { rows, folded, setOpen, foldAll, unfoldAll, reveal } = useRows(order, evidence, found);
   const [cursor, setCursor] = useState(order[0]);
-  const byKey = useMemo(() => new Map(order.map((node) => [node.span.key, node])), [order]);
   const at = Math.max(0, rows.indexOf(cursor));
   const seen = useWindow(grid, rows.length);
   const [first, last] = isPrinted ? [0, Math.min(rows.length, MOST_PRINTED)] : seen;
-  const target = selected && byKey.get(selected.key);
+  const target = selected && trace.byKey.get(selected.key)?.node;
 
   // A selected span is unfolded, and then scrolled to, once its row exists.
   useLayoutEffect(() => {

@@ -28,7 +28,7 @@ function evidenceOf(marks) {
 /** Read the documents once: everything that does not depend on what a person does. */
 function prepare({ report, trace: document }) {
   const trace = readTrace(document);
-  const order = buildTree(trace.spans, report.trace_id ?? trace.spans[0]?.raw.traceId);
+  const order = buildTree(trace, report.trace_id ?? trace.spans[0]?.raw.traceId);
   return { trace, order, axis: new Axis(trace.spans), evidence: evidenceOf(report.marks) };
 }
 
