@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,15 +50,17 @@ def ui(
     try:
         from flash_otel.ui.server import serve
     except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] == "flash_otel":
+            raise
         raise CommandError(
             f"`flash-otel ui` needs {error.name}.", f"Install it: {INSTALL}"
         ) from error
-    is_opened = sys.stdout.isatty() if opens is None else opens
+    is_opened = sys.stdout.isatty() and _has_display() if opens is None else opens
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         try:
-            serve(source, listener, lambda address: _announce(address, opens=is_opened))
+            serve(source, listener, partial(_announce, opens=is_opened))
         except KeyboardInterrupt:
             note("flash-otel: stopped")
 
@@ -75,11 +79,18 @@ def _source(names: list[str] | None, selection: Selection) -> UiSource:
     )
 
 
-def _announce(address: str, *, opens: bool) -> None:
+def _has_display() -> bool:
+    """Return whether a browser has a window: in a terminal, it would take the terminal."""
+    if sys.platform in {"darwin", "win32"}:
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _announce(address: str, for_browser: str, *, opens: bool) -> None:
     print(f"flash-otel: {address}")
     print("Only this machine can open it. Ctrl-C ends it.", flush=True)
     if opens:
         import webbrowser
 
-        if not webbrowser.open(address):
+        if not webbrowser.open(for_browser):
             note("flash-otel: no browser was found; open the address in one.")

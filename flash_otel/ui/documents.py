@@ -125,8 +125,8 @@ class Documents:
         """Return a document as JSON.
 
         Args:
-            name: `entries` (with the `version` that it shows), `comparison`, or a document of a
-                trace: `report`, `trace` or `diagnosis`.
+            name: `entries`, `comparison`, or a document of a trace: `report`, `trace` or
+                `diagnosis`.
             parameters: The parameters of the request.
 
         Raises:
@@ -142,8 +142,6 @@ class Documents:
         if key not in self._kept:
             with self._open() as opened:
                 made = make(opened, parameters, self.source.limits())
-            if name == _LIST:
-                made[_LIST]["version"] = asked[0]
             for each, value in made.items():
                 self._keep((each, *asked), value)
         return self._kept[key]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -86,7 +87,9 @@ class UiState:
 
     Attributes:
         documents: Makes the documents, on a thread of its own.
-        token: What the address holds that a person opens.
+        token: What the printed address holds.
+        single_use: What the address holds that is given to a browser; empty after its use. Other
+            users of the machine can see the arguments of the browser's process.
         session: The value of the cookie.
         is_stopping: Returns whether the server is about to end.
         streams: Number of open event streams.
@@ -94,12 +97,20 @@ class UiState:
 
     documents: Documents
     token: str = field(default_factory=partial(secrets.token_urlsafe, 32))
+    single_use: str = field(default_factory=partial(secrets.token_urlsafe, 32))
     session: str = field(default_factory=partial(secrets.token_urlsafe, 32))
     is_stopping: Callable[[], bool] = lambda: False
     streams: int = 0
     _thread: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1))
     _poll: asyncio.Lock = field(default_factory=asyncio.Lock)
     _polled: tuple[float, str] = (float("-inf"), "")
+
+    def accepts(self, given: str) -> bool:
+        """Return whether a token may be exchanged for the cookie."""
+        if self.single_use and _is_same(given, self.single_use):
+            self.single_use = ""
+            return True
+        return _is_same(given, self.token)
 
     async def run(self, function: Callable[..., _T], *args: object) -> _T:
         """Call a function of the documents on their thread, one at a time."""
@@ -127,6 +138,10 @@ class UiState:
         self._thread.shutdown(wait=False)
 
 
+def _is_same(given: str, wanted: str) -> bool:
+    return secrets.compare_digest(given.encode(), wanted.encode())
+
+
 def application(source: UiSource) -> tuple[Starlette, UiState]:
     """Return the application for a source, and its state."""
     state = UiState(Documents(source))
@@ -138,7 +153,7 @@ def application(source: UiSource) -> tuple[Starlette, UiState]:
 
     routes = [
         Route(OPEN, partial(_open, state)),
-        *(Route(path, partial(_page, kind)) for path, kind in _KINDS.items()),
+        *(Route(path, partial(_page, state, kind)) for path, kind in _KINDS.items()),
         *(Route(f"/{name}", partial(_asset, name)) for name in _TYPES),
         Route("/documents/{name}", partial(_document, state)),
         Route("/events", partial(_events, state)),
@@ -186,8 +201,7 @@ class _Guard:
         return None if self._has_cookie(scope) else PlainTextResponse(_NO_SESSION, 401)
 
     def _has_cookie(self, scope: Scope) -> bool:
-        cookie = Request(scope).cookies.get(_cookie(scope), "")
-        return secrets.compare_digest(cookie.encode(), self._state.session.encode())
+        return _is_same(Request(scope).cookies.get(_cookie(scope), ""), self._state.session)
 
 
 def _cookie(scope: Scope) -> str:
@@ -203,8 +217,7 @@ async def _open(state: UiState, request: Request) -> Response:
     A redirect would not do: a browser does not send a strict cookie along after a click in a
     page of another site, such as a terminal in the browser.
     """
-    given = request.query_params.get(TOKEN, "")
-    if not secrets.compare_digest(given.encode(), state.token.encode()):
+    if not state.accepts(request.query_params.get(TOKEN, "")):
         return PlainTextResponse(_NO_SESSION, 401)
     response = HTMLResponse(
         '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>flash-otel</title>'
@@ -214,8 +227,9 @@ async def _open(state: UiState, request: Request) -> Response:
     return response
 
 
-async def _page(kind: str, request: Request) -> Response:
-    document = page_document(kind, parameters=dict(request.query_params), is_served=True)
+async def _page(state: UiState, kind: str, request: Request) -> Response:
+    parameters, version = dict(request.query_params), await state.version()
+    document = page_document(kind, parameters=parameters, is_served=True, version=version)
     # In a script element, only `<` has a meaning.
     text = json.dumps(document).replace("<", "\\u003c")
     return HTMLResponse(_SHELL.replace("DOCUMENT", text))
@@ -284,7 +298,7 @@ async def _changes(state: UiState, known: str | None) -> AsyncIterator[str]:
             yield ": still open\n\n"
 
 
-def serve(source: UiSource, listener: socket, on_ready: Callable[[str], None]) -> None:
+def serve(source: UiSource, listener: socket, on_ready: Callable[[str, str], None]) -> None:
     """Serve a source until the process is interrupted.
 
     Whatever opening the source raises is raised before anything is served.
@@ -292,10 +306,8 @@ def serve(source: UiSource, listener: socket, on_ready: Callable[[str], None]) -
     Args:
         source: What is shown.
         listener: A socket that is bound to a loopback address.
-        on_ready: Called with the address to open, which holds the token.
+        on_ready: Called with the address to print, and with one to give to a browser.
     """
-    import uvicorn
-
     app, state = application(source)
     config = uvicorn.Config(
         app,
@@ -309,5 +321,6 @@ def serve(source: UiSource, listener: socket, on_ready: Callable[[str], None]) -
     state.is_stopping = lambda: server.should_exit
     state.prepare()
     host, port = listener.getsockname()[:2]
-    on_ready(f"http://{host}:{port}{OPEN}?{TOKEN}={state.token}")
+    address = f"http://{host}:{port}{OPEN}?{TOKEN}="
+    on_ready(address + state.token, address + state.single_use)
     server.run(sockets=[listener])

@@ -103,6 +103,19 @@ def test_new_spans_appear(page: Page, tmp_path: Path) -> None:
     expect(page.get_by_role("row", name=re.compile("build-3"))).to_have_count(1)
 
 
+def test_new_spans_of_a_trace_are_offered(page: Page, tmp_path: Path) -> None:
+    """A trace that is open does not jump, but offers to show what was recorded since."""
+    page.get_by_role("row", name=re.compile("build-2.*stale_build")).get_by_role("link").click()
+    button = page.get_by_role("button", name="Show new spans")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(button).to_have_count(0)
+    with SpanStore(tmp_path / "spans.db") as store:
+        store.write(records(read(430, code=2, build=2, held={"gpu": TWO["gpu"]}, number="b3")))
+    button.click()
+    reads = page.get_by_role("row", name=re.compile(r"^flash\.runtime\.fetch"))
+    expect(reads).to_have_count(2)
+
+
 def test_hostile_text_is_text(page: Page) -> None:
     """Markup and control characters of a recording are shown, and do nothing."""
     expect(page.get_by_role("table")).to_contain_text("<img src=x onerror")

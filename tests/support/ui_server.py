@@ -14,7 +14,7 @@ import httpx
 from support.commands import TIMEOUT, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -56,13 +56,15 @@ class UiServer:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str) -> Iterator[UiServer]:
+def serving(
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None
+) -> Iterator[UiServer]:
     """Run `flash-otel ui --no-open`, and end it by Ctrl-C, which must be clean."""
     command = [sys.executable, "-m", "flash_otel", "ui", "--no-open", *arguments]
     with subprocess.Popen(
         command,
         cwd=folder,
-        env=environment(folder),
+        env=environment(folder, **(env or {})),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

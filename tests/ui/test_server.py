@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 from support.commands import python
+from support.otlp import eventually
 from support.samples import TRACE, healthy_deployment
 from support.ui_server import serving
 
@@ -198,7 +200,8 @@ def test_a_change_of_the_store_is_an_event(tmp_path: Path) -> None:
 def test_a_change_before_the_stream_is_not_missed(tmp_path: Path) -> None:
     """A page names the version that it shows, so that it hears of spans since then at once."""
     with serving(tmp_path) as server, server.signed_in() as client:
-        version = client.get(SAMPLE).json()["version"]
+        page = client.get("/").text
+        [version] = re.findall(r'"version": "([^"]*)"', page)
         with SpanStore(tmp_path / "spans.db") as store:
             store.write(healthy_deployment())
         with client.stream("GET", "/events", params={"version": version}) as answer:
@@ -221,12 +224,32 @@ def test_streams_are_few(client: httpx.Client) -> None:
             answer.close()
 
 
-def test_a_missing_extra_names_the_command(tmp_path: Path) -> None:
+def test_a_browser_is_given_an_address_that_works_once(tmp_path: Path) -> None:
+    """Other users can see the arguments of the browser: they find a token that is used up."""
+    seen = tmp_path / "seen"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {seen}.part && mv {seen}.part {seen}\n')
+    browser.chmod(0o700)
+    with serving(tmp_path, "--open", env={"BROWSER": f"{browser} %s"}) as server:
+        eventually(seen.exists)
+        given = seen.read_text()
+        assert server.token not in given
+        with server.client() as client:
+            assert client.get(given).status_code == 200
+            assert client.get(SAMPLE).status_code == 200
+        with server.client() as client:
+            assert client.get(given).status_code == 401
+            assert client.get(server.address).status_code == 200
+            assert client.get(server.address).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["starlette", "uvicorn"])
+def test_a_missing_extra_names_the_command(tmp_path: Path, name: str) -> None:
     """Without starlette or uvicorn, the error is the command that installs them."""
     done = python(
         tmp_path,
         "import sys\n"
-        "sys.modules['starlette'] = None\n"
+        f"sys.modules[{name!r}] = None\n"
         "from flash_otel.cli.app import main\n"
         "main(['ui', '--no-open'])",
     )

@@ -10,11 +10,11 @@ import { clean, count, duration, moment, short } from "../text.js";
 const TRACE = "trace?trace_id=";
 
 /** Return entries that follow the filters and the changes of the recording. */
-function useEntries(first, filters) {
+function useEntries(first, filters, known) {
   const [found, setFound] = useState({ ...first, error: "" });
   const [version, setVersion] = useState(0);
   const isFirst = useRef(true);
-  useEffect(() => changes(first.version, () => setVersion((known) => known + 1)), []);
+  useEffect(() => changes(known, () => setVersion((known) => known + 1)), []);
   useEffect(() => {
     if (isFirst.current) {
       isFirst.current = false;
@@ -36,7 +36,7 @@ function useEntries(first, filters) {
 /** The recorded traces: deployments per environment over time, and all of them as a table. */
 export function ListView({ page, entries: first }) {
   const [filters, setFilters] = useState(page.parameters);
-  const { entries, is_cut: isCut, is_empty: isEmpty, error } = useEntries(first, filters);
+  const { entries, is_cut: isCut, is_empty: isEmpty, error } = useEntries(first, filters, page.version);
   const change = (value) => {
     history.replaceState(null, "", `?${new URLSearchParams(asked(value))}`);
     setFilters(value);

@@ -2,6 +2,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { Axis } from "../model/axis.js";
 import { keyOf, readTrace } from "../model/spans.js";
 import { buildTree } from "../model/tree.js";
+import { Changed } from "../parts/Changed.jsx";
 import { Checks } from "../parts/Checks.jsx";
 import { Copy } from "../parts/Copy.jsx";
 import { Download } from "../parts/Download.jsx";
@@ -87,6 +88,7 @@ export function TraceView({ page, report, trace: document_, diagnosis, isPrinted
             </>
           )}
         </span>
+        {page.is_served && <Changed version={page.version} />}
         <Download of={document_} name={`trace-${(report.trace_id ?? "log").slice(0, 8)}.json`} />
         <ThemeButton />
       </nav>
