@@ -11,15 +11,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from flash_otel import semconv
 from flash_otel.diagnosis import Limits
-from flash_otel.report.entry import entry_json
 from flash_otel.report.html import trace_documents
-from flash_otel.report.listing import Wanted, diagnosis_of, list_traces
+from flash_otel.report.listing import diagnosis_of
 from flash_otel.store.errors import AmbiguousTraceError, StoreError, translated
-from flash_otel.store.queries import TraceFilter, summarize
+from flash_otel.store.queries import summarize
 from flash_otel.store.store import open_for_reading
 from flash_otel.ui.comparison import comparison_json
+from flash_otel.ui.lists import Lists, QuestionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,22 +32,16 @@ if TYPE_CHECKING:
 
     Opened = tuple[SpanStore, RecordedSpans]
 
-MOST_LISTED: Final = 200
 MOST_SPANS: Final = 50_000
 """Spans of a trace, and of the traces that belong to it, that a page gets."""
 
-_LIST: Final = "entries"
-_LISTED: Final = 50
-_MOST_JUDGED: Final = 500  # traces of a list, in search of a verdict
+LIST: Final = "entries"
+
 _MOST_KEPT: Final = 6  # documents
 
 
 class UnknownTraceError(Exception):
     """There is no such trace; the message names it."""
-
-
-class QuestionError(Exception):
-    """A parameter of a request is invalid; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +74,7 @@ class Documents:
     _kept: OrderedDict[tuple[object, ...], bytes] = field(default_factory=OrderedDict)
     _watched: list[SpanStore] = field(default_factory=list)
     _openings: int = 0
+    _lists: Lists = field(default_factory=Lists)
 
     def prepare(self) -> None:
         """Open the source: other sources than the local store are read now."""
@@ -135,19 +129,22 @@ class Documents:
             StoreError: The store cannot be read.
         """
         make = _MAKERS.get(name)
-        if make is None:
+        if make is None and name != LIST:
             raise UnknownTraceError(f"there is no document {name!r}")
-        asked = (self.version(), *sorted(parameters.items()))
-        key = (name, *asked)
-        if key not in self._kept:
-            with self._open() as opened:
-                made = make(opened, parameters, self.source.limits())
-            for each, value in made.items():
-                self._keep((each, *asked), value)
+        version, limits = self.version(), self.source.limits()
+        key = (name, version, *sorted(parameters.items()))
+        if key in self._kept:
+            return self._kept[key]
+        with self._open() as opened:
+            if make is None:
+                return _encoded(self._lists.entries(opened, parameters, version, limits))
+            made = make(opened, parameters, limits)
+        for each, value in made.items():
+            self._keep((each, *key[1:]), _encoded(value))
         return self._kept[key]
 
-    def _keep(self, key: tuple[object, ...], value: object) -> None:
-        self._kept[key] = json.dumps(value, separators=(",", ":")).encode()
+    def _keep(self, key: tuple[object, ...], document: bytes) -> None:
+        self._kept[key] = document
         while len(self._kept) > _MOST_KEPT:
             self._kept.popitem(last=False)
 
@@ -163,54 +160,8 @@ class Documents:
         yield self._once[0]
 
 
-# --- lists ----------------------------------------------------------------------------------------
-
-
-def _entries(
-    opened: Opened | None, parameters: Mapping[str, str], limits: Limits
-) -> dict[str, Any]:
-    wanted = _wanted(parameters, limits)
-    if opened is None:
-        return {_LIST: {"entries": [], "is_cut": False, "is_empty": True}}
-    store, spans = opened
-    listing = list_traces(store, spans, wanted, limits)
-    found = [entry_json(entry) for entry in listing.entries]
-    is_empty = not found and store.latest_trace_id() is None
-    return {_LIST: {"entries": found, "is_cut": listing.is_cut, "is_empty": is_empty}}
-
-
-def _wanted(parameters: Mapping[str, str], limits: Limits) -> Wanted:
-    fault = parameters.get("fault") or None
-    if fault is not None and fault not in semconv.FAULTS:
-        raise QuestionError(f"unknown fault code {fault!r}")
-    asked = TraceFilter(
-        parameters.get("env") or None,
-        parameters.get("app") or None,
-        _since_ns(parameters.get("since_s"), limits.now_ns),
-        _conditions(parameters.get("where", "")),
-    )
-    limit = max(1, min(_whole("limit", parameters.get("limit", str(_LISTED))), MOST_LISTED))
-    is_failed = parameters.get("failed") == "1"
-    return Wanted(limit, asked, is_failed=is_failed, fault=fault, most_judged=_MOST_JUDGED)
-
-
-def _conditions(text: str) -> tuple[tuple[str, str], ...]:
-    if not text:
-        return ()
-    name, separator, value = text.partition("=")
-    if not name or not separator:
-        raise QuestionError(f"no attribute=value: {text!r}")
-    return ((name, value),)
-
-
-def _since_ns(seconds: str | None, now_ns: int) -> int | None:
-    return now_ns - _whole("since_s", seconds) * 1_000_000_000 if seconds else None
-
-
-def _whole(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < len(text) <= 9):  # noqa: PLR2004 - thirty years
-        raise QuestionError(f"{name} is no whole number: {text!r}")
-    return int(text)
+def _encoded(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 # --- traces ---------------------------------------------------------------------------------------
@@ -269,7 +220,6 @@ def _trace_id(store: SpanStore, parameters: Mapping[str, str], name: str) -> str
 
 
 _MAKERS: Final[dict[str, Any]] = {
-    _LIST: _entries,
     "report": _trace,
     "trace": _trace,
     "diagnosis": _trace,

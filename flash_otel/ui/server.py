@@ -26,7 +26,8 @@ from starlette.routing import Route
 
 from flash_otel.report.html import SCRIPT, STYLE, asset, page_document
 from flash_otel.store.errors import StoreError
-from flash_otel.ui.documents import Documents, QuestionError, UnknownTraceError
+from flash_otel.ui.documents import Documents, UnknownTraceError
+from flash_otel.ui.lists import QuestionError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -56,12 +56,20 @@ def got(documents: Documents, name: str, **parameters: str) -> Any:
     return json.loads(documents.named(name, parameters))
 
 
+def listed_whole(documents: Documents, **parameters: str) -> list[dict[str, Any]]:
+    """Return the entries of a list that may take several requests."""
+    while (found := got(documents, "entries", **parameters))["is_partial"]:
+        pass
+    entries: list[dict[str, Any]] = found["entries"]
+    return entries
+
+
 @pytest.mark.parametrize("scene", RECORDED)
 def test_every_view_says_what_the_commands_say(tmp_path: Path, scene: str) -> None:
     """The list is that of `traces --json`, and each diagnosis that of `diagnose --json`."""
     path = tmp_path / "spans.db"
     with served(path, SCENES[scene].make()) as documents:
-        listed = got(documents, "entries")["entries"]
+        listed = listed_whole(documents)
         with SpanStore(path, is_read_only=True) as store:
             found = list_traces(store, local_spans(store), limits=limits()).entries
             assert listed == json.loads(json.dumps([entry_json(entry) for entry in found]))
@@ -80,7 +88,7 @@ def test_a_trace_holds_the_traces_of_its_workers(tmp_path: Path) -> None:
     """The spans are those of the deployment and of its workers' reads."""
     made = records(deployment(), read(10, held=TWO))
     with served(tmp_path / "spans.db", made) as documents:
-        [first] = [each for each in got(documents, "entries")["entries"] if each["deployment_id"]]
+        [first] = [each for each in listed_whole(documents) if each["deployment_id"]]
         trace = got(documents, "trace", trace_id=first["trace_id"])
     spans = [
         span["spanId"]
@@ -96,7 +104,7 @@ def test_filters(tmp_path: Path) -> None:
     made = records(deployment(), deployment(2, at=400, app="other", env="dev", env_id="env-dev"))
     with served(tmp_path / "spans.db", made) as documents:
         names = {
-            question: [each["app_name"] for each in got(documents, "entries", **asked)["entries"]]
+            question: [each["app_name"] for each in listed_whole(documents, **asked)]
             for question, asked in {
                 "all": {},
                 "app": {"app": "shop"},
@@ -120,7 +128,7 @@ def test_a_comparison(tmp_path: Path) -> None:
     """Steps with their durations, the endpoints of both manifests, and what differs."""
     made = records(deployment(), deployment(2, at=400, held={"gpu": TWO["gpu"]}, size=50_000))
     with served(tmp_path / "spans.db", made) as documents:
-        second, first = (each["trace_id"] for each in got(documents, "entries")["entries"])
+        second, first = (each["trace_id"] for each in listed_whole(documents))
         found = got(documents, "comparison", first=first, second=second)
     assert [each["build_id"] for each in found["deployments"]] == ["build-1", "build-2"]
     steps = {step["name"]: step["values"] for step in found["steps"]}
@@ -136,11 +144,28 @@ def test_a_comparison(tmp_path: Path) -> None:
 def test_what_is_kept_is_little(tmp_path: Path) -> None:
     """Documents are kept until the store changes, and never many of them."""
     with served(tmp_path / "spans.db", records(deployment())) as documents:
-        for number in range(1, 40):
-            got(documents, "entries", limit=str(number))
+        [entry] = listed_whole(documents)
+        for number in range(20, 32):
+            got(documents, "trace", trace_id=entry["trace_id"][:number])
         assert len(documents._kept) <= 6
         before = documents.version()
         with SpanStore(tmp_path / "spans.db") as store:
             store.write(records(deployment(2, at=400)))
         assert documents.version() != before
-        assert len(got(documents, "entries", limit="39")["entries"]) == 2
+        assert len(listed_whole(documents, limit="39")) == 2
+
+
+def test_a_list_that_takes_long_is_sent_in_parts(tmp_path: Path) -> None:
+    """Each answer holds at least one more trace than the last, and the last one all of them."""
+    made = records(*(deployment(number, at=400.0 * number) for number in range(1, 6)))
+    with served(tmp_path / "spans.db", made) as documents:
+        documents._lists.budget_s = 0
+        sizes = []
+        while (found := got(documents, "entries"))["is_partial"]:
+            sizes.append(len(found["entries"]))
+        assert sizes == [1, 2, 3, 4]
+        assert len(found["entries"]) == 5
+        with SpanStore(tmp_path / "spans.db") as store:
+            store.write(records(deployment(6, at=4000)))
+        again = got(documents, "entries")
+        assert (len(again["entries"]), again["is_partial"]) == (1, True), "a change judges anew"

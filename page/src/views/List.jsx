@@ -14,18 +14,22 @@ function useEntries(first, filters, known) {
   const [found, setFound] = useState({ ...first, error: "" });
   const [version, setVersion] = useState(0);
   const isFirst = useRef(true);
-  useEffect(() => changes(known, () => setVersion((known) => known + 1)), []);
+  useEffect(() => changes(known, () => setVersion((number) => number + 1)), []);
   useEffect(() => {
-    if (isFirst.current) {
-      isFirst.current = false;
-      return undefined;
-    }
     let isWanted = true;
-    const show = (value) => isWanted && setFound(value);
-    load("entries", asked(filters)).then(
-      (value) => show({ ...value, error: "" }),
-      (error) => show({ entries: [], error: error.message }),
-    );
+    const show = (value) => {
+      if (!isWanted) return;
+      setFound(value);
+      // Of a large store, each answer holds as much of the list as was ready.
+      if (value.is_partial) ask();
+    };
+    const ask = () =>
+      load("entries", asked(filters)).then(
+        (value) => show({ ...value, error: "" }),
+        (error) => show({ entries: [], error: error.message }),
+      );
+    if (!isFirst.current || first.is_partial) ask();
+    isFirst.current = false;
     return () => {
       isWanted = false;
     };
@@ -36,7 +40,7 @@ function useEntries(first, filters, known) {
 /** The recorded traces: deployments per environment over time, and all of them as a table. */
 export function ListView({ page, entries: first }) {
   const [filters, setFilters] = useState(page.parameters);
-  const { entries, is_cut: isCut, is_empty: isEmpty, error } = useEntries(first, filters, page.version);
+  const { entries, is_cut: isCut, is_empty: isEmpty, is_partial: isPartial, error } = useEntries(first, filters, page.version);
   const change = (value) => {
     history.replaceState(null, "", `?${new URLSearchParams(asked(value))}`);
     setFilters(value);
@@ -52,6 +56,7 @@ export function ListView({ page, entries: first }) {
         <Filters filters={filters} onChange={change} />
         <p class="aside" role="status">
           {error ? `This could not be read: ${clean(error)}` : count(entries.length, "trace")}
+          {isPartial && ", more are being read"}
           {isCut && "; older traces were not searched: narrow the search by app or environment"}
         </p>
         {isEmpty && (
