@@ -138,6 +138,8 @@ def _misshapen(
 
 
 def _values(record: SpanRecord, name: str) -> tuple[str, ...]:
+    if name not in record.attributes:  # most spans lack most ids
+        return ()
     value = text(record.attributes, name)
     return (texts(record.attributes, name) or ()) if value is None else (value,)
 

@@ -65,10 +65,14 @@ class RelatedSpans:
         self._whole_traces: set[str] = set()
         self._read_traces: set[str] = set()
         self._deployment_ids: set[str] = set()
+        self._evidence: tuple[int, Evidence] | None = None
 
     def evidence(self) -> Evidence:
         """Return the facts of everything that is loaded."""
-        return collect(self._records.values())
+        # A span is loaded once, so that the same number of them are the same ones.
+        if self._evidence is None or self._evidence[0] != len(self._records):
+            self._evidence = (len(self._records), collect(self._records.values()))
+        return self._evidence[1]
 
     # --- the deployments of a question ------------------------------------------------------------
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
+from diagnosis.recordings import NOW_NS as SCENES_NOW_NS
+from diagnosis.scenes import SCENES
 from hypothesis import given
 from hypothesis import strategies as st
-from report.terminals import WIDTHS, printed
+from report.terminals import WIDTHS, printed, with_long_ids
 from rich.cells import cell_len
 from support.samples import EPOCH_NS, TRACE
 
 from flash_otel import semconv
+from flash_otel.diagnosis import Limits
+from flash_otel.diagnosis.recorded import local_spans
 from flash_otel.report import words
 from flash_otel.report.entry import TraceEntry
 from flash_otel.report.layout import ASCII, UNICODE, Page, page_for, print_lines
+from flash_otel.report.listing import Wanted, list_traces
 from flash_otel.report.traces import FAULT_STYLE, STYLES, style_of, table_lines
+from flash_otel.store.store import temporary_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +35,7 @@ STARTED = words.zoned_moment(EPOCH_NS)
 BUILD = "2a5c26b1-e8c0-4dca-99df-0f25256d47c1"
 ENVIRONMENT = "a2d0a0ff-ee7f-4b81-9dae-61745b5ae8de"
 SECOND_NS = 10**9
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def entry(**changes: object) -> TraceEntry:
@@ -146,6 +154,28 @@ def test_the_table_fits(width: int, encoding: str) -> None:
     assert longest in rows[-1]
     assert glyphs.cut in rows[-1]
     assert all(row.startswith("0af76519") for row in rows[1:])
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_every_scene_fits(name: str) -> None:
+    """No line of any scene's list is longer than the terminal, and no id and verdict is broken."""
+    with temporary_store() as store:
+        store.write(with_long_ids(SCENES[name].make()))
+        spans = local_spans(store)
+        listing = list_traces(store, spans, Wanted(limit=100), Limits(now_ns=SCENES_NOW_NS))
+
+    def render(console: Console) -> None:
+        lines = table_lines(listing.entries, page_for(console), SCENES_NOW_NS)
+        print_lines(lines, console)
+
+    for width in WIDTHS:
+        plain, coloured = (printed(render, width, color=color) for color in (False, True))
+        assert STYLE.sub("", coloured) == plain
+        _, *rows = plain.splitlines()
+        for entry, row in zip(listing.entries, rows, strict=True):
+            assert cell_len(row) <= width
+            assert row.split()[0] in (entry.short_id, entry.trace_id)
+            assert entry.label in row
 
 
 @pytest.mark.parametrize("width", WIDTHS)
