@@ -173,6 +173,8 @@ def test_every_variable_is_known() -> None:
     ("name", "value", "result"),
     [
         ("FLASH_OTEL_EXIT_BUDGET", "0.5", OK),
+        ("FLASH_OTEL_SUMMARY", "0", OK),
+        ("FLASH_OTEL_SUMMARY", "short", PROBLEM),
         ("FLASH_OTEL_EXIT_BUDGET", "half", PROBLEM),
         ("FLASH_OTEL_EXIT_BUDGET", "61", PROBLEM),
         ("FLASH_OTEL_PROPAGATION", "auto", OK),

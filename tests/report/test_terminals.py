@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
@@ -126,3 +127,15 @@ def test_ids_that_begin_alike_are_shown_so_that_they_differ() -> None:
         f"  build_id  {first}",
         f"            {second}",
     ]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_last_command_of_a_verification_can_be_pasted(width: int) -> None:
+    """It names the given program and store, and is continued where it does not fit."""
+    case = CASES["a record that agrees"]
+    found = judge(case.subject, case.recorded, case.version)
+    command = "/opt/a long path/to/python -m flash_otel diagnose --env {} --store 'my spans.db'"
+    lines = printed(lambda console: render_verification(found, console, command), width)
+    pasted = lines[lines.index("More: ") :].removeprefix("More: ").replace("\\\n", "")
+    assert shlex.split(pasted) == shlex.split(command.format("env-1"))
+    assert max(map(len, lines.splitlines())) <= width

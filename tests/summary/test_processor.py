@@ -199,8 +199,11 @@ def test_a_stopped_terminal_does_not_delay_the_exit(tmp_path: Path) -> None:
         ) as process,
     ):
         termios.tcflow(theirs, termios.TCOOFF)
-        process.communicate(b"x", timeout=TIMEOUT)
-        termios.tcflow(theirs, termios.TCOON)
+        try:
+            process.communicate(b"x", timeout=TIMEOUT)
+        finally:
+            process.kill()
+            termios.tcflow(theirs, termios.TCOON)
     assert process.returncode == 0
     assert seen == []
 

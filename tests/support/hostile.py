@@ -194,6 +194,7 @@ _OURS: Final[Mapping[str, Values]] = {
     "FLASH_OTEL_REQUEST_BUDGET": _SECONDS,
     "FLASH_OTEL_LEGACY_LOGS": Values(("0", "logger:", "logger:shop", "\udcff", "x" * 5000)),
     "FLASH_OTEL_PROPAGATION": Values(("auto", "link", "PARENT"), ("child", "\udcff", "1")),
+    "FLASH_OTEL_SUMMARY": _SWITCH,
     "FLASH_OTEL_STORE": Values(("", "spans.db", "~/spans.db", "/proc/no/spans.db", "\udcff.db")),
 }
 _OF_PYTHON: Final[Mapping[str, Values]] = {
