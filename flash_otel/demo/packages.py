@@ -17,7 +17,7 @@ import sysconfig
 import threading
 import time
 from collections import deque
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -35,6 +35,7 @@ _OPTIONS: Final = (
     *("--progress-bar", "off", "--no-compile"),
 )
 _PYTHON_OPTION_SINCE: Final = (22, 3)  # pip's --python
+_FAST_SINCE: Final = (25, 0)  # older ones take twice as long for the index's lists of files
 _MOST_SECONDS: Final = 900.0
 _LOOK_SECONDS: Final = 0.2
 _MOST_PARTS: Final = 4
@@ -51,11 +52,16 @@ class InstallError(Exception):
 
 def has_shared_pip() -> bool:
     """Return whether this interpreter's pip can install for another interpreter."""
+    return _pip_version() >= _PYTHON_OPTION_SINCE
+
+
+def _pip_version() -> tuple[int, ...]:
+    """Return the first numbers of the version of this interpreter's pip, if it has one."""
     try:
         version = metadata.version("pip")
     except metadata.PackageNotFoundError:
-        return False
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2]) >= _PYTHON_OPTION_SINCE
+        return ()
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def install(python: Path, options: Sequence[str], on_detail: Callable[[str], None]) -> None:
@@ -217,6 +223,9 @@ def main(sentence: str, *options: str) -> int:
     try:
         with StepProgress() as progress:
             progress(sentence)
+            if _pip_version() < _FAST_SINCE:
+                with suppress(InstallError):  # the old one does it, too
+                    install(Path(sys.executable), ["--upgrade", "pip"], lambda _: None)
             install(Path(sys.executable), options, lambda detail: progress(sentence, detail))
     except InstallError as error:
         sys.stderr.write(f"{error}\n")
