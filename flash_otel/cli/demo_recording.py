@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
@@ -15,7 +17,6 @@ from flash_otel.cli.streams import note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from flash_otel.demo.progress import Progress
     from flash_otel.demo.runner import RunArtifacts
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
     from flash_otel.store.store import SpanStore
 
-_EXTRA: Final = "Install it with its extra: pip install 'PATH_OF_THE_CHECKOUT[demo]'"
 _OTLP_PREFIX: Final = "OTEL_EXPORTER_OTLP_"
 _ARRIVAL_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.5
@@ -109,7 +109,12 @@ def require_extra() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name != "aiohttp":
             raise
-        raise CommandError("the demo needs aiohttp.", _EXTRA, COULD_NOT_TELL) from error
+        from flash_otel.runtime.interpreters import install_command
+
+        command = install_command(Path(sys.executable), "demo")
+        raise CommandError(
+            "flash-otel demo needs aiohttp.", f"Install it: {command}", COULD_NOT_TELL
+        ) from error
 
 
 def _from_store(scenario: Scenario, artifacts: RunArtifacts) -> DemoResult:

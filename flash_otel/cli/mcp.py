@@ -119,10 +119,10 @@ def _server(asked: Asked) -> "Server[Any]":
 def _without_sdk(error: Exception) -> CommandError:
     from flash_otel.runtime import interpreters
 
-    command = interpreters.install_command(Path(sys.executable)).removesuffix("flash-otel")
+    command = interpreters.install_command(Path(sys.executable), "mcp")
     return CommandError(
         f"flash-otel mcp needs the MCP SDK, version 2: {error}.",
-        f"Install it: {command}'flash-otel[mcp]'",
+        f"Install it: {command}",
         COULD_NOT_TELL,
     )
 

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,8 +27,6 @@ from flash_otel.cli.streams import note
 
 if TYPE_CHECKING:
     from flash_otel.ui.documents import UiSource
-
-INSTALL = "pip install 'flash-otel[ui]'"
 
 
 def ui(
@@ -52,8 +51,11 @@ def ui(
     except ModuleNotFoundError as error:
         if not error.name or error.name.partition(".")[0] == "flash_otel":
             raise
+        from flash_otel.runtime.interpreters import install_command
+
+        command = install_command(Path(sys.executable), "ui")
         raise CommandError(
-            f"`flash-otel ui` needs {error.name}.", f"Install it: {INSTALL}"
+            f"`flash-otel ui` needs {error.name}.", f"Install it: {command}"
         ) from error
     is_opened = sys.stdout.isatty() and _has_display() if opens is None else opens
     with socket.socket() as listener:

@@ -6,6 +6,7 @@ it: `uv-receipt.toml` and `pipx_metadata.json`.
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import sys
@@ -20,8 +21,8 @@ PROGRAM: Final = "flash-otel"
 _HEAD: Final = 4096  # bytes; longer than the first two lines of any console script
 # The file that a tool leaves in an environment, and its command that adds a package.
 TOOLS: Final = (
-    ("uv-receipt.toml", "uv tool install {name} --with flash-otel"),
-    ("pipx_metadata.json", "pipx inject {name} flash-otel"),
+    ("uv-receipt.toml", "uv tool install {name} --with {requirement}"),
+    ("pipx_metadata.json", "pipx inject {name} {requirement}"),
 )
 
 
@@ -58,13 +59,40 @@ def own_command() -> str:
     return _quoted(beside) if beside.exists() else f"{_quoted(sys.executable)} -m flash_otel"
 
 
-def install_command(python: Path) -> str:
-    """Return the command that installs flash-otel into the environment of an interpreter."""
-    environment = python.parent.parent
+def install_command(python: Path, extra: str = "") -> str:
+    """Return the command that installs flash-otel into the environment of an interpreter.
+
+    Args:
+        python: The interpreter.
+        extra: An extra of flash-otel to install with it.
+    """
+    environment, wanted = python.parent.parent, requirement(extra)
     for file, command in TOOLS:
         if (environment / file).exists():
-            return command.format(name=environment.name)
-    return f"{_quoted(python)} -m pip install flash-otel"
+            return command.format(name=environment.name, requirement=wanted)
+    return f"{_quoted(python)} -m pip install {wanted}"
+
+
+def requirement(extra: str = "") -> str:
+    """Return what to install flash-otel from, quoted for a shell: the origin of this one.
+
+    An installer records every origin but a package index (PEP 610). A checkout is installed by its
+    path, because the index need not have flash-otel.
+
+    Args:
+        extra: An extra of flash-otel to install with it.
+    """
+    from importlib import metadata
+    from urllib.parse import unquote, urlsplit
+
+    named = f"[{extra}]" if extra else ""
+    try:
+        recorded = metadata.distribution(PROGRAM).read_text("direct_url.json") or "{}"
+        place = urlsplit(json.loads(recorded).get("url", ""))
+    except (metadata.PackageNotFoundError, ValueError):
+        return _quoted(f"{PROGRAM}{named}")
+    folder = Path(unquote(place.path)) if place.scheme == "file" else None
+    return _quoted(f"{folder if folder and folder.exists() else PROGRAM}{named}")
 
 
 def runs_here(script: Path) -> bool:

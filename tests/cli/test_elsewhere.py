@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.commands import flash_otel
 
-from flash_otel.runtime.interpreters import install_command, interpreter_of, runs_here
+from flash_otel.runtime.interpreters import install_command, interpreter_of, requirement, runs_here
 
 BODY = "import sys\nfrom runpod_flash.cli.main import app\nsys.exit(app())\n"
 
@@ -75,8 +76,8 @@ def test_any_file_is_read_without_an_error(
 @pytest.mark.parametrize(
     ("note", "command"),
     [
-        ("uv-receipt.toml", "uv tool install runpod-flash --with flash-otel"),
-        ("pipx_metadata.json", "pipx inject runpod-flash flash-otel"),
+        ("uv-receipt.toml", "uv tool install runpod-flash --with {}"),
+        ("pipx_metadata.json", "pipx inject runpod-flash {}"),
     ],
 )
 def test_tools_are_recognized_by_a_file_in_their_environment(
@@ -88,13 +89,38 @@ def test_tools_are_recognized_by_a_file_in_their_environment(
     (environment / note).touch()
     python = interpreter_of(script)
     assert python is not None
-    assert install_command(python) == command
+    assert install_command(python) == command.format(requirement())
 
 
 def test_any_other_environment_gets_it_by_pip(tmp_path: Path) -> None:
     """Other environments get it through pip of their interpreter, quoted for a shell."""
     python = tmp_path / "my env" / "bin" / "python"
-    assert install_command(python) == f"'{python}' -m pip install flash-otel"
+    assert install_command(python) == f"'{python}' -m pip install {requirement()}"
+    assert install_command(python, "ui") == f"'{python}' -m pip install {requirement('ui')}"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "wanted"),
+    [
+        (None, "'flash-otel[ui]'"),
+        ('{"url": "file:///"}', "'/[ui]'"),
+        ('{"url": "file:///gone%20away"}', "'flash-otel[ui]'"),
+        ('{"url": "https://example.com/flash-otel.git"}', "'flash-otel[ui]'"),
+        ("{}", "'flash-otel[ui]'"),
+        ("broken", "'flash-otel[ui]'"),
+    ],
+)
+def test_a_checkout_is_installed_by_its_path(
+    recorded: str | None, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What pip recorded as the origin of this installation is what others get it from."""
+
+    class Distribution:
+        def read_text(self, name: str) -> str | None:
+            return recorded if name == "direct_url.json" else None
+
+    monkeypatch.setattr(metadata, "distribution", lambda _: Distribution())
+    assert requirement("ui") == wanted
 
 
 def test_scripts_of_this_environment_run_here(tmp_path: Path) -> None:
@@ -119,7 +145,7 @@ def test_run_prints_the_exact_commands_for_a_tool_elsewhere(tmp_path: Path) -> N
     assert found.stdout == ""
     assert found.stderr.splitlines() == [
         f"flash-otel: flash lives in another interpreter ({python}).",
-        "Add flash-otel there:  uv tool install runpod-flash --with flash-otel",
+        f"Add flash-otel there:  uv tool install runpod-flash --with {requirement()}",
         f"Then run:              {python} -m flash_otel run -- flash deploy --env 'a b'",
     ]
 

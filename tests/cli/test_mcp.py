@@ -21,6 +21,7 @@ from support.terminal import flash_otel_on_terminal
 from flash_otel.cli.mcp import MOST_CHARACTERS
 from flash_otel.cli.tools import TOOLS
 from flash_otel.report.bounded import LONGEST, bounded
+from flash_otel.runtime.interpreters import requirement
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -345,7 +346,7 @@ def test_without_the_sdk(problem: str, tmp_path: Path) -> None:
     found = flash_otel(tmp_path, "mcp", env={"PYTHONPATH": str(tmp_path)})
     assert (found.returncode, found.stdout) == (3, "")
     assert "needs the MCP SDK, version 2" in found.stderr
-    assert "pip install 'flash-otel[mcp]'" in found.stderr
+    assert f"pip install {requirement('mcp')}" in found.stderr
 
 
 def test_on_a_terminal(tmp_path: Path) -> None:

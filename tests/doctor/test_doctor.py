@@ -33,6 +33,7 @@ from flash_otel.doctor import (
 )
 from flash_otel.export.destination import Destination
 from flash_otel.runtime.environment import shown
+from flash_otel.runtime.interpreters import requirement
 from flash_otel.testing import recording
 from flash_otel.tracing.flash import TARGETS
 
@@ -577,7 +578,7 @@ def test_flash_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(installation, "version_of", lambda _name: None)
     found = next(check for check in installation.versions() if check.name == "flash_elsewhere")
     assert found.result == PROBLEM
-    assert f"{script.parent}/python -m pip install flash-otel" in found.command
+    assert f"{script.parent}/python -m pip install {requirement()}" in found.command
     monkeypatch.setenv("PATH", str(tmp_path))
     assert results(installation.versions())["flash"] == PROBLEM
 
