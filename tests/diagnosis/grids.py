@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from diagnosis.logs import UNTIMED, ZONED, read_logs, written_logs
+from diagnosis.logs import TIMES, ZONED, read_logs, written_logs
 from diagnosis.recordings import (
     GPU,
     NOW_NS,
@@ -118,16 +118,21 @@ SECOND: Final[dict[str, dict[str, Any]]] = {
 def of_pairs(upload: str) -> Iterator[str]:
     """Yield a line for each answer within the skew: a decision for each other answer.
 
-    The same worker reads it, and then another worker.
+    The same worker reads it, then another worker, and then the same one beside a whole answer.
     """
     before = records(UPLOADS[upload]())
+    whole = read(70, number="3", held=TWO, instance="worker-3")
     for (held, answer), (phase, carrier) in product(HELD.items(), PHASES.items()):
         if held == "no manifest" and phase != "none":
             continue
         first = read(7, phase=carrier, **answer)
-        for who, instance in (("the same worker", "worker-1"), ("another", "worker-2")):
+        for who, instance, beside in (
+            ("the same worker", "worker-1", []),
+            ("another", "worker-2", []),
+            ("the same worker, and a whole one", "worker-1", whole),
+        ):
             others = [read(number="2", instance=instance, **more) for more in SECOND.values()]
-            decided = [_decided([*before, *first, *other]) for other in others]
+            decided = [_decided([*before, *first, *other, *beside]) for other in others]
             yield f"{held}, carrier {phase}, and {who}: {' | '.join(decided)}"
 
 
@@ -175,7 +180,7 @@ def of_builds(activation: str) -> Iterator[str]:
         ]
         yield f"{build}{made}, {code}: {' | '.join(map(_decided, reads))}"
         if code == "unknown code" and not made:
-            for times in (ZONED, UNTIMED):
+            for times in TIMES:
                 decided = [_decided(_logged(recording, times)) for recording in reads]
                 yield f"{build}, by {times} lines: {' | '.join(decided)}"
 

@@ -46,6 +46,12 @@ _LETTERS: Final = {
     sc.RUNTIME_FETCH: "R",
     sc.MANIFEST_FETCH: "M",
 }
+SHORT: Final = {
+    BUILD: "cmf3k2x9v0001l",
+    ENVIRONMENT: "env7qk2m",
+    OTHER_BUILD: "cx9zz8y7000aa3",
+    OTHER_ENVIRONMENT: "xyz0pp3r",
+}
 _KNOWN: Final = {
     None: "-",
     BUILD: "own",
@@ -53,6 +59,10 @@ _KNOWN: Final = {
     OTHER_BUILD: "other",
     "b-9": "other",
     OTHER_ENVIRONMENT: "other",
+    "cmf3k2x9v0001l": "own",
+    "env7qk2m": "own",
+    "cx9zz8y7000aa3": "other",
+    "xyz0pp3r": "other",
 }
 
 
@@ -107,6 +117,14 @@ def _stamped(scene: str) -> tuple[str, str]:
     return first, second
 
 
+def _short(logs: tuple[str, str]) -> tuple[str, str]:
+    """Return logs with ids that do not show where they end."""
+    deployed, got = logs
+    for known, short in SHORT.items():
+        deployed, got = deployed.replace(known, short), got.replace(known, short)
+    return deployed, got
+
+
 def _broken(text: str, width: int) -> str:
     return "".join(
         f"{line[at : at + width]}\n"
@@ -146,7 +164,12 @@ def of_widths(name: str) -> Iterator[str]:
     """Yield what is read at each width."""
     manner, _, scene = name.partition("; ")
     change = MANNERS[manner]
-    for form, logs in (("bare", _plain(scene)), ("timed", _stamped(scene))):
+    forms = {
+        "bare": _plain(scene),
+        "timed": _stamped(scene),
+        "bare, with short ids": _short(_plain(scene)),
+    }
+    for form, logs in forms.items():
         yield f"{form}:"
         yield from runs(range(40, 130, 3), partial(_changed, logs, change))
 
