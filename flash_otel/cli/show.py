@@ -1,30 +1,19 @@
 """`flash-otel show`: print a single trace with its verdict, or write it to a file."""
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flash_otel.cli.app import CommandError, MissingError, program
-from flash_otel.cli.open_store import (
-    HOW_TO_RECORD,
-    NOTHING_RECORDED,
-    StoreOption,
-    listing_from,
-    trace_named,
-    trace_to_read,
-)
-from flash_otel.cli.sources import STORE, FromOption, Selection
+from flash_otel.cli.app import CommandError, program
+from flash_otel.cli.open_store import StoreOption
+from flash_otel.cli.shown import Shown, is_store, trace_shown
+from flash_otel.cli.sources import FromOption
 
 if TYPE_CHECKING:
-    from flash_otel.diagnosis import Diagnosis
-    from flash_otel.diagnosis.recorded import RecordedSpans
-    from flash_otel.records import SpanRecord
-    from flash_otel.report.overview import Overview
-    from flash_otel.store.store import SpanStore
+    from rich.console import Console
 
-_LAST = "last"
-_MOST_WHOLE = 40  # other traces that are shown with all of their spans
+    from flash_otel.records import SpanRecord
+    from flash_otel.report.layout import Line
 
 
 def show(
@@ -55,17 +44,24 @@ def show(
     answers: Annotated[
         bool, typer.Option("--answers", help="Show the captured GraphQL responses.")
     ] = False,
+    following: Annotated[
+        bool,
+        typer.Option("--follow", "-f", help="Keep it current until the deployment has ended."),
+    ] = False,
     sources: FromOption = None,
     store: StoreOption = None,
-) -> None:
+) -> int | None:
     """Show a trace as a tree of spans, by default that of the last deployment.
 
     Above it stand the verdict of `diagnose`, and what the workers got. Failed spans and the
     evidence of a fault are expanded, and repeated spans are folded. Reads and calls of the workers
     lie on the same time axis, and long waits are folded.
     """
-    if as_json and (html is not None or opens):
-        raise CommandError("--json and --html exclude each other.", "Give one of them.")
+    _refuse_together(json=as_json, html=html is not None or opens, follow=following)
+    if following:
+        if not is_store(sources):
+            raise CommandError("--follow needs the store.", "Leave out --from.")
+        return _follow(trace, sources, store, has_answers=answers)
     shown = trace_shown(trace, sources, store)
     if html is not None or opens:
         from flash_otel.cli.page import write_page
@@ -75,152 +71,42 @@ def show(
         _print_otlp(shown.records)
     else:
         _print_tree(shown, _diagnose_command(shown, sources, store), has_answers=answers)
+    return None
 
 
-def trace_shown(trace: str | None, sources: list[str] | None, store: str | None) -> "Shown":
-    """Return what is shown of a trace; the parameters are those of the command.
-
-    Raises:
-        CommandError: There is no such trace, or a source cannot be read.
-    """
-    selection = Selection(store, trace=trace_to_read(trace))
-    with listing_from(sources, selection) as opened:
-        if opened is None:
-            raise MissingError(NOTHING_RECORDED, HOW_TO_RECORD)
-        source = _Source(*opened, is_local=not sources or set(sources) == {STORE})
-        return source.default() if trace is None else source.named(trace)
+def _refuse_together(**options: bool) -> None:
+    given = [f"--{name}" for name, is_given in options.items() if is_given]
+    if len(given) > 1:
+        raise CommandError(f"{' and '.join(given)} exclude each other.", "Give one of them.")
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What is shown.
+def _follow(
+    trace: str | None, sources: "list[str] | None", store: str | None, *, has_answers: bool
+) -> int | None:
+    from flash_otel.cli.follow_trace import follow_deployment
 
-    Attributes:
-        records: The spans of the trace, followed by those of the traces that belong to it.
-        diagnosis: The diagnosis of its deployment; None if nothing of Flash is recorded.
-    """
+    def load(name: str | None) -> Shown:
+        return trace_shown(name, sources, store)
 
-    records: "list[SpanRecord]"
-    diagnosis: "Diagnosis | None"
+    def lines(shown: Shown, console: "Console") -> "list[Line]":
+        command = _diagnose_command(shown, sources, store)
+        return _lines(shown, command, console, has_answers=has_answers)
 
-    @property
-    def overview(self) -> "Overview | None":
-        """What is known of the deployment."""
-        from flash_otel.cli.sources import is_running
-        from flash_otel.report.overview import overview_of
-
-        if self.diagnosis is None:
-            return None
-        return overview_of(self.diagnosis.judged[0], self.records, is_running)
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Traces, and the same spans as a diagnosis looks them up.
-
-    Attributes:
-        store: The store, or a temporary one with the records of files.
-        spans: Its spans.
-        is_local: It is the local store.
-    """
-
-    store: "SpanStore"
-    spans: "RecordedSpans"
-    is_local: bool
-
-    def named(self, name: str) -> Shown:
-        """Return a trace with its diagnosis, and what belongs to it.
-
-        Raises:
-            CommandError: There is no such trace, or there are several.
-        """
-        trace_id = trace_named(self.store, name)
-        diagnosis = self._diagnosis(trace_id)
-        return Shown(self._records(trace_id, diagnosis), diagnosis)
-
-    def default(self) -> Shown:
-        """Return the deployment that the last trace belongs to.
-
-        Raises:
-            CommandError: There are no traces.
-        """
-        # All that is given in files belongs together, even without times.
-        last = trace_named(self.store, _LAST) if self.is_local else ""
-        diagnosis = self._diagnosis(last or None)
-        main = _of_deployment(diagnosis, last) or trace_named(self.store, _LAST)
-        return Shown(self._records(main, diagnosis), diagnosis)
-
-    def _diagnosis(self, trace_id: str | None) -> "Diagnosis | None":
-        """Return the diagnosis of a trace's deployment; without a trace, of the last one."""
-        from flash_otel.cli.sources import is_running
-        from flash_otel.diagnosis import Limits, diagnose
-
-        limits = Limits(is_running=is_running)
-        if trace_id is not None:
-            found = diagnose(self.spans, trace_id=trace_id, limits=limits)
-            if not found.is_unmatched:
-                return found
-        # Deployments that were rebuilt from bracketed lines have no trace of their own.
-        return _chosen(diagnose(self.spans, limits=limits), trace_id)
-
-    def _records(self, main: str, diagnosis: "Diagnosis | None") -> "list[SpanRecord]":
-        """Return a trace, the traces around it (the first ones whole), and other linking spans."""
-        linking = self.store.linked(main)
-        judged = diagnosis.judged[0] if diagnosis else None
-        findings = judged.findings if judged else ()
-        around = [
-            *(exhibit.origin.trace_id for finding in findings for exhibit in finding.evidence),
-            *(judged.trace_ids if judged else ()),
-            *(record.trace_id for record in linking),
-        ]
-        whole = [main, *(known for known in dict.fromkeys(around) if known and known != main)]
-        whole = whole[: _MOST_WHOLE + 1]
-        records = [record for known in whole for record in self.store.trace(known)]
-        records += [record for record in linking if record.trace_id not in whole]
-        return self._with_origins(records, whole)
-
-    def _with_origins(self, records: "list[SpanRecord]", traces: "list[str]") -> "list[SpanRecord]":
-        """Return records with the places in files where they were read."""
-        if self.is_local:
-            return records
-        origins = {known.key: known.origin for known in self.spans.in_traces(traces)}
-        return [replace(record, origin=origins.get(record.key, "")) for record in records]
-
-
-def _chosen(diagnosis: "Diagnosis", trace_id: str | None) -> "Diagnosis | None":
-    """Return a diagnosis with the results for a trace alone; without a trace, the last ones."""
-    judged = [
-        known for known in diagnosis.judged if trace_id is None or trace_id in known.trace_ids
-    ]
-    if not judged:
-        return None
-    # Of results without times, the gravest comes first already.
-    first = max(judged, key=lambda known: known.deployment.start_ns or 0)
-    return replace(diagnosis, judged=(first,), verdict=first.verdict, findings=first.findings)
-
-
-def _of_deployment(diagnosis: "Diagnosis | None", trace_id: str) -> str:
-    """Return the trace of the deployment that a trace belongs to, or else the trace itself."""
-    if diagnosis is None:
-        return trace_id
-    from flash_otel.diagnosis.judge import traces_of
-
-    judged = diagnosis.judged[0]
-    own = traces_of(judged.deployment)
-    if trace_id in own or not own:
-        return trace_id or next(iter(judged.trace_ids), "")
-    return own[0]
+    return follow_deployment(load, trace, lines)
 
 
 def _diagnose_command(shown: Shown, sources: "list[str] | None", store: str | None) -> str:
-    """Return the command that shows the diagnosis in full."""
+    """Return the command that shows the diagnosis in full; empty if it would show a password."""
     import shlex
 
-    first = shown.records[0]
+    names = sources or []
+    if any("@" in name for name in names):  # of a Jaeger, as in http://user:password@host
+        return ""
     words = [program(), "diagnose"]
+    first = shown.records[0]
     if not first.origin:
         words += ["--trace", first.trace_id[:12]]
-    words += [word for name in sources or () for word in ("--from", shlex.quote(name))]
+    words += [word for name in names for word in ("--from", shlex.quote(name))]
     words += ["--store", shlex.quote(store)] if store else []
     return " ".join(words)
 
@@ -234,10 +120,22 @@ def _print_otlp(records: "list[SpanRecord]") -> None:
 
 
 def _print_tree(shown: Shown, command: str, *, has_answers: bool) -> None:
-    from flash_otel.report.layout import ReportConsole, page_for, print_lines
+    from flash_otel.report.layout import ReportConsole, print_lines
+
+    console = ReportConsole()
+    print_lines(_lines(shown, command, console, has_answers=has_answers), console)
+
+
+def _lines(shown: Shown, command: str, console: "Console", *, has_answers: bool) -> "list[Line]":
+    import time
+
+    from flash_otel.report.layout import page_for
     from flash_otel.report.trace import trace_lines
     from flash_otel.report.view import view_of
 
-    console = ReportConsole()
-    view = view_of(page_for(console), shown.records, shown.overview, has_answers=has_answers)
-    print_lines(trace_lines(shown.records, view, command), console)
+    overview = shown.overview
+    now_ns = time.time_ns() if overview and overview.is_running else None
+    view = view_of(
+        page_for(console), shown.records, overview, has_answers=has_answers, now_ns=now_ns
+    )
+    return trace_lines(shown.records, view, command)

@@ -96,7 +96,7 @@ def _traces(asked: Asked, given: "Mapping[str, Any]") -> Answer:
 
 
 def _show(asked: Asked, given: "Mapping[str, Any]") -> Answer:
-    from flash_otel.cli.show import trace_shown
+    from flash_otel.cli.shown import trace_shown
     from flash_otel.otlp.encode import encode_json
 
     return encode_json(trace_shown(given.get("trace"), asked.sources, asked.store).records), []

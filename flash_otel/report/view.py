@@ -84,7 +84,9 @@ def view_of(
     """
     marks: dict[tuple[str, str], list[Mark]] = defaultdict(list)
     for mark in overview.marks if overview else ():
-        marks[mark.trace_id, mark.span_id].append(mark)
+        # While a deployment runs, evidence is missing everywhere.
+        if mark.code != semconv.INCONCLUSIVE or not (overview and overview.is_running):
+            marks[mark.trace_id, mark.span_id].append(mark)
     ids = ShortIds() if page.width is None else ShortIds(_ids(records, overview))
     traces = frozenset(record.trace_id for record in records)
     return View(page, overview, has_answers, now_ns, ids, dict(marks), traces)

@@ -163,7 +163,7 @@ def _on_terminal(folder: Path, **env: str) -> bytes:
     with os.fdopen(main_end, "rb", buffering=0) as reader:
         process = subprocess.Popen(
             [sys.executable, "-m", "flash_otel", "show"],
-            env=environment(folder, TERM="xterm-256color", COLUMNS="100", **env),
+            env=environment(folder, TERM="xterm-256color", COLUMNS="100", PAGER="cat", **env),
             stdin=subprocess.DEVNULL,
             stdout=terminal,
             stderr=terminal,
