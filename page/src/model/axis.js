@@ -99,15 +99,15 @@ export class Axis {
     return { x, width: Math.max(0, this.at(end) - x) };
   }
 
-  /** Return marks `{x, time}`; a phase that is wide has several, at round times since `origin`. */
-  marks(origin) {
-    return this.phases.flatMap((phase) => phaseMarks(phase, origin));
+  /** Return at most about `most` marks `{x, time}`, at round times since `origin`. */
+  marks(origin, most) {
+    return this.phases.flatMap((phase) => phaseMarks(phase, origin, most));
   }
 }
 
-function phaseMarks(phase, origin) {
+function phaseMarks(phase, origin, mostOfAll) {
   const marks = [{ x: phase.x, time: phase.start - origin }];
-  const [length, most] = [phase.end - phase.start, Math.floor(phase.width * 6)];
+  const [length, most] = [phase.end - phase.start, Math.floor(phase.width * mostOfAll)];
   if (most < 2 || length <= 0) return marks;
   const step = roundStep(length / most);
   const first = Math.ceil((phase.start - origin) / step + 0.5) * step;

@@ -23,8 +23,8 @@ class Node {
   }
 }
 
-const byStart = (one, other) =>
-  (one.span.start || 0) - (other.span.start || 0) || (one.span.key < other.span.key ? -1 : 1);
+// Spans that start together, such as those of a log without times, stay in the document's order.
+const byStart = (one, other) => (one.span.start || 0) - (other.span.start || 0);
 
 function attach({ spans, byKey }) {
   const roots = [];

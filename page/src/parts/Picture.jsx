@@ -3,13 +3,13 @@ import { keyOf } from "../model/spans.js";
 import { clean, count, duration, short } from "../text.js";
 
 // The lanes from top to bottom, in units of the drawing.
-const DEPLOYMENT = 74;
-const BAND = { top: 104, height: 50 };
-const WORKERS = 190;
-const HEIGHT = 286;
+const DEPLOYMENT = 70;
+const BAND = { top: 100, height: 50 };
+const WORKERS = 186;
 const LINE = 16;
 const CHARACTER = 6.6; // the usual width of one, of this size
 const MOST_LINES = 3;
+const LEAST_TEXT = 8; // characters, or the text of a state is left out
 
 const UUID = /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g;
 const DIFFERENCES = {
@@ -62,9 +62,9 @@ function spoken(mark) {
   return [who, timeOf(mark), textOf(mark), differs && `fault: ${differs}`].filter(Boolean).map(clean).join(", ");
 }
 
-function Lines({ x, y, lines, className }) {
+function Lines({ x, y, lines, isTimed = false }) {
   return lines.map((line, i) => (
-    <text x={x} y={y + i * LINE} class={className}>
+    <text x={x} y={y + i * LINE} class={isTimed && i === 0 ? "time" : undefined}>
       {line}
     </text>
   ));
@@ -72,8 +72,8 @@ function Lines({ x, y, lines, className }) {
 
 function State({ each, written }) {
   const { state, x, width, isLate } = each;
-  const most = width / CHARACTER - 2;
-  const texts = stateTexts(state).map((text) => (text.length > most ? `${text.slice(0, most - 1)}…` : text));
+  const most = Math.floor(width / CHARACTER) - 2;
+  const texts = (most < LEAST_TEXT ? [] : stateTexts(state)).map((text) => (text.length > most ? `${text.slice(0, most - 1)}…` : text));
   return (
     <g class={`state ${toneOf(state, isLate, written)} ${state.as_read ? "as-read" : ""}`}>
       <title>{stateTexts(state).filter(Boolean).join(", ")}</title>
@@ -106,8 +106,9 @@ function MarkOf({ place, column, isChange, isKnown, onJump }) {
   const { mark, x } = place;
   const isDeployment = mark.lane === "deployment";
   const y = isDeployment ? DEPLOYMENT : WORKERS;
-  const lines = broken(textOf(mark), column - 16);
-  const first = isDeployment ? y - 14 - lines.length * LINE : y + 24;
+  const time = timeOf(mark);
+  const lines = [...(time ? [time] : []), ...broken(textOf(mark), column - 16)];
+  const first = isDeployment ? y + 2 - lines.length * LINE : y + 24;
   const top = isDeployment ? first - LINE : y - LINE / 2;
   const differs = mark.is_marked ? (DIFFERENCES[mark.differs[0]] ?? "fault") : "";
   const jump = () => onJump(keyOf(mark.trace_id, mark.span_id));
@@ -126,15 +127,12 @@ function MarkOf({ place, column, isChange, isKnown, onJump }) {
   return (
     <g class={`mark ${mark.is_marked ? "marked" : ""} ${isKnown ? "jumps" : ""}`} {...act}>
       <title>{clean(textOf(mark))}</title>
-      <rect class="area" x={x - 10} y={top} width={column - 8} height={(lines.length + 3) * LINE} />
+      <rect class="area" x={x - 10} y={top} width={column - 8} height={(lines.length + 2) * LINE} />
       <ArrowOf mark={mark} x={x} isChange={isChange} />
       <circle cx={x} cy={y} r="6" />
-      <text x={x - 6} y={first} class="time">
-        {timeOf(mark)}
-      </text>
-      <Lines x={x - 6} y={first + LINE} lines={lines} />
+      <Lines x={x - 6} y={first} lines={lines} isTimed={time !== ""} />
       {differs && (
-        <text x={x - 6} y={first + (lines.length + 1) * LINE + 2} class="differs">
+        <text x={x - 6} y={first + lines.length * LINE + 2} class="differs">
           {differs}
         </text>
       )}
@@ -170,6 +168,7 @@ function Fold({ fold }) {
 export function Picture({ picture, trace, onJump }) {
   if (!picture || !hasState(picture)) return null;
   const { width, column, places, folds, states } = layoutOf(picture);
+  const height = picture.marks.some((mark) => mark.lane === "runtime") ? 276 : 222;
   const changes = new Set(states.map(({ x }) => x));
   return (
     <section>
@@ -179,7 +178,7 @@ export function Picture({ picture, trace, onJump }) {
           class="picture"
           role="group"
           aria-labelledby="picture"
-          viewBox={`0 0 ${width} ${HEIGHT}`}
+          viewBox={`0 0 ${width} ${height}`}
           style={{ minWidth: `${Math.round(width * 0.72)}px` }}
         >
           <Lane y={DEPLOYMENT} name="Deployment" width={width} />
@@ -187,6 +186,11 @@ export function Picture({ picture, trace, onJump }) {
           <text x="0" y={BAND.top + 29} class="lane-name">
             State Manager
           </text>
+          {!picture.marks.some((mark) => mark.lane === "runtime") && (
+            <text x={LABELS + 16} y={WORKERS + 20} class="lane-name">
+              no read is recorded
+            </text>
+          )}
           {states.map((each) => (
             <State each={each} written={picture.endpoint_count} />
           ))}

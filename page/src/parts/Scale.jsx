@@ -9,8 +9,7 @@ function placed(name, x) {
 }
 
 /** The head of the waterfall: the times of the axis, and the waits that are folded. */
-export function Scale({ axis, origin }) {
-  const marks = axis.isEmpty || Number.isNaN(origin) ? [] : axis.marks(origin);
+export function Scale({ axis, marks }) {
   return (
     <div class="scale" role="rowgroup">
       <div role="row" aria-rowindex={1} class="head">
@@ -34,8 +33,7 @@ export function Scale({ axis, origin }) {
 }
 
 /** The lines of the marks and the folded waits, behind the bars of all rows. */
-export function Ground({ axis, origin }) {
-  const marks = axis.isEmpty || Number.isNaN(origin) ? [] : axis.marks(origin);
+export function Ground({ axis, marks }) {
   return (
     <div class="ground" aria-hidden="true">
       <div class="track">

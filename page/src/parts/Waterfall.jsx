@@ -9,6 +9,7 @@ import { Ground, Scale } from "./Scale.jsx";
 const OVERSCAN = 16; // rows beyond the edges, so that scrolling shows no gap
 const STEP = 8; // rows of scrolling between two renderings
 const HEAD = 44; // the height of the scale, in CSS pixels, which stays while rows scroll
+const MARK = 190; // CSS pixels of the waterfall for a mark of its axis
 const MOST_PRINTED = 2000;
 const SEARCH_DELAY_MS = 120;
 
@@ -32,17 +33,17 @@ function useSearch(order, text) {
   return found;
 }
 
-/** Return the first and the last row to render, by the scrolled part of the viewport. */
+/** Return the first and the last row to render, by the scrolled part of the viewport; its width. */
 function useWindow(viewport, total) {
-  const [[top, height], setSeen] = useState([0, 0]);
+  const [[top, height, width], setSeen] = useState([0, 0, 800]);
   useLayoutEffect(() => {
     const element = viewport.current;
     const measure = () => {
       const first = Math.floor(element.scrollTop / ROW / STEP) * STEP;
       setSeen((seen) =>
-        seen[0] === first && seen[1] === element.clientHeight
+        seen[0] === first && seen[1] === element.clientHeight && seen[2] === element.clientWidth
           ? seen
-          : [first, element.clientHeight],
+          : [first, element.clientHeight, element.clientWidth],
       );
     };
     const observer = new ResizeObserver(measure);
@@ -55,7 +56,16 @@ function useWindow(viewport, total) {
     };
   }, [viewport]);
   const shown = Math.ceil((height || 600) / ROW) + STEP;
-  return [Math.max(0, top - OVERSCAN), Math.min(total, top + shown + OVERSCAN)];
+  return [Math.max(0, top - OVERSCAN), Math.min(total, top + shown + OVERSCAN), width];
+}
+
+/** Return the marks of the axis, as many as fit the width of the waterfall. */
+function useMarks(axis, origin, width) {
+  const most = Math.round(width / MARK);
+  return useMemo(
+    () => (axis.isEmpty ? [] : axis.marks(origin || axis.phases[0].start, most)),
+    [axis, origin, most],
+  );
 }
 
 /** Return the rows that show, and what folds and unfolds them. */
@@ -103,6 +113,7 @@ export function Waterfall({ order, axis, trace, evidence, deployment, selected, 
   const [cursor, setCursor] = useState(order[0]);
   const at = Math.max(0, rows.indexOf(cursor));
   const seen = useWindow(grid, rows.length);
+  const marks = useMarks(axis, order[0]?.span.start, seen[2]);
   const [first, last] = isPrinted ? [0, Math.min(rows.length, MOST_PRINTED)] : seen;
   const target = selected && trace.byKey.get(selected.key)?.node;
 
@@ -200,9 +211,9 @@ export function Waterfall({ order, axis, trace, evidence, deployment, selected, 
           tabIndex={0}
           onKeyDown={onKeyDown}
         >
-          <Scale axis={axis} origin={order[0]?.span.start} />
+          <Scale axis={axis} marks={marks} />
           <div class="rows" role="rowgroup" style={{ height: `${(isPrinted ? last : rows.length) * ROW}px` }}>
-            <Ground axis={axis} origin={order[0]?.span.start} />
+            <Ground axis={axis} marks={marks} />
               {windowed(rows, first, last, at).map((position) => {
                 const node = rows[position];
                 return (
