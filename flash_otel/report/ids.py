@@ -100,6 +100,7 @@ def _in_full(whole: Sequence[_Row], shown: Sequence[_Row]) -> Iterator[Line]:
     cut = [row for row, short in zip(whole, shown, strict=True) if row != short]
     yield ()
     for name, *values in cut:
-        for number, value in enumerate(dict.fromkeys(values)):
+        known = dict.fromkeys(value for value in values if value != _NOT_RECORDED)
+        for number, value in enumerate(known):
             lead = f"{_GAP}{'' if number else name:<{width}}{_GAP}"
             yield (Part(lead, "dim", cell_len(lead)), Part(value))

@@ -96,16 +96,19 @@ def test_short_ids_keep_their_result_beside_them() -> None:
         Match("environment_id", LONG, LONG, "match"),
         Match("build_id", LONG, OTHER, "mismatch"),
         Match("endpoints_digest", "fe42d7c262cab8a2", "fe42d7c262cab8a2", "match"),
+        Match("code_deployment", None, OTHER, "unknown"),
     ]
     assert table(rows, Page(80, 12, ASCII)) == [
         "                    deployed          read",
         "  environment_id    2a5c26b1~         2a5c26b1~         MATCH",
         "  build_id          2a5c26b1~         62280830~         MISMATCH",
         "  endpoints_digest  fe42d7c262cab8a2  fe42d7c262cab8a2  MATCH",
+        "  code_deployment   -                 62280830~         ?",
         "",
         f"  environment_id    {LONG}",
         f"  build_id          {LONG}",
         f"                    {OTHER}",
+        f"  code_deployment   {OTHER}",
     ]
 
 
