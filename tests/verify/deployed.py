@@ -66,21 +66,12 @@ class Deployed:
 
     def flash_otel(self, *arguments: str, api_key: str | None = "", **variables: str) -> Verified:
         """Run `flash-otel` in the project's folder with the Python that holds Flash."""
-        home = self.project.parent / "home"
-        home.mkdir(parents=True, exist_ok=True)
         self.project.mkdir(parents=True, exist_ok=True)
         before = len(self.plane.journal.entries)
-        key = self.plane.api_key if api_key == "" else api_key
         ended = subprocess.run(
             [str(self.environment.python), "-m", "flash_otel", *arguments],
             cwd=self.project,
-            env={
-                **flash_environment(self.plane.base_url, home=home, api_key=key),
-                "PYTHONPATH": str(self.environment.source),
-                "FLASH_OTEL_STORE": str(home / "spans.db"),
-                "FLASH_OTEL_RAISE": "1",
-                **variables,
-            },
+            env={**self.variables(api_key), **variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -90,6 +81,18 @@ class Deployed:
         )
         operations = [entry.operation for entry in self.plane.journal.entries[before:]]
         return Verified(ended.returncode, ended.stdout, ended.stderr, operations)
+
+    def variables(self, api_key: str | None = "") -> dict[str, str]:
+        """Return the variables of a process with this control plane, and a home of its own."""
+        home = self.project.parent / "home"
+        home.mkdir(parents=True, exist_ok=True)
+        key = self.plane.api_key if api_key == "" else api_key
+        return {
+            **flash_environment(self.plane.base_url, home=home, api_key=key),
+            "PYTHONPATH": str(self.environment.source),
+            "FLASH_OTEL_STORE": str(home / "spans.db"),
+            "FLASH_OTEL_RAISE": "1",
+        }
 
     @property
     def production(self) -> StoredEnvironment:
