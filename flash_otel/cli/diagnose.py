@@ -13,6 +13,7 @@ from flash_otel.cli.open_store import (
     NOTHING_RECORDED,
     StoreOption,
     listing_from,
+    similar_names,
     trace_named,
     trace_to_read,
 )
@@ -100,6 +101,8 @@ def diagnose(
     _print(diagnosis, from_options(names, store), as_json=as_json)
     if diagnosis.is_unmatched:
         _note_no_match(diagnosis, question)
+        for suggestion in similar_names(names, selection, trace=read):
+            note(suggestion)
     return status_of(diagnosis)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager, nullcontext
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -13,9 +13,10 @@ from flash_otel import semconv
 from flash_otel.cli.app import COULD_NOT_TELL, CommandError, MissingError
 from flash_otel.cli.sources import STORE, Selection, from_options, records_of, resolved
 from flash_otel.cli.suggest import did_you_mean
+from flash_otel.wording import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from flash_otel.diagnosis.recorded import RecordedSpans
@@ -179,33 +180,46 @@ def trace_named(store: SpanStore, name: str) -> str:
         raise MissingError(NOTHING_RECORDED, HOW_TO_RECORD)
     if trace_to_read(name) is None:
         raise CommandError(f"there is no {name}: fewer traces are recorded.", HOW_TO_LIST)
-    begins = (summary.trace_id[: len(name)] for summary in store.traces(_SUGGESTED_FROM))
+    begins = [summary.trace_id[: len(name)] for summary in store.traces(_SUGGESTED_FROM)]
     steps = filter(None, (did_you_mean(name, begins), HOW_TO_LIST))
     raise CommandError(f"no recorded trace begins with {name!r}.", "\n".join(steps))
 
 
 def similar_names(
-    sources: list[str] | None, selection: Selection, env: str | None, app: str | None
+    sources: list[str] | None,
+    selection: Selection,
+    *,
+    env: str | None = None,
+    app: str | None = None,
+    trace: str | None = None,
 ) -> list[str]:
-    """Return questions that name the recorded environment and app that were probably meant.
+    """Return questions that name what was probably meant, for each name that is not recorded.
 
     Args:
         sources: The values of `--from`; only a store is searched, because files may be long.
         selection: The wanted records.
         env: The environment that was asked for.
         app: The app that was asked for.
+        trace: The first digits of the trace that was asked for.
     """
     names, selection = resolved(sources or [STORE], selection)
     if names != [STORE]:
         return []
     with reading(selection.store) as store:
         found = store.traces(_SUGGESTED_FROM) if store is not None else []
-    environments = [
-        name for summary in found for name in (summary.environment_name, summary.environment_id)
+    environments = [(known.environment_name, known.environment_id) for known in found]
+    asked: list[tuple[str | None, Iterable[str | None]]] = [
+        (env, chain.from_iterable(environments)),
+        (app, [known.app_name for known in found]),
+        (trace, [known.trace_id[: len(trace or "")] for known in found]),
     ]
-    asked = ((env, environments), (app, [summary.app_name for summary in found]))
-    questions = [did_you_mean(given, filter(None, known)) for given, known in asked if given]
-    return [question for question in questions if question]
+    return [question for given, known in asked for question in _questions(given, known)]
+
+
+def _questions(given: str | None, known: Iterable[str | None]) -> Iterator[str]:
+    recorded = dict.fromkeys(filter(None, known))
+    if given and given not in recorded and (question := did_you_mean(given, recorded)):
+        yield clean(question)
 
 
 def recorded_since(started_ns: int) -> list[SpanRecord]:

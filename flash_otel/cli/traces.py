@@ -96,7 +96,7 @@ def traces(
     else:
         is_filtered = wanted.is_narrow or since is not None
         print("No recorded trace matches." if is_filtered else NOTHING_RECORDED)
-        for question in similar_names(given, selection, env, app):
+        for question in similar_names(given, selection, env=env, app=app):
             print(question)
         print("List all: flash-otel traces" if is_filtered else HOW_TO_RECORD)
     if listing.is_cut:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.commands import TIMEOUT, environment, flash_otel, keep, python
-from support.samples import TRACE, healthy_deployment
+from support.samples import TRACE, healthy_deployment, span
 
 from flash_otel import __version__
 from flash_otel.cli.app import COMMANDS
@@ -259,6 +259,9 @@ def test_error_messages_are_cleaned(tmp_path: Path, arguments: list[str]) -> Non
         (["show", "0af76516"], "Did you mean 0af76519?"),
         (["show", f"{TRACE[:20]}a{TRACE[21:]}"], f"Did you mean {TRACE}?"),
         (["diagnose", "--build", "abd"], "Did you mean --build abc123?"),
+        (["diagnose", "--trace", "0af76516"], "Did you mean 0af76519?"),
+        (["diagnose", "--trace", TRACE, "--env", "nothing-like-it"], ""),
+        (["traces", "--env", "prod", "--since", "1s"], ""),
         (["demo", "stale"], "Did you mean stale_build?"),
         (["trcaes"], "Did you mean 'traces'?"),
         (["traces", "--env", "nothing-like-it"], ""),
@@ -272,3 +275,12 @@ def test_a_mistyped_name_is_recognized(tmp_path: Path, arguments: list[str], que
     said = found.stdout + found.stderr
     assert question in said
     assert bool(question) is ("Did you mean" in said)
+
+
+def test_a_suggestion_is_cleaned(tmp_path: Path) -> None:
+    """A recorded name that is suggested cannot control the terminal."""
+    attributes = {"flash.environment_name": "prod\x1b]0;x\x07\x1b[31m"}
+    keep(tmp_path, [span(1, None, "flash.deploy", 0, 1, attributes=attributes)])
+    found = flash_otel(tmp_path, "traces", "--env", "prod]0;x")
+    assert "Did you mean prod" in found.stdout
+    assert "\x1b" not in found.stdout
