@@ -97,10 +97,11 @@ def _sentence(root: SpanRecord, ended: Sequence[SpanRecord]) -> str:
     failed = [record for record in unsound if wording.outcome(record) == semconv.FAILED]
     for record in (failed or unsound)[:1]:
         return sentence_of(record)
-    return f"{_success(root)}, and no fault is visible so far"
+    is_new = any(record.attributes.get(semconv.CREATED_ENVIRONMENT) is True for record in ended)
+    return f"{_success(root, is_new=is_new)}, and no fault is visible so far"
 
 
-def _success(root: SpanRecord) -> str:
+def _success(root: SpanRecord, *, is_new: bool) -> str:
     took = wording.duration(root.duration_ns)
     if root.name != semconv.DEPLOY:
         return f"{semconv.STEPS[root.name]} took {took}"
@@ -108,7 +109,9 @@ def _success(root: SpanRecord) -> str:
     environment = root.attributes.get(semconv.ENVIRONMENT_NAME)
     subject = f"{wording.clean(app)} was deployed" if app else "deployed"
     target = f" to {wording.clean(environment)}" if environment else ""
-    return f"{subject}{target} in {took}"
+    # A misspelt `--env` makes an environment, which nobody looks at.
+    created = ", an environment that it created," if is_new else ""
+    return f"{subject}{target}{created} in {took}"
 
 
 def sentence_of(record: SpanRecord) -> str:
@@ -126,8 +129,15 @@ def _step(record: SpanRecord) -> str:
 
 def visible_faults(records: Iterable[SpanRecord]) -> list[str]:
     """Return the codes of the faults that are visible on single spans, each once."""
-    codes = (record.attributes.get(semconv.FAULT) for record in records)
+    codes = map(_fault_of, records)
     return list(dict.fromkeys(str(code) for code in codes if code and code not in _NO_FAULTS))
+
+
+def _fault_of(record: SpanRecord) -> object:
+    is_empty = record.name == semconv.DEPLOY and record.attributes.get(semconv.ENDPOINT_COUNT) == 0
+    if is_empty and wording.outcome(record) == semconv.RETURNED:
+        return semconv.NOTHING_DEPLOYED
+    return record.attributes.get(semconv.FAULT)
 
 
 def command_for(records: Sequence[SpanRecord], program: str, store: Path) -> str:

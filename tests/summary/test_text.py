@@ -93,6 +93,24 @@ def test_a_visible_fault_is_named_and_diagnosed(code: str) -> None:
     assert f"flash-otel diagnose --trace {TRACE[:12]}" in last
 
 
+def test_a_deployment_without_an_endpoint_is_a_fault() -> None:
+    """Flash reports success, but nothing runs; a failed deployment has a better cause."""
+    empty = {"flash.endpoint_count": 0}
+    first, last = text([span(1, None, "flash.deploy", 0, 9, attributes=empty)]).splitlines()
+    assert first.startswith("flash-otel: nothing_deployed: ")
+    assert "diagnose --trace" in last
+    failed = span(1, None, "flash.deploy", 0, 9, error="no", attributes=empty)
+    assert text([failed]).startswith("flash-otel: the deployment failed: no\n")
+
+
+def test_a_created_environment_is_named() -> None:
+    """A misspelt name shows at once."""
+    made = span(9, 1, "flash.activate", 1500, 1600, attributes={"flash.environment.created": True})
+    assert text([*healthy_deployment(), made]).startswith(
+        "flash-otel: shop was deployed to prod, an environment that it created, in 4.00 s, and no"
+    )
+
+
 def test_a_created_environment_is_no_fault() -> None:
     """A note on a span does not turn a success into a fault."""
     noted = span(9, 1, "flash.build", 0, 9, attributes={"flash.fault": "environment_created"})
