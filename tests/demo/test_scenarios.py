@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.commands import suggested
 from support.flash import CACHE, FlashEnvironments
 from support.versions import MAIN_VERSIONS
 
@@ -194,7 +194,7 @@ def test_the_printed_commands_work_when_pasted(name: str, tmp_path: Path) -> Non
         return done.stdout
 
     demonstrated = output(str(program), "demo", name)
-    following = commands_in(demonstrated)
+    following = suggested(demonstrated)
     assert sum(line.startswith("Try: ") for line in demonstrated.splitlines()) == 3
     following.append(f"{program} diagnose --from demo")
     tried: list[str] = []
@@ -207,14 +207,9 @@ def test_the_printed_commands_work_when_pasted(name: str, tmp_path: Path) -> Non
             continue
         printed = output("sh", "-c", command)
         assert printed
-        following += set(commands_in(printed)) - {*tried, *following}
+        following += set(suggested(printed)) - {*tried, *following}
     assert {command.split()[1] for command in tried} >= {"traces", "show", "diagnose", "demo"}
     assert (tmp_path / "demo.html").exists()
-
-
-def commands_in(printed: str) -> list[str]:
-    """Return the commands that an output suggests."""
-    return re.findall(r"^(?:Next|Try|More): +(.*)$", printed, re.MULTILINE)
 
 
 @pytest.mark.flash

@@ -12,6 +12,7 @@ DOCUMENTS = sorted([*(ROOT / name for name in _TOP), *(ROOT / "docs").glob("*.md
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`((?:flash-otel|make|opentelemetry-instrument) [^`]+)`")
 _TOOLS = ("flash-otel ", "make ", "opentelemetry-instrument ")
+_IN_CHECKOUT = ("make ", ".venv/bin/", "pip ")
 
 
 def commands(document: Path) -> list[str]:
@@ -22,6 +23,14 @@ def commands(document: Path) -> list[str]:
     printed = [line for line in lines if line.startswith(_TOOLS)]
     spans = [" ".join(span.split()) for span in _SPAN.findall(_FENCE.sub("", text))]
     return list(dict.fromkeys([*printed, *spans]))
+
+
+def pasteable_lines(document: Path, *, until: str) -> list[str]:
+    """List the commands in the code blocks before a heading, for someone in the checkout."""
+    text = document.read_text(encoding="utf-8").partition(f"\n{until}\n")[0]
+    blocks = [body for language, body in _FENCE.findall(text) if not language]
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith(_IN_CHECKOUT)]
 
 
 def python_blocks(document: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
@@ -127,3 +128,8 @@ def keep_demo(folder: Path, records: Iterable[SpanRecord]) -> Path:
     with SpanStore(path) as store:
         store.replace(records)
     return path
+
+
+def suggested(printed: str) -> list[str]:
+    """Return the commands that an output suggests for pasting."""
+    return re.findall(r"^(?:Next|Try|More): +(.*)$", printed, re.MULTILINE)
