@@ -72,7 +72,7 @@ collector: $(STAMPS)/venv
 	@$(BIN)/python collector/tools/build.py
 
 page: page/node_modules/.package-lock.json
-	cd page && node build.js
+	cd page && npx biome check src build.js && node build.js
 
 page/node_modules/.package-lock.json: page/package.json page/package-lock.json
 	cd page && npm ci --ignore-scripts --no-audit --no-fund

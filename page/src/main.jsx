@@ -2,8 +2,8 @@
 import "./page.css";
 import { render } from "preact";
 import { load } from "./data.js";
-import { clean } from "./text.js";
 import { startTheme } from "./parts/Theme.jsx";
+import { clean } from "./text.js";
 import { ComparisonView } from "./views/Comparison.jsx";
 import { ListView } from "./views/List.jsx";
 import "./views/list.css";
@@ -36,7 +36,11 @@ function show(View, documents) {
 }
 
 function showFailure(error) {
-  const failure = <p class="failure" role="alert">{clean(error.message)}</p>;
+  const failure = (
+    <p class="failure" role="alert">
+      {clean(error.message)}
+    </p>
+  );
   render(failure, root);
 }
 
@@ -48,7 +52,8 @@ function start() {
   const finish = (values) =>
     show(View, { page, ...Object.fromEntries(names.map((name, i) => [name, values[i]])) });
   // Embedded documents are there at once: the first paint is the page, not a placeholder.
-  if (loaded.some((value) => value instanceof Promise)) Promise.all(loaded).then(finish, showFailure);
+  if (loaded.some((value) => value instanceof Promise))
+    Promise.all(loaded).then(finish, showFailure);
   else finish(loaded);
 }
 

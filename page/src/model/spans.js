@@ -14,9 +14,9 @@ const LABELS = {
 };
 
 /** Return the value of an OTLP AnyValue: text, a number, a boolean, or a list of them. */
-export function valueOf(any) {
+export function plainValue(any) {
   if (any === undefined || any === null) return "";
-  if ("arrayValue" in any) return (any.arrayValue.values ?? []).map(valueOf);
+  if ("arrayValue" in any) return (any.arrayValue.values ?? []).map(plainValue);
   // 64-bit integers stay text, as the document has them: a number would lose digits.
   return any.stringValue ?? any.intValue ?? any.doubleValue ?? any.boolValue ?? JSON.stringify(any);
 }
@@ -24,7 +24,7 @@ export function valueOf(any) {
 /** Return an attribute of an OTLP object, or undefined. */
 export function attribute(object, name) {
   const found = object?.attributes?.find((each) => each.key === name);
-  return found && valueOf(found.value);
+  return found && plainValue(found.value);
 }
 
 export const keyOf = (traceId, spanId) => `${traceId}-${spanId}`;
@@ -40,7 +40,9 @@ function outcomeOf(raw) {
 export function causeOf(span) {
   const { raw } = span;
   const exception = raw.events?.findLast((event) => event.name === "exception");
-  const kind = String(attribute(exception, "exception.type") ?? "").split(".").at(-1);
+  const kind = String(attribute(exception, "exception.type") ?? "")
+    .split(".")
+    .at(-1);
   const message = String(attribute(exception, "exception.message") ?? "").trim();
   const raised = [kind, message].filter(Boolean).join(": ");
   return attribute(raw, "flash.fault") ?? (raised || raw.status?.message || "");

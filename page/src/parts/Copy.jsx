@@ -42,11 +42,7 @@ export function Copy({ text, name, label = "" }) {
 function Icon({ isDone }) {
   return (
     <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">
-      {isDone ? (
-        <path d="M3 8.5l3.2 3.2L13 5" />
-      ) : (
-        <path d="M5.5 5.5v-3h8v8h-3M2.5 5.5h8v8h-8z" />
-      )}
+      {isDone ? <path d="M3 8.5l3.2 3.2L13 5" /> : <path d="M5.5 5.5v-3h8v8h-3M2.5 5.5h8v8h-8z" />}
     </svg>
   );
 }

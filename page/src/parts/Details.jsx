@@ -1,9 +1,8 @@
-import { causeOf, durationOf, keyOf, valueOf } from "../model/spans.js";
-import { count, duration, moment } from "../text.js";
+import { causeOf, durationOf, keyOf, plainValue } from "../model/spans.js";
+import { clean, count, duration, moment } from "../text.js";
 import { Copy } from "./Copy.jsx";
 import { processName } from "./Processes.jsx";
 import { Id, Text, Value } from "./Text.jsx";
-import { clean } from "../text.js";
 
 const KINDS = ["", "internal", "server", "client", "producer", "consumer"];
 const MOST = 200; // attributes, events or links of one span
@@ -14,7 +13,7 @@ export function Attributes({ of }) {
   return (
     <dl class="attributes">
       {attributes.slice(0, MOST).map(({ key, value }) => (
-        <Attribute name={key} value={valueOf(value)} />
+        <Attribute name={key} value={plainValue(value)} />
       ))}
     </dl>
   );
@@ -133,7 +132,10 @@ export function Details({ span, trace, onJump, onProcess, onClose }) {
     <aside class="details" aria-label="Span" tabIndex={0}>
       <header>
         <h3>
-          <Text value={span.raw.name} /> <small><Text value={span.label} /></small>
+          <Text value={span.raw.name} />{" "}
+          <small>
+            <Text value={span.label} />
+          </small>
         </h3>
         <button type="button" class="tool" onClick={onClose} aria-label="Close the details">
           ×

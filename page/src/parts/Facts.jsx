@@ -5,7 +5,11 @@ import { Id, Text } from "./Text.jsx";
 function When({ ns }) {
   if (ns === 0n) return <span class="none">no time was recorded</span>;
   const { local, utc } = moment(ns);
-  return <time dateTime={utc} title={utc}>{local}</time>;
+  return (
+    <time dateTime={utc} title={utc}>
+      {local}
+    </time>
+  );
 }
 
 const named = (object, names) => names.map((name) => attribute(object, name)).find(Boolean);
@@ -25,7 +29,11 @@ export function Facts({ deployment, root }) {
         <Id value={environmentId} name="environment id" isShort />
       </Fact>
       <Fact name="Build">
-        <Id value={deployment?.build_id ?? named(raw, ["flash.build_id"])} name="build id" isShort />
+        <Id
+          value={deployment?.build_id ?? named(raw, ["flash.build_id"])}
+          name="build id"
+          isShort
+        />
       </Fact>
       <Fact name="Flash" value={flash} />
       <Fact
@@ -35,7 +43,10 @@ export function Facts({ deployment, root }) {
       <Fact name="When">
         <When ns={BigInt(raw.startTimeUnixNano)} />
       </Fact>
-      <Fact name="Took" value={Number.isNaN(durationOf(root)) ? null : duration(durationOf(root))} />
+      <Fact
+        name="Took"
+        value={Number.isNaN(durationOf(root)) ? null : duration(durationOf(root))}
+      />
       <Fact name="Where" value={host && (pid ? `${clean(host)}, process ${pid}` : host)} />
     </dl>
   );

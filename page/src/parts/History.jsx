@@ -12,7 +12,8 @@ function environmentsOf(entries) {
     if (!entry.deployment_id || entry.start_ns <= 0) continue;
     const { app_name: app, environment_id: id, environment_name: name } = entry;
     const key = JSON.stringify([app, id ?? name]);
-    if (!groups.has(key)) groups.set(key, { key, app, name: name ?? short(id ?? "unknown"), found: [] });
+    if (!groups.has(key))
+      groups.set(key, { key, app, name: name ?? short(id ?? "unknown"), found: [] });
     groups.get(key).found.push(entry);
   }
   return [...groups.values()];
@@ -33,7 +34,10 @@ export function History({ entries, address }) {
         {groups.slice(0, isWhole ? groups.length : MOST).map(({ key, app, name, found }) => (
           <li key={key}>
             <span class="place">
-              <Text value={app ?? "unknown app"} /> <b><Text value={name} /></b>
+              <Text value={app ?? "unknown app"} />{" "}
+              <b>
+                <Text value={name} />
+              </b>
             </span>
             <span class="moments">
               {found.map((entry) => (

@@ -1,4 +1,4 @@
-import { LABELS, hasState, layoutOf } from "../model/picture.js";
+import { hasState, LABELS, layoutOf } from "../model/picture.js";
 import { keyOf } from "../model/spans.js";
 import { clean, count, duration, short } from "../text.js";
 
@@ -24,7 +24,8 @@ function broken(text, width) {
   const lines = [];
   for (const word of clean(text).replace(UUID, short).split(" ")) {
     const cut = word.length > most ? `${word.slice(0, most - 1)}…` : word;
-    if (lines.length > 0 && lines.at(-1).length + cut.length < most) lines.push(`${lines.pop()} ${cut}`);
+    if (lines.length > 0 && lines.at(-1).length + cut.length < most)
+      lines.push(`${lines.pop()} ${cut}`);
     else lines.push(cut);
   }
   return lines.length > MOST_LINES ? [...lines.slice(0, MOST_LINES - 1), "…"] : lines;
@@ -59,7 +60,10 @@ function toneOf(state, isLate, written) {
 function spoken(mark) {
   const who = mark.lane === "deployment" ? "Deployment" : "Worker";
   const differs = mark.is_marked ? mark.differs.map((name) => DIFFERENCES[name]).join(", ") : "";
-  return [who, timeOf(mark), textOf(mark), differs && `fault: ${differs}`].filter(Boolean).map(clean).join(", ");
+  return [who, timeOf(mark), textOf(mark), differs && `fault: ${differs}`]
+    .filter(Boolean)
+    .map(clean)
+    .join(", ");
 }
 
 function Lines({ x, y, lines, isTimed = false }) {
@@ -73,7 +77,9 @@ function Lines({ x, y, lines, isTimed = false }) {
 function State({ each, written }) {
   const { state, x, width, isLate } = each;
   const most = Math.floor(width / CHARACTER) - 2;
-  const texts = (most < LEAST_TEXT ? [] : stateTexts(state)).map((text) => (text.length > most ? `${text.slice(0, most - 1)}…` : text));
+  const texts = (most < LEAST_TEXT ? [] : stateTexts(state)).map((text) =>
+    text.length > most ? `${text.slice(0, most - 1)}…` : text,
+  );
   return (
     <g class={`state ${toneOf(state, isLate, written)} ${state.as_read ? "as-read" : ""}`}>
       <title>{stateTexts(state).filter(Boolean).join(", ")}</title>
@@ -211,7 +217,9 @@ export function Picture({ picture, trace, onJump }) {
       {picture.marks.some((mark) => mark.seconds !== null && !mark.same_clock) && (
         <p class="aside">~ by another machine’s clock</p>
       )}
-      {picture.left_out > 0 && <p class="aside">{count(picture.left_out, "more read")} not shown</p>}
+      {picture.left_out > 0 && (
+        <p class="aside">{count(picture.left_out, "more read")} not shown</p>
+      )}
     </section>
   );
 }

@@ -26,7 +26,10 @@ function Bar({ span, axis }) {
 function Mark({ mark }) {
   if (!mark) return null;
   return (
-    <span class={mark.shows_fault ? "chip fault" : "chip"} title={`${clean(mark.code)}: ${clean(mark.says)}`}>
+    <span
+      class={mark.shows_fault ? "chip fault" : "chip"}
+      title={`${clean(mark.code)}: ${clean(mark.says)}`}
+    >
       {mark.shows_fault ? "fault" : "evidence"}
     </span>
   );
@@ -82,7 +85,11 @@ function Cells({ node, position, axis, isOpen, isActive, isSelected, isHit, mark
       aria-selected={isSelected}
       onClick={() => props.onSelect(node)}
     >
-      <span role="gridcell" class="name" style={{ paddingLeft: `${Math.min(node.depth, DEEPEST) * 16}px` }}>
+      <span
+        role="gridcell"
+        class="name"
+        style={{ paddingLeft: `${Math.min(node.depth, DEEPEST) * 16}px` }}
+      >
         {hasChildren ? (
           <span
             class={isOpen ? "toggle open" : "toggle"}
@@ -101,7 +108,9 @@ function Cells({ node, position, axis, isOpen, isActive, isSelected, isHit, mark
         </bdi>
         {hasChildren && !isOpen && <small class="folded">+{node.size - 1}</small>}
         <Where node={node} />
-        {span.outcome !== "returned" && <span class={`outcome ${span.outcome}`}>{span.outcome}</span>}
+        {span.outcome !== "returned" && (
+          <span class={`outcome ${span.outcome}`}>{span.outcome}</span>
+        )}
         <Mark mark={mark} />
         <Foreign span={span} deployment={props.deployment} />
       </span>

@@ -3,7 +3,7 @@ import { search } from "../model/search.js";
 import { foundRows, initiallyFolded, unfoldedRows } from "../model/tree.js";
 import { count } from "../text.js";
 import { Details } from "./Details.jsx";
-import { Row, ROW } from "./Row.jsx";
+import { ROW, Row } from "./Row.jsx";
 import { Ground, Scale } from "./Scale.jsx";
 
 const OVERSCAN = 16; // rows beyond the edges, so that scrolling shows no gap
@@ -13,24 +13,24 @@ const MARK = 190; // CSS pixels of the waterfall for a mark of its axis
 const MOST_PRINTED = 2000;
 const SEARCH_DELAY_MS = 120;
 
-/** Return `[found, isSearching]` of a search text: null while there is none. */
+/** Return what was found, null without a search, and the text that it was searched for. */
 function useSearch(order, text) {
-  const [found, setFound] = useState(null);
+  const [result, setResult] = useState({ found: null, searched: "" });
   useEffect(() => {
     if (text.trim() === "") {
-      setFound(null);
+      setResult({ found: null, searched: text });
       return undefined;
     }
     let stop = () => {};
     const timer = setTimeout(() => {
-      stop = search(order, text, setFound);
+      stop = search(order, text, (found) => setResult({ found, searched: text }));
     }, SEARCH_DELAY_MS);
     return () => {
       clearTimeout(timer);
       stop();
     };
   }, [order, text]);
-  return found;
+  return result;
 }
 
 /** Return the first and the last row to render, by the scrolled part of the viewport; its width. */
@@ -104,10 +104,22 @@ const MOVES = {
 };
 
 /** The waterfall: a tree of spans that folds, on one axis of time, with a search and details. */
-export function Waterfall({ order, axis, trace, evidence, deployment, selected, onSelect, onJump, onProcess, isPrinted }) {
+export function Waterfall({
+  order,
+  axis,
+  trace,
+  evidence,
+  deployment,
+  selected,
+  onSelect,
+  onJump,
+  onProcess,
+  isPrinted,
+}) {
   const [text, setText] = useState("");
   const [grid, input] = [useRef(null), useRef(null)];
-  const found = useSearch(order, text);
+  const { found, searched } = useSearch(order, text);
+  const isHitWanted = useRef(false);
   const hits = useMemo(() => found && new Set(found), [found]);
   const { rows, folded, setOpen, foldAll, unfoldAll, reveal } = useRows(order, evidence, found);
   const [cursor, setCursor] = useState(order[0]);
@@ -127,6 +139,7 @@ export function Waterfall({ order, axis, trace, evidence, deployment, selected, 
   useLayoutEffect(() => {
     if (target && selected.isJump) scrollTo(rows.indexOf(target), "center");
   }, [selected, rows]);
+  useLayoutEffect(toFirstHit, [searched, rows]);
   useEffect(() => onKeys(input), []);
 
   function scrollTo(position, where = "nearest") {
@@ -169,19 +182,33 @@ export function Waterfall({ order, axis, trace, evidence, deployment, selected, 
   function onSearchKey(event) {
     if (event.key === "Escape") setText("");
     else if ((event.key === "Enter" || event.key === "ArrowDown") && rows.length > 0) {
-      const hit = hits ? rows.find((node) => hits.has(node)) : rows[at];
-      if (hit) moveTo(rows.indexOf(hit));
+      isHitWanted.current = true;
+      toFirstHit();
       grid.current.focus();
       event.preventDefault();
     }
   }
 
+  // A fast typist presses Enter before the search has ended.
+  function toFirstHit() {
+    if (!isHitWanted.current || searched !== text) return;
+    isHitWanted.current = false;
+    const hit = hits ? rows.find((node) => hits.has(node)) : rows[at];
+    if (hit) moveTo(rows.indexOf(hit));
+  }
+
   return (
-    <section class="waterfall" aria-labelledby="spans" style={{ "--row": `${ROW}px`, "--head": `${HEAD}px` }}>
+    <section
+      class="waterfall"
+      aria-labelledby="spans"
+      style={{ "--row": `${ROW}px`, "--head": `${HEAD}px` }}
+    >
       <header class="bar">
         <h2 id="spans">Spans</h2>
         <span class="aside" role="status">
-          {hits ? `${found.length.toLocaleString("en")} of ${count(order.length, "span")}` : count(order.length, "span")}
+          {hits
+            ? `${found.length.toLocaleString("en")} of ${count(order.length, "span")}`
+            : count(order.length, "span")}
         </span>
         <input
           ref={input}
@@ -212,27 +239,31 @@ export function Waterfall({ order, axis, trace, evidence, deployment, selected, 
           onKeyDown={onKeyDown}
         >
           <Scale axis={axis} marks={marks} />
-          <div class="rows" role="rowgroup" style={{ height: `${(isPrinted ? last : rows.length) * ROW}px` }}>
+          <div
+            class="rows"
+            role="rowgroup"
+            style={{ height: `${(isPrinted ? last : rows.length) * ROW}px` }}
+          >
             <Ground axis={axis} marks={marks} />
-              {windowed(rows, first, last, at).map((position) => {
-                const node = rows[position];
-                return (
-                  <Row
-                    key={node.span.key}
-                    node={node}
-                    position={position}
-                    axis={axis}
-                    isOpen={hits ? true : !folded.has(node)}
-                    isActive={position === at}
-                    isSelected={node === target}
-                    isHit={hits?.has(node)}
-                    mark={evidence.get(node.span.key)}
-                    deployment={deployment}
-                    onToggle={onToggle}
-                    onSelect={onRow}
-                  />
-                );
-              })}
+            {windowed(rows, first, last, at).map((position) => {
+              const node = rows[position];
+              return (
+                <Row
+                  key={node.span.key}
+                  node={node}
+                  position={position}
+                  axis={axis}
+                  isOpen={hits ? true : !folded.has(node)}
+                  isActive={position === at}
+                  isSelected={node === target}
+                  isHit={hits?.has(node)}
+                  mark={evidence.get(node.span.key)}
+                  deployment={deployment}
+                  onToggle={onToggle}
+                  onSelect={onRow}
+                />
+              );
+            })}
           </div>
           {isPrinted && rows.length > last && <p>and {count(rows.length - last, "more row")}.</p>}
         </div>

@@ -11,7 +11,9 @@ export function ComparisonView({ page, comparison }) {
   return (
     <>
       <nav class="top" aria-label="Page">
-        <a class="trace-id" href="./">All recorded deployments</a>
+        <a class="trace-id" href="./">
+          All recorded deployments
+        </a>
         <ThemeButton />
       </nav>
       <main>
@@ -21,7 +23,11 @@ export function ComparisonView({ page, comparison }) {
           {steps.map(({ name, step, values }) => (
             <tr key={name}>
               <th scope="row">{clean(step)}</th>
-              {values.map((value) => <td><Step value={value} /></td>)}
+              {values.map((value) => (
+                <td>
+                  <Step value={value} />
+                </td>
+              ))}
               <td class="result">{difference(values)}</td>
             </tr>
           ))}
@@ -35,9 +41,23 @@ export function ComparisonView({ page, comparison }) {
 }
 
 const DEPLOYMENT = [
-  ["Trace", ({ trace_id: id }) => <a href={`trace?trace_id=${encodeURIComponent(id)}`}><code>{clean(id)}</code></a>],
+  [
+    "Trace",
+    ({ trace_id: id }) => (
+      <a href={`trace?trace_id=${encodeURIComponent(id)}`}>
+        <code>{clean(id)}</code>
+      </a>
+    ),
+  ],
   ["Started", ({ start_ns: ns }) => ns && moment(BigInt(Math.round(ns))).local],
-  ["Verdict", ({ verdict }) => <span class={toneOf(verdict)}><span class="label-cell">{verdict === "none" ? "No fault" : clean(verdict)}</span></span>],
+  [
+    "Verdict",
+    ({ verdict }) => (
+      <span class={toneOf(verdict)}>
+        <span class="label-cell">{verdict === "none" ? "No fault" : clean(verdict)}</span>
+      </span>
+    ),
+  ],
   ["Outcome", ({ outcome }) => clean(outcome)],
   ["Build", ({ build_id: id }) => <Id value={id} name="build id" />],
 ];
@@ -48,7 +68,9 @@ function Rows({ name, of, values }) {
       {of.map(([label, show]) => (
         <tr key={label}>
           <th scope="row">{label}</th>
-          {values.map((value) => <td>{show(value)}</td>)}
+          {values.map((value) => (
+            <td>{show(value)}</td>
+          ))}
           <td />
         </tr>
       ))}
@@ -65,7 +87,9 @@ function Section({ name, head, children }) {
           <thead>
             <tr>
               {head ? <th scope="col">{head}</th> : <td />}
-              {NAMES.map((each) => <th scope="col">{each}</th>)}
+              {NAMES.map((each) => (
+                <th scope="col">{each}</th>
+              ))}
               <th scope="col">Difference</th>
             </tr>
           </thead>
@@ -82,9 +106,19 @@ function Values({ name, head, rows }) {
     <Section name={name} head={head}>
       {rows.map(({ name: label, values, is_same: isSame }) => (
         <tr key={label} class={isSame ? "" : "differs"}>
-          <th scope="row"><Text value={label} /></th>
+          <th scope="row">
+            <Text value={label} />
+          </th>
           {values.map((value) => (
-            <td>{value === null ? <span class="none">–</span> : <code><Text value={value} /></code>}</td>
+            <td>
+              {value === null ? (
+                <span class="none">–</span>
+              ) : (
+                <code>
+                  <Text value={value} />
+                </code>
+              )}
+            </td>
           ))}
           <td class="result">{isSame ? "" : "differs"}</td>
         </tr>

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { changes, load } from "../data.js";
-import { Filters, asked } from "../parts/Filters.jsx";
+import { asked, Filters } from "../parts/Filters.jsx";
 import { History } from "../parts/History.jsx";
 import { Text } from "../parts/Text.jsx";
 import { ThemeButton } from "../parts/Theme.jsx";
@@ -40,7 +40,13 @@ function useEntries(first, filters, known) {
 /** The recorded traces: deployments per environment over time, and all of them as a table. */
 export function ListView({ page, entries: first }) {
   const [filters, setFilters] = useState(page.parameters);
-  const { entries, is_cut: isCut, is_empty: isEmpty, is_partial: isPartial, error } = useEntries(first, filters, page.version);
+  const {
+    entries,
+    is_cut: isCut,
+    is_empty: isEmpty,
+    is_partial: isPartial,
+    error,
+  } = useEntries(first, filters, page.version);
   const change = (value) => {
     history.replaceState(null, "", `?${new URLSearchParams(asked(value))}`);
     setFilters(value);
@@ -61,7 +67,8 @@ export function ListView({ page, entries: first }) {
         </p>
         {isEmpty && (
           <p>
-            Nothing is recorded yet. Record a deployment: <code>flash-otel run -- flash deploy</code>
+            Nothing is recorded yet. Record a deployment:{" "}
+            <code>flash-otel run -- flash deploy</code>
           </p>
         )}
         <History entries={entries} address={TRACE} />
@@ -75,8 +82,12 @@ export function ListView({ page, entries: first }) {
 function Table({ entries }) {
   const [chosen, setChosen] = useState([]);
   const choose = (id) =>
-    setChosen(chosen.includes(id) ? chosen.filter((each) => each !== id) : [...chosen, id].slice(-2));
-  const [second, first] = [...chosen].sort((one, other) => placeOf(entries, one) - placeOf(entries, other));
+    setChosen(
+      chosen.includes(id) ? chosen.filter((each) => each !== id) : [...chosen, id].slice(-2),
+    );
+  const [second, first] = [...chosen].sort(
+    (one, other) => placeOf(entries, one) - placeOf(entries, other),
+  );
   return (
     <section aria-labelledby="traces">
       <div class="bar">
@@ -93,11 +104,19 @@ function Table({ entries }) {
         <table class="ids traces">
           <thead>
             <tr>
-              {["Compare", "Trace", "Started", "What", "App", "Environment", "Build", "Verdict", "Took"].map(
-                (name) => (
-                  <th scope="col">{name}</th>
-                ),
-              )}
+              {[
+                "Compare",
+                "Trace",
+                "Started",
+                "What",
+                "App",
+                "Environment",
+                "Build",
+                "Verdict",
+                "Took",
+              ].map((name) => (
+                <th scope="col">{name}</th>
+              ))}
             </tr>
           </thead>
           <tbody>
@@ -137,14 +156,26 @@ function Row({ entry, isChosen, onChoose }) {
           <code>{clean(entry.short_id)}</code>
         </a>
       </th>
-      <td>{entry.start_ns > 0 && <time dateTime={utc} title={utc}>{local}</time>}</td>
+      <td>
+        {entry.start_ns > 0 && (
+          <time dateTime={utc} title={utc}>
+            {local}
+          </time>
+        )}
+      </td>
       <td>{clean(entry.kind)}</td>
-      <td><Text value={entry.app_name ?? ""} /></td>
+      <td>
+        <Text value={entry.app_name ?? ""} />
+      </td>
       <td title={clean(entry.environment_id ?? "")}>
         <Text value={entry.environment_name ?? short(entry.environment_id ?? "")} />
       </td>
-      <td title={clean(entry.build_id ?? "")}><code>{short(entry.build_id ?? "")}</code></td>
-      <td class="label-cell" title={clean(entry.sentence)}><Text value={entry.label} /></td>
+      <td title={clean(entry.build_id ?? "")}>
+        <code>{short(entry.build_id ?? "")}</code>
+      </td>
+      <td class="label-cell" title={clean(entry.sentence)}>
+        <Text value={entry.label} />
+      </td>
       <td>{entry.deployment_duration_ns !== null && duration(entry.deployment_duration_ns)}</td>
     </tr>
   );
