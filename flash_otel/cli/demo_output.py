@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flash_otel.cli.app import pasteable
-from flash_otel.cli.sources import from_options
+from flash_otel.cli.sources import DEMO, from_options
 from flash_otel.demo.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def print_text(result: DemoResult) -> None:
     from flash_otel.report.diagnosis import SHOW, render_diagnosis
     from flash_otel.report.layout import ReportConsole
     from flash_otel.report.trace import render_trace
+    from flash_otel.store.location import locate_demo
 
     console, artifacts, scenario = ReportConsole(), result.artifacts, result.scenario
     _heading(console, f"{scenario.name}, runpod-flash {artifacts.version}", scenario.title)
@@ -38,9 +39,11 @@ def print_text(result: DemoResult) -> None:
     _heading(console, "the joined trace")
     render_trace(result.trace, console)
     _heading(console, "flash-otel diagnose")
-    # Its next command is among those below.
+    # The command may be `verify`, which needs the control plane that has stopped.
     render_diagnosis(replace(result.diagnosis, command=""), console, _with_source(result, SHOW))
     _heading(console, "three things to try")
+    if result.source == DEMO:
+        _print_lines([f"Until the next demo, this recording stays in {locate_demo()}"])
     for purpose, command in _to_try(result):
         _print_lines([f"{purpose}:", f"Try: {pasteable(command)}"])
 

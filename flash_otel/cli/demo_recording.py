@@ -82,6 +82,7 @@ def record(
 
     begun_ns = time.time_ns()
     try:
+        progress(f"Starting the stand-in control plane, for runpod-flash {version}")
         artifacts = run_scenario(
             scenario,
             workdir=workdir,

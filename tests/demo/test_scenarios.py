@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.commands import suggested
+from support.commands import keep_demo, suggested
 from support.flash import CACHE, FlashEnvironments
+from support.samples import healthy_deployment
 from support.versions import MAIN_VERSIONS
 
 from flash_otel import semconv
@@ -26,6 +27,7 @@ from flash_otel.demo.processes import bracketed_lines, worker_spans
 from flash_otel.demo.runner import run_scenario
 from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS, WorkerStep
 from flash_otel.demo.worker import MODES
+from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -132,8 +134,6 @@ def test_paths_and_logs_do_not_name_the_scenario(shared_run: ScenarioRuns) -> No
 @pytest.mark.parametrize("version", MAIN_VERSIONS)
 def test_traced_run_comes_back_whole(version: str, shared_run: ScenarioRuns) -> None:
     """The store has the deployment, the worker's log its read, and both name one trace."""
-    from flash_otel.store.store import SpanStore
-
     result = shared_run(SCENARIOS["healthy"], version)
     assert result.trace_id is not None
     with SpanStore(result.store) as store:
@@ -241,12 +241,22 @@ def test_demo_command_names_the_scenarios_for_a_wrong_one() -> None:
 def test_interrupted_demo_leaves_nothing_behind(
     tmp_path: Path, flash_env: FlashEnvironments
 ) -> None:
-    """Ctrl-C in mid-deployment ends every process and removes the working folder."""
+    """Ctrl-C in mid-deployment ends every process and removes the working folder.
+
+    The recording of the last demo stays as it was.
+    """
     flash_env(DEFAULT_VERSION)
+    (temporary := tmp_path / "temporary").mkdir()
+    kept = keep_demo(tmp_path, healthy_deployment())
     code = "import sys; from flash_otel.cli.demo import demo; sys.exit(demo('healthy'))"
     with subprocess.Popen(
         [sys.executable, "-c", code],
-        env={**os.environ, CACHE_VARIABLE: str(CACHE), "TMPDIR": str(tmp_path)},
+        env={
+            **os.environ,
+            CACHE_VARIABLE: str(CACHE),
+            "TMPDIR": str(temporary),
+            "XDG_STATE_HOME": str(tmp_path / "state"),
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -258,7 +268,9 @@ def test_interrupted_demo_leaves_nothing_behind(
         process.communicate(timeout=60)
     assert process.returncode not in (0, None)
     assert working_in(tmp_path) == []
-    assert list(tmp_path.iterdir()) == []
+    assert list(temporary.iterdir()) == []
+    with SpanStore(kept, is_read_only=True) as store:
+        assert [*store.spans()] == healthy_deployment()
 
 
 def working_in(folder: Path) -> list[str]:
