@@ -60,6 +60,7 @@ class Judged:
         failed_before: The attempts that failed directly before the deployment, oldest first.
         worker_reads: What the workers got that read the deployment.
         trace_ids: The traces of the deployment, its reads and its calls; at most `MOST_TRACES`.
+        trace_count: The number of all of these traces.
         picture: Both phases beside the State Manager's state; None without a recorded deployment.
     """
 
@@ -72,6 +73,7 @@ class Judged:
     failed_before: tuple[Deployment, ...] = ()
     worker_reads: WorkerReads = field(default_factory=WorkerReads)
     trace_ids: tuple[str, ...] = ()
+    trace_count: int = 0
     picture: Picture | None = None
 
     @property
@@ -196,6 +198,7 @@ def _judged(case: Case, faults: Mapping[str, Fault]) -> Judged:
     findings = tuple(_findings(case, faults))
     named = frozenset(exhibit.origin for finding in findings for exhibit in finding.evidence)
     read = representative(case, named)
+    traces = _trace_ids(case)
     return Judged(
         deployment=case.deployment,
         matches=matches(case, read),
@@ -204,16 +207,17 @@ def _judged(case: Case, faults: Mapping[str, Fault]) -> Judged:
         window_s=window_s(case),
         findings=findings,
         worker_reads=worker_reads(case),
-        trace_ids=_trace_ids(case),
+        trace_ids=tuple(islice(traces, MOST_TRACES)),
+        trace_count=len(traces),
         picture=picture_of(case, _decisive(findings)),
     )
 
 
-def _trace_ids(case: Case) -> tuple[str, ...]:
+def _trace_ids(case: Case) -> dict[str, None]:
     # Spans that were rebuilt from lines have traces, too, though their ids are made up.
     own = (*traces_of(case.deployment), *sorted(case.deployment.trace_ids))
     of_workers = (fact.origin.trace_id for fact in (*case.reads, *case.calls))
-    return tuple(islice(dict.fromkeys(chain(own, of_workers)), MOST_TRACES))
+    return dict.fromkeys(chain(own, of_workers))
 
 
 def traces_of(deployment: Deployment) -> tuple[str, ...]:

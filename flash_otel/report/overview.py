@@ -73,6 +73,7 @@ class Overview:
         flash_otel_version: Version of flash_otel that recorded the deployment.
         host: The machine that deployed.
         worker_reads: What its workers got.
+        trace_count: The number of its trace and of those of its workers.
         marks: The spans that are evidence, those of the gravest finding first.
     """
 
@@ -100,6 +101,7 @@ class Overview:
     flash_otel_version: str | None = None
     host: str | None = None
     worker_reads: WorkerReads = field(default_factory=WorkerReads)
+    trace_count: int = 0
     marks: tuple[Mark, ...] = ()
 
 
@@ -145,6 +147,7 @@ def overview_of(
         flash_otel_version=root.scope_version or None if root else None,
         host=text(root.resource, semconv.HOST_NAME) if root else None,
         worker_reads=judged.worker_reads,
+        trace_count=judged.trace_count,
         marks=tuple(_marks(judged.findings, records)),
     )
 

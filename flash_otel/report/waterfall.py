@@ -77,14 +77,16 @@ def waterfall_lines(own: Sequence[Node], linked: Sequence[Node], view: View) -> 
     yield from tree.lines(above)
     if below:
         yield ()
-        yield (Part(_linked_title(linked), "bold"),)
+        yield (Part(_linked_title(linked, view), "bold"),)
         yield from tree.lines(below)
 
 
-def _linked_title(linked: Sequence[Node]) -> str:
+def _linked_title(linked: Sequence[Node], view: View) -> str:
     if any(root.record.scope_name == LINES_SCOPE for root in linked):
         return "From other logs and traces"
-    return f"Linked traces: {len({root.record.trace_id for root in linked})}"
+    shown = len({root.record.trace_id for root in linked})
+    known = view.overview.trace_count - 1 if view.overview else 0
+    return f"Linked traces: {shown:,}{f' of {known:,}' if known > shown else ''}"
 
 
 def _layout(

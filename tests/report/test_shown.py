@@ -46,16 +46,18 @@ def shown(
     terminal: bool = True,
     color: bool = False,
     is_running: bool = False,
+    part: Sequence[SpanRecord] | None = None,
     **options: Any,
 ) -> str:
-    """Return what `show` prints of a recording."""
+    """Return what `show` prints of a recording, or of some of its records."""
+    some = recording if part is None else part
     runs = lambda _: is_running  # noqa: E731 - two users
     [judged, *_] = diagnose(recording, limits=Limits(now_ns=NOW_NS, is_running=runs)).judged
 
     def render(console: Console) -> None:
-        overview = overview_of(judged, recording, runs)
-        view = view_of(page_for(console), recording, overview, **options)
-        print_lines(trace_lines(recording, view, "flash-otel diagnose --trace d1"), console)
+        overview = overview_of(judged, some, runs)
+        view = view_of(page_for(console), some, overview, **options)
+        print_lines(trace_lines(some, view, "flash-otel diagnose --trace d1"), console)
 
     return printed(render, width, terminal=terminal, color=color)
 
@@ -176,6 +178,15 @@ def test_many_reads_fold_to_one_row_with_their_durations() -> None:
     assert "flash.runtime.fetch \N{MULTIPLICATION SIGN}11" in text
     assert "(min 300 ms, median 800 ms, max 1.30 s, 11 more spans inside)" in text
     assert text.count("  fault\n") == 1
+
+
+def test_traces_that_are_not_shown_are_counted() -> None:
+    """If some traces of its workers are left out, their number is known."""
+    reads = [read(9 + n, number=f"{n}", held=TWO) for n in range(5)]
+    recording = records(deployment(), *reads)
+    assert "\nLinked traces: 5\n" in shown(recording)
+    left = [span for span in recording if span.trace_id[-2:] in ("d1", "a1", "a2")]
+    assert "\nLinked traces: 2 of 5\n" in shown(recording, part=left)
 
 
 def test_a_running_deployment() -> None:
