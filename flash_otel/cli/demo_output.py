@@ -24,6 +24,7 @@ def print_text(result: DemoResult) -> None:
     from flash_otel.demo.processes import bracketed_lines
     from flash_otel.report.diagnosis import SHOW, render_diagnosis
     from flash_otel.report.layout import ReportConsole
+    from flash_otel.report.overview import overview_of
     from flash_otel.report.trace import render_trace
     from flash_otel.store.location import locate_demo
 
@@ -37,7 +38,7 @@ def print_text(result: DemoResult) -> None:
     outcome = "answered" if artifacts.worker_exit == 0 else "failed"
     _print_lines([f"(the remote call {outcome})"])
     _heading(console, "the joined trace")
-    render_trace(result.trace, console)
+    render_trace(result.trace, console, overview_of(result.diagnosis.judged[0], result.trace))
     _heading(console, "flash-otel diagnose")
     # The command may be `verify`, which needs the control plane that has stopped.
     render_diagnosis(replace(result.diagnosis, command=""), console, _with_source(result, SHOW))

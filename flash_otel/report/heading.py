@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _VERDICTS: Final = {semconv.NONE: "bold green", semconv.INCONCLUSIVE: "bold yellow"}
 _FAULT: Final = "bold red"
+# That a deployment failed is known, though no fault may explain it.
+_ENDED: Final = {semconv.FAILED: "the deployment failed", semconv.CANCELLED: "cancelled"}
 _HANG: Final = 2
 
 
@@ -57,6 +59,11 @@ def _verdict(overview: Overview, view: View) -> Iterator[Line]:
     style = _VERDICTS.get(overview.verdict, _FAULT)
     certainty = "" if overview.confidence == "certain" else f" ({overview.confidence})"
     code = words.verdict(overview.verdict)
+    ended = _ENDED.get(overview.outcome or "", "") if not overview.is_fault else ""
+    if ended and overview.verdict == semconv.INCONCLUSIVE:
+        style = STYLES[overview.outcome or ""]
+        yield _headline(f"{glyphs.cross} {ended} ({code}): ", overview.sentence, style, view)
+        return
     if not overview.is_fault:
         glyph = glyphs.check if overview.verdict == semconv.NONE else "?"
         yield _headline(f"{glyph} {code}{certainty}: ", overview.sentence, style, view)

@@ -118,8 +118,11 @@ def _fault_notes(node: Node, view: View) -> Iterator[Note]:
         yield _mark_note(mark, view, is_first=mark.code not in codes)
         codes.add(mark.code)
     shown = {mark.code for mark in marks if mark.shows_fault}
-    if _has_own_cause(node) and text(node.record.attributes, semconv.FAULT) not in shown:
-        yield _plain(words.cause(node.record), STYLES[words.outcome(node.record)], view)
+    if not _has_own_cause(node) or text(node.record.attributes, semconv.FAULT) in shown:
+        return
+    cause = words.cause(node.record)
+    if not any(cause in mark.says for mark in marks):
+        yield _plain(cause, STYLES[words.outcome(node.record)], view)
 
 
 def _mark_note(mark: Mark, view: View, *, is_first: bool) -> Note:

@@ -107,8 +107,10 @@ def test_the_verdict_comes_first(scene: str) -> None:
     """The first line has the verdict in words and, for a fault, its code."""
     recording = SCENES[scene].make()
     first = shown(recording, 140).splitlines()[0]
-    verdict = diagnose(recording, limits=Limits(now_ns=NOW_NS)).judged[0].verdict
-    marks = {sc.NONE: "✓ no fault found: ", sc.INCONCLUSIVE: "? inconclusive: "}
+    [judged, *_] = diagnose(recording, limits=Limits(now_ns=NOW_NS)).judged
+    verdict, has_failed = judged.verdict, judged.deployment.outcome == sc.FAILED
+    unclear = "✗ the deployment failed (inconclusive): " if has_failed else "? inconclusive: "
+    marks = {sc.NONE: "✓ no fault found: ", sc.INCONCLUSIVE: unclear}
     assert first.startswith(marks.get(verdict, f"✗ {verdict}"))
     if verdict not in marks:
         assert sc.FAULTS[verdict][:40] in first
@@ -138,6 +140,13 @@ def test_the_cause_of_a_failed_step_is_not_repeated() -> None:
     text = shown(SCENES["one endpoint fails half-way"].make(), 140)
     assert text.count("✗ provisioning_failed: ") == 2  # the verdict, and the step
     assert "What to do: The new build is active without its endpoints" in text
+
+
+def test_a_failed_deployment_without_a_fault_has_failed() -> None:
+    """A build that failed is no fault of Flash; its cause is shown, once below its span."""
+    text = shown(SCENES["a build that failed"].make(), 140)
+    assert text.startswith("✗ the deployment failed (inconclusive): ")
+    assert text.partition("\n\n")[2].count("SyntaxError: bad") == 1
 
 
 def test_waiting_is_folded_and_labelled() -> None:
