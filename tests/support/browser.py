@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request
+    from playwright.sync_api import Browser, Page, Request
 
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome")
 # The sandbox needs privileges that a container lacks, and that root has not.
@@ -52,25 +52,21 @@ class Visit:
     page: Page
     requests: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    _opened: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.page.on("request", self._on_request)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda message: self.errors.append(message.text))
+
+    def _on_request(self, request: Request) -> None:
+        if request.url.partition("#")[0] not in self._opened:
+            self.requests.append(request.url)
 
     def open(self, file: Path) -> Page:
-        """Open a file."""
-        address = file.as_uri()
-
-        def on_request(request: Request) -> None:
-            if request.url.partition("#")[0] != address:
-                self.requests.append(request.url)
-
-        def on_error(error: Error) -> None:
-            self.errors.append(str(error))
-
-        def on_console(message: ConsoleMessage) -> None:
-            self.errors.append(message.text)
-
-        self.page.on("request", on_request)
-        self.page.on("pageerror", on_error)
-        self.page.on("console", on_console)
-        self.page.goto(address)
+        """Open a file, after which others may follow."""
+        self._opened.add(file.as_uri())
+        self.page.goto(file.as_uri())
         return self.page
 
 
