@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import atexit
 import os
+import select
 import shutil
 import signal
 import sys
@@ -185,6 +186,15 @@ def is_terminal() -> bool:
         return sys.stderr.isatty()
     except (AttributeError, ValueError):  # no such stream, or a closed one
         return False
+
+
+def is_blocked() -> bool:
+    """Return whether writing to the terminal would wait: a user may have stopped it (Ctrl-S)."""
+    try:
+        can_tell = os.name == "posix" and is_terminal()
+        return can_tell and not select.select([], [sys.stderr], [], 0)[1]
+    except (OSError, ValueError):  # closed, or not a file
+        return True
 
 
 def terminal_width() -> int | None:

@@ -6,8 +6,6 @@ It prints when the process ends, below everything that Flash has printed.
 from __future__ import annotations
 
 import os
-import select
-import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,7 +61,7 @@ class SummarySpanProcessor(SpanProcessor):
     def shutdown(self) -> None:
         """Print the summary, once, if a deployment ended in this process."""
         ended, self._ended = self._ended, []
-        if not ended or self._pid != os.getpid() or not (is_terminal() and _has_room()):
+        if not ended or self._pid != os.getpid() or not is_terminal():
             return
         with guarded("the summary"):
             records = list(map(to_record, ended))
@@ -81,11 +79,3 @@ class SummarySpanProcessor(SpanProcessor):
 def _trace(span: Any) -> int:
     trace_id: int = span.get_span_context().trace_id
     return trace_id
-
-
-def _has_room() -> bool:
-    """Return whether writing needs no waiting: a user may have stopped the terminal (Ctrl-S)."""
-    try:
-        return os.name != "posix" or bool(select.select([], [sys.stderr], [], 0)[1])
-    except (OSError, ValueError):  # closed, or not a file
-        return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv, wording
-from flash_otel.runtime.exit import terminal_width, to_stderr
+from flash_otel.runtime.exit import is_blocked, terminal_width, to_stderr
 from flash_otel.store.location import is_default
 
 if TYPE_CHECKING:
@@ -57,7 +57,12 @@ class Summary:
         yield from wording.fitted(_MORE, self.command, width, is_command=True)
 
     def print(self) -> None:
-        """Write it to standard error; on a terminal, fitted, and apart from what precedes it."""
+        """Write it to standard error; on a terminal, fitted, and apart from what precedes it.
+
+        Nothing is written to a terminal that would delay the exit.
+        """
+        if is_blocked():
+            return
         width = terminal_width()
         text = "\n".join(([] if width is None else [""]) + list(self.lines(width)))
         encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
