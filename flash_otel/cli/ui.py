@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +27,10 @@ from flash_otel.cli.sources import (
 from flash_otel.cli.streams import note
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flash_otel.diagnosis.recorded import RecordedSpans
+    from flash_otel.store.store import SpanStore
     from flash_otel.ui.documents import UiSource
 
 
@@ -47,6 +52,7 @@ def ui(
     """
     source = _source(sources_of(files, sources), Selection(store, since_ns(since)))
     try:
+        from flash_otel.ui.documents import SourceError
         from flash_otel.ui.server import serve
     except ModuleNotFoundError as error:
         if not error.name or error.name.partition(".")[0] == "flash_otel":
@@ -63,6 +69,8 @@ def ui(
         listener.listen()
         try:
             serve(source, listener, partial(_announce, opens=is_opened))
+        except SourceError as error:
+            raise (error.__cause__ or error) from None
         except KeyboardInterrupt:
             note("flash-otel: stopped")
 
@@ -71,11 +79,20 @@ def _source(names: list[str] | None, selection: Selection) -> UiSource:
     from flash_otel.cli.sources import is_running
     from flash_otel.diagnosis import Limits
     from flash_otel.store.store import locate
-    from flash_otel.ui.documents import UiSource
+    from flash_otel.ui.documents import SourceError, UiSource
 
     given, chosen = resolved(names or [STORE], selection)
+
+    @contextmanager
+    def opened() -> Iterator[tuple[SpanStore, RecordedSpans] | None]:
+        try:
+            with listing_from(names, selection, evidence_since_ns=selection.earliest) as found:
+                yield found
+        except CommandError as error:
+            raise SourceError(error.message) from error
+
     return UiSource(
-        open=lambda: listing_from(names, selection, evidence_since_ns=selection.earliest),
+        open=opened,
         path=locate(chosen.store) if given == [STORE] else None,
         limits=lambda: Limits(is_running=is_running),
     )

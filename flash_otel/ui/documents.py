@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +21,7 @@ from flash_otel.ui.comparison import comparison_json
 from flash_otel.ui.lists import Lists, QuestionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -44,12 +44,17 @@ class UnknownTraceError(Exception):
     """There is no such trace; the message names it."""
 
 
+class SourceError(Exception):
+    """The source cannot be opened; the message gives the cause."""
+
+
 @dataclass(frozen=True, slots=True)
 class UiSource:
     """What the page shows.
 
     Attributes:
-        open: Opens the store and its spans, or yields None if nothing is recorded yet.
+        open: Opens the store and its spans, or yields None if nothing is recorded yet; raises
+            `SourceError`.
         path: The local store, which may change while it is shown; None for other sources, which
             are read once.
         limits: Makes the assumptions of a diagnosis.
@@ -70,7 +75,7 @@ class Documents:
 
     source: UiSource
     _opened: ExitStack = field(default_factory=ExitStack)
-    _once: list[Opened | None] = field(default_factory=list)
+    _once: tuple[str, Opened | None] | None = None
     _kept: OrderedDict[tuple[object, ...], bytes] = field(default_factory=OrderedDict)
     _watched: list[SpanStore] = field(default_factory=list)
     _openings: int = 0
@@ -78,13 +83,11 @@ class Documents:
 
     def prepare(self) -> None:
         """Open the source: other sources than the local store are read now."""
-        with self._open():
-            pass
+        self._open(self.version())
 
     def close(self) -> None:
         """Close the source."""
-        self._opened.close()
-        self._once.clear()
+        self._forget()
         self._unwatch()
 
     def version(self) -> str:
@@ -93,7 +96,8 @@ class Documents:
         if path is None:
             return "unchanging"
         try:
-            return self._data_version(path)
+            with translated(path):
+                return self._data_version(path)
         except (StoreError, OSError):
             self._unwatch()
             return ""
@@ -126,6 +130,7 @@ class Documents:
         Raises:
             QuestionError: A parameter is invalid.
             UnknownTraceError: There is no such trace, or no such document.
+            SourceError: The source cannot be opened.
             StoreError: The store cannot be read.
         """
         make = _MAKERS.get(name)
@@ -135,10 +140,14 @@ class Documents:
         key = (name, version, *sorted(parameters.items()))
         if key in self._kept:
             return self._kept[key]
-        with self._open() as opened:
+        try:
+            opened = self._open(version)
             if make is None:
                 return _encoded(self._lists.entries(opened, parameters, version, limits))
             made = make(opened, parameters, limits)
+        except StoreError:
+            self._forget()
+            raise
         for each, value in made.items():
             self._keep((each, *key[1:]), _encoded(value))
         return self._kept[key]
@@ -148,16 +157,19 @@ class Documents:
         while len(self._kept) > _MOST_KEPT:
             self._kept.popitem(last=False)
 
-    @contextmanager
-    def _open(self) -> Iterator[Opened | None]:
-        """Open the local store for one request; other sources once."""
-        if self.source.path is not None:
-            with self.source.open() as opened:
-                yield opened
-            return
-        if not self._once:
-            self._once.append(self._opened.enter_context(self.source.open()))
-        yield self._once[0]
+    def _open(self, version: str) -> Opened | None:
+        """Open the source, if it is not open as it is now.
+
+        What a diagnosis has looked up is remembered as long as the source stays the same.
+        """
+        if self._once is None or self._once[0] != version:
+            self._forget()
+            self._once = (version, self._opened.enter_context(self.source.open()))
+        return self._once[1]
+
+    def _forget(self) -> None:
+        self._once = None
+        self._opened.close()
 
 
 def _encoded(value: object) -> bytes:

@@ -26,7 +26,7 @@ from starlette.routing import Route
 
 from flash_otel.report.html import SCRIPT, STYLE, asset, page_document
 from flash_otel.store.errors import StoreError
-from flash_otel.ui.documents import Documents, UnknownTraceError
+from flash_otel.ui.documents import Documents, SourceError, UnknownTraceError
 from flash_otel.ui.lists import QuestionError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class UiState:
         """Open the source, so that it is readable before anybody is invited.
 
         Raises:
-            Exception: What opening the source raises.
+            SourceError: The source cannot be opened.
         """
         self._thread.submit(self.documents.prepare).result()
 
@@ -248,7 +248,7 @@ async def _document(state: UiState, request: Request) -> Response:
         return _problem(error, 400)
     except UnknownTraceError as error:
         return _problem(error, 404)
-    except StoreError as error:
+    except (SourceError, StoreError) as error:
         return _problem(error, 503)
     return Response(text, media_type="application/json")
 
@@ -302,12 +302,13 @@ async def _changes(state: UiState, known: str | None) -> AsyncIterator[str]:
 def serve(source: UiSource, listener: socket, on_ready: Callable[[str, str], None]) -> None:
     """Serve a source until the process is interrupted.
 
-    Whatever opening the source raises is raised before anything is served.
-
     Args:
         source: What is shown.
         listener: A socket that is bound to a loopback address.
         on_ready: Called with the address to print, and with one to give to a browser.
+
+    Raises:
+        SourceError: The source cannot be opened; nothing was served.
     """
     app, state = application(source)
     config = uvicorn.Config(

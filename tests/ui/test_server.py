@@ -210,6 +210,22 @@ def test_a_change_before_the_stream_is_not_missed(tmp_path: Path) -> None:
         assert found == "event: change"
 
 
+def test_a_store_that_goes_away_is_an_answer(tmp_path: Path) -> None:
+    """A store that was removed, or that is none any more, is a sentence on the page."""
+    path = tmp_path / "named.db"
+    with SpanStore(path) as store:
+        store.write(healthy_deployment())
+    with serving(tmp_path, "--store", str(path)) as server, server.signed_in() as client:
+        assert len(client.get(SAMPLE).json()["entries"]) == 1
+        for found in tmp_path.glob("named.db*"):
+            found.unlink()
+        gone = client.get(SAMPLE)
+        assert (gone.status_code, "there is no store" in gone.json()["error"]) == (503, True)
+        with SpanStore(path) as store:
+            store.write(healthy_deployment())
+        assert len(client.get(SAMPLE).json()["entries"]) == 1
+
+
 def test_streams_are_few(client: httpx.Client) -> None:
     """A page that opens streams without end gets no more of them, and documents are still sent."""
     streams = []
