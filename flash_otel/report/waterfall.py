@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from statistics import median_low
 from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 
 from flash_otel import semconv
 from flash_otel.records import LINES_SCOPE, text
-from flash_otel.report import words
+from flash_otel.report import row_text, words
 from flash_otel.report.axis import Axis, axis_for, has_time
 from flash_otel.report.layout import STYLES, Line, Part, fitted
 from flash_otel.report.notes import FAULT_STYLE, notes
@@ -30,14 +29,7 @@ _LABELS: Final[dict[str, str]] = {
     semconv.CALL: semconv.FUNCTION_NAME,
     semconv.GRAPHQL: semconv.GRAPHQL_OPERATION_NAME,
 }
-_ARRIVALS: Final[dict[str, str]] = {
-    semconv.DEPLOY: "deployment",
-    semconv.RUNTIME_FETCH: "worker read",
-    semconv.MANIFEST_FETCH: "worker read",
-    semconv.CALL: "call",
-}
 _PREFIX: Final = "flash."
-_FAULT: Final = "fault"
 _GAP: Final = "  "
 _LONGEST_LABEL: Final = 120
 _LEAST_LABEL: Final = 12
@@ -93,7 +85,7 @@ def _layout(
     main: SpanRecord, forest: Sequence[Node], shown: Sequence[Row], view: View
 ) -> RowLayout:
     records = [node.record for node in walk(forest)]
-    duration = max((cell_len(_duration(row, view)) for row in shown), default=0)
+    duration = max((cell_len(row_text.duration(row, view)) for row in shown), default=0)
     label, is_short, cells = _sizes(shown, duration, view)
     return RowLayout(label, duration, axis_for(main, records, cells, view.now_ns), is_short)
 
@@ -103,7 +95,7 @@ def _sizes(shown: Sequence[Row], duration: int, view: View) -> tuple[int, bool, 
     widths = {short: _label_cells(shown, view, is_short=short) for short in (False, True)}
     if view.page.width is None:
         return widths[False], False, view.page.cells if duration else 0
-    ending = max((cell_len(_ending(row, view)) for row in shown), default=0)
+    ending = max((cell_len(row_text.ending(row, view)) for row in shown), default=0)
     taken = sum(cells + len(_GAP) for cells in (duration, ending) if cells)
     room = max(_LEAST_LABEL, view.page.width - taken)
     bars = _LEAST_CELLS + len(_GAP) if duration else 0
@@ -143,39 +135,9 @@ def _elbow(row: Row, glyphs: Glyphs) -> str:
     return glyphs.last if row.lasts[-1] else glyphs.branch
 
 
-def _duration(row: Row, view: View) -> str:
-    """Return how long a span took, of folded ones their median; empty without clocks."""
-    record = row.node.record
-    if not has_time(record):
-        return ""
-    if record.end_ns is None:
-        return "?" if view.now_ns is None else words.duration(view.now_ns - record.start_ns)
-    return words.duration(median_low(_durations(row)))
-
-
-def _durations(row: Row) -> list[int]:
-    return [node.record.duration_ns or 0 for node in row.nodes]
-
-
-def _ending(row: Row, view: View) -> str:
-    """Return how a span ended unless it returned, and whether it shows a fault."""
-    outcome = words.outcome(row.node.record)
-    if outcome == words.UNFINISHED and view.now_ns is not None:
-        return "running"
-    if outcome != semconv.RETURNED:
-        return outcome
-    return _FAULT if _shows_fault(row, view) else ""
-
-
-def _shows_fault(row: Row, view: View) -> bool:
-    return any(
-        mark.shows_fault for node in row.nodes for mark in view.marks.get(node.record.key, ())
-    )
-
-
 def _style(row: Row, view: View) -> str:
     outcome = words.outcome(row.node.record)
-    is_fault = outcome in (semconv.RETURNED, words.UNFINISHED) and _shows_fault(row, view)
+    is_fault = outcome in (semconv.RETURNED, words.UNFINISHED) and row_text.shows_fault(row, view)
     return FAULT_STYLE if is_fault else STYLES[outcome]
 
 
@@ -228,7 +190,7 @@ class _Tree:
             return
         glyphs = self._view.page.glyphs
         lead = _guide(row.lasts[:-1], glyphs) + (glyphs.through if len(row.lasts) > 1 else "")
-        text = f"{glyphs.wait} {_waited(row, waits)}{self._whose_clock(record)}"
+        text = f"{glyphs.wait} {row_text.waited(row, waits)}{self._whose_clock(record)}"
         yield from self._view.note(lead, [Part(text, "dim", len(glyphs.wait) + 1)])
 
     def _whose_clock(self, record: SpanRecord) -> str:
@@ -241,18 +203,18 @@ class _Tree:
         label = _label(row, view, is_short=columns.is_short)
         parts = [Part(fitted(label, columns.label, view.page.glyphs))]
         if columns.duration:
-            parts.append(Part(f"{_GAP}{_duration(row, view):>{columns.duration}}"))
+            parts.append(Part(f"{_GAP}{row_text.duration(row, view):>{columns.duration}}"))
         if columns.axis.cells:
             cells = self._bar(row)
             parts += [Part(_GAP), *_bar_parts(cells, columns.axis, _style(row, view), view)]
-        ending = _ending(row, view)
+        ending = row_text.ending(row, view)
         if ending:
             parts.append(Part(_GAP + ending, _style(row, view)))
         yield from self._with_folded(row, parts)
 
     def _with_folded(self, row: Row, parts: list[Part]) -> Iterator[Line]:
         """Yield a row with what is folded into it: behind the bar, or else below."""
-        folded, width = _folded(row), self._view.page.width
+        folded, width = row_text.folded(row), self._view.page.width
         taken = sum(cell_len(part.text) for part in parts)
         fits = width is None or taken + len(_GAP) + cell_len(folded) <= width
         if folded and fits:
@@ -278,24 +240,3 @@ class _Tree:
     def _note_lines(self, row: Row) -> Iterator[Line]:
         for note in notes(row, self._view, self._main.trace_id):
             yield from self._view.note(self._lead(row), note)
-
-
-def _waited(row: Row, waits: Sequence[int]) -> str:
-    what = _ARRIVALS.get(row.node.record.name, "next span")
-    side = "later" if waits[0] > 0 else "earlier"
-    first, last = (words.duration(abs(wait)) for wait in (waits[0], waits[-1]))
-    if len(waits) == 1:
-        return f"{what} {first} {side}"
-    return f"{what}s {first}{f' to {last}' if first != last else ''} {side}"
-
-
-def _folded(row: Row) -> str:
-    """Describe the hidden rows of a row, in brackets."""
-    hidden = []
-    if len(row.nodes) > 1 and has_time(row.node.record):
-        durations = _durations(row)
-        limits = (("min", min), ("median", median_low), ("max", max))
-        hidden += [f"{name} {words.duration(pick(durations))}" for name, pick in limits]
-    if row.hidden:
-        hidden.append(f"{row.hidden} more span{'s' if row.hidden > 1 else ''} inside")
-    return f"({', '.join(hidden)})" if hidden else ""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from support.commands import TIMEOUT, environment, flash_otel, keep
 from support.samples import IDS, OTHER, TRACE, failed_deployment, healthy_deployment, span
 
+from flash_otel.cli.show import _diagnose_command
+from flash_otel.cli.shown import Shown
 from flash_otel.otlp.decode import decode
 from flash_otel.records import Link
 
@@ -186,3 +188,31 @@ def _drained(descriptor: int) -> bytes:
         if not piece:
             return found
         found += piece
+
+
+def test_the_next_command_names_the_same_sources() -> None:
+    """It can be pasted; the password in an address of Jaeger is never printed."""
+    shown = Shown(failed_deployment(), None, None)
+    assert _diagnose_command(shown, None, "my store.db").endswith(
+        f"diagnose --trace {TRACE[:12]} --store 'my store.db'"
+    )
+    assert _diagnose_command(shown, ["demo"], None).endswith(" --from demo")
+    assert _diagnose_command(shown, ["jaeger=http://me:secret@host"], None) == ""
+    logged = [replace(record, origin="deploy.log:1") for record in failed_deployment()]
+    files = ["deploy.log", "worker.log"]
+    assert _diagnose_command(Shown(logged, None, None), files, None).endswith(
+        "diagnose --from deploy.log --from worker.log"
+    )
+
+
+def test_a_call_is_shown_with_its_deployment(tmp_path: Path) -> None:
+    """Without an argument, the deployment of the last trace is shown, not a worker's call alone."""
+    link = (Link(TRACE, f"{1:016x}"),)
+    mirrored = {**IDS, "flash.deploy.trace_id": TRACE, "flash.code.deployment_id": f"{1:016x}"}
+    keep(tmp_path, healthy_deployment())
+    call = span(1, None, "flash.call", 9000, 9010, trace_id=OTHER, attributes=mirrored, links=link)
+    keep(tmp_path, [call])
+    default = flash_otel(tmp_path, "show").stdout
+    assert f"\ntrace {TRACE}  returned in 4.00 s\n" in default
+    last = flash_otel(tmp_path, "show", "last").stdout
+    assert f"\ntrace {OTHER}  returned\ndeployment trace {TRACE}  returned in 4.00 s\n" in last

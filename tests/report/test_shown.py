@@ -279,3 +279,32 @@ def test_a_missing_key_is_named_at_the_read() -> None:
     """Several findings on one recording have their marks, each with its code."""
     text = shown(records(deployment(), failed_read(9, *NO_KEY)), 140)
     assert "✗ unauthorized: RunpodAPIKeyError: RUNPOD_API_KEY environment variable" in text
+
+
+def test_a_note_that_is_broken_keeps_the_lines_of_the_tree() -> None:
+    """On a narrow terminal, each line of a note stands behind the same guides."""
+    recording = with_long_ids(SCENES["the first build stays active, with endpoints"].make())
+    rows = shown(recording, 60).splitlines()
+    [first] = [number for number, row in enumerate(rows) if row.endswith("  fault")]
+    last = next(number for number, row in enumerate(rows) if "manifest.fetch" in row)
+    assert last - first > 4
+    assert all(row.startswith("│  ") for row in rows[first + 1 : last])
+
+
+def test_a_note_stands_beside_the_verdict() -> None:
+    """That an environment was created is no fault, and is not hidden by the verdict."""
+    text = shown(SCENES["an environment that was created beside others"].make(), 140)
+    assert text.startswith("✓ no fault found: ")
+    assert "\n  Note: The deployment created environment 'production'" in text
+
+
+def test_very_many_ids_are_counted() -> None:
+    """Of the whole ids below a trace, the first ones are listed, and the others counted."""
+    reads = [
+        _renamed(span, f"{n:08}-build-of-someone-else")
+        for n in range(30)
+        for span in read(9 + n, number=f"{n}", held=TWO)
+    ]
+    text = shown(records(deployment(), reads))
+    assert text.count("-build-of-someone-else\n") == 20
+    assert text.endswith("  10 more; --json has all\n")
