@@ -148,15 +148,22 @@ def narrowed(evidence: Evidence, asked: Question) -> Evidence:
     )
 
 
-def choose(evidence: Evidence, asked: Question = NOW) -> Chosen:
+def choose(
+    evidence: Evidence, asked: Question = NOW, environments: Environments | None = None
+) -> Chosen:
     """Choose the deployments to judge.
 
     A trace or a build names its deployment, an environment its current one, and an app those of
     all its environments; a deployment must match all that is asked. Without a question, the
     environment of the newest deployment is judged and the environments of the reads in given
     files, because an old fault elsewhere is irrelevant to the present.
+
+    Args:
+        evidence: The evidence.
+        asked: The question.
+        environments: Those of the evidence, if they are known already.
     """
-    environments = Environments(evidence)
+    environments = environments or Environments(evidence)
     if asked.names_deployment:
         return Chosen(tuple(_named(evidence, environments, asked)))
     if asked:

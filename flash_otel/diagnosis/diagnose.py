@@ -27,7 +27,7 @@ from flash_otel.diagnosis.related import RelatedSpans
 from flash_otel.store import references as refs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from flash_otel.diagnosis.evidence import Deployment, Evidence
     from flash_otel.diagnosis.faults import Fault
@@ -86,6 +86,26 @@ def diagnose(
     del first
     with laid_out(rest) as recorded:
         return _RecordedDiagnosis(recorded, judge).diagnosis(asked, progress)
+
+
+def diagnose_each(
+    spans: RecordedSpans, questions: Sequence[Question], limits: Limits | None = None
+) -> list[Diagnosis]:
+    """Diagnose several deployments of a store, which share most of their evidence.
+
+    Args:
+        spans: The spans of the store.
+        questions: Each names a deployment, by its trace or its build, or an environment.
+        limits: Assumptions, such as the skew of clocks.
+
+    Returns:
+        What `diagnose` returns for each question.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    judge = Judge(limits or Limits())
+    return _RecordedDiagnosis(spans, judge).diagnoses(questions)
 
 
 def _in_memory(records: list[SpanRecord], asked: Question, judge: Judge) -> Diagnosis:
@@ -158,18 +178,7 @@ class _RecordedDiagnosis:
 
     def _judge_asked(self, asked: Question) -> Diagnosis:
         related = self._related()
-        if asked.trace_id:
-            related.load_trace(asked.trace_id)
-        if asked.build_id:
-            related.load_build(asked.build_id)
-        if asked.environment:
-            related.load_environment(asked.environment, asked.app)
-        related.load_owners()
-        if asked.names_deployment:
-            # Another deployment may know the environment's other name, and the app.
-            named = Question(build_id=asked.build_id, trace_id=asked.trace_id)
-            for deployment in choose(related.evidence(), named).deployments:
-                related.load_environment_of(deployment)
+        self._load_named(related, [asked])
         related.load(choose(related.evidence(), asked).deployments)
         evidence = related.evidence()
         chosen = choose(evidence, asked).deployments
@@ -182,6 +191,65 @@ class _RecordedDiagnosis:
         self._judge.judge(rest, (None,))
         found = self._judge.diagnosis()
         return _without_match(found, asked, self._names(asked)) if rest.empty else found
+
+    def diagnoses(self, questions: Sequence[Question]) -> list[Diagnosis]:
+        """Judge the deployments of several questions on their common evidence."""
+        related = self._related()
+        self._load_named(related, questions)
+        first = related.evidence()
+        environments = Environments(first)
+        found = [choose(first, asked, environments).deployments for asked in questions]
+        related.load({known.id: known for chosen in found for known in chosen}.values())
+        evidence = related.evidence()
+        environments = Environments(evidence)
+        found = [choose(evidence, asked, environments).deployments for asked in questions]
+        distinct = list({known.id: known for chosen in found for known in chosen}.values())
+        results = dict(
+            zip(
+                (known.id for known in distinct),
+                self._judge.results(evidence, distinct),
+                strict=True,
+            )
+        )
+        return [
+            self._summed_up([results[known.id] for known in chosen])
+            if chosen
+            else self._alone(asked)
+            for asked, chosen in zip(questions, found, strict=True)
+        ]
+
+    def _summed_up(self, results: list[Judged]) -> Diagnosis:
+        judge = Judge(self._judge.limits, self._judge.faults)
+        judge.add(results)
+        return judge.diagnosis()
+
+    def _alone(self, asked: Question) -> Diagnosis:
+        judge = Judge(self._judge.limits, self._judge.faults)
+        return _RecordedDiagnosis(self._spans, judge).diagnosis(asked, None)
+
+    @staticmethod
+    def _load_named(related: RelatedSpans, questions: Sequence[Question]) -> None:
+        """Load the deployments that are named, and the last ones of their environments."""
+        for asked in questions:
+            if asked.trace_id:
+                related.load_trace(asked.trace_id)
+            if asked.build_id:
+                related.load_build(asked.build_id)
+            if asked.environment:
+                related.load_environment(asked.environment, asked.app)
+        related.load_owners()
+        evidence = related.evidence()
+        environments = Environments(evidence)
+        places = {}
+        for asked in questions:
+            if asked.names_deployment:
+                # Another deployment may know the environment's other name, and the app.
+                named = Question(build_id=asked.build_id, trace_id=asked.trace_id)
+                for known in choose(evidence, named, environments).deployments:
+                    place = (known.environment_id or known.environment_name, known.app_name)
+                    places[place] = known
+        for deployment in places.values():
+            related.load_environment_of(deployment)
 
     def _names(self, asked: Question) -> dict[str, Iterable[str]]:
         """Return what a question can name, by its fields."""

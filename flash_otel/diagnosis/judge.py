@@ -29,7 +29,7 @@ from flash_otel.diagnosis.tables import (
 from flash_otel.diagnosis.worker_reads import WorkerReads, worker_reads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from flash_otel.diagnosis.choose import Unmatched
     from flash_otel.diagnosis.evidence import Deployment, Evidence
@@ -135,6 +135,12 @@ class Judge:
 
     def judge(self, evidence: Evidence, deployments: Iterable[Deployment | None]) -> None:
         """Judge deployments on the evidence; None stands for evidence without a deployment."""
+        self.add(self.results(evidence, deployments))
+
+    def results(
+        self, evidence: Evidence, deployments: Iterable[Deployment | None]
+    ) -> Iterator[Judged]:
+        """Yield the results for deployments, without keeping them."""
         index, environments = EvidenceIndex(evidence), Environments(evidence)
         for deployment in deployments:
             case = case_of(deployment, evidence, index, self.limits)
@@ -143,7 +149,11 @@ class Judge:
             if deployment is not None:
                 failed = tuple(environments.failed_before(deployment))
                 judged = replace(judged, failed_before=failed)
-            self._judged.append(judged)
+            yield judged
+
+    def add(self, results: Iterable[Judged]) -> None:
+        """Keep results for the diagnosis."""
+        self._judged += results
         if len(self._judged) > 2 * MOST_JUDGED:
             self._shorten()
 

@@ -7,17 +7,20 @@ function, on the same evidence.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv
 from flash_otel.diagnosis import Limits, diagnose
+from flash_otel.diagnosis.choose import Question
 from flash_otel.diagnosis.deployments import failed_step
+from flash_otel.diagnosis.diagnose import diagnose_each
 from flash_otel.report import words
 from flash_otel.report.entry import KINDS, OTHER_KIND, RUNNING, TraceEntry
 from flash_otel.store.queries import ALL, TraceFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from flash_otel.diagnosis import Diagnosis
     from flash_otel.diagnosis.evidence import Deployment, Step
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT: Final = 20
 MOST_JUDGED: Final = 1_000
+_MOST_AT_ONCE: Final = 50  # traces that are judged together
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ def list_traces(
             sources, the same records with their places.
         wanted: The traces to list; by default, the newest ones.
         limits: Assumptions of the diagnosis, such as whether a deployment still runs.
-        progress: Called with the number of listed traces and their maximum.
+        progress: Called with the number of listed traces and their maximum, now and then.
 
     Raises:
         StoreError: The store cannot be read.
@@ -104,22 +108,36 @@ def list_traces(
     wanted, limits = wanted or Wanted(), limits or Limits()
     found: list[TraceEntry] = []
     judged = 0
-    for summary in store.matching_traces(wanted.filter):
-        if judged == wanted.most_judged:
-            return Listing(tuple(found), judged, is_cut=True)
-        entry = entry_of(store, spans, summary, limits)
-        judged += 1
-        if wanted.has_verdict(entry):
-            found.append(entry)
+    summaries = store.matching_traces(wanted.filter)
+    at_once = _MOST_AT_ONCE if wanted.asks_for_verdict else min(wanted.limit, _MOST_AT_ONCE)
+    while batch := list(islice(summaries, at_once)):
+        for entry in _entries(store, spans, batch, limits):
+            if judged == wanted.most_judged:
+                return Listing(tuple(found), judged, is_cut=True)
+            judged += 1
+            found += [entry] if wanted.has_verdict(entry) else []
+            if len(found) == wanted.limit:
+                return Listing(tuple(found), judged)
         if progress is not None:
             progress(len(found), wanted.limit)
-        if len(found) == wanted.limit:
-            break
     return Listing(tuple(found), judged)
 
 
+def _entries(
+    store: SpanStore, spans: RecordedSpans, summaries: list[TraceSummary], limits: Limits
+) -> Iterator[TraceEntry]:
+    questions = [Question(**_question(summary)) for summary in summaries]
+    diagnoses = diagnose_each(spans, questions, limits)
+    for summary, diagnosis in zip(summaries, diagnoses, strict=True):
+        yield entry_of(store, spans, summary, limits, diagnosis)
+
+
 def entry_of(
-    store: SpanStore, spans: RecordedSpans, summary: TraceSummary, limits: Limits
+    store: SpanStore,
+    spans: RecordedSpans,
+    summary: TraceSummary,
+    limits: Limits,
+    diagnosis: Diagnosis | None = None,
 ) -> TraceEntry:
     """Return the entry of a trace.
 
@@ -128,8 +146,9 @@ def entry_of(
         spans: Its spans, as for `list_traces`.
         summary: The trace.
         limits: Assumptions of the diagnosis.
+        diagnosis: The trace's diagnosis, if it is known already.
     """
-    diagnosis = diagnosis_of(spans, summary, limits)
+    diagnosis = diagnosis or diagnosis_of(spans, summary, limits)
     entry = _judged(_entry(summary), diagnosis, is_rebuilt=summary.rebuilt, limits=limits)
     if entry.environment_id and not (entry.environment_name and entry.app_name):
         # A worker's read knows the id of its environment, but rarely the names.

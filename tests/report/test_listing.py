@@ -254,9 +254,9 @@ def test_a_search_for_a_verdict_ends() -> None:
 
 
 def test_progress_counts_what_is_found() -> None:
-    """It is called for each judged trace."""
+    """It is called after each batch of judged traces."""
     seen: list[tuple[int, int]] = []
     with temporary_store() as store:
         store.write(STORED)
         list_traces(store, local_spans(store), Wanted(), LIMITS, lambda *done: seen.append(done))
-    assert seen == [(1, 20), (2, 20), (3, 20)]
+    assert seen == [(3, 20)]
