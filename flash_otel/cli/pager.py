@@ -44,8 +44,10 @@ def paged(run: Callable[[], int | None]) -> int | None:
         return run()
     finally:
         sys.stdout = screen
-        output.finish()
-        streams.release_notes()
+        try:
+            output.finish()
+        finally:
+            streams.release_notes()
 
 
 def _command() -> list[str] | None:
@@ -129,7 +131,7 @@ class PagedOutput(io.TextIOBase):
         while data and self._is_read:
             try:
                 data = data[os.write(self._pipe.fileno(), data) :]
-            except BrokenPipeError:
+            except OSError:  # EPIPE; on Windows, EINVAL
                 self._is_read = False
 
     @property

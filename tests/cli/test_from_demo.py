@@ -62,7 +62,7 @@ def test_an_error_suggests_a_list_of_the_demo(tmp_path: Path) -> None:
     """A trace that the demo does not hold is looked for in the demo, not in the user's store."""
     keep_demo(tmp_path, healthy_deployment())
     done = in_process(tmp_path, "show", "ffff", "--from", "demo")
-    assert done.stderr.splitlines()[-1].endswith("flash-otel traces --from demo")
+    assert done.stderr.splitlines()[-2].endswith("flash-otel traces --from demo")
 
 
 def test_the_next_command_reads_the_demo_too(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_the_next_command_reads_the_demo_too(tmp_path: Path) -> None:
     assert (program, words[0], words[-2:]) == ("flash-otel", "show", ["--from", "demo"])
     shown = in_process(tmp_path, *words)
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout.startswith(f"trace {TRACE}")
+    assert f"trace {TRACE}" in shown.stdout
 
 
 def test_commands_name_the_program_as_it_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
