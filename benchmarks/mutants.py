@@ -144,6 +144,9 @@ def show(sample: list[str], total: int) -> None:
     for name, status in sorted(statuses.items()):
         if status not in NOTICED:
             print(f"\n{name}: {status}\n{get_diff_for_mutant(name)}")
+    late = sorted(name for name, status in statuses.items() if status == "timeout")
+    if late:
+        print("\nTimed out, perhaps because the machine was busy (try them with --names):", *late)
     counts = Counter(statuses.values())
     noticed = sum(counts[status] for status in NOTICED)
     print(f"\n{noticed} of {len(sample)} noticed, {noticed / len(sample):.1%}: {dict(counts)}")

@@ -143,7 +143,7 @@ def _surest(
         if all(other.gist == head.gist and tail.gist == rest.gist for other, tail in rivals):
             return head, rest
     gaps = [gap_ns for pair in fitting if (gap_ns := _gap_ns(*pair)) is not None]
-    is_nearest = len(gaps) == len(fitting) > 0 and (len(gaps) == 1 or gaps[0] < gaps[1])
+    is_nearest = len(gaps) == len(fitting) > 1 and gaps[0] < gaps[1]
     return fitting[0] if is_nearest else None
 
 

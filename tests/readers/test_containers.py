@@ -283,6 +283,14 @@ def test_any_text_of_a_journal_comes_back(texts: list[str], size: int, is_binary
     assert found == [text.rstrip("\r\n") for text in wanted]
 
 
+def test_bytes_of_a_journal_that_are_no_text() -> None:
+    """They are replaced, and the rest of the message is read."""
+    data = b"__CURSOR=1\n__REALTIME_TIMESTAMP=1795860001000000\nMESSAGE=a \xff b\n\n"
+    container = container_of(data)
+    assert container is not None
+    assert [entry.text for _, entry in container.entries([data])] == ["a \ufffd b"]
+
+
 @given(st.binary(max_size=80), st.integers(1, 20))
 def test_no_journal_raises(data: bytes, size: int) -> None:
     """Fields without a whole length, or with an impossible one, are left out."""
