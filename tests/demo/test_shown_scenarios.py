@@ -71,7 +71,7 @@ def record(folder: Path, result: RunArtifacts) -> None:
 
 def show(folder: Path, stream: io.StringIO, *arguments: str, **variables: str) -> str:
     """Return what `flash-otel show` prints to a stream."""
-    named = environment(folder, TERM="xterm-256color", **variables)
+    named = environment(folder, TERM="xterm-256color", PAGER="cat", **variables)
     with patch.dict(os.environ, named, clear=True), redirect_stdout(stream):
         assert status_of(["show", *arguments]) == 0
     return stream.getvalue()
