@@ -61,13 +61,17 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "diagnose": Command(
         "flash_otel.cli.diagnose:diagnose",
-        "Name the fault that the recordings show.",
+        "Name the fault that the recording shows.",
         is_long=True,
     ),
-    "traces": Command("flash_otel.cli.traces:traces", "List the recorded traces.", is_long=True),
+    "traces": Command(
+        "flash_otel.cli.traces:traces",
+        "List the recorded traces with their verdicts.",
+        is_long=True,
+    ),
     "show": Command(
         "flash_otel.cli.show:show",
-        "Show a trace as a tree of spans.",
+        "Show a trace with its verdict, as a tree of spans.",
         bare=("--html",),
         is_long=True,
     ),
@@ -78,7 +82,7 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "ui": Command(
         "flash_otel.cli.ui:ui",
-        "Show the recorded deployments in the browser, on this machine.",
+        "Show the recorded deployments in the browser.",
         is_report=False,
     ),
     "status": Command(
@@ -104,7 +108,7 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "mcp": Command(
         "flash_otel.cli.mcp:mcp",
-        "Offer diagnose, traces, show and verify to an agent, as tools of MCP.",
+        "Serve diagnose, traces, show and verify to an agent, over MCP.",
         is_report=False,
     ),
     "help": Command(

@@ -58,7 +58,10 @@ def collector(
         ),
     ] = False,
     lines: Annotated[
-        int, typer.Option("--lines", "-n", min=1, help="logs: number of lines of each program.")
+        int,
+        typer.Option(
+            "--lines", "-n", min=1, metavar="NUMBER", help="logs: number of lines of each program."
+        ),
     ] = _LOG_LINES,
     as_json: Annotated[
         bool, typer.Option("--json", help="up and status: print one JSON object.")

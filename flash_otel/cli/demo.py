@@ -34,9 +34,7 @@ def demo(
         str,
         typer.Argument(metavar="SCENARIO", help="The scenario to run; see --list."),
     ] = "healthy",
-    list_all: Annotated[
-        bool, typer.Option("--list", help="Describe each scenario in a line, and exit.")
-    ] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="List the scenarios, and exit.")] = False,
     is_served: Annotated[
         bool,
         typer.Option(

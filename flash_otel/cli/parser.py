@@ -29,8 +29,8 @@ _F = TypeVar("_F", bound="Callable[..., Any]")
 
 PROGRAM: Final = "flash-otel"
 COMPLETION_OPTIONS: Final = {
-    "--install-completion": "Complete commands, options and trace ids in bash, zsh or fish.",
-    "--show-completion": "Print the script that does, instead of installing it.",
+    "--install-completion": "Install completion for bash, zsh or fish; by default this shell.",
+    "--show-completion": "Print the completion script instead of installing it.",
 }
 
 
@@ -101,8 +101,10 @@ def parse(commands: Mapping[str, Command], words: list[str]) -> Bound | int:
     application = declare(commands, name)
     bare = commands[name].bare if name else tuple(COMPLETION_OPTIONS)
     given = _with_values(words, bare)
+    group = get_command(application)
+    _hide_types(group, name)
     try:
-        parsed = get_command(application).main(given, PROGRAM, standalone_mode=False)
+        parsed = group.main(given, PROGRAM, standalone_mode=False)
     except shells.ShellError as error:
         raise UsageError(str(error), PROGRAM) from error
     except SystemExit as ended:
@@ -117,6 +119,14 @@ def parse(commands: Mapping[str, Command], words: list[str]) -> Bound | int:
         raise UsageError(" ".join(error.format_message().split()), path) from error
     bound: Bound | int = parsed or 0
     return bound
+
+
+def _hide_types(group: Any, name: str | None) -> None:
+    """Let an argument's own name suffice: Typer 0.29 adds its Python type, as `<list[str]>`."""
+    command = getattr(group, "commands", {}).get(name)
+    for parameter in getattr(command, "params", ()):
+        if parameter.param_type_name == "argument" and parameter.metavar:
+            parameter.display_type_rich = lambda ctx: None  # noqa: ARG005 - Typer's signature
 
 
 def _with_values(words: list[str], bare: tuple[str, ...]) -> list[str]:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from flash_otel.records import SpanRecord
 
-_LINES_HELP = "Bracketed lines on standard error: auto, true, false, or the name of a logger."
+_LINES_HELP = "Bracketed lines on standard error: auto, 1, 0, or logger:NAME."
 _EXAMPLE: Final = "For example: flash-otel run -- flash deploy"
 _NAMES: Final = frozenset({"flash", "flash.exe"})
 

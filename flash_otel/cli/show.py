@@ -46,16 +46,16 @@ def show(
     ] = False,
     following: Annotated[
         bool,
-        typer.Option("--follow", "-f", help="Keep it current until the deployment has ended."),
+        typer.Option("--follow", "-f", help="Redraw it until the deployment has ended."),
     ] = False,
     sources: FromOption = None,
     store: StoreOption = None,
 ) -> int | None:
     """Show a trace as a tree of spans, by default that of the last deployment.
 
-    Above it stand the verdict of `diagnose`, and what the workers got. Failed spans and the
+    It begins with the verdict of `diagnose`, and what the workers got. Failed spans and the
     evidence of a fault are expanded, and repeated spans are folded. Reads and calls of the workers
-    lie on the same time axis, and long waits are folded.
+    share its time axis, with long waits folded.
     """
     _refuse_together(json=as_json, html=html is not None or opens, follow=following)
     if following:

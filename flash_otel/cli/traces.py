@@ -56,7 +56,10 @@ def traces(
             "Can be repeated.",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number.")] = 20,
+    limit: Annotated[
+        int,
+        typer.Option("--limit", "-n", min=1, metavar="NUMBER", help="Number of traces."),
+    ] = 20,
     following: Annotated[
         bool,
         typer.Option("--follow", "-f", help="Keep the list current; in a pipe, print changes."),

@@ -34,6 +34,7 @@ def test_every_command_has_help(tmp_path: Path, name: str) -> None:
     assert found.returncode == 0
     assert found.stdout.startswith(f"Usage: flash-otel {name} ")
     assert "\x1b" not in found.stdout
+    assert "list[str]" not in found.stdout, "a Python type means nothing to a user"
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["-V"], ["--color", "never", "-V"]])
