@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from flash_otel.cli import open_store
-from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError, MissingError
+from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError, MissingError, pasteable
 from flash_otel.cli.sources import progress_bar
 from flash_otel.report.words import clean, moment
 
@@ -212,7 +212,7 @@ def status(
         _print_json(found)
     elif path is None:
         print(open_store.NOTHING_RECORDED)
-        print(open_store.HOW_TO_RECORD)
+        print(pasteable(open_store.HOW_TO_RECORD))
     elif found:
         print("\n".join(_status_lines(found)))
     else:

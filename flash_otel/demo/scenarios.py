@@ -219,7 +219,7 @@ _GUIDE: Final = (
         semconv.NONE,
         (DeployStep(), WorkerStep()),
         title="A deployment and a worker's read that agree.",
-        injected="Nothing.",
+        injected="Nothing: the deployment and the worker's read agree.",
         is_answered=True,
     ),
     Scenario(

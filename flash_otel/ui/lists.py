@@ -137,7 +137,7 @@ def _conditions(text: str) -> tuple[tuple[str, str], ...]:
         return ()
     name, separator, value = text.partition("=")
     if not name or not separator:
-        raise QuestionError(f"no attribute=value: {text!r}")
+        raise QuestionError(f"not an attribute=value: {text!r}")
     return ((name, value),)
 
 
@@ -147,5 +147,5 @@ def _since_ns(seconds: str | None, now_ns: int) -> int | None:
 
 def _whole(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < len(text) <= 9):  # noqa: PLR2004 - thirty years
-        raise QuestionError(f"{name} is no whole number: {text!r}")
+        raise QuestionError(f"{name} is not a whole number: {text!r}")
     return int(text)

@@ -89,3 +89,13 @@ def test_commands_name_the_program_as_it_was_called(monkeypatch: pytest.MonkeyPa
     )
     monkeypatch.setattr(sys, "argv", ["/usr/bin/pytest"])
     assert pasteable(text) == text
+
+
+@pytest.mark.parametrize("command", ["traces", "status", "show", "diagnose"])
+def test_an_empty_store_names_the_program_as_it_was_called(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first command that a new user is shown works when it is pasted, too."""
+    monkeypatch.setattr(sys, "argv", ["/opt/flash-otel"])
+    found = in_process(tmp_path, command)
+    assert ": /opt/flash-otel " in found.stdout + found.stderr

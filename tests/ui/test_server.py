@@ -169,9 +169,9 @@ def test_parameters_of_an_address_are_escaped(client: httpx.Client) -> None:
         ("trace", 404, "no recorded trace begins with ''"),
         ("comparison?first=ffff", 404, "no recorded trace begins with 'ffff'"),
         ("other", 404, "there is no document 'other'"),
-        ("entries?limit=many", 400, "limit is no whole number: 'many'"),
-        ("entries?since_s=-1", 400, "since_s is no whole number: '-1'"),
-        ("entries?where=odd", 400, "no attribute=value: 'odd'"),
+        ("entries?limit=many", 400, "limit is not a whole number: 'many'"),
+        ("entries?since_s=-1", 400, "since_s is not a whole number: '-1'"),
+        ("entries?where=odd", 400, "not an attribute=value: 'odd'"),
         ("entries?fault=odd", 400, "unknown fault code 'odd'"),
     ],
 )
