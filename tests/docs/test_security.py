@@ -11,7 +11,7 @@ import pytest
 from docs.commands import ROOT
 
 TEXT: Final = (ROOT / "SECURITY.md").read_text("utf-8")
-HEADER: Final = "| claim | held by |\n|---|---|\n"
+HEADER: Final = "| claim | tested by |\n|---|---|\n"
 # Sections that claim nothing.
 OTHERS: Final = ("Report a vulnerability", "Who is trusted", "What is not covered")
 _NAMED: Final = re.compile(r"`([\w/]+\.py)::(\w+)`")
