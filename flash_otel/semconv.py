@@ -303,7 +303,7 @@ FAULTS: Final[dict[str, str]] = {
     READ_BEFORE_WRITE: "A worker read after the activation, but before the manifest was written.",
     MANIFEST_NEVER_WRITTEN: "The deployment ended between activation and manifest upload.",
     ENDPOINTS_MISSING: "The State Manager holds fewer endpoints than were written.",
-    ENDPOINTS_DIFFER: "The State Manager holds other endpoints or URLs than were written.",
+    ENDPOINTS_DIFFER: "The State Manager holds different endpoints or URLs than were written.",
     READ_INCOMPLETE: "The written manifest is active, but a worker's response lacked endpoints.",
     STATE_MANAGER_UNAVAILABLE: "The State Manager did not answer.",
     UNAUTHORIZED: "The State Manager rejected the API key, or there was none.",
