@@ -39,8 +39,8 @@ def demo(
         bool,
         typer.Option(
             "--serve",
-            help="Run the stand-in control plane alone, and print the variables with which flash "
-            "deploys any project to it.",
+            help="Run the stand-in control plane alone, and print the variables that make "
+            "flash deploy any project to it.",
         ),
     ] = False,
     version: Annotated[
@@ -55,7 +55,8 @@ def demo(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Send spans as OTEL_EXPORTER_OTLP_* configure; show the trace from this Jaeger.",
+            help="Send spans to the endpoint that OTEL_EXPORTER_OTLP_* name, and show the trace "
+            "from this Jaeger.",
         ),
     ] = None,
 ) -> int:

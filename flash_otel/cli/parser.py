@@ -262,7 +262,7 @@ def _shared(*, has_color: bool, has_pager: bool) -> Iterator[inspect.Parameter]:
 
     if has_color:
         when = typer.Option(
-            "--color", help="Color reports: auto (on a terminal), always or never.", metavar="WHEN"
+            "--color", help="Use colours: auto (on a terminal), always or never.", metavar="WHEN"
         )
         yield _parameter("color", Color | None, None, when)
     if has_pager:
