@@ -142,9 +142,11 @@ def _described(scenario: Scenario) -> dict[str, str]:
 
 def _list_lines(width: int | None) -> Iterator[Line]:
     """Yield a line for each scenario; where that is too narrow, its sentence is below its name."""
+    from flash_otel.report import words
     from flash_otel.report.layout import Part, wrapped
 
-    rows = [(found.name, found.injected, found.fault) for found in SCENARIOS.values()]
+    scenarios = SCENARIOS.values()
+    rows = [(found.name, found.injected, words.verdict(found.fault)) for found in scenarios]
     names, sentences, verdicts = (max(map(len, column)) for column in zip(*rows, strict=True))
     for name, sentence, verdict in rows:
         head = Part(name.ljust(names), "bold")

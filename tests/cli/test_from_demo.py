@@ -12,6 +12,7 @@ from support.commands import in_process, keep, keep_demo
 from support.samples import IDS, OTHER, TRACE, failed_deployment, healthy_deployment, span
 
 from flash_otel.cli.app import COULD_NOT_TELL, pasteable
+from flash_otel.demo.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,3 +100,12 @@ def test_an_empty_store_names_the_program_as_it_was_called(
     monkeypatch.setattr(sys, "argv", ["/opt/flash-otel"])
     found = in_process(tmp_path, command)
     assert ": /opt/flash-otel " in found.stdout + found.stderr
+
+
+def test_the_list_of_scenarios_names_verdicts_as_reports_do(tmp_path: Path) -> None:
+    """The scenario without a fault reads `no fault found`, and `none` only in JSON."""
+    lines = in_process(tmp_path, "demo", "--list").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(SCENARIOS)
+    assert lines[0].endswith("  verdict: no fault found")
+    described = json.loads(in_process(tmp_path, "demo", "--list", "--json").stdout)
+    assert described[0]["verdict"] == "none"
