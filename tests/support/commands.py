@@ -132,4 +132,4 @@ def keep_demo(folder: Path, records: Iterable[SpanRecord]) -> Path:
 
 def suggested(printed: str) -> list[str]:
     """Return the commands that an output suggests for pasting."""
-    return re.findall(r"^(?:Next|Try|More): +(.*)$", printed, re.MULTILINE)
+    return re.findall(r"^ *(?:Next|Try|More): +(.*)$", printed, re.MULTILINE)
