@@ -19,7 +19,7 @@ import typer
 
 from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError
 from flash_otel.cli.streams import note
-from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS, Scenario
+from flash_otel.demo.scenarios import DEFAULT_SCENARIO, DEFAULT_VERSION, SCENARIOS, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ def demo(
     scenario: Annotated[
         str,
         typer.Argument(metavar="SCENARIO", help="The scenario to run; see --list."),
-    ] = "healthy",
+    ] = DEFAULT_SCENARIO,
     list_all: Annotated[bool, typer.Option("--list", help="List the scenarios, and exit.")] = False,
     is_served: Annotated[
         bool,
@@ -72,6 +72,9 @@ def demo(
     if is_served:
         from flash_otel.cli.demo_serve import serve
 
+        if scenario != DEFAULT_SCENARIO or version or keep or jaeger:
+            message = "--serve runs no scenario: you deploy, with any version of Flash."
+            raise CommandError(message, "Give it alone, or with --json.")
         return serve(as_json=as_json)
     _run(_scenario(scenario), version or DEFAULT_VERSION, jaeger, keep=keep, as_json=as_json)
     return CLEAN

@@ -116,6 +116,7 @@ WRITE_IGNORED: Final = (Rule(WRITE, request=_as_stored, answer=echo_write),)
 WRITE_HELD_BACK: Final = (Rule(WRITE, gate=MANIFEST_WRITE_GATE),)
 
 
+DEFAULT_SCENARIO: Final = "healthy"
 DEFAULT_VERSION: Final = "1.14.0"
 """The last version of Flash whose workers resolve every call through the State Manager."""
 

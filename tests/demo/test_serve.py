@@ -122,3 +122,18 @@ def test_its_help_fits_a_terminal(tmp_path: Path) -> None:
     shown = errors.replace(f"{sys.executable} -m flash_otel", "flash-otel").splitlines()
     assert len(shown) > 5
     assert [line for line in shown if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("given", [("stale_build",), ("--version", "1.21.0"), ("--keep",)])
+def test_what_a_scenario_takes_is_refused(tmp_path: Path, given: tuple[str, ...]) -> None:
+    """The stand-in runs alone: what chooses or keeps a run is an error, and nothing is served."""
+    ended = subprocess.run(
+        [*SERVE, *given],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "--serve runs no scenario" in ended.stderr
