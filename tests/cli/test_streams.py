@@ -26,6 +26,7 @@ LINES: dict[str, tuple[str, int]] = {
     "diagnose": ("diagnose", 3),
     "traces": ("traces", 0),
     "show": ("show last", 0),
+    "prune": ("prune --all", 2),
     "push": ("push", 0),
     "status": ("status", 0),
     "collector": ("collector status", 1),
@@ -140,7 +141,17 @@ def test_every_command(streams: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     statuses = {name: status for name, (status, _, _) in results.items()}
-    prints = {"diagnose", "traces", "show", "push", "status", "collector", "doctor", "overview"}
+    prints = {
+        "diagnose",
+        "traces",
+        "show",
+        "prune",
+        "push",
+        "status",
+        "collector",
+        "doctor",
+        "overview",
+    }
     prints |= {
         "json",
         "explanation",
