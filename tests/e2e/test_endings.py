@@ -227,4 +227,5 @@ def test_killed(started_site: Site, number: str) -> None:
         check=True,
     ).stdout
     (line,) = [line for line in listed.splitlines() if root.trace_id[:8] in line]
-    assert semconv.MANIFEST_NEVER_WRITTEN in line
+    # Which of them depends on how many spans reached the store before the kill.
+    assert "unfinished" in line or semconv.MANIFEST_NEVER_WRITTEN in line
