@@ -188,10 +188,17 @@ def created_environment(answers: Any) -> Rendered:
 
     `_resolve_environment` (1.2.0-1.21.0) lists them, and creates the one that `--env` names.
     """
-    if not isinstance(answers, Mapping) or not answers.get("createFlashEnvironment"):
+    created = answers.get("createFlashEnvironment") if isinstance(answers, Mapping) else None
+    if not isinstance(created, Mapping) or not created:
         return NOTHING
-    apps = (answers.get("flashApp"), answers.get("flashAppByName"))
-    had_others = any(isinstance(app, Mapping) and app.get("flashEnvironments") for app in apps)
+    # Flash 1.1.1 asks for the app once more, when the created environment is one of its own.
+    listed = (
+        environment.get("id") if isinstance(environment, Mapping) else environment
+        for app in (answers.get("flashApp"), answers.get("flashAppByName"))
+        if isinstance(app, Mapping) and isinstance(app.get("flashEnvironments"), list)
+        for environment in app["flashEnvironments"]
+    )
+    had_others = any(environment_id != created.get("id") for environment_id in listed)
     return {semconv.CREATED_ENVIRONMENT: True} if had_others else NOTHING
 
 

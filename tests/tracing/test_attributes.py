@@ -299,6 +299,20 @@ def test_urls_that_are_none(url: object) -> None:
         ),
         ({"createFlashEnvironment": {"id": "e-1"}, "flashApp": {"flashEnvironments": []}}, False),
         ({"createFlashEnvironment": {"id": "e-1"}, "flashApp": None}, False),
+        (
+            {
+                "createFlashEnvironment": {"id": "e-1"},
+                "flashAppByName": {"flashEnvironments": [{"id": "e-1", "name": "production"}]},
+            },
+            False,
+        ),
+        (
+            {
+                "createFlashEnvironment": {"id": "e-2"},
+                "flashAppByName": {"flashEnvironments": [{"id": "e-1"}, {"id": "e-2"}]},
+            },
+            True,
+        ),
         ({"createFlashEnvironment": None, "flashApp": {"flashEnvironments": ["e-1"]}}, False),
         ({"flashApp": {"flashEnvironments": ["e-1"]}}, False),
         ({}, False),
