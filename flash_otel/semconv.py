@@ -23,6 +23,7 @@ RUNTIME_FETCH: Final = "flash.runtime.fetch"
 MANIFEST_FETCH: Final = "flash.manifest.fetch"
 CALL: Final = "flash.call"
 GRAPHQL: Final = "flash.graphql"
+DIAGNOSIS: Final = "flash.diagnosis"
 
 SPANS: Final[dict[str, str]] = {
     DEPLOY: "A whole deployment: the root of the write path.",
@@ -36,7 +37,11 @@ SPANS: Final[dict[str, str]] = {
     MANIFEST_FETCH: "One attempt to fetch environment and manifest from the State Manager.",
     CALL: "Routing of a function call, and the remote call.",
     GRAPHQL: "One GraphQL request (only with capture_graphql).",
+    DIAGNOSIS: "The verdict on a deployment, a child of its root, at the time of its start.",
 }
+
+EVIDENCE: Final = SPANS.keys() - {DIAGNOSIS}
+"""Spans that a diagnosis judges: its own verdict, read back from a backend, proves nothing."""
 
 STEPS: Final[dict[str, str]] = {
     DEPLOY: "the deployment",
@@ -102,6 +107,12 @@ CALL_ROUTE: Final = "flash.call.route"
 OUTCOME: Final = "flash.outcome"
 FAULT: Final = "flash.fault"
 FAULT_EXPLANATION: Final = "flash.fault.explanation"
+FAULT_CANDIDATES: Final = "flash.fault.candidates"
+FAULT_REMEDY: Final = "flash.fault.remedy"
+DIAGNOSIS_VERDICT: Final = "flash.diagnosis.verdict"
+DIAGNOSIS_SENTENCE: Final = "flash.diagnosis.sentence"
+DIAGNOSIS_CONFIDENCE: Final = "flash.diagnosis.confidence"
+DIAGNOSIS_EVIDENCE: Final = "flash.diagnosis.evidence"
 CODE_DEPLOYMENT_ID: Final = "flash.code.deployment_id"
 ACTIVE_DEPLOYMENT_ID: Final = "flash.active.deployment_id"
 ACTIVE_PHASE: Final = "flash.active.phase"
@@ -152,7 +163,14 @@ ATTRIBUTES: Final[dict[str, str]] = {
     CALL_ROUTE: "Where the call is routed: local, remote or missing.",
     OUTCOME: "returned, failed, cancelled, or unknown (a write that may have taken effect).",
     FAULT_EXPLANATION: "Meaning of the fault, and how to investigate it (on the event).",
-    FAULT: "Code of the fault that this span proves by itself.",
+    FAULT: "Code of the fault that this span proves by itself; on flash.diagnosis, of the fault "
+    "that all evidence proves.",
+    FAULT_CANDIDATES: "Codes of the faults that the evidence allows.",
+    FAULT_REMEDY: "Advice for the person who deploys.",
+    DIAGNOSIS_VERDICT: "Verdict without a fault: none or inconclusive.",
+    DIAGNOSIS_SENTENCE: "Verdict without a fault, in words.",
+    DIAGNOSIS_CONFIDENCE: "Confidence of the verdict: certain, likely or possible.",
+    DIAGNOSIS_EVIDENCE: "What the evidence of the verdict shows; the span links to it.",
     CODE_DEPLOYMENT_ID: "Id of the deployment whose code runs, from the artifact's manifest.",
     ACTIVE_DEPLOYMENT_ID: "Id of the deployment that wrote the active manifest.",
     ACTIVE_PHASE: "Phase of the active manifest's carrier: build (not uploaded yet) or write.",
@@ -172,6 +190,7 @@ ATTRIBUTES: Final[dict[str, str]] = {
 # --- names of OpenTelemetry's semantic conventions -----------------------------------------
 
 ERROR_TYPE: Final = "error.type"
+ERROR_MESSAGE: Final = "error.message"
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
 HTTP_RESEND_COUNT: Final = "http.request.resend_count"
@@ -199,6 +218,7 @@ EXCEPTION_ESCAPED: Final = "exception.escaped"
 
 STANDARD_ATTRIBUTES: Final[dict[str, str]] = {
     ERROR_TYPE: "Qualified class name of the exception, or the code of the fault.",
+    ERROR_MESSAGE: "The status description of a failed span, which some backends hide.",
     SERVER_ADDRESS: "Host of the called endpoint or API.",
     SERVER_PORT: "Port of the called endpoint or API.",
     HTTP_RESEND_COUNT: "Number of times the request was sent before.",

@@ -13,11 +13,12 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError
+from flash_otel.cli.publish import ENDPOINT_VARIABLES, HINT
 from flash_otel.cli.streams import note
 from flash_otel.demo.scenarios import DEFAULT_SCENARIO, DEFAULT_VERSION, SCENARIOS, Scenario
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flash_otel.report.layout import Line
-
-_ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
 def demo(
@@ -55,8 +54,8 @@ def demo(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Send spans to the endpoint that OTEL_EXPORTER_OTLP_* name, and show the trace "
-            "from this Jaeger.",
+            help="Send spans and the verdict to the endpoint that OTEL_EXPORTER_OTLP_* name, and "
+            "show the trace from this Jaeger.",
         ),
     ] = None,
 ) -> int:
@@ -97,9 +96,8 @@ def _run(
     from flash_otel.cli.demo_recording import record
     from flash_otel.demo.progress import StepProgress
 
-    if jaeger and not any(map(os.environ.get, _ENDPOINT_VARIABLES)):
-        hint = f"Name one: {_ENDPOINT_VARIABLES[0]}=http://localhost:4318"
-        raise CommandError("--jaeger needs an OTLP endpoint.", hint)
+    if jaeger and not any(map(os.environ.get, ENDPOINT_VARIABLES)):
+        raise CommandError("--jaeger needs an OTLP endpoint.", HINT)
     with _workdir(keep) as workdir:
         with StepProgress() as progress:
             result = record(scenario, version, workdir, jaeger, progress)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.cli.app import COULD_NOT_TELL, CommandError
+from flash_otel.cli.publish import publish_decided
 from flash_otel.cli.sources import DEMO, JAEGER
 from flash_otel.cli.streams import note
 
@@ -170,6 +171,7 @@ def _from_jaeger(
     trace = _arrived(url, trace_id)
     # All spans of the run: the scenario's earlier deployments are evidence of an older build.
     diagnosis = diagnose(JaegerReader(url, since_ns=begun_ns).records(), trace_id=trace_id)
+    publish_decided(lambda: diagnosis)
     return DemoResult(scenario, artifacts, trace, diagnosis, f"{JAEGER}={url}")
 
 

@@ -17,6 +17,7 @@ from flash_otel.cli.open_store import (
     trace_named,
     trace_to_read,
 )
+from flash_otel.cli.publish import named_destinations, publish
 from flash_otel.cli.sources import (
     STORE,
     FilesArgument,
@@ -82,6 +83,14 @@ def diagnose(
         float,
         typer.Option(metavar="SECONDS", min=0, help="Maximum skew between two machines' clocks."),
     ] = ASSUMED_SKEW_S,
+    is_published: Annotated[
+        bool,
+        typer.Option(
+            "--publish",
+            help="Send the verdict as a span, a child of the deployment's, to the endpoint that "
+            "OTEL_EXPORTER_OTLP_* name.",
+        ),
+    ] = False,
     store: StoreOption = None,
 ) -> int:
     """Name the fault of a deployment, with its evidence, or report that there is none.
@@ -93,6 +102,7 @@ def diagnose(
     """
     if explain is not None:
         return _explain(explain)
+    destinations = named_destinations() if is_published else []
     names = sources_of(files, sources) or [STORE]
     question = {"environment": env, "build_id": build, "trace_id": trace, "app": app}
     read = trace_to_read(trace)
@@ -103,7 +113,8 @@ def diagnose(
         _note_no_match(diagnosis, question)
         for suggestion in similar_names(names, selection, trace=read):
             note(suggestion)
-    return status_of(diagnosis)
+    unpublished = publish(diagnosis, destinations) if is_published else CLEAN
+    return unpublished or status_of(diagnosis)
 
 
 def judge(

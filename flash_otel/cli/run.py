@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from flash_otel import semconv
 from flash_otel.cli.app import (
     CLEAN,
     COULD_NOT_TELL,
@@ -30,6 +31,7 @@ from flash_otel.cli.app import (
     program,
 )
 from flash_otel.cli.open_store import recorded_since
+from flash_otel.cli.publish import publish_decided
 from flash_otel.cli.streams import note
 from flash_otel.runtime import interpreters
 from flash_otel.runtime.process import guarded
@@ -38,6 +40,7 @@ from flash_otel.summary.text import command_for, summarize, visible_faults
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from flash_otel.diagnosis import Diagnosis
     from flash_otel.records import SpanRecord
 
 _LINES_HELP = "Bracketed lines on standard error: auto, 1, 0, or logger:NAME."
@@ -143,7 +146,25 @@ def _report(status: int, started_ns: int, export: str | None, *, is_quiet: bool)
             _export(records, export)
         elif not is_quiet and os.environ.get("CI", "").strip().lower() not in {"", "0", "false"}:
             _print_place(records[0].trace_id)
+        _publish(records)
     return fault
+
+
+def _publish(records: list[SpanRecord]) -> None:
+    """Send the verdict on a deployment to the backend that gets its spans."""
+    root = next((record for record in records if record.name == semconv.DEPLOY), None)
+    # The backend has no trace for the verdict if the trace was not sampled.
+    if root is not None and root.sampled:
+        publish_decided(lambda: _diagnose(root.trace_id))
+
+
+def _diagnose(trace_id: str) -> Diagnosis:
+    from flash_otel import pipeline
+    from flash_otel.diagnosis import diagnose
+    from flash_otel.diagnosis.readers import StoreReader
+
+    with StoreReader(pipeline.store_path()).recorded() as spans:
+        return diagnose(spans, trace_id=trace_id)
 
 
 def _print_ending(records: list[SpanRecord], status: int, *, is_faulty: bool) -> None:

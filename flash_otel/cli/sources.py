@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from flash_otel import semconv
 from flash_otel.cli.app import BAD_USAGE, COULD_NOT_TELL, CommandError, program
 from flash_otel.cli.streams import note
 
@@ -234,6 +235,9 @@ def _records(reader: RecordReader, earliest: int | None) -> Iterator[SpanRecord]
     """Yield a reader's records since `earliest`, and all those without a time."""
     with progress_bar(f"reading {reader.name}") as progress:
         for record in reader.records(progress):
+            # A verdict that was published is no part of what was recorded.
+            if record.name == semconv.DIAGNOSIS:
+                continue
             # Spans that are rebuilt from lines without a clock start at 0.
             if earliest is None or not record.start_ns or record.start_ns >= earliest:
                 yield record

@@ -52,7 +52,7 @@ def unique(records: Iterable[SpanRecord]) -> dict[tuple[str, str], SpanRecord]:
     """Return the fullest record of each of Flash's spans, by its key."""
     known: dict[tuple[str, str], SpanRecord] = {}
     for record in records:
-        if record.name not in semconv.SPANS:
+        if record.name not in semconv.EVIDENCE:
             continue
         seen = known.get(record.key)
         known[record.key] = record if seen is None else _fuller_of(record, seen)

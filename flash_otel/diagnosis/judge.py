@@ -77,14 +77,17 @@ class Judged:
     picture: Picture | None = None
 
     @property
+    def decisive(self) -> Finding | None:
+        """The finding that the verdict comes from: the first fault, or else one without."""
+        return _decisive(self.findings)
+
+    @property
     def verdict(self) -> str:
         """The code of the first fault, or else of the verdict without a fault."""
-        decisive = _decisive(self.findings)
-        return decisive.code if decisive else sc.INCONCLUSIVE
+        return self.decisive.code if self.decisive else sc.INCONCLUSIVE
 
 
 def _decisive(findings: Sequence[Finding]) -> Finding | None:
-    """Return the finding that the verdict comes from: the first fault, or else one without."""
     faults = (finding for finding in findings if finding.is_fault)
     others = (finding for finding in findings if finding.code in _WITHOUT_FAULT)
     return next(faults, next(others, None))

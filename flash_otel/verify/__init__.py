@@ -34,7 +34,7 @@ T = TypeVar("T")
 RECENT_TRACES: Final = 20
 
 # The deploying side. Earlier reads of workers are no evidence of what they would read now.
-_WRITE_PATH: Final = semconv.SPANS.keys() - {
+_WRITE_PATH: Final = semconv.EVIDENCE - {
     semconv.RUNTIME_FETCH,
     semconv.MANIFEST_FETCH,
     semconv.CALL,

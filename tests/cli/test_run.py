@@ -16,7 +16,9 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from support.bad_endpoints import silent
 from support.commands import TIMEOUT, environment
+from support.scripted_collector import HttpCollector
 
 from flash_otel.otlp.decode import decode
 from flash_otel.store.store import SpanStore
@@ -27,8 +29,14 @@ MAIN = """
 
     @flash_otel.trace_deploy(app_name="app")
     def deploy(app):
+        if "refuse" in sys.argv:
+            package()
         upload()
         return "deployed"
+
+    @flash_otel.trace_artifact_upload
+    def package():
+        raise ConnectionError("the storage hung up")
 
     @flash_otel.trace_upload
     def upload():
@@ -290,3 +298,38 @@ def test_a_pipeline_prints_the_place_of_the_recording(site: Path, tmp_path: Path
     assert "recorded in" not in ended(site, "deploy").stderr
     said = ended(site, "deploy", CI="true").stderr
     assert re.search(rf"flash-otel: trace [0-9a-f]{{32}} recorded in {tmp_path}", said)
+
+
+def test_a_decided_verdict_goes_to_the_backend(site: Path) -> None:
+    """A deployment that failed is shown there as such; one that no worker has read yet is open."""
+    for word, expected in (("refuse", 1), ("", 0)):
+        with HttpCollector() as collector:
+            found = ended(
+                site,
+                "deploy",
+                word,
+                OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+                FLASH_OTEL_EXIT_BUDGET="20",
+            )
+            verdicts = [span for span in collector.spans if span.name == "flash.diagnosis"]
+            roots = [span for span in collector.spans if span.name == "flash.deploy"]
+        assert len(roots) == 1
+        assert len(verdicts) == expected, found.stderr
+        assert all(span.parent_span_id == roots[0].span_id for span in verdicts)
+
+
+def test_a_backend_that_hangs_costs_a_run_nothing(site: Path) -> None:
+    """The verdict is given up in silence, and flash's output and status stay its own."""
+    with silent() as url:
+        hanging = ended(
+            site,
+            "deploy",
+            "refuse",
+            OTEL_EXPORTER_OTLP_ENDPOINT=url,
+            OTEL_EXPORTER_OTLP_TIMEOUT="600",
+            FLASH_OTEL_EXIT_BUDGET="0.2",
+        )
+    plain = ended(site, "deploy", "refuse")
+    assert (hanging.stdout, hanging.returncode) == (plain.stdout, plain.returncode)
+    assert "diagnosis" not in hanging.stderr
+    assert "Error" not in hanging.stderr.replace("ConnectionError", "")

@@ -120,7 +120,7 @@ def test_links_name_their_targets() -> None:
     assert words.links(deploy) == [f"build trace {'ab' * 16}"]
 
 
-@pytest.mark.parametrize("name", sorted(semconv.SPANS))
+@pytest.mark.parametrize("name", sorted(semconv.EVIDENCE))
 def test_every_span_has_a_step_and_a_remedy(name: str) -> None:
     """Every span name has a step in words and a remedy."""
     record = span(1, None, name, 0, 1)

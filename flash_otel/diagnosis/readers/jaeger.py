@@ -143,7 +143,7 @@ class _Search:
         self.is_full = self.is_full or len(services) > MOST_SERVICES
         for service in services[:MOST_SERVICES]:
             names = set(self._client.operations(service))
-            own = sorted(name for name in names if name.startswith(_PREFIX))
+            own = sorted(name for name in names if _is_flash(name))
             for operation in [""] if own and len(own) == len(names) else own:
                 yield service, operation
 
@@ -200,12 +200,17 @@ class _Search:
         self.is_full = True
 
 
+def _is_flash(name: str) -> bool:
+    """Return True for the name of a span of Flash's; a verdict on them is none."""
+    return name.startswith(_PREFIX) and name != semconv.DIAGNOSIS
+
+
 def _links(record: SpanRecord) -> Iterator[str]:
     """Yield the traces that a span links to.
 
     The mirroring attribute comes first, because some storages drop links.
     """
-    if not record.name.startswith(_PREFIX):
+    if not _is_flash(record.name):
         return
     mirrored = text(record.attributes, semconv.DEPLOY_TRACE_ID)
     if mirrored is not None and _TRACE_ID.fullmatch(mirrored):

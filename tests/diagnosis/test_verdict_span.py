@@ -1,0 +1,114 @@
+"""The verdict as a span: what it holds, whose child it is, and that it proves nothing itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from diagnosis.logs import read_logs, written_logs
+from diagnosis.recordings import EPOCH_NS, TWO, changed, deployment, read, records
+from diagnosis.scenes import SCENES, killed
+
+from flash_otel import semconv as sc
+from flash_otel.diagnosis import diagnose
+from flash_otel.diagnosis.verdict_span import verdict_span
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flash_otel.records import SpanRecord
+
+RACE = "a read in the open window, on one clock"
+
+
+def published(made: list[SpanRecord]) -> list[SpanRecord]:
+    """Return the verdicts on everything that is recorded."""
+    found = map(verdict_span, diagnose(made).judged)
+    return [span for span in found if span is not None]
+
+
+def test_a_fault_is_an_error_that_links_to_its_evidence() -> None:
+    """The span is a child of the deployment, says what is wrong and what to do, and links."""
+    made = SCENES[RACE].make()
+    (verdict,) = published(made)
+    root = next(record for record in made if record.name == sc.DEPLOY)
+    assert (verdict.trace_id, verdict.parent_span_id) == root.key
+    assert (verdict.start_ns, verdict.end_ns) == (root.start_ns, root.start_ns)
+    assert (verdict.name, verdict.kind, verdict.status) == (sc.DIAGNOSIS, "internal", "error")
+    assert verdict.status_message.startswith(f"{sc.READ_BEFORE_WRITE}: ")
+    said = verdict.attributes
+    assert said[sc.FAULT] == said[sc.ERROR_TYPE] == sc.READ_BEFORE_WRITE
+    assert said[sc.ERROR_MESSAGE] == verdict.status_message
+    assert said[sc.DIAGNOSIS_CONFIDENCE] == "certain"
+    assert str(said[sc.FAULT_REMEDY]).endswith(".")
+    assert said[sc.DEPLOYMENT_ID] == root.attributes[sc.DEPLOYMENT_ID]
+    assert said[sc.ENVIRONMENT_ID] == root.attributes[sc.ENVIRONMENT_ID]
+    assert sc.DIAGNOSIS_VERDICT not in said
+    linked = {(link.trace_id, link.span_id) for link in verdict.links}
+    reads = {record.key for record in made if record.name == sc.RUNTIME_FETCH}
+    assert linked & reads
+    assert linked <= {record.key for record in made}
+
+
+def test_a_healthy_deployment_gets_no_error() -> None:
+    """Without a fault the status is unset, and no attribute looks like a fault's."""
+    (verdict,) = published([*records(deployment()), *read(10, held=TWO)])
+    assert (verdict.status, verdict.status_message) == ("unset", "")
+    assert verdict.attributes[sc.DIAGNOSIS_VERDICT] == sc.NONE
+    assert verdict.attributes[sc.DIAGNOSIS_SENTENCE]
+    assert not {sc.FAULT, sc.ERROR_TYPE, sc.ERROR_MESSAGE} & verdict.attributes.keys()
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_verdict_is_published_once_and_proves_nothing(scene: str) -> None:
+    """The same evidence makes the same span in any order; read back, it changes no verdict."""
+    made = SCENES[scene].make()
+    verdicts = published(made)
+    assert published(made[::-1]) == verdicts
+    again = diagnose([*verdicts, *made, *verdicts])
+    assert again == diagnose(made)
+
+
+def test_another_verdict_is_another_span() -> None:
+    """More evidence makes another span if it changes the verdict, and the same one if not."""
+    steps = records(deployment())
+    (open_verdict,) = published(steps)
+    (sound,) = published([*steps, *read(10, held=TWO)])
+    assert open_verdict.attributes[sc.DIAGNOSIS_VERDICT] == sc.INCONCLUSIVE
+    assert open_verdict.span_id != sound.span_id
+    assert open_verdict.parent_span_id == sound.parent_span_id
+
+
+def test_a_killed_deployment_is_known_by_its_steps() -> None:
+    """Its root is in no backend: the deployment's id, which its steps carry, is the parent's."""
+    steps = [record for record in records(killed("build", "upload")) if record.name != sc.DEPLOY]
+    (verdict,) = published(steps)
+    assert verdict.trace_id == steps[0].trace_id
+    assert verdict.parent_span_id == steps[0].attributes[sc.DEPLOYMENT_ID]
+    assert verdict.start_ns == min(record.start_ns for record in steps)
+
+
+def test_bracketed_lines_have_no_trace_for_a_verdict(tmp_path: Path) -> None:
+    """A deployment that was rebuilt from lines has ids that no backend knows."""
+    lines = read_logs(tmp_path, written_logs([*records(deployment()), *read(10, held=TWO)]))
+    assert diagnose(lines).judged[0].deployment.id
+    assert published(lines) == []
+
+
+def test_secrets_of_other_files_are_redacted() -> None:
+    """A recording that flash_otel did not write may hold a key, which must not be sent."""
+    key = "rpa_" + "A1b2C3d4" * 4
+    steps = {name: changed(step, app_name=f"shop {key}") for name, step in deployment().items()}
+    (verdict,) = published(records(steps))
+    assert key not in repr(verdict)
+    assert verdict.start_ns >= EPOCH_NS
+
+
+def test_a_verdict_does_not_depend_on_its_own_process() -> None:
+    """Two machines that read the same evidence publish the same span."""
+    made = SCENES[RACE].make()
+    elsewhere = [replace(record, origin="/tmp/a/deploy.jsonl:1") for record in made]
+    assert [span.span_id for span in published(elsewhere)] == [
+        span.span_id for span in published(made)
+    ]
