@@ -1,11 +1,13 @@
-"""The table of ids: what the deployment wrote beside what a worker read, and whether they match.
+"""Ids on a terminal: as short as they can be told apart, with the whole ones in a list below.
 
-Where the whole ids do not fit beside their result, the table shows their beginnings, and the whole
-ids follow below it.
+A trace shows them so among its spans. The table of a diagnosis has what the deployment wrote beside
+what a worker read, and whether they match; it shortens only what does not fit.
 """
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
@@ -15,7 +17,7 @@ from flash_otel.report import words
 from flash_otel.report.layout import Line, Page, Part, fitted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from flash_otel.diagnosis.tables import Match
 
@@ -30,8 +32,48 @@ _NOT_RECORDED: Final = "-"
 _GAP: Final = "  "
 _SHORT: Final = 8  # characters of an id, as in the sentences of a diagnosis
 _KEPT: Final = (16, 12)  # ids that are hardly longer than their beginning are not shortened
+# An id, or the beginning of one that a sentence has shortened already.
+_TOKEN: Final = re.compile(rf"[0-9A-Za-z][0-9A-Za-z_-]{{{_SHORT - 1},}}…?")
 
 _Row = tuple[str, str, str]
+
+
+class ShortIds:
+    """The ids of a report, each with the shortest beginning that no other one has.
+
+    Args:
+        ids: The ids; short ones stay whole.
+    """
+
+    def __init__(self, ids: Iterable[str] = ()) -> None:
+        ordered = sorted({known for known in ids if len(known) > _KEPT[-1]})
+        shared = [_shared(*pair) for pair in pairwise(ordered)]
+        lengths = (max(pair) + 1 for pair in zip([0, *shared], [*shared, 0], strict=False))
+        self._short = {
+            known: known[: max(_SHORT, length)]
+            for known, length in zip(ordered, lengths, strict=False)
+        }
+        self._whole = {f"{known[:_SHORT]}…": known for known in ordered}
+        self.used: dict[str, None] = {}
+
+    def of(self, identifier: str) -> str:
+        """Return the short form of an id; an unknown id stays whole."""
+        short = self._short.get(identifier, identifier)
+        if short != identifier:
+            self.used[identifier] = None
+        return short
+
+    def within(self, text: str) -> str:
+        """Return a text with the short forms of all ids in it."""
+        if not self._short:
+            return text
+        return _TOKEN.sub(lambda found: self.of(self._whole.get(found[0], found[0])), text)
+
+
+def _shared(first: str, second: str) -> int:
+    """Return how many characters two texts begin with alike."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((at for at, (left, right) in pairs if left != right), min(len(first), len(second)))
 
 
 def ids_lines(matches: Sequence[Match], page: Page) -> Iterator[Line]:

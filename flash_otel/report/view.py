@@ -11,8 +11,8 @@ from rich.cells import cell_len
 from flash_otel import semconv
 from flash_otel.records import text
 from flash_otel.report import words
+from flash_otel.report.ids import ShortIds
 from flash_otel.report.layout import Part
-from flash_otel.report.short_ids import ShortIds
 from flash_otel.report.wrapping import wrapped_lines
 
 if TYPE_CHECKING:
