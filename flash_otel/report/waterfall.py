@@ -13,7 +13,6 @@ from flash_otel.records import LINES_SCOPE, text
 from flash_otel.report import row_text, words
 from flash_otel.report.axis import Axis, axis_for, has_time
 from flash_otel.report.layout import STYLES, Line, Part, fitted
-from flash_otel.report.notes import FAULT_STYLE, notes
 from flash_otel.report.tree import Node, Row, rows, walk
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ def _elbow(row: Row, glyphs: Glyphs) -> str:
 def _style(row: Row, view: View) -> str:
     outcome = words.outcome(row.node.record)
     is_fault = outcome in (semconv.RETURNED, words.UNFINISHED) and row_text.shows_fault(row, view)
-    return FAULT_STYLE if is_fault else STYLES[outcome]
+    return row_text.FAULT_STYLE if is_fault else STYLES[outcome]
 
 
 def _axis_line(columns: RowLayout, view: View) -> Iterator[Line]:
@@ -238,5 +237,5 @@ class _Tree:
         return _guide(row.lasts, glyphs) + (glyphs.through if row.is_open else glyphs.gap)
 
     def _note_lines(self, row: Row) -> Iterator[Line]:
-        for note in notes(row, self._view, self._main.trace_id):
+        for note in row_text.notes(row, self._view, self._main.trace_id):
             yield from self._view.note(self._lead(row), note)
