@@ -1,35 +1,45 @@
-"""`flash-otel traces --follow`: keep the list current on a terminal, print changes to a pipe."""
+"""`traces --follow` and `show --follow`: print what the store holds again and again.
+
+On a terminal, each drawing replaces the one before it. A pipe gets the changes of a list, and the
+end of a deployment.
+"""
 
 from __future__ import annotations
 
 import json
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.cli.app import CommandError
+from flash_otel.cli.app import INTERRUPTED, CommandError, MissingError
 from flash_otel.cli.open_store import reading
 from flash_otel.cli.sources import STORE, Selection, resolved
+from flash_otel.cli.streams import note
 from flash_otel.report.entry import RUNNING, entry_json
-from flash_otel.report.layout import ReportConsole, page_for, texts
+from flash_otel.report.layout import Part, ReportConsole, page_for, print_lines, texts
 from flash_otel.report.listing import Listing, list_traces
 from flash_otel.report.traces import table_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from rich.text import Text
+    from rich.console import Console
 
+    from flash_otel.cli.shown import Shown
     from flash_otel.diagnosis import Limits
     from flash_otel.report.entry import TraceEntry
+    from flash_otel.report.layout import Line
     from flash_otel.report.listing import Wanted
 
-INTERVAL_S: Final = 1.0
+    Draw = Callable[[Sequence[Line]], None]
+
+_LIST_S: Final = 1.0  # between two looks at the store
+_DEPLOYMENT_S: Final = 0.5
 _WAITING: Final = "No recorded trace matches yet. Waiting for one; Ctrl-C ends."
 
 
-def follow(
+def follow_traces(
     wanted: Wanted,
     limits: Limits,
     sources: list[str] | None,
@@ -81,7 +91,7 @@ def _listings(wanted: Wanted, limits: Limits, selection: Selection) -> Iterator[
             known = state
         yield listing
         # A large store must not keep a core busy.
-        time.sleep(max(INTERVAL_S, 2 * (time.monotonic() - begun)))
+        time.sleep(max(_LIST_S, 2 * (time.monotonic() - begun)))
 
 
 def _may_change(listing: Listing) -> bool:
@@ -89,23 +99,18 @@ def _may_change(listing: Listing) -> bool:
     return any(entry.result == RUNNING for entry in listing.entries)
 
 
-def _keep_current(listings: Iterator[Listing], console: ReportConsole) -> None:
-    from rich.live import Live
-
-    with Live(console=console, auto_refresh=False) as live:
+def _keep_current(listings: Iterator[Listing], console: Console) -> None:
+    with _live(console) as draw:
         for listing in listings:
-            live.update(_screen(listing, console), refresh=True)
+            draw(_screen(listing, console))
 
 
-def _screen(listing: Listing, console: ReportConsole) -> Text:
+def _screen(listing: Listing, console: Console) -> Sequence[Line]:
     """Return the table, as far as it fits the height of the terminal."""
-    from rich.text import Text
-
     if not listing.entries:
-        return Text(_WAITING)
+        return [(Part(_WAITING),)]
     lines = table_lines(listing.entries, page_for(console), time.time_ns())
-    rows = texts(lines[: max(2, console.height - 1)], console)
-    return Text("\n", no_wrap=True, overflow="crop").join(rows)
+    return lines[: max(2, console.height - 1)]
 
 
 def _changes(listings: Iterator[Listing]) -> Iterator[tuple[Listing, list[TraceEntry]]]:
@@ -135,3 +140,76 @@ def _print_rows(listings: Iterator[Listing], console: ReportConsole) -> None:
             console.print(text, soft_wrap=True)
         is_first = False
         console.file.flush()
+
+
+def follow_deployment(
+    load: Callable[[str | None], Shown],
+    trace: str | None,
+    lines: Callable[[Shown, Console], list[Line]],
+) -> int | None:
+    """Draw a trace until its deployment has ended; without any recording, wait for the first.
+
+    On a terminal, each drawing replaces the one before it. Elsewhere, only the last one is printed.
+
+    Args:
+        load: Returns a trace by its name; without a name, the deployment of the last one.
+        trace: The trace's name, or None.
+        lines: Returns the lines of a drawing.
+
+    Returns:
+        The exit status: that of an interrupt after Ctrl-C.
+
+    Raises:
+        CommandError: There is no such trace, or the store cannot be read.
+    """
+    console = ReportConsole()
+    try:
+        shown = _first(load, trace)
+        with _drawing(console) as draw:
+            draw(lines(shown, console))
+            while shown.is_running:
+                time.sleep(_DEPLOYMENT_S)
+                # By its id: a later trace may have become the last one.
+                shown = load(shown.records[0].trace_id)
+                draw(lines(shown, console))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return None
+
+
+def _first(load: Callable[[str | None], Shown], trace: str | None) -> Shown:
+    """Return what is shown first, once something is recorded."""
+    is_waiting = False
+    while True:
+        try:
+            return load(trace)
+        except MissingError:
+            if trace is not None:
+                raise
+        if not is_waiting:
+            note("flash-otel: nothing is recorded yet; waiting for a deployment (Ctrl-C to stop)")
+            is_waiting = True
+        time.sleep(_DEPLOYMENT_S)
+
+
+@contextmanager
+def _drawing(console: Console) -> Iterator[Draw]:
+    """Yield a function that draws lines; without a terminal, the last ones are printed."""
+    if console.is_terminal and not console.is_dumb_terminal:
+        with _live(console) as draw:
+            yield draw
+        return
+    last: list[Line] = []
+    yield lambda lines: last.__setitem__(slice(None), lines)
+    print_lines(last, console)
+
+
+@contextmanager
+def _live(console: Console) -> Iterator[Draw]:
+    """Yield a function that draws lines in place of those that it drew before."""
+    from rich.console import Group
+    from rich.live import Live
+
+    # Of more lines than the terminal has, the first ones are shown until the end.
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        yield lambda lines: live.update(Group(*texts(lines, console)), refresh=True)

@@ -83,7 +83,7 @@ def _refuse_together(**options: bool) -> None:
 def _follow(
     trace: str | None, sources: "list[str] | None", store: str | None, *, has_answers: bool
 ) -> int | None:
-    from flash_otel.cli.follow_trace import follow_deployment
+    from flash_otel.cli.follow import follow_deployment
 
     def load(name: str | None) -> Shown:
         return trace_shown(name, sources, store)

@@ -87,9 +87,9 @@ def traces(
     given, selection = sources_of(files, sources), selection_for(wanted, store)
     limits = Limits(is_running=is_running)
     if following:
-        from flash_otel.cli.follow import follow
+        from flash_otel.cli.follow import follow_traces
 
-        follow(wanted, limits, given, selection, as_json=as_json)
+        follow_traces(wanted, limits, given, selection, as_json=as_json)
         return
     listing = listing_of(wanted, limits, given, selection)
     if as_json:
