@@ -1,17 +1,20 @@
 """`flash-otel show`: print a single trace with its verdict, or write it to a file."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flash_otel.cli.app import CommandError, program
+from flash_otel.cli.app import COULD_NOT_TELL, CommandError, program
 from flash_otel.cli.open_store import StoreOption
 from flash_otel.cli.shown import Shown, is_store, trace_shown
 from flash_otel.cli.sources import FromOption
+from flash_otel.cli.streams import DISK_ERRORS, note
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from flash_otel.diagnosis import Diagnosis
     from flash_otel.records import SpanRecord
     from flash_otel.report.layout import Line
 
@@ -64,9 +67,7 @@ def show(
         return _follow(trace, sources, store, has_answers=answers)
     shown = trace_shown(trace, sources, store)
     if html is not None or opens:
-        from flash_otel.cli.page import write_page
-
-        write_page(shown.records, shown.diagnosis, html, opens=opens)
+        _write_page(shown, html, opens=opens)
     elif as_json:
         _print_otlp(shown.records)
     else:
@@ -109,6 +110,62 @@ def _diagnose_command(shown: Shown, sources: "list[str] | None", store: str | No
     words += [word for name in names for word in ("--from", shlex.quote(name))]
     words += ["--store", shlex.quote(store)] if store else []
     return " ".join(words)
+
+
+def _write_page(shown: Shown, named: str | None, *, opens: bool) -> None:
+    """Write the page of a trace, and print where it is.
+
+    Args:
+        shown: The trace.
+        named: The file that the user named; empty or None for a name that is made up.
+        opens: Whether to open the file in the user's browser.
+
+    Raises:
+        CommandError: The file cannot be written.
+    """
+    from flash_otel.report.html import trace_html
+    from flash_otel.report.words import clean
+
+    file = Path(named or _name_for(shown.records[0]))
+    page = trace_html(shown.records, shown.diagnosis or _diagnosis(shown.records))
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(file, error) from error
+    print(f"flash-otel: written to {clean(file)}")
+    if opens:
+        _open(file)
+
+
+def _unwritable(file: Path, error: OSError) -> CommandError:
+    """Return the error for a file that the user named: a full disk is no mistake."""
+    message = f"cannot write {file}: {error.strerror}."
+    if error.errno in DISK_ERRORS:
+        step = "Free disk space, or name a file on another disk."
+        return CommandError(message, step, COULD_NOT_TELL)
+    return CommandError(message, "Name a file in a writable folder.")
+
+
+def _name_for(record: "SpanRecord") -> str:
+    from flash_otel.records import LINES_SCOPE
+
+    # The id of a trace that was rebuilt from bracketed lines is made up.
+    is_made_up = record.scope_name == LINES_SCOPE
+    return "flash-trace.html" if is_made_up else f"flash-trace-{record.trace_id[:8]}.html"
+
+
+def _diagnosis(records: "list[SpanRecord]") -> "Diagnosis":
+    from flash_otel.cli.sources import is_running
+    from flash_otel.diagnosis import Limits, diagnose
+
+    return diagnose(records, trace_id=records[0].trace_id, limits=Limits(is_running=is_running))
+
+
+def _open(file: Path) -> None:
+    import webbrowser
+
+    if not webbrowser.open(file.resolve().as_uri()):
+        note("flash-otel: no browser was found; open the file in one.")
 
 
 def _print_otlp(records: "list[SpanRecord]") -> None:
