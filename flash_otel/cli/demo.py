@@ -2,22 +2,27 @@
 
 Standard output has the bracketed lines of both sides, the joined trace and the diagnosis, or one
 JSON object; progress goes to standard error. The diagnosis does not know the injected fault. The
-exit status is 0 if the run ended as the scenario describes, whatever its fault.
+exit status is 0 if the run ended as the scenario describes, whatever its fault. With `--serve`, the
+control plane runs alone, for deployments of any project.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
+import signal
+import sys
 import tempfile
+import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError
+from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError, pasteable
 from flash_otel.cli.publish import ENDPOINT_VARIABLES, HINT
 from flash_otel.cli.streams import note
 from flash_otel.demo.scenarios import DEFAULT_SCENARIO, DEFAULT_VERSION, SCENARIOS, Scenario
@@ -26,6 +31,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flash_otel.report.layout import Line
+
+# Each line stays within 80 columns, as it is not wrapped.
+_SERVED: Final = """\
+The stand-in control plane is running. In another terminal, in a copy of your
+project, paste the lines above, and then:
+  flash-otel run -- flash deploy --env production
+  flash-otel verify --app APP --env production
+No worker starts: a call of an endpoint gets a fixed response. Apps and builds
+stay in memory until Ctrl-C. Flash notes their endpoints in .flash: delete that
+folder before you deploy the same copy to Runpod.
+"""
 
 
 def demo(
@@ -67,15 +83,13 @@ def demo(
     """
     if list_all:
         _list(as_json=as_json)
-        return CLEAN
-    if is_served:
-        from flash_otel.cli.demo_serve import serve
-
-        if scenario != DEFAULT_SCENARIO or version or keep or jaeger:
-            message = "--serve runs no scenario: you deploy, with any version of Flash."
-            raise CommandError(message, "Give it alone, or with --json.")
-        return serve(as_json=as_json)
-    _run(_scenario(scenario), version or DEFAULT_VERSION, jaeger, keep=keep, as_json=as_json)
+    elif not is_served:
+        _run(_scenario(scenario), version or DEFAULT_VERSION, jaeger, keep=keep, as_json=as_json)
+    elif scenario != DEFAULT_SCENARIO or version or keep or jaeger:
+        message = "--serve runs no scenario: you deploy, with any version of Flash."
+        raise CommandError(message, "Give it alone, or with --json.")
+    else:
+        _serve(as_json=as_json)
     return CLEAN
 
 
@@ -119,6 +133,49 @@ def _workdir(keep: bool) -> Iterator[Path]:
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _serve(*, as_json: bool) -> None:
+    """Run the stand-in control plane until Ctrl-C, and print the variables to set.
+
+    Args:
+        as_json: Print them as one JSON object, not as lines for a shell.
+
+    Raises:
+        CommandError: The extra `demo` is not installed.
+    """
+    from flash_otel.cli.demo_recording import require_extra
+
+    with require_extra():
+        from flash_otel.demo.control_plane import ControlPlane
+    from flash_otel.demo.processes import plane_variables
+
+    with _interruption() as interrupted, ControlPlane() as plane:
+        variables = plane_variables(plane.base_url)
+        if as_json:
+            print(json.dumps(variables, indent=2))
+        else:
+            for name, value in variables.items():
+                print(f"export {name}={shlex.quote(value)}")
+        sys.stdout.flush()
+        note(pasteable(_SERVED).rstrip())
+        # Without a timeout, Windows does not interrupt the wait.
+        while not interrupted.wait(1.0):
+            pass
+        note("\nflash-otel: the stand-in control plane has stopped.")
+
+
+@contextmanager
+def _interruption() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C or SIGTERM sets: here, both are the way to end."""
+    event = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: event.set()) for number in numbers]
+    try:
+        yield event
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _list(*, as_json: bool) -> None:
