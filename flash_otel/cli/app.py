@@ -208,7 +208,7 @@ def _one_line(message: str) -> str:
 
 
 def _report_error(error: CommandError) -> int:
-    from flash_otel.runtime.exit import terminal_width
+    from flash_otel.runtime.streams import terminal_width
     from flash_otel.wording import clean, fitted
 
     # A message may quote a file name, a server's answer, or pasted text.

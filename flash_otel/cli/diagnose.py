@@ -166,7 +166,7 @@ def _asked(
 
 def _note_no_match(diagnosis: "Diagnosis", question: "Mapping[str, Any]") -> None:
     """Name the options that match nothing, or else all of them, and the recorded values."""
-    from flash_otel.runtime.exit import terminal_width
+    from flash_otel.runtime.streams import terminal_width
     from flash_otel.wording import clean, fitted
 
     culprits = {part.field: part for part in diagnosis.unmatched}

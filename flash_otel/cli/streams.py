@@ -11,8 +11,8 @@ import os
 import sys
 from typing import Any, Final
 
-from flash_otel.runtime.exit import to_stderr
 from flash_otel.runtime.process import ProcessVar
+from flash_otel.runtime.streams import to_stderr
 
 DISK_ERRORS: Final = {errno.ENOSPC, errno.EFBIG, errno.EIO}
 _STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))

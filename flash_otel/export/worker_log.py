@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from flash_otel import semconv
 from flash_otel.otlp.encode import encode_log_line
-from flash_otel.runtime import process
+from flash_otel.runtime import streams
 from flash_otel.runtime.process import swallowed
 from flash_otel.runtime.sdk import SpanProcessor
 
@@ -45,4 +45,4 @@ class WorkerLogSpanProcessor(SpanProcessor):
 
 def write(record: SpanRecord, stream: TextIO | None = None) -> None:
     """Write the line of a record to a stream (None: the current standard error), and flush it."""
-    process.write(stream or sys.stderr, encode_log_line(record))
+    streams.write(stream or sys.stderr, encode_log_line(record))

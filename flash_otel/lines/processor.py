@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 from flash_otel import semconv as sc
 from flash_otel.lines.format import due
 from flash_otel.lines.table import END, START, Line
-from flash_otel.runtime import process
+from flash_otel.runtime import streams
 from flash_otel.runtime.process import swallowed
 from flash_otel.runtime.sdk import SpanProcessor
 
@@ -137,19 +137,12 @@ class _ToStandardError:
         stream = sys.stderr
         if stream is not self._checked:
             self._checked = stream
-            self._writes = stream is not None and (self._even_on_terminal or not _isatty(stream))
+            self._writes = self._even_on_terminal or not streams.is_terminal(stream)
         if self._writes:
             _write(stream, lines)
-
-
-def _isatty(stream: TextIO) -> bool:
-    try:
-        return stream.isatty()
-    except (AttributeError, ValueError):  # a stand-in without the method, or a closed stream
-        return False
 
 
 def _write(stream: Any, lines: _Lines) -> None:
     """Write each line, with its line end, in one call; parse() reads escapes."""
     for _, text in lines:
-        process.write(stream, text + "\n")
+        streams.write(stream, text + "\n")

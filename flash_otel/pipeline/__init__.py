@@ -15,7 +15,7 @@ from opentelemetry import trace as trace_api
 
 from flash_otel import redaction
 from flash_otel.pipeline.components import application_provider, tracer_of
-from flash_otel.runtime import environment, process
+from flash_otel.runtime import environment, process, streams
 from flash_otel.runtime import exit as exits
 from flash_otel.runtime import options as opts
 from flash_otel.runtime.process import (
@@ -157,7 +157,7 @@ class Pipeline(ForkAware):
             processor.shutdown()
         lost = environment.loss()
         if lost and self._processors is not None:
-            exits.warn_once(lost)
+            streams.warn_once(lost)
         for own in self._owned():
             own.close(deadline)
 
@@ -212,7 +212,7 @@ def deconfigure() -> None:
     exits.remove_signal_handlers()
     if pipeline is not None:
         pipeline.close(opts.exit_budget())
-    exits.write_held()
+    streams.write_held()
 
 
 def tracer() -> Tracer | None:

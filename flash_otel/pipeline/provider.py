@@ -16,7 +16,7 @@ from flash_otel.export.destination import create_exporters, exports, forwarded
 from flash_otel.pipeline import components, resource
 from flash_otel.runtime import environment
 from flash_otel.runtime import options as opts
-from flash_otel.runtime.exit import every, is_terminal, run_bounded, warn_once
+from flash_otel.runtime.exit import every, run_bounded
 from flash_otel.runtime.process import guarded, swallowed
 from flash_otel.runtime.sdk import (
     BatchSpanProcessor,
@@ -25,6 +25,7 @@ from flash_otel.runtime.sdk import (
     TracerProvider,
     sampling,
 )
+from flash_otel.runtime.streams import is_terminal, warn_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""The end of a process: exit hooks, signal handlers, bounded waits, and the only warning.
+"""The end of a process: exit hooks, signal handlers and bounded waits.
 
 A process can end in three ways, and each needs its own hook: `atexit` for an ordinary exit, a
 finalizer for children of `multiprocessing`, and signal handlers for SIGTERM and SIGHUP. Deadlines
@@ -10,18 +10,15 @@ from __future__ import annotations
 import _thread
 import atexit
 import os
-import select
-import shutil
 import signal
 import sys
 import threading
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel.runtime.options import exit_budget
-from flash_otel.runtime.process import ProcessVar, before_forks, guarded, write
+from flash_otel.runtime.process import before_forks, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,13 +26,9 @@ if TYPE_CHECKING:
 # Below the priority of the host's own finalizers, which may still end spans.
 _FINALIZER_PRIORITY: Final = -1_000
 _SIGNALS: Final = ("SIGTERM", "SIGHUP")
-_NARROWEST: Final = 40  # cells
-_SIZE: Final = (80, 24)  # of a terminal that does not know its own
 # Beyond the exit budget, which the action keeps by itself unless it waits for a lock.
 _LOCKED_S: Final = 1.0
 
-_has_warned = ProcessVar(bool, reset_in_child=True)
-_held: ProcessVar[list[str]] = ProcessVar(list, reset_in_child=True)
 _handlers: dict[int, Any] = {}
 
 
@@ -156,52 +149,3 @@ def run_bounded(action: Callable[[], object], deadline: float) -> bool:
     except RuntimeError:  # 3.12.0 and 3.12.1 cannot start threads while the interpreter exits
         run()
     return done.wait(max(0.0, deadline - time.monotonic()))
-
-
-def warn_once(line: str) -> None:
-    """Write a line to standard error, at most once per process.
-
-    On a terminal on which the `flash` command shows its progress, the line waits for the end.
-    """
-    if not _has_warned.value:
-        _has_warned.value = True
-        with guarded("a line to standard error"):
-            if is_terminal() and Path(sys.argv[0]).stem == "flash":
-                _held.value.append(line)
-            else:
-                to_stderr(line)
-
-
-def write_held() -> None:
-    """Write the lines that waited for the end."""
-    held, _held.value = _held.value, []
-    for line in held:
-        with guarded("a line to standard error"):
-            to_stderr(line)
-
-
-def is_terminal() -> bool:
-    """Return whether standard error is a terminal."""
-    try:
-        return sys.stderr.isatty()
-    except (AttributeError, ValueError):  # no such stream, or a closed one
-        return False
-
-
-def is_blocked() -> bool:
-    """Return whether writing to the terminal would wait: a user may have stopped it (Ctrl-S)."""
-    try:
-        can_tell = os.name == "posix" and is_terminal()
-        return can_tell and not select.select([], [sys.stderr], [], 0)[1]
-    except (OSError, ValueError):  # closed, or not a file
-        return True
-
-
-def terminal_width() -> int | None:
-    """Return the cells of a line on the terminal; None if standard error is none."""
-    return max(_NARROWEST, shutil.get_terminal_size(_SIZE).columns) if is_terminal() else None
-
-
-def to_stderr(message: str) -> None:
-    """Write a line to standard error in a single call, if the process has a standard error."""
-    write(sys.stderr, f"{message}\n")

@@ -19,7 +19,7 @@ import sys
 import threading
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,40 +101,6 @@ def guarded(place: str) -> Iterator[None]:
         yield
     except Exception:
         swallowed(place)
-
-
-def write(stream: Any, text: str) -> None:
-    """Write text to a stream of the host in a single call; errors of the stream are ignored.
-
-    Characters that the stream cannot encode are escaped.
-
-    Args:
-        stream: A text stream, or any stand-in with `write`; None if the process has none.
-        text: Complete lines.
-    """
-    is_own: bool = stream is not None and stream is sys.__stderr__
-    try:
-        if is_own and os.name == "posix":
-            # Past the stream's buffer: data that a full disk rejects would stay there, and
-            # Python's flush at exit would fail on it and change the exit status to 120.
-            stream.flush()
-            data = text.encode(stream.encoding, "backslashreplace")
-            while data:
-                data = data[os.write(stream.fileno(), data) :]
-        elif stream is not None:
-            _write_buffered(stream, text)
-    except (OSError, ValueError, LookupError, AttributeError):
-        return  # a broken pipe, a full disk, a closed stream, an unknown encoding
-
-
-def _write_buffered(stream: Any, text: str) -> None:
-    try:
-        stream.write(text)
-    except UnicodeEncodeError as error:
-        stream.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
-    # The platform may kill a worker at any time, and a buffer dies with it.
-    if hasattr(stream, "flush"):
-        stream.flush()
 
 
 class ForkAware:

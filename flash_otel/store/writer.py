@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from flash_otel.runtime.exit import to_stderr
 from flash_otel.runtime.process import swallowed
+from flash_otel.runtime.streams import to_stderr
 from flash_otel.store import files
 from flash_otel.store.errors import StoreCorruptError, StoreError
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv, wording
 from flash_otel.otlp.from_sdk import to_record
-from flash_otel.runtime.exit import is_terminal
 from flash_otel.runtime.interpreters import own_command
 from flash_otel.runtime.process import guarded, swallowed
 from flash_otel.runtime.sdk import SpanProcessor
+from flash_otel.runtime.streams import is_terminal
 from flash_otel.summary.text import summarize
 
 if TYPE_CHECKING:

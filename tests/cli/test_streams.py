@@ -13,7 +13,7 @@ from support.commands import environment, keep
 from support.samples import healthy_deployment, span
 
 from flash_otel.cli.app import COMMANDS
-from flash_otel.runtime.exit import to_stderr
+from flash_otel.runtime.streams import to_stderr
 from flash_otel.store.store import open_for_reading
 
 if TYPE_CHECKING:
