@@ -16,7 +16,7 @@ PACKAGE: Final = Path(flash_otel.__file__).parent
 # From the ground up. A room imports its own modules and those of lower strata; rooms of the
 # same stratum do not import each other.
 STRATA: Final = (
-    ("_version", "failures", "records", "semconv"),
+    ("_version", "failures", "flash_versions", "records", "semconv"),
     ("manifest", "wording"),
     ("redaction",),
     ("runtime",),

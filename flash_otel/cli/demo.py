@@ -26,6 +26,7 @@ from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError, pasteable
 from flash_otel.cli.publish import ENDPOINT_VARIABLES, HINT
 from flash_otel.cli.streams import note
 from flash_otel.demo.scenarios import DEFAULT_SCENARIO, DEFAULT_VERSION, SCENARIOS, Scenario
+from flash_otel.flash_versions import READS_FROM, release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,13 +85,33 @@ def demo(
     if list_all:
         _list(as_json=as_json)
     elif not is_served:
-        _run(_scenario(scenario), version or DEFAULT_VERSION, jaeger, keep=keep, as_json=as_json)
+        _run(_scenario(scenario), _version(version), jaeger, keep=keep, as_json=as_json)
     elif scenario != DEFAULT_SCENARIO or version or keep or jaeger:
         message = "--serve runs no scenario: you deploy, with any version of Flash."
         raise CommandError(message, "Give it alone, or with --json.")
     else:
         _serve(as_json=as_json)
     return CLEAN
+
+
+def _version(given: str | None) -> str:
+    """Return the version of Flash to run.
+
+    Raises:
+        CommandError: It is no version, or one in which the scenarios cannot happen.
+    """
+    version = given or DEFAULT_VERSION
+    numbers = release(version)
+    if not numbers:
+        raise CommandError(f"{given!r} is no version.", f"Give one, like {DEFAULT_VERSION}.")
+    if numbers < READS_FROM:
+        oldest = ".".join(map(str, READS_FROM))
+        raise CommandError(
+            f"The demo runs Flash {oldest} and newer, not {version}: before, a worker's call read "
+            "nothing from the State Manager, so the scenarios cannot happen.",
+            "To trace a deployment of your own with it: flash-otel run -- flash deploy",
+        )
+    return version
 
 
 def _scenario(name: str) -> Scenario:

@@ -12,6 +12,7 @@ import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from flash_otel.flash_versions import release
 from flash_otel.semconv import CARRIER_KEY
 
 if TYPE_CHECKING:
@@ -129,17 +130,13 @@ def write_project(folder: Path, version: str, edition: Edition = WHOLE) -> Path:
 
 
 def _modules(version: str, edition: Edition) -> dict[str, str]:
-    old = _release(version) < _ENDPOINT_SINCE
+    old = release(version) < _ENDPOINT_SINCE
     heads = {
         "called": _OLD_CALLED_HEAD if old else _CALLED_HEAD,
         "calling": _OLD_CALLING_HEAD if old else _CALLING_HEAD,
     }
     made = {name: text.format(**heads) for name, text in edition.modules.items()}
-    return {**made, "main.py": _MAIN} if _release(version) < _NO_MAIN_SINCE else made
-
-
-def _release(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+    return {**made, "main.py": _MAIN} if release(version) < _NO_MAIN_SINCE else made
 
 
 def unpack(content: bytes, folder: Path) -> None:

@@ -10,15 +10,12 @@ from flash_otel import failures, semconv
 from flash_otel.diagnosis import matching, order
 from flash_otel.diagnosis.deployments import failed_step, is_of_provisioning
 from flash_otel.diagnosis.evidence import HOLDS, UNFINISHED, UNKNOWN, Deployment, EndpointSet
+from flash_otel.flash_versions import reads_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flash_otel.diagnosis.evidence import Evidence, RemoteCall, RuntimeFetch, SpanFact, Step
-
-READS_FROM: Final = (1, 2)
-READS_UNTIL: Final = (1, 15)
-"""Workers of these versions of Flash, the last excluded, read the State Manager."""
 
 # What became of the upload.
 RETURNED: Final = "returned"
@@ -115,9 +112,8 @@ class Case:
 
     @property
     def reads_manifests(self) -> bool | None:
-        """Whether workers of the deployment's Flash read the State Manager; None if unknown."""
-        version = self.deployment.process.flash_version[:2]
-        return READS_FROM <= version < READS_UNTIL if version else None
+        """Whether calls in the deployment's workers read the State Manager; None if unknown."""
+        return reads_manifests(self.deployment.process.flash_version)
 
     @property
     def is_whole_proven(self) -> bool:

@@ -92,9 +92,16 @@ class Failure:
         return self.type.rpartition(".")[2]
 
     def __str__(self) -> str:
-        if self.message.startswith(self.class_name):
-            return self.message or "no cause was recorded"
-        return f"{self.class_name}: {self.message}" if self.message else self.class_name
+        """Return the class and what the message says first, to stand in a sentence.
+
+        Flash's messages go on with advice: `RunpodAPIKeyError` (1.0.0-1.21.0) has 20 lines of it.
+        """
+        lines = [line.strip() for line in self.message.splitlines() if line.strip()] or [""]
+        told = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+        told = told if told.endswith("..") else told.removesuffix(".")
+        if told.startswith(self.class_name):
+            return told or "no cause was recorded"
+        return f"{self.class_name}: {told}" if told else self.class_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flash_otel import failures, manifest, semconv
 from flash_otel.diagnosis import evidence
+from flash_otel.flash_versions import release
 from flash_otel.records import (
     LINES_CLOCK,
     LINES_LOOSE_COUNT,
@@ -33,7 +34,6 @@ ZONED: Final = "zoned"
 # Containers and CI runners share these names without sharing a clock.
 _NO_HOSTS: Final = frozenset({"localhost", "localhost.localdomain"})
 _OUTCOMES: Final = frozenset({semconv.RETURNED, semconv.FAILED, semconv.CANCELLED, semconv.UNKNOWN})
-_DIGITS: Final = re.compile(r"\d{1,6}")
 _WHOLE_ID: Final = 14  # characters of Runpod's endpoint ids
 _PLACE: Final = re.compile(r"(.*):(\d{1,12})", re.DOTALL)
 
@@ -68,6 +68,7 @@ def process_of(record: SpanRecord, instance: str, *, worker: bool) -> evidence.P
     """Return the process that made a span, from its resource."""
     resource = record.resource
     host = text(resource, HOST_ID) or text(resource, HOST_NAME) or ""
+    version = text(resource, semconv.FLASH_VERSION) or text(resource, semconv.SERVICE_VERSION)
     return evidence.ProcessIdentity(
         instance=instance,
         host="" if host in _NO_HOSTS else host,
@@ -75,16 +76,9 @@ def process_of(record: SpanRecord, instance: str, *, worker: bool) -> evidence.P
         resource_name=text(resource, semconv.FAAS_NAME) or "",
         rebuilt=by_lines(record),
         naive=by_lines(record) and text(resource, LINES_CLOCK) != ZONED,
-        flash_version=_version(record),
+        flash_version=release(version or ""),
         pid=number(resource, PROCESS_PID),
     )
-
-
-def _version(record: SpanRecord) -> tuple[int, ...]:
-    resource = record.resource
-    given = text(resource, semconv.FLASH_VERSION) or text(resource, semconv.SERVICE_VERSION) or ""
-    parts = [_DIGITS.match(part) for part in given.split(".")[:3]]
-    return tuple(int(part[0]) for part in parts if part)
 
 
 def fact_of(record: SpanRecord, process: evidence.ProcessIdentity) -> evidence.SpanFact:

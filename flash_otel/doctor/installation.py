@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel._version import __version__
 from flash_otel.doctor import NOTE, OK, PROBLEM, DoctorCheck, unset
+from flash_otel.flash_versions import release
 from flash_otel.runtime import interpreters
 from flash_otel.runtime.options import in_worker, is_disabled
 
@@ -101,7 +102,7 @@ def _flash() -> Iterator[DoctorCheck]:
 
 
 def _installed(version: str) -> DoctorCheck:
-    if FIRST <= _numbers(version) < BEYOND:
+    if FIRST <= release(version) < BEYOND:
         return DoctorCheck("flash", OK, f"{FLASH} {version}")
     return DoctorCheck(
         "flash",
@@ -135,11 +136,6 @@ def version_of(name: str) -> str | None:
         return metadata.version(name)
     except Exception:  # not installed, or a broken dist-info
         return None
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    parts = version.split(".")[:2]
-    return tuple(int(part) if part.isdecimal() else 0 for part in parts)
 
 
 def targets() -> Iterator[DoctorCheck]:

@@ -203,7 +203,7 @@ def readers_line(overview: Overview) -> str:
         return f"{_readers(reads)}{_calls(reads)}"
     if reads.reads_manifests is False:
         version = f" of Flash {overview.flash_version}" if overview.flash_version else ""
-        return f"workers{version} read no manifest{_calls(reads)}"
+        return f"calls in workers{version} read no manifest{_calls(reads)}"
     return f"no worker's read is recorded{_calls(reads)}"
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flash_otel import semconv
+from flash_otel.flash_versions import READS_UNTIL, release
 from flash_otel.pipeline import resource
 from flash_otel.redaction import remember_environment
 from flash_otel.verify import client, verdict
@@ -71,7 +72,7 @@ def verify(
     with silenced():
         fetcher = client.Fetcher(client.make_client(), app, environment)
         version = resource.flash_version() or ""
-        sentinel = verdict.reads_manifests(version) is False
+        sentinel = release(version) >= READS_UNTIL
         snapshot = _fetch(fetcher, seconds, call=call, sentinel=sentinel)
     subject = Subject(snapshot, expected_build, read_local(folder or Path.cwd()))
     recorded = _recorded(store, snapshot.environment.id) if store is not None else ()

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Limits, diagnose
-from flash_otel.diagnosis.case import READS_FROM, READS_UNTIL
 from flash_otel.diagnosis.evidence import Origin
 from flash_otel.diagnosis.faults import FAULTS
 from flash_otel.diagnosis.findings import Exhibit, Finding, count
 from flash_otel.diagnosis.order import CERTAIN
+from flash_otel.flash_versions import READS_FROM, reads_manifests, release
 from flash_otel.verify.checks import FAIL, Comparison, Subject, compare
 from flash_otel.verify.snapshot import ORIGIN
 
@@ -183,31 +183,16 @@ def _no_fault(subject: Subject, flash_version: str) -> Finding:
         f"build {build} is active in {subject.place}, and its manifest holds "
         f"{count(held, 'endpoint')}{exist}"
     )
-    proof = "" if reads_manifests(flash_version) is not False else " " + _ONLY_PROOF
+    proof = "" if reads_manifests(release(flash_version)) is not False else " " + _ONLY_PROOF
     sentence = f"{text[:1].upper()}{text[1:]}.{proof}"
     return Finding(sc.NONE, sentence, (Exhibit(Origin(file=ORIGIN), text),))
 
 
-def reads_manifests(flash_version: str) -> bool | None:
-    """Return whether workers of a version of Flash read the manifest; None if it is unknown."""
-    version = release(flash_version)
-    return READS_FROM <= version < READS_UNTIL if version else None
-
-
-def release(version: str) -> tuple[int, ...]:
-    """Return the first two numbers of a version, as many as it has."""
-    numbers = []
-    for part in version.split(".")[:2]:
-        if not part.isdigit():
-            break
-        numbers.append(int(part))
-    return tuple(numbers)
-
-
 def _notes(subject: Subject, recorded: Sequence[SpanRecord], flash_version: str) -> Iterable[str]:
     snapshot = subject.snapshot
-    if reads_manifests(flash_version) is False:
-        yield f"Workers of Flash {flash_version} read no manifest: {_instead(flash_version)}"
+    version = release(flash_version)
+    if reads_manifests(version) is False:
+        yield f"Calls in workers of Flash {flash_version} read no manifest: {_instead(version)}"
     if recorded and _is_superseded(snapshot, recorded):
         yield (
             "The active build was made after the last recorded deployment, by a deployment that "
@@ -222,9 +207,9 @@ def _notes(subject: Subject, recorded: Sequence[SpanRecord], flash_version: str)
         yield f"The environment has endpoints that the manifest does not name: {', '.join(stray)}."
 
 
-def _instead(flash_version: str) -> str:
+def _instead(version: tuple[int, ...]) -> str:
     """Describe how calls find their endpoint in versions whose workers read no manifest."""
-    if release(flash_version) < READS_FROM:
+    if version < READS_FROM:
         return "a remote function that one of them calls runs in its own process."
     return (
         "Runpod resolves their calls by app, environment and endpoint name. No worker's log can "

@@ -236,6 +236,22 @@ def test_demo_command_names_the_scenarios_for_a_wrong_one() -> None:
     assert "read_before_write" in raised.value.next_step
 
 
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [
+        ("1.0.0", "a worker's call read nothing"),
+        ("1.3.0", "a worker's call read nothing"),
+        ("latest", "is no version"),
+    ],
+)
+def test_demo_command_refuses_versions_without_the_scenarios(version: str, reason: str) -> None:
+    """Old versions, and what is no version, are bad usage with the reason; nothing is installed."""
+    with pytest.raises(CommandError, match=reason) as raised:
+        demo(version=version)
+    assert raised.value.status == BAD_USAGE
+    assert raised.value.next_step
+
+
 @pytest.mark.flash
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
 def test_interrupted_demo_leaves_nothing_behind(

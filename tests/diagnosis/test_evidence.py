@@ -255,6 +255,22 @@ def test_a_failure_reads_well() -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("The key is not set.\n\nGet one:\n  https://a.example", "The key is not set"),
+        ("\n  First.\nSecond.", "First"),
+        ("2 errors:\n  name is missing\n  id is missing", "2 errors: name is missing"),
+        ("Wait...\nMore", "Wait..."),
+        ("ValueError:", "ValueError:"),
+        ("\n", "ValueError"),
+    ],
+)
+def test_what_a_failure_says_first(message: str, shown: str) -> None:
+    """A sentence has the first line of a message, and the second if the first announces it."""
+    assert str(Failure(OTHER, "a.ValueError", message)).removeprefix("ValueError: ") == shown
+
+
+@pytest.mark.parametrize(
     ("url", "found"),
     [
         (GPU, "gpu0000001"),

@@ -114,7 +114,7 @@ def test_bracketed_lines_name_no_trace() -> None:
         (WorkerReads(), "no worker's read is recorded"),
         (
             WorkerReads(calls=5, failed_calls=2, reads_manifests=False),
-            "workers of Flash 1.21.0 read no manifest; 5 remote calls, 2 failed",
+            "calls in workers of Flash 1.21.0 read no manifest; 5 remote calls, 2 failed",
         ),
     ],
 )

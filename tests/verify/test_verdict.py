@@ -12,7 +12,7 @@ from flash_otel.report.json import verification_json
 from flash_otel.report.layout import Part
 from flash_otel.report.verification import render_verification, verification_lines
 from flash_otel.verify.snapshot import FetchedBuild
-from flash_otel.verify.verdict import judge, reads_manifests, release
+from flash_otel.verify.verdict import judge
 
 
 def test_a_record_that_agrees() -> None:
@@ -56,16 +56,12 @@ def test_unnamed_endpoints() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "reads"),
-    [("1.1.1", False), ("1.2.0", True), ("1.14.0", True), ("1.15.0", False), ("", None)],
-)
-def test_reads_manifests(version: str, reads: bool | None) -> None:
-    """Workers of Flash 1.2 to 1.14 read the manifest; for an unknown version the result is None."""
-    assert reads_manifests(version) is reads
-
-
-@pytest.mark.parametrize(
-    ("version", "word"), [("1.1.1", "runs in its own process"), ("1.21.0", "`--call` asks one")]
+    ("version", "word"),
+    [
+        ("1.1.1", "runs in its own process"),
+        ("1.3.0", "runs in its own process"),
+        ("1.21.0", "`--call` asks one"),
+    ],
 )
 def test_what_workers_do_instead(version: str, word: str) -> None:
     """If workers read no manifest, a note explains how their calls find an endpoint."""
@@ -76,12 +72,6 @@ def test_punctuation() -> None:
     """A finding that ends in a question gets no full stop."""
     (finding,) = judge(subject(expected="build-x")).findings
     assert finding.sentence.endswith("is the id right?")
-
-
-def test_odd_versions() -> None:
-    """Only the leading numbers of a version count."""
-    assert release("1.x.0") == (1,)
-    assert release("main") == ()
 
 
 def test_the_report_and_its_json_agree() -> None:

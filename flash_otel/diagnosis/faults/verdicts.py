@@ -60,7 +60,8 @@ def none(case: Case) -> Iterator[Finding]:
         ),
     )
     confidence = LIKELY if deployment.by_lines else CERTAIN
-    proof = verify_command(case) if case.reads_manifests is False else ""
+    is_unread = case.reads_manifests is False and not case.whole_reads
+    proof = verify_command(case) if is_unread else ""
     yield Finding(sc.NONE, _agreement(case), evidence, confidence, command=proof)
 
 
@@ -75,8 +76,8 @@ def _agreement(case: Case) -> str:
     if case.reads_manifests is False and not case.whole_reads:
         version = ".".join(map(str, case.deployment.process.flash_version))
         return (
-            f"The deployment of {name} is clean. Workers of Flash {version} read nothing from the "
-            "State Manager, so there is no read to compare: `verify` is the proof."
+            f"The deployment of {name} is clean. Calls in workers of Flash {version} read nothing "
+            "from the State Manager, so there is no read to compare: `verify` is the proof."
         )
     if not case.whole_reads:
         return f"The deployment of {name} is clean, and its workers called only themselves."

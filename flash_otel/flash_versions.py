@@ -1,0 +1,41 @@
+"""What versions of runpod-flash do differently, where more than one room asks.
+
+Read from the published wheels, 1.0.0 to 1.21.0. What a single room needs to know stays there.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+READS_FROM: Final = (1, 4)
+"""First version whose package reads the State Manager for a worker's call.
+
+In 1.2 and 1.3 `_should_execute_locally` finds no resource configuration, which no version writes
+before 1.4.0, so each call runs in its own process. The reads of that time are those of the worker's
+image.
+"""
+READS_UNTIL: Final = (1, 15)
+"""First version whose workers call through the sentinel and read no manifest."""
+
+_NUMBER: Final = re.compile(r"\d{1,6}")
+
+
+def release(version: str) -> tuple[int, ...]:
+    """Return the first three numbers of a version, as many as it begins with.
+
+    >>> release("1.14.0"), release("2.0.0rc2"), release("unknown")
+    ((1, 14, 0), (2, 0, 0), ())
+    """
+    numbers: list[int] = []
+    for part in version.split(".")[:3]:
+        found = _NUMBER.match(part)
+        if found is None:
+            break
+        numbers.append(int(found[0]))
+    return tuple(numbers)
+
+
+def reads_manifests(version: tuple[int, ...]) -> bool | None:
+    """Return whether a call in a worker of this version reads the manifest; None if unknown."""
+    return READS_FROM <= version < READS_UNTIL if version else None
