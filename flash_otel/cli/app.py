@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from flash_otel._version import __version__
@@ -231,25 +230,11 @@ def _report_failure(error: Exception) -> int:
     return _report_bug(error)
 
 
-def program() -> str:
-    """Return how to call this program again: its name if it is on PATH, or else its path."""
-    import shlex
-    import shutil
-
-    called = Path(sys.argv[0])
-    if called.parts[-2:] == ("flash_otel", "__main__.py"):
-        return f"{shlex.quote(sys.executable)} -m flash_otel"
-    if called.stem != PROGRAM:
-        return PROGRAM  # called from other code
-    found = shutil.which(called.name)
-    if found and os.path.realpath(found) == os.path.realpath(called):
-        return called.name
-    return shlex.quote(str(called))
-
-
 def pasteable(text: str) -> str:
     """Return a text in which the commands of this program work when they are pasted."""
-    return _OWN_COMMAND.sub(lambda _: f"{program()} ", text)
+    from flash_otel.runtime.interpreters import called_as
+
+    return _OWN_COMMAND.sub(lambda _: f"{called_as()} ", text)
 
 
 def _report_bug(error: Exception) -> int:

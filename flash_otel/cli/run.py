@@ -28,7 +28,6 @@ from flash_otel.cli.app import (
     INTERRUPTED,
     CommandError,
     MissingError,
-    program,
 )
 from flash_otel.cli.open_store import recorded_since
 from flash_otel.cli.publish import publish_decided
@@ -175,14 +174,14 @@ def _print_ending(records: list[SpanRecord], status: int, *, is_faulty: bool) ->
     if store is None:
         return
     if not (status or is_faulty):
-        summary = summarize(records, program(), store)
+        summary = summarize(records, interpreters.called_as(), store)
         if summary is not None:
             summary.print()
         return
     from flash_otel.report.ending import render_ending
     from flash_otel.report.layout import ReportConsole
 
-    more = command_for(records, program(), store)
+    more = command_for(records, interpreters.called_as(), store)
     render_ending(records, ReportConsole(stderr=True), status, more)
 
 

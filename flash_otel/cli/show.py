@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flash_otel.cli.app import COULD_NOT_TELL, CommandError, program
+from flash_otel.cli.app import COULD_NOT_TELL, CommandError
 from flash_otel.cli.open_store import StoreOption
 from flash_otel.cli.shown import Shown, is_store, trace_shown
 from flash_otel.cli.sources import FromOption
 from flash_otel.cli.streams import DISK_ERRORS, note
+from flash_otel.runtime.interpreters import called_as
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,7 +104,7 @@ def _diagnose_command(shown: Shown, sources: "list[str] | None", store: str | No
     names = sources or []
     if any("@" in name for name in names):  # of a Jaeger, as in http://user:password@host
         return ""
-    words = [program(), "diagnose"]
+    words = [called_as(), "diagnose"]
     first = shown.records[0]
     if not first.origin:
         words += ["--trace", first.trace_id[:12]]

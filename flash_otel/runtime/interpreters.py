@@ -1,4 +1,4 @@
-"""Find the interpreter behind a `flash` command, and the command that adds flash-otel to it.
+"""The commands that a user pastes: to run flash-otel again, or to add it to flash's interpreter.
 
 uv and pipx install each tool into an environment of its own and leave a file there that records
 it: `uv-receipt.toml` and `pipx_metadata.json`.
@@ -7,6 +7,7 @@ it: `uv-receipt.toml` and `pipx_metadata.json`.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -44,19 +45,35 @@ def explain(script: Path | None, command: Sequence[str]) -> tuple[str, str]:
             f"{script} is not a readable console script of runpod-flash.",
             f"Install flash here: {_quoted(sys.executable)} -m pip install runpod-flash",
         )
-    again = f"{_quoted(python)} -m flash_otel run -- {shlex.join(['flash', *command[1:]])}"
+    again = f"{_as_module(python)} run -- {shlex.join(['flash', *command[1:]])}"
     return (
         f"flash lives in another interpreter ({python}).",
         f"Add flash-otel there:  {install_command(python)}\nThen run:              {again}",
     )
 
 
+def called_as() -> str:
+    """Return how to call this process of flash-otel again: as it was called, if that works."""
+    called = Path(sys.argv[0])
+    if called.parts[-2:] == ("flash_otel", "__main__.py"):
+        return _as_module(sys.executable)
+    if called.stem != PROGRAM:
+        return PROGRAM  # called from other code
+    found = shutil.which(called.name)
+    is_found = found and os.path.realpath(found) == os.path.realpath(called)
+    return called.name if is_found else _quoted(called)
+
+
 def own_command() -> str:
-    """Return how a shell calls flash-otel: by its name, its path, or this interpreter."""
+    """Return how to call flash-otel from beside a traced program, whose own command is another."""
     if shutil.which(PROGRAM):
         return PROGRAM
     beside = Path(sys.executable).with_name(PROGRAM)
-    return _quoted(beside) if beside.exists() else f"{_quoted(sys.executable)} -m flash_otel"
+    return _quoted(beside) if beside.exists() else _as_module(sys.executable)
+
+
+def _as_module(python: object) -> str:
+    return f"{_quoted(python)} -m flash_otel"
 
 
 def install_command(python: Path, extra: str = "") -> str:
