@@ -10,7 +10,16 @@ from flash_otel.diagnosis.environments import MOST_ATTEMPTS, failure_of
 from flash_otel.diagnosis.findings import count
 from flash_otel.report import words
 from flash_otel.report.ids import RESULTS, ids_lines
-from flash_otel.report.layout import COMMAND, WHOLE, Line, Page, Part, page_for
+from flash_otel.report.layout import (
+    COMMAND,
+    FAULT_STYLE,
+    VERDICT_STYLES,
+    WHOLE,
+    Line,
+    Page,
+    Part,
+    page_for,
+)
 from flash_otel.report.picture import picture_lines
 from flash_otel.report.wrapping import print_wrapped
 
@@ -28,9 +37,6 @@ MOST_JUDGED: Final = 3  # deployments that are shown in full
 MOST_ALIKE: Final = 3  # findings of one code that are shown in full
 SHOW: Final = "flash-otel show {}"
 
-STYLES: Final = {semconv.NONE: "bold green", semconv.INCONCLUSIVE: "bold yellow"}
-FAULT_STYLE: Final = "bold red"
-_CONFIDENCES: Final = {"likely": " (likely)", "possible": " (possible)"}
 _HANG: Final = 2
 _EVIDENCE_HANG: Final = 4
 _MOMENT_HANG: Final = 28
@@ -50,7 +56,7 @@ def render_diagnosis(diagnosis: Diagnosis, console: Console, show: str = SHOW) -
 
 def diagnosis_lines(diagnosis: Diagnosis, page: Page, show: str = SHOW) -> list[Line]:
     """Return the lines of a diagnosis."""
-    style = STYLES.get(diagnosis.verdict, FAULT_STYLE)
+    style = VERDICT_STYLES.get(diagnosis.verdict, FAULT_STYLE)
     # Scripts that read a pipe look for the code, as in `--json`; people at a terminal get words.
     code = diagnosis.verdict
     verdict = Part(code if page.width is None else words.verdict(code), style)
@@ -93,10 +99,9 @@ def _rest(diagnosis: Diagnosis) -> Iterator[Line]:
 
 
 def _finding(finding: Finding, page: Page) -> Iterator[Line]:
-    confidence = _CONFIDENCES.get(finding.confidence, "")
-    style = STYLES.get(finding.code, FAULT_STYLE if finding.is_fault else "yellow")
+    style = VERDICT_STYLES.get(finding.code, FAULT_STYLE if finding.is_fault else "yellow")
     yield ()
-    heading = f"{words.verdict(finding.code)}{confidence}: "
+    heading = f"{words.verdict(finding.code, finding.confidence)}: "
     yield (Part(heading, style, _HANG), Part(words.clean(finding.sentence)))
     for exhibit in finding.evidence:
         origin, text = words.clean(exhibit.origin), words.clean(exhibit.says)

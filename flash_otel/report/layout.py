@@ -25,6 +25,8 @@ STYLES: Final[dict[str, str]] = {
     semconv.UNKNOWN: "yellow",
     words.UNFINISHED: "yellow",
 }
+VERDICT_STYLES: Final = {semconv.NONE: "bold green", semconv.INCONCLUSIVE: "bold yellow"}
+FAULT_STYLE: Final = "bold red"  # of any other verdict
 _BAR_CELLS: Final = ((90, 24), (64, 12), (0, 0))  # least width of the console, cells for bars
 
 

@@ -13,7 +13,16 @@ from flash_otel.diagnosis.findings import count
 from flash_otel.diagnosis.picture_events import READ
 from flash_otel.diagnosis.tables import DEPLOYMENT
 from flash_otel.report import words
-from flash_otel.report.layout import ASCII, UNICODE, Glyphs, Line, Part, fitted, wrapped
+from flash_otel.report.layout import (
+    ASCII,
+    FAULT_STYLE,
+    UNICODE,
+    Glyphs,
+    Line,
+    Part,
+    fitted,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -38,7 +47,7 @@ _DIFFERENCES: Final = {
     "endpoint_count": "not the written endpoints",
 }
 _LABELS: Final = {semconv.INCONCLUSIVE: ("OPEN", "bold yellow")}
-_FAULT: Final = ("FAULT", "bold red")
+_FAULT: Final = ("FAULT", FAULT_STYLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from flash_otel import semconv
 from flash_otel.records import LINES_SCOPE, text
 from flash_otel.report import words
 from flash_otel.report.axis import has_time
-from flash_otel.report.layout import STYLES, WHOLE, Part
+from flash_otel.report.layout import FAULT_STYLE, STYLES, WHOLE, Part
 from flash_otel.report.tree import KEYS
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ _ARRIVALS: Final[dict[str, str]] = {
     semconv.CALL: "call",
 }
 _FAULT: Final = "fault"
-FAULT_STYLE: Final = "bold red"
 _DOUBT_STYLE: Final = "yellow"
 _ID_STYLE: Final = "cyan"
 _FOREIGN_STYLE: Final = "bold yellow"

@@ -17,7 +17,9 @@ from flash_otel.report import words
 from flash_otel.report.axis import has_time
 from flash_otel.report.layout import (
     COMMAND,
+    FAULT_STYLE,
     STYLES,
+    VERDICT_STYLES,
     WHOLE,
     Line,
     Page,
@@ -42,8 +44,6 @@ if TYPE_CHECKING:
 
 _MOST_IDS: Final = 20
 _ID_KINDS: Final = (("environment", semconv.ENVIRONMENT_ID), ("build", semconv.BUILD_ID))
-_VERDICTS: Final = {semconv.NONE: "bold green", semconv.INCONCLUSIVE: "bold yellow"}
-_FAULT: Final = "bold red"
 # That a deployment failed is known, though no fault may explain it.
 _ENDED: Final = {semconv.FAILED: "the deployment failed", semconv.CANCELLED: "cancelled"}
 _HANG: Final = 2
@@ -137,19 +137,20 @@ def _verdict(overview: Overview, view: View) -> Iterator[Line]:
     if overview.is_running and not overview.is_fault:
         yield (Part(f"{glyphs.wait} {overview.title}", "bold yellow", _HANG),)
         return
-    style = _VERDICTS.get(overview.verdict, _FAULT)
-    certainty = "" if overview.confidence == "certain" else f" ({overview.confidence})"
-    code = words.verdict(overview.verdict)
+    style = VERDICT_STYLES.get(overview.verdict, FAULT_STYLE)
+    code = words.verdict(overview.verdict, overview.confidence)
     ended = _ENDED.get(overview.outcome or "", "") if not overview.is_fault else ""
     if ended and overview.verdict == semconv.INCONCLUSIVE:
         style = STYLES[overview.outcome or ""]
-        yield _headline(f"{glyphs.cross} {ended} ({code}): ", overview.sentence, style, view)
+        yield _headline(
+            f"{glyphs.cross} {ended} ({overview.verdict}): ", overview.sentence, style, view
+        )
         return
     if not overview.is_fault:
         glyph = glyphs.check if overview.verdict == semconv.NONE else "?"
-        yield _headline(f"{glyph} {code}{certainty}: ", overview.sentence, style, view)
+        yield _headline(f"{glyph} {code}: ", overview.sentence, style, view)
         return
-    yield _headline(f"{glyphs.cross} {code}{certainty}: ", f"{overview.title}.", style, view)
+    yield _headline(f"{glyphs.cross} {code}: ", f"{overview.title}.", style, view)
     if overview.sentence.rstrip(".") != overview.title:
         yield (Part("  ", hang=_HANG), Part(view.clean(overview.sentence)))
 

@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from flash_otel import semconv
 from flash_otel.report import words
 from flash_otel.report.entry import CANCELLED, NO_FAULT, OTHER_KIND, RUNNING
-from flash_otel.report.layout import Line, Page, Part, fitted
+from flash_otel.report.layout import FAULT_STYLE, Line, Page, Part, fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +40,6 @@ STYLES: Final = {
     semconv.UNKNOWN: "yellow",
     words.UNFINISHED: "yellow",
 }
-FAULT_STYLE: Final = "bold red"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.report import words
-from flash_otel.report.diagnosis import FAULT_STYLE, STYLES
-from flash_otel.report.layout import COMMAND, Line, Part
+from flash_otel.report.layout import COMMAND, FAULT_STYLE, VERDICT_STYLES, Line, Part
 from flash_otel.report.wrapping import print_wrapped
 
 if TYPE_CHECKING:
@@ -60,11 +59,10 @@ def verification_lines(verification: Verification, diagnose: str = DIAGNOSE) -> 
 
 def _headings(verification: Verification) -> Iterator[Line]:
     for finding in verification.findings:
-        style = STYLES.get(finding.code, FAULT_STYLE)
+        style = VERDICT_STYLES.get(finding.code, FAULT_STYLE)
         if finding.code == semconv.INCONCLUSIVE and verification.is_faulty:
             style = FAULT_STYLE
-        confidence = "" if finding.confidence == "certain" else f" ({finding.confidence})"
-        code = f"{words.verdict(finding.code)}{confidence}: "
+        code = f"{words.verdict(finding.code, finding.confidence)}: "
         yield (Part(code, style, _HANG), Part(words.clean(finding.sentence)))
         if finding.candidates:
             yield (Part(f"  {_candidates(finding)}", "yellow", _HANG),)

@@ -12,7 +12,7 @@ from flash_otel import semconv
 from flash_otel.records import LINES_SCOPE, text
 from flash_otel.report import row_text, words
 from flash_otel.report.axis import Axis, axis_for, has_time
-from flash_otel.report.layout import STYLES, Line, Part, fitted
+from flash_otel.report.layout import FAULT_STYLE, STYLES, Line, Part, fitted
 from flash_otel.report.tree import Node, Row, rows, walk
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _elbow(row: Row, glyphs: Glyphs) -> str:
 def _style(row: Row, view: View) -> str:
     outcome = words.outcome(row.node.record)
     is_fault = outcome in (semconv.RETURNED, words.UNFINISHED) and row_text.shows_fault(row, view)
-    return row_text.FAULT_STYLE if is_fault else STYLES[outcome]
+    return FAULT_STYLE if is_fault else STYLES[outcome]
 
 
 def _axis_line(columns: RowLayout, view: View) -> Iterator[Line]:

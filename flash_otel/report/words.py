@@ -85,9 +85,10 @@ def age(nanoseconds: int, now_ns: int) -> str:
     return f"{int(seconds // unit[0])} {unit[1]} ago" if unit else "just now"
 
 
-def verdict(code: str) -> str:
-    """Return a verdict as people read it: the code `none` as `no fault found`."""
-    return NO_FAULT if code == semconv.NONE else code
+def verdict(code: str, confidence: str = "certain") -> str:
+    """Return a verdict as people read it: the code `none` as `no fault found`; and any doubt."""
+    doubt = "" if confidence == "certain" else f" ({confidence})"
+    return f"{NO_FAULT if code == semconv.NONE else code}{doubt}"
 
 
 def retries(record: SpanRecord) -> list[str]:

@@ -20,9 +20,9 @@ from flash_otel.diagnosis import Limits
 from flash_otel.diagnosis.recorded import local_spans
 from flash_otel.report import words
 from flash_otel.report.entry import TraceEntry
-from flash_otel.report.layout import ASCII, UNICODE, Page, page_for, print_lines
+from flash_otel.report.layout import ASCII, FAULT_STYLE, UNICODE, Page, page_for, print_lines
 from flash_otel.report.listing import Wanted, list_traces
-from flash_otel.report.traces import FAULT_STYLE, STYLES, style_of, table_lines
+from flash_otel.report.traces import STYLES, style_of, table_lines
 from flash_otel.store.store import temporary_store
 
 if TYPE_CHECKING:
