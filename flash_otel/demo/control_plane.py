@@ -21,7 +21,6 @@ from flash_otel.demo.state import ControlPlaneState, Ids, IdStyle, Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from typing_extensions import Self
 
@@ -110,12 +109,7 @@ class ControlPlane:
             raise RuntimeError("The stand-in control plane could not listen on 127.0.0.1.")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
