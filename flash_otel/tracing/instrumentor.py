@@ -21,7 +21,8 @@ from flash_otel.runtime.instrumentation import BaseInstrumentor
 from flash_otel.runtime.process import forks_held_off, logger, swallowed
 from flash_otel.tracing import links
 from flash_otel.tracing.decorators import wrap
-from flash_otel.tracing.flash import COMMANDS, TARGETS, CommandTarget, Target, graphql, tapped
+from flash_otel.tracing.flash import COMMANDS, TARGETS, graphql
+from flash_otel.tracing.targets import CommandTarget, Target, tapped
 from flash_otel.tracing.wrapper import Traced
 
 if TYPE_CHECKING:

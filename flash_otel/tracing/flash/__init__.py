@@ -7,83 +7,18 @@ are preferred, because from-imports do not copy them.
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-import wrapt
-
-from flash_otel import pipeline, semconv
-from flash_otel.runtime.process import swallowed
-from flash_otel.tracing import carriers, decorators
-from flash_otel.tracing import scope as scopes
+from flash_otel import semconv
+from flash_otel.tracing import builds, decorators
 from flash_otel.tracing.flash import graphql, worker
-from flash_otel.tracing.specs import DEPLOY
-from flash_otel.tracing.wrapper import open_scope
+from flash_otel.tracing.targets import CommandTarget, Target, spanned, tapped
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from collections.abc import Callable
 
-    from flash_otel.tracing.extractors import Call, Source
-
-Wrapper: TypeAlias = Callable[[Any], Any]
-"""Takes a function and returns its replacement."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One function to wrap.
-
-    Attributes:
-        module: The module that defines the function.
-        name: The function's name there; `Class.method` for a method.
-        wrapper: Makes the replacement.
-        aliases: Modules that import the function by name.
-    """
-
-    module: str
-    name: str
-    wrapper: Wrapper
-    aliases: tuple[str, ...] = ()
-
-    @property
-    def places(self) -> tuple[tuple[str, str], ...]:
-        """Every module and name that the function is bound to."""
-        return ((self.module, self.name), *((alias, self.name) for alias in self.aliases))
-
-
-@dataclass(frozen=True, slots=True)
-class CommandTarget:
-    """A Typer application that holds some of the functions as its commands.
-
-    Typer keeps the function object itself, so rebinding the name in its module has no effect.
-
-    Attributes:
-        module: The module that defines the application.
-        name: The application's name there.
-    """
-
-    module: str
-    name: str
-
-
-def spanned(
-    decorator: decorators.SpanDecorator, *, carrier: bool = False, **where: Source
-) -> Wrapper:
-    """Return a public decorator as the wrapper of a target."""
-    return decorator.with_sources(where, carrier=carrier)
-
-
-def tapped(wrapper: Callable[..., Any]) -> Wrapper:
-    """Make the wrapper of a target without its own span; `wrapper` has the signature of wrapt."""
-
-    def wrap(function: Any) -> Any:
-        return wrapt.FunctionWrapper(function, wrapper)
-
-    return wrap
-
+    from flash_otel.tracing.extractors import Call
 
 _DEPLOY: Final = "runpod_flash.cli.commands.deploy"
 _BUILD: Final = "runpod_flash.cli.commands.build"
@@ -128,57 +63,6 @@ def _remote(_call: Call) -> str:
     return semconv.ROUTE_REMOTE
 
 
-def _carry_build(
-    wrapped: Callable[..., Any], _instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    """Build the manifest, and put the deployment's context into a copy of it.
-
-    `ManifestBuilder.build` (1.0.0-1.21.0) makes the manifest that goes into the artifact and into
-    the finalize call. The deployment's root is open by then, unless tracing began during
-    `flash deploy`, in a user's module. In that case, it opens here.
-    """
-    manifest = wrapped(*args, **kwargs)
-    if pipeline.is_off() or not isinstance(manifest, Mapping):
-        return manifest
-    try:
-        return _with_carrier(manifest)
-    except Exception:
-        swallowed("the build's carrier")
-        return manifest
-
-
-def _with_carrier(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    scope = scopes.current() or _late_root()
-    if scope is None:
-        return manifest
-    context = scope.root.span.get_span_context()
-    if not context.is_valid:
-        return manifest
-    # `flash build` alone (1.0.0) has no deployment, so its own span takes that place.
-    deployment_id = scope.attributes.shared.get(semconv.DEPLOYMENT_ID, f"{context.span_id:016x}")
-    now_ns = pipeline.clock.value()
-    return carriers.write(manifest, semconv.PHASE_BUILD, context, deployment_id, now_ns)
-
-
-def _late_root() -> scopes.Scope | None:
-    """Open the root of a deployment that was running before tracing began."""
-    opened = open_scope(DEPLOY) if _deploy_is_running() else None
-    if opened is None:
-        return None
-    scopes.hold_root(*opened)
-    return opened[0]
-
-
-def _deploy_is_running() -> bool:
-    """Return whether Flash's deploy command is among the callers: `flash build` deploys nothing."""
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the documented way to see callers
-    while frame is not None:
-        if frame.f_code.co_name == "deploy_command" and frame.f_globals.get("__name__") == _DEPLOY:
-            return True
-        frame = frame.f_back
-    return False
-
-
 # Flash 1.15 and later route a call on the server; the client only names its target.
 _SENTINEL_CALL: Final = spanned(
     decorators.trace_call,
@@ -210,7 +94,7 @@ TARGETS: Final = (
     Target(
         "runpod_flash.cli.commands.build_utils.manifest",
         "ManifestBuilder.build",
-        tapped(_carry_build),
+        tapped(builds.carrying("deploy_command", _DEPLOY)),
     ),
     Target(
         "runpod_flash.core.resources.app",
