@@ -1,6 +1,6 @@
-"""`flash-otel run`: run a flash command in this process, trace it, and report at its end.
+"""`flash-otel run`: run a command of Flash in this process, trace it, and report at its end.
 
-The command runs through flash's own entry point, as if its console script had been started.
+The command runs through Flash's own entry point, as if its console script had been started.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 _LINES_HELP = "Bracketed lines on standard error: auto, 1, 0, or logger:NAME."
 _EXAMPLE: Final = "For example: flash-otel run -- flash deploy"
-_NAMES: Final = frozenset({"flash", "flash.exe"})
 
 
 def run(
@@ -86,6 +85,8 @@ def run(
     ] = False,
 ) -> None:
     """Run a flash command and trace it: flash-otel run -- flash deploy --env prod.
+
+    With runpod 2, the command is rp: flash-otel run -- rp flash deploy --env prod.
 
     Standard output and exit status are those of flash. A summary of a deployment follows on
     standard error: its steps, whether a fault is visible, and a command that shows more.
@@ -214,7 +215,7 @@ def _note(text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Flash:
-    """A flash command, ready to run in this interpreter.
+    """A command of Flash, ready to run in this interpreter.
 
     Attributes:
         entry_point: The console script's entry point.
@@ -229,38 +230,40 @@ def prepare(command: Sequence[str]) -> Flash:
     """Find the entry point that `command` would run, without importing it.
 
     Raises:
-        CommandError: It is not a flash command, or flash is not installed in this interpreter.
+        CommandError: It is not a command of Flash, or Flash is not installed in this interpreter.
     """
     word = Path(command[0])
-    if word.name.lower() not in _NAMES:
-        raise CommandError(f"run takes a flash command, not {command[0]!r}.", _EXAMPLE)
+    name = interpreters.script_name(command[0])
+    if not name:
+        raise CommandError(f"run takes a flash or rp command, not {command[0]!r}.", _EXAMPLE)
     named = word if len(word.parts) > 1 else None
-    entry_point = _entry_point()
+    entry_point = _entry_point(name)
     if named is not None and not interpreters.runs_here(named):
         raise MissingError(*interpreters.explain(named, command))
     if entry_point is None:
-        raise MissingError(*interpreters.explain(_on_path(), command))
-    return Flash(entry_point, (str(named or _script()), *command[1:]))
+        raise MissingError(*interpreters.explain(_on_path(name), command))
+    return Flash(entry_point, (str(named or _script(name)), *command[1:]))
 
 
-def _entry_point() -> EntryPoint | None:
-    scripts = entry_points(group="console_scripts", name="flash")
-    # Other packages install a `flash`, too.
-    ours = (script for script in scripts if script.module.partition(".")[0] == "runpod_flash")
+def _entry_point(name: str) -> EntryPoint | None:
+    scripts = entry_points(group="console_scripts", name=name)
+    # Other packages install a `flash`, too, and runpod 1 a `runpod`.
+    package = interpreters.SCRIPTS[name].package
+    ours = (script for script in scripts if f"{script.module}.".startswith(f"{package}."))
     return next(ours, None)
 
 
-def _script() -> Path:
+def _script(name: str) -> Path:
     """Return the console script of this interpreter; PATH may lead to that of another."""
-    installed = Path(sysconfig.get_path("scripts"), "flash")
-    on_path = _on_path()
+    installed = Path(sysconfig.get_path("scripts"), name)
+    on_path = _on_path(name)
     if not installed.exists() and on_path is not None and interpreters.runs_here(on_path):
         return on_path
     return installed
 
 
-def _on_path() -> Path | None:
-    found = shutil.which("flash")
+def _on_path(name: str) -> Path | None:
+    found = shutil.which(name)
     return Path(found) if found else None
 
 

@@ -11,6 +11,7 @@ import os
 import shlex
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,27 +28,58 @@ TOOLS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class FlashScript:
+    """A console script of Flash.
+
+    Attributes:
+        package: The package whose function it calls.
+        requirement: What to install for it.
+    """
+
+    package: str
+    requirement: str
+
+
+_SUCCESSOR: Final = FlashScript("runpod.rp_cli", "runpod>=2.0.0rc2")
+SCRIPTS: Final = {
+    "flash": FlashScript("runpod_flash", "runpod-flash"),
+    "rp": _SUCCESSOR,
+    "runpod": _SUCCESSOR,
+}
+"""The console scripts by name. That of runpod 1 is not one of them: it has no Flash."""
+
+
+def script_name(word: str) -> str:
+    """Return the name of the script that the first word of a command names, or an empty text."""
+    name = Path(word).name.lower().removesuffix(".exe")
+    return name if name in SCRIPTS else ""
+
+
 def explain(script: Path | None, command: Sequence[str]) -> tuple[str, str]:
-    """Return why flash cannot run in this interpreter, and the commands to run instead.
+    """Return why Flash cannot run in this interpreter, and the commands to run instead.
 
     Args:
-        script: The console script found for flash, if any.
-        command: The flash command that was to be run.
+        script: The console script found for the command, if any.
+        command: The command that was to be run; its first word is one of `SCRIPTS`, or its path.
     """
+    name = script_name(command[0])
+    needed = SCRIPTS[name].requirement
+    install = f"{_quoted(sys.executable)} -m pip install {_quoted(needed)}"
     if script is None or not script.exists():
         return (
-            "flash is neither installed beside flash-otel nor on PATH.",
-            f"Install it here: {_quoted(sys.executable)} -m pip install runpod-flash",
+            f"{name} is neither installed beside flash-otel nor on PATH.",
+            f"Install it here: {install}",
         )
     python = interpreter_of(script)
     if python is None:
         return (
-            f"{script} is not a readable console script of runpod-flash.",
-            f"Install flash here: {_quoted(sys.executable)} -m pip install runpod-flash",
+            f"{script} is not a readable console script of {needed}.",
+            f"Install {name} here: {install}",
         )
-    again = f"{_as_module(python)} run -- {shlex.join(['flash', *command[1:]])}"
+    again = f"{_as_module(python)} run -- {shlex.join([name, *command[1:]])}"
     return (
-        f"flash lives in another interpreter ({python}).",
+        f"{name} lives in another interpreter ({python}).",
         f"Add flash-otel there:  {install_command(python)}\nThen run:              {again}",
     )
 
@@ -128,7 +160,8 @@ def interpreter_of(script: Path) -> Path | None:
             head = file.read(_HEAD)
     except OSError:
         return None
-    if head.startswith(b"#!") and b"runpod_flash" in head:
+    packages = {script.package.encode() for script in SCRIPTS.values()}
+    if head.startswith(b"#!") and any(package in head for package in packages):
         return _from_lines(head.decode("utf-8", "replace").splitlines())
     beside = script.with_name("python.exe")  # launchers on Windows are binaries without a shebang
     return beside if head.startswith(b"MZ") and beside.exists() else None
