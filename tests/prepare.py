@@ -19,9 +19,10 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from support.distro import find_distro
 from support.flash import CACHE, ROOT
-from support.versions import FLASH_VERSIONS
+from support.versions import ALL_VERSIONS
 
 from flash_otel.demo.environment import EnvironmentSetupError, find_environment
+from flash_otel.demo.releases import generation_of
 
 _KNOWN_FAILURES: Final = (EnvironmentSetupError, OSError, subprocess.SubprocessError)
 
@@ -32,7 +33,7 @@ Step = Callable[[Report], str]
 def steps() -> dict[str, Step]:
     """Return all steps by name; each takes where to report to, and returns how it ended."""
     found: dict[str, Step] = {
-        f"runpod-flash {version}": _flash(version) for version in FLASH_VERSIONS
+        f"{generation_of(version).package} {version}": _flash(version) for version in ALL_VERSIONS
     }
     return {**found, "opentelemetry-distro": _distro, "Collector and Jaeger": _collector}
 

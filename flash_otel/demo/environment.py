@@ -1,8 +1,11 @@
-"""Finds or creates Python environments with a version of runpod-flash and the running flash_otel.
+"""Finds or creates Python environments with a version of Flash and the running flash_otel.
 
 The user's cache keeps environments in two layers: a large, pinned base with the dependencies of all
 versions of Flash and of flash_otel, and a thin layer per version with Flash itself. Each is created
 under a lock and marked when it is complete; an incomplete environment is created again.
+
+runpod 2 installs what its workers need into each artifact, with pip. Its layer has pip, and the
+wheels of those packages, so that a deployment needs no package index.
 
 flash_otel is not installed there: PYTHONPATH names a folder with a link to the running package (a
 checkout or an installed wheel) and a copy of its metadata, without which entry points do not work.
@@ -30,6 +33,7 @@ from flash_otel.demo.packages import (
     install_pinned,
     packages_folder,
 )
+from flash_otel.demo.releases import RUNPOD_2, Generation, generation_of
 from flash_otel.runtime.locks import file_lock
 
 if TYPE_CHECKING:
@@ -40,7 +44,6 @@ if TYPE_CHECKING:
 CACHE_VARIABLE: Final = "FLASH_OTEL_CACHE"
 CONSTRAINTS: Final = Path(__file__).with_name("constraints.txt")
 
-_FLASH: Final = "runpod-flash"
 _DISTRIBUTION: Final = "flash-otel"
 _METADATA_FILES: Final = ("METADATA", "entry_points.txt")
 # The union of what the wheels of 1.0.0 to 1.21.0 declare.
@@ -49,6 +52,11 @@ _FLASH_NEEDS: Final = (
     *("pathspec", "tomlkit", "tomli"),
 )
 _COMPLETE: Final = ".complete"
+_WHEELS: Final = "wheels"
+# MANYLINUX_PLATFORMS of `runpod.apps.build` (2.0.0rc2).
+_WORKER_PLATFORMS: Final = (
+    *("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
+)
 _SETUP_SECONDS: Final = 900
 _OUTPUT_TAIL: Final = 2000
 _MEGABYTES: Final = 150  # on Linux, before Python compiles what it imports
@@ -60,10 +68,10 @@ class EnvironmentSetupError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PythonEnvironment:
-    """A Python interpreter that can import one version of runpod-flash.
+    """A Python interpreter that can import one version of Flash.
 
     Attributes:
-        version: The version of runpod-flash.
+        version: The version of runpod-flash, or of runpod from 2.0 on.
         python: The interpreter.
         scripts: The folder of its console scripts, such as `flash`.
         source: The folder for `PYTHONPATH` with the running flash_otel.
@@ -75,9 +83,28 @@ class PythonEnvironment:
     source: Path
 
     @property
+    def generation(self) -> Generation:
+        """The generation of Flash."""
+        return generation_of(self.version)
+
+    @property
     def flash(self) -> Path:
-        """The `flash` console script."""
-        return self.scripts / ("flash.exe" if os.name == "nt" else "flash")
+        """The console script of Flash."""
+        return self.scripts / f"{self.generation.script}{'.exe' if os.name == 'nt' else ''}"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables with which a deployment finds the packages that it vendors."""
+        wheels = self.scripts.parent / _WHEELS
+        if self.generation is not RUNPOD_2 or not wheels.exists():
+            return {}
+        # Found, but not installed: the demo's workers have them, and they are most of an artifact.
+        return {
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(wheels),
+            "PIP_NO_DEPS": "1",
+            "PIP_DRY_RUN": "1",
+        }
 
 
 def default_cache() -> Path:
@@ -96,12 +123,12 @@ def find_environment(
     cache: Path | None = None,
     on_progress: Progress = lambda *_: None,
 ) -> PythonEnvironment:
-    """Return an environment with runpod-flash `version`, created if necessary.
+    """Return an environment with Flash `version`, created if necessary.
 
     If the running interpreter has that version, it is used as it is.
 
     Args:
-        version: Exact version of runpod-flash.
+        version: Exact version of runpod-flash, or of runpod from 2.0 on.
         cache: Folder of the environments; None for `default_cache()`.
         on_progress: Called with a sentence before each long step.
 
@@ -111,7 +138,7 @@ def find_environment(
     cache = (cache or default_cache()).absolute()
     try:
         source = source_folder(cache)
-        if _installed_version() == version:
+        if _installed_version(generation_of(version).package) == version:
             scripts = Path(sysconfig.get_path("scripts"))
             return PythonEnvironment(version, Path(sys.executable), scripts, source)
         folder = _environment(version, cache / "environments", on_progress)
@@ -154,15 +181,27 @@ def _environment(version: str, folder: Path, on_progress: Progress) -> Path:
         install(_python(base), options, lambda detail: on_progress(sentence, detail))
         on_progress(f"Installed: {_size(base)} MB.")
 
+    generation = generation_of(version)
+
     def make_flash(target: Path) -> None:
-        on_progress(f"Installing runpod-flash {version}")
-        _step([sys.executable, "-m", "venv", "--without-pip", str(target)])
+        on_progress(f"Installing {generation.package} {version}")
+        without = [] if generation.vendored else ["--without-pip"]
+        _step([sys.executable, "-m", "venv", *without, str(target)])
         # A .pth file adds the base: --system-site-packages would add this interpreter's packages.
         line = f"{packages_folder(base)}\n"
         (packages_folder(target) / "base.pth").write_text(line, encoding="utf-8")
         # Flash 1.8 to 1.16 declare Python below 3.13, yet run on it.
-        options = ["--no-deps", "--ignore-requires-python", f"{_FLASH}=={version}"]
+        options = ["--no-deps", "--ignore-requires-python", f"{generation.package}=={version}"]
         install(_python(target), options, lambda _: None)
+        if generation.vendored:
+            on_progress("Fetching the packages of its workers")
+            # For the workers' platform: that of this machine may be another one.
+            platforms = [f"--platform={platform}" for platform in _WORKER_PLATFORMS]
+            options = ["--no-deps", "--only-binary=:all:", "--dest", str(target / _WHEELS)]
+            pip = [str(_python(target)), "-m", "pip", "download", "--quiet"]
+            _step(
+                [*pip, "--constraint", str(CONSTRAINTS), *options, *platforms, *generation.vendored]
+            )
 
     base = _complete(folder / f"base-{layer}", make_base)
     return _complete(folder / f"flash-{version}-{layer}", make_flash)
@@ -194,9 +233,9 @@ def _own_requirements() -> list[str]:
     return [requirement for requirement in declared if "extra ==" not in requirement]
 
 
-def _installed_version() -> str | None:
+def _installed_version(package: str) -> str | None:
     try:
-        return metadata.version(_FLASH)
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
 

@@ -1,7 +1,7 @@
 """The GraphQL operations that Flash sends, each a small function over the state.
 
-The answers have the fields that `runpod_flash.core.api.runpod` selects and reads (versions 1.1.1 to
-1.21.0).
+The answers have the fields that `runpod_flash.core.api.runpod` (versions 1.1.1 to 1.21.0) and
+`runpod.apps.api` (2.0.0rc2) read; a request gets those that it selects (`selection`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Handler = Callable[[ControlPlaneState, Json], Json]
 _OPERATION: Final = re.compile(r"\s*(?:query|mutation)\s+(\w+)")
 _CREATED_AT: Final = "2026-01-01T00:00:00.000Z"
 _EXPIRES_AT: Final = "2026-01-01T01:00:00.000Z"
-_LISTED_ENVIRONMENT: Final = ("id", "name", "state", "activeBuildId", "createdAt")
+_LISTED_ENVIRONMENT: Final = ("id", "name", "state", "activeBuildId", "createdAt", "endpoints")
 _ENDPOINT_FIELDS: Final = (
     *("gpuIds", "idleTimeout", "locations", "name", "networkVolumeId", "networkVolumeIds"),
     *("flashEnvironmentId", "scalerType", "scalerValue", "type", "workersMax", "workersMin"),
@@ -139,7 +139,7 @@ def _environment_by_id(state: ControlPlaneState, variables: Json) -> Json:
 def _environment_by_name(state: ControlPlaneState, variables: Json) -> Json:
     given = variables["input"]
     found = state.environment_named(given["flashAppId"], given["name"])
-    fields = ("id", "name", "state", "activeBuildId", "endpoints", "networkVolumes")
+    fields = ("id", "name", "state", "activeBuildId", "createdAt", "endpoints", "networkVolumes")
     answer = found and _picked(_environment(state, found), *fields)
     return {"flashEnvironmentByName": answer}
 
@@ -208,6 +208,10 @@ def _endpoint_exists(state: ControlPlaneState, variables: Json) -> Json:
     return {"myself": {"endpoint": known and {"id": known.id}}}
 
 
+def _secrets(_: ControlPlaneState, __: Json) -> Json:
+    return {"myself": {"secrets": []}}
+
+
 def _get_template(state: ControlPlaneState, variables: Json) -> Json:
     known = state.templates.get(variables["id"])
     return {"podTemplate": known and _template(known)}
@@ -237,6 +241,7 @@ OPERATIONS: Final[dict[str, Handler]] = {
     "saveEndpoint": _save_endpoint,
     "deleteEndpoint": _delete_endpoint,
     "getEndpoint": _endpoint_exists,
+    "mySecrets": _secrets,
     "getTemplate": _get_template,
     "saveTemplate": _save_template,
 }

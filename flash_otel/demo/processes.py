@@ -223,6 +223,7 @@ def deploy_variables(
         **standard,
         **flash_environment(base_url, home=home),
         **_BUDGETS,
+        **environment.variables,
         "PYTHONPATH": str(environment.source),
         "FLASH_OTEL_STORE": str(store),
     }
@@ -255,7 +256,7 @@ def worker_variables(
         **template_env,
         "RUNPOD_ENDPOINT_ID": endpoint_id,
         "RUNPOD_POD_ID": pod_id,
-        "FLASH_MANIFEST_PATH": str(app / "flash_manifest.json"),
+        environment.generation.manifest_variable: str(environment.generation.manifest_place(app)),
         "PYTHONPATH": os.pathsep.join((str(app), str(environment.source))),
     }
 

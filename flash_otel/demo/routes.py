@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from aiohttp import web
 
 from flash_otel.demo import graphql
+from flash_otel.demo.selection import selected
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -70,7 +71,9 @@ def build_app(plane: Plane) -> web.Application:
     table: dict[tuple[str, str], Callable[[Plane, web.Request], Awaitable[Exchange]]] = {
         ("POST", "/graphql"): _graphql,
         ("PUT", "/artifacts/{key:.+}"): _put_artifact,
-        ("POST", "/v2/flash/runsync"): _sentinel,
+        ("POST", "/v2/flash/{call:runsync|run}"): _sentinel,
+        ("GET", "/v2/flash/status/{job_id}"): _job_status,
+        ("DELETE", "/v2/serverless/{endpoint_id}"): _delete_endpoint,
         ("GET", "/v2/{endpoint_id}/{call:health}"): _call,
         ("POST", "/v2/{endpoint_id}/{call:runsync|run}"): _call,
     }
@@ -148,13 +151,14 @@ def _abort_connection(request: web.Request) -> None:
 
 async def _graphql(plane: Plane, request: web.Request) -> Exchange:
     body = json.loads(await request.read())
-    operation = graphql.operation_name(body.get("query", ""))
+    query = body.get("query", "")
+    operation = graphql.operation_name(query)
     return Exchange(
         operation,
         body.get("variables") or {},
         lambda variables: graphql.execute(plane.state, operation, variables),
         _authorized(plane, request),
-        lambda data: {"data": data},
+        lambda data: {"data": selected(query, data)},
     )
 
 
@@ -172,7 +176,21 @@ async def _put_artifact(plane: Plane, request: web.Request) -> Exchange:
 
 async def _sentinel(plane: Plane, request: web.Request) -> Exchange:
     target = {name: request.headers.get(header, "") for name, header in _SENTINEL_HEADERS.items()}
-    return await _data_plane(plane, request, "sentinel runsync", target)
+    if "traceparent" in request.headers:
+        target["traceparent"] = ", ".join(request.headers.getall("traceparent"))
+    return await _data_plane(plane, request, f"sentinel {request.match_info['call']}", target)
+
+
+async def _job_status(plane: Plane, request: web.Request) -> Exchange:
+    """Answer runpod 2's question for a job that it has submitted."""
+    target = {"job_id": request.match_info["job_id"]}
+    return await _data_plane(plane, request, "status", target)
+
+
+async def _delete_endpoint(plane: Plane, request: web.Request) -> Exchange:
+    """Answer runpod 2's request to delete an endpoint whose resource is gone."""
+    target = {"endpoint_id": request.match_info["endpoint_id"]}
+    return await _data_plane(plane, request, "DELETE endpoint", target)
 
 
 async def _call(plane: Plane, request: web.Request) -> Exchange:
@@ -220,6 +238,28 @@ def _run_by_sentinel(state: ControlPlaneState, variables: Json) -> Json:
     return _completed(state, endpoint, variables["body"])
 
 
+def _submitted(state: ControlPlaneState, variables: Json) -> Json:
+    """Answer `POST /v2/flash/run`: the job is done when its status is asked for."""
+    done = _run_by_sentinel(state, variables)
+    state.jobs[done["id"]] = done
+    return {"id": done["id"], "status": "IN_QUEUE"}
+
+
+def _status(state: ControlPlaneState, variables: Json) -> Json:
+    """Answer `GET /v2/flash/status/ID`."""
+    try:
+        return state.jobs[variables["job_id"]]
+    except KeyError:
+        raise UnknownEndpointError("job not found") from None
+
+
+def _deleted(state: ControlPlaneState, variables: Json) -> Json:
+    """Answer `DELETE /v2/serverless/ID`."""
+    _known(state, variables["endpoint_id"])
+    del state.endpoints[variables["endpoint_id"]]
+    return {}
+
+
 def _known(state: ControlPlaneState, endpoint_id: str) -> StoredEndpoint:
     try:
         return state.endpoints[endpoint_id]
@@ -243,4 +283,7 @@ _CALLS: Final[dict[str, Callable[[ControlPlaneState, Json], Json]]] = {
     "runsync": _run_job,
     "run": _run_job,
     "sentinel runsync": _run_by_sentinel,
+    "sentinel run": _submitted,
+    "status": _status,
+    "DELETE endpoint": _deleted,
 }

@@ -161,10 +161,11 @@ def run_scenario(
 def flash_command(
     environment: PythonEnvironment, arguments: list[str], *, traced: bool
 ) -> list[str]:
-    """Return the command line of the real `flash`, traced through the launcher or bare."""
+    """Return the command line of the real Flash, traced through the launcher or bare."""
     if not traced:
         return [str(environment.flash), *arguments]
-    return [str(environment.python), "-m", "flash_otel", "run", "--", "flash", *arguments]
+    launcher = [str(environment.python), "-m", "flash_otel", "run", "--"]
+    return [*launcher, environment.generation.script, *arguments]
 
 
 @dataclass
@@ -204,7 +205,8 @@ class _ScenarioRun:
         log = self.artifacts.workdir / f"deploy-{len(self.artifacts.deploys) + 1}.log"
         outcome = DeployOutcome(step.app, step.environment, step.fails, log)
         self.artifacts.deploys.append(outcome)
-        self.on_progress(f"Deploying with runpod-flash {self.environment.version}: {log.name}")
+        name = f"{self.environment.generation.package} {self.environment.version}"
+        self.on_progress(f"Deploying with {name}: {log.name}")
         with processes.running(self._deploy_process(step), log) as process:
             if step.meanwhile:
                 with self._held_at_gate(process, log):
@@ -215,7 +217,8 @@ class _ScenarioRun:
         folder = self.artifacts.workdir / step.checkout / step.app
         write_project(folder, self.environment.version, step.edition)
         options = ["--env", step.environment] if step.environment else []
-        arguments, traced = ["deploy", "--no-deps", *options], self.traced and step.traced
+        arguments = [*self.environment.generation.deploy, *options]
+        traced = self.traced and step.traced
         return ProcessSpec(
             flash_command(self.environment, arguments, traced=traced),
             folder,

@@ -157,6 +157,7 @@ class ControlPlaneState:
         endpoints: Serverless endpoints of all environments.
         templates: Templates of the endpoints.
         artifacts: Uploaded artifacts by object key.
+        jobs: Submitted jobs, as they end.
     """
 
     ids: Ids = field(default_factory=Ids)
@@ -167,6 +168,7 @@ class ControlPlaneState:
     endpoints: dict[str, StoredEndpoint] = field(default_factory=dict)
     templates: dict[str, StoredTemplate] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
+    jobs: dict[str, Json] = field(default_factory=dict)
 
     def app_named(self, name: str) -> StoredApp | None:
         """Return the app called `name`, or None."""
@@ -211,7 +213,8 @@ class ControlPlaneState:
     def save_endpoint(self, fields: Mapping[str, Any]) -> StoredEndpoint:
         """Create an endpoint, or update the endpoint that `fields["id"]` names.
 
-        Without a template id the template is created, too, as the platform's `saveEndpoint` does.
+        Without a template id the template is created, too, as the platform's `saveEndpoint` does;
+        an update changes the endpoint's own template.
         """
         known = self.endpoints.get(str(fields.get("id")))
         template_id = fields.get("templateId") or (known and known.template_id)
@@ -224,6 +227,8 @@ class ControlPlaneState:
             self.endpoints[known.id] = known
         else:
             known.version += 1
+            if fields.get("template"):
+                self.save_template({**fields["template"], "id": template_id})
         known.fields.update({key: fields[key] for key in fields if key not in ("id", "template")})
         return known
 

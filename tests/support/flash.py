@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from support.versions import FLASH_VERSIONS
+from support.versions import ALL_VERSIONS
 
 from flash_otel.demo.environment import CACHE_VARIABLE, PythonEnvironment, find_environment
 from flash_otel.demo.processes import flash_environment
@@ -38,8 +38,8 @@ class FlashEnvironments:
         self._found: dict[str, PythonEnvironment] = {}
 
     def __call__(self, version: str) -> PythonEnvironment:
-        """Return the environment that holds runpod-flash `version`, a row of `FLASH_VERSIONS`."""
-        assert version in FLASH_VERSIONS, f"add {version} to tests/support/versions.py"
+        """Return the environment that holds Flash `version`, a row of `ALL_VERSIONS`."""
+        assert version in ALL_VERSIONS, f"add {version} to tests/support/versions.py"
         if version not in self._found:
             self._found[version] = find_environment(version, cache=CACHE)
         return self._found[version]
@@ -114,6 +114,7 @@ def run_flash(
         command = [*launcher, *arguments]
     environ = {
         **flash_environment(plane.base_url, home=home),
+        **environment.variables,
         "PYTHONPATH": str(environment.source),
         "FLASH_OTEL_STORE": str(home / "spans.db"),
         **(variables or {}),

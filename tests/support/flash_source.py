@@ -16,9 +16,9 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _PACKAGE = "runpod_flash"
 
 
-def packages_of(environment: PythonEnvironment) -> Path:
-    """Return the folder that holds an environment's `runpod_flash`."""
-    (found,) = environment.python.parent.parent.rglob(f"site-packages/{_PACKAGE}")
+def packages_of(environment: PythonEnvironment, package: str = _PACKAGE) -> Path:
+    """Return the folder that holds an environment's `runpod_flash`, or another package."""
+    (found,) = environment.python.parent.parent.rglob(f"site-packages/{package}")
     return found.parent
 
 
@@ -33,10 +33,10 @@ def names_in(packages: Path, module: str) -> dict[str, frozenset[str]]:
     return dict(_names(_parsed(file).body, "")) if file.exists() else {}
 
 
-def modules_binding(packages: Path, name: str) -> set[str]:
+def modules_binding(packages: Path, name: str, package: str = _PACKAGE) -> set[str]:
     """Return the modules that bind a function by from-import when they are imported."""
     files = [
-        path for path in packages.joinpath(_PACKAGE).rglob("*.py") if "templates" not in str(path)
+        path for path in packages.joinpath(package).rglob("*.py") if "templates" not in str(path)
     ]
     return {
         ".".join(file.relative_to(packages).with_suffix("").parts)

@@ -1,4 +1,4 @@
-"""The versions of runpod-flash that the tests run: one table, prepared by `tests/prepare.py`."""
+"""The versions of Flash that the tests run: one table, prepared by `tests/prepare.py`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ FLASH_VERSIONS: Final = {
     "1.4.2": "adds `ServiceRegistry.get_routing_info`",
     "1.9.1": "retries GraphQL requests, in `_execute_graphql_once`",
     "1.14.0": "the last whose workers read the State Manager",
-    "1.21.0": "the newest: calls go through the sentinel",
+    "1.21.0": "the last: calls go through the sentinel",
 }
-"""Version to the reason that the tests need it."""
+"""Version of runpod-flash to the reason that the tests need it."""
+
+RUNPOD_VERSIONS: Final = {"2.0.0rc2": "the successor of runpod-flash: `runpod.apps`"}
+"""Version of runpod to the reason that the tests need it."""
+
+ALL_VERSIONS: Final = {**FLASH_VERSIONS, **RUNPOD_VERSIONS}
 
 MAIN_VERSIONS: Final = ("1.14.0", "1.21.0")
 """The versions that whole deployments are tested with."""
