@@ -32,6 +32,7 @@ _ANSWER_LOST: Final = "answer lost"  # a write may have taken effect
 # Class name -> kind of failure, and what became of the request.
 _CLASSES: Final[dict[str, tuple[str, str | None]]] = {
     "RunpodAPIKeyError": (UNAUTHORIZED, None),
+    "EndpointNotFound": (NOT_FOUND, None),  # runpod 2
     "ClientConnectorCertificateError": (UNAVAILABLE, _NEVER_SENT),
     "ClientConnectorDNSError": (UNAVAILABLE, _NEVER_SENT),
     "ClientConnectorError": (UNAVAILABLE, _NEVER_SENT),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Final
 from urllib.parse import urlsplit
@@ -20,6 +20,9 @@ ENDPOINTS_KEY: Final = "resources_endpoints"
 """Key of the mapping resource name -> URL (`reconcile_and_provision_resources`, 1.0.0-1.21.0)."""
 
 RESOURCES_KEY: Final = "resources"
+
+ENDPOINT_KINDS: Final = frozenset({"queue", "api"})
+"""Kinds of runpod 2's resources that become endpoints (`reconcile_endpoints`, 2.0.0rc2)."""
 
 GENERATED_KEY: Final = "generated_at"
 """Key of the time of the build, in UTC (`ManifestBuilder.build`, 1.0.0-1.21.0)."""
@@ -141,22 +144,27 @@ def size(manifest: object) -> int | None:
         return None
 
 
+def resources(manifest: object) -> Iterator[Mapping[object, object]]:
+    """Yield the resources of a manifest: a mapping by name in runpod-flash, a list in runpod 2."""
+    found = manifest.get(RESOURCES_KEY) if isinstance(manifest, Mapping) else None
+    listed = found.values() if isinstance(found, Mapping) else found
+    for resource in listed if isinstance(listed, Iterable) and not isinstance(listed, str) else ():
+        if isinstance(resource, Mapping):
+            yield resource
+
+
 def secrets(manifest: object) -> Iterator[str]:
     """Yield the credentials in a manifest: `resources[*].aiKey`."""
-    resources = manifest.get(RESOURCES_KEY) if isinstance(manifest, Mapping) else None
-    if not isinstance(resources, Mapping):
-        return
-    for config in resources.values():
-        key = config.get("aiKey") if isinstance(config, Mapping) else None
+    for config in resources(manifest):
+        key = config.get("aiKey")
         if isinstance(key, str):
             yield key
 
 
 def environments(manifest: object) -> Iterator[Mapping[object, object]]:
     """Yield the environment variables of the resources' workers: `resources[*].env`."""
-    resources = manifest.get(RESOURCES_KEY) if isinstance(manifest, Mapping) else None
-    for config in resources.values() if isinstance(resources, Mapping) else ():
-        environment = config.get("env") if isinstance(config, Mapping) else None
+    for config in resources(manifest):
+        environment = config.get("env")
         if isinstance(environment, Mapping):
             yield environment
 

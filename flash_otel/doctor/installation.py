@@ -24,12 +24,15 @@ from flash_otel.runtime import interpreters
 from flash_otel.runtime.options import in_worker, is_disabled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from flash_otel.tracing.targets import Target
 
 
 FLASH: Final = "runpod-flash"
-FIRST: Final = (1, 0)
-BEYOND: Final = (2, 0)
+SUCCESSOR: Final = "runpod"
+# Distribution -> the first version that is traced, and the first that may not be.
+TRACED: Final = {FLASH: ((1, 0), (2, 0)), SUCCESSOR: ((2, 0), (3, 0))}
 _TELEMETRY: Final = ("opentelemetry-api", "opentelemetry-sdk", "opentelemetry-instrumentation")
 
 # The traced operations, and their targets: every version of Flash has at least one of each row.
@@ -67,6 +70,30 @@ PURPOSES: Final[dict[str, tuple[str, ...]]] = {
         "sentinel_lb_request",
     ),
 }
+# The same for runpod 2, which writes no manifest after its activation, and whose workers read none.
+SUCCESSOR_PURPOSES: Final[dict[str, tuple[str, ...]]] = {
+    "the deployment": ("deploy_app",),
+    "the build": ("build_environment", "package_project", "build_artifact"),
+    "the context in the manifest": ("build_manifest",),
+    "the artifact's upload": (
+        "AppsApiClient.prepare_artifact_upload",
+        "AppsApiClient.upload_tarball",
+        "AppsApiClient.finalize_artifact_upload",
+    ),
+    "the activation": ("AppsApiClient.deploy_build",),
+    "the provisioning": ("reconcile_endpoints", "AppsApiClient.save_endpoint"),
+    "the answers to requests": (
+        "AppsApiClient._execute",
+        "run_graphql_query_async",
+        "AppsApiClient._put_tarball",
+    ),
+    "a remote call": (
+        "SentinelTarget.invoke",
+        "SentinelTarget.submit",
+        "SentinelTarget.request",
+        "SentinelTarget._sentinel_headers",
+    ),
+}
 _PACKAGE: Final = "runpod_flash"
 _NEWER: Final = "flash_otel may not support this version of Flash yet:"
 
@@ -87,10 +114,11 @@ def versions() -> Iterator[DoctorCheck]:
 
 
 def _flash() -> Iterator[DoctorCheck]:
-    version = version_of(FLASH)
-    on_path = shutil.which("flash")
-    if version is not None:
-        yield _installed(version)
+    found = installed()
+    on_path = shutil.which("flash") or shutil.which("rp")
+    if found:
+        for name, version in found.items():
+            yield _installed(name, version)
         if on_path is not None and not interpreters.runs_here(Path(on_path)):
             yield _elsewhere(Path(on_path), NOTE)
         return
@@ -101,13 +129,28 @@ def _flash() -> Iterator[DoctorCheck]:
     yield DoctorCheck("flash", PROBLEM, text, command=_pip(f"install {FLASH}"))
 
 
-def _installed(version: str) -> DoctorCheck:
-    if FIRST <= release(version) < BEYOND:
-        return DoctorCheck("flash", OK, f"{FLASH} {version}")
+def installed() -> dict[str, str]:
+    """Return the versions of the generations of Flash that are installed, by distribution.
+
+    Every runpod-flash requires runpod, of which only version 2 has a Flash of its own.
+    """
+    found = {name: version_of(name) for name in TRACED}
+    return {
+        name: version
+        for name, version in found.items()
+        if version and (name == FLASH or release(version) >= TRACED[SUCCESSOR][0])
+    }
+
+
+def _installed(name: str, version: str) -> DoctorCheck:
+    first, beyond = TRACED[name]
+    check = "flash" if name == FLASH else name
+    if first <= release(version) < beyond:
+        return DoctorCheck(check, OK, f"{name} {version}")
     return DoctorCheck(
-        "flash",
+        check,
         NOTE,
-        f"flash_otel is not tested with {FLASH} {version}",
+        f"flash_otel is not tested with {name} {version}",
         "Check the targets below: functions that are missing there are not traced.",
     )
 
@@ -119,7 +162,7 @@ def _elsewhere(script: Path, result: str) -> DoctorCheck:
     return DoctorCheck(
         "flash_elsewhere",
         result,
-        f"the flash on PATH ({script}) lives in another interpreter ({python})",
+        f"the {script.name} on PATH ({script}) lives in another interpreter ({python})",
         "Add flash-otel there, and check there:",
         f"{interpreters.install_command(python)} && "
         f"{shlex.quote(str(python))} -m flash_otel doctor",
@@ -140,18 +183,26 @@ def version_of(name: str) -> str | None:
 
 def targets() -> Iterator[DoctorCheck]:
     """Check which of the target functions the installed Flash defines."""
-    from flash_otel.tracing.flash import TARGETS
+    from flash_otel.tracing import flash, runpod2
 
-    package = _folder_of(_PACKAGE)
+    yield from _targets(_PACKAGE, flash.TARGETS, PURPOSES)
+    if SUCCESSOR in installed():
+        yield from _targets(SUCCESSOR, runpod2.TARGETS, SUCCESSOR_PURPOSES, f"{SUCCESSOR} 2, ")
+
+
+def _targets(
+    name: str, targets: Iterable[Target], purposes: dict[str, tuple[str, ...]], head: str = ""
+) -> Iterator[DoctorCheck]:
+    package = _folder_of(name)
     if package is None:
         return
     found = {
         target.name: target.name in names_in(package, target.module)
-        for target in TARGETS
-        if target.module.startswith(_PACKAGE)
+        for target in targets
+        if target.module.startswith(name)
     }
-    for purpose, names in PURPOSES.items():
-        yield _target(purpose, {name: found[name] for name in names if name in found})
+    for purpose, names in purposes.items():
+        yield _target(f"{head}{purpose}", {name: found[name] for name in names if name in found})
 
 
 def _target(purpose: str, found: dict[str, bool]) -> DoctorCheck:

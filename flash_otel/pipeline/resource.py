@@ -1,8 +1,9 @@
 """The resource of a process's spans: the command line, or a deployed worker.
 
 `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` take precedence. Flash's version comes from its
-package metadata. A worker's bundle has none, so the fallback is `runpod_flash.__version__` (1.4.2
-and later), if the module is already imported.
+package metadata: that of the generation whose modules the process has imported, where both are
+installed. A worker's bundle has none, so the fallback is `__version__` of the imported package
+(runpod-flash 1.4.2 and later, runpod 2).
 """
 
 from __future__ import annotations
@@ -56,11 +57,24 @@ _instance_id = ProcessVar(lambda: str(uuid.uuid4()), reset_in_child=True)
 
 
 def flash_version() -> str | None:
-    """Return the version of the installed runpod-flash, or None if it is unknown."""
+    """Return the version of the Flash that this process uses, or None if it is unknown.
+
+    runpod-flash imports runpod, whose version 2 has a Flash of its own: `runpod.apps`.
+    """
+    is_successor = "runpod.apps" in sys.modules and "runpod_flash" not in sys.modules
+    generations = (("runpod-flash", "runpod_flash"), ("runpod", "runpod"))
+    for distribution, package in reversed(generations) if is_successor else generations:
+        version = _version_of(distribution, package)
+        if version and (distribution != "runpod" or not version.startswith(("0.", "1."))):
+            return version
+    return None
+
+
+def _version_of(distribution: str, package: str) -> str | None:
     try:
-        return metadata.version("runpod-flash")
+        return metadata.version(distribution)
     except Exception:  # not installed, or a broken dist-info
-        found = getattr(sys.modules.get("runpod_flash"), "__version__", None)
+        found = getattr(sys.modules.get(package), "__version__", None)
         return found if isinstance(found, str) else None
 
 

@@ -161,6 +161,16 @@ def persisted(value: Any) -> Rendered:
     }
 
 
+def persisted_resources(value: Any) -> Rendered:
+    """Render how many endpoints a stored manifest of runpod 2 describes; its tasks have none."""
+    resources = manifests.resources(value)
+    return {
+        semconv.PERSISTED_ENDPOINT_COUNT: sum(
+            resource.get("kind") in manifests.ENDPOINT_KINDS for resource in resources
+        )
+    }
+
+
 _environment_name: Final = Text(semconv.ENVIRONMENT_NAME, semconv.DEPLOYMENT_ENVIRONMENT_NAME)
 
 

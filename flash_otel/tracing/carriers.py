@@ -204,8 +204,8 @@ def mirrored(deployment: SpanContext) -> dict[str, str]:
 def code_carrier() -> Carrier | None:
     """Return the carrier of the artifact that this process runs, from its manifest on disk.
 
-    The paths are those of `ServiceRegistry._load_manifest` (1.0.0-1.21.0), and the one under which
-    a deployed worker finds its artifact.
+    The paths are those of `ServiceRegistry._load_manifest` (1.0.0-1.21.0), the one under which a
+    deployed worker finds its artifact, and those of runpod 2's runtime.
     """
     carriers = (_read_file(path) for path in _manifest_paths())
     return next((carrier for carrier in carriers if carrier is not None), None)
@@ -215,8 +215,12 @@ def _manifest_paths() -> Iterator[Path]:
     configured = os.environ.get("FLASH_MANIFEST_PATH")
     if configured:
         yield Path(configured)
-    yield Path("/app/flash_manifest.json")
-    yield Path("flash_manifest.json")
+    unpacked = os.environ.get("RUNPOD_APP_DIR")
+    if unpacked:
+        yield Path(unpacked, "runpod_manifest.json")
+    for name in ("flash_manifest.json", "runpod_manifest.json"):
+        yield Path("/app", name)
+        yield Path(name)
 
 
 def _read_file(path: Path) -> Carrier | None:

@@ -194,7 +194,7 @@ class SpanDecorator:
         self, where: Mapping[str, Source], *, carrier: bool | str = False
     ) -> Callable[[Any], Any]:
         """Return the decorator with these sources; arguments and errors as for a call."""
-        fields = self._fields(where)
+        fields = self.fields(where)
         parameter = self._carrier_parameter(carrier)
 
         def decorate(target: Any) -> Any:
@@ -206,7 +206,8 @@ class SpanDecorator:
     def __repr__(self) -> str:
         return f"<flash_otel.{self.__name__}: {self.spec.name}>"
 
-    def _fields(self, where: Mapping[str, Source]) -> Fields:
+    def fields(self, where: Mapping[str, Source]) -> Fields:
+        """Return the span's fields with these sources; errors as for a call."""
         known = self.spec.field_names
         unknown = sorted(where.keys() - set(known))
         if unknown:

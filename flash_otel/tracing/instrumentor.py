@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from importlib import util
 from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
@@ -19,9 +20,8 @@ from flash_otel import pipeline
 from flash_otel.runtime import options as opts
 from flash_otel.runtime.instrumentation import BaseInstrumentor
 from flash_otel.runtime.process import forks_held_off, logger, swallowed
-from flash_otel.tracing import links
+from flash_otel.tracing import flash, links, runpod2
 from flash_otel.tracing.decorators import wrap
-from flash_otel.tracing.flash import COMMANDS, TARGETS, graphql
 from flash_otel.tracing.targets import CommandTarget, Target, tapped
 from flash_otel.tracing.wrapper import Traced
 
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 # The name that OpenTelemetry's instrumentations declare their packages under.
 _instruments: Final = ("runpod-flash >= 1.0, < 2",)
+# Any of them is enough: every runpod-flash requires runpod, of whichever version.
+_instruments_any: Final = (*_instruments, "runpod >= 2.0.0rc2, < 3")
+
+TARGETS: Final = (*flash.TARGETS, *runpod2.TARGETS)
 
 # The keyword arguments of `instrument`; BaseInstrumentor passes its own along with them.
 _OPTIONS: Final = (
@@ -67,7 +71,7 @@ class _Applied:
 
 
 class FlashInstrumentor(BaseInstrumentor):
-    """Instruments runpod-flash 1.0.0 to 1.21.0 (an OpenTelemetry `BaseInstrumentor`).
+    """Instruments runpod-flash 1 and runpod 2 (an OpenTelemetry `BaseInstrumentor`).
 
     `FlashInstrumentor().instrument()` without arguments does what `opentelemetry-instrument` does.
     """
@@ -79,8 +83,13 @@ class FlashInstrumentor(BaseInstrumentor):
     _targets: tuple[Target, ...] = TARGETS
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Return the instrumented packages, with the supported versions."""
-        return _instruments
+        """Return the instrumented packages, with the supported versions.
+
+        OpenTelemetry requires all that are returned: the one that is installed, where it is one.
+        """
+        if util.find_spec("runpod_flash") is not None:
+            return _instruments
+        return _instruments_any[1:] if util.find_spec("runpod") else _instruments_any
 
     def instrument(self, **kwargs: Any) -> None:
         """Wrap the targets; does nothing if they are wrapped already.
@@ -129,7 +138,7 @@ class FlashInstrumentor(BaseInstrumentor):
     def _hook(self) -> None:
         """Wrap the targets of every module, now if it is imported already, else when it is."""
         modules = dict.fromkeys(module for target in self._targets for module, _ in target.places)
-        for command in COMMANDS:
+        for command in flash.COMMANDS:
             modules.setdefault(command.module)
         for module in modules:
             if self._is_hooked:
@@ -153,7 +162,7 @@ class FlashInstrumentor(BaseInstrumentor):
                 for place, name in target.places:
                     if place == module.__name__:
                         self._guarded(self._wrap, module, name, target)
-            for command in COMMANDS:
+            for command in flash.COMMANDS:
                 if command.module == module.__name__:
                     self._guarded(self._wrap_commands, module, command)
 
@@ -278,10 +287,10 @@ def _capturing(targets: tuple[Target, ...]) -> tuple[Target, ...]:
     """Make each GraphQL request a span, by wrapping the function that sends a request once."""
     name = "RunpodGraphQLClient._execute_graphql_once"
     (plain,) = (target for target in targets if target.name == name)
-    noting = tapped(graphql.note_attempt)
+    noting = tapped(flash.graphql.note_attempt)
 
     def wrapper(function: Any) -> Any:
-        return noting(wrap(function, graphql.captured(function)))
+        return noting(wrap(function, flash.graphql.captured(function)))
 
     capturing = Target(plain.module, plain.name, wrapper, plain.aliases)
     return tuple(capturing if target is plain else target for target in targets)

@@ -46,6 +46,8 @@ class Scope:
         fault: The fault that was proven while the call ran, or None.
         attempt: Number of the current attempt at a GraphQL request (retries are events here).
         retry_reason: Why the last attempt failed.
+        stages: The open spans inside this one that several calls share, by name, with the context
+            inside them (see `stages`).
     """
 
     __slots__ = (
@@ -59,6 +61,7 @@ class Scope:
         "retry_reason",
         "span",
         "spec",
+        "stages",
         "tracer",
     )
 
@@ -81,6 +84,7 @@ class Scope:
         self.attempt = 0
         self.retry_reason = ""
         self.fault: str | None = None
+        self.stages: dict[str, tuple[Scope, context_api.Context]] | None = None
         self.span: Span = trace_api.INVALID_SPAN
         self._unread: list[AttributeSpec] = []
 
@@ -230,6 +234,8 @@ class Scope:
             self.add_event(semconv.FAULT_EVENT, details)
 
     def _close(self) -> None:
+        for stage, _ in (self.stages or {}).values():
+            stage.abandon()
         self.span.end(pipeline.clock.value())
         # A task that was created inside may keep this scope alive, but not the call's arguments.
         self.call = ENDED

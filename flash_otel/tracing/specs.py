@@ -141,6 +141,7 @@ ARTIFACT_UPLOAD: Final = SpanSpec(
     end={
         "build_id": attribute(_BUILD_ID, "return.id", "return.build_id"),
         "object_key": attribute(Text(semconv.ARTIFACT_OBJECT_KEY), "object_key"),
+        "persisted": attribute(attributes.persisted_resources),
     },
     writes=True,
     inherits=(semconv.DEPLOYMENT_ID, *_ENVIRONMENT),
@@ -248,6 +249,7 @@ CALL: Final = SpanSpec(
         "function_name": attribute(Text(semconv.FUNCTION_NAME), "function_name", "func.__name__"),
         "app_name": attribute(_APP_NAME, "app_name"),
         "environment_name": attribute(_ENVIRONMENT_NAME, "environment_name"),
+        "build_id": attribute(_BUILD_ID),
     },
     end={
         "resource_name": attribute(_RESOURCE_NAME, "resource_name"),

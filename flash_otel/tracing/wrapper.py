@@ -203,7 +203,7 @@ class Traced:
             return None
         scope, context = opened
         if self.spec.hides_http:
-            context = _without_http(context)
+            context = without_http(context)
         return Running(scope, call, self.fields, context, context_api.attach(context))
 
     def _join(self, call: Call) -> Running | None:
@@ -352,7 +352,7 @@ def _named(coroutine: Any, name: str, qualname: str) -> Any:
     return coroutine
 
 
-def _without_http(context: context_api.Context) -> context_api.Context:
+def without_http(context: context_api.Context) -> context_api.Context:
     """Suppress other libraries' HTTP spans in a context.
 
     Versions of opentelemetry-instrumentation differ in where the key lives; without it, the

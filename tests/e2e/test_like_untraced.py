@@ -11,6 +11,7 @@ from support.comparing import asked, left, shown
 from support.faults import FAULTS
 from support.flash import FlashEnvironments, FlashRun, run_flash
 from support.site import APP
+from support.versions import RUNPOD_VERSIONS
 
 from flash_otel import semconv
 from flash_otel.demo.control_plane import ControlPlane
@@ -67,10 +68,10 @@ class Pair:
         command = [str(self.environment.python), "-c", TRACED, str(self.environment.flash)]
         return self._run("b", command, **options)
 
-    def launched(self, **options: Any) -> FlashRun:
+    def launched(self, *arguments: str, **options: Any) -> FlashRun:
         """Run the same through `flash-otel run`."""
-        command = [str(self.environment.python), "-m", "flash_otel", "run", "--", "flash"]
-        return self._run("b", command, **options)
+        command = [str(self.environment.python), "-m", "flash_otel", "run", *arguments, "--"]
+        return self._run("b", [*command, self.environment.generation.script], **options)
 
     @property
     def store(self) -> Path:
@@ -89,14 +90,14 @@ class Pair:
     def _run(self, name: str, launcher: list[str], **options: Any) -> FlashRun:
         (self.folder / name).mkdir()
         project = write_project(self.folder / name / APP, self.environment.version)
+        arguments = self.environment.generation.deploy
         with ControlPlane(seed=5) as plane:
             plane.faults = FaultPlan(FAULTS[self.fault] if self.fault else ())
             return run_flash(
                 self.environment,
                 plane,
                 project,
-                "deploy",
-                "--no-deps",
+                *arguments,
                 launcher=launcher,
                 **options,
             )
@@ -129,6 +130,28 @@ def test_nothing_else_differs(
     if not terminal:
         options = {"variables": NO_LINES}
     untraced, traced = pair.untraced(**options), pair.traced(**options)
+    assert traced.exit_code == untraced.exit_code == int(fault is not None)
+    assert shown(traced, traced.stdout) == shown(untraced, untraced.stdout)
+    assert shown(traced, traced.stderr) == shown(untraced, untraced.stderr)
+    assert asked(traced) == asked(untraced)
+    assert left(traced) == left(untraced)
+    assert pair.homes()[0] == pair.homes()[1]
+    with SpanStore(pair.store) as store:
+        (root,) = [span for span in store.spans() if span.name == semconv.DEPLOY]
+    assert root.status == ("error" if fault else "unset")
+
+
+@pytest.mark.parametrize(
+    "fault", [None, "one endpoint refused", "everything unauthorized", "upload reset"]
+)
+@pytest.mark.parametrize("version", RUNPOD_VERSIONS)
+def test_nothing_else_differs_with_runpod_2(
+    version: str, fault: str | None, flash_env: FlashEnvironments, tmp_path: Path
+) -> None:
+    """The same holds for runpod 2, whose uploads are retried."""
+    pair = Pair(flash_env(version), tmp_path, fault)
+    untraced = pair.untraced(variables=NO_LINES)
+    traced = pair.launched("--quiet", variables=NO_LINES)
     assert traced.exit_code == untraced.exit_code == int(fault is not None)
     assert shown(traced, traced.stdout) == shown(untraced, untraced.stdout)
     assert shown(traced, traced.stderr) == shown(untraced, untraced.stderr)

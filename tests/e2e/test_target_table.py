@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from support.flash_source import modules_binding, names_in, packages_of
-from support.versions import FLASH_VERSIONS
+from support.versions import FLASH_VERSIONS, RUNPOD_VERSIONS
 
+from flash_otel.tracing import runpod2
 from flash_otel.tracing.flash import TARGETS
 
 if TYPE_CHECKING:
@@ -110,3 +111,48 @@ def test_no_alias_is_missed(version: str, flash_env: FlashEnvironments) -> None:
         registers = {full("cli.main"), full("cli.commands.__init__")}
         bound = modules_binding(packages, target.name) - {target.module, *target.aliases}
         assert bound <= registers, target.name
+
+
+# Function of runpod 2 -> the parameters that its fields are read from.
+SUCCESSOR: Final = {
+    "apps.deploy deploy_app": {"app", "env_name"},
+    "apps.deploy build_artifact": set(),
+    "apps.deploy build_environment": set(),
+    "apps.deploy build_manifest": set(),
+    "apps.deploy package_project": set(),
+    "apps.deploy reconcile_endpoints": {"app", "environment", "build_id"},
+    "apps.api AppsApiClient.prepare_artifact_upload": {"tarball_size"},
+    "apps.api AppsApiClient.upload_tarball": set(),
+    "apps.api AppsApiClient.finalize_artifact_upload": {"object_key", "manifest"},
+    "apps.api AppsApiClient.deploy_build": {"environment_id", "build_id"},
+    "apps.api AppsApiClient.save_endpoint": {"endpoint_input"},
+    "apps.api AppsApiClient._execute": {"query", "variables"},
+    "apps.api run_graphql_query_async": set(),
+    "apps.api AppsApiClient._put_tarball": set(),
+    "apps.targets SentinelTarget.invoke": set(),
+    "apps.targets SentinelTarget.submit": set(),
+    "apps.targets SentinelTarget.request": set(),
+    "apps.targets SentinelTarget._sentinel_headers": set(),
+}
+
+
+@pytest.mark.parametrize("version", RUNPOD_VERSIONS)
+def test_targets_of_the_successor(version: str, flash_env: FlashEnvironments) -> None:
+    """Runpod 2 has the targets of its table, with the parameters that flash_otel reads."""
+    packages = packages_of(flash_env(version), "runpod")
+    named = {f"{target.module} {target.name}": target for target in runpod2.TARGETS}
+    assert named.keys() == {f"runpod.{place}" for place in SUCCESSOR}
+    for place, parameters in SUCCESSOR.items():
+        module, name = place.split(" ")
+        found = names_in(packages, f"runpod.{module}")
+        assert name in found, place
+        assert parameters <= found[name], place
+
+
+@pytest.mark.parametrize("version", RUNPOD_VERSIONS)
+def test_no_alias_of_the_successor_is_missed(version: str, flash_env: FlashEnvironments) -> None:
+    """No module but the one in the table binds a target by from-import when it is imported."""
+    packages = packages_of(flash_env(version), "runpod")
+    for target in runpod2.TARGETS:
+        bound = modules_binding(packages, target.name, "runpod") - {target.module}
+        assert bound <= {"runpod.api.rest"}, target.name

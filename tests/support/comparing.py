@@ -80,6 +80,7 @@ def _member(run: FlashRun, archive: tarfile.TarFile, member: tarfile.TarInfo) ->
 
 _MEANINGS: Final[dict[str, Callable[[FlashRun, bytes], Any]]] = {
     "flash_manifest.json": _manifest,
+    "runpod_manifest.json": _manifest,
     ".tar.gz": _archive,
 }
 

@@ -149,6 +149,7 @@ FAULTS: Final[dict[str, tuple[Rule, ...]]] = {
     ),
     "upload slow": (Rule(UPLOAD, delay=1.0),),
     "upload refused": (Rule(UPLOAD, status=403),),
+    "upload reset": (Rule(UPLOAD, lose_answer=True),),
     "upload answer lost once": (Rule(UPLOAD, lose_answer=True, times=1),),
     "finalize refused": (Rule(FINALIZE, status=500),),
     "one endpoint refused": (

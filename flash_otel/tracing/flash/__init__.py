@@ -112,7 +112,7 @@ TARGETS: Final = (
             decorators.trace_activate,
             build_id="input_data.flashBuildId",
             environment_id="input_data.flashEnvironmentId",
-            previous_build_id=graphql.previous_build,
+            previous_build_id=graphql.previous_build("input_data.flashEnvironmentId"),
         ),
     ),
     Target(_DEPLOYMENT, "reconcile_and_provision_resources", spanned(decorators.trace_provision)),

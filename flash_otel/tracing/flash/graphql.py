@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Sized
 from itertools import islice
 from typing import Any, Final
@@ -23,7 +24,7 @@ from flash_otel.runtime.process import swallowed
 from flash_otel.tracing import outcome
 from flash_otel.tracing import scope as scopes
 from flash_otel.tracing.attributes import Fields, Text, attribute, number
-from flash_otel.tracing.extractors import ENDED, Call
+from flash_otel.tracing.extractors import ENDED, Call, Extractor, compile_source, find
 from flash_otel.tracing.specs import GRAPHQL
 from flash_otel.tracing.wrapper import Traced
 
@@ -92,7 +93,8 @@ def _listening() -> scopes.Scope | None:
 
 
 def _note_request(scope: scopes.Scope, instance: Any, args: tuple[Any, ...], kwargs: Any) -> None:
-    remember(getattr(instance, "api_key", None))
+    for owner, name in ((instance, "api_key"), (instance, "_api_key"), (_runpod(), "api_key")):
+        remember(getattr(owner, name, None))
     scope.attempt, scope.retry_reason = 0, ""
     query = args[0] if args else kwargs.get("query", "")
     variables = args[1] if len(args) > 1 else kwargs.get("variables")
@@ -101,23 +103,30 @@ def _note_request(scope: scopes.Scope, instance: Any, args: tuple[Any, ...], kwa
         scope.call.requests[match[2]] = variables
 
 
-def previous_build(call: Call) -> Any:
-    """Return the build that an activation replaces, from the answers that Flash got before it.
+def _runpod() -> Any:
+    """Return the module that holds the key of clients that have none, if it is imported."""
+    return sys.modules.get("runpod")
 
-    Every version (1.0.0-1.21.0) asks for the environment by name before it activates a build, and
-    lists the environments of an app that exists already.
+
+def previous_build(environment_id: str) -> Extractor:
+    """Make the source of the build that an activation replaces: the answers that came before it.
+
+    Every version (1.0.0-1.21.0, runpod 2) asks for the environment by name before it activates a
+    build, or lists the environments of an app that exists already. The source finds the active
+    build as the last answer that has this field gave it; None before a first activation, or without
+    such an answer.
 
     Args:
-        call: A call of `deploy_build_to_environment`, at its start.
-
-    Returns:
-        The environment's active build, as the last answer that has this field gave it; None before
-        a first activation, or without such an answer.
+        environment_id: The source of the environment's id in the call that activates.
     """
+    sources = compile_source(environment_id)
+    return lambda call: _active_before(find(sources, call))
+
+
+def _active_before(environment_id: Any) -> Any:
     scope = scopes.current()
     if scope is None:
         return None
-    environment_id = call.argument("input_data")["flashEnvironmentId"]
     name = scope.attributes.shared.get(semconv.ENVIRONMENT_NAME)
     for environment in _environments_answered(scope):
         known_id = environment.get("id")
