@@ -165,7 +165,7 @@ ATTRIBUTES: Final[dict[str, str]] = {
     FAULT_EXPLANATION: "Meaning of the fault, and how to investigate it (on the event).",
     FAULT: "Code of the fault that this span proves by itself; on flash.diagnosis, of the fault "
     "that all evidence proves.",
-    FAULT_CANDIDATES: "Codes of the faults that the evidence allows.",
+    FAULT_CANDIDATES: "Codes of the faults that the evidence, or a surely bad read, allows.",
     FAULT_REMEDY: "Advice for the person who deploys.",
     DIAGNOSIS_VERDICT: "Verdict without a fault: none or inconclusive.",
     DIAGNOSIS_SENTENCE: "Verdict without a fault, in words.",
@@ -217,8 +217,10 @@ EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
 EXCEPTION_ESCAPED: Final = "exception.escaped"
 
 STANDARD_ATTRIBUTES: Final[dict[str, str]] = {
-    ERROR_TYPE: "Qualified class name of the exception, or the code of the fault.",
-    ERROR_MESSAGE: "The status description of a failed span, which some backends hide.",
+    ERROR_TYPE: "Code of the fault, or qualified class name of the exception; of a bad read whose "
+    "fault is open: manifest_incomplete or manifest_outdated.",
+    ERROR_MESSAGE: "The status description of a failed span: the fault's code and meaning, then "
+    "the exception.",
     SERVER_ADDRESS: "Host of the called endpoint or API.",
     SERVER_PORT: "Port of the called endpoint or API.",
     HTTP_RESEND_COUNT: "Number of times the request was sent before.",
@@ -254,7 +256,8 @@ FAULT_EVENT: Final = "flash.fault"
 EVENTS: Final[dict[str, str]] = {
     RETRY: "Retry of an attempt that failed inside the call.",
     EXCEPTION: "An exception, recorded as the SDK records it.",
-    FAULT_EVENT: "Meaning of a fault, and how to investigate it (once per process and fault).",
+    FAULT_EVENT: "Meaning of a fault, and how to investigate it (once per process, fault and kind "
+    "of span).",
 }
 
 # --- values ------------------------------------------------------------------------------------

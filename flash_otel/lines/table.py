@@ -104,11 +104,16 @@ def _has_manifest(attributes: Mapping[str, Any]) -> bool:
 
 
 def _has_endpoints(attributes: Mapping[str, Any]) -> bool:
-    return _has_manifest(attributes) and sc.ENDPOINT_COUNT in attributes
+    return _has_manifest(attributes) and _is_mapping(attributes)
 
 
 def _lacks_endpoints(attributes: Mapping[str, Any]) -> bool:
-    return _has_manifest(attributes) and sc.ENDPOINT_COUNT not in attributes
+    return _has_manifest(attributes) and not _is_mapping(attributes)
+
+
+def _is_mapping(attributes: Mapping[str, Any]) -> bool:
+    # A manifest without the key has a count, too, which is 0.
+    return sc.ENDPOINT_NAMES in attributes or bool(attributes.get(sc.ENDPOINT_COUNT))
 
 
 # The columns from `span` to `proves_return`, which rows share.

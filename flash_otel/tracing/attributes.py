@@ -141,6 +141,7 @@ def manifest_read(value: Any) -> Rendered:
     keys = {semconv.MANIFEST_KEYS: manifests.keys(value)} if isinstance(value, Mapping) else {}
     return {
         semconv.MANIFEST_STATE: manifests.state(value),
+        semconv.ENDPOINT_COUNT: 0,
         **keys,
         **_provenance(value),
         **endpoints_read(_mapping_of(value)),

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +37,8 @@ MAX_TIME_MS: Final = 1 << 53
 MAX_TRACEPARENT: Final = 512
 NANOSECONDS: Final = 1_000_000
 """In a millisecond."""
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -66,6 +69,7 @@ class Carrier:
         endpoint_count: Phase `write` only.
         digest: Phase `write` only: digest of the endpoints.
         generated_at: When the manifest was built, as Flash writes it.
+        clock: Digest of the boot of the machine that built it: times of one boot are comparable.
         source_fingerprint: Phase `write` only: Flash computes it when the manifest is built.
     """
 
@@ -78,6 +82,7 @@ class Carrier:
     endpoint_count: int | None = None
     digest: str | None = None
     generated_at: str | None = None
+    clock: str | None = None
     source_fingerprint: str | None = None
 
 
@@ -108,6 +113,7 @@ def write(
         ),
         "deployment_id": deployment_id,
         "time_ms": time_ns // NANOSECONDS,
+        **_clock(),
         **manifests.provenance(manifest),
     }
     carried.update((key, known[name]) for key, name in _WRITTEN if name in known)
@@ -161,16 +167,21 @@ def remember_secrets(fields: Mapping[str, AttributeSpec], call: Call) -> Any:
     return manifest
 
 
-def record_active(scope: Scope) -> None:
-    """Record the carrier of a fetched manifest: attributes, and a link to its deployment."""
+def record_active(scope: Scope) -> Carrier | None:
+    """Record the carrier of a fetched manifest: attributes, and a link to its deployment.
+
+    Returns:
+        The carrier; None if the manifest has none.
+    """
     manifest = remember_secrets(scope.fields.end, scope.call)
     carrier = read(manifest)
     if carrier is None:
-        return
+        return None
     scope.set(active_attributes(carrier, manifest))
     # A link to the code's deployment may be mirrored already: it is the one that Jaeger shows.
     if scope.add_link(carrier.context) and semconv.DEPLOY_TRACE_ID not in scope.attributes:
         scope.set(mirrored(carrier.context))
+    return carrier
 
 
 def active_attributes(carrier: Carrier, manifest: object) -> dict[str, Any]:
@@ -252,8 +263,18 @@ def _parse(found: Mapping[str, Any]) -> Carrier | None:
         endpoint_count=_integer(found.get("endpoint_count"), MAX_COUNT),
         digest=_matched(_DIGEST, found.get("digest")),
         generated_at=_matched(_TIME, found.get(manifests.GENERATED_KEY)),
+        clock=_matched(_DIGEST, found.get("clock")),
         source_fingerprint=_matched(_ID, found.get(manifests.FINGERPRINT_KEY)),
     )
+
+
+def _clock() -> dict[str, str]:
+    """Return what identifies this machine's clock; nothing outside of Linux."""
+    try:
+        # Of the kernel, which containers share with their host, unlike its name.
+        return {"clock": sha256(_BOOT_ID.read_bytes()).hexdigest()[:16]}
+    except OSError:
+        return {}
 
 
 def _context(traceparent: object) -> SpanContext | None:

@@ -99,7 +99,7 @@ def relate(relation: str, mode: str, *, is_root: bool) -> Relation:
     if relation == LOCAL:
         return _child_of_process() if is_root else HERE
     worker = _worker.value
-    carrier = _code_carrier(worker)
+    carrier = code_carrier()
     is_first = relation == READ and not worker.has_fetched
     worker.has_fetched = worker.has_fetched or is_first
     # Samplers keep a worker's first fetch by this attribute; later spans do not have it.
@@ -121,7 +121,9 @@ def _child_of_process() -> Relation:
     return Relation(context=parent)
 
 
-def _code_carrier(worker: _Worker) -> carriers.Carrier | None:
+def code_carrier() -> carriers.Carrier | None:
+    """Return the carrier of the code that this process runs, or None."""
+    worker = _worker.value
     if not worker.is_read:
         worker.is_read = True
         worker.carrier = carriers.code_carrier()

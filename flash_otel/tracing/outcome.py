@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from flash_otel import failures, semconv
@@ -95,7 +96,23 @@ def _is_typer_exit(error: BaseException) -> bool:
 Attributes = Mapping[str, Any]
 Rule = Callable[[Attributes, "BaseException | None"], "str | None"]
 
-_explained: Final[ProcessVar[set[str]]] = ProcessVar(set)
+
+@dataclass(frozen=True, slots=True)
+class BadRead:
+    """What is surely wrong with a read whose fault is open.
+
+    Attributes:
+        kind: A value of `error.type`.
+        sentence: The same in words.
+        candidates: The faults that it may be.
+    """
+
+    kind: str
+    sentence: str
+    candidates: tuple[str, ...]
+
+
+_explained: Final[ProcessVar[set[tuple[str, str]]]] = ProcessVar(set)
 
 
 def detect(name: str, attributes: Attributes, error: BaseException | None) -> str | None:
@@ -113,11 +130,14 @@ def detect(name: str, attributes: Attributes, error: BaseException | None) -> st
     return None
 
 
-def is_first(code: str) -> bool:
-    """Return True when this process names the fault for the first time: its event comes once."""
-    if code in _explained.value:
+def is_first(code: str, name: str) -> bool:
+    """Return True when a kind of span shows a fault for the first time in this process.
+
+    Its event comes once for each: on the innermost span, and on those around it.
+    """
+    if (code, name) in _explained.value:
         return False
-    _explained.value.add(code)
+    _explained.value.add((code, name))
     return True
 
 

@@ -21,12 +21,13 @@ from opentelemetry import context as context_api
 
 from flash_otel import pipeline
 from flash_otel.runtime.process import ProcessVar, guarded, swallowed
-from flash_otel.tracing import carriers
+from flash_otel.tracing import bad_reads, carriers, links
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
     from flash_otel.tracing.attributes import Fields
+    from flash_otel.tracing.carriers import Carrier
     from flash_otel.tracing.extractors import Call
     from flash_otel.tracing.scope import Scope
 
@@ -114,10 +115,18 @@ class Running:
     def _read_end(self) -> None:
         try:
             if self.scope.spec.reads_manifest:
-                carriers.record_active(self.scope)
-            self.scope.read_end()
+                active = carriers.record_active(self.scope)
+                self.scope.read_end()
+                self._judge_read(active)
+            else:
+                self.scope.read_end()
         except Exception:
             swallowed(f"the fields of {self.scope.spec.name}")
+
+    def _judge_read(self, active: Carrier | None) -> None:
+        scope = self.scope
+        code = links.code_carrier()
+        scope.bad_read = bad_reads.judge(scope.spec.name, scope.attributes, code, active)
 
     def _detach(self, error: BaseException | None) -> None:
         token, self.token = self.token, None

@@ -44,6 +44,7 @@ class Scope:
         attributes: What has been set on the span.
         span: The OpenTelemetry span.
         fault: The fault that was proven while the call ran, or None.
+        bad_read: What is surely wrong with a read whose fault is open, or None.
         attempt: Number of the current attempt at a GraphQL request (retries are events here).
         retry_reason: Why the last attempt failed.
         stages: The open spans inside this one that several calls share, by name, with the context
@@ -54,6 +55,7 @@ class Scope:
         "_unread",
         "attempt",
         "attributes",
+        "bad_read",
         "call",
         "fault",
         "fields",
@@ -85,6 +87,7 @@ class Scope:
         self.retry_reason = ""
         self.fault: str | None = None
         self.stages: dict[str, tuple[Scope, context_api.Context]] | None = None
+        self.bad_read: outcome.BadRead | None = None
         self.span: Span = trace_api.INVALID_SPAN
         self._unread: list[AttributeSpec] = []
 
@@ -208,8 +211,16 @@ class Scope:
             final = self._record_failure(failure)
         fault = self.fault or outcome.detect(self.spec.name, self.attributes, failure)
         if fault is not None:
-            final[semconv.FAULT] = final[semconv.ERROR_TYPE] = fault
-            self._record_fault(fault, failure)
+            meaning, shows = semconv.FAULTS[fault], {semconv.FAULT: fault}
+            final |= {**shows, semconv.ERROR_TYPE: fault}
+            self._explain(fault, meaning, shows)
+            final[semconv.ERROR_MESSAGE] = self._describe(f"{fault}: {meaning}", failure)
+        elif self.bad_read is not None:
+            kind, sentence = self.bad_read.kind, self.bad_read.sentence
+            allows = {semconv.FAULT_CANDIDATES: self.bad_read.candidates}
+            final = {semconv.ERROR_TYPE: kind, **final, **allows}
+            self._explain(kind, sentence, allows)
+            final[semconv.ERROR_MESSAGE] = self._describe(sentence, failure)
         if self.spec.name == semconv.DEPLOY:
             final[semconv.DEPLOYMENT_STATUS] = "succeeded" if failure is None else "failed"
         self.attributes.update(final)
@@ -218,20 +229,25 @@ class Scope:
     def _record_failure(self, failure: BaseException) -> dict[str, Any]:
         attributes = outcome.exception_attributes(failure)
         self.span.add_event(semconv.EXCEPTION, attributes, pipeline.clock.value())
-        self.span.set_status(Status(StatusCode.ERROR, outcome.describe(failure)))
         return {
+            # Before the fault is looked for, which may fail on a broken exception.
+            semconv.ERROR_MESSAGE: self._describe("", failure),
             semconv.OUTCOME: outcome.classify(failure, writes=self.spec.writes),
             semconv.ERROR_TYPE: outcome.error_type(failure),
         }
 
-    def _record_fault(self, code: str, failure: BaseException | None) -> None:
-        meaning = semconv.FAULTS[code]
-        words = meaning if failure is None else outcome.describe(failure)
-        self.span.set_status(Status(StatusCode.ERROR, f"{code}: {words}"))
-        if outcome.is_first(code):
+    def _describe(self, problem: str, failure: BaseException | None) -> str:
+        """Set the status: the problem, which a reader needs first, then the exception."""
+        raised = "" if failure is None else outcome.describe(failure)
+        description = f"{problem} {raised}".strip()
+        self.span.set_status(Status(StatusCode.ERROR, description))
+        return description
+
+    def _explain(self, code: str, meaning: str, details: Mapping[str, Any]) -> None:
+        if outcome.is_first(code, self.spec.name):
             explanation = f"{meaning} Look further with: flash-otel diagnose"
-            details = {semconv.FAULT: code, semconv.FAULT_EXPLANATION: explanation}
-            self.add_event(semconv.FAULT_EVENT, details)
+            explained = {**details, semconv.FAULT_EXPLANATION: explanation}
+            self.add_event(semconv.FAULT_EVENT, explained)
 
     def _close(self) -> None:
         for stage, _ in (self.stages or {}).values():

@@ -82,6 +82,7 @@ _ANSWER: Final = (
     *_ENVIRONMENT,
     semconv.ENVIRONMENT_STATE,
     semconv.MANIFEST_STATE,
+    semconv.ENDPOINT_COUNT,
 )
 
 _APP_NAME: Final = Text(semconv.APP_NAME)

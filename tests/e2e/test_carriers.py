@@ -60,6 +60,7 @@ def test_phases(deployed: tuple[Site, Child]) -> None:
         "traceparent": built[CARRIER]["traceparent"],
         "deployment_id": "0000000000000001",
         "time_ms": (EPOCH_NS + 2_000_000) // 1_000_000,
+        "clock": built[CARRIER]["clock"],
         "generated_at": built["generated_at"],
     }
     assert built[CARRIER]["traceparent"].startswith(TRACEPARENT.format(1, 1, ""))

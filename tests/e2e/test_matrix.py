@@ -7,19 +7,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from e2e.matrix import Answer, answer_of, diagnosed, header, markdown, recording
-from e2e.matrix_cases import CASES, NAMED, MatrixCase
+from e2e.matrix import Answer, answer_of, diagnosed, header, markdown, recording, write_inputs
+from e2e.matrix_cases import CASES, FILE, NAMED, MatrixCase
 from support.flash import ROOT
 
 from flash_otel import semconv
 from flash_otel.cli.app import status_of
 from flash_otel.diagnosis.faults import FAULTS
+from flash_otel.diagnosis.readers import open_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from support.runs import ScenarioRuns
+
+    from flash_otel.records import SpanRecord
 
 DOCS: Final = ROOT / "docs" / "matrix.md"
 REQUIRED: Final = {
@@ -87,6 +90,35 @@ def test_the_fault_is_named_from_every_source(
     assert row.wrong == []
     assert markdown(row) in DOCS.read_text(encoding="utf-8").splitlines()
     assert without.wrong != []
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_only_what_is_surely_bad_is_an_error(
+    name: str, shared_run: ScenarioRuns, tmp_path: Path
+) -> None:
+    """No span of a healthy row is an error, and a bad read names the row's fault among others.
+
+    Of a deployment whose command fails, the spans are errors, whether or not another one heals it.
+    """
+    case = CASES[name]
+    artifacts = shared_run(case.scenario)
+    spans = list(open_reader(write_inputs(artifacts, tmp_path)[FILE][-1]).records())
+    bad = [span for span in spans if semconv.FAULT_CANDIDATES in span.attributes]
+    assert all(span.status == "error" for span in bad)
+    for span in bad:
+        assert case.code in tuple(span.attributes[semconv.FAULT_CANDIDATES])  # type: ignore[arg-type]  # a list
+    if semconv.NONE in (case.code, case.beside):
+        failed = {span.trace_id for span in spans if _has_failed(span)}
+        of_others = [span for span in spans if not _is_step_in(span, failed)]
+        assert [span.name for span in of_others if span.status == "error"] == []
+
+
+def _has_failed(span: SpanRecord) -> bool:
+    return span.name == semconv.DEPLOY and span.attributes[semconv.DEPLOYMENT_STATUS] == "failed"
+
+
+def _is_step_in(span: SpanRecord, trace_ids: set[str]) -> bool:
+    return span.name in semconv.DEPLOY_SIDE and span.trace_id in trace_ids
 
 
 def test_every_fault_function_is_needed() -> None:

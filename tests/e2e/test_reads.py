@@ -111,7 +111,7 @@ def test_attempts_are_spans(worker_site: Site) -> None:
     """Flash asks again after a null manifest: each attempt is a span, the read is not marked."""
     run = look_up(worker_site, read(nothing, times=1))
     assert run.seen["found"] == [True]
-    assert states(run, ATTEMPT) == [("active", "null", None), GOOD]
+    assert states(run, ATTEMPT) == [("active", "null", 0), GOOD]
     assert states(run, FETCH) == [GOOD]
     assert [ending[0] for ending in endings(run, ATTEMPT)] == ["error", "unset"]
     assert endings(run, FETCH) == [RETURNED]
@@ -121,12 +121,15 @@ def test_null_manifest(worker_site: Site) -> None:
     """Three attempts without a manifest: Flash swallows the failure, the span does not."""
     run = look_up(worker_site, *FAULTS["manifest null"])
     assert run.seen["found"] == [False]
-    assert states(run, ATTEMPT) == [("active", "null", None)] * 3
-    assert states(run, FETCH) == [("active", "null", None)]
+    assert states(run, ATTEMPT) == [("active", "null", 0)] * 3
+    assert states(run, FETCH) == [("active", "null", 0)]
     (ending,) = endings(run, FETCH)
     assert (ending[0], ending[2]) == ("error", "failed")
     (fetch,) = run.named(FETCH)
     assert fetch.attributes[semconv.BUILD_ID] == next(iter(worker_site.plane.state.builds))
+    assert fetch.attributes[semconv.ERROR_TYPE] == UNAVAILABLE
+    assert semconv.READ_INCOMPLETE in tuple(fetch.attributes[semconv.FAULT_CANDIDATES])  # type: ignore[arg-type]  # a list
+    assert fetch.status_message.startswith("The active manifest has no endpoints. Manifest")
 
 
 @pytest.mark.parametrize(
@@ -134,16 +137,16 @@ def test_null_manifest(worker_site: Site) -> None:
     [("read emptied", "resources_endpoints"), ("read stripped", "source_fingerprint")],
 )
 def test_incomplete_manifest(worker_site: Site, fault: str, keys: str) -> None:
-    """An empty mapping has zero endpoints, a missing one has no count: both are incomplete."""
+    """An empty mapping and a missing one are both incomplete: errors, though the call returned."""
     run = look_up(worker_site, *FAULTS[fault])
     assert run.seen["found"] == [False]
-    count = 0 if fault == "read emptied" else None
-    assert states(run, FETCH) == states(run, ATTEMPT) == [("active", "incomplete", count)]
+    assert states(run, FETCH) == states(run, ATTEMPT) == [("active", "incomplete", 0)]
+    bad = ("error", "manifest_incomplete", "returned")
+    assert endings(run, FETCH) == endings(run, ATTEMPT) == [bad]
     (fetch,) = run.named(FETCH)
     held = fetch.attributes[semconv.MANIFEST_KEYS]
     assert isinstance(held, (list, tuple))
     assert held[-1] == keys
-    assert fetch.status == "unset"
 
 
 def test_null_environment(worker_site: Site) -> None:
@@ -154,7 +157,7 @@ def test_null_environment(worker_site: Site) -> None:
     fault = semconv.ENVIRONMENT_UNKNOWN
     assert endings(run, FETCH) == endings(run, ATTEMPT) == [("error", fault, "failed")]
     explained = [event.name for span in run.records for event in span.events]
-    assert explained.count(semconv.FAULT_EVENT) == 1
+    assert explained.count(semconv.FAULT_EVENT) == 2  # on the attempt, and on the read around it
 
 
 def test_environment_without_build(worker_site: Site) -> None:

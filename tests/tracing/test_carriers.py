@@ -29,6 +29,7 @@ GOOD: dict[str, Any] = {
     "traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
     "deployment_id": "b" * 16,
     "time_ms": 1_700_000_000_000,
+    "clock": "fedcba9876543210",
     "build_id": "b-1",
     "environment_id": "e-1",
     "endpoint_count": 2,

@@ -389,8 +389,13 @@ def test_the_fault_that_a_span_proves(
     assert outcome.detect(name, known, error) == code
 
 
-def test_a_fault_is_named_once_per_process() -> None:
-    """The first span that proves a fault gets the event, the others only the attribute."""
-    assert outcome.is_first("stale_build")
-    assert not outcome.is_first("stale_build")
-    assert outcome.is_first("unauthorized")
+def test_a_fault_is_explained_once_per_process() -> None:
+    """The first span of a kind that proves a fault gets the event, the others only the attribute.
+
+    A fault of an attempt is thus explained on the read around it, too.
+    """
+    assert outcome.is_first("stale_build", "flash.activate")
+    assert not outcome.is_first("stale_build", "flash.activate")
+    assert outcome.is_first("unauthorized", "flash.manifest.fetch")
+    assert outcome.is_first("unauthorized", "flash.runtime.fetch")
+    assert not outcome.is_first("unauthorized", "flash.runtime.fetch")
