@@ -25,6 +25,15 @@ _INDENT: Final = "    "
 _CONTINUED: Final = "" if os.name == "nt" else " \\"
 _WORD: Final = re.compile(r"\S+")
 _SHELL_WORD: Final = re.compile(r"""(?:'[^']*'|"[^"]*"|\S)+""")
+# Behind a label or an indent, and the variables that it gets: the program's name or path.
+_LABELLED_COMMAND: Final = re.compile(
+    r"""(?P<label>(?:.{0,200}?:[ ]+|[ ]*))
+    (?P<command>(?:\w+=\S+[ ])*
+        (?:env|export|uv|pipx|(?:[^\s']*/)?(?:flash-otel|python[\w.]*)|'[^']*/(?:flash-otel|python[\w.]*)')
+        [ ](?:'[^']*'|"[^"]*"|[^'" ]|[ ](?![ ]{2}))*)
+    (?P<rest>[ ]{3}.*)?""",
+    re.VERBOSE,
+)
 # Control and format characters (bidirectional overrides among them), private use, surrogates, and
 # the separators that begin a line.
 _UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
@@ -129,19 +138,47 @@ def fitted(lead: str, text: str, width: int | None, *, is_command: bool = False)
         width: Cells of a line; None if the text must not be broken.
         is_command: Break it as a shell continues a command, so that it can be pasted.
     """
-    if width is None or not text:
+    if width is None or not text or _cells(lead + text) <= width:
         yield from [lead + text] * bool(text)
         return
     end = _CONTINUED if is_command else ""
     first, *rest = (_SHELL_WORD if is_command else _WORD).findall(text) or [""]
     line = lead + first
-    for word in rest:
-        if _cells(f"{line} {word}{end}") <= width:
+    if lead.strip() and _cells(line + end) > width:
+        yield lead.rstrip()
+        line = _indented(first, width, end)
+    for number, word in enumerate(rest, 1):
+        if _cells(f"{line} {word}{end if number < len(rest) else ''}") <= width:
             line += f" {word}"
         else:
             yield line + end
-            line = _INDENT + word
+            line = _indented(word, width, end)
     yield line
+
+
+def _indented(word: str, width: int, end: str) -> str:
+    """Return the beginning of a line: less indented than others if its first word is long."""
+    return " " * max(0, min(len(_INDENT), width - _cells(word + end))) + word
+
+
+def fitted_line(line: str, width: int | None) -> Iterator[str]:
+    """Yield a printed line in lines that fit.
+
+    Args:
+        line: The line. A command behind its last label (`List all: flash-otel traces`) stays
+            pasteable; what follows it behind three spaces is text again.
+        width: Cells of a line; None if it must not be broken.
+    """
+    if width is None or _cells(line) <= width:
+        yield line
+        return
+    found = _LABELLED_COMMAND.fullmatch(line)
+    if found is None:
+        text = line.lstrip()
+        yield from fitted(line[: len(line) - len(text)], text, width)
+        return
+    yield from fitted(found["label"], found["command"], width, is_command=True)
+    yield from fitted(_INDENT, (found["rest"] or "").strip(), width)
 
 
 def _cells(text: str) -> int:

@@ -208,13 +208,14 @@ def _one_line(message: str) -> str:
 
 def _report_error(error: CommandError) -> int:
     from flash_otel.runtime.streams import terminal_width
-    from flash_otel.wording import clean, fitted
+    from flash_otel.wording import clean, fitted, fitted_line
 
+    width = terminal_width()
     # A message may quote a file name, a server's answer, or pasted text.
-    lines = list(fitted(f"{PROGRAM}: ", clean(error.message), terminal_width()))
-    # Not broken, because users paste the commands in them.
-    lines += map(clean, pasteable(error.next_step).splitlines())
-    streams.note("\n".join(lines))
+    lines = list(fitted(f"{PROGRAM}: ", clean(error.message), width))
+    for step in pasteable(error.next_step).splitlines():
+        lines += fitted_line(clean(step), width)
+    streams.note_lines(lines)
     return error.status
 
 

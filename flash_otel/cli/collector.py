@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError, MissingError
+from flash_otel.cli.streams import print_text
 
 if TYPE_CHECKING:
     from flash_otel.collector.service import BundleStatus
@@ -97,11 +98,11 @@ def _down() -> int:
 
     stopped = service.down()
     if not stopped:
-        print("Nothing to stop: flash-otel did not start the programs.")
+        print_text("Nothing to stop: flash-otel did not start the programs.")
         return CLEAN
-    print(f"Stopped: {', '.join(stopped)}. The queue and the traces are kept.")
+    print_text(f"Stopped: {', '.join(stopped)}. The queue and the traces are kept.")
     if Path(programs.data_folder(), "jaeger").exists():
-        print(f"They are in {programs.data_folder()}")
+        print_text(f"They are in {programs.data_folder()}")
     return CLEAN
 
 
@@ -146,18 +147,18 @@ def _print_text(status: BundleStatus, deployment: TraceSummary | None) -> None:
 
     for program in status.programs:
         process = f"  (process {program.pid})" if program.pid else ""
-        print(f"{program.program.title:<10} {program.problem or 'healthy'}{process}")
+        print_text(f"{program.program.title:<10} {program.problem or 'healthy'}{process}")
     if all(program.problem for program in status.programs):
-        print(_HOW_TO_START)
+        print_text(_HOW_TO_START)
         return
-    print(f"{'UI':<10} {status.ui_url}")
-    print(f"{'OTLP':<10} {status.http_url} (HTTP), {status.grpc_url} (gRPC)")
+    print_text(f"{'UI':<10} {status.ui_url}")
+    print_text(f"{'OTLP':<10} {status.http_url} (HTTP), {status.grpc_url} (gRPC)")
     if deployment:
-        print(f"{'Last':<10} {trace_link(status.ui_url, deployment.trace_id)}")
-        print(f"{'Search':<10} {search_link(status.ui_url, deployment)}")
-    print(f"\nSend to it:  export OTEL_EXPORTER_OTLP_ENDPOINT={status.http_url}")
+        print_text(f"{'Last':<10} {trace_link(status.ui_url, deployment.trace_id)}")
+        print_text(f"{'Search':<10} {search_link(status.ui_url, deployment)}")
+    print_text(f"\nSend to it:  export OTEL_EXPORTER_OTLP_ENDPOINT={status.http_url}")
     if deployment:
-        print("Send earlier recordings too:  flash-otel push --all")
+        print_text("Send earlier recordings too:  flash-otel push --all")
 
 
 def _print_json(status: BundleStatus, deployment: TraceSummary | None) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flash_otel.cli.app import pasteable
 from flash_otel.cli.sources import DEMO, from_options
 from flash_otel.demo.scenarios import SCENARIOS
+from flash_otel.report.layout import COMMAND, Part, ReportConsole
+from flash_otel.report.wrapping import print_wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,24 +21,27 @@ if TYPE_CHECKING:
     from flash_otel.cli.demo_recording import DemoResult
 
 
+_HANG: Final = 2
+_LINE_HANG: Final = 4
+
+
 def print_text(result: DemoResult) -> None:
     """Print a run for people."""
     from flash_otel.demo.processes import bracketed_lines
     from flash_otel.report.diagnosis import SHOW, render_diagnosis
-    from flash_otel.report.layout import ReportConsole
     from flash_otel.report.overview import overview_of
     from flash_otel.report.trace import render_trace
     from flash_otel.store.location import locate_demo
 
     console, artifacts, scenario = ReportConsole(), result.artifacts, result.scenario
     _heading(console, f"{scenario.name}, runpod-flash {artifacts.version}", scenario.title)
-    console.print(f"Injected: {scenario.injected}", markup=False, highlight=False)
+    print_wrapped([(Part(f"Injected: {scenario.injected}", hang=_HANG),)], console)
     _heading(console, "flash deploy")
-    _print_lines(bracketed_lines(artifacts.deploy_log))
+    _print_lines(console, bracketed_lines(artifacts.deploy_log))
     _heading(console, "the worker")
-    _print_lines(bracketed_lines(artifacts.worker_log))
+    _print_lines(console, bracketed_lines(artifacts.worker_log))
     outcome = "answered" if artifacts.worker_exit == 0 else "failed"
-    _print_lines([f"(the remote call {outcome})"])
+    _print_lines(console, [f"(the remote call {outcome})"])
     _heading(console, "the joined trace")
     render_trace(result.trace, console, overview_of(result.diagnosis.judged[0], result.trace))
     _heading(console, "flash-otel diagnose")
@@ -44,9 +49,10 @@ def print_text(result: DemoResult) -> None:
     render_diagnosis(replace(result.diagnosis, command=""), console, _with_source(result, SHOW))
     _heading(console, "three things to try")
     if result.source == DEMO:
-        _print_lines([f"Until the next demo, this recording stays in {locate_demo()}"])
+        _print_lines(console, [f"Until the next demo, this recording stays in {locate_demo()}"])
     for purpose, command in _to_try(result):
-        _print_lines([f"{purpose}:", f"Try: {pasteable(command)}"])
+        suggestion = (Part("Try: ", hang=_HANG), Part(pasteable(command), breaks=COMMAND))
+        print_wrapped([(Part(f"{purpose}:"),), suggestion], console)
 
 
 def _with_source(result: DemoResult, command: str) -> str:
@@ -71,15 +77,12 @@ def _to_try(result: DemoResult) -> Iterator[tuple[str, str]]:
 
 
 def _heading(console: Console, title: str, text: str = "") -> None:
-    console.print(f"\n== {title} ==", style="bold", markup=False, highlight=False)
-    if text:
-        console.print(text, markup=False, highlight=False)
+    lines = [(), (Part(f"== {title} ==", "bold"),), *([(Part(text),)] if text else [])]
+    print_wrapped(lines, console)
 
 
-def _print_lines(lines: list[str]) -> None:
-    # Not through rich, which would wrap them: the guide searches them with grep.
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+def _print_lines(console: Console, lines: list[str]) -> None:
+    print_wrapped([(Part(line, hang=_LINE_HANG),) for line in lines], console)
 
 
 def print_json(result: DemoResult) -> None:

@@ -166,8 +166,7 @@ def _asked(
 
 def _note_no_match(diagnosis: "Diagnosis", question: "Mapping[str, Any]") -> None:
     """Name the options that match nothing, or else all of them, and the recorded values."""
-    from flash_otel.runtime.streams import terminal_width
-    from flash_otel.wording import clean, fitted
+    from flash_otel.wording import clean
 
     culprits = {part.field: part for part in diagnosis.unmatched}
     given = {field: value for field, value in question.items() if value}
@@ -184,8 +183,7 @@ def _note_no_match(diagnosis: "Diagnosis", question: "Mapping[str, Any]") -> Non
         elif field == "app":
             lines.append("No recording names an app: leave out --app.")
     lines.append("Leave it out to judge everything, or list the store: flash-otel traces")
-    width = terminal_width()
-    note("\n".join(part for line in lines for part in fitted("", line, width)))
+    note("\n".join(lines))
 
 
 def status_of(diagnosis: "Diagnosis") -> int:

@@ -116,7 +116,6 @@ def _lines(
 ) -> "Iterator[Line]":
     """Yield the verdict, then the checks, the worst first; passed checks are folded."""
     from flash_otel.report.layout import Part
-    from flash_otel.report.words import clean
 
     checks = [check for _, found in topics for check in found]
     worst = verdict(checks)
@@ -132,8 +131,18 @@ def _lines(
             yield from _wrapped(result, check.text, console)
             yield from _wrapped("", check.next_step, console)
             if check.command:
-                # Not wrapped, because users copy it.
-                yield (Part(" " * (_INDENT + 2)), Part(clean(check.command), "bold cyan"))
+                yield from _command(check.command, console)
+
+
+def _command(command: str, console: "ReportConsole") -> "Iterator[Line]":
+    """Yield a command, which users copy: broken on a terminal alone, as a shell continues it."""
+    from flash_otel.report.layout import COMMAND, Part, page_for
+    from flash_otel.report.words import clean
+    from flash_otel.report.wrapping import wrapped_lines
+
+    indent = _INDENT + 2
+    line = (Part(" " * indent, hang=indent), Part(clean(command), "bold cyan", breaks=COMMAND))
+    yield from wrapped_lines([line], page_for(console).width)
 
 
 def _counted(topics: "list[tuple[str, list[DoctorCheck]]]") -> str:

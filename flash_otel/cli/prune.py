@@ -11,6 +11,7 @@ import typer
 from flash_otel.cli import open_store
 from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError
 from flash_otel.cli.sources import age_in_seconds
+from flash_otel.cli.streams import print_text
 from flash_otel.report.words import clean, moment
 
 if TYPE_CHECKING:
@@ -45,11 +46,11 @@ def prune(
     age_s = None if older_than is None else age_in_seconds(older_than)
     with open_store.updating(store, lambda _: None) as opened:
         if opened is None:
-            print(open_store.NOTHING_RECORDED)
+            print_text(open_store.NOTHING_RECORDED)
             return CLEAN
         _prune(opened, age_s, older_than, is_sure=yes)
         for other in _others(opened, store):
-            print(f"{other} is another file of this store, which cannot be read. It stays.")
+            print_text(f"{other} is another file of this store, which cannot be read. It stays.")
     return CLEAN
 
 
@@ -72,16 +73,16 @@ def _prune(store: SpanStore, age_s: float | None, age: str | None, *, is_sure: b
         chosen = retention.surplus(store.connection, **before)
     if not chosen.traces:
         reason = f"no trace is older than {age}" if age else "no traces are recorded"
-        print(f"Nothing to delete: {reason}.")
+        print_text(f"Nothing to delete: {reason}.")
         return
-    print("\n".join(_plan(store, chosen)))
+    print_text("\n".join(_plan(store, chosen)))
     question, without_asking = "Delete them?", "Add --yes to delete without asking."
     if not is_sure and not open_store.confirmed(question, without_asking):
-        print("Nothing is deleted.")
+        print_text("Nothing is deleted.")
         return
     with _no_sender(store), translated(store.path):
         deleted = retention.delete(store.connection, chosen)
-    print(f"Deleted: {_spans(deleted)}.")
+    print_text(f"Deleted: {_spans(deleted)}.")
 
 
 def _plan(store: SpanStore, chosen: Surplus) -> Iterator[str]:

@@ -10,6 +10,7 @@ import typer
 from flash_otel.cli import open_store
 from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError, MissingError, pasteable
 from flash_otel.cli.sources import progress_bar
+from flash_otel.cli.streams import print_text
 from flash_otel.report.words import clean, moment
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def push(
     remember_environment()
     with open_store.updating(store, _register) as opened:
         if opened is None:
-            print(open_store.NOTHING_RECORDED)
+            print_text(open_store.NOTHING_RECORDED)
             return CLEAN
         destinations = _destinations(opened)
         if everything or rejected:
@@ -58,12 +59,12 @@ def push(
         path, elsewhere = opened.path, list(_elsewhere(opened, destinations))
     # Closed before sending, because each source opens the store itself.
     if not destinations:
-        print("No spans are waiting: no run has named an OTLP endpoint yet.")
-        print(f"Name one: {_EXAMPLE}")
+        print_text("No spans are waiting: no run has named an OTLP endpoint yet.")
+        print_text(f"Name one: {_EXAMPLE}")
     # A list, because every destination is tried, whatever the status of the others.
     result = max([_push(destination, path) for destination in destinations], default=CLEAN)
     for line in elsewhere:
-        print(line)
+        print_text(line)
     return result
 
 
@@ -149,9 +150,9 @@ def _push(destination: Destination, path: Path) -> int:
         transport.close()
     lines = ["another process is sending"] if tally is None else _lines(tally, waiting)
     for line in lines:
-        print(f"{destination.host}: {line}")
+        print_text(f"{destination.host}: {line}")
     if waiting and destination.name not in _named():
-        print(f"  {_if_gone(destination.name)}")
+        print_text(f"  {_if_gone(destination.name)}")
     return COULD_NOT_TELL if waiting or (tally is not None and tally.rejected) else CLEAN
 
 
@@ -211,13 +212,13 @@ def status(
     if as_json:
         _print_json(found)
     elif path is None:
-        print(open_store.NOTHING_RECORDED)
-        print(pasteable(open_store.HOW_TO_RECORD))
+        print_text(open_store.NOTHING_RECORDED)
+        print_text(pasteable(open_store.HOW_TO_RECORD))
     elif found:
-        print("\n".join(_status_lines(found)))
+        print_text("\n".join(_status_lines(found)))
     else:
-        print(f"Spans are kept in {path} and sent nowhere.")
-        print("Name an endpoint: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318")
+        print_text(f"Spans are kept in {path} and sent nowhere.")
+        print_text("Name an endpoint: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318")
 
 
 def _statuses(store: SpanStore) -> list[DeliveryStatus]:
@@ -294,13 +295,13 @@ def _forget(wanted: str, store: str | None, *, is_sure: bool) -> None:
         question = f"{name}: {waiting} waiting. Forget it?"
         hint = "Add --yes to forget without asking."
         if not is_sure and not open_store.confirmed(question, hint):
-            print("Nothing is changed.")
+            print_text("Nothing is changed.")
             return
         with translated(opened.path):
             cursors.forget(opened.connection, status.name)
-    print(f"Forgotten: {name}. The {waiting} that waited for it stay in the store.")
+    print_text(f"Forgotten: {name}. The {waiting} that waited for it stay in the store.")
     if status.name in _named():
-        print("The environment still names it: the next run registers it again.")
+        print_text("The environment still names it: the next run registers it again.")
 
 
 def _wanted(wanted: str, statuses: list[DeliveryStatus]) -> DeliveryStatus:

@@ -9,7 +9,7 @@ from flash_otel.cli.app import COULD_NOT_TELL, CommandError
 from flash_otel.cli.open_store import StoreOption
 from flash_otel.cli.shown import Shown, is_store, trace_shown
 from flash_otel.cli.sources import FromOption
-from flash_otel.cli.streams import DISK_ERRORS, note
+from flash_otel.cli.streams import DISK_ERRORS, note, print_text
 from flash_otel.runtime.interpreters import called_as
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _write_page(shown: Shown, named: str | None, *, opens: bool) -> None:
         file.write_text(page, encoding="utf-8")
     except OSError as error:
         raise _unwritable(file, error) from error
-    print(f"flash-otel: written to {clean(file)}")
+    print_text(f"flash-otel: written to {clean(file)}")
     if opens:
         _open(file)
 

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel.runtime.process import ProcessVar
-from flash_otel.runtime.streams import to_stderr
+from flash_otel.runtime.streams import terminal_width, to_stderr
+from flash_otel.wording import fitted_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DISK_ERRORS: Final = {errno.ENOSPC, errno.EFBIG, errno.EIO}
 _STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
@@ -40,11 +45,27 @@ def prepare() -> None:
 
 
 def note(text: str) -> None:
-    """Write lines to standard error; a failure must not cost the command its result."""
+    """Write lines to standard error; a failure must not cost the command its result.
+
+    On a terminal they are broken between words, and commands so that they can be pasted.
+    """
+    width = terminal_width()
+    note_lines(part for line in text.split("\n") for part in fitted_line(line, width))
+
+
+def note_lines(lines: Iterable[str]) -> None:
+    """Write lines to standard error as they are."""
+    text = "\n".join(lines)
     if _postponed.value is None:
         to_stderr(text)
     else:
         _postponed.value.append(text)
+
+
+def print_text(text: str) -> None:
+    """Print lines, broken on a terminal as those of `note`."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print("\n".join(part for line in text.split("\n") for part in fitted_line(line, width)))
 
 
 def postpone_notes() -> None:

@@ -25,7 +25,7 @@ from flash_otel.cli.sources import (
     since_ns,
     sources_of,
 )
-from flash_otel.cli.streams import note
+from flash_otel.cli.streams import note, print_text
 
 if TYPE_CHECKING:
     from flash_otel.diagnosis import Limits
@@ -98,10 +98,10 @@ def traces(
         _print_table(listing)
     else:
         is_filtered = wanted.is_narrow or since is not None
-        print("No recorded trace matches." if is_filtered else NOTHING_RECORDED)
+        print_text("No recorded trace matches." if is_filtered else NOTHING_RECORDED)
         for question in similar_names(given, selection, env=env, app=app):
-            print(question)
-        print(pasteable("List all: flash-otel traces" if is_filtered else HOW_TO_RECORD))
+            print_text(question)
+        print_text(pasteable("List all: flash-otel traces" if is_filtered else HOW_TO_RECORD))
     if listing.is_cut:
         note(f"flash-otel: {unsearched(listing)}")
 

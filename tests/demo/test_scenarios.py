@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import pytest
 from support.commands import keep_demo, suggested
 from support.flash import CACHE, FlashEnvironments
 from support.samples import healthy_deployment
+from support.terminal import Terminal
 from support.versions import MAIN_VERSIONS
 
 from flash_otel import semconv
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from flash_otel.demo.scenarios import Step
 
 GUIDE = ["environment_mismatch", "stale_build", "manifest_not_persisted", "read_before_write"]
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 READ = ["getFlashEnvironment", "getFlashBuild"]
 
 
@@ -173,42 +177,42 @@ def test_demo_command_prints_lines_and_joined_trace(
 @pytest.mark.flash
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_printed_commands_work_when_pasted(name: str, tmp_path: Path) -> None:
-    """From a program that is not on PATH, the commands of a demo run as they are printed.
+    """From a program that is not on PATH, the commands of a demo run as a terminal shows them.
 
-    Those that show the recording are printed again by these commands, until none is new.
+    They are longer than its lines. Those that show the recording are printed again by these
+    commands, until none is new.
     """
     (program := Path(sys.executable).with_name("flash-otel")).stat()
     variables = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    variables |= {CACHE_VARIABLE: str(CACHE), "NO_COLOR": "1", "PAGER": "cat"}
 
     def output(*words: str) -> str:
-        done = subprocess.run(
-            words,
-            env={**variables, CACHE_VARIABLE: str(CACHE)},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode in (CLEAN, FAULT_FOUND), done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout
+        with Terminal(tmp_path, *words, columns=60, env=variables) as terminal:
+            status, shown = terminal.finish()
+        text = ESCAPE.sub("", shown)
+        assert status in (CLEAN, FAULT_FOUND), text
+        assert "Traceback" not in text
+        return text
 
     demonstrated = output(str(program), "demo", name)
     following = suggested(demonstrated)
     assert sum(line.startswith("Try: ") for line in demonstrated.splitlines()) == 3
     following.append(f"{program} diagnose --from demo")
+    assert any(" \\\n" in command for command in following)
     tried: list[str] = []
     while following:
         command = following.pop()
-        assert command.startswith(f"{program} ")
         tried.append(command)
-        if command.split()[1] == "demo":
-            assert command.split()[2] in SCENARIOS  # run by this test, under its own name
+        called, name_of_command, *arguments = shlex.split(command.replace("\\\n", ""))
+        assert called == str(program)
+        if name_of_command == "demo":
+            assert arguments[0] in SCENARIOS  # run by this test, under its own name
             continue
-        printed = output("sh", "-c", command)
+        printed = output("/bin/sh", "-c", command)
         assert printed
         following += set(suggested(printed)) - {*tried, *following}
-    assert {command.split()[1] for command in tried} >= {"traces", "show", "diagnose", "demo"}
+    used = {shlex.split(command.replace("\\\n", ""))[1] for command in tried}
+    assert used >= {"traces", "show", "diagnose", "demo"}
     assert (tmp_path / "demo.html").exists()
 
 

@@ -5,22 +5,28 @@ from __future__ import annotations
 import io
 import os
 import re
-from contextlib import redirect_stdout
+import shlex
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import pytest
 from report.terminals import WIDTHS
 from rich.cells import cell_len
-from support.commands import environment, keep
+from support.commands import environment, keep, suggested
 
 from flash_otel import semconv
 from flash_otel.cli.app import status_of
+from flash_otel.cli.demo_output import print_text
+from flash_otel.cli.demo_recording import DemoResult
+from flash_otel.cli.sources import DEMO
 from flash_otel.demo.processes import worker_spans
 from flash_otel.demo.scenarios import SCENARIOS
+from flash_otel.diagnosis import diagnose
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from support.runs import ScenarioRuns
@@ -69,11 +75,25 @@ def record(folder: Path, result: RunArtifacts) -> None:
         keep(folder, worker_spans(log))
 
 
-def show(folder: Path, stream: io.StringIO, *arguments: str, **variables: str) -> str:
-    """Return what `flash-otel show` prints to a stream."""
+@contextmanager
+def printing(folder: Path, stream: io.StringIO, **variables: str) -> Iterator[None]:
+    """Print to a stream, in an environment with the user's files in a folder."""
     named = environment(folder, TERM="xterm-256color", PAGER="cat", **variables)
     with patch.dict(os.environ, named, clear=True), redirect_stdout(stream):
+        yield
+
+
+def show(folder: Path, stream: io.StringIO, *arguments: str, **variables: str) -> str:
+    """Return what `flash-otel show` prints to a stream."""
+    with printing(folder, stream, **variables):
         assert status_of(["show", *arguments]) == 0
+    return stream.getvalue()
+
+
+def demonstrate(folder: Path, result: DemoResult, stream: io.StringIO, **variables: str) -> str:
+    """Return what `flash-otel demo` prints to a stream."""
+    with printing(folder, stream, **variables):
+        print_text(result)
     return stream.getvalue()
 
 
@@ -99,6 +119,36 @@ def test_a_scenario_is_shown_at_any_width(
         for identifier in (result.environment_id, result.build_id):
             assert identifier in text
             assert identifier[:8] in text.partition("Ids in full")[0]
+
+
+@pytest.mark.flash
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_demo_fits_a_terminal(name: str, shared_run: ScenarioRuns, tmp_path: Path) -> None:
+    """What the demo prints, and the list of its traces; only a path may be longer than a line.
+
+    Commands are continued on further lines, and a pipe gets them whole.
+    """
+    artifacts = shared_run(SCENARIOS[name])
+    record(tmp_path, artifacts)
+    with SpanStore(tmp_path / "spans.db", is_read_only=True) as store:
+        spans = list(store.spans())
+    result = DemoResult(SCENARIOS[name], artifacts, spans, diagnose(spans), DEMO)
+    piped = demonstrate(tmp_path, result, io.StringIO(), COLUMNS="60")
+    commands = [shlex.split(command) for command in suggested(piped)]
+    assert len(commands) in (3, 4)  # with that of the diagnosis, if there is a fault
+    assert max(map(len, piped.splitlines())) > max(WIDTHS)
+    for width in map(str, WIDTHS):
+        plain = demonstrate(tmp_path, result, Terminal(), COLUMNS=width, NO_COLOR="1")
+        coloured = demonstrate(tmp_path, result, Terminal(), COLUMNS=width)
+        assert ESCAPE.sub("", coloured) == ESCAPE.sub("", plain)
+        with printing(tmp_path, listed := Terminal(), COLUMNS=width):
+            assert status_of(["traces"]) == 0
+        text = ESCAPE.sub("", plain + listed.getvalue())
+        long = [line for line in text.splitlines() if cell_len(line) > int(width)]
+        assert [line for line in long if len(line.removesuffix(" \\").split()) > 1] == []
+        assert all(WHOLE_ID.fullmatch(found) for found in re.findall(MOST, text))
+        pasted = [command.replace("\\\n", "") for command in suggested(text)]
+        assert [shlex.split(command) for command in pasted] == commands
 
 
 @pytest.mark.flash

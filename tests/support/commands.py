@@ -131,5 +131,5 @@ def keep_demo(folder: Path, records: Iterable[SpanRecord]) -> Path:
 
 
 def suggested(printed: str) -> list[str]:
-    """Return the commands that an output suggests for pasting."""
-    return re.findall(r"^ *(?:Next|Try|More): +(.*)$", printed, re.MULTILINE)
+    """Return the commands that an output suggests for pasting, with their continued lines."""
+    return re.findall(r"^ *(?:Next|Try|More):\s+((?:.*\\\n)*.*)$", printed, re.MULTILINE)
