@@ -220,7 +220,7 @@ _GUIDE: Final = (
         semconv.NONE,
         (DeployStep(), WorkerStep()),
         title="A deployment and a worker's read that agree.",
-        injected="Nothing: the deployment and the worker's read agree.",
+        injected="No fault. The worker reads what the deployment wrote.",
         is_answered=True,
     ),
     Scenario(
