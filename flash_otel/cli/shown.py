@@ -133,16 +133,11 @@ class _Source:
 
     def _records(self, main: str, diagnosis: Diagnosis | None) -> list[SpanRecord]:
         """Return a trace, the traces around it (the first ones whole), and other linking spans."""
+        from flash_otel.report.overview import traces_around
+
         linking = self.store.linked(main)
         judged = diagnosis.judged[0] if diagnosis else None
-        findings = judged.findings if judged else ()
-        around = [
-            *(exhibit.origin.trace_id for finding in findings for exhibit in finding.evidence),
-            *(judged.trace_ids if judged else ()),
-            *(record.trace_id for record in linking),
-        ]
-        whole = [main, *(known for known in dict.fromkeys(around) if known and known != main)]
-        whole = whole[: _MOST_WHOLE + 1]
+        whole = traces_around(main, judged, linking)[: _MOST_WHOLE + 1]
         records = [record for known in whole for record in self.store.trace(known)]
         records += [record for record in linking if record.trace_id not in whole]
         return self._with_origins(records, whole)

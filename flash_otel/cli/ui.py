@@ -50,7 +50,7 @@ def ui(
 
     The page is served to this machine only, and only to a browser that opens the printed address.
     """
-    source = _source(sources_of(files, sources), Selection(store, since_ns(since)))
+    source = ui_source(sources_of(files, sources), Selection(store, since_ns(since)))
     try:
         from flash_otel.ui.documents import SourceError
         from flash_otel.ui.server import serve
@@ -75,7 +75,13 @@ def ui(
             note("flash-otel: stopped")
 
 
-def _source(names: list[str] | None, selection: Selection) -> UiSource:
+def ui_source(names: list[str] | None, selection: Selection) -> UiSource:
+    """Return what the page shows.
+
+    Args:
+        names: The values of `--from`; None for the store.
+        selection: The wanted records.
+    """
     from flash_otel.cli.sources import is_running
     from flash_otel.diagnosis import Limits
     from flash_otel.store.store import locate

@@ -16,7 +16,7 @@ from flash_otel.records import LINES_SCOPE, text
 from flash_otel.report import words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from flash_otel.diagnosis.evidence import Deployment
     from flash_otel.diagnosis.findings import Finding
@@ -192,6 +192,24 @@ def _guilty(evidence: Sequence[SpanRecord]) -> set[tuple[str, str]]:
     of_workers = [record for record in evidence if record.name in _OF_WORKERS]
     failed = [record for record in evidence if words.outcome(record) != semconv.RETURNED]
     return {record.key for record in of_workers or failed or evidence}
+
+
+def traces_around(trace_id: str, judged: Judged | None, linking: Iterable[SpanRecord]) -> list[str]:
+    """Return the traces to show together, the most important first.
+
+    Args:
+        trace_id: The trace that was asked for, which comes first.
+        judged: What a diagnosis found about its deployment, whose evidence may lie in other traces.
+        linking: Spans of other traces that link to it.
+    """
+    findings = judged.findings if judged else ()
+    around = [
+        trace_id,
+        *(exhibit.origin.trace_id for finding in findings for exhibit in finding.evidence),
+        *(judged.trace_ids if judged else ()),
+        *(record.trace_id for record in linking),
+    ]
+    return list(dict.fromkeys(filter(None, around)))
 
 
 def readers_line(overview: Overview) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flash_otel.diagnosis import Limits
 from flash_otel.report.html import trace_documents
 from flash_otel.report.listing import diagnosis_of
+from flash_otel.report.overview import traces_around
 from flash_otel.store.errors import AmbiguousTraceError, StoreError, translated
 from flash_otel.store.queries import summarize
 from flash_otel.store.store import open_for_reading
@@ -194,10 +195,9 @@ def _diagnosis(store: SpanStore, spans: RecordedSpans, trace_id: str, limits: Li
 
 def _records(store: SpanStore, trace_id: str, diagnosis: Diagnosis) -> list[SpanRecord]:
     """Return a trace and the traces that belong to it, as far as a page can show them."""
-    linked = (record.trace_id for record in store.linked(trace_id))
-    belonging = diagnosis.judged[0].trace_ids if diagnosis.judged else ()
+    judged = diagnosis.judged[0] if diagnosis.judged else None
     found: list[SpanRecord] = []
-    for known in dict.fromkeys((trace_id, *belonging, *linked)):
+    for known in traces_around(trace_id, judged, store.linked(trace_id)):
         if len(found) < MOST_SPANS:
             found += store.trace(known)
     return found[:MOST_SPANS]
