@@ -39,7 +39,8 @@ export function search(order, text, done) {
     const until = performance.now() + SLICE_MS;
     while (at < order.length && performance.now() < until) {
       for (const last = Math.min(order.length, at + 50); at < last; at += 1) {
-        if (matches(order[at].span, wanted)) found.push(order[at]);
+        const node = order[at];
+        if (!node.repeats && matches(node.span, wanted)) found.push(node);
       }
     }
     if (at < order.length) setTimeout(slice);

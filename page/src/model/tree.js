@@ -1,20 +1,29 @@
 // The shape of a trace: spans into a forest, the forest into rows. Nothing recurses, because a trace
 // may be deeper than the stack, and each span is shown once, even if its parents form a circle.
 
+import { withRepeats } from "./repeats.js";
 import { keyOf } from "./spans.js";
 
 const NONE = Object.freeze([]); // the children of most spans
 const MOST_OPEN = 200; // rows of a trace that starts unfolded
 const MOST_HEALTHY = 8; // spans of a healthy branch that starts unfolded in a larger trace
 
-/** A span among others: `size` counts the spans of its subtree, `place` it among its siblings. */
+/**
+ * A row: a span, or the first of siblings that are folded into one (`repeats`).
+ *
+ * `size` counts the spans of its subtree, `length` the rows, and `place` it among its siblings.
+ */
 class Node {
-  constructor(span) {
+  constructor(span, repeats = null, isRest = false) {
     this.span = span;
+    this.repeats = repeats;
+    this.isRest = isRest; // others like the repeats have rows of their own
+    this.key = repeats ? `${span.key}-repeats` : span.key;
     this.parent = null;
-    this.children = NONE;
+    this.children = repeats ?? NONE;
     this.depth = 0;
-    this.size = 1;
+    this.size = repeats ? 0 : 1;
+    this.length = 1;
     this.index = 0;
     this.place = 1;
     this.siblings = 1;
@@ -55,12 +64,51 @@ function count(siblings) {
   });
 }
 
-/** Return all nodes, parents before their children, roots of the main trace first. */
-function inOrder(roots, mainTraceId) {
-  const rank = (node) => (node.span.raw.traceId === mainTraceId ? 0 : 1);
+const rankOf = (mainTraceId) => (node) => (node.span.raw.traceId === mainTraceId ? 0 : 1);
+
+/** Sort siblings, of the main trace first; return all nodes, parents before their children. */
+function sorted(roots, mainTraceId) {
+  const rank = rankOf(mainTraceId);
   roots.sort((a, b) => rank(a) - rank(b) || byStart(a, b));
+  const order = [...roots];
+  for (let at = 0; at < order.length; at += 1) {
+    const { children } = order[at];
+    if (children === NONE) continue;
+    children.sort(byStart);
+    for (const child of children) order.push(child);
+  }
+  return order;
+}
+
+/** Give each node whether all of its subtree returned, and is no evidence. */
+function judge(nodes, isMarked) {
+  for (let i = nodes.length - 1; i >= 0; i -= 1) {
+    const node = nodes[i];
+    node.isHealthy &&= node.span.outcome === "returned" && !isMarked(node);
+    if (node.parent !== null) node.parent.isHealthy &&= node.isHealthy;
+  }
+}
+
+/** Fold the siblings that repeat, everywhere; return the roots. */
+function folded(roots, mainTraceId, nodes, isMarked) {
+  const fold = (repeats, isRest) => {
+    const node = new Node(repeats[0].span, repeats, isRest);
+    node.parent = repeats[0].parent;
+    node.isHealthy = repeats[0].isHealthy;
+    for (const each of repeats) each.parent = node;
+    return node;
+  };
+  for (const node of nodes) node.children = withRepeats(node.children, isMarked, fold);
+  // A trace that only links to the main one is never folded into a row of it.
+  const rank = rankOf(mainTraceId);
+  const [own, linked] = [0, 1].map((each) => roots.filter((node) => rank(node) === each));
+  return [...withRepeats(own, isMarked, fold), ...withRepeats(linked, isMarked, fold)];
+}
+
+/** Return all nodes in the order of rows: behind a node follow those below it. */
+function inOrder(roots) {
   count(roots);
-  const waiting = roots.reverse();
+  const waiting = [...roots].reverse();
   const order = [];
   while (waiting.length > 0) {
     const node = waiting.pop();
@@ -68,46 +116,34 @@ function inOrder(roots, mainTraceId) {
     node.depth = node.parent === null ? 0 : node.parent.depth + 1;
     order.push(node);
     if (node.children === NONE) continue;
-    node.children.sort(byStart);
     count(node.children);
     for (let i = node.children.length - 1; i >= 0; i -= 1) waiting.push(node.children[i]);
   }
-  return order;
-}
-
-/** Give each node the size of its subtree and whether all of it returned. */
-function summarize(order) {
   for (let i = order.length - 1; i >= 0; i -= 1) {
-    const node = order[i];
-    node.isHealthy &&= node.span.outcome === "returned";
-    if (node.parent === null) continue;
-    node.parent.size += node.size;
-    node.parent.isHealthy &&= node.isHealthy;
+    const { parent, size, length } = order[i];
+    if (parent === null) continue;
+    parent.size += size;
+    parent.length += length;
   }
-}
-
-/** Return the nodes of a trace's spans in the order of rows: behind a node follow those below it. */
-export function buildTree(trace, mainTraceId) {
-  for (const span of trace.spans) span.node = new Node(span);
-  const order = inOrder(attach(trace), mainTraceId);
-  summarize(order);
   return order;
 }
 
-/** Return the nodes that start folded: large healthy branches, but nothing that is evidence. */
-export function initiallyFolded(order, evidence) {
-  const folded = new Set();
-  if (order.length <= MOST_OPEN) return folded;
-  const kept = new Set();
-  for (const node of order) {
-    if (!evidence.has(node.span.key)) continue;
-    for (let above = node.parent; above !== null; above = above.parent) kept.add(above);
-  }
-  for (const node of order) {
-    const isLarge = node.size > MOST_HEALTHY && node.parent !== null;
-    if (node.isHealthy && isLarge && !kept.has(node)) folded.add(node);
-  }
-  return folded;
+/** Return the rows of a trace's spans in their order; `evidence` holds the keys of marked spans. */
+export function buildTree(trace, mainTraceId, evidence) {
+  for (const span of trace.spans) span.node = new Node(span);
+  const isMarked = (node) => evidence.has(node.span.key);
+  const roots = attach(trace);
+  const nodes = sorted(roots, mainTraceId);
+  judge(nodes, isMarked);
+  return inOrder(folded(roots, mainTraceId, nodes, isMarked));
+}
+
+/** Return the rows that start folded: repeats, and large healthy branches of a large trace. */
+export function initiallyFolded(order) {
+  const isLarge = order.length > MOST_OPEN;
+  const isFolded = (node) =>
+    node.repeats || (isLarge && node.isHealthy && node.size > MOST_HEALTHY && node.parent !== null);
+  return new Set(order.filter(isFolded));
 }
 
 /** Return the rows that show: all but those below folded nodes. */
@@ -115,7 +151,7 @@ export function unfoldedRows(order, folded) {
   const rows = [];
   for (let i = 0; i < order.length; ) {
     rows.push(order[i]);
-    i += folded.has(order[i]) ? order[i].size : 1;
+    i += folded.has(order[i]) ? order[i].length : 1;
   }
   return rows;
 }

@@ -1,4 +1,5 @@
 import { Component } from "preact";
+import { barsOf, durationsOf } from "../model/repeats.js";
 import { attribute, durationOf, foreignIds } from "../model/spans.js";
 import { clean, duration, short } from "../text.js";
 
@@ -11,14 +12,36 @@ const LONGEST = 120; // characters of a name
 const percent = (part) => `${(part * 100).toFixed(3)}%`;
 const cut = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text);
 
-function Bar({ span, axis }) {
-  const bar = axis.isEmpty ? null : axis.bar(span);
-  if (bar === null) return null;
+function Bars({ node, axis }) {
+  if (axis.isEmpty) return null;
+  const bars = node.repeats ? barsOf(node.repeats, axis) : [axis.bar(node.span)];
+  return bars
+    .filter(Boolean)
+    .map((bar) => (
+      <span
+        class={`span-bar ${node.span.outcome}`}
+        style={{ left: percent(bar.x), width: percent(bar.width) }}
+      />
+    ));
+}
+
+/** What distinguishes a span from its siblings; of several, how many they are. */
+function Special({ node }) {
+  const { span, repeats, isRest } = node;
+  const text = repeats
+    ? `×${repeats.length.toLocaleString("en")}${isRest ? " more" : ""}`
+    : cut(clean(span.label));
+  return text && <b> {text}</b>;
+}
+
+/** How long the spans of a row took that repeat. */
+function Limits({ durations }) {
+  if (!durations) return null;
+  const text = Object.entries(durations).map(([name, took]) => `${name} ${duration(took)}`);
   return (
-    <span
-      class={`span-bar ${span.outcome}`}
-      style={{ left: percent(bar.x), width: percent(bar.width) }}
-    />
+    <small class="limits" title={text.join(", ")}>
+      {text.join(", ")}
+    </small>
   );
 }
 
@@ -46,8 +69,9 @@ function Foreign({ span, deployment }) {
   );
 }
 
-/** The process of a span that does not run in its parent's. */
+/** The process of a span that does not run in its parent's; spans that repeat may run anywhere. */
 function Where({ node }) {
+  if (node.repeats) return null;
   const { process } = node.span;
   if (process === node.parent?.span.process || (!node.parent && node.index === 0)) return null;
   const name = attribute(process.resource, "service.name");
@@ -70,7 +94,9 @@ export class Row extends Component {
 function Cells({ node, position, axis, isOpen, isActive, isSelected, isHit, mark, ...props }) {
   const { span } = node;
   const hasChildren = node.children.length > 0;
-  const took = durationOf(span);
+  const inside = node.size - (node.repeats?.length ?? 1);
+  const durations = node.repeats && durationsOf(node.repeats);
+  const took = node.repeats ? (durations?.median ?? NaN) : durationOf(span);
   return (
     <div
       role="row"
@@ -104,9 +130,10 @@ function Cells({ node, position, axis, isOpen, isActive, isSelected, isHit, mark
         )}
         <bdi class="label">
           {cut(clean(span.raw.name))}
-          {span.label && <b> {cut(clean(span.label))}</b>}
+          <Special node={node} />
         </bdi>
-        {hasChildren && !isOpen && <small class="folded">+{node.size - 1}</small>}
+        {node.repeats?.length > 1 && <Limits durations={durations} />}
+        {hasChildren && !isOpen && inside > 0 && <small class="folded">+{inside}</small>}
         <Where node={node} />
         {span.outcome !== "returned" && (
           <span class={`outcome ${span.outcome}`}>{span.outcome}</span>
@@ -118,7 +145,7 @@ function Cells({ node, position, axis, isOpen, isActive, isSelected, isHit, mark
         {Number.isNaN(took) ? "–" : duration(took)}
       </span>
       <span role="gridcell" class="track" aria-label="on the time axis">
-        <Bar span={span} axis={axis} />
+        <Bars node={node} axis={axis} />
       </span>
     </div>
   );

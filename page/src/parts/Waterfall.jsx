@@ -68,13 +68,13 @@ function useMarks(axis, origin, width) {
   );
 }
 
-/** Return the rows that show, and what folds and unfolds them. */
-function useRows(order, evidence, found) {
-  const [folded, setFolded] = useState(() => initiallyFolded(order, evidence));
-  const rows = useMemo(
-    () => (found ? foundRows(order, found) : unfoldedRows(order, folded)),
-    [order, folded, found],
-  );
+/** Return the rows that show (on paper, which nothing unfolds, all), and what folds them. */
+function useRows(order, found, isPrinted) {
+  const [folded, setFolded] = useState(() => initiallyFolded(order));
+  const rows = useMemo(() => {
+    if (found) return foundRows(order, found);
+    return isPrinted ? order : unfoldedRows(order, folded);
+  }, [order, folded, found, isPrinted]);
   const setOpen = (node, isOpen) =>
     setFolded((before) => {
       const next = new Set(before);
@@ -83,7 +83,9 @@ function useRows(order, evidence, found) {
       return next;
     });
   const foldAll = () =>
-    setFolded(new Set(order.filter((node) => node.children.length > 0 && node.depth > 0)));
+    setFolded(
+      new Set(order.filter((node) => node.children.length > 0 && (node.depth > 0 || node.repeats))),
+    );
   const reveal = (node) => {
     const next = new Set(folded);
     for (let above = node.parent; above !== null; above = above.parent) next.delete(above);
@@ -121,7 +123,7 @@ export function Waterfall({
   const { found, searched } = useSearch(order, text);
   const isHitWanted = useRef(false);
   const hits = useMemo(() => found && new Set(found), [found]);
-  const { rows, folded, setOpen, foldAll, unfoldAll, reveal } = useRows(order, evidence, found);
+  const { rows, folded, setOpen, foldAll, unfoldAll, reveal } = useRows(order, found, isPrinted);
   const [cursor, setCursor] = useState(order[0]);
   const at = Math.max(0, rows.indexOf(cursor));
   const seen = useWindow(grid, rows.length);
@@ -161,8 +163,14 @@ export function Waterfall({
   const onToggle = useCallback((node) => setOpen(node), []);
   const onRow = useCallback((node) => {
     setCursor(node);
-    onSelect(node.span.key);
+    choose(node);
   }, []);
+
+  /** Show a span's details; of a row of several spans, the spans. */
+  function choose(node) {
+    if (node.repeats) setOpen(node);
+    else onSelect(node.span.key);
+  }
 
   function onKeyDown(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || rows.length === 0) return;
@@ -173,7 +181,7 @@ export function Waterfall({
     else if (event.key === "ArrowRight" && node.children.length > 0) setOpen(node, true);
     else if (event.key === "ArrowLeft" && isOpen && !hits) setOpen(node, false);
     else if (event.key === "ArrowLeft" && node.parent) moveTo(rows.indexOf(node.parent));
-    else if (event.key === "Enter" || event.key === " ") onSelect(node.span.key);
+    else if (event.key === "Enter" || event.key === " ") choose(node);
     else if (event.key === "Escape") onSelect(null);
     else return;
     event.preventDefault();
@@ -207,8 +215,8 @@ export function Waterfall({
         <h2 id="spans">Spans</h2>
         <span class="aside" role="status">
           {hits
-            ? `${found.length.toLocaleString("en")} of ${count(order.length, "span")}`
-            : count(order.length, "span")}
+            ? `${found.length.toLocaleString("en")} of ${count(trace.spans.length, "span")}`
+            : count(trace.spans.length, "span")}
         </span>
         <input
           ref={input}
@@ -249,15 +257,15 @@ export function Waterfall({
               const node = rows[position];
               return (
                 <Row
-                  key={node.span.key}
+                  key={node.key}
                   node={node}
                   position={position}
                   axis={axis}
-                  isOpen={hits ? true : !folded.has(node)}
+                  isOpen={hits || isPrinted ? true : !folded.has(node)}
                   isActive={position === at}
                   isSelected={node === target}
                   isHit={hits?.has(node)}
-                  mark={evidence.get(node.span.key)}
+                  mark={node.repeats ? undefined : evidence.get(node.key)}
                   deployment={deployment}
                   onToggle={onToggle}
                   onSelect={onRow}

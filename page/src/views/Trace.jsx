@@ -29,8 +29,9 @@ function evidenceOf(marks) {
 /** Read the documents once: everything that does not depend on what a person does. */
 function prepare({ report, trace: document }) {
   const trace = readTrace(document);
-  const order = buildTree(trace, report.trace_id ?? trace.spans[0]?.raw.traceId);
-  return { trace, order, axis: new Axis(trace.spans), evidence: evidenceOf(report.marks) };
+  const evidence = evidenceOf(report.marks);
+  const order = buildTree(trace, report.trace_id ?? trace.spans[0]?.raw.traceId, evidence);
+  return { trace, order, axis: new Axis(trace.spans), evidence };
 }
 
 /** The span that the page's address names, so that the browser's Back returns to it. */

@@ -1,0 +1,121 @@
+"""Spans that repeat are one row of the page, as on the terminal, and every way to them opens it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from diagnosis.recordings import TWO, deployment, read, records
+from page.pages import write
+from playwright.sync_api import expect
+from support.browser import visiting
+
+from flash_otel import semconv as sc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Locator, Page
+
+    from flash_otel.records import SpanRecord
+
+SPANS = 11
+LIMITS = "min 300 ms, median 800 ms, max 1.30 s"
+
+
+@pytest.fixture(scope="module")
+def recording() -> list[SpanRecord]:
+    """Twelve workers' reads, of which the last gets no endpoints."""
+    fine = [
+        read(9 + n, number=f"{n}", instance=f"worker-{n}", held=TWO, lasting=0.3 + n / 10)
+        for n in range(SPANS)
+    ]
+    empty = read(30, number="30", instance="late", phase=sc.PHASE_BUILD)
+    return records(deployment(), *fine, empty)
+
+
+@pytest.fixture
+def page(browser: Browser, recording: list[SpanRecord], tmp_path: Path) -> Iterator[Page]:
+    with visiting(browser) as visit:
+        yield visit.open(write(tmp_path / "page.html", recording))
+
+
+def fetches(page: Page) -> Locator:
+    return page.get_by_role("row", name=re.compile("^flash.runtime.fetch"))
+
+
+def repeats(page: Page) -> Locator:
+    return page.get_by_role(
+        "row", name=re.compile("^flash.runtime.fetch \N{MULTIPLICATION SIGN}11")
+    )
+
+
+def test_repeats_are_one_row_with_their_durations(page: Page, recording: list[SpanRecord]) -> None:
+    """The number, least, middle and greatest duration; the read at fault has a row of its own."""
+    expect(repeats(page)).to_contain_text(LIMITS)
+    expect(repeats(page)).to_have_attribute("aria-expanded", "false")
+    expect(repeats(page).locator(".took")).to_have_text("800 ms")
+    expect(fetches(page)).to_have_count(2)
+    expect(fetches(page).filter(has_text="fault")).to_have_count(1)
+    status = page.get_by_role("status").filter(has_text="spans")
+    expect(status).to_have_text(f"{len(recording)} spans")
+
+
+def test_a_row_of_repeats_opens_to_its_spans(page: Page) -> None:
+    """A click, or the keyboard, shows each span, and folds them again."""
+    repeats(page).click()
+    expect(fetches(page)).to_have_count(2 + SPANS)
+    repeats(page).locator(".toggle").click()
+    expect(fetches(page)).to_have_count(2)
+    page.get_by_role("treegrid").focus()
+    page.keyboard.press("Enter")
+    expect(fetches(page)).to_have_count(2 + SPANS)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("complementary", name="Span")).to_contain_text("flash.runtime.fetch")
+
+
+def test_buttons_open_and_fold_repeats(page: Page) -> None:
+    """With all others."""
+    page.get_by_role("button", name="Unfold all").click()
+    expect(fetches(page)).to_have_count(2 + SPANS)
+    page.get_by_role("button", name="Fold all", exact=True).click()
+    expect(fetches(page)).to_have_count(2)
+
+
+def test_a_search_finds_a_span_that_is_folded(page: Page, recording: list[SpanRecord]) -> None:
+    """The way to it is shown, and only the span itself is counted."""
+    hidden = [record for record in recording if record.name == sc.RUNTIME_FETCH][5]
+    page.get_by_role("searchbox").fill(hidden.trace_id)
+    expect(fetches(page)).to_have_count(2)
+    expect(page.locator(".row.hit").first).to_contain_text("flash.runtime.fetch")
+    expect(repeats(page)).not_to_have_class(re.compile("hit"))
+
+
+def test_a_jump_opens_what_is_folded(
+    browser: Browser, recording: list[SpanRecord], tmp_path: Path
+) -> None:
+    """An address names a folded span; so does a link, and a bracketed line."""
+    hidden = [record for record in recording if record.name == sc.MANIFEST_FETCH][5]
+    file = write(tmp_path / "page.html", recording)
+    with visiting(browser) as visit:
+        page = visit.open(file)
+        page.goto(f"{file.as_uri()}#{hidden.trace_id}-{hidden.span_id}")
+        page.reload()
+        selected = page.locator('[role=row][aria-selected="true"]')
+        expect(selected).to_contain_text("flash.manifest.fetch")
+        expect(repeats(page)).to_have_attribute("aria-expanded", "true")
+        page.get_by_role("button", name="Fold all", exact=True).click()
+        page.get_by_text("Bracketed lines").click()
+        line = page.locator(".lines li", has_text="[RUNTIME SYNC] Querying").nth(3)
+        line.get_by_role("button").click()
+        expect(selected).to_contain_text("flash.runtime.fetch")
+        expect(selected).to_be_in_viewport()
+
+
+def test_paper_shows_each_of_them(page: Page, recording: list[SpanRecord]) -> None:
+    """Nothing can be unfolded on paper."""
+    page.emulate_media(media="print")
+    expect(page.locator(".row")).to_have_count(len(recording) + 1)
