@@ -144,19 +144,20 @@ class _RecordedDiagnosis:
     def diagnosis(self, asked: Question, progress: Callable[[int, int], None] | None) -> Diagnosis:
         """Judge what is asked for, or else the environments of now."""
         if asked.environment or asked.names_deployment:
-            return self._judge_asked(asked)
+            return self.diagnoses([asked])[0]
         wanted = self._of_app(asked.app) if asked.app else self._wanted()
         chosen = list(islice(wanted, MOST_ENVIRONMENTS))
         for number, environment in enumerate(chosen, 1):
             self._judge_environment(environment)
             if progress is not None:
                 progress(number, len(chosen))
-        # An edited store may list environments whose spans name others.
-        if asked:
-            return self._judge.diagnosis() if self._judge.has_judged else self._judge_asked(asked)
         if not self._judge.has_judged:
+            # An edited store may list environments whose spans name others.
+            if asked:
+                return self._judge_rest(asked)
             self._judge_without_deployment()
-        return self._judge.diagnosis(self._count_others(frozenset(chosen)))
+        others = 0 if asked else self._count_others(frozenset(chosen))
+        return self._judge.diagnosis(others)
 
     def _count_others(self, chosen: frozenset[Environment]) -> int:
         known = chain(
@@ -176,22 +177,6 @@ class _RecordedDiagnosis:
             if own in environments.groups and environments.is_counted(own):
                 yield own
 
-    def _judge_asked(self, asked: Question) -> Diagnosis:
-        related = self._related()
-        self._load_named(related, [asked])
-        related.load(choose(related.evidence(), asked).deployments)
-        evidence = related.evidence()
-        chosen = choose(evidence, asked).deployments
-        if chosen:
-            self._judge.judge(evidence, chosen)
-            return self._judge.diagnosis()
-        if asked.environment:
-            related.load_runtime_of(asked.environment)
-        rest = narrowed(related.evidence(), asked)
-        self._judge.judge(rest, (None,))
-        found = self._judge.diagnosis()
-        return _without_match(found, asked, self._names(asked)) if rest.empty else found
-
     def diagnoses(self, questions: Sequence[Question]) -> list[Diagnosis]:
         """Judge the deployments of several questions on their common evidence."""
         related = self._related()
@@ -204,28 +189,29 @@ class _RecordedDiagnosis:
         environments = Environments(evidence)
         found = [choose(evidence, asked, environments).deployments for asked in questions]
         distinct = list({known.id: known for chosen in found for known in chosen}.values())
-        results = dict(
-            zip(
-                (known.id for known in distinct),
-                self._judge.results(evidence, distinct),
-                strict=True,
-            )
-        )
+        results = self._judge.results(evidence, distinct)
+        judged = {known.id: result for known, result in zip(distinct, results, strict=True)}
         return [
-            self._summed_up([results[known.id] for known in chosen])
+            self._summed_up(judged[known.id] for known in chosen)
             if chosen
-            else self._alone(asked)
+            else self._judge_rest(asked)
             for asked, chosen in zip(questions, found, strict=True)
         ]
 
-    def _summed_up(self, results: list[Judged]) -> Diagnosis:
+    def _judge_rest(self, asked: Question) -> Diagnosis:
+        """Judge what else matches a question that no deployment matches."""
+        related = self._related()
+        self._load_named(related, [asked])
+        if asked.environment:
+            related.load_runtime_of(asked.environment)
+        rest = narrowed(related.evidence(), asked)
+        found = self._summed_up(self._judge.results(rest, (None,)))
+        return _without_match(found, asked, self._names(asked)) if rest.empty else found
+
+    def _summed_up(self, results: Iterable[Judged]) -> Diagnosis:
         judge = Judge(self._judge.limits, self._judge.faults)
         judge.add(results)
         return judge.diagnosis()
-
-    def _alone(self, asked: Question) -> Diagnosis:
-        judge = Judge(self._judge.limits, self._judge.faults)
-        return _RecordedDiagnosis(self._spans, judge).diagnosis(asked, None)
 
     @staticmethod
     def _load_named(related: RelatedSpans, questions: Sequence[Question]) -> None:
