@@ -249,9 +249,10 @@ def recorded_since(started_ns: int) -> list[SpanRecord]:
 
 def _own_trace(store: SpanStore, started_ns: int) -> list[SpanRecord]:
     from flash_otel.pipeline import resource
+    from flash_otel.store.queries import TraceFilter
 
     instance = resource.create().attributes.get(semconv.SERVICE_INSTANCE_ID)
-    for summary in store.traces(_SEARCHED_TRACES, since_ns=started_ns):
+    for summary in store.traces(_SEARCHED_TRACES, TraceFilter(since_ns=started_ns)):
         records = store.trace(summary.trace_id)
         instances = {record.resource.get(semconv.SERVICE_INSTANCE_ID) for record in records}
         if instance in instances:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
@@ -150,26 +151,6 @@ def _outcome(status: object, attributes: Attributes) -> str:
     )
 
 
-def trace_ids(
-    connection: sqlite3.Connection, where: str, values: tuple[object, ...], limit: int
-) -> list[str]:
-    """Return the traces with the latest matching spans, the newest first.
-
-    Walks the index of starts from its end and stops at the limit: grouping all spans first takes a
-    second among a million.
-    """
-    found: dict[str, None] = {}
-    query = f"SELECT trace_id FROM spans {where} ORDER BY start_ns DESC, id DESC"  # noqa: S608 - `where` holds placeholders
-    rows = connection.execute(query, values)
-    for (trace_id,) in rows if limit > 0 else ():
-        if isinstance(trace_id, str):
-            found.setdefault(trace_id)
-        if len(found) >= limit:
-            break
-    rows.close()
-    return list(found)
-
-
 @dataclass(frozen=True, slots=True)
 class TraceFilter:
     """Conditions on a trace, each of which any of its spans may meet.
@@ -192,12 +173,15 @@ class TraceFilter:
 ALL: Final = TraceFilter()
 
 
-def matching_traces(connection: sqlite3.Connection, asked: TraceFilter) -> Iterator[str]:
-    """Yield the ids of the traces that meet all conditions, the latest span start first."""
+def matching_traces(connection: sqlite3.Connection, asked: TraceFilter = ALL) -> Iterator[str]:
+    """Yield the ids of the traces that meet all conditions, the latest span start first.
+
+    Walks the index of starts from its end: grouping all spans first takes a second among a million.
+    """
     where, values = _walked(connection, asked)
     conditions = [*_conditions(connection, asked)]
     seen: set[str] = set()
-    query = f"SELECT trace_id FROM spans {where} ORDER BY start_ns DESC, id DESC"  # noqa: S608 - `where` holds placeholders
+    query = f"SELECT trace_id FROM spans {where} ORDER BY start_ns DESC, id DESC"  # noqa: S608 - constants only, with placeholders
     for (trace_id,) in connection.execute(query, values):
         if isinstance(trace_id, str) and trace_id not in seen:
             seen.add(trace_id)
@@ -270,16 +254,15 @@ def trace_id_named(connection: sqlite3.Connection, name: str) -> str | None:
 
     Args:
         connection: A connection to a store.
-        name: `last`, `last^1` and so on, in the order of `trace_ids`; or a trace id in hex, or
-            enough first digits of it to be unique.
+        name: `last`, `last^1` and so on, in the order of `matching_traces`; or a trace id in hex,
+            or enough first digits of it to be unique.
 
     Raises:
         AmbiguousTraceError: Several traces begin with the digits.
     """
     position = trace_position(name)
     if position is not None:
-        newest = trace_ids(connection, "", (), position + 1)
-        return newest[position] if position < len(newest) else None
+        return next(islice(matching_traces(connection), position, None), None)
     prefix = name.strip().lower()
     if not prefix or not _HEX_DIGITS.issuperset(prefix):
         return None

@@ -150,21 +150,14 @@ class SpanStore:
             return []
         return list(self._records("WHERE trace_id = ? ORDER BY start_ns, spans.id", trace_id))
 
-    def traces(
-        self, limit: int = 20, environment: str | None = None, since_ns: int | None = None
-    ) -> list[TraceSummary]:
+    def traces(self, limit: int = 20, asked: TraceFilter = queries.ALL) -> list[TraceSummary]:
         """Summarize the traces with the latest span starts, the newest first.
 
         Args:
             limit: Maximum number of traces.
-            environment: Id or name of an environment that a span of the trace names.
-            since_ns: Only traces with a span that started at or after this time, in nanoseconds
-                since the epoch.
+            asked: Conditions on them.
         """
-        where, values = _conditions(environment, since_ns)
-        with translated(self.path):
-            found = queries.trace_ids(self._connection, where, values, limit)
-            return [queries.summarize(self._connection, trace_id) for trace_id in found]
+        return list(islice(self.matching_traces(asked), limit))
 
     def matching_traces(self, asked: TraceFilter) -> Iterator[TraceSummary]:
         """Summarize the traces that meet conditions, one at a time, in the order of `traces`."""
@@ -187,19 +180,18 @@ class SpanStore:
     def latest_trace_id(self) -> str | None:
         """Return the id of the trace whose span started last, or None."""
         with translated(self.path):
-            return next(iter(queries.trace_ids(self._connection, "", (), 1)), None)
+            return next(queries.matching_traces(self._connection), None)
 
-    def spans(
-        self, *, environment: str | None = None, since_ns: int | None = None
-    ) -> Iterator[SpanRecord]:
-        """Stream the spans that meet all conditions, by start time.
+    def spans(self, since_ns: int | None = None) -> Iterator[SpanRecord]:
+        """Stream the spans by start time.
 
         Args:
-            environment: Id or name of an environment.
             since_ns: Earliest start, in nanoseconds since the epoch.
         """
-        where, values = _conditions(environment, since_ns)
-        return self._records(f"{where} ORDER BY start_ns, spans.id", *values)
+        order = "ORDER BY start_ns, spans.id"
+        if since_ns is None:
+            return self._records(order)
+        return self._records(f"WHERE start_ns >= ? {order}", since_ns)
 
     def linked(self, trace_id: str) -> list[SpanRecord]:
         """Return the spans of other traces that refer to this one, by link or by attribute."""
@@ -328,19 +320,6 @@ def _open_read_only(file: Path) -> SpanStore:
     except StoreOutdatedError:
         SpanStore(file).close()
         return SpanStore(file, is_read_only=True)
-
-
-def _conditions(environment: str | None, since_ns: int | None) -> tuple[str, tuple[object, ...]]:
-    """Return a WHERE clause, and the values of its placeholders."""
-    conditions: list[str] = []
-    values: list[object] = []
-    if environment is not None:
-        conditions.append("(environment_id = ? OR environment_name = ?)")
-        values += [environment, environment]
-    if since_ns is not None:
-        conditions.append("start_ns >= ?")
-        values.append(since_ns)
-    return (f"WHERE {' AND '.join(conditions)}" if conditions else "", tuple(values))
 
 
 # Nothing in the file must survive the process: it needs no journal and never waits for the disk.

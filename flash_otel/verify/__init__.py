@@ -88,9 +88,11 @@ def _fetch(fetcher: client.Fetcher, seconds: float, *, call: bool, sentinel: boo
 
 def _recorded(store: SpanStore, environment_id: str) -> Sequence[SpanRecord]:
     """Return the write paths of the recorded deployments to an environment."""
+    from flash_otel.store.queries import TraceFilter
+
     return [
         record
-        for summary in store.traces(RECENT_TRACES, environment=environment_id)
+        for summary in store.traces(RECENT_TRACES, TraceFilter(environment_id))
         for record in store.trace(summary.trace_id)
         if record.name in _WRITE_PATH
     ]
