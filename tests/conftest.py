@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.flash import FlashEnvironments
 from support.runs import ScenarioRuns
-from support.shared import Shared
+from support.shared import Shared, begin
 from support.warm import WarmEnvironments
 
 from flash_otel.demo.control_plane import ControlPlane
@@ -34,7 +34,7 @@ _RUN_FOLDER = "run_folder"
 def pytest_configure(config: pytest.Config) -> None:
     """Make the folder of the run, or take it from the process that controls this worker."""
     given = getattr(config, "workerinput", None)
-    config.stash[SHARED] = Shared(Path(given[_RUN_FOLDER])) if given else Shared.begin()
+    config.stash[SHARED] = begin(Path(given[_RUN_FOLDER]) if given else None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

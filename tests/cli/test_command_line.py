@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support.commands import TIMEOUT, environment, flash_otel, keep, python
+from support.commands import TIMEOUT, environment, flash_otel, forking, keep, python
 from support.samples import TRACE, healthy_deployment, span
 
 from flash_otel import __version__
@@ -178,7 +177,7 @@ def with_closed_pipe(folder: Path, *arguments: str) -> tuple[int, bytes]:
     os.close(read_end)
     try:
         found = subprocess.run(
-            [sys.executable, *arguments],
+            [forking(), *arguments],
             env=environment(folder),
             stdout=write_end,
             stderr=subprocess.PIPE,

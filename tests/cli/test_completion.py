@@ -6,11 +6,10 @@ import os
 import shutil
 import stat
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support.commands import TIMEOUT, environment, flash_otel, in_process, keep, python
+from support.commands import TIMEOUT, environment, flash_otel, forking, in_process, keep, python
 from support.samples import TRACE, healthy_deployment, span
 from support.terminal import Terminal
 
@@ -35,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     keep(tmp_path, [*healthy_deployment(), hostile])
     program = tmp_path / "bin" / "flash-otel"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m flash_otel "$@"\n', "utf-8")
+    program.write_text(f'#!/bin/sh\nexec "{forking()}" -m flash_otel "$@"\n', "utf-8")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     return tmp_path
 

@@ -6,14 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from support.commands import TIMEOUT, environment, flash_otel, keep
+from support.commands import TIMEOUT, environment, flash_otel, forking, keep
 from support.samples import OTHER, TRACE, healthy_deployment, span
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ ENDED: Final = replace(
 def following(folder: Path, *options: str, output: int) -> Iterator[subprocess.Popen[bytes]]:
     """Follow the list in a process, which is killed at the end if it still runs."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "flash_otel", "traces", "--follow", *options],
+        [forking(), "-m", "flash_otel", "traces", "--follow", *options],
         cwd=folder,
         env=environment(folder, TERM="xterm"),
         stdout=output,

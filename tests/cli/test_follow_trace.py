@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final
 
-from support.commands import TIMEOUT, environment, flash_otel, keep
+from support.commands import TIMEOUT, environment, flash_otel, forking, keep
 from support.samples import TRACE, failed_deployment, healthy_deployment
 from support.terminal import flash_otel_on_terminal
 
@@ -113,7 +113,7 @@ def test_a_pipe_gets_the_end_alone(tmp_path: Path) -> None:
     """Without a terminal, nothing is drawn twice: the deployment is printed when it has ended."""
     with deploying(tmp_path) as process:
         follower = subprocess.Popen(
-            [sys.executable, "-m", "flash_otel", "show", "--follow"],
+            [forking(), "-m", "flash_otel", "show", "--follow"],
             cwd=tmp_path,
             env=environment(tmp_path),
             stdout=subprocess.PIPE,

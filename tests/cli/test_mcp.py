@@ -6,14 +6,22 @@ import json
 import subprocess
 import sys
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.types import TextContent
-from support.commands import TIMEOUT, environment, flash_otel, in_process, keep, python
+from support.commands import (
+    TIMEOUT,
+    environment,
+    flash_otel,
+    forking,
+    in_process,
+    keep,
+    python,
+)
 from support.flash import CACHE
 from support.samples import IDS, TRACE, failed_deployment, healthy_deployment, span
 from support.terminal import flash_otel_on_terminal
@@ -36,7 +44,7 @@ SECRET = "rpa_" + "A1b2C3d4" * 5
 async def agent(folder: Path, *arguments: str, **env: str) -> AsyncIterator[Client]:
     """Connect to a server that was configured with these arguments."""
     server = StdioServerParameters(
-        command=sys.executable,
+        command=forking(),
         args=["-m", "flash_otel", "mcp", *arguments],
         env=environment(folder, **env),
         cwd=folder,
@@ -90,73 +98,73 @@ def test_the_tools_are_described(tmp_path: Path) -> None:
     run(talk)
 
 
-@pytest.mark.parametrize(
-    ("tool", "given", "command"),
-    [
-        ("diagnose", {}, ["diagnose"]),
-        ("diagnose", {"env": "prod", "app": "shop"}, ["diagnose", "--env", "prod", "--app=shop"]),
-        ("diagnose", {"build": "abc"}, ["diagnose", "--build", "abc"]),
-        ("diagnose", {"trace": "last"}, ["diagnose", "--trace", "last"]),
-        ("diagnose", {"env": "other"}, ["diagnose", "--env", "other"]),
-        ("traces", {}, ["traces"]),
-        ("traces", {"limit": 1, "env": "prod"}, ["traces", "--limit", "1", "--env", "prod"]),
-        ("traces", {"failed": True, "app": "shop"}, ["traces", "--failed", "--app", "shop"]),
-        ("show", {}, ["show"]),
-        ("show", {"trace": TRACE[:6]}, ["show", TRACE[:6]]),
-    ],
+ASKED: Final[tuple[tuple[str, dict[str, Any], list[str]], ...]] = (
+    ("diagnose", {}, ["diagnose"]),
+    ("diagnose", {"env": "prod", "app": "shop"}, ["diagnose", "--env", "prod", "--app=shop"]),
+    ("diagnose", {"build": "abc"}, ["diagnose", "--build", "abc"]),
+    ("diagnose", {"trace": "last"}, ["diagnose", "--trace", "last"]),
+    ("diagnose", {"env": "other"}, ["diagnose", "--env", "other"]),
+    ("traces", {}, ["traces"]),
+    ("traces", {"limit": 1, "env": "prod"}, ["traces", "--limit", "1", "--env", "prod"]),
+    ("traces", {"failed": True, "app": "shop"}, ["traces", "--failed", "--app", "shop"]),
+    ("show", {}, ["show"]),
+    ("show", {"trace": TRACE[:6]}, ["show", TRACE[:6]]),
 )
-def test_the_documents_of_the_commands(
-    tool: str, given: dict[str, Any], command: list[str], tmp_path: Path
-) -> None:
+"""Calls of tools, and the commands that print the same documents."""
+
+
+def test_the_documents_of_the_commands(tmp_path: Path) -> None:
     """A tool returns exactly what its command prints with `--json`, in both forms of a result."""
     keep(tmp_path, [*failed_deployment(), span(1, None, "flash.call", 0, 1, trace_id="cd" * 16)])
 
     async def talk() -> None:
         async with agent(tmp_path) as client:
-            result = await client.call_tool(tool, given)
-        assert result.is_error is False
-        expected = {"document": printed(tmp_path, *command), "cut": []}
-        assert result.structured_content == expected
-        assert json.loads(text_of(result)) == expected
+            results = [await client.call_tool(tool, given) for tool, given, _ in ASKED]
+        for (tool, given, command), result in zip(ASKED, results, strict=True):
+            asked = (tool, given)
+            assert result.is_error is False, asked
+            expected = {"document": printed(tmp_path, *command), "cut": []}
+            assert result.structured_content == expected, asked
+            assert json.loads(text_of(result)) == expected, asked
 
     run(talk)
 
 
-@pytest.mark.parametrize(
-    ("tool", "given", "cause", "step"),
-    [
-        ("traces", {"limit": 0}, "limit: 0 is less than the minimum", "app, env, failed, fault"),
-        ("traces", {"limit": 101}, "limit: 101 is greater", "app, env, failed, fault"),
-        ("traces", {"store": "/etc/passwd"}, "'store' was unexpected", "app, env, failed, fault"),
-        ("diagnose", {"from": ["/etc/passwd"]}, "'from' was unexpected", "env, app"),
-        ("diagnose", {"env": 1}, "env: 1 is not of type 'string'", "env, app"),
-        ("diagnose", {"env": ""}, "env: ", "env, app"),
-        ("diagnose", {"env": "x" * 201}, "env: ", "env, app"),
-        ("traces", {"fault": "bad"}, "unknown fault code: 'bad'", "stale_build"),
-        ("diagnose", {"since": "soon"}, "invalid age: 'soon'", "--since 2h"),
-        ("show", {"trace": "ff"}, "no recorded trace begins with 'ff'", "flash_otel traces"),
-        ("show", {"trace": "\x1b]0;x\x07"}, "no recorded trace", "flash_otel traces"),
-        ("verify", {}, "flash is neither installed", "pip install"),
-        ("prune", {}, "there is no tool 'prune'", "diagnose, traces, show, verify"),
-    ],
-)  # fmt: skip
-def test_errors_are_results(
-    tool: str, given: dict[str, Any], cause: str, step: str, tmp_path: Path
-) -> None:
+REFUSED: Final[tuple[tuple[str, dict[str, Any], str, str], ...]] = (
+    ("traces", {"limit": 0}, "limit: 0 is less than the minimum", "app, env, failed, fault"),
+    ("traces", {"limit": 101}, "limit: 101 is greater", "app, env, failed, fault"),
+    ("traces", {"store": "/etc/passwd"}, "'store' was unexpected", "app, env, failed, fault"),
+    ("diagnose", {"from": ["/etc/passwd"]}, "'from' was unexpected", "env, app"),
+    ("diagnose", {"env": 1}, "env: 1 is not of type 'string'", "env, app"),
+    ("diagnose", {"env": ""}, "env: ", "env, app"),
+    ("diagnose", {"env": "x" * 201}, "env: ", "env, app"),
+    ("traces", {"fault": "bad"}, "unknown fault code: 'bad'", "stale_build"),
+    ("diagnose", {"since": "soon"}, "invalid age: 'soon'", "--since 2h"),
+    ("show", {"trace": "ff"}, "no recorded trace begins with 'ff'", "flash_otel traces"),
+    ("show", {"trace": "\x1b]0;x\x07"}, "no recorded trace", "flash_otel traces"),
+    ("verify", {}, "flash is neither installed", "pip install"),
+    ("prune", {}, "there is no tool 'prune'", "diagnose, traces, show, verify"),
+)
+"""Calls of tools that fail, with the cause and the next step."""
+
+
+def test_errors_are_results(tmp_path: Path) -> None:
     """A mistake or a failure is an error of the tool, with its cause and the next step."""
     keep(tmp_path, healthy_deployment())
 
     async def talk() -> None:
         async with agent(tmp_path, PATH=str(tmp_path)) as client:
-            result = await client.call_tool(tool, given)
-            assert result.is_error is True
-            text = text_of(result)
-            assert cause in text
-            assert step in text
-            assert "\x1b" not in text
-            assert len(text) < 1_000
-            # The server goes on.
-            assert (await client.call_tool("traces", {})).is_error is False
+            for tool, given, cause, step in REFUSED:
+                asked = (tool, given)
+                result = await client.call_tool(tool, given)
+                assert result.is_error is True, asked
+                text = text_of(result)
+                assert cause in text, asked
+                assert step in text, asked
+                assert "\x1b" not in text, asked
+                assert len(text) < 1_000, asked
+                # The server goes on.
+                assert (await client.call_tool("traces", {})).is_error is False, asked
 
     run(talk)
 
@@ -343,7 +351,9 @@ def test_without_the_sdk(problem: str, tmp_path: Path) -> None:
         (shadow / "server" / "__init__.py").write_text(server, "utf-8")
     else:
         (shadow / "__init__.py").write_text("raise ImportError('No module named mcp')", "utf-8")
-    found = flash_otel(tmp_path, "mcp", env={"PYTHONPATH": str(tmp_path)})
+    found = flash_otel(
+        tmp_path, "mcp", env={"PYTHONPATH": str(tmp_path)}, interpreter=sys.executable
+    )
     assert (found.returncode, found.stdout) == (3, "")
     assert "needs the MCP SDK, version 2" in found.stderr
     assert f"pip install {requirement('mcp')}" in found.stderr

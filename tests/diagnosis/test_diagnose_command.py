@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from diagnosis.recordings import EPOCH_NS, TWO, deployment, moved, read, records, stopped
 from diagnosis.scenes import SCENES, killed
-from support.commands import TIMEOUT, environment
+from support.commands import TIMEOUT, environment, forking
 from support.samples import failed_deployment
 
 from flash_otel import semconv as sc
@@ -365,7 +365,7 @@ def test_the_next_command_works_when_pasted(tmp_path: Path, words: tuple[str, ..
     made = failed_deployment()
     stored(tmp_path / "my store.db", made)
     as_file(tmp_path / "all {}.json", made)
-    program = [sys.executable, "-m", "flash_otel"]
+    program = [forking(), "-m", "flash_otel"]
     printed = as_user(tmp_path, *program, "diagnose", *words).stdout
     shown = as_user(tmp_path, "sh", "-c", printed.splitlines()[-1].removeprefix("Next: "))
     assert shown.returncode == 0, shown.stderr

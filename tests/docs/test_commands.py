@@ -6,11 +6,11 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from docs.commands import DOCUMENTS, ROOT, commands
+from support.commands import forking
 from support.flash import CACHE
 
 from flash_otel import trace_activate, trace_deploy
@@ -92,7 +92,7 @@ def store(tmp_path: Path) -> Path:
 def _run(command: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     _, *arguments = shlex.split(command)
     return subprocess.run(
-        [sys.executable, "-m", "flash_otel", *arguments],
+        [forking(), "-m", "flash_otel", *arguments],
         capture_output=True,
         text=True,
         timeout=300,

@@ -180,10 +180,10 @@ for inputs in json.loads(sys.argv[1]):
 """
 
 
-def diagnosed(inputs: list[list[str]], store: Path) -> list[Answer]:
+def diagnosed(inputs: list[list[str]], store: Path, python: str = sys.executable) -> list[Answer]:
     """Diagnose in a process of its own, which knows nothing of what was injected."""
     ended = subprocess.run(
-        [sys.executable, "-c", _DIAGNOSE, json.dumps(inputs)],
+        [python, "-c", _DIAGNOSE, json.dumps(inputs)],
         env={**os.environ, "FLASH_OTEL_STORE": str(store)},
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from e2e.matrix import Answer, answer_of, diagnosed, header, markdown, recording, write_inputs
 from e2e.matrix_cases import CASES, FILE, NAMED, MatrixCase
+from support.commands import forking
 from support.flash import ROOT
 
 from flash_otel import semconv
@@ -83,7 +85,7 @@ def test_the_fault_is_named_from_every_source(
 
     case = CASES[name]
     recorded = recording(case, shared_run(case.scenario), tmp_path)
-    row = recorded.row(diagnosed)
+    row = recorded.row(partial(diagnosed, python=forking()))
     assert recorded.row(in_process) == row
     with lacking(proves(case)):
         without = recorded.row(in_process)

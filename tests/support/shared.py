@@ -29,6 +29,20 @@ _PROCESSES: Final = "processes"
 _END_SECONDS: Final = 30.0
 
 
+_current: list[Shared] = []
+
+
+def begin(folder: Path | None) -> Shared:
+    """Begin the test run of this process; `folder` is given if another process has made it."""
+    _current[:] = [Shared(folder or Path(tempfile.mkdtemp(prefix="flash-otel-tests-")))]
+    return _current[0]
+
+
+def current() -> Shared:
+    """Return the test run of this process, for helpers that no fixture is passed to."""
+    return _current[0]
+
+
 @dataclass(frozen=True)
 class Shared:
     """The folder of one test run.
@@ -39,11 +53,6 @@ class Shared:
 
     folder: Path
     _kept: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    @classmethod
-    def begin(cls) -> Shared:
-        """Make the folder."""
-        return cls(Path(tempfile.mkdtemp(prefix="flash-otel-tests-")))
 
     def once(self, name: str, make: Callable[[Path], _T]) -> _T:
         """Return what `make` returned in the first process that asked for `name`.

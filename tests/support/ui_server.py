@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-from support.commands import TIMEOUT, environment
+from support.commands import TIMEOUT, environment, forking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,10 +56,12 @@ class UiServer:
 
 @contextmanager
 def serving(
-    folder: Path, *arguments: str, env: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[UiServer]:
     """Run `flash-otel ui --no-open`, and end it by Ctrl-C, which must be clean."""
-    command = [sys.executable, "-m", "flash_otel", "ui", "--no-open", *arguments]
+    command = [forking(), "-m", "flash_otel", "ui", "--no-open", *arguments]
     with subprocess.Popen(
         command,
         cwd=folder,

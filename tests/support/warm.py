@@ -19,6 +19,7 @@ from support.site import IN_FLASH
 from flash_otel.demo.processes import flash_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from support.flash import FlashEnvironments
@@ -58,30 +59,52 @@ class WarmEnvironments:
         return replace(plain, python=scripts / "python", scripts=scripts)
 
     def _start(self, plain: PythonEnvironment, folder: Path) -> Path:
-        place = folder / "socket"
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [str(plain.python), str(IN_FLASH / "warm.py"), str(place)],
-                cwd=folder,
-                env=_variables(folder),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        self.shared.adopt(process, folder)
-        deadline = time.monotonic() + _START_SECONDS
-        while not place.exists():
-            is_running = process.poll() is None and time.monotonic() < deadline
-            assert is_running, (folder / "log").read_text("utf-8", "replace")
-            time.sleep(0.01)
-        for name, arguments in (("python", []), ("flash", [str(plain.flash)])):
-            text = _PROGRAM.format(
-                python=plain.python, folder=str(IN_FLASH), socket=str(place), arguments=arguments
-            )
-            program = folder / name
-            program.write_text(text, encoding="utf-8")
-            program.chmod(0o755)
+        programs = {"python": [], "flash": [str(plain.flash)]}
+        start_server(self.shared, folder, plain.python, "flash", _variables(folder), programs)
         return folder
+
+
+def start_server(
+    shared: Shared,
+    folder: Path,
+    python: Path,
+    kind: str,
+    variables: Mapping[str, str],
+    programs: Mapping[str, list[str]],
+) -> None:
+    """Start a server that belongs to the run, and write the programs that ask it for processes.
+
+    Args:
+        shared: The test run.
+        folder: Where the server and the programs are.
+        python: The interpreter.
+        kind: What the server loads (see `in_flash/warm.py`).
+        variables: The server's environment.
+        programs: File names, and the interpreter's first arguments.
+    """
+    place = folder / "socket"
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(python), str(IN_FLASH / "warm.py"), str(place), kind],
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    shared.adopt(process, folder)
+    deadline = time.monotonic() + _START_SECONDS
+    while not place.exists():
+        is_running = process.poll() is None and time.monotonic() < deadline
+        assert is_running, (folder / "log").read_text("utf-8", "replace")
+        time.sleep(0.01)
+    for name, arguments in programs.items():
+        text = _PROGRAM.format(
+            python=python, folder=str(IN_FLASH), socket=str(place), arguments=arguments
+        )
+        program = folder / name
+        program.write_text(text, encoding="utf-8")
+        program.chmod(0o755)
 
 
 def _variables(home: Path) -> dict[str, str]:

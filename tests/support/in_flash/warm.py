@@ -1,11 +1,13 @@
-"""Forks Python processes from one that has imported what Flash imports, third-party modules alone.
+"""Forks Python processes from one that has imported modules.
 
-    python warm.py SOCKET
+    python warm.py SOCKET flash|commands
 
 A request, sent by `warm_start.py`, holds a command line, a folder and an environment, with the
 three standard streams attached. The forked process sets itself up as the interpreter does for that
-command line, so it differs from a started one only in modules that are loaded already: nothing of
-Flash, of runpod, of OpenTelemetry or of flash_otel is, and nothing that reads their variables.
+command line, so it differs from a started one only in modules that are loaded already. For `flash`,
+these are the third-party modules that Flash imports: nothing of Flash, of runpod, of OpenTelemetry
+or of flash_otel is, and nothing that reads their variables. For `commands`, they are the rooms
+of flash_otel that the commands use, without OpenTelemetry.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from typing import Any, Final
 
 _COLD: Final = ("runpod", "runpod_flash", "flash_otel", "opentelemetry", "grpc", "google")
 """Packages that each process imports itself: they read variables, or are what the tests test."""
+_ROOMS: Final = ("cli", "demo", "diagnosis", "report", "ui")
+_OF_EXTRAS: Final = ("jsonschema", "mcp.server.stdio", "mcp.types")
 _LIST: Final = "import sys, runpod_flash.cli.main; print(*sys.modules, sep='\\n')"
 _LARGEST: Final = 1 << 20
 
@@ -39,6 +43,16 @@ def third_party() -> list[str]:
     return [name for name in names if name.partition(".")[0] not in (*_COLD, "__main__")]
 
 
+def commands() -> list[str]:
+    """Return the modules of the rooms that the commands use, and of the packages of extras."""
+    import flash_otel
+
+    folder = Path(flash_otel.__file__).parent
+    files = [file for room in _ROOMS for file in sorted((folder / room).rglob("*.py"))]
+    names = [".".join(file.relative_to(folder.parent).with_suffix("").parts) for file in files]
+    return [*(name.removesuffix(".__init__") for name in names), *_OF_EXTRAS]
+
+
 def load(names: list[str]) -> None:
     """Import modules; some names are aliases that cannot be imported."""
     for name in names:
@@ -46,7 +60,13 @@ def load(names: list[str]) -> None:
             importlib.import_module(name)
         except ImportError:
             continue
-    _remember_the_processor()
+
+
+def _remember_the_plugins() -> None:
+    """Look for plugins of pydantic once: its first model does so, in all installed packages."""
+    import pydantic  # type: ignore[import-not-found,unused-ignore]  # in the Flash environment
+
+    pydantic.create_model("First", field=(int, 0))
 
 
 def _remember_the_processor() -> None:
@@ -195,13 +215,19 @@ def run(arguments: list[str], cwd: str, environ: dict[str, str]) -> None:
 
 def main() -> None:
     """Load, then serve: the socket is there when a request can be sent."""
-    load(third_party())
+    _, place, kind = sys.argv
+    if kind == "flash":
+        load(third_party())
+        _remember_the_plugins()
+        _remember_the_processor()
+    else:
+        load(commands())
     gc.collect()
     gc.freeze()  # forked processes need not copy the pages of what is loaded
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(f"{sys.argv[1]}.new")
+    listener.bind(f"{place}.new")
     listener.listen(64)
-    Path(f"{sys.argv[1]}.new").rename(sys.argv[1])
+    Path(f"{place}.new").rename(place)
     run(**Server(listener).serve())
 
 
