@@ -265,6 +265,18 @@ def test_a_deployment_that_may_still_run_is_not_accused(running: bool | None, ve
         assert found.findings[0].candidates == (sc.MANIFEST_NEVER_WRITTEN,)
 
 
+def test_a_kill_alone_does_not_deny_the_write() -> None:
+    """A killed deployment may have sent its manifest: only a read shows that it did not arrive."""
+    made = records(killed("activate", "gpu"))
+    (alone,) = judge(made).findings
+    assert (alone.code, alone.confidence) == (sc.MANIFEST_NEVER_WRITTEN, "likely")
+    assert "never written" not in alone.sentence
+    assert "may have taken effect" in alone.sentence
+    (shown,) = judge([*made, *read(60, phase=sc.PHASE_BUILD)]).findings
+    assert (shown.code, shown.confidence) == (sc.MANIFEST_NEVER_WRITTEN, "certain")
+    assert "never written" in shown.sentence
+
+
 def test_a_read_that_holds_the_write_clears_it() -> None:
     """An answer to the upload without endpoints proves nothing once a read holds them all."""
     made = SCENES["the server answers the upload without endpoints, and nobody reads"].make()

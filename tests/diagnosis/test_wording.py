@@ -108,7 +108,7 @@ def test_an_environment_without_a_name_keeps_its_whole_id() -> None:
                 else span
                 for span in records(killed("activate"))
             ],
-            "was activated on production (224c5f0a…), but its manifest",
+            "was activated on production (224c5f0a…), but no write of its manifest",
         ),
         (SCENES["two deployments at the same time"].make, "written to production (env-prod) at"),
         (

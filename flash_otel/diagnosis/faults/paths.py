@@ -87,12 +87,17 @@ def manifest_never_written(case: Case) -> Iterator[Finding]:
     died = deployment.activated and upload_state(case) == NEVER
     if not (died or found):
         return
-    cause = f": {what_failed(step)}" if step else ": it was killed, or its end is not recorded"
-    sentence = (
-        f"Build {deployment.build_id} was activated on "
-        f"{environment(case, deployment.environment_id)}, but its manifest with the "
-        f"endpoints was never written{cause}."
-    )
+    place = environment(case, deployment.environment_id)
+    if step or found:
+        cause = what_failed(step) if step else "it was killed, or its end is not recorded"
+        lack = f"its manifest with the endpoints was never written: {cause}."
+    else:
+        # A step that had begun is not recorded before it ends, so the request may have been sent.
+        lack = (
+            "no write of its manifest with the endpoints is recorded: the deployment was killed, "
+            "or its end is not recorded. A write that had begun may have taken effect."
+        )
+    sentence = f"Build {deployment.build_id} was activated on {place}, but {lack}"
     last = step or deployment.root
     evidence = exhibits(
         (deployment.activation, f"build {deployment.build_id} was activated"),
