@@ -240,8 +240,8 @@ def _completion(completer: Completer | None) -> Callable[..., Any] | None:
     if completer is None:
         return None
 
-    # Typer evaluates annotations, which for a completer exist only while types are checked.
-    def complete(ctx, incomplete):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    # Typer evaluates annotations, of which a completer's own exist only while types are checked.
+    def complete(ctx: Any, incomplete: str) -> Any:
         return completer(ctx, incomplete)
 
     return complete
@@ -281,6 +281,7 @@ def _parameter(name: str, kind: Any, default: object, option: Any) -> inspect.Pa
 
 def _with_signature(function: _F, parameters: list[inspect.Parameter]) -> _F:
     """Give a function the signature that Typer reads: by `inspect`, and by its annotations."""
-    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    function.__annotations__ = {known.name: known.annotation for known in parameters}
+    declared: Any = function
+    declared.__signature__ = inspect.Signature(parameters)
+    declared.__annotations__ = {known.name: known.annotation for known in parameters}
     return function
