@@ -173,8 +173,7 @@ class Judge:
         """
         self._shorten()
         worst = self._judged[0]
-        found = (finding for finding in worst.findings if finding.code == worst.verdict)
-        decisive = next(found, None)
+        decisive = worst.decisive
         return Diagnosis(
             verdict=worst.verdict,
             findings=_summary(self._judged, worst.verdict),

@@ -222,8 +222,7 @@ def _judged(
 ) -> TraceEntry:
     if diagnosis.is_unmatched:
         return entry
-    decisive = (finding for finding in diagnosis.findings if finding.code == diagnosis.verdict)
-    finding = next(decisive, None)
+    finding = diagnosis.judged[0].decisive
     entry = replace(
         entry,
         verdict=diagnosis.verdict,

@@ -119,7 +119,7 @@ def overview_of(
     """
     deployment = judged.deployment
     runs = deployment.outcome == UNFINISHED and bool(is_running(deployment))
-    finding = next((known for known in judged.findings if known.code == judged.verdict), None)
+    finding = judged.decisive
     has_fault = finding is not None and finding.is_fault
     root = _root(deployment, records)
     return Overview(
