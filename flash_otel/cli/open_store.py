@@ -75,30 +75,6 @@ def updating(named: str | None, prepare: Callable[[SpanStore], None]) -> Iterato
 
 
 @contextmanager
-def reading_from(sources: list[str] | None, selection: Selection) -> Iterator[SpanStore | None]:
-    """Open the store, or a temporary one with the records of the sources.
-
-    Args:
-        sources: The values of `--from`; None for the store.
-        selection: The wanted records.
-
-    Raises:
-        CommandError: A source cannot be read, or all of them are empty.
-    """
-    names, selection = resolved(sources or [STORE], selection)
-    if names == [STORE]:
-        with _suggesting(sources), reading(selection.store) as store:
-            yield store
-        return
-    from flash_otel.diagnosis.mending import without_lines
-    from flash_otel.store.store import temporary_store
-
-    with _suggesting(sources), _explained(), temporary_store() as store:
-        store.write(map(without_lines, records_of(names, selection)))
-        yield store
-
-
-@contextmanager
 def listing_from(
     sources: list[str] | None, selection: Selection, *, evidence_since_ns: int | None = None
 ) -> Iterator[tuple[SpanStore, RecordedSpans] | None]:

@@ -149,9 +149,7 @@ def status() -> BundleStatus:
     state = programs.load_state(programs.data_folder())
     return BundleStatus(
         engine=state.engine if state else None,
-        is_reachable=bool(
-            state and {programs.REACHABLE, programs.REACHABLE_COMPOSE} & set(state.files)
-        ),
+        is_reachable=bool(state and _REACHABLE & set(state.files)),
         programs=tuple(_program_status(program, state) for program in PROGRAMS),
     )
 

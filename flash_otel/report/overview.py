@@ -12,7 +12,6 @@ from flash_otel import semconv
 from flash_otel.diagnosis.evidence import UNFINISHED
 from flash_otel.diagnosis.findings import NOTES, count
 from flash_otel.diagnosis.worker_reads import FINE, WorkerReads
-from flash_otel.records import LINES_SCOPE, text
 from flash_otel.report import words
 
 if TYPE_CHECKING:
@@ -70,8 +69,6 @@ class Overview:
         started_ns: Start of the deployment, in nanoseconds since the epoch.
         duration_ns: Duration of the deployment, in nanoseconds.
         flash_version: Version of runpod-flash.
-        flash_otel_version: Version of flash_otel that recorded the deployment.
-        host: The machine that deployed.
         worker_reads: What its workers got.
         trace_count: The number of its trace and of those of its workers.
         marks: The spans that are evidence, those of the gravest finding first.
@@ -98,8 +95,6 @@ class Overview:
     started_ns: int | None = None
     duration_ns: int | None = None
     flash_version: str | None = None
-    flash_otel_version: str | None = None
-    host: str | None = None
     worker_reads: WorkerReads = field(default_factory=WorkerReads)
     trace_count: int = 0
     marks: tuple[Mark, ...] = ()
@@ -121,7 +116,6 @@ def overview_of(
     runs = deployment.outcome == UNFINISHED and bool(is_running(deployment))
     finding = judged.decisive
     has_fault = finding is not None and finding.is_fault
-    root = _root(deployment, records)
     return Overview(
         verdict=judged.verdict,
         title=RUNNING if runs and not has_fault else _title(judged.verdict),
@@ -144,8 +138,6 @@ def overview_of(
         started_ns=deployment.start_ns,
         duration_ns=_duration_ns(deployment),
         flash_version=".".join(map(str, deployment.process.flash_version)) or None,
-        flash_otel_version=root.scope_version or None if root else None,
-        host=text(root.resource, semconv.HOST_NAME) if root else None,
         worker_reads=judged.worker_reads,
         trace_count=judged.trace_count,
         marks=tuple(_marks(judged.findings, records)),
@@ -155,13 +147,6 @@ def overview_of(
 def _title(verdict: str) -> str:
     titles = {semconv.NONE: words.NO_FAULT, semconv.INCONCLUSIVE: "inconclusive"}
     return titles.get(verdict) or semconv.FAULTS[verdict].rstrip(".")
-
-
-def _root(deployment: Deployment, records: Sequence[SpanRecord]) -> SpanRecord | None:
-    own = (record for record in records if record.trace_id in deployment.trace_ids)
-    made = [record for record in own if record.name in semconv.DEPLOY_SIDE]
-    recorded = [record for record in made if record.scope_name != LINES_SCOPE]
-    return min(recorded, key=lambda record: record.name != semconv.DEPLOY, default=None)
 
 
 def _trace_id(deployment: Deployment) -> str | None:
