@@ -26,7 +26,7 @@ from flash_otel.export.sending import Backlog, Placed
 from flash_otel.otlp.from_sdk import to_record
 from flash_otel.records import SpanRecord
 from flash_otel.runtime.process import ForkAware, register_for_forks, swallowed
-from flash_otel.runtime.sdk import SpanProcessor
+from flash_otel.runtime.sdk import SpanProcessor, is_ours
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -245,10 +245,8 @@ class MemoryDelivery(SpanProcessor, ForkAware):
 
 
 def _is_deliverable(span: ReadableSpan) -> bool:
-    scope, context = span.instrumentation_scope, span.get_span_context()
-    if scope is None or scope.name != semconv.SCOPE_NAME or context is None:
-        return False
-    return context.trace_flags.sampled
+    context = span.get_span_context()
+    return is_ours(span) and context is not None and context.trace_flags.sampled
 
 
 def _record(span: Queued) -> SpanRecord:

@@ -8,11 +8,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from flash_otel import semconv
 from flash_otel.otlp.encode import encode_log_line
 from flash_otel.runtime import streams
 from flash_otel.runtime.process import swallowed
-from flash_otel.runtime.sdk import SpanProcessor
+from flash_otel.runtime.sdk import SpanProcessor, is_ours
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -33,8 +32,7 @@ class WorkerLogSpanProcessor(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Write the span."""
         try:
-            scope = span.instrumentation_scope
-            if scope is None or scope.name != semconv.SCOPE_NAME:
+            if not is_ours(span):
                 return
             from flash_otel.otlp.from_sdk import to_record
 

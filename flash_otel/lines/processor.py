@@ -10,12 +10,11 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
-from flash_otel import semconv as sc
 from flash_otel.lines.format import due
 from flash_otel.lines.table import END, START, Line
 from flash_otel.runtime import streams
 from flash_otel.runtime.process import swallowed
-from flash_otel.runtime.sdk import SpanProcessor
+from flash_otel.runtime.sdk import SpanProcessor, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,8 +67,7 @@ class LegacyLogSpanProcessor(SpanProcessor):
 
     def _lines(self, span: ReadableSpan, moment: str) -> None:
         try:
-            scope = span.instrumentation_scope
-            if self._write is None or scope is None or scope.name != sc.SCOPE_NAME:
+            if self._write is None or not is_ours(span):
                 return
             lines = due(span.name, moment, span.attributes or {})
             if lines:

@@ -12,9 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from flash_otel import semconv
 from flash_otel.runtime.process import PATIENCE_S, ForkAware, guarded, register_for_forks, swallowed
-from flash_otel.runtime.sdk import SpanProcessor
+from flash_otel.runtime.sdk import SpanProcessor, is_ours
 from flash_otel.store.queue import FlushMark, SpanQueue
 from flash_otel.store.writer import Follower, Rescue, StoreWriter, Warn
 
@@ -80,7 +79,7 @@ class StoreSpanProcessor(SpanProcessor, ForkAware):
         del parent_context
         try:
             parent = span.parent
-            if (parent is None or parent.is_remote) and _is_ours(span) and self._is_open():
+            if (parent is None or parent.is_remote) and is_ours(span) and self._is_open():
                 self._queue.put_started(span)
         except Exception:
             swallowed("store on_start")
@@ -88,7 +87,7 @@ class StoreSpanProcessor(SpanProcessor, ForkAware):
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a finished span."""
         try:
-            if _is_ours(span) and self._is_open():
+            if is_ours(span) and self._is_open():
                 self._queue.put(span, len(self._writer.pending))
         except Exception:
             swallowed("store on_end")
@@ -220,8 +219,3 @@ class StoreSpanProcessor(SpanProcessor, ForkAware):
 
 
 _untouchable: list[StoreWriter] = []
-
-
-def _is_ours(span: ReadableSpan) -> bool:
-    scope = span.instrumentation_scope
-    return scope is not None and scope.name == semconv.SCOPE_NAME

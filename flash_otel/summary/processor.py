@@ -13,7 +13,7 @@ from flash_otel import semconv, wording
 from flash_otel.otlp.from_sdk import to_record
 from flash_otel.runtime.interpreters import own_command
 from flash_otel.runtime.process import guarded, swallowed
-from flash_otel.runtime.sdk import SpanProcessor
+from flash_otel.runtime.sdk import SpanProcessor, is_ours
 from flash_otel.runtime.streams import is_terminal
 from flash_otel.summary.text import summarize
 
@@ -44,8 +44,7 @@ class SummarySpanProcessor(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Keep a span of a deployment."""
         try:
-            scope = span.instrumentation_scope
-            if scope is None or scope.name != semconv.SCOPE_NAME:
+            if not is_ours(span):
                 return
             if span.name not in semconv.DEPLOY_SIDE or span.name == semconv.GRAPHQL:
                 return
