@@ -191,6 +191,7 @@ ATTRIBUTES: Final[dict[str, str]] = {
 
 ERROR_TYPE: Final = "error.type"
 ERROR_MESSAGE: Final = "error.message"
+PEER_SERVICE: Final = "peer.service"
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
 HTTP_RESEND_COUNT: Final = "http.request.resend_count"
@@ -202,6 +203,7 @@ GRAPHQL_OPERATION_TYPE: Final = "graphql.operation.type"
 DEPLOYMENT_ENVIRONMENT_NAME: Final = "deployment.environment.name"
 OTEL_DEPLOYMENT_ID: Final = "deployment.id"
 DEPLOYMENT_STATUS: Final = "deployment.status"
+SERVICE_NAMESPACE: Final = "service.namespace"
 SERVICE_NAME: Final = "service.name"
 SERVICE_VERSION: Final = "service.version"
 SERVICE_INSTANCE_ID: Final = "service.instance.id"
@@ -221,7 +223,9 @@ STANDARD_ATTRIBUTES: Final[dict[str, str]] = {
     "fault is open: manifest_incomplete or manifest_outdated.",
     ERROR_MESSAGE: "The status description of a failed span: the fault's code and meaning, then "
     "the exception.",
-    SERVER_ADDRESS: "Host of the called endpoint or API.",
+    PEER_SERVICE: "What a CLIENT span talks to: runpod-api, runpod-storage, runpod-state-manager, "
+    "or the called or provisioned resource.",
+    SERVER_ADDRESS: "Host of the called endpoint, API or storage.",
     SERVER_PORT: "Port of the called endpoint or API.",
     HTTP_RESEND_COUNT: "Number of times the request was sent before.",
     HTTP_STATUS_CODE: "HTTP status of the response.",
@@ -232,6 +236,7 @@ STANDARD_ATTRIBUTES: Final[dict[str, str]] = {
     DEPLOYMENT_ENVIRONMENT_NAME: "Name of the environment (repeats flash.environment_name).",
     OTEL_DEPLOYMENT_ID: "Deployment id (repeats flash.deployment_id).",
     DEPLOYMENT_STATUS: "Result of the deployment: succeeded or failed.",
+    SERVICE_NAMESPACE: "Name of the Flash app, where the environment gives it (FLASH_APP).",
     SERVICE_NAME: "flash-cli; in a worker, the name of its resource.",
     SERVICE_VERSION: "Version of the instrumented runpod-flash.",
     SERVICE_INSTANCE_ID: "Random id of the process.",
@@ -282,6 +287,10 @@ ROUTE_MISSING: Final = "missing"
 ACTION_CREATE: Final = "create"
 ACTION_UPDATE: Final = "update"
 ACTION_REUSE: Final = "reuse"
+
+PEER_API: Final = "runpod-api"
+PEER_STORAGE: Final = "runpod-storage"
+PEER_STATE_MANAGER: Final = "runpod-state-manager"
 
 PHASE_BUILD: Final = "build"
 PHASE_WRITE: Final = "write"

@@ -86,6 +86,8 @@ def detected() -> dict[str, str | int]:
         semconv.HOST_NAME: socket.gethostname(),
         semconv.PROCESS_PID: os.getpid(),
     }
+    if app := os.environ.get("FLASH_APP"):
+        attributes[semconv.SERVICE_NAMESPACE] = app
     version = flash_version()
     if version:
         attributes[semconv.SERVICE_VERSION] = version

@@ -217,11 +217,16 @@ def endpoint_url(value: Any) -> Rendered:
     """Render the URL of a called endpoint, and its host."""
     if not isinstance(value, str) or not value:
         return NOTHING
+    return {semconv.ENDPOINT_URL: value, **server_address(value)}
+
+
+def server_address(url: Any) -> Rendered:
+    """Render the host of a URL, the rest of which may hold a credential."""
     try:
-        host = urlsplit(value).hostname
+        host = urlsplit(url).hostname if isinstance(url, str) else None
     except ValueError:
         host = None
-    return {semconv.ENDPOINT_URL: value, **({semconv.SERVER_ADDRESS: host} if host else {})}
+    return {semconv.SERVER_ADDRESS: host} if host else NOTHING
 
 
 def _mapping_of(manifest: Any) -> Any:

@@ -19,6 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from flash_otel import pipeline, semconv
 from flash_otel.runtime import environment
+from flash_otel.runtime import options as opts
 from flash_otel.runtime.process import ProcessVar
 from flash_otel.tracing import carriers
 from flash_otel.tracing.specs import LOCAL, READ
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 
 FRESH_NS: Final = 15 * 60 * 1_000_000_000
+
+ENVIRONMENT_VARIABLE: Final = "FLASH_ENVIRONMENT_ID"
+
+_TARGET: Final = (semconv.ENVIRONMENT_ID, semconv.ENVIRONMENT_NAME, semconv.BUILD_ID)
 
 AUTO: Final = "auto"
 PARENT: Final = "parent"
@@ -48,11 +53,13 @@ class _Worker:
         carrier: The carrier of the code that runs, or None.
         is_read: Whether the carrier has been looked for on disk.
         has_fetched: Whether a fetch from the State Manager has begun.
+        target: The environment and the active build, as the last read has shown them.
     """
 
     carrier: carriers.Carrier | None = None
     is_read: bool = False
     has_fetched: bool = False
+    target: Mapping[str, Any] = field(default_factory=dict)
 
 
 _worker: Final = ProcessVar(_Worker, reset_in_child=True)
@@ -97,7 +104,7 @@ def relate(relation: str, mode: str, *, is_root: bool) -> Relation:
         is_root: Whether no flash_otel span encloses it.
     """
     if relation == LOCAL:
-        return _child_of_process() if is_root else HERE
+        return _root() if is_root else HERE
     worker = _worker.value
     carrier = code_carrier()
     is_first = relation == READ and not worker.has_fetched
@@ -110,6 +117,26 @@ def relate(relation: str, mode: str, *, is_root: bool) -> Relation:
     attributes |= carriers.mirrored(carrier.context)
     if relation == READ and _continues_trace(carrier, mode, is_first=is_first):
         return _child_of(carrier.context, attributes)
+    return Relation(links=(Link(carrier.context),), attributes=attributes)
+
+
+def remember_read(attributes: Mapping[str, Any]) -> None:
+    """Remember which environment and build a worker has read."""
+    _worker.value.target = {name: attributes[name] for name in _TARGET if name in attributes}
+
+
+def _root() -> Relation:
+    """Relate a step of a deployment; in a worker, which should deploy nothing, to its own code."""
+    if not opts.in_worker():
+        return _child_of_process()
+    carrier, worker = code_carrier(), _worker.value
+    environment_id = os.environ.get(ENVIRONMENT_VARIABLE)
+    attributes = {**({semconv.ENVIRONMENT_ID: environment_id} if environment_id else {})}
+    attributes |= worker.target
+    if carrier is None:
+        return Relation(attributes=attributes)
+    attributes[semconv.CODE_DEPLOYMENT_ID] = carrier.deployment_id
+    attributes |= carriers.mirrored(carrier.context)
     return Relation(links=(Link(carrier.context),), attributes=attributes)
 
 

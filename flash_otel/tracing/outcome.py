@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from flash_otel import failures, semconv
 from flash_otel.redaction import scrub
+from flash_otel.runtime import options as opts
 from flash_otel.runtime.process import ProcessVar
 
 MAX_FRAMES: Final = 30
@@ -181,11 +182,25 @@ def _unanswered(attributes: Attributes, error: BaseException | None) -> str | No
     return semconv.STATE_MANAGER_UNAVAILABLE if unavailable else None
 
 
+def _deploys_in_worker(attributes: Attributes, _error: BaseException | None) -> str | None:
+    """Workers of Flash 1.0 to 1.2 reconcile at their start, and later ones must deploy nothing."""
+    if not opts.in_worker() or attributes.get(semconv.PROVISION_ACTION) not in _DEPLOYING:
+        return None
+    from flash_otel.pipeline import resource  # loads the SDK, which the span has loaded already
+
+    version = resource.flash_version() or ""
+    return None if version.startswith(_RECONCILING) else semconv.WORKER_PROVISIONS
+
+
+_DEPLOYING: Final = frozenset({semconv.ACTION_CREATE, semconv.ACTION_UPDATE})
+_RECONCILING: Final = ("1.0.", "1.1.", "1.2.")
+
 _READ: Final[tuple[Rule, ...]] = (_no_environment, _refused, _unanswered)
 
 RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
     semconv.MANIFEST_UPLOAD: (_not_persisted,),
     semconv.ACTIVATE: (_wrong_artifact,),
+    semconv.PROVISION_ENDPOINT: (_deploys_in_worker,),
     semconv.RUNTIME_FETCH: _READ,
     semconv.MANIFEST_FETCH: _READ,
 }

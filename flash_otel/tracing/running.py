@@ -126,6 +126,7 @@ class Running:
     def _judge_read(self, active: Carrier | None) -> None:
         scope = self.scope
         code = links.code_carrier()
+        links.remember_read(scope.attributes)
         scope.bad_read = bad_reads.judge(scope.spec.name, scope.attributes, code, active)
 
     def _detach(self, error: BaseException | None) -> None:

@@ -124,6 +124,8 @@ class Scope:
             The context in which the call runs.
         """
         self.attributes.inherit(self.spec.inherits)
+        if self.spec.peer:
+            self.attributes[semconv.PEER_SERVICE] = self.spec.peer
         self._read_start()
         if attributes:
             self.attributes.merge(attributes)

@@ -39,6 +39,7 @@ class SpanSpec:
         end: Fields that are read when the span ends.
         joins: Inside an open span of the same name, a call opens no span of its own and adds its
             fields to the open span.
+        peer: Value of `peer.service`; empty if it depends on the call, or there is none.
         writes: The call changes state on the server, so an interrupted call may have taken effect.
         inherits: Attributes copied from the trace at the start, unless the call has its own.
         inherits_at_end: Attributes copied from the trace at the end.
@@ -54,6 +55,7 @@ class SpanSpec:
     start: Mapping[str, AttributeSpec] = field(default_factory=dict)
     end: Mapping[str, AttributeSpec] = field(default_factory=dict)
     joins: bool = False
+    peer: str = ""
     writes: bool = False
     inherits: tuple[str, ...] = ()
     inherits_at_end: tuple[str, ...] = ()
@@ -89,7 +91,8 @@ _APP_NAME: Final = Text(semconv.APP_NAME)
 _BUILD_ID: Final = Text(semconv.BUILD_ID)
 _ENVIRONMENT_ID: Final = Text(semconv.ENVIRONMENT_ID)
 _ENVIRONMENT_NAME: Final = Text(*_ENVIRONMENT)
-_RESOURCE_NAME: Final = Text(semconv.RESOURCE_NAME)
+# Two endpoints are told apart in the rows of a backend, too, which shows the peer.
+_RESOURCE_NAME: Final = Text(semconv.RESOURCE_NAME, semconv.PEER_SERVICE)
 
 _ARTIFACT_SIZE: Final = attribute(attributes.number(semconv.ARTIFACT_SIZE), "artifact_size")
 _NAMED_ENVIRONMENT: Final = attribute(_ENVIRONMENT_NAME, "environment_name", "env_name")
@@ -138,10 +141,12 @@ BUILD: Final = SpanSpec(
 ARTIFACT_UPLOAD: Final = SpanSpec(
     semconv.ARTIFACT_UPLOAD,
     SpanKind.CLIENT,
+    peer=semconv.PEER_STORAGE,
     start={"artifact_size": _ARTIFACT_SIZE},
     end={
         "build_id": attribute(_BUILD_ID, "return.id", "return.build_id"),
         "object_key": attribute(Text(semconv.ARTIFACT_OBJECT_KEY), "object_key"),
+        "upload_url": attribute(attributes.server_address, "upload_url"),
         "persisted": attribute(attributes.persisted_resources),
     },
     writes=True,
@@ -154,6 +159,7 @@ ARTIFACT_UPLOAD: Final = SpanSpec(
 ACTIVATE: Final = SpanSpec(
     semconv.ACTIVATE,
     SpanKind.CLIENT,
+    peer=semconv.PEER_API,
     start={
         **_DEPLOYED_BUILD,
         "previous_build_id": attribute(Text(semconv.PREVIOUS_BUILD_ID), "previous_build_id"),
@@ -192,6 +198,7 @@ PROVISION_ENDPOINT: Final = SpanSpec(
 MANIFEST_UPLOAD: Final = SpanSpec(
     semconv.MANIFEST_UPLOAD,
     SpanKind.CLIENT,
+    peer=semconv.PEER_STATE_MANAGER,
     start={
         "build_id": attribute(_BUILD_ID, "build_id"),
         "environment_id": attribute(_ENVIRONMENT_ID, "environment_id", "flash_environment_id"),
@@ -229,6 +236,7 @@ RUNTIME_FETCH: Final = SpanSpec(
 MANIFEST_FETCH: Final = SpanSpec(
     semconv.MANIFEST_FETCH,
     SpanKind.CLIENT,
+    peer=semconv.PEER_STATE_MANAGER,
     start={"environment_id": _READ_ENVIRONMENT},
     end={
         "environment": attribute(attributes.environment_answer, "answer.flashEnvironment"),
@@ -259,6 +267,7 @@ CALL: Final = SpanSpec(
     },
     inherits_at_end=(
         semconv.RESOURCE_NAME,
+        semconv.PEER_SERVICE,
         semconv.CALL_ROUTE,
         semconv.ENDPOINT_URL,
         semconv.SERVER_ADDRESS,
@@ -268,4 +277,4 @@ CALL: Final = SpanSpec(
     relation=LINKED,
 )
 
-GRAPHQL: Final = SpanSpec(semconv.GRAPHQL, SpanKind.CLIENT, inherits=_IDS)
+GRAPHQL: Final = SpanSpec(semconv.GRAPHQL, SpanKind.CLIENT, peer=semconv.PEER_API, inherits=_IDS)

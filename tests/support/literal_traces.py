@@ -65,6 +65,8 @@ DEPLOYMENT: Final[list[dict[str, Any]]] = [
         "parent": 1,
         "ticks": (4, 5),
         "attributes": {
+            "peer.service": "runpod-storage",
+            "server.address": "127.0.0.1",
             "flash.artifact.object_key": "ARTIFACT-1",
             "flash.artifact.size": "SIZE",
             "flash.build_id": "BUILD-1",
@@ -80,6 +82,8 @@ DEPLOYMENT: Final[list[dict[str, Any]]] = [
         "parent": 1,
         "ticks": (6, 7),
         "attributes": {
+            "peer.service": "runpod-api",
+            "server.address": "127.0.0.1",
             "deployment.environment.name": "production",
             "flash.active.object_key": "ARTIFACT-1",
             "flash.artifact.object_key": "ARTIFACT-1",
@@ -117,6 +121,7 @@ DEPLOYMENT: Final[list[dict[str, Any]]] = [
         "parent": 5,
         "ticks": (9, 11),
         "attributes": {
+            "server.address": "127.0.0.1",
             "deployment.environment.name": "production",
             "flash.build_id": "BUILD-1",
             "flash.deployment_id": SPAN_ID,
@@ -126,6 +131,7 @@ DEPLOYMENT: Final[list[dict[str, Any]]] = [
             "flash.outcome": "returned",
             "flash.provision.action": "create",
             "flash.resource_name": "api",
+            "peer.service": "api",
         },
     },
     {
@@ -136,6 +142,7 @@ DEPLOYMENT: Final[list[dict[str, Any]]] = [
         "parent": 5,
         "ticks": (10, 12),
         "attributes": {
+            "server.address": "127.0.0.1",
             "deployment.environment.name": "production",
             "flash.build_id": "BUILD-1",
             "flash.deployment_id": SPAN_ID,
@@ -145,6 +152,7 @@ DEPLOYMENT: Final[list[dict[str, Any]]] = [
             "flash.outcome": "returned",
             "flash.provision.action": "create",
             "flash.resource_name": "gpu_info",
+            "peer.service": "gpu_info",
         },
     },
     {
@@ -155,6 +163,8 @@ DEPLOYMENT: Final[list[dict[str, Any]]] = [
         "parent": 5,
         "ticks": (13, 15),
         "attributes": {
+            "peer.service": "runpod-state-manager",
+            "server.address": "127.0.0.1",
             "deployment.environment.name": "production",
             "flash.build_id": "BUILD-1",
             "flash.deployment_id": SPAN_ID,
@@ -195,6 +205,7 @@ REGISTRY_CALLS: Final[list[dict[str, Any]]] = [
             "flash.function_name": "gpu_info",
             "flash.outcome": "returned",
             "flash.resource_name": "gpu_info",
+            "peer.service": "gpu_info",
             "server.address": "127.0.0.1",
         },
         "links": [(1, 1)],
@@ -240,6 +251,8 @@ REGISTRY_CALLS: Final[list[dict[str, Any]]] = [
         "parent": 1002,
         "ticks": (1003, 1004),
         "attributes": {
+            "peer.service": "runpod-state-manager",
+            "server.address": "127.0.0.1",
             "deployment.environment.name": "production",
             "flash.active.deployment_id": SPAN_ID,
             "flash.active.endpoint_count": 2,
@@ -274,6 +287,7 @@ REGISTRY_CALLS: Final[list[dict[str, Any]]] = [
             "flash.function_name": "gpu_info",
             "flash.outcome": "returned",
             "flash.resource_name": "gpu_info",
+            "peer.service": "gpu_info",
             "server.address": "127.0.0.1",
         },
         "links": [(1, 1)],
@@ -299,6 +313,7 @@ SENTINEL_CALLS: Final[list[dict[str, Any]]] = [
             "flash.environment_name": "production",
             "flash.outcome": "returned",
             "flash.resource_name": "gpu_info",
+            "peer.service": "gpu_info",
         },
         "links": [(1, 1)],
     },
@@ -319,6 +334,7 @@ SENTINEL_CALLS: Final[list[dict[str, Any]]] = [
             "flash.environment_name": "production",
             "flash.outcome": "returned",
             "flash.resource_name": "gpu_info",
+            "peer.service": "gpu_info",
         },
         "links": [(1, 1)],
     },

@@ -349,6 +349,7 @@ def routed(answer: Any, spans: Recorded) -> dict[str, Any]:
             {
                 "flash.call.route": "remote",
                 "flash.resource_name": "gpu",
+                "peer.service": "gpu",
                 "flash.endpoint_url": "https://api.example/v2/qb2",
                 "server.address": "api.example",
             },

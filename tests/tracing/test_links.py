@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import flash_otel
 from flash_otel.testing import EPOCH_NS, Recorded, recording
+
+if TYPE_CHECKING:
+    from flash_otel.records import SpanRecord
 
 MINUTE_MS = 60_000
 NOW_MS = EPOCH_NS // 1_000_000
@@ -268,3 +271,62 @@ def test_a_fresh_process_each_time(spans: Recorded) -> None:
     this_code()
     fetch()
     assert spans.records[0].trace_id == TRACE
+
+
+def deploys(action: str) -> SpanRecord:
+    """Let this process deploy an endpoint; return the span of it."""
+
+    @flash_otel.trace_provision_endpoint(action="action")
+    def deploy(_name: str, action: str) -> str:
+        return action
+
+    with recording() as spans:
+        fetch({**carried(phase="write"), "build_id": "b-1"})
+        deploy("gpu", action)
+    return spans.records[-1]
+
+
+@pytest.mark.parametrize("action", ["create", "update"])
+def test_a_worker_that_deploys(action: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a fault at once, linked to the deployment whose code the worker runs.
+
+    The span names the environment that the worker is set up for, and the build that it has read.
+    """
+    monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "ep-1")
+    monkeypatch.setenv("FLASH_ENVIRONMENT_ID", "env-1")
+    this_code()
+    span = deploys(action)
+    assert [(link.trace_id, link.span_id) for link in span.links] == [(TRACE, SPAN)]
+    assert span.trace_id != TRACE
+    assert span.status == "error"
+    assert span.status_message == (
+        "worker_provisions: A worker did not find an endpoint, and deployed one itself."
+    )
+    expected = {
+        "flash.fault": "worker_provisions",
+        "flash.deploy.trace_id": TRACE,
+        "flash.code.deployment_id": SPAN,
+        "flash.environment_id": "env-1",
+        "flash.build_id": "b-1",
+        "flash.outcome": "returned",
+    }
+    assert expected.items() <= dict(span.attributes).items()
+
+
+@pytest.mark.parametrize(
+    ("variable", "action", "version"),
+    [
+        ("RUNPOD_ENDPOINT_ID", "reuse", "1.14.0"),
+        ("RUNPOD_ENDPOINT_ID", "create", "1.2.0"),
+        ("RUNPOD_POD_ID", "create", "1.14.0"),
+    ],
+    ids=["nothing new", "a worker that reconciles at its start", "a developer's pod"],
+)
+def test_a_process_that_may_deploy(
+    variable: str, action: str, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What costs nothing, and what Flash means to do, is no fault."""
+    monkeypatch.setenv(variable, "id-1")
+    monkeypatch.setattr("flash_otel.pipeline.resource.flash_version", lambda: version)
+    span = deploys(action)
+    assert (span.status, span.attributes.get("flash.fault")) == ("unset", None)

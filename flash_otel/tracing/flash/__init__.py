@@ -103,6 +103,7 @@ TARGETS: Final = (
             decorators.trace_artifact_upload,
             artifact_size=_artifact_uploaded,
             object_key="answer.prepareFlashArtifactUpload.objectKey",
+            upload_url="answer.prepareFlashArtifactUpload.uploadUrl",
         ),
     ),
     Target(

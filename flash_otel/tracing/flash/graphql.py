@@ -23,7 +23,7 @@ from flash_otel.redaction import REDACTED, remember, scrub
 from flash_otel.runtime.process import swallowed
 from flash_otel.tracing import outcome
 from flash_otel.tracing import scope as scopes
-from flash_otel.tracing.attributes import Fields, Text, attribute, number
+from flash_otel.tracing.attributes import Fields, Text, attribute, number, server_address
 from flash_otel.tracing.extractors import ENDED, Call, Extractor, compile_source, find
 from flash_otel.tracing.specs import GRAPHQL
 from flash_otel.tracing.wrapper import Traced
@@ -60,6 +60,16 @@ MAX_DEPTH: Final = 12
 _LIMITS: Final = (400, 100, 25)
 """Numbers of values to keep, tried in order until the text is short enough."""
 
+_ASKS_API: Final = frozenset(
+    {
+        semconv.ACTIVATE,
+        semconv.PROVISION_ENDPOINT,
+        semconv.MANIFEST_UPLOAD,
+        semconv.MANIFEST_FETCH,
+    }
+)
+"""Spans whose peer is reached through the GraphQL API."""
+
 _ACTIVE_BUILD: Final = "activeBuildId"
 
 Method = Callable[..., Awaitable[Any]]
@@ -95,6 +105,8 @@ def _listening() -> scopes.Scope | None:
 def _note_request(scope: scopes.Scope, instance: Any, args: tuple[Any, ...], kwargs: Any) -> None:
     for owner, name in ((instance, "api_key"), (instance, "_api_key"), (_runpod(), "api_key")):
         remember(getattr(owner, name, None))
+    if scope.spec.name in _ASKS_API and semconv.SERVER_ADDRESS not in scope.attributes:
+        scope.set(server_address(_url_of(instance)))
     scope.attempt, scope.retry_reason = 0, ""
     query = args[0] if args else kwargs.get("query", "")
     variables = args[1] if len(args) > 1 else kwargs.get("variables")
@@ -106,6 +118,12 @@ def _note_request(scope: scopes.Scope, instance: Any, args: tuple[Any, ...], kwa
 def _runpod() -> Any:
     """Return the module that holds the key of clients that have none, if it is imported."""
     return sys.modules.get("runpod")
+
+
+def _url_of(client: Any) -> Any:
+    """Return the URL of the API: an attribute of the client's class, or (1.15+) of its module."""
+    module = sys.modules.get(type(client).__module__)
+    return getattr(client, "GRAPHQL_URL", None) or getattr(module, "GRAPHQL_URL", None)
 
 
 def previous_build(environment_id: str) -> Extractor:

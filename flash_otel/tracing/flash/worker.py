@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 Method = Callable[..., Awaitable[Any]]
 
-ENVIRONMENT_VARIABLE: Final = "FLASH_ENVIRONMENT_ID"
+ENVIRONMENT_VARIABLE: Final = links.ENVIRONMENT_VARIABLE
 ENDPOINT_VARIABLE: Final = "RUNPOD_ENDPOINT_ID"
 
 # An event loop cannot wait for a thread's event, and the threads of its pool may all be busy.
@@ -214,7 +214,7 @@ def _remote(routed: Any) -> dict[str, Any]:
         return {**route, **attributes.Text(semconv.ENDPOINT_ID)(getattr(routed, "id", None))}
     return {
         **route,
-        **attributes.Text(semconv.RESOURCE_NAME)(routed.get("resource_name")),
+        **attributes.Text(semconv.RESOURCE_NAME, semconv.PEER_SERVICE)(routed.get("resource_name")),
         **attributes.endpoint_url(routed.get("endpoint_url")),
     }
 
