@@ -27,7 +27,6 @@ NAME: Final = "flash.activate"
 AT_START: Final = {
     "flash.build_id": "b-2f1b8463",
     "flash.environment_id": "e-6f7c93f8",
-    "flash.environment_name": "production",
     "deployment.environment.name": "production",
 }
 AT_END: Final = {"flash.active.object_key": "app/build.tar.gz", "flash.outcome": "returned"}

@@ -62,7 +62,7 @@ def make(provider: TracerProvider) -> None:
             "flash.app_name": "demo",
             "flash.build_id": f"b-{number:08x}",
             "flash.environment_id": f"e-{number % 100:08x}",
-            "flash.environment_name": "production",
+            "deployment.environment.name": "production",
             "flash.endpoint_count": 2,
             "flash.outcome": "returned",
         }

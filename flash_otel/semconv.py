@@ -78,7 +78,6 @@ APP_NAME: Final = "flash.app_name"
 BUILD_ID: Final = "flash.build_id"
 PREVIOUS_BUILD_ID: Final = "flash.previous_build_id"
 ENVIRONMENT_ID: Final = "flash.environment_id"
-ENVIRONMENT_NAME: Final = "flash.environment_name"
 CREATED_ENVIRONMENT: Final = "flash.environment.created"
 ENVIRONMENT_STATE: Final = "flash.environment.state"
 DEPLOYMENT_ID: Final = "flash.deployment_id"
@@ -133,7 +132,6 @@ ATTRIBUTES: Final[dict[str, str]] = {
     BUILD_ID: "Build id; on a read, that of the environment's active build.",
     PREVIOUS_BUILD_ID: "Build that was active on the environment before the activation.",
     ENVIRONMENT_ID: "Id of the environment that is deployed to or queried.",
-    ENVIRONMENT_NAME: "Name of the environment.",
     ENVIRONMENT_STATE: "State of the environment in the State Manager: null, no_active_build or "
     "active.",
     CREATED_ENVIRONMENT: "True if the deployment created its environment, and the app had others.",
@@ -144,7 +142,8 @@ ATTRIBUTES: Final[dict[str, str]] = {
     ENDPOINT_URL: "URL of the called endpoint.",
     ENDPOINT_ID: "Runpod endpoint id.",
     ENDPOINTS_DIGEST: "First 16 hex digits of the SHA-256 of the canonical resources_endpoints.",
-    MANIFEST_KEYS: "Top-level keys of the manifest, except _flash_otel.",
+    MANIFEST_KEYS: "Top-level keys of the manifest, except _flash_otel; of a read, they are "
+    "stored and sent only if it got no endpoints.",
     MANIFEST_GENERATED_AT: "When the manifest was built, by the clock of the building machine.",
     MANIFEST_SIZE: "Size of the manifest as JSON, in bytes.",
     MANIFEST_SOURCE_FINGERPRINT: "SHA-256 of the project's files that the manifest was built from.",
@@ -180,7 +179,8 @@ ATTRIBUTES: Final[dict[str, str]] = {
     "manifest lacks it.",
     DEPLOY_TRACE_ID: "Trace id of the linked deployment (repeats the link).",
     DEPLOY_SPAN_ID: "Span id of the linked deployment (repeats the link).",
-    FLASH_VERSION: "Version of the instrumented runpod-flash.",
+    FLASH_VERSION: "Version of the instrumented runpod-flash, if OTEL_RESOURCE_ATTRIBUTES sets "
+    "another service.version.",
     DROPPED_SPANS: "Number of spans that a full queue dropped before this span.",
     TRUNCATED: "Names of the list attributes that were truncated to 1,000 entries.",
     RETRY_REASON: "Why the last attempt failed (exception class and scrubbed message).",
@@ -200,8 +200,7 @@ HTTP_REQUEST_BODY_SIZE: Final = "http.request.body.size"
 HTTP_RESPONSE_BODY_SIZE: Final = "http.response.body.size"
 GRAPHQL_OPERATION_NAME: Final = "graphql.operation.name"
 GRAPHQL_OPERATION_TYPE: Final = "graphql.operation.type"
-DEPLOYMENT_ENVIRONMENT_NAME: Final = "deployment.environment.name"
-OTEL_DEPLOYMENT_ID: Final = "deployment.id"
+ENVIRONMENT_NAME: Final = "deployment.environment.name"
 DEPLOYMENT_STATUS: Final = "deployment.status"
 SERVICE_NAMESPACE: Final = "service.namespace"
 SERVICE_NAME: Final = "service.name"
@@ -233,8 +232,7 @@ STANDARD_ATTRIBUTES: Final[dict[str, str]] = {
     HTTP_RESPONSE_BODY_SIZE: "Size of the response body, in bytes.",
     GRAPHQL_OPERATION_NAME: "Name of the GraphQL operation.",
     GRAPHQL_OPERATION_TYPE: "Type of the GraphQL operation: query or mutation.",
-    DEPLOYMENT_ENVIRONMENT_NAME: "Name of the environment (repeats flash.environment_name).",
-    OTEL_DEPLOYMENT_ID: "Deployment id (repeats flash.deployment_id).",
+    ENVIRONMENT_NAME: "Name of the environment.",
     DEPLOYMENT_STATUS: "Result of the deployment: succeeded or failed.",
     SERVICE_NAMESPACE: "Name of the Flash app, where the environment gives it (FLASH_APP).",
     SERVICE_NAME: "flash-cli; in a worker, the name of its resource.",
@@ -243,7 +241,7 @@ STANDARD_ATTRIBUTES: Final[dict[str, str]] = {
     HOST_NAME: "Host name: spans of one host share a clock.",
     PROCESS_PID: "Process id, which identifies a killed deployment on its host.",
     FAAS_NAME: "Name of the worker's resource.",
-    FAAS_VERSION: "Source fingerprint of the worker's code.",
+    FAAS_VERSION: "First 12 digits of the source fingerprint of the worker's code.",
     FAAS_INSTANCE: "Id of the worker's pod.",
     FAAS_COLDSTART: "True on the first fetch of a worker process.",
     EXCEPTION_TYPE: "Qualified class name of a recorded exception.",

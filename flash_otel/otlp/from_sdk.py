@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.trace import Link as SdkLink
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
+from flash_otel import semconv
 from flash_otel.records import ANY, LINES_PARTIAL, Attributes, Event, Link, SpanRecord
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ def _attributes(span: ReadableSpan) -> Attributes:
     not distinguish a cut value from one that is as long as the limit.
     """
     attributes = _plain(span.attributes)
+    # The bracketed lines, which are written from the span, list the keys of every manifest.
+    if attributes.get(semconv.MANIFEST_STATE) == semconv.MANIFEST_COMPLETE:
+        attributes.pop(semconv.MANIFEST_KEYS, None)
     limit = getattr(getattr(span, "_attributes", None), "max_value_len", None)
     return attributes if limit is None else marked(attributes, limit)
 
@@ -127,11 +131,12 @@ class _ResourceCache:
 _resources: Final = _ResourceCache()
 
 
-def _plain(attributes: Mapping[str, Any] | None) -> Attributes:
+def _plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     """Copy attributes; bytes and mappings, which newer SDKs allow, become plain values."""
     if not attributes:
         return {}
     # BoundedAttributes.copy() copies its dict at once; iterating calls Python code for each key.
+    copied: dict[str, Any]
     copied = attributes.copy() if hasattr(attributes, "copy") else dict(attributes)
     if _SCALARS.issuperset(map(type, copied.values())):
         return copied

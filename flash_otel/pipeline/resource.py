@@ -53,6 +53,9 @@ _WORKER: Final = (
     (semconv.FAAS_INSTANCE, "RUNPOD_POD_ID"),
 )
 
+# The beginning of a SHA-256 tells versions apart, and can be read.
+_MOST: Final = {semconv.FAAS_VERSION: 12}
+
 _instance_id = ProcessVar(lambda: str(uuid.uuid4()), reset_in_child=True)
 
 
@@ -90,11 +93,12 @@ def detected() -> dict[str, str | int]:
         attributes[semconv.SERVICE_NAMESPACE] = app
     version = flash_version()
     if version:
-        attributes[semconv.SERVICE_VERSION] = version
-        attributes[semconv.FLASH_VERSION] = version
+        # A version of the user's own takes the convention's name; diagnosis needs that of Flash.
+        is_taken = semconv.SERVICE_VERSION in _from_variables()
+        attributes[semconv.FLASH_VERSION if is_taken else semconv.SERVICE_VERSION] = version
     if in_worker():
         found = ((name, os.environ.get(variable)) for name, variable in _WORKER)
-        attributes.update({name: value for name, value in found if value})
+        attributes.update({name: value[: _MOST.get(name)] for name, value in found if value})
     return attributes
 
 

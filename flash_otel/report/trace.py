@@ -213,15 +213,16 @@ def _trace_heading(record: SpanRecord, view: View) -> Iterator[Line]:
     """Yield the lines above a trace of which no deployment is known."""
     yield from _trace_line(record)
     at = words.moment(record.start_ns, has_zone=True) if has_time(record) else None
-    names = (
-        ("app", semconv.APP_NAME),
-        ("environment", semconv.ENVIRONMENT_NAME),
-        ("Flash", semconv.FLASH_VERSION),
+    version = record.resource.get(semconv.SERVICE_VERSION)
+    identity = _joined(
+        (
+            ("", at),
+            ("app", record.attributes.get(semconv.APP_NAME)),
+            ("environment", record.attributes.get(semconv.ENVIRONMENT_NAME)),
+            ("Flash", record.resource.get(semconv.FLASH_VERSION, version)),
+        ),
+        view,
     )
-    values = (
-        (word, record.attributes.get(name, record.resource.get(name))) for word, name in names
-    )
-    identity = _joined((("", at), *values), view)
     if identity:
         yield identity
 

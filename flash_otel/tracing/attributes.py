@@ -172,7 +172,7 @@ def persisted_resources(value: Any) -> Rendered:
     }
 
 
-_environment_name: Final = Text(semconv.ENVIRONMENT_NAME, semconv.DEPLOYMENT_ENVIRONMENT_NAME)
+_environment_name: Final = Text(semconv.ENVIRONMENT_NAME)
 
 
 def environment_answer(value: Any) -> Rendered:

@@ -260,7 +260,7 @@ class Scope:
 
     def _name_deployment(self) -> None:
         deployment_id = f"{self.span.get_span_context().span_id:016x}"
-        self.set({semconv.DEPLOYMENT_ID: deployment_id, semconv.OTEL_DEPLOYMENT_ID: deployment_id})
+        self.set({semconv.DEPLOYMENT_ID: deployment_id})
         self.attributes.publish((semconv.DEPLOYMENT_ID,))
 
     def _read_start(self) -> None:

@@ -77,11 +77,10 @@ class SpanSpec:
 
 
 _IDS: Final = (semconv.DEPLOYMENT_ID, semconv.BUILD_ID, semconv.ENVIRONMENT_ID)
-_ENVIRONMENT: Final = (semconv.ENVIRONMENT_NAME, semconv.DEPLOYMENT_ENVIRONMENT_NAME)
-_TARGET: Final = (*_IDS, *_ENVIRONMENT)
+_TARGET: Final = (*_IDS, semconv.ENVIRONMENT_NAME)
 _ANSWER: Final = (
     semconv.BUILD_ID,
-    *_ENVIRONMENT,
+    semconv.ENVIRONMENT_NAME,
     semconv.ENVIRONMENT_STATE,
     semconv.MANIFEST_STATE,
     semconv.ENDPOINT_COUNT,
@@ -90,7 +89,7 @@ _ANSWER: Final = (
 _APP_NAME: Final = Text(semconv.APP_NAME)
 _BUILD_ID: Final = Text(semconv.BUILD_ID)
 _ENVIRONMENT_ID: Final = Text(semconv.ENVIRONMENT_ID)
-_ENVIRONMENT_NAME: Final = Text(*_ENVIRONMENT)
+_ENVIRONMENT_NAME: Final = Text(semconv.ENVIRONMENT_NAME)
 # Two endpoints are told apart in the rows of a backend, too, which shows the peer.
 _RESOURCE_NAME: Final = Text(semconv.RESOURCE_NAME, semconv.PEER_SERVICE)
 
@@ -128,7 +127,12 @@ DEPLOY: Final = SpanSpec(
         semconv.ENDPOINT_COUNT,
         semconv.PREVIOUS_BUILD_ID,
     ),
-    publishes=(semconv.APP_NAME, *_ENVIRONMENT, semconv.BUILD_ID, semconv.ENVIRONMENT_ID),
+    publishes=(
+        semconv.APP_NAME,
+        semconv.ENVIRONMENT_NAME,
+        semconv.BUILD_ID,
+        semconv.ENVIRONMENT_ID,
+    ),
 )
 
 BUILD: Final = SpanSpec(
@@ -150,7 +154,7 @@ ARTIFACT_UPLOAD: Final = SpanSpec(
         "persisted": attribute(attributes.persisted_resources),
     },
     writes=True,
-    inherits=(semconv.DEPLOYMENT_ID, *_ENVIRONMENT),
+    inherits=(semconv.DEPLOYMENT_ID, semconv.ENVIRONMENT_NAME),
     publishes=(semconv.BUILD_ID, semconv.ARTIFACT_OBJECT_KEY),
     # The presigned URL of the upload is a credential.
     hides_http=True,

@@ -279,7 +279,7 @@ def test_a_mistyped_name_is_recognized(tmp_path: Path, arguments: list[str], que
 
 def test_a_suggestion_is_cleaned(tmp_path: Path) -> None:
     """A recorded name that is suggested cannot control the terminal."""
-    attributes = {"flash.environment_name": "prod\x1b]0;x\x07\x1b[31m"}
+    attributes = {"deployment.environment.name": "prod\x1b]0;x\x07\x1b[31m"}
     keep(tmp_path, [span(1, None, "flash.deploy", 0, 1, attributes=attributes)])
     found = flash_otel(tmp_path, "traces", "--env", "prod]0;x")
     assert "Did you mean prod" in found.stdout

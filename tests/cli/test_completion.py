@@ -28,7 +28,7 @@ EVIL = "evil\"'$(touch pwned)`touch pwned`;touch pwned\n\x1b]0;title\x07"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Keep a deployment, and a trace with names that a shell could run; put the program on PATH."""
-    names = ("flash.app_name", "flash.environment_name", "flash.build_id")
+    names = ("flash.app_name", "deployment.environment.name", "flash.build_id")
     hostile = span(1, None, "flash.deploy", 10, 20, trace_id="ab" * 16)
     hostile.attributes.update(dict.fromkeys(names, EVIL))  # type: ignore[attr-defined]
     keep(tmp_path, [*healthy_deployment(), hostile])

@@ -35,7 +35,7 @@ def record(folder: Path) -> None:
         )
         for record in failed_deployment()
     ]
-    staging = {"flash.environment_name": "staging", "flash.environment_id": "env789"}
+    staging = {"deployment.environment.name": "staging", "flash.environment_id": "env789"}
     keep(folder, healthy_deployment())
     keep(folder, other)
     keep(

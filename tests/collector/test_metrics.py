@@ -36,7 +36,7 @@ CALLS = "traces_span_metrics_calls_total"
 # All that a series may be told apart by: nothing that grows with deployments, workers or processes.
 LABELS = {
     "flash_call_route",
-    "flash_environment_name",
+    "deployment_environment_name",
     "flash_fault",
     "flash_outcome",
     "job",
@@ -132,7 +132,7 @@ def test_every_span_is_counted_by_result_and_fault(measured: Measured) -> None:
 def test_reads_and_deployments_have_their_environments_name(measured: Measured) -> None:
     """Alerts can distinguish environments."""
     named = {
-        (series.labels["span_name"], series.labels.get("flash_environment_name"))
+        (series.labels["span_name"], series.labels.get("deployment_environment_name"))
         for series in measured.spans
         if series.name == CALLS
     }

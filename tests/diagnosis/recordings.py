@@ -63,9 +63,15 @@ def span(
     )
 
 
+def attribute(name: str) -> str:
+    """Return the name of the attribute that a keyword stands for, `__` for a dot in it."""
+    is_standard = name == "environment_name"
+    return sc.ENVIRONMENT_NAME if is_standard else f"flash.{name.replace('__', '.')}"
+
+
 def changed(record: SpanRecord, **attributes: Any) -> SpanRecord:
     """Return a record with other attributes; `a__b` stands for `a.b`, None takes one away."""
-    named = {f"flash.{name.replace('__', '.')}": value for name, value in attributes.items()}
+    named = {attribute(name): value for name, value in attributes.items()}
     said = {**record.attributes, **named}
     return replace(record, attributes={k: v for k, v in said.items() if v is not None})
 

@@ -9,6 +9,7 @@ from diagnosis.recordings import (
     GPU,
     NOW_NS,
     TWO,
+    attribute,
     call,
     changed,
     deployment,
@@ -53,7 +54,7 @@ def line(name: str, at: int, file: str = "deploy.log", **said: object) -> SpanRe
         kind="client",
         start_ns=0,
         end_ns=0,
-        attributes={f"flash.{key}": value for key, value in said.items()},  # type: ignore[misc]  # literals of the tests
+        attributes={attribute(key): value for key, value in said.items()},  # type: ignore[misc]  # literals of the tests
         scope_name=LINES_SCOPE,
         origin=f"{file}:{at}",
     )
@@ -424,3 +425,23 @@ def test_an_unreadable_time_is_unknown() -> None:
     refresh, _ = read(20, held=TWO)
     (found,) = collect([changed(refresh, manifest__generated_at="2026-01-***")]).reads
     assert found.generated_at_ns is None
+
+
+def test_a_recording_that_says_things_twice() -> None:
+    """Spans of 0.1 repeat names and versions under other attributes; they are read as before."""
+    made = [
+        replace(
+            record,
+            attributes={
+                **record.attributes,
+                "flash.environment_name": record.attributes[sc.ENVIRONMENT_NAME],
+                "deployment.id": record.attributes[sc.DEPLOYMENT_ID],
+            },
+            resource={**record.resource, "flash.version": "1.14.0", "service.version": "9"},
+        )
+        for record in records(deployment())
+    ]
+    (old,) = collect(made).deployments
+    (new,) = collect(records(deployment())).deployments
+    assert (old.id, old.environment_name) == (new.id, new.environment_name)
+    assert old.process.flash_version == (1, 14, 0)

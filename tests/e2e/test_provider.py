@@ -90,7 +90,7 @@ def test_no_provider_stays_no_provider(site: Site) -> None:
     (resource,) = {tuple(sorted(span.resource.items())) for span in stored}
     attributes = dict(resource)
     assert attributes["service.name"] == "flash-cli"
-    assert attributes["service.version"] == attributes["flash.version"] == site.environment.version
+    assert attributes["service.version"] == site.environment.version
     assert attributes["service.instance.id"]
 
 

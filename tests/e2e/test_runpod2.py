@@ -101,7 +101,7 @@ def test_each_step_is_a_span(redeployed: Deployed) -> None:
     assert shape(redeployed.records) == WHOLE
     assert {record.status for record in redeployed.records} == {"unset"}
     assert len({record.trace_id for record in redeployed.records}) == 1
-    assert {record.resource[semconv.FLASH_VERSION] for record in redeployed.records} == {VERSION}
+    assert {record.resource[semconv.SERVICE_VERSION] for record in redeployed.records} == {VERSION}
 
 
 def test_ids_are_on_the_spans(redeployed: Deployed) -> None:

@@ -38,7 +38,7 @@ def _trace(stream: TextIO | None, scope: str = "flash_otel") -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(WorkerLogSpanProcessor(stream))
     with provider.get_tracer(scope).start_as_current_span("flash.runtime.fetch") as span:
-        span.set_attribute("flash.environment_name", "größe → 雪")
+        span.set_attribute("deployment.environment.name", "größe → 雪")
 
 
 def test_each_finished_span_is_one_write_of_one_line() -> None:
@@ -51,7 +51,7 @@ def test_each_finished_span_is_one_write_of_one_line() -> None:
     assert written.count("\n") == 1
     (record,) = decode_log_line(written)
     assert record.name == "flash.runtime.fetch"
-    assert record.attributes == {"flash.environment_name": "größe → 雪"}
+    assert record.attributes == {"deployment.environment.name": "größe → 雪"}
 
 
 def test_the_line_is_otlp_json() -> None:
@@ -68,7 +68,7 @@ def test_any_stream_can_write_it(encoding: str) -> None:
     stream = io.TextIOWrapper(raw, encoding=encoding, errors="strict")
     _trace(stream)
     (record,) = decode_log_line(raw.getvalue().decode("ascii"))
-    assert record.attributes["flash.environment_name"] == "größe → 雪"
+    assert record.attributes["deployment.environment.name"] == "größe → 雪"
     stream.close()
 
 

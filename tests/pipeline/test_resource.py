@@ -60,10 +60,10 @@ def test_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resource.create().attributes["service.name"] == "flash-worker"
     monkeypatch.setenv("RUNPOD_POD_ID", "pod1")
     monkeypatch.setenv("FLASH_RESOURCE_NAME", "gpu_info")
-    monkeypatch.setenv("_FLASH_SOURCE_FINGERPRINT", "abc")
+    monkeypatch.setenv("_FLASH_SOURCE_FINGERPRINT", "0123456789abcdef" * 4)
     found = resource.create().attributes
     assert found["service.name"] == found["faas.name"] == "gpu_info"
-    assert (found["faas.version"], found["faas.instance"]) == ("abc", "pod1")
+    assert (found["faas.version"], found["faas.instance"]) == ("0123456789ab", "pod1")
 
 
 def test_variables_win(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,11 @@ def test_the_version_of_flash(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resource.flash_version() == "1.4.2"
     monkeypatch.setattr(metadata, "version", lambda _name: "1.14.0")
     found = resource.create().attributes
-    assert found["service.version"] == found["flash.version"] == "1.14.0"
+    assert found["service.version"] == "1.14.0"
+    assert "flash.version" not in found
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.version=9")
+    found = resource.create().attributes
+    assert (found["service.version"], found["flash.version"]) == ("9", "1.14.0")
 
 
 def test_a_broken_installation(monkeypatch: pytest.MonkeyPatch) -> None:

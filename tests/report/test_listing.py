@@ -137,7 +137,7 @@ def test_lines_are_judged_by_their_build() -> None:
 
 SHOP: Final = healthy_deployment()
 CAFE_IDS: Final = {"flash.environment_id": "env-cafe", "flash.build_id": "cafe"}
-CAFE_NAMES: Final = {"flash.app_name": "cafe", "flash.environment_name": "staging"}
+CAFE_NAMES: Final = {"flash.app_name": "cafe", "deployment.environment.name": "staging"}
 ODD: Final = {"flash.endpoint_names": ("gpu", "cpu"), "n": 2, "x": 1.5, "b": True}
 CAFE: Final = [
     span(71, None, "flash.deploy", 1e6, 1e6 + 90, trace_id=OTHER, attributes=CAFE_IDS | CAFE_NAMES),

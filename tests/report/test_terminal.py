@@ -223,7 +223,7 @@ HOSTILE = "\x1b[2J\x1b]0;title\x07[bold red]x[/bold red][/nope]\r\n\u202egnp.exe
 
 def test_hostile_text_is_shown_and_has_no_effect() -> None:
     """Text of a span cannot move the cursor, set colours or break lines."""
-    names = ("flash.app_name", "flash.environment_name", "flash.build_id", "flash.fault")
+    names = ("flash.app_name", "deployment.environment.name", "flash.build_id", "flash.fault")
     attributes = dict.fromkeys(names, HOSTILE)
     record = span(
         1, None, HOSTILE, 0, 1, attributes=attributes, events=(raised(HOSTILE, HOSTILE),), error="x"

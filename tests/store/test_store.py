@@ -47,7 +47,7 @@ ROOT = SpanRecord(
     "internal",
     1_000,
     9_000,
-    attributes={"flash.app_name": "demo", "flash.environment_name": "prod"},
+    attributes={"flash.app_name": "demo", "deployment.environment.name": "prod"},
     resource={"service.name": "flash-cli"},
     scope_name="flash_otel",
     scope_version="0.1",

@@ -146,7 +146,7 @@ def test_the_default_store_needs_no_option() -> None:
 
 def test_hostile_names_have_no_effect() -> None:
     """Names from a project cannot move the cursor or begin a line."""
-    named = {"flash.app_name": "\x1b[2J\nx", "flash.environment_name": "\u202egnp"}
+    named = {"flash.app_name": "\x1b[2J\nx", "deployment.environment.name": "\u202egnp"}
     found = text([span(1, None, "flash.deploy", 0, 9, attributes=named)])
     assert r"\x1b[2J\nx was deployed to \u202egnp in 9.00 ms" in found
     assert not set(found) & {"\x1b", "\u202e"}

@@ -62,7 +62,7 @@ def retried(reason: str) -> Event:
 
 def healthy_deployment() -> list[SpanRecord]:
     """Return a deployment of two endpoints in which every step returned."""
-    names = {"flash.app_name": "shop", "flash.environment_name": "prod"}
+    names = {"flash.app_name": "shop", "deployment.environment.name": "prod"}
     return [
         span(1, None, "flash.deploy", 0, 4000, attributes={**IDS, **names}),
         span(2, 1, "flash.build", 0, 1000),

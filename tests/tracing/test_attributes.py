@@ -134,7 +134,7 @@ def test_the_environment_of_a_read(named: str | None, build_id: str | None) -> N
     rendered = attributes.environment_answer(
         {"id": "e-1", "name": named, "activeBuildId": build_id}
     )
-    assert rendered.get("flash.environment_name") == (named or None)
+    assert rendered.get("deployment.environment.name") == (named or None)
     assert rendered.get("deployment.environment.name") == (named or None)
     assert rendered.get("flash.build_id") == build_id
 

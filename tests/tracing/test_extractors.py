@@ -104,10 +104,8 @@ def test_usual_names_and_defaults(spans: Recorded) -> None:
     (span,) = spans.records
     assert dict(span.attributes) == {
         "flash.app_name": "shop",
-        "flash.environment_name": "production",
         "deployment.environment.name": "production",
         "flash.deployment_id": "0000000000000001",
-        "deployment.id": "0000000000000001",
         "flash.build_id": "b-shop",
         "flash.endpoint_count": 1,
         "flash.outcome": "returned",

@@ -679,7 +679,7 @@ def test_a_context_manager(spans: Recorded) -> None:
         "  flash.manifest.upload",
         "  flash.build",
     ]
-    assert spans.records[0].attributes["flash.environment_name"] == "e-1"
+    assert spans.records[0].attributes["deployment.environment.name"] == "e-1"
     assert not trace_api.get_current_span().get_span_context().is_valid
 
     with pytest.raises(KeyError, match="in the block"), Manager().deployment("shop"):

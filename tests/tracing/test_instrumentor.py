@@ -138,7 +138,8 @@ def test_before_and_after_import(project: Path, order: str) -> None:
             deployed()
         print(*spans.tree(), sep="\\n")
         (root,) = spans.named("flash.deploy")
-        print(root.attributes["flash.environment_id"], root.attributes["flash.environment_name"])
+        names = ("flash.environment_id", "deployment.environment.name")
+        print(*(root.attributes[name] for name in names))
     """
     shown = run(project, dedent(ORDERS[order]) + dedent(code))
     assert shown.splitlines() == ["flash.deploy", "  flash.build", "e-1 production"]

@@ -154,7 +154,7 @@ def test_sources_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     with recording() as spans:
         assert activate(hostile) is hostile
     (span,) = spans.records
-    assert span.attributes == {"flash.outcome": "returned"}
+    assert span.attributes == {"peer.service": "runpod-api", "flash.outcome": "returned"}
 
 
 def test_a_value_that_cannot_be_rendered() -> None:
@@ -173,7 +173,11 @@ def test_a_value_that_cannot_be_rendered() -> None:
             Liar("x"), "e-1"
         )
     (span,) = spans.records
-    assert span.attributes == {"flash.environment_id": "e-1", "flash.outcome": "returned"}
+    assert span.attributes == {
+        "peer.service": "runpod-api",
+        "flash.environment_id": "e-1",
+        "flash.outcome": "returned",
+    }
 
 
 def test_a_span_ends_although_its_end_fails(monkeypatch: pytest.MonkeyPatch) -> None:

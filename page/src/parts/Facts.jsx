@@ -17,9 +17,10 @@ const named = (object, names) => names.map((name) => attribute(object, name)).fi
 /** What was deployed, by which versions, when and where. */
 export function Facts({ deployment, root }) {
   const { raw, process } = root;
-  const environment = deployment?.environment_name ?? named(raw, ["flash.environment_name"]);
+  const environment = deployment?.environment_name ?? named(raw, ["deployment.environment.name"]);
   const environmentId = deployment?.environment_id ?? named(raw, ["flash.environment_id"]);
-  const flash = deployment?.flash_version ?? named(process.resource, ["flash.version"]);
+  const flash =
+    deployment?.flash_version ?? named(process.resource, ["flash.version", "service.version"]);
   const host = named(process.resource, ["host.name"]);
   const pid = named(process.resource, ["process.pid"]);
   return (
