@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from rich.cells import cell_len
 
 from flash_otel.diagnosis import tables
-from flash_otel.report import words
 from flash_otel.report.layout import Line, Page, Part, fitted
 
 if TYPE_CHECKING:
@@ -30,10 +29,10 @@ RESULTS: Final = {
 }
 _NOT_RECORDED: Final = "-"
 _GAP: Final = "  "
-_SHORT: Final = 8  # characters of an id, as in the sentences of a diagnosis
+SHORT: Final = 8  # characters of an id, as in the sentences of a diagnosis
 _KEPT: Final = (16, 12)  # ids that are hardly longer than their beginning are not shortened
 # An id, or the beginning of one that a sentence has shortened already.
-_TOKEN: Final = re.compile(rf"[0-9A-Za-z][0-9A-Za-z_-]{{{_SHORT - 1},}}…?")
+_TOKEN: Final = re.compile(rf"[0-9A-Za-z][0-9A-Za-z_-]{{{SHORT - 1},}}…?")
 
 _Row = tuple[str, str, str]
 
@@ -50,10 +49,10 @@ class ShortIds:
         shared = [_shared(*pair) for pair in pairwise(ordered)]
         lengths = (max(pair) + 1 for pair in zip([0, *shared], [*shared, 0], strict=False))
         self._short = {
-            known: known[: max(_SHORT, length)]
+            known: known[: max(SHORT, length)]
             for known, length in zip(ordered, lengths, strict=False)
         }
-        self._whole = {f"{known[:_SHORT]}…": known for known in ordered}
+        self._whole = {f"{known[:SHORT]}…": known for known in ordered}
         self.used: dict[str, None] = {}
 
     def of(self, identifier: str) -> str:
@@ -93,8 +92,7 @@ def ids_lines(matches: Sequence[Match], page: Page) -> Iterator[Line]:
 
 def _row(match: Match, page: Page) -> _Row:
     name, deployed, read = (
-        words.encodable(words.clean(value or _NOT_RECORDED), page.encoding)
-        for value in (match.name, match.deployed, match.read)
+        page.clean(value or _NOT_RECORDED) for value in (match.name, match.deployed, match.read)
     )
     return name, deployed, read
 
@@ -123,13 +121,14 @@ def _shortened(rows: Sequence[_Row], page: Page) -> list[_Row]:
 def _cuts(ids: Collection[str], mark: str) -> Iterator[dict[str, str]]:
     """Yield ways to shorten ids, the best first: to their beginnings, or else to their ends."""
     for kept in _KEPT:
-        for length in range(_SHORT, max(map(len, ids)) + 1):
-            yield {name: _beginning(name, kept, length, mark) for name in ids}
-    yield {name: name if len(name) <= _KEPT[-1] else mark + name[-_SHORT:] for name in ids}
+        for length in range(SHORT, max(map(len, ids)) + 1):
+            yield beginnings(ids, length, mark, kept)
+    yield {name: name if len(name) <= _KEPT[-1] else mark + name[-SHORT:] for name in ids}
 
 
-def _beginning(name: str, kept: int, length: int, mark: str) -> str:
-    return name if len(name) <= max(kept, length) else name[:length] + mark
+def beginnings(ids: Iterable[str], length: int, mark: str, kept: int = 0) -> dict[str, str]:
+    """Return the beginnings of ids, with a mark; those of at most `kept` characters stay whole."""
+    return {name: name if len(name) <= max(kept, length) else name[:length] + mark for name in ids}
 
 
 def _replaced(rows: Sequence[_Row], cut: dict[str, str]) -> list[_Row]:

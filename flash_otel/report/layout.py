@@ -165,6 +165,10 @@ class Page:
     glyphs: Glyphs
     encoding: str = "utf-8"
 
+    def clean(self, value: object) -> str:
+        """Return a recorded value as it is printed."""
+        return words.encodable(words.clean(value), self.encoding)
+
 
 def page_for(console: Console) -> Page:
     """Return the layout for a console; piped output is never cut, so that grep finds all of it."""

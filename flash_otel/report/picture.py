@@ -13,6 +13,7 @@ from flash_otel.diagnosis.findings import count
 from flash_otel.diagnosis.picture_events import READ
 from flash_otel.diagnosis.tables import DEPLOYMENT
 from flash_otel.report import words
+from flash_otel.report.ids import SHORT, beginnings
 from flash_otel.report.layout import (
     ASCII,
     FAULT_STYLE,
@@ -38,7 +39,6 @@ MOST_WIDTH: Final = 140
 _TIME: Final = 12  # cells
 _FRAME: Final = 26  # cells of a line beside its three texts
 _MOST_LINES: Final = 5  # of a text
-_SHORTEST_ID: Final = 8  # characters
 
 _TITLE: Final = "What the State Manager held, and who read it"
 _DIFFERENCES: Final = {
@@ -87,7 +87,7 @@ def picture_lines(judged: Judged, page: Page) -> Iterator[Line]:
     lines = list(canvas.lines(picture))
     yield from lines
     drawn = "".join(part.text for line in lines for part in line)
-    in_full = {_shown(known, page) for match in judged.matches for known in _values(match)}
+    in_full = {page.clean(known) for match in judged.matches for known in _values(match)}
     yield from canvas.notes(picture, drawn, in_full)
 
 
@@ -102,15 +102,12 @@ def _has_state(picture: Picture) -> bool:
 
 def _short_names(picture: Picture, cells: int, page: Page) -> dict[str, str] | None:
     """Return short forms of the ids that do not fit; None if the shortest that differ do not."""
-    ids = dict.fromkeys(_shown(known, page) for known in _ids(picture) if known)
+    ids = dict.fromkeys(page.clean(known) for known in _ids(picture) if known)
     longest = cells - len("(),")
     if all(cell_len(known) <= longest for known in ids):
         return {}
-    for length in range(_SHORTEST_ID, longest):
-        short = {
-            known: known if len(known) <= length else known[:length] + page.glyphs.cut
-            for known in ids
-        }
+    for length in range(SHORT, longest):
+        short = beginnings(ids, length, page.glyphs.cut)
         if len(set(short.values())) == len(ids) and max(map(cell_len, short.values())) <= longest:
             return {known: name for known, name in short.items() if known != name}
     return None
@@ -120,10 +117,6 @@ def _ids(picture: Picture) -> Iterator[str | None]:
     yield from (picture.build_id, picture.environment_id, picture.before.build_id)
     for mark in picture.marks:
         yield from (mark.build_id, mark.environment_id, mark.state.build_id if mark.state else None)
-
-
-def _shown(text: str, page: Page) -> str:
-    return words.encodable(words.clean(text), page.encoding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +195,7 @@ class _Canvas:
 
     def _text(self, text: str) -> list[str]:
         """Return a text broken at spaces, with short forms of its ids."""
-        text = _shown(text, self.page)
+        text = self.page.clean(text)
         for known in sorted(self.names, key=len, reverse=True):
             text = text.replace(known, self.names[known])
         lines = wrapped(text, self.cells)

@@ -254,7 +254,7 @@ def _whole_ids(records: Iterable[SpanRecord], view: View) -> Iterator[Line]:
     yield (Part("Ids in full", "bold"),)
     for identifier in list(shortened)[:_MOST_IDS]:
         lead = f"  {kinds.get(identifier, ''):<11}  "
-        whole = words.encodable(words.clean(identifier), view.page.encoding)
+        whole = view.page.clean(identifier)
         yield (Part(lead, "dim", cell_len(lead)), Part(whole, breaks=WHOLE))
     if len(shortened) > _MOST_IDS:
         yield (Part(f"  {len(shortened) - _MOST_IDS} more; --json has all", "dim"),)
