@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MOST_COUNTED: Final = 100_000
 
+_FORGET_REJECTIONS: Final = (
+    "DELETE FROM rejections WHERE destination = (SELECT id FROM destinations WHERE name = ?)"
+)
 # As `pipeline.resource` sets it, in the compact JSON of the store.
 _OWN: Final = '%"telemetry.distro.name":"flash-otel"%'
 _DUE: Final = (
@@ -143,21 +146,13 @@ def rewind(connection: sqlite3.Connection, name: str, *, to_rejected: bool) -> N
             "retry_ns = 0 WHERE name = ?",
             (name,),
         )
-        connection.execute(
-            "DELETE FROM rejections "
-            "WHERE destination = (SELECT id FROM destinations WHERE name = ?)",
-            (name,),
-        )
+        connection.execute(_FORGET_REJECTIONS, (name,))
 
 
 def forget(connection: sqlite3.Connection, name: str) -> None:
     """Remove a destination; its spans stay in the store, but no longer wait for it."""
     with transaction(connection):
-        connection.execute(
-            "DELETE FROM rejections "
-            "WHERE destination = (SELECT id FROM destinations WHERE name = ?)",
-            (name,),
-        )
+        connection.execute(_FORGET_REJECTIONS, (name,))
         connection.execute("DELETE FROM destinations WHERE name = ?", (name,))
 
 
