@@ -22,12 +22,12 @@ from support.commands import (
     keep,
     python,
 )
-from support.flash import CACHE
 from support.samples import IDS, TRACE, failed_deployment, healthy_deployment, span
 from support.terminal import flash_otel_on_terminal
 
 from flash_otel.cli.mcp import MOST_CHARACTERS
 from flash_otel.cli.tools import TOOLS
+from flash_otel.demo.scenarios import DEFAULT_VERSION
 from flash_otel.report.bounded import LONGEST, bounded
 from flash_otel.runtime.interpreters import requirement
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mcp.types import CallToolResult
+    from support.warm import WarmEnvironments
 
 SECRET = "rpa_" + "A1b2C3d4" * 5
 
@@ -370,9 +371,9 @@ def test_on_a_terminal(tmp_path: Path) -> None:
 
 
 @pytest.mark.flash
-def test_over_a_real_demo(tmp_path: Path) -> None:
+def test_over_a_real_demo(warm_env: WarmEnvironments, tmp_path: Path) -> None:
     """An agent finds the fault of a real deployment: diagnose, then the list, then its spans."""
-    env = {"FLASH_OTEL_CACHE": str(CACHE)}
+    env = {"FLASH_OTEL_CACHE": str(warm_env.cache(DEFAULT_VERSION))}
     assert flash_otel(tmp_path, "demo", "stale_build", env=env).returncode == 0
 
     async def talk() -> None:

@@ -21,13 +21,14 @@ from support.otlp import groups_of, spans_of, wait_for_spans
 
 from flash_otel import semconv
 from flash_otel.demo.runner import run_scenario
-from flash_otel.demo.scenarios import SCENARIOS
+from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from support.real_collector import Access, Collector, Jaeger
+    from support.warm import WarmEnvironments
 
     from flash_otel.demo.runner import RunArtifacts
 
@@ -194,14 +195,18 @@ def test_over_grpc_with_tls_and_token(
 
 
 def test_the_demo_without_a_shared_store(
-    reachable_collector: Collector, access: Access, running_jaeger: Jaeger, tmp_path: Path
+    reachable_collector: Collector,
+    access: Access,
+    running_jaeger: Jaeger,
+    warm_env: WarmEnvironments,
+    tmp_path: Path,
 ) -> None:
     """`demo --jaeger` shows and judges the spans that came through the Collector."""
     url = f"https://{reachable_collector.http_url.removeprefix('http://')}"
     env = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": url,
         **access.of_the_sender,
-        "FLASH_OTEL_CACHE": str(CACHE),
+        "FLASH_OTEL_CACHE": str(warm_env.cache(DEFAULT_VERSION)),
     }
     asked = ("demo", "stale_build", "--json", "--jaeger", running_jaeger.query_url)
     nowhere = flash_otel(tmp_path, *asked)

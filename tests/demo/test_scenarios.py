@@ -27,7 +27,6 @@ from flash_otel.cli.demo import demo
 from flash_otel.demo.control_plane import CANARY_API_KEY
 from flash_otel.demo.environment import CACHE_VARIABLE
 from flash_otel.demo.processes import bracketed_lines, worker_spans
-from flash_otel.demo.runner import run_scenario
 from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS, WorkerStep
 from flash_otel.demo.worker import MODES
 from flash_otel.store.store import SpanStore
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from support.runs import ScenarioRuns
+    from support.warm import WarmEnvironments
 
     from flash_otel.demo.scenarios import Step
 
@@ -109,13 +109,14 @@ def test_worker_modes(version: str, mode: str, shared_run: ScenarioRuns) -> None
 
 
 @pytest.mark.flash
-def test_worker_variables_can_be_changed_and_taken_away(tmp_path: Path) -> None:
+def test_worker_variables_can_be_changed_and_taken_away(
+    shared_run: ScenarioRuns, tmp_path: Path
+) -> None:
     """Without FLASH_ENVIRONMENT_ID the worker never asks the State Manager."""
-    result = run_scenario(
+    result = shared_run.run(
         SCENARIOS["healthy"],
         workdir=tmp_path,
         traced=False,
-        cache=CACHE,
         worker_changes={"FLASH_ENVIRONMENT_ID": None},
     )
     assert result.worker_environment_id is None
@@ -176,7 +177,9 @@ def test_demo_command_prints_lines_and_joined_trace(
 
 @pytest.mark.flash
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_printed_commands_work_when_pasted(name: str, tmp_path: Path) -> None:
+def test_the_printed_commands_work_when_pasted(
+    name: str, warm_env: WarmEnvironments, tmp_path: Path
+) -> None:
     """From a program that is not on PATH, the commands of a demo run as a terminal shows them.
 
     They are longer than its lines. Those that show the recording are printed again by these
@@ -184,7 +187,8 @@ def test_the_printed_commands_work_when_pasted(name: str, tmp_path: Path) -> Non
     """
     (program := Path(sys.executable).with_name("flash-otel")).stat()
     variables = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
-    variables |= {CACHE_VARIABLE: str(CACHE), "NO_COLOR": "1", "PAGER": "cat"}
+    cache = warm_env.cache(DEFAULT_VERSION)
+    variables |= {CACHE_VARIABLE: str(cache), "NO_COLOR": "1", "PAGER": "cat"}
 
     def output(*words: str) -> str:
         with Terminal(tmp_path, *words, columns=60, env=variables) as terminal:
@@ -218,10 +222,13 @@ def test_the_printed_commands_work_when_pasted(name: str, tmp_path: Path) -> Non
 
 @pytest.mark.flash
 def test_demo_command_prints_json(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    warm_env: WarmEnvironments,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     """With JSON output, standard output is one object and progress goes to standard error."""
-    monkeypatch.setenv(CACHE_VARIABLE, str(CACHE))
+    monkeypatch.setenv(CACHE_VARIABLE, str(warm_env.cache(DEFAULT_VERSION)))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert demo("read_before_write", as_json=True) == CLEAN
     out, err = capsys.readouterr()

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 from docs.commands import DOCUMENTS, ROOT, commands
 from support.commands import forking
-from support.flash import CACHE
 
 from flash_otel import trace_activate, trace_deploy
+from flash_otel.demo.scenarios import DEFAULT_VERSION
 from flash_otel.store.store import SpanStore
 from flash_otel.testing import recording
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from support.warm import WarmEnvironments
 
 PRINTED = list(dict.fromkeys(command for document in DOCUMENTS for command in commands(document)))
 
@@ -120,9 +122,9 @@ def test_a_printed_command_on_recordings_runs(command: str, store: Path) -> None
 
 @pytest.mark.flash
 @pytest.mark.parametrize("command", DEMOS)
-def test_a_printed_demo_runs(command: str, tmp_path: Path) -> None:
+def test_a_printed_demo_runs(command: str, warm_env: WarmEnvironments, tmp_path: Path) -> None:
     """Every demo that a document prints shows the joined trace."""
-    done = _run(command, tmp_path, FLASH_OTEL_CACHE=str(CACHE))
+    done = _run(command, tmp_path, FLASH_OTEL_CACHE=str(warm_env.cache(DEFAULT_VERSION)))
     assert done.returncode == 0, done.stderr
     assert "flash.runtime.fetch" in done.stdout
 

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from support.flash import CACHE
 from support.site import IN_FLASH
 
 from flash_otel.demo.processes import flash_environment
@@ -57,6 +58,23 @@ class WarmEnvironments:
             return plain
         scripts = self.shared.once(f"warm-{version}", lambda folder: self._start(plain, folder))
         return replace(plain, python=scripts / "python", scripts=scripts)
+
+    def cache(self, version: str) -> Path:
+        """Return a folder for FLASH_OTEL_CACHE whose environment with `version` is this one."""
+        plain, warm = self.plain(version), self(version)
+        if warm is plain:
+            return CACHE
+
+        def make(folder: Path) -> Path:
+            real = plain.scripts.parent
+            base = f"base-{real.name.removeprefix(f'flash-{version}-')}"
+            for name in (base, real.name):
+                (made := folder / "environments" / name).mkdir(parents=True)
+                (made / ".complete").touch()
+            (made / "bin").symlink_to(warm.scripts, target_is_directory=True)
+            return folder
+
+        return self.shared.once(f"cache-{version}", make)
 
     def _start(self, plain: PythonEnvironment, folder: Path) -> Path:
         programs = {"python": [], "flash": [str(plain.flash)]}
