@@ -47,7 +47,9 @@ def clean(text: object) -> str:
 
     An escape sequence of a hostile span name shows as `\x1b[2J` instead of clearing the terminal.
     """
-    return "".join(_visible(character) for character in str(text))
+    line = str(text)
+    # Python calls no character of the unsafe categories printable.
+    return line if line.isprintable() else "".join(map(_visible, line))
 
 
 def _visible(character: str) -> str:

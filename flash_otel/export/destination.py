@@ -152,8 +152,11 @@ def named_exporters() -> tuple[str, ...]:
 
 def exports() -> bool:
     """Return whether spans go anywhere: an exporter is named, and one of the names is known."""
-    known = EXPORTERS.keys() | environment.installed(GROUP)
-    return not known.isdisjoint(named_exporters())
+    names = named_exporters()
+    # Without a need, no process searches all installed packages before its first span.
+    return any(name in EXPORTERS for name in names) or (
+        bool(names) and not environment.installed(GROUP).isdisjoint(names)
+    )
 
 
 def forwarded() -> list[Destination]:

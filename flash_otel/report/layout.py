@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from dataclasses import astuple, dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from rich.cells import cell_len, set_cell_size
@@ -170,6 +171,10 @@ class Page:
         return words.encodable(words.clean(value), self.encoding)
 
 
+# Rich spends as much time on a call as on a few lines.
+_PRINTED_AT_ONCE: Final = 100
+
+
 def page_for(console: Console) -> Page:
     """Return the layout for a console; piped output is never cut, so that grep finds all of it."""
     cells = next(cells for least, cells in _BAR_CELLS if console.width >= least)
@@ -187,9 +192,10 @@ def _glyphs_for(console: Console) -> Glyphs:
 
 def print_lines(lines: Iterable[Line], console: Console) -> None:
     """Print lines to a console of any encoding."""
-    for text in texts(lines, console):
+    rows = texts(lines, console)
+    while some := list(islice(rows, _PRINTED_AT_ONCE)):
         # Lines are laid out already; Rich would break them again at spaces.
-        console.print(text, soft_wrap=True)
+        console.print(Text("\n").join(some), soft_wrap=True)
 
 
 def texts(lines: Iterable[Line], console: Console) -> Iterator[Text]:

@@ -110,6 +110,26 @@ def test_an_exporter_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "exports", "searches"),
+    [("", False, 0), ("none", False, 0), ("otlp", True, 0), ("console", True, 1)],
+)
+def test_packages_are_searched_only_for_other_exporters(
+    monkeypatch: pytest.MonkeyPatch, names: str, searches: int, *, exports: bool
+) -> None:
+    """The first span of a process does not wait for a search of all installed packages."""
+    groups: list[str] = []
+
+    def search(*, group: str) -> object:
+        groups.append(group)
+        return entry_points(group=group)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", search)
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", names)
+    assert destinations.exports() is exports
+    assert len(groups) == searches
+
+
+@pytest.mark.parametrize(
     ("names", "is_kept"),
     [("", True), ("none", True), ("missing", True), ("console", False), ("missing,otlp", False)],
 )
