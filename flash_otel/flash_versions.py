@@ -1,6 +1,7 @@
-"""What versions of runpod-flash do differently, where more than one room asks.
+"""What versions of Flash do differently, where more than one room asks.
 
-Read from the published wheels, 1.0.0 to 1.21.0. What a single room needs to know stays there.
+Read from the published wheels of runpod-flash, 1.0.0 to 1.21.0, and of runpod, 2.0.0rc2. What a
+single room needs to know stays there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ image.
 """
 READS_UNTIL: Final = (1, 15)
 """First version whose workers call through the sentinel and read no manifest."""
+
+WRITES_UNTIL: Final = (2,)
+"""First version that writes no manifest after the activation: runpod 2.
+
+It saves every endpoint with the build's id, one after another, and then ends.
+"""
 
 _NUMBER: Final = re.compile(r"\d{1,6}")
 
@@ -39,3 +46,8 @@ def release(version: str) -> tuple[int, ...]:
 def reads_manifests(version: tuple[int, ...]) -> bool | None:
     """Return whether a call in a worker of this version reads the manifest; None if unknown."""
     return READS_FROM <= version < READS_UNTIL if version else None
+
+
+def writes_manifests(version: tuple[int, ...]) -> bool:
+    """Return whether a deployment of this version uploads a manifest; True if it is unknown."""
+    return version < WRITES_UNTIL

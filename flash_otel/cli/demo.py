@@ -25,11 +25,18 @@ import typer
 from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError, pasteable
 from flash_otel.cli.publish import ENDPOINT_VARIABLES, HINT
 from flash_otel.cli.streams import note
-from flash_otel.demo.scenarios import DEFAULT_SCENARIO, DEFAULT_VERSION, SCENARIOS, Scenario
-from flash_otel.flash_versions import READS_FROM, release
+from flash_otel.demo.scenarios import (
+    DEFAULT_SCENARIO,
+    DEFAULT_VERSION,
+    SCENARIOS,
+    SUCCESSOR_VERSION,
+    SUCCESSORS,
+    Scenario,
+)
+from flash_otel.flash_versions import READS_FROM, WRITES_UNTIL, release
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from flash_otel.report.layout import Line
 
@@ -63,6 +70,14 @@ def demo(
         str | None,
         typer.Option(metavar="VERSION", help="Version of runpod-flash to run.", show_default=False),
     ] = None,
+    runpod: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION",
+            help="Run runpod, from 2 on, in place of runpod-flash; it has scenarios of its own.",
+            show_default=False,
+        ),
+    ] = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the logs and the store, and print their folder.")
     ] = False,
@@ -82,11 +97,13 @@ def demo(
     runpod-flash there. The recording stays until the next demo, for every command that reads
     recordings: flash-otel traces --from demo
     """
+    scenarios = SCENARIOS if runpod is None else SUCCESSORS
     if list_all:
-        _list(as_json=as_json)
+        _list(scenarios.values(), as_json=as_json)
     elif not is_served:
-        _run(_scenario(scenario), _version(version), jaeger, keep=keep, as_json=as_json)
-    elif scenario != DEFAULT_SCENARIO or version or keep or jaeger:
+        number = _version(version) if runpod is None else _runpod_version(runpod, version)
+        _run(_scenario(scenario, scenarios), number, jaeger, keep=keep, as_json=as_json)
+    elif scenario != DEFAULT_SCENARIO or version or runpod or keep or jaeger:
         message = "--serve runs no scenario: you deploy, with any version of Flash."
         raise CommandError(message, "Give it alone, or with --json.")
     else:
@@ -111,15 +128,31 @@ def _version(given: str | None) -> str:
             "nothing from the State Manager, so the scenarios cannot happen.",
             "To trace a deployment of your own with it: flash-otel run -- flash deploy",
         )
+    if numbers >= WRITES_UNTIL:
+        raise CommandError(f"There is no runpod-flash {version}.", "Its successor: --runpod 2")
     return version
 
 
-def _scenario(name: str) -> Scenario:
+def _runpod_version(given: str, other: str | None) -> str:
+    """Return the version of runpod to run; `2` stands for the one that is tested.
+
+    Raises:
+        CommandError: It is none that has a Flash, or a version of runpod-flash is given, too.
+    """
+    if other is not None:
+        raise CommandError("--version and --runpod exclude each other.", "Give one of them.")
+    if release(given) < WRITES_UNTIL:
+        message = f"{given!r} is no version of runpod that has a Flash: the first is 2."
+        raise CommandError(message, "Give --runpod 2, or --version for runpod-flash.")
+    return SUCCESSOR_VERSION if given == "2" else given
+
+
+def _scenario(name: str, scenarios: Mapping[str, Scenario]) -> Scenario:
     from flash_otel.cli.suggest import did_you_mean
 
-    found = SCENARIOS.get(name)
+    found = scenarios.get(name)
     if found is None:
-        hint = f"{did_you_mean(name, SCENARIOS)} Choose one: {', '.join(SCENARIOS)}"
+        hint = f"{did_you_mean(name, scenarios)} Choose one: {', '.join(scenarios)}"
         raise CommandError(f"unknown scenario: {name!r}.", hint.strip())
     return found
 
@@ -199,14 +232,14 @@ def _interruption() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _list(*, as_json: bool) -> None:
+def _list(scenarios: Collection[Scenario], *, as_json: bool) -> None:
     from flash_otel.report.layout import ReportConsole, page_for, print_lines
 
     if as_json:
-        print(json.dumps([_described(scenario) for scenario in SCENARIOS.values()], indent=2))
+        print(json.dumps([_described(scenario) for scenario in scenarios], indent=2))
         return
     console = ReportConsole()
-    print_lines(_list_lines(page_for(console).width), console)
+    print_lines(_list_lines(scenarios, page_for(console).width), console)
 
 
 def _described(scenario: Scenario) -> dict[str, str]:
@@ -219,12 +252,11 @@ def _described(scenario: Scenario) -> dict[str, str]:
     }
 
 
-def _list_lines(width: int | None) -> Iterator[Line]:
+def _list_lines(scenarios: Collection[Scenario], width: int | None) -> Iterator[Line]:
     """Yield a line for each scenario; where that is too narrow, its sentence is below its name."""
     from flash_otel.report import words
     from flash_otel.report.layout import Part, wrapped
 
-    scenarios = SCENARIOS.values()
     rows = [(found.name, found.injected, words.verdict(found.fault)) for found in scenarios]
     names, sentences, verdicts = (max(map(len, column)) for column in zip(*rows, strict=True))
     for name, sentence, verdict in rows:

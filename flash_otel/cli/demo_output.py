@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel.cli.app import pasteable
 from flash_otel.cli.sources import DEMO, from_options
-from flash_otel.demo.scenarios import SCENARIOS
+from flash_otel.demo.releases import RUNPOD_2, generation_of
+from flash_otel.demo.scenarios import SCENARIOS, SUCCESSORS
 from flash_otel.report.layout import COMMAND, Part, ReportConsole
 from flash_otel.report.wrapping import print_wrapped
 
@@ -34,14 +35,17 @@ def print_text(result: DemoResult) -> None:
     from flash_otel.store.location import locate_demo
 
     console, artifacts, scenario = ReportConsole(), result.artifacts, result.scenario
-    _heading(console, f"{scenario.name}, runpod-flash {artifacts.version}", scenario.title)
+    generation = generation_of(artifacts.version)
+    title = f"{scenario.name}, {generation.package} {artifacts.version}"
+    _heading(console, title, scenario.title)
     print_wrapped([(Part(f"Injected: {scenario.injected}", hang=_HANG),)], console)
-    _heading(console, "flash deploy")
+    _heading(console, generation.command)
     _print_lines(console, bracketed_lines(artifacts.deploy_log))
-    _heading(console, "the worker")
-    _print_lines(console, bracketed_lines(artifacts.worker_log))
-    outcome = "answered" if artifacts.worker_exit == 0 else "failed"
-    _print_lines(console, [f"(the remote call {outcome})"])
+    if artifacts.worker_logs:
+        _heading(console, "the worker")
+        _print_lines(console, bracketed_lines(artifacts.worker_log))
+        outcome = "answered" if artifacts.worker_exit == 0 else "failed"
+        _print_lines(console, [f"(the remote call {outcome})"])
     _heading(console, "the joined trace")
     render_trace(result.trace, console, overview_of(result.diagnosis.judged[0], result.trace))
     _heading(console, "flash-otel diagnose")
@@ -61,19 +65,21 @@ def _with_source(result: DemoResult, command: str) -> str:
 
 def _to_try(result: DemoResult) -> Iterator[tuple[str, str]]:
     """Yield purposes and commands, of which the first need the recording."""
-    names = [*SCENARIOS]
+    is_successor = generation_of(result.artifacts.version) is RUNPOD_2
+    demo = "flash-otel demo --runpod 2" if is_successor else "flash-otel demo"
+    names = [*(SUCCESSORS if is_successor else SCENARIOS)]
     following = names.index(result.scenario.name) + 1
     if result.source and result.artifacts.trace_id:
         shown = f"flash-otel show {result.artifacts.trace_id[:12]}"
         yield "List the traces of this run", _with_source(result, "flash-otel traces")
         yield "Write the trace as a page", _with_source(result, shown) + " --html demo.html"
     else:
-        yield "List the scenarios", "flash-otel demo --list"
-        yield "Keep the logs and the store", f"flash-otel demo {result.scenario.name} --keep"
+        yield "List the scenarios", f"{demo} --list"
+        yield "Keep the logs and the store", f"{demo} {result.scenario.name} --keep"
     if following < len(names):
-        yield "See another fault diagnosed", f"flash-otel demo {names[following]}"
+        yield "See another fault diagnosed", f"{demo} {names[following]}"
     else:
-        yield "See a healthy run", f"flash-otel demo {names[0]}"
+        yield "See a healthy run", f"{demo} {names[0]}"
 
 
 def _heading(console: Console, title: str, text: str = "") -> None:
@@ -103,7 +109,7 @@ def print_json(result: DemoResult) -> None:
         "deploy_exits": artifacts.deploy_exits,
         "worker_exit": artifacts.worker_exit,
         "deploy_lines": bracketed_lines(artifacts.deploy_log),
-        "worker_lines": bracketed_lines(artifacts.worker_log),
+        "worker_lines": bracketed_lines(artifacts.worker_log) if artifacts.worker_logs else [],
         "trace": encode_json(result.trace),
         "diagnosis": diagnosis_json(result.diagnosis),
     }

@@ -15,6 +15,7 @@ from flash_otel.cli.app import COULD_NOT_TELL, CommandError
 from flash_otel.cli.publish import publish_decided
 from flash_otel.cli.sources import DEMO, JAEGER
 from flash_otel.cli.streams import note
+from flash_otel.demo.releases import generation_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +69,7 @@ def record(
 
     Args:
         scenario: What to run.
-        version: Version of runpod-flash.
+        version: Version of Flash.
         workdir: An existing folder for all files of the run.
         jaeger: URL of the Jaeger that receives the spans; None to read the store and the logs.
         progress: Called before each step.
@@ -83,7 +84,8 @@ def record(
 
     begun_ns = time.time_ns()
     try:
-        progress(f"Starting the stand-in control plane, for runpod-flash {version}")
+        package = generation_of(version).package
+        progress(f"Starting the stand-in control plane, for {package} {version}")
         artifacts = run_scenario(
             scenario,
             workdir=workdir,

@@ -21,6 +21,7 @@ class Generation:
         deploy: The arguments of the script that deploy.
         manifest: Name of the manifest in an artifact.
         manifest_variable: The variable that tells a worker where its manifest is.
+        environment: The environment that a deployment creates if none is named.
         vendored: The packages that a deployment installs into its artifact.
     """
 
@@ -29,7 +30,14 @@ class Generation:
     deploy: tuple[str, ...]
     manifest: str
     manifest_variable: str
+    environment: str
     vendored: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """What a person types to deploy."""
+        words = (word for word in self.deploy if not word.startswith("-"))
+        return " ".join((self.script, *words))
 
     def manifest_place(self, app: Path) -> Path:
         """Return the value of the manifest's variable, for the folder of an unpacked artifact."""
@@ -37,7 +45,12 @@ class Generation:
 
 
 FLASH_1: Final = Generation(
-    "runpod-flash", "flash", ("deploy", "--no-deps"), "flash_manifest.json", "FLASH_MANIFEST_PATH"
+    "runpod-flash",
+    "flash",
+    ("deploy", "--no-deps"),
+    "flash_manifest.json",
+    "FLASH_MANIFEST_PATH",
+    "production",
 )
 RUNPOD_2: Final = Generation(
     "runpod",
@@ -45,6 +58,7 @@ RUNPOD_2: Final = Generation(
     ("flash", "deploy"),
     "runpod_manifest.json",
     "RUNPOD_APP_DIR",
+    "default",
     # RUNTIME_REQUIREMENTS and API_RUNTIME_REQUIREMENTS of `runpod.apps.build` (2.0.0rc2).
     (
         *("aiohttp", "aiohttp-retry", "backoff", "cloudpickle", "py-cpuinfo", "requests", "tomli"),

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 
 _Record = TypeVar("_Record")
-_DEFAULT_ENVIRONMENT: Final = "production"  # what Flash creates if no environment is named
 _SECONDS: Final = 120.0
 _CLOCK: Final = "FLASH_OTEL_DEMO_CLOCK_S"
 # Not `-m`, which would import flash_otel into an untraced worker, and before its clock is set.
@@ -302,7 +301,7 @@ class _ScenarioRun:
         """Return the environment of the deployment that started last."""
         last, state = self.artifacts.deploys[-1], self.plane.state
         app = state.app_named(last.app)
-        name = last.environment or _DEFAULT_ENVIRONMENT
+        name = last.environment or self.environment.generation.environment
         return state.environment_named(app.id, name) if app else None
 
     def _build(self, index: int) -> StoredBuild:

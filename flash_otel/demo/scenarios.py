@@ -111,6 +111,10 @@ def echo_write(_: ControlPlaneState, variables: Json, __: Json) -> Json:
     return {WRITE: {"id": given["flashBuildId"], "manifest": given["manifest"]}}
 
 
+def _is_gpu_info(variables: Json) -> bool:
+    return bool(variables["input"]["name"] == "gpu_info")
+
+
 ACTIVATION_IGNORED: Final = (activation_ignored(echo=True),)
 WRITE_IGNORED: Final = (Rule(WRITE, request=_as_stored, answer=echo_write),)
 WRITE_HELD_BACK: Final = (Rule(WRITE, gate=MANIFEST_WRITE_GATE),)
@@ -185,7 +189,7 @@ class Scenario:
         steps: What happens, in order.
         environments: Environments that the app has beforehand; without any, the first
             deployment creates the app and an environment.
-        version: Version of runpod-flash.
+        version: Version of Flash.
         title: One sentence about what the run shows.
         injected: One sentence about what the stand-in does wrong.
         is_answered: Whether the last worker's remote call is answered.
@@ -263,3 +267,44 @@ _GUIDE: Final = (
 )
 
 SCENARIOS: Final[dict[str, Scenario]] = {scenario.name: scenario for scenario in _GUIDE}
+
+SUCCESSOR_VERSION: Final = "2.0.0rc2"
+"""The version of runpod 2 that the demo runs."""
+
+# No manifest is written after the activation there, and workers read none.
+_SUCCESSOR: Final = (
+    Scenario(
+        "healthy",
+        semconv.NONE,
+        (DeployStep(), WorkerStep()),
+        version=SUCCESSOR_VERSION,
+        title="A deployment, and a worker that calls the other endpoint.",
+        injected="Nothing: the worker runs the deployed build, and its call is answered.",
+        is_answered=True,
+    ),
+    Scenario(
+        "provisioning_failed",
+        semconv.PROVISIONING_FAILED,
+        (
+            DeployStep(
+                rules=(Rule("saveEndpoint", when=_is_gpu_info, error="No capacity for this GPU"),),
+                fails=True,
+            ),
+        ),
+        version=SUCCESSOR_VERSION,
+        title="An endpoint cannot be saved after the build was activated.",
+        injected="The second of the two endpoints is refused; the first runs the new build.",
+    ),
+    Scenario(
+        "stale_build",
+        semconv.STALE_BUILD,
+        (DeployStep(), DeployStep(rules=(activation_ignored(echo=False),)), WorkerStep(build=-2)),
+        version=SUCCESSOR_VERSION,
+        title="A worker of the deployed build runs the code of the build before.",
+        injected="The second activation is acknowledged, but the first build stays active.",
+        is_answered=True,
+    ),
+)
+
+SUCCESSORS: Final[dict[str, Scenario]] = {scenario.name: scenario for scenario in _SUCCESSOR}
+"""The scenarios of runpod 2."""

@@ -41,6 +41,10 @@ def main(mode: str) -> int:
         import flash_otel
 
         flash_otel.instrument()
+    unpacked = os.environ.get("RUNPOD_APP_DIR")
+    if unpacked:
+        manifest = json.loads(Path(unpacked, "runpod_manifest.json").read_text(encoding="utf-8"))
+        return asyncio.run(_serve(call_route, manifest))
     manifest = json.loads(Path(os.environ["FLASH_MANIFEST_PATH"]).read_text(encoding="utf-8"))
     return asyncio.run(_serve(MODES[mode], manifest))
 
@@ -100,6 +104,18 @@ async def request_route(manifest: Manifest) -> Any:
         response = await client.request(method, path)
     response.raise_for_status()
     return response.json()
+
+
+async def call_route(manifest: Manifest) -> Any:
+    """Call the only route of the endpoint's class, as the runtime of runpod 2 does (any mode)."""
+    own = os.environ["FLASH_RESOURCE_NAME"]
+    entry = next(resource for resource in manifest["resources"] if resource["name"] == own)
+    handle = getattr(importlib.import_module(entry["module"]), entry["qualname"])
+    api = handle.__wrapped__()
+    route = next(
+        name for name, method in vars(type(api)).items() if hasattr(method, "__runpod_route__")
+    )
+    return await getattr(api, route)()
 
 
 MODES: Final[dict[str, Callable[[Manifest], Coroutine[Any, Any, Any]]]] = {

@@ -10,7 +10,7 @@ from flash_otel import failures, semconv
 from flash_otel.diagnosis import matching, order
 from flash_otel.diagnosis.deployments import failed_step, is_of_provisioning
 from flash_otel.diagnosis.evidence import HOLDS, UNFINISHED, UNKNOWN, Deployment, EndpointSet
-from flash_otel.flash_versions import reads_manifests
+from flash_otel.flash_versions import reads_manifests, writes_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +23,7 @@ LOST: Final = "lost"  # its answer, or its end: it may have taken effect
 NEVER: Final = "never"
 OPEN: Final = "open"  # the deployment still runs
 UNSEEN: Final = "unseen"
+NOT_DUE: Final = "not due"  # this version of Flash uploads no manifest
 
 CACHE_S: Final = 300.0
 """How long a worker keeps its endpoint registry (`DEFAULT_CACHE_TTL`, all versions), in seconds."""
@@ -114,6 +115,11 @@ class Case:
     def reads_manifests(self) -> bool | None:
         """Whether calls in the deployment's workers read the State Manager; None if unknown."""
         return reads_manifests(self.deployment.process.flash_version)
+
+    @property
+    def writes_manifest(self) -> bool:
+        """Whether the deployment's Flash uploads a manifest after the activation."""
+        return writes_manifests(self.deployment.process.flash_version)
 
     @property
     def is_whole_proven(self) -> bool:
@@ -238,15 +244,18 @@ def is_only_build(deployment: Deployment, evidence: Evidence) -> bool:
 # --- the upload -----------------------------------------------------------------------------------
 
 
+_ENDED: Final = {semconv.RETURNED: RETURNED, semconv.FAILED: NEVER}
+
+
 def upload_state(case: Case) -> str:
     """Return what became of the deployment's manifest upload."""
     upload = case.deployment.upload
-    if upload is not None and upload.returned:
-        return RETURNED
-    if upload is not None and upload.outcome == semconv.FAILED:
-        return NEVER
+    if upload is not None and upload.outcome in _ENDED:
+        return _ENDED[upload.outcome]
     if upload is not None and (case.has_ended or case.deployment.by_lines):
         return LOST
+    if not case.writes_manifest:
+        return NOT_DUE
     if case.deployment.root is None:  # an upload may have happened without being recorded
         return UNSEEN
     if not case.has_ended:

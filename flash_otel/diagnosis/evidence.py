@@ -380,7 +380,11 @@ class RuntimeFetch(ManifestFetch):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteCall(SpanFact):
-    """A remote call and its route."""
+    """A remote call and its route.
+
+    Attributes:
+        own_build_id: The build that the calling worker's endpoint was saved with (runpod 2).
+    """
 
     function_name: str | None = None
     resource_name: str | None = None
@@ -390,6 +394,7 @@ class RemoteCall(SpanFact):
     environment_name: str | None = None
     environment_id: str | None = None
     code_deployment_id: str | None = None
+    own_build_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flash_otel import failures, manifest, semconv
 from flash_otel.diagnosis import evidence
-from flash_otel.flash_versions import release
+from flash_otel.flash_versions import release, writes_manifests
 from flash_otel.records import (
     LINES_CLOCK,
     LINES_LOOSE_COUNT,
@@ -260,6 +260,8 @@ def _runtime_fetch(record: SpanRecord, common: dict[str, Any]) -> evidence.SpanF
 
 def _call(record: SpanRecord, common: dict[str, Any]) -> evidence.SpanFact:
     attributes = record.attributes
+    # Of runpod-flash, it is the active build of the read that came before.
+    is_own = not writes_manifests(common["process"].flash_version)
     return evidence.RemoteCall(
         function_name=text(attributes, semconv.FUNCTION_NAME),
         resource_name=text(attributes, semconv.RESOURCE_NAME),
@@ -269,6 +271,7 @@ def _call(record: SpanRecord, common: dict[str, Any]) -> evidence.SpanFact:
         environment_name=text(attributes, semconv.ENVIRONMENT_NAME),
         environment_id=text(attributes, semconv.ENVIRONMENT_ID),
         code_deployment_id=text(attributes, semconv.CODE_DEPLOYMENT_ID),
+        own_build_id=text(attributes, semconv.BUILD_ID) if is_own else None,
         **common,
     )
 

@@ -264,6 +264,6 @@ def _completed(case: Case, fault: Fault, finding: Finding) -> Finding:
         missing=(placed(case, A_READBACK),) if is_open else finding.missing,
         command=verify_command(case) if is_open else finding.command,
         deployment_id=case.deployment.id,
-        remedy_deployer=fault.deployer,
+        remedy_deployer=finding.remedy_deployer or fault.deployer,
         remedy_maintainer=fault.maintainer,
     )

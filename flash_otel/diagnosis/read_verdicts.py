@@ -21,6 +21,7 @@ from flash_otel.diagnosis.case import (
     FINE,
     LOST,
     NEVER,
+    NOT_DUE,
     OPEN,
     RETURNED,
     UNSEEN,
@@ -261,6 +262,7 @@ _BY_UPLOAD: Final = {
     NEVER: _judge_never,
     OPEN: _judge_open,
     UNSEEN: _judge_unseen,
+    NOT_DUE: _judge_unseen,
 }
 
 

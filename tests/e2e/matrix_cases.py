@@ -17,6 +17,8 @@ from flash_otel.demo.project import ALONE
 from flash_otel.demo.scenarios import (
     DEFAULT_VERSION,
     SCENARIOS,
+    SUCCESSOR_VERSION,
+    SUCCESSORS,
     DeployStep,
     Scenario,
     WorkerStep,
@@ -24,7 +26,10 @@ from flash_otel.demo.scenarios import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flash_otel.demo.scenarios import Step, Variables
+    from flash_otel.demo.state import ControlPlaneState
 
 SENTINEL_VERSION: Final = "1.21.0"
 """A version whose workers call through the sentinel."""
@@ -329,6 +334,72 @@ _CALLING: Final = (
     ),
 )
 
+
+def _first_build(state: ControlPlaneState) -> Mapping[str, str | None]:
+    """Give a worker the build of the first deployment, which its endpoint had before the second."""
+    return {"RUNPOD_BUILD_ID": next(iter(state.builds))}
+
+
+# runpod 2, whose deployments write no manifest, and whose workers read none.
+_SUCCESSOR: Final = (
+    MatrixCase("runpod 2", SUCCESSORS["healthy"], lines=SILENT),
+    _case(
+        "runpod 2: the artifact cannot be uploaded",
+        sc.UPLOAD_FAILED,
+        (DeployStep(rules=FAULTS["upload refused"], fails=True),),
+        version=SUCCESSOR_VERSION,
+        lines=SILENT,
+    ),
+    MatrixCase(
+        "runpod 2: the second of two endpoints cannot be saved",
+        SUCCESSORS["provisioning_failed"],
+        lines=SILENT,
+    ),
+    _case(
+        "runpod 2: the API key is rejected",
+        sc.UNAUTHORIZED,
+        (DeployStep(rules=FAULTS["everything unauthorized"], fails=True),),
+        version=SUCCESSOR_VERSION,
+        lines=SILENT,
+    ),
+    _case(
+        "runpod 2: a call to an endpoint that no longer exists",
+        sc.CALL_TARGET_UNKNOWN,
+        (DeployStep(), WorkerStep(FAULTS["call target unknown"])),
+        version=SUCCESSOR_VERSION,
+        lines=SILENT,
+    ),
+    _case(
+        "runpod 2: a new environment in an app that has one",
+        sc.ENVIRONMENT_CREATED,
+        (DeployStep("staging"), WorkerStep()),
+        ("production",),
+        version=SUCCESSOR_VERSION,
+        lines=SILENT,
+        beside=sc.NONE,
+    ),
+    MatrixCase(
+        "runpod 2: a worker of the new build unpacks the build before",
+        SUCCESSORS["stale_build"],
+        lines=SILENT,
+    ),
+    _case(
+        "runpod 2: a worker not yet rolled",
+        sc.NONE,
+        (DeployStep(), DeployStep(), WorkerStep(variables=_first_build, build=-2)),
+        version=SUCCESSOR_VERSION,
+        lines=SILENT,
+    ),
+    _case(
+        "runpod 2: a worker still runs the older code after the roll-out",
+        sc.CODE_NOT_ROLLED,
+        (DeployStep(), DeployStep(), WorkerStep((), _first_build, clock_s=1200, build=-2)),
+        version=SUCCESSOR_VERSION,
+        lines=SILENT,
+    ),
+)
+
+
 # Healthy variants, some of which look faulty at first sight.
 _TWO_CHECKOUTS: Final = (DeployStep("production"), DeployStep("staging", "other"), WorkerStep())
 
@@ -394,5 +465,5 @@ _HEALTHY: Final = (
 )
 
 CASES: Final[dict[str, MatrixCase]] = {
-    case.name: case for case in (*_WRITING, *_READING, *_CALLING, *_HEALTHY)
+    case.name: case for case in (*_WRITING, *_READING, *_CALLING, *_HEALTHY, *_SUCCESSOR)
 }

@@ -18,6 +18,7 @@ from support.flash import CACHE
 from support.site import IN_FLASH
 
 from flash_otel.demo.processes import flash_environment
+from flash_otel.demo.releases import FLASH_1
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,8 @@ class WarmEnvironments:
     def __call__(self, version: str) -> PythonEnvironment:
         """Return the environment that holds runpod-flash `version`."""
         plain = self.plain(version)
-        if not hasattr(os, "pidfd_open"):  # of Linux
+        # The calls are Linux's. The server loads what runpod-flash imports.
+        if not hasattr(os, "pidfd_open") or plain.generation is not FLASH_1:
             return plain
         scripts = self.shared.once(f"warm-{version}", lambda folder: self._start(plain, folder))
         return replace(plain, python=scripts / "python", scripts=scripts)

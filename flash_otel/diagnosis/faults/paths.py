@@ -6,13 +6,13 @@ the activation, the State Manager, and its responses to workers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flash_otel import failures
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.build_verdicts import is_replaced, is_same_source
 from flash_otel.diagnosis.case import CACHE_S, NEVER, delay_s, persisted_count, upload_state
-from flash_otel.diagnosis.deployments import is_of_provisioning, is_unauthorized
+from flash_otel.diagnosis.deployments import is_of_provisioning, is_unauthorized, recency_key
 from flash_otel.diagnosis.findings import (
     MOST_EXHIBITS,
     Exhibit,
@@ -34,7 +34,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flash_otel.diagnosis.case import Case
-    from flash_otel.diagnosis.evidence import RemoteCall, RuntimeFetch, SpanFact, Step
+    from flash_otel.diagnosis.evidence import (
+        Deployment,
+        RemoteCall,
+        RuntimeFetch,
+        SpanFact,
+        Step,
+    )
 
 
 def upload_failed(case: Case) -> Iterator[Finding]:
@@ -54,15 +60,32 @@ def provisioning_failed(case: Case) -> Iterator[Finding]:
     name = next((endpoint.resource_name for endpoint in found), None)
     what = f"The endpoint {name!r}" if name else "An endpoint"
     sentence = f"{what} could not be provisioned: {step.failure}."
+    remedy = None
     if case.deployment.activated:
-        sentence += (
-            f" Build {case.deployment.build_id} is active already, so its manifest was never "
-            "written."
-        )
+        active = f" Build {case.deployment.build_id} is active already"
+        sentence += f"{active}, so its manifest was never written."
+        if not case.writes_manifest:
+            sentence = f"{sentence.partition(active)[0]}{active}. {_half_rolled(case)}"
+            remedy = _DEPLOY_THE_REST
     evidence = exhibits(
         (step, what_failed(step)), (case.deployment.activation, "the build is active")
     )
-    yield Finding(sc.PROVISIONING_FAILED, sentence, evidence)
+    yield Finding(sc.PROVISIONING_FAILED, sentence, evidence, remedy_deployer=remedy or "")
+
+
+_DEPLOY_THE_REST: Final = (
+    "Endpoints are saved one after another, in the order of their names: those before the failed "
+    "one run the new build, it and those after it run what they ran before, if they exist. Fix the "
+    "cause in the error (capacity, quota, configuration) and deploy again."
+)
+
+
+def _half_rolled(case: Case) -> str:
+    """Describe which endpoints a deployment had saved before one failed (runpod 2)."""
+    saved = [fact.resource_name or "unnamed" for fact in case.deployment.endpoints if fact.returned]
+    if not saved:
+        return "No endpoint was saved with it."
+    return f"Only {several(sorted(saved))} {'was' if len(saved) == 1 else 'were'} saved with it."
 
 
 def nothing_deployed(case: Case) -> Iterator[Finding]:
@@ -220,6 +243,20 @@ def stale_build(case: Case) -> Iterator[Finding]:
             evidence = exhibits((activation, f"uploaded {sent}, got {active}"))
             yield Finding(sc.STALE_BUILD, sentence, evidence)
             return
+    found_call = _other_code(case)
+    if found_call is not None:
+        call, older = found_call
+        sentence = (
+            f"{deployed}, and endpoint {call.process.resource_name!r} was saved with it, but its "
+            f"worker runs the code of {older.name}: the environment's active build is not the "
+            "deployed one."
+        )
+        evidence = exhibits(
+            (activation, f"activation of build {deployment.build_id} returned"),
+            (call, f"a worker of build {deployment.build_id} with the code of {older.name}"),
+        )
+        yield Finding(sc.STALE_BUILD, sentence, evidence)
+        return
     found = proofs(case, sc.STALE_BUILD)
     if found:
         other = next((read.build_id for read, _ in found if read.build_id), None)
@@ -235,6 +272,22 @@ def stale_build(case: Case) -> Iterator[Finding]:
         returned = f"activation of build {deployment.build_id} returned{instead}"
         more = exhibits((activation, returned))
         yield from proved(case, sc.STALE_BUILD, sentence, *more)
+
+
+def _other_code(case: Case) -> tuple[RemoteCall, Deployment] | None:
+    """Return a worker's call that proves another active build, and the deployment of its code.
+
+    The build id in a worker's environment comes from its endpoint, its code from the active build:
+    no read is needed (runpod 2).
+    """
+    mine = recency_key(case.deployment)
+    for call in case.calls:
+        if call.own_build_id is None or call.own_build_id != case.deployment.build_id:
+            continue
+        for known in case.index.of_code(call.code_deployment_id):
+            if recency_key(known) < mine:
+                return call, known
+    return None
 
 
 def read_before_write(case: Case) -> Iterator[Finding]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flash_otel.diagnosis.case import Case
-    from flash_otel.diagnosis.evidence import RuntimeFetch
+    from flash_otel.diagnosis.evidence import RuntimeFetch, SpanFact
 
 # Evidence that would decide, about the place of the case.
 A_READ = "a worker's read{of}: its container log, or its spans"
@@ -54,6 +54,7 @@ def none(case: Case) -> Iterator[Finding]:
     evidence = exhibits(
         (deployment.activation, _activated(case)),
         (deployment.upload, f"{count(case.expected.count, 'endpoint')} written"),
+        *_saved(case),
         *(
             (read, f"read {count(read.held, 'endpoint')}")
             for read in case.whole_reads[:MOST_EXHIBITS]
@@ -63,6 +64,13 @@ def none(case: Case) -> Iterator[Finding]:
     is_unread = case.reads_manifests is False and not case.whole_reads
     proof = verify_command(case) if is_unread else ""
     yield Finding(sc.NONE, _agreement(case), evidence, confidence, command=proof)
+
+
+def _saved(case: Case) -> Iterator[tuple[SpanFact | None, str]]:
+    """Yield the step that ends a deployment which uploads no manifest."""
+    if not case.writes_manifest:
+        saved = f"{count(case.expected.count, 'endpoint')} saved with the build"
+        yield case.deployment.provisioning, saved
 
 
 def _activated(case: Case) -> str:
@@ -158,7 +166,8 @@ def _about_deployment(case: Case) -> Iterator[Doubt]:
     evidence = exhibits((step or deployment.root, what_failed(step) if step else "its start"))
     state = upload_state(case)
     if deployment.outcome == UNFINISHED:
-        codes = (sc.MANIFEST_NEVER_WRITTEN,) if deployment.activated else ()
+        is_due = deployment.activated and case.writes_manifest
+        codes = (sc.MANIFEST_NEVER_WRITTEN,) if is_due else ()
         sentence = "The deployment has no recorded end: it still runs, or it was killed."
         yield Doubt(sentence, "the deployment's end", codes, evidence)
     elif step is not None:

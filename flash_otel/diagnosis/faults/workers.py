@@ -30,16 +30,20 @@ _SAME_SIZE: Final = 1024  # bytes: artifacts of equal code differ in their times
 
 def code_not_rolled(case: Case) -> Iterator[Finding]:
     """Find a worker that runs an older deployment's code after the roll-out must be over."""
-    for read in case.reads:
-        older = _older_code(case, read)
-        if older is None or not _should_be_rolled(case, read, older):
+    # A worker of runpod 2 reads nothing; its calls name the build of its endpoint.
+    same = (None, case.deployment.build_id)
+    calls = (call for call in case.calls if call.own_build_id not in same)
+    facts: tuple[RuntimeFetch | RemoteCall, ...] = (*case.reads, *calls)
+    for fact in facts:
+        older = _older_code(case, fact)
+        if older is None or not _should_be_rolled(case, fact, older):
             continue
-        name = f" of {read.process.resource_name!r}" if read.process.resource_name else ""
+        name = f" of {fact.process.resource_name!r}" if fact.process.resource_name else ""
         sentence = (
             f"A worker{name} still runs the code of deployment {older.id} ({older.name}), "
             f"though {case.deployment.name} was deployed after it."
         )
-        evidence = exhibits((read, f"the worker runs the code of deployment {older.id}"))
+        evidence = exhibits((fact, f"the worker runs the code of deployment {older.id}"))
         yield Finding(sc.CODE_NOT_ROLLED, sentence, evidence, LIKELY)
         return
 
@@ -144,27 +148,27 @@ def call_target_unknown(case: Case) -> Iterator[Finding]:
         yield Finding(sc.CALL_TARGET_UNKNOWN, sentence, _call_exhibits(found, "no such endpoint"))
 
 
-def _older_code(case: Case, read: RuntimeFetch) -> Deployment | None:
+def _older_code(case: Case, fact: RuntimeFetch | RemoteCall) -> Deployment | None:
     """Return the older deployment whose code a worker runs, or None."""
     mine = recency_key(case.deployment)
-    named = case.index.of_code(read.code_deployment_id)
+    named = case.index.of_code(fact.code_deployment_id)
     return next((known for known in named if recency_key(known) < mine), None)
 
 
-def _should_be_rolled(case: Case, read: RuntimeFetch, older: Deployment) -> bool:
+def _should_be_rolled(case: Case, fact: RuntimeFetch | RemoteCall, older: Deployment) -> bool:
     """Return True if the worker's code should be new, as its endpoint was updated long ago.
 
     An unchanged endpoint keeps its workers. From 1.14 on that means that its code is unchanged;
     before, a change of code alone updated nothing.
     """
     deployment = case.deployment
-    if deployment.end_ns is None or not read.process.resource_name:
+    if deployment.end_ns is None or not fact.process.resource_name:
         return False
     rolled_ns = deployment.end_ns + int(case.limits.rollout_s * 1e9)
     # An assumed skew is not enough here: a roll-out takes about as long as clocks may differ.
-    if case.offset(read).after(read.start_ns, rolled_ns) != CERTAIN:
+    if case.offset(fact).after(fact.start_ns, rolled_ns) != CERTAIN:
         return False
-    name = read.process.resource_name
+    name = fact.process.resource_name
     if any(
         endpoint.resource_name == name and endpoint.action == sc.ACTION_UPDATE
         for endpoint in deployment.endpoints
