@@ -83,8 +83,11 @@ def duration(nanoseconds: int | None) -> str:
     minutes, rest = divmod(int(seconds), 60)
     if minutes < 60:  # noqa: PLR2004 - an hour
         return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"
+    return _hours(*divmod(minutes, 60))
+
+
+def _hours(hours: int, minutes: int) -> str:
+    return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours // 24} days"  # noqa: PLR2004 - two days
 
 
 def _milliseconds(value: float) -> str:

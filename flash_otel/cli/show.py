@@ -124,11 +124,13 @@ def _write_page(shown: Shown, named: str | None, *, opens: bool) -> None:
     Raises:
         CommandError: The file cannot be written.
     """
+    from flash_otel.cli.sources import is_running
     from flash_otel.report.html import trace_html
     from flash_otel.report.words import clean
 
     file = Path(named or _name_for(shown.records[0]))
-    page = trace_html(shown.records, shown.diagnosis or _diagnosis(shown.records))
+    diagnosis = shown.diagnosis or _diagnosis(shown.records)
+    page = trace_html(shown.records, diagnosis, is_running)
     try:
         file.write_text(page, encoding="utf-8")
     except OSError as error:

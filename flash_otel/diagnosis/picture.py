@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.evidence import RuntimeFetch
+from flash_otel.diagnosis.findings import count
 from flash_otel.diagnosis.matching import asks_for_deployed
 from flash_otel.diagnosis.picture_events import (
     ACTIVATION,
@@ -54,6 +55,20 @@ class ManifestState:
     has_build: bool | None = None
     is_deployed: bool = False
     as_read: bool = False
+
+
+def state_texts(state: ManifestState) -> Iterator[str]:
+    """Yield the active build, and what its manifest holds."""
+    if not state.has_build:
+        yield "not recorded" if state.has_build is None else "no active build"
+        return
+    build = state.build_id or "a build"
+    yield f"{build}{' (deployed)' if state.is_deployed else ''}"
+    number = state.endpoint_count
+    held = "no endpoints" if number == 0 else count(number, "endpoint") if number else ""
+    known = (held, "as read" if state.as_read else "")
+    if any(known):
+        yield ", ".join(filter(None, known))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

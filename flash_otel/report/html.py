@@ -26,13 +26,24 @@ from flash_otel.report.json import diagnosis_json
 from flash_otel.report.overview import overview_of, readers_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from flash_otel.diagnosis.evidence import Deployment
     from flash_otel.diagnosis.judge import Diagnosis
     from flash_otel.records import SpanRecord
 
 SCRIPT: Final = "page.js"
 STYLE: Final = "page.css"
+
+_WORDS: Final = {
+    "results": words.RESULTS,
+    "differences": words.DIFFERENCES,
+    "arrivals": words.ARRIVALS,
+    "other_arrival": words.OTHER_ARRIVAL,
+    "by_own_clock": words.BY_OWN_CLOCK,
+    "unknown_order": words.UNKNOWN_ORDER,
+}
+"""Words of the terminal that the page shows, too."""
 
 # In a script element only `<` has a meaning; the others keep the text harmless anywhere.
 _ESCAPES: Final = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
@@ -45,16 +56,21 @@ def asset(name: str) -> str:
     return folder.joinpath(name).read_text(encoding="utf-8")
 
 
-def trace_html(records: Sequence[SpanRecord], diagnosis: Diagnosis) -> str:
+def trace_html(
+    records: Sequence[SpanRecord],
+    diagnosis: Diagnosis,
+    is_running: Callable[[Deployment], bool | None] = lambda _: None,
+) -> str:
     """Return the page of a trace.
 
     Args:
         records: The spans of the trace, with those of linked traces after them; at least one.
         diagnosis: Their diagnosis.
+        is_running: Whether a deployment's process still runs; None if unknown.
     """
     first = records[0]
     title = f"{words.verdict(diagnosis.verdict)}: {first.name} {first.trace_id[:8]}"
-    documents = {"page": page_document("trace"), **trace_documents(records, diagnosis)}
+    documents = {"page": page_document("trace"), **trace_documents(records, diagnosis, is_running)}
     return page_html(title, documents, "".join(_without_script(diagnosis)))
 
 
@@ -68,16 +84,28 @@ def page_document(kind: str, **facts: Any) -> dict[str, Any]:
     return {"kind": kind, "flash_otel": __version__, **facts}
 
 
-def trace_documents(records: Sequence[SpanRecord], diagnosis: Diagnosis) -> dict[str, Any]:
+def trace_documents(
+    records: Sequence[SpanRecord],
+    diagnosis: Diagnosis,
+    is_running: Callable[[Deployment], bool | None] = lambda _: None,
+) -> dict[str, Any]:
     """Return the documents of the view of a trace, by name.
 
     `trace` and `diagnosis` are what `show --json` and `diagnose --json` print; `report` is what
     the terminal shows besides them.
+
+    Args:
+        records: As for `trace_html`.
+        diagnosis: As for `trace_html`.
+        is_running: Whether a deployment's process still runs; None if unknown.
     """
-    first, overview = records[0], overview_of(diagnosis.judged[0], records)
+    first, overview = records[0], overview_of(diagnosis.judged[0], records, is_running)
     report = {
         "trace_id": None if first.scope_name == LINES_SCOPE else first.trace_id,
         "title": overview.title,
+        "label": overview.label,
+        "is_running": overview.is_running and not overview.is_fault,
+        "words": _WORDS,
         "readers": readers_line(overview),
         "marks": [asdict(mark) for mark in overview.marks],
         "lines": list(_bracketed_lines(records)),

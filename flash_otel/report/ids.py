@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from rich.cells import cell_len
 
 from flash_otel.diagnosis import tables
+from flash_otel.report import words
 from flash_otel.report.layout import Line, Page, Part, fitted
 
 if TYPE_CHECKING:
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
     from flash_otel.diagnosis.tables import Match
 
-RESULTS: Final = {
-    tables.MATCH: ("MATCH", "green"),
-    tables.MISMATCH: ("MISMATCH", "bold red"),
-    tables.PASS: ("PASS", "green"),
-    tables.FAIL: ("FAIL", "bold red"),
-    tables.UNKNOWN: ("?", "yellow"),
+_STYLES: Final = {
+    tables.MATCH: "green",
+    tables.MISMATCH: "bold red",
+    tables.PASS: "green",
+    tables.FAIL: "bold red",
+    tables.UNKNOWN: "yellow",
 }
+RESULTS: Final = {code: (words.RESULTS[code].upper(), style) for code, style in _STYLES.items()}
 _NOT_RECORDED: Final = "-"
 _GAP: Final = "  "
 SHORT: Final = 8  # characters of an id, as in the sentences of a diagnosis

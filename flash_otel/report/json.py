@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import manifest, semconv
 from flash_otel.diagnosis.environments import failure_of
+from flash_otel.diagnosis.picture import state_texts
 from flash_otel.redaction import scrub
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ def _state(state: ManifestState) -> dict[str, Any]:
         "has_build": state.has_build,
         "is_deployed": state.is_deployed,
         "as_read": state.as_read,
+        "says": list(state_texts(state)),
     }
 
 

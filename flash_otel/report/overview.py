@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
 
 RUNNING: Final = "the deployment is running"
+# That a deployment failed is known, though no fault may explain it.
+_ENDED: Final = {
+    semconv.FAILED: "the deployment failed",
+    semconv.CANCELLED: "the deployment was cancelled",
+}
 _OF_WORKERS: Final = frozenset({semconv.RUNTIME_FETCH, semconv.MANIFEST_FETCH, semconv.CALL})
 
 
@@ -99,6 +104,12 @@ class Overview:
     trace_count: int = 0
     marks: tuple[Mark, ...] = ()
 
+    @property
+    def label(self) -> str:
+        """The verdict as people read it, where the title does not say the same already."""
+        label = words.verdict(self.verdict)
+        return "" if self.title in {label, RUNNING} else label
+
 
 def overview_of(
     judged: Judged,
@@ -118,7 +129,7 @@ def overview_of(
     has_fault = finding is not None and finding.is_fault
     return Overview(
         verdict=judged.verdict,
-        title=RUNNING if runs and not has_fault else _title(judged.verdict),
+        title=RUNNING if runs and not has_fault else _title(judged),
         sentence=finding.sentence if finding else "",
         confidence=finding.confidence if finding else "certain",
         is_fault=has_fault,
@@ -144,9 +155,12 @@ def overview_of(
     )
 
 
-def _title(verdict: str) -> str:
-    titles = {semconv.NONE: words.NO_FAULT, semconv.INCONCLUSIVE: "inconclusive"}
-    return titles.get(verdict) or semconv.FAULTS[verdict].rstrip(".")
+def _title(judged: Judged) -> str:
+    if judged.verdict == semconv.INCONCLUSIVE:
+        return _ENDED.get(judged.deployment.outcome) or semconv.INCONCLUSIVE
+    if judged.verdict == semconv.NONE:
+        return words.NO_FAULT
+    return semconv.FAULTS[judged.verdict].rstrip(".")
 
 
 def _trace_id(deployment: Deployment) -> str | None:

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 
 from flash_otel import semconv
 from flash_otel.diagnosis.findings import count
+from flash_otel.diagnosis.picture import state_texts
 from flash_otel.diagnosis.picture_events import READ
 from flash_otel.diagnosis.tables import DEPLOYMENT
 from flash_otel.report import words
@@ -41,11 +42,6 @@ _FRAME: Final = 26  # cells of a line beside its three texts
 _MOST_LINES: Final = 5  # of a text
 
 _TITLE: Final = "What the State Manager held, and who read it"
-_DIFFERENCES: Final = {
-    "environment_id": "another environment",
-    "build_id": "not the deployed build",
-    "endpoint_count": "not the written endpoints",
-}
 _LABELS: Final = {semconv.INCONCLUSIVE: ("OPEN", "bold yellow")}
 _FAULT: Final = ("FAULT", FAULT_STYLE)
 
@@ -156,7 +152,7 @@ class _Canvas:
             if mark.wait_s is not None:
                 yield self._fold(f"{words.duration(round(mark.wait_s * 1e9))} later")
             if was_ordered and not mark.is_ordered:
-                yield self._fold("in an unknown order")
+                yield self._fold(words.UNKNOWN_ORDER)
             was_ordered = mark.is_ordered
             yield from self._mark(mark, mark.state if mark.state != state else None)
             state = mark.state or state
@@ -186,11 +182,11 @@ class _Canvas:
         return ("", self.drawing.arrow if has_answer else self.drawing.broken)
 
     def _label(self, mark: PictureMark) -> str:
-        first = next((text for name, text in _DIFFERENCES.items() if name in mark.differs), "")
+        first = next((text for name, text in words.DIFFERENCES.items() if name in mark.differs), "")
         return f"{self.label}: {first}" if first else self.label
 
     def _state(self, state: ManifestState | None) -> list[str]:
-        texts = _state_texts(state) if state else ()
+        texts = state_texts(state) if state else ()
         return [line for text in texts for line in self._text(text)]
 
     def _text(self, text: str) -> list[str]:
@@ -251,16 +247,3 @@ def _time(mark: PictureMark) -> str:
         return "?"
     text = f"{'' if mark.same_clock else '~'}{mark.seconds:+.2f} s"
     return text if len(text) <= _TIME else f"{'' if mark.same_clock else '~'}{mark.seconds:+.1e} s"
-
-
-def _state_texts(state: ManifestState) -> Iterator[str]:
-    """Yield the active build, and what its manifest holds."""
-    if not state.has_build:
-        yield "not recorded" if state.has_build is None else "no active build"
-        return
-    build = state.build_id or "a build"
-    yield f"{build}{' (deployed)' if state.is_deployed else ''}"
-    held = "" if state.endpoint_count is None else count(state.endpoint_count, "endpoint")
-    known = (held, "as read" if state.as_read else "")
-    if any(known):
-        yield ", ".join(filter(None, known))

@@ -25,12 +25,6 @@ if TYPE_CHECKING:
 
 Note = tuple[Part, ...]
 
-_ARRIVALS: Final[dict[str, str]] = {
-    semconv.DEPLOY: "deployment",
-    semconv.RUNTIME_FETCH: "worker read",
-    semconv.MANIFEST_FETCH: "worker read",
-    semconv.CALL: "call",
-}
 _FAULT: Final = "fault"
 _DOUBT_STYLE: Final = "yellow"
 _ID_STYLE: Final = "cyan"
@@ -80,7 +74,7 @@ def waited(row: Row, waits: Sequence[int]) -> str:
         row: The row.
         waits: Nanoseconds, of the first span first; negative before the deployment.
     """
-    what = _ARRIVALS.get(row.node.record.name, "next span")
+    what = words.ARRIVALS.get(row.node.record.name, words.OTHER_ARRIVAL)
     side = "later" if waits[0] > 0 else "earlier"
     first, last = (words.duration(abs(wait)) for wait in (waits[0], waits[-1]))
     if len(waits) == 1:

@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 _MOST_IDS: Final = 20
 _ID_KINDS: Final = (("environment", semconv.ENVIRONMENT_ID), ("build", semconv.BUILD_ID))
-# That a deployment failed is known, though no fault may explain it.
-_ENDED: Final = {semconv.FAILED: "the deployment failed", semconv.CANCELLED: "cancelled"}
 _HANG: Final = 2
 
 
@@ -139,12 +137,9 @@ def _verdict(overview: Overview, view: View) -> Iterator[Line]:
         return
     style = VERDICT_STYLES.get(overview.verdict, FAULT_STYLE)
     code = words.verdict(overview.verdict, overview.confidence)
-    ended = _ENDED.get(overview.outcome or "", "") if not overview.is_fault else ""
-    if ended and overview.verdict == semconv.INCONCLUSIVE:
-        style = STYLES[overview.outcome or ""]
-        yield _headline(
-            f"{glyphs.cross} {ended} ({overview.verdict}): ", overview.sentence, style, view
-        )
+    if overview.label and not overview.is_fault:
+        lead = f"{glyphs.cross} {overview.title} ({overview.label}): "
+        yield _headline(lead, overview.sentence, STYLES[overview.outcome or ""], view)
         return
     if not overview.is_fault:
         glyph = glyphs.check if overview.verdict == semconv.NONE else "?"

@@ -194,7 +194,7 @@ class _Tree:
 
     def _whose_clock(self, record: SpanRecord) -> str:
         own, main = (text(known.resource, semconv.HOST_NAME) for known in (record, self._main))
-        return "" if own == main else ", by its own clock"
+        return "" if own == main else f", {words.BY_OWN_CLOCK}"
 
     def _row_lines(self, row: Row) -> Iterator[Line]:
         """Yield the line of a row: label, duration, bar, ending, and what is folded into it."""

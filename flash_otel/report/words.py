@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
+from flash_otel.diagnosis import tables
 from flash_otel.wording import NO_CAUSE, UNFINISHED, cause, clean, duration, encodable, outcome
 
 if TYPE_CHECKING:
@@ -32,6 +33,29 @@ __all__ = [
 ]
 
 NO_FAULT: Final = "no fault found"
+
+# Words that the terminal and the page share; the page gets them in its document `report`.
+RESULTS: Final = {
+    tables.MATCH: "match",
+    tables.MISMATCH: "mismatch",
+    tables.PASS: "pass",
+    tables.FAIL: "fail",
+    tables.UNKNOWN: "?",
+}
+DIFFERENCES: Final = {
+    "environment_id": "another environment",
+    "build_id": "not the deployed build",
+    "endpoint_count": "not the written endpoints",
+}
+ARRIVALS: Final = {
+    semconv.DEPLOY: "deployment",
+    semconv.RUNTIME_FETCH: "worker read",
+    semconv.MANIFEST_FETCH: "worker read",
+    semconv.CALL: "call",
+}
+OTHER_ARRIVAL: Final = "next span"
+BY_OWN_CLOCK: Final = "by its own clock"
+UNKNOWN_ORDER: Final = "in an unknown order"
 
 
 def moment(nanoseconds: int, *, has_zone: bool = False) -> str:

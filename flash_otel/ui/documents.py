@@ -184,7 +184,7 @@ def _trace(opened: Opened | None, parameters: Mapping[str, str], limits: Limits)
     store, spans = _needed(opened)
     trace_id = _trace_id(store, parameters, "trace_id")
     diagnosis = _diagnosis(store, spans, trace_id, limits)
-    return trace_documents(_records(store, trace_id, diagnosis), diagnosis)
+    return trace_documents(_records(store, trace_id, diagnosis), diagnosis, limits.is_running)
 
 
 def _diagnosis(store: SpanStore, spans: RecordedSpans, trace_id: str, limits: Limits) -> Diagnosis:

@@ -24,6 +24,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from flash_otel import semconv
+from flash_otel.report import words
 from flash_otel.report.html import SCRIPT, STYLE, asset, page_document
 from flash_otel.store.errors import StoreError
 from flash_otel.ui.documents import Documents, SourceError, UnknownTraceError
@@ -209,6 +211,7 @@ def _cookie(scope: Scope) -> str:
     return COOKIE.format(scope["server"][1])
 
 
+_CODES: Final = {code: words.verdict(code) for code in semconv.FAULTS}
 _NO_SESSION: Final = "Open the address that `flash-otel ui` has printed: it holds a token.\n"
 
 
@@ -230,7 +233,9 @@ async def _open(state: UiState, request: Request) -> Response:
 
 async def _page(state: UiState, kind: str, request: Request) -> Response:
     parameters, version = dict(request.query_params), await state.version()
-    document = page_document(kind, parameters=parameters, is_served=True, version=version)
+    document = page_document(
+        kind, parameters=parameters, is_served=True, version=version, codes=_CODES
+    )
     # In a script element, only `<` has a meaning.
     text = json.dumps(document).replace("<", "\\u003c")
     return HTMLResponse(_SHELL.replace("DOCUMENT", text))

@@ -14,6 +14,7 @@ from support.browser import unfold, violations, visiting
 from flash_otel.demo.scenarios import SCENARIOS
 from flash_otel.diagnosis import diagnose
 from flash_otel.otlp.encode import encode_json
+from flash_otel.report import words
 from flash_otel.report.json import diagnosis_json
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def test_the_verdict_comes_first(page: Page, records: list[SpanRecord]) -> None:
         cells = page.get_by_role("row", name=match["name"].replace("_", " "))
         expect(cells).to_contain_text(match["deployed"])
         expect(cells).to_contain_text(match["read"])
-        expect(cells).to_contain_text({"match": "match", "mismatch": "differs"}[match["result"]])
+        expect(cells).to_contain_text(words.RESULTS[match["result"]])
 
 
 def test_the_offending_read_is_one_step_from_the_verdict(page: Page) -> None:
@@ -147,10 +148,11 @@ def test_a_search_finds_attributes_and_ids(page: Page, records: list[SpanRecord]
     """What a span holds is found, with the way to it; a text that none holds leaves nothing."""
     search = page.get_by_role("searchbox")
     activation = next(record for record in records if record.name == "flash.activate")
-    for text in (activation.span_id, "FLASH.PREVIOUS_BUILD_ID"):
+    found = {activation.span_id: "flash.activate", "FLASH.MANIFEST.SIZE": "flash.manifest.upload"}
+    for text, name in found.items():
         search.fill(text)
         expect(page.get_by_role("status").filter(has_text=re.compile("^1 of"))).to_be_visible()
-        expect(row(page, "flash.activate")).to_have_class(re.compile("hit"))
+        expect(row(page, name)).to_have_class(re.compile("hit"))
         expect(row(page, "flash.deploy")).not_to_have_class(re.compile("hit"))
         expect(row(page, "flash.build")).to_be_hidden()
     search.fill("no span holds this")
@@ -249,7 +251,7 @@ def test_the_picture_shows_what_was_held_and_who_read_it(page: Page) -> None:
     picture = page.locator("svg.picture")
     states = picture.locator(".state text").all_text_contents()
     assert [text for text in states if "endpoint" in text] == [
-        *("no endpoints", "2 endpoints", "1 endpoint")
+        *("no endpoints", "2 endpoints", "1 endpoint, as read")
     ]
     read = picture.get_by_role("button", name=re.compile("^Worker.*not the deployed build"))
     expect(read).to_have_count(1)

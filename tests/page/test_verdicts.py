@@ -10,8 +10,10 @@ from diagnosis.scenes import SCENES
 from support.browser import Visit, visiting
 
 from flash_otel.diagnosis import Limits, diagnose
+from flash_otel.report import words
 from flash_otel.report.html import trace_html
 from flash_otel.report.json import diagnosis_json
+from flash_otel.report.overview import overview_of
 from flash_otel.report.words import clean
 
 if TYPE_CHECKING:
@@ -21,13 +23,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 EMPTY = "nothing"  # a page is of at least one span
-RESULTS = {"match": "match", "mismatch": "differs", "unknown": "not known"}
 # The texts of the page by the parts that the diagnosis fills; one call, for there are many scenes.
 SHOWN = """() => {
     const texts = (selector, root = document) =>
         [...root.querySelectorAll(selector)].map(each => each.textContent);
     return {
         code: texts('.verdict .code code'),
+        title: texts('.verdict h1'),
         sentence: texts('.verdict .sentence'),
         steps: texts('.verdict .steps'),
         evidence: texts('.finding li > :last-child'),
@@ -58,7 +60,9 @@ def test_the_page_says_what_the_diagnosis_says(scene: str, visit: Visit, tmp_pat
     shown = visit.open(file).evaluate(SHOWN)
     said = diagnosis_json(diagnosis)
     deciding = [finding for finding in said["findings"] if finding["code"] == said["verdict"]]
-    assert shown["code"] == [said["verdict"]]
+    label = overview_of(diagnosis.judged[0], records).label
+    assert shown["code"] == ([label] if label else [])
+    assert words.verdict(said["verdict"]) == (label or shown["title"][0].lower())
     assert shown["sentence"] == [
         clean(finding["sentence"]).replace("`", "") for finding in deciding[:1]
     ]
@@ -71,12 +75,14 @@ def test_the_page_says_what_the_diagnosis_says(scene: str, visit: Visit, tmp_pat
     nothing: dict[str, Any] = {"ids": [], "checks": [], "picture": None}
     deployment: dict[str, Any] = next(iter(said["deployments"]), nothing)
     assert shown["ids"] == [
-        [*filter(None, (row["deployed"], row["read"])), RESULTS[row["result"]]]
+        [*filter(None, (row["deployed"], row["read"])), words.RESULTS[row["result"]]]
         for row in deployment["ids"]
     ]
-    assert shown["checks"] == [
-        check["result"].replace("unknown", "?") for check in deployment["checks"]
-    ]
+    assert shown["checks"] == [words.RESULTS[check["result"]] for check in deployment["checks"]]
     if shown["states"]:
+        states = [deployment["picture"]["before"]]
+        states += [mark["state"] for mark in deployment["picture"]["marks"] if mark["state"]]
+        texts = {", ".join(state["says"]) for state in states}
+        assert set(shown["states"]) <= texts
         marks = [mark for mark in deployment["picture"]["marks"] if mark["is_marked"]]
         assert len(shown["reads"]) == len(marks)

@@ -1,6 +1,7 @@
 // The axis of time: phases side by side at one scale, with the long waits between them folded.
 
 import { duration } from "../text.js";
+import { attribute } from "./spans.js";
 
 const MOST_FOLDS = 8;
 const FOLD_SHARE = 0.08; // of the axis, for one fold
@@ -57,24 +58,28 @@ function place(phases) {
 
 const READS = new Set(["flash.runtime.fetch", "flash.manifest.fetch"]);
 
-/** Say how long after the last phase this one comes, by its first read if it has one. */
-function waitText(spans, phase, since) {
-  const isRead = ({ raw, start }) =>
-    READS.has(raw.name) && start >= phase.start && start <= phase.end;
-  const first = Math.min(...spans.filter(isRead).map(({ start }) => start));
-  if (first === Infinity) return `${duration(phase.start - since)} later`;
-  return `worker read ${duration(first - since)} later`;
+const hostOf = (span) => attribute(span.process.resource, "host.name");
+const earliest = (spans) => spans.reduce((one, other) => (other.start < one.start ? other : one));
+
+/** Say what comes how long after the last phase: its first read, or else its first span. */
+function waitText(spans, phase, since, words) {
+  const within = spans.filter(({ start }) => start >= phase.start && start <= phase.end);
+  const reads = within.filter(({ raw }) => READS.has(raw.name));
+  const first = earliest(reads.length > 0 ? reads : within);
+  const what = words.arrivals[first.raw.name] ?? words.other_arrival;
+  const clock = hostOf(first) === hostOf(spans[0]) ? "" : `, ${words.by_own_clock}`;
+  return `${what} ${duration(first.start - since)} later${clock}`;
 }
 
 /** The axis of spans: where a time lies, what is folded, and where marks with a time stand. */
 export class Axis {
-  constructor(spans) {
+  constructor(spans, words) {
     this.phases = phasesOf(busyTimes(spans));
     place(this.phases);
     this.folds = this.phases.slice(1).map((phase, i) => {
       const before = this.phases[i];
       const x = before.x + before.width;
-      return { x, width: phase.x - x, text: waitText(spans, phase, before.end) };
+      return { x, width: phase.x - x, text: waitText(spans, phase, before.end, words) };
     });
   }
 

@@ -1,9 +1,7 @@
 import { Text } from "./Text.jsx";
 
-const MARKS = { pass: "pass", fail: "fail", unknown: "?" };
-
 /** The guide's list of what holds when everything works. */
-export function Checks({ checks }) {
+export function Checks({ checks, words }) {
   if (checks.length === 0) return null;
   const failed = checks.filter((check) => check.result === "fail").length;
   return (
@@ -15,7 +13,7 @@ export function Checks({ checks }) {
       <ul class="checks">
         {checks.map((check) => (
           <li class={check.result}>
-            <span class="mark">{MARKS[check.result]}</span>
+            <span class="mark">{words.results[check.result]}</span>
             <span class="phase">{check.phase}</span>
             <span>
               <Text value={check.text} />

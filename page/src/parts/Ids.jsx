@@ -1,12 +1,10 @@
 import { clean } from "../text.js";
 import { Id } from "./Text.jsx";
 
-const RESULTS = { match: "match", mismatch: "differs", unknown: "not known" };
-
 const inWords = (name) => clean(name).replaceAll("_", " ");
 
 /** The ids side by side: what the deployment wrote, what a worker read, and whether they agree. */
-export function Ids({ ids }) {
+export function Ids({ ids, words }) {
   if (ids.length === 0) return null;
   return (
     <section>
@@ -32,7 +30,7 @@ export function Ids({ ids }) {
                   <Id value={row.read} name={`read ${inWords(row.name)}`} />
                 </td>
                 <td>
-                  <span class="result">{RESULTS[row.result] ?? row.result}</span>
+                  <span class="result">{words.results[row.result] ?? row.result}</span>
                 </td>
               </tr>
             ))}

@@ -12,11 +12,6 @@ const MOST_LINES = 3;
 const LEAST_TEXT = 8; // characters, or the text of a state is left out
 
 const UUID = /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g;
-const DIFFERENCES = {
-  environment_id: "another environment",
-  build_id: "not the deployed build",
-  endpoint_count: "not the written endpoints",
-};
 
 /** Break text into lines of a width; a mark shows what is left out. */
 function broken(text, width) {
@@ -42,12 +37,7 @@ function textOf(mark) {
   return mark.count > 1 ? `${mark.text} ×${mark.count}` : mark.text;
 }
 
-function stateTexts(state) {
-  if (!state.has_build) return [state.has_build === null ? "not recorded" : "no active build"];
-  const held = state.endpoint_count;
-  const endpoints = held === 0 ? "no endpoints" : held === null ? "" : count(held, "endpoint");
-  return [`build ${short(state.build_id ?? "unknown")}`, endpoints];
-}
+const stateTexts = (state) => state.says.map((text) => clean(text).replace(UUID, short));
 
 function toneOf(state, isLate, written) {
   if (!state.has_build) return "unknown";
@@ -57,9 +47,11 @@ function toneOf(state, isLate, written) {
 }
 
 /** What a person hears of a mark. */
-function spoken(mark) {
+function spoken(mark, words) {
   const who = mark.lane === "deployment" ? "Deployment" : "Worker";
-  const differs = mark.is_marked ? mark.differs.map((name) => DIFFERENCES[name]).join(", ") : "";
+  const differs = mark.is_marked
+    ? mark.differs.map((name) => words.differences[name]).join(", ")
+    : "";
   return [who, timeOf(mark), textOf(mark), differs && `fault: ${differs}`]
     .filter(Boolean)
     .map(clean)
@@ -108,7 +100,7 @@ function ArrowOf({ mark, x, isChange }) {
   return <Arrow x={x} from={BAND.top + BAND.height} to={WORKERS - 8} isBroken={isBroken} />;
 }
 
-function MarkOf({ place, column, isChange, isKnown, onJump }) {
+function MarkOf({ place, words, column, isChange, isKnown, onJump }) {
   const { mark, x } = place;
   const isDeployment = mark.lane === "deployment";
   const y = isDeployment ? DEPLOYMENT : WORKERS;
@@ -116,12 +108,12 @@ function MarkOf({ place, column, isChange, isKnown, onJump }) {
   const lines = [...(time ? [time] : []), ...broken(textOf(mark), column - 16)];
   const first = isDeployment ? y + 2 - lines.length * LINE : y + 24;
   const top = isDeployment ? first - LINE : y - LINE / 2;
-  const differs = mark.is_marked ? (DIFFERENCES[mark.differs[0]] ?? "fault") : "";
+  const differs = mark.is_marked ? (words.differences[mark.differs[0]] ?? "fault") : "";
   const jump = () => onJump(keyOf(mark.trace_id, mark.span_id));
   const act = isKnown && {
     role: "button",
     tabindex: 0, // names in SVG have one case
-    "aria-label": spoken(mark),
+    "aria-label": spoken(mark, words),
     onClick: jump,
     onKeyDown: (event) => {
       if (event.key === "Enter" || event.key === " ") {
@@ -157,8 +149,8 @@ function Lane({ y, name, width }) {
   );
 }
 
-function Fold({ fold }) {
-  const text = fold.isBorder ? "in unknown order" : `${duration(fold.seconds * 1e9)} later`;
+function Fold({ fold, words }) {
+  const text = fold.isBorder ? words.unknown_order : `${duration(fold.seconds * 1e9)} later`;
   const [middle, top, bottom] = [fold.x + fold.width / 2 - 8, DEPLOYMENT - 16, WORKERS + 16];
   return (
     <g class="fold-mark">
@@ -171,7 +163,7 @@ function Fold({ fold }) {
 }
 
 /** The picture of a fault: deployment and workers against what the State Manager held, in order. */
-export function Picture({ picture, trace, onJump }) {
+export function Picture({ picture, words, trace, onJump }) {
   if (!picture || !hasState(picture)) return null;
   const { width, column, places, folds, states } = layoutOf(picture);
   const height = picture.marks.some((mark) => mark.lane === "runtime") ? 276 : 222;
@@ -201,11 +193,12 @@ export function Picture({ picture, trace, onJump }) {
             <State each={each} written={picture.endpoint_count} />
           ))}
           {folds.map((fold) => (
-            <Fold fold={fold} />
+            <Fold fold={fold} words={words} />
           ))}
           {places.map((place) => (
             <MarkOf
               place={place}
+              words={words}
               column={column}
               isChange={changes.has(place.x)}
               isKnown={trace.byKey.has(keyOf(place.mark.trace_id, place.mark.span_id))}

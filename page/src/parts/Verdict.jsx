@@ -46,17 +46,18 @@ export const decisive = (diagnosis) =>
 export function Verdict({ diagnosis, report }) {
   const finding = decisive(diagnosis);
   const isSure = !finding || finding.confidence === "certain";
-  const hasRemedy = finding && finding.code !== "none";
+  const isEnded = !report.is_running; // while it runs, evidence is missing everywhere
+  const hasRemedy = finding && finding.code !== "none" && isEnded;
   return (
     <section class={`verdict ${toneOf(diagnosis.verdict)}`} aria-labelledby="verdict">
       <p class="code">
-        <code>{clean(diagnosis.verdict)}</code>
+        {report.label && <code>{clean(report.label)}</code>}
         {!isSure && <span>{clean(finding.confidence)}</span>}
       </p>
       <h1 id="verdict">
         <Text value={capital(report.title)} />
       </h1>
-      {finding && (
+      {finding && isEnded && (
         <p class="sentence">
           <Prose text={finding.sentence} />
         </p>
@@ -64,10 +65,10 @@ export function Verdict({ diagnosis, report }) {
       <dl class="steps">
         {report.readers && <Step name="Workers" text={<Text value={capital(report.readers)} />} />}
         {hasRemedy && <Step name="What to do" text={<Prose text={finding.remedy.deployer} />} />}
-        {diagnosis.missing.map((missing) => (
+        {(isEnded ? diagnosis.missing : []).map((missing) => (
           <Step name="Missing" text={<Prose text={missing} />} />
         ))}
-        {diagnosis.next_command && (
+        {isEnded && diagnosis.next_command && (
           <Step name="Next" text={<Command text={diagnosis.next_command} />} />
         )}
       </dl>

@@ -52,9 +52,9 @@ const DEPLOYMENT = [
   ["Started", ({ start_ns: ns }) => ns && moment(BigInt(Math.round(ns))).local],
   [
     "Verdict",
-    ({ verdict }) => (
+    ({ verdict, label }) => (
       <span class={toneOf(verdict)}>
-        <span class="label-cell">{verdict === "none" ? "No fault" : clean(verdict)}</span>
+        <span class="label-cell">{clean(label)}</span>
       </span>
     ),
   ],

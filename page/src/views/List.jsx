@@ -59,7 +59,7 @@ export function ListView({ page, entries: first }) {
       </nav>
       <main>
         <h1 class="page-title">Recorded deployments</h1>
-        <Filters filters={filters} onChange={change} />
+        <Filters filters={filters} codes={page.codes} onChange={change} />
         <p class="aside" role="status">
           {error ? `This could not be read: ${clean(error)}` : count(entries.length, "trace")}
           {isPartial && ", more are being read"}

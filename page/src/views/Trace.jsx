@@ -31,7 +31,7 @@ function prepare({ report, trace: document }) {
   const trace = readTrace(document);
   const evidence = evidenceOf(report.marks);
   const order = buildTree(trace, report.trace_id ?? trace.spans[0]?.raw.traceId, evidence);
-  return { trace, order, axis: new Axis(trace.spans), evidence };
+  return { trace, order, axis: new Axis(trace.spans, report.words), evidence };
 }
 
 /** The span that the page's address names, so that the browser's Back returns to it. */
@@ -72,6 +72,7 @@ export function TraceView({ page, report, trace: document_, diagnosis, isPrinted
   );
   const [selected, select, jump] = useSelection();
   const deployment = diagnosis.deployments[0];
+  const { words } = report;
   const root = order[0]?.span;
   const jumpAndShow = (key) => {
     jump(key);
@@ -96,8 +97,8 @@ export function TraceView({ page, report, trace: document_, diagnosis, isPrinted
       <main>
         <Verdict diagnosis={diagnosis} report={report} />
         {root && <Facts deployment={deployment} root={root} />}
-        <Ids ids={deployment?.ids ?? []} />
-        <Picture picture={deployment?.picture} trace={trace} onJump={jumpAndShow} />
+        <Ids ids={deployment?.ids ?? []} words={words} />
+        <Picture picture={deployment?.picture} words={words} trace={trace} onJump={jumpAndShow} />
         <Findings diagnosis={diagnosis} trace={trace} onJump={jumpAndShow} />
         <Waterfall
           order={order}
@@ -111,7 +112,7 @@ export function TraceView({ page, report, trace: document_, diagnosis, isPrinted
           onProcess={showProcess}
           isPrinted={isPrinted}
         />
-        <Checks checks={deployment?.checks ?? []} />
+        <Checks checks={deployment?.checks ?? []} words={words} />
         <Lines lines={report.lines} trace={trace} onJump={jumpAndShow} />
         <Processes processes={trace.processes} />
       </main>

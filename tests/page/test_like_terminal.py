@@ -1,17 +1,21 @@
-"""Spans that repeat are one row of the page, as on the terminal, and every way to them opens it."""
+"""The page folds and names things as the terminal does; every way to what is folded opens it."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from diagnosis.recordings import TWO, deployment, read, records
+from diagnosis.recordings import TWO, call, deployment, read, records
+from diagnosis.scenes import SCENES
 from page.pages import write
 from playwright.sync_api import expect
 from support.browser import visiting
 
 from flash_otel import semconv as sc
+from flash_otel.diagnosis import diagnose
+from flash_otel.report.html import trace_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,3 +123,28 @@ def test_paper_shows_each_of_them(page: Page, recording: list[SpanRecord]) -> No
     """Nothing can be unfolded on paper."""
     page.emulate_media(media="print")
     expect(page.locator(".row")).to_have_count(len(recording) + 1)
+
+
+def test_a_wait_names_what_came_and_by_which_clock(browser: Browser, tmp_path: Path) -> None:
+    """In the words of the terminal."""
+    recording = records(deployment(), [call(498.2, host="pod")])
+    with visiting(browser) as visit:
+        page = visit.open(write(tmp_path / "page.html", recording))
+        expect(page.locator(".wait")).to_have_text("call 8 min 12 s later, by its own clock")
+
+
+def test_a_deployment_that_failed_or_runs_is_called_so(browser: Browser, tmp_path: Path) -> None:
+    """Though no fault explains a failure, and nothing is missing while a deployment runs."""
+    failed = SCENES["a build that failed"].make()
+    begun = deployment()
+    begun["deploy"] = replace(begun["deploy"], end_ns=None)
+    running = trace_html(records(begun), diagnose(records(begun)), lambda _: True)
+    (tmp_path / "running.html").write_text(running, encoding="utf-8")
+    with visiting(browser) as visit:
+        page = visit.open(write(tmp_path / "failed.html", failed))
+        expect(page.get_by_role("heading", level=1)).to_have_text("The deployment failed")
+        expect(page.locator(".verdict .code")).to_have_text("inconclusive")
+        page = visit.open(tmp_path / "running.html")
+        expect(page.get_by_role("heading", level=1)).to_have_text("The deployment is running")
+        expect(page.locator(".verdict")).not_to_contain_text("inconclusive")
+        expect(page.locator(".verdict")).not_to_contain_text("Missing")
