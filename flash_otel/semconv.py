@@ -112,6 +112,7 @@ DIAGNOSIS_VERDICT: Final = "flash.diagnosis.verdict"
 DIAGNOSIS_SENTENCE: Final = "flash.diagnosis.sentence"
 DIAGNOSIS_CONFIDENCE: Final = "flash.diagnosis.confidence"
 DIAGNOSIS_EVIDENCE: Final = "flash.diagnosis.evidence"
+DIAGNOSIS_SPANS: Final = "flash.diagnosis.spans"
 CODE_DEPLOYMENT_ID: Final = "flash.code.deployment_id"
 ACTIVE_DEPLOYMENT_ID: Final = "flash.active.deployment_id"
 ACTIVE_PHASE: Final = "flash.active.phase"
@@ -169,6 +170,8 @@ ATTRIBUTES: Final[dict[str, str]] = {
     DIAGNOSIS_VERDICT: "Verdict without a fault: none or inconclusive.",
     DIAGNOSIS_SENTENCE: "Verdict without a fault, in words.",
     DIAGNOSIS_CONFIDENCE: "Confidence of the verdict: certain, likely or possible.",
+    DIAGNOSIS_SPANS: "Ids of the spans in the deployment's trace that prove the verdict, separated "
+    "by spaces, as Jaeger's uiFind takes them.",
     DIAGNOSIS_EVIDENCE: "What the evidence of the verdict shows; the span links to it.",
     CODE_DEPLOYMENT_ID: "Id of the deployment whose code runs, from the artifact's manifest.",
     ACTIVE_DEPLOYMENT_ID: "Id of the deployment that wrote the active manifest.",

@@ -17,7 +17,7 @@ from flash_otel.cli.open_store import (
     trace_named,
     trace_to_read,
 )
-from flash_otel.cli.publish import named_destinations, publish
+from flash_otel.cli.publish import evidence_links, named_destinations, publish
 from flash_otel.cli.sources import (
     STORE,
     FilesArgument,
@@ -113,6 +113,8 @@ def diagnose(
         _note_no_match(diagnosis, question)
         for suggestion in similar_names(names, selection, trace=read):
             note(suggestion)
+    for link in evidence_links(diagnosis, names):
+        note(f"Evidence: {link}")
     unpublished = publish(diagnosis, destinations) if is_published else CLEAN
     return unpublished or status_of(diagnosis)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError
+from flash_otel.cli.sources import JAEGER
 from flash_otel.cli.streams import note
 
 if TYPE_CHECKING:
@@ -61,6 +62,26 @@ def publish(diagnosis: Diagnosis, destinations: list[Destination]) -> int:
         note(f"{destination.host}: {sentence}")
         status = status if is_sent else COULD_NOT_TELL
     return status
+
+
+def evidence_links(diagnosis: Diagnosis, names: list[str]) -> list[str]:
+    """Return addresses that open the evidence of the verdict in the Jaegers that were read.
+
+    Args:
+        diagnosis: The diagnosis.
+        names: The values of `--from`.
+    """
+    from flash_otel.collector.programs import evidence_link
+    from flash_otel.diagnosis.readers.jaeger import DEFAULT_URL
+
+    span = next(iter(_spans(diagnosis)), None)
+    if span is None:
+        return []
+    found = str(span.attributes.get(semconv.DIAGNOSIS_SPANS, "")).split()
+    sources = (name.partition("=") for name in names)
+    # An address may hold a user and a password, which must not be printed.
+    urls = (url or DEFAULT_URL for kind, _, url in sources if kind == JAEGER and "@" not in url)
+    return [evidence_link(url.rstrip("/"), span.trace_id, found) for url in urls]
 
 
 def publish_decided(diagnose: Callable[[], Diagnosis]) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from flash_otel import semconv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from flash_otel.store.store import TraceSummary
 
@@ -271,9 +271,23 @@ PROGRAMS: Final = (JAEGER, OTELCOL)
 """In start order; they are stopped in reverse, so that the Collector drains into Jaeger."""
 
 
+_ANY_TIME: Final = {"lookback": "custom", "start": "1000000", "end": "4102444800000000"}
+"""A search from 1970 to 2100 (in microseconds).
+
+On page load, the UI of 2.13 searches the last two days for any other `lookback`, and that of 2.20
+answers `lookback=14d` with HTTP 400.
+"""
+
+
 def trace_link(ui_url: str, trace_id: str) -> str:
     """Return the address of a trace in Jaeger's UI."""
     return f"{ui_url}/trace/{trace_id}"
+
+
+def evidence_link(ui_url: str, trace_id: str, span_ids: Iterable[str]) -> str:
+    """Return the address of a trace in Jaeger's UI with some of its spans highlighted."""
+    found = "+".join(span_ids)
+    return trace_link(ui_url, trace_id) + (f"?uiFind={found}" if found else "")
 
 
 def search_link(ui_url: str, deployment: TraceSummary) -> str:
@@ -283,7 +297,7 @@ def search_link(ui_url: str, deployment: TraceSummary) -> str:
         semconv.BUILD_ID: deployment.build_id,
     }
     tags = {name: value for name, value in ids.items() if value}
-    query = {"service": _SERVICE, "lookback": "2d", "limit": "50"}
+    query = {"service": _SERVICE, **_ANY_TIME, "limit": "50"}
     if tags:
         query["tags"] = json.dumps(tags, separators=(",", ":"))
     return f"{ui_url}/search?{urlencode(query)}"

@@ -45,8 +45,11 @@ def verdict_span(judged: Judged) -> SpanRecord | None:
     if finding is None or parent is None or deployment.start_ns is None:
         return None
     trace_id, root_id = parent
-    attributes = _clean({**_subject(deployment), **_verdict(finding)})
-    links = tuple(Link(*key) for key in _evidence(finding) if key != parent)
+    evidence = _evidence(finding)
+    links = tuple(Link(*key) for key in evidence if key != parent)
+    own = [span_id for trace, span_id in evidence if trace == trace_id]
+    found = {semconv.DEPLOY_TRACE_ID: trace_id, semconv.DIAGNOSIS_SPANS: " ".join(own) or None}
+    attributes = _clean({**_subject(deployment), **_verdict(finding), **found})
     message = attributes.get(semconv.ERROR_MESSAGE, "")
     content = [trace_id, root_id, attributes, [(link.trace_id, link.span_id) for link in links]]
     return SpanRecord(

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trustme
+from collector.exported import Exported, export
 from support.real_collector import BUNDLE, Access, Collector, Jaeger, Starter, find_binaries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from support.runs import ScenarioRuns
     from support.shared import Shared
 
 
@@ -98,3 +100,22 @@ def reachable_collector(
         return made.shared_by(shared)
 
     return shared.once("reachable-collector", start)
+
+
+@pytest.fixture(scope="session")
+def exported(
+    running_collector: Collector,
+    running_jaeger: Jaeger,
+    shared_run: ScenarioRuns,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], Exported]:
+    """Run a scenario, exporting from deployment and worker; wait until Jaeger has all spans."""
+    known: dict[str, Exported] = {}
+
+    def of(name: str) -> Exported:
+        if name not in known:
+            folder = tmp_path_factory.mktemp(name)
+            known[name] = export(shared_run, name, folder, running_collector, running_jaeger)
+        return known[name]
+
+    return of

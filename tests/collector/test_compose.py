@@ -14,6 +14,7 @@ import yaml
 from support.real_collector import BUNDLE, ROOT
 
 from flash_otel import semconv
+from flash_otel.diagnosis import verdict_span
 from flash_otel.pipeline.resource import SERVICE
 
 if TYPE_CHECKING:
@@ -253,7 +254,7 @@ def test_the_collector_acknowledges_nothing_that_is_not_on_disk() -> None:
 def test_links_name_attributes_that_are_emitted() -> None:
     """Every key and placeholder of jaeger-ui.json is an attribute of ours."""
     interface = json.loads((BUNDLE / "jaeger-ui.json").read_text("utf-8"))
-    known = {*semconv.ATTRIBUTES, semconv.FAAS_NAME}
+    known = {*semconv.ATTRIBUTES, semconv.FAAS_NAME, semconv.FAAS_INSTANCE}
     for link in interface["linkPatterns"]:
         named = {link["key"], *re.findall(r"#\{([\w.]+)\}", link["url"] + link["text"])}
         assert named <= known
@@ -261,4 +262,4 @@ def test_links_name_attributes_that_are_emitted() -> None:
     operations = {match for url in urls for match in re.findall(r"operation=([\w.]+)", url)}
     assert operations <= set(semconv.SPANS)
     services = {match for url in urls for match in re.findall(r"service=([\w-]+)", url)}
-    assert services == {SERVICE}
+    assert services == {SERVICE, verdict_span.SERVICE}

@@ -1,0 +1,159 @@
+"""Menu entries and link patterns of Jaeger's UI, expanded by its rules and asked of its API.
+
+The UI looks a placeholder of a tag's pattern up in the span and its process, and that of a
+process's pattern in the process; it encodes values (jaeger-ui, `link-patterns`). It opens a search
+by passing the address's own parameters to the API.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+from support import loopback
+from support.real_collector import BUNDLE
+
+from flash_otel import semconv as sc
+from flash_otel.otlp.encode import encode_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from collector.exported import Exported
+    from support.real_collector import Collector
+
+INTERFACE: Final = json.loads((BUNDLE / "jaeger-ui.json").read_text("utf-8"))
+MENU: Final = {item["label"]: item["url"] for item in INTERFACE["menu"][0]["items"]}
+PATTERNS: Final = {pattern["key"]: pattern for pattern in INTERFACE["linkPatterns"]}
+FIVE_DAYS_NS: Final = 5 * 86_400 * 10**9
+_SECONDS: Final = 60.0
+_TIME: Final = re.compile(r'("(?:startTime|endTime|time)UnixNano": ")(\d+)"')
+
+
+class Old:
+    """The traces of a scenario as they would be if it had run five days ago."""
+
+    def __init__(self, made: Exported, collector: Collector) -> None:
+        self.url = made.url
+        spans = made.spans()
+        text = json.dumps(encode_json(spans))
+        self.trace_ids = []
+        for trace_id in {span.trace_id for span in spans}:
+            self.trace_ids.append(secrets.token_hex(16))
+            text = text.replace(trace_id, self.trace_ids[-1])
+        aged = _TIME.sub(lambda found: f'{found[1]}{int(found[2]) - FIVE_DAYS_NS}"', text)
+        sent = loopback.post(f"{collector.http_url}/v1/traces", json=json.loads(aged), timeout=30)
+        assert sent.status_code == 200
+        deadline = time.monotonic() + _SECONDS
+        while len(self.spans()) < len(spans):
+            assert time.monotonic() < deadline, collector.log
+            time.sleep(0.2)
+
+    def spans(self) -> list[dict[str, Any]]:
+        """Return all spans, with their tags and those of their processes as mappings."""
+        found = []
+        for trace_id in self.trace_ids:
+            answer = loopback.get(f"{self.url}/api/traces/{trace_id}", timeout=30).json()
+            for trace in answer.get("data") or ():
+                for span in trace["spans"]:
+                    process = trace["processes"][span["processID"]]
+                    span["own"], span["process"] = _mapping(span), _mapping(process)
+                    found.append(span)
+        return found
+
+
+def _mapping(holder: dict[str, Any]) -> dict[str, Any]:
+    return {tag["key"]: tag["value"] for tag in holder.get("tags", ())}
+
+
+@pytest.fixture(scope="module")
+def old(exported: Callable[[str], Exported], running_collector: Collector) -> Old:
+    return Old(exported("manifest_not_persisted"), running_collector)
+
+
+def expanded(pattern: dict[str, str], span: dict[str, Any]) -> str | None:
+    """Return the address that a pattern makes of a span; None if it has no such link."""
+    known = span["process"] if pattern["type"] == "process" else {**span["process"], **span["own"]}
+    if pattern["key"] not in (span["process"] if pattern["type"] == "process" else span["own"]):
+        return None
+    names = re.findall(r"#\{([\w.]+)\}", pattern["url"])
+    if not set(names) <= known.keys():
+        return None
+    return re.sub(
+        r"#\{([\w.]+)\}", lambda found: quote(str(known[found[1]]), safe=""), pattern["url"]
+    )
+
+
+def answers(url: str, address: str, limit: str | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the traces that an address of the UI shows."""
+    parts = urlsplit(address)
+    asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    if parts.path.startswith("/trace/"):
+        answer = loopback.get(f"{url}/api/traces/{parts.path.removeprefix('/trace/')}", timeout=30)
+    else:
+        assert parts.path == "/search"
+        # Anything else is overridden, or refused, when the address is opened.
+        assert asked["lookback"] == "custom"
+        asked["limit"] = limit or asked["limit"]
+        answer = loopback.get(f"{url}/api/traces", params=asked, timeout=30)
+    assert answer.status_code == 200, answer.text
+    for trace in answer.json()["data"]:
+        keys = {span["spanID"] for span in trace["spans"]}
+        assert set(asked.get("uiFind", "").split()) <= keys
+        yield trace
+
+
+@pytest.mark.flash
+@pytest.mark.parametrize("key", PATTERNS)
+def test_a_link_opens_what_it_promises(key: str, old: Old) -> None:
+    """Each pattern makes a link on some span that finds traces of the same, old, deployment."""
+    links = {expanded(PATTERNS[key], span) for span in old.spans()} - {None}
+    assert links
+    found = {
+        trace["traceID"] for link in links for trace in answers(old.url, str(link), limit="1500")
+    }
+    assert found & set(old.trace_ids)
+
+
+@pytest.mark.flash
+@pytest.mark.parametrize("label", MENU)
+def test_a_menu_entry_answers(label: str, old: Old) -> None:
+    """Each entry finds only what it names, of any age."""
+    asked = parse_qs(urlsplit(MENU[label]).query)
+    wanted = json.loads(asked.get("tags", ["{}"])[0])
+    found = list(answers(old.url, MENU[label], limit="1500"))
+    for trace in found:
+        assert any(
+            span["operationName"] == asked["operation"][0]
+            and all(str(_mapping(span).get(key)).lower() == value for key, value in wanted.items())
+            for span in trace["spans"]
+        )
+    holds = {"Deployments", "Verdicts: any fault", "Verdicts: manifest_not_persisted"}
+    ids = {trace["traceID"] for trace in found}
+    assert bool(ids & set(old.trace_ids)) == (label in holds)
+
+
+@pytest.mark.flash
+def test_a_printed_link_highlights_the_evidence(
+    exported: Callable[[str], Exported], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`diagnose --from jaeger` prints one address that opens the spans that prove the verdict."""
+    from flash_otel.cli.app import status_of as run
+
+    made = exported("manifest_not_persisted")
+    capsys.readouterr()
+    asked = ["--from", f"jaeger={made.url}", "--trace", str(made.result.trace_id)]
+    assert run(["diagnose", "--json", *asked]) == 1
+    (line,) = [
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("Evidence: ")
+    ]
+    address = line.removeprefix("Evidence: ").removeprefix(made.url)
+    (trace,) = answers(made.url, address)
+    shown = set(parse_qs(urlsplit(address).query)["uiFind"][0].split())
+    named = {span["operationName"] for span in trace["spans"] if span["spanID"] in shown}
+    assert named == {sc.MANIFEST_UPLOAD, sc.RUNTIME_FETCH}
