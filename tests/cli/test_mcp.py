@@ -25,10 +25,9 @@ from support.commands import (
 from support.samples import IDS, TRACE, failed_deployment, healthy_deployment, span
 from support.terminal import flash_otel_on_terminal
 
-from flash_otel.cli.mcp import MOST_CHARACTERS
+from flash_otel.cli.mcp import LONGEST, MOST_CHARACTERS, bounded
 from flash_otel.cli.tools import TOOLS
 from flash_otel.demo.scenarios import DEFAULT_VERSION
-from flash_otel.report.bounded import LONGEST, bounded
 from flash_otel.runtime.interpreters import requirement
 
 if TYPE_CHECKING:
