@@ -8,7 +8,7 @@ import typer
 from flash_otel.cli.app import COULD_NOT_TELL, CommandError
 from flash_otel.cli.open_store import StoreOption
 from flash_otel.cli.shown import Shown, is_store, trace_shown
-from flash_otel.cli.sources import FromOption
+from flash_otel.cli.sources import FromOption, local_limits
 from flash_otel.cli.streams import DISK_ERRORS, note, print_text
 from flash_otel.runtime.interpreters import called_as
 
@@ -158,10 +158,9 @@ def _name_for(record: "SpanRecord") -> str:
 
 
 def _diagnosis(records: "list[SpanRecord]") -> "Diagnosis":
-    from flash_otel.cli.sources import is_running
-    from flash_otel.diagnosis import Limits, diagnose
+    from flash_otel.diagnosis import diagnose
 
-    return diagnose(records, trace_id=records[0].trace_id, limits=Limits(is_running=is_running))
+    return diagnose(records, trace_id=records[0].trace_id, limits=local_limits())
 
 
 def _open(file: Path) -> None:

@@ -14,7 +14,7 @@ from flash_otel.cli.open_store import (
     trace_named,
     trace_to_read,
 )
-from flash_otel.cli.sources import DEMO, STORE, Selection
+from flash_otel.cli.sources import DEMO, STORE, Selection, is_running, local_limits
 
 if TYPE_CHECKING:
     from flash_otel.diagnosis import Diagnosis
@@ -109,10 +109,9 @@ class _Source:
 
     def _diagnosis(self, trace_id: str | None) -> Diagnosis | None:
         """Return the diagnosis of a trace's deployment; without a trace, of the last one."""
-        from flash_otel.cli.sources import is_running
-        from flash_otel.diagnosis import Limits, diagnose
+        from flash_otel.diagnosis import diagnose
 
-        limits = Limits(is_running=is_running)
+        limits = local_limits()
         if trace_id is not None:
             found = diagnose(self.spans, trace_id=trace_id, limits=limits)
             if not found.is_unmatched:
@@ -121,7 +120,6 @@ class _Source:
         return _chosen(diagnose(self.spans, limits=limits), trace_id)
 
     def _shown(self, main: str, diagnosis: Diagnosis | None) -> Shown:
-        from flash_otel.cli.sources import is_running
         from flash_otel.report.overview import overview_of
 
         records = self._records(main, diagnosis)

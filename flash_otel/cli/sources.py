@@ -23,6 +23,7 @@ from flash_otel.runtime.interpreters import called_as
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from flash_otel.diagnosis import Limits
     from flash_otel.diagnosis.evidence import Deployment
     from flash_otel.diagnosis.readers import RecordReader
     from flash_otel.diagnosis.recorded import RecordedSpans
@@ -262,6 +263,13 @@ def is_running(deployment: Deployment) -> bool | None:
     except OSError:
         return True
     return True
+
+
+def local_limits() -> Limits:
+    """Return the assumptions of a diagnosis on this machine, whose processes can be looked up."""
+    from flash_otel.diagnosis import Limits
+
+    return Limits(is_running=is_running)
 
 
 def since_ns(text: str | None) -> int | None:

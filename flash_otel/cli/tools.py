@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel.cli.app import COULD_NOT_TELL, CommandError
 from flash_otel.cli.open_store import trace_to_read
-from flash_otel.cli.sources import STORE, Selection, since_ns
+from flash_otel.cli.sources import STORE, Selection, local_limits, since_ns
 from flash_otel.redaction import scrub
 
 if TYPE_CHECKING:
@@ -75,9 +75,7 @@ def _diagnose(asked: Asked, given: "Mapping[str, Any]") -> Answer:
 
 
 def _traces(asked: Asked, given: "Mapping[str, Any]") -> Answer:
-    from flash_otel.cli.sources import is_running
     from flash_otel.cli.traces import listing_of, selection_for, unsearched, wanted_traces
-    from flash_otel.diagnosis import Limits
     from flash_otel.report.entry import entry_json
 
     wanted = wanted_traces(
@@ -89,8 +87,7 @@ def _traces(asked: Asked, given: "Mapping[str, Any]") -> Answer:
         None,
         given.get("limit", _DEFAULT_TRACES),
     )
-    limits = Limits(is_running=is_running)
-    listing = listing_of(wanted, limits, asked.sources, selection_for(wanted, asked.store))
+    listing = listing_of(wanted, local_limits(), asked.sources, selection_for(wanted, asked.store))
     notes = [unsearched(listing)] if listing.is_cut else []
     return [entry_json(entry) for entry in listing.entries], notes
 

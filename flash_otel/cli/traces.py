@@ -21,6 +21,7 @@ from flash_otel.cli.sources import (
     FromOption,
     Selection,
     SinceOption,
+    local_limits,
     progress_bar,
     since_ns,
     sources_of,
@@ -80,12 +81,9 @@ def traces(
     did not succeed shows how it ended: running, unfinished, cancelled, or failed with the step.
     Other commands take the traces of this list by their ids, or as last, last^1, last^2 ...
     """
-    from flash_otel.cli.sources import is_running
-    from flash_otel.diagnosis import Limits
-
     wanted = wanted_traces(app, env, failed, fault, since, where, limit)
     given, selection = sources_of(files, sources), selection_for(wanted, store)
-    limits = Limits(is_running=is_running)
+    limits = local_limits()
     if following:
         from flash_otel.cli.follow import follow_traces
 

@@ -20,6 +20,7 @@ from flash_otel.cli.sources import (
     FromOption,
     Selection,
     SinceOption,
+    local_limits,
     resolved,
     since_ns,
     sources_of,
@@ -82,8 +83,6 @@ def ui_source(names: list[str] | None, selection: Selection) -> UiSource:
         names: The values of `--from`; None for the store.
         selection: The wanted records.
     """
-    from flash_otel.cli.sources import is_running
-    from flash_otel.diagnosis import Limits
     from flash_otel.store.store import locate
     from flash_otel.ui.documents import SourceError, UiSource
 
@@ -100,7 +99,7 @@ def ui_source(names: list[str] | None, selection: Selection) -> UiSource:
     return UiSource(
         open=opened,
         path=locate(chosen.store) if given == [STORE] else None,
-        limits=lambda: Limits(is_running=is_running),
+        limits=local_limits,
     )
 
 

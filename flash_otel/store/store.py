@@ -165,6 +165,11 @@ class SpanStore:
             for trace_id in queries.matching_traces(self._connection, asked):
                 yield queries.summarize(self._connection, trace_id)
 
+    def summary(self, trace_id: str) -> TraceSummary:
+        """Summarize a trace that is in the store."""
+        with translated(self.path):
+            return queries.summarize(self._connection, trace_id)
+
     def short_trace_id(self, trace_id: str) -> str:
         """Return the first digits of a stored trace's id that no other trace begins with."""
         with translated(self.path):

@@ -16,7 +16,6 @@ from flash_otel.report.html import trace_documents
 from flash_otel.report.listing import diagnosis_of
 from flash_otel.report.overview import traces_around
 from flash_otel.store.errors import AmbiguousTraceError, StoreError, translated
-from flash_otel.store.queries import summarize
 from flash_otel.store.store import open_for_reading
 from flash_otel.ui.comparison import comparison_json
 from flash_otel.ui.lists import Lists, QuestionError
@@ -188,9 +187,7 @@ def _trace(opened: Opened | None, parameters: Mapping[str, str], limits: Limits)
 
 
 def _diagnosis(store: SpanStore, spans: RecordedSpans, trace_id: str, limits: Limits) -> Diagnosis:
-    with translated(store.path):
-        summary = summarize(store.connection, trace_id)
-    return diagnosis_of(spans, summary, limits)
+    return diagnosis_of(spans, store.summary(trace_id), limits)
 
 
 def _records(store: SpanStore, trace_id: str, diagnosis: Diagnosis) -> list[SpanRecord]:
