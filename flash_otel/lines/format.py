@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import zip_longest
 from typing import Any, Final
 
@@ -49,13 +50,13 @@ class _Kind:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A field of a line, with the literal text before it."""
+    """A field of a line, with the literal text before it, and the pattern of both."""
 
     literal: str
     name: str
     kind: _Kind
     word: str
-    pattern: re.Pattern[str]
+    pattern: str
 
     def write(self, value: Any, *, cut: bool) -> str:
         if self.word and (value is None or value == WORDS[self.word]):
@@ -112,8 +113,7 @@ def _pieces(line: Line) -> Iterator[_Piece]:
         kind = _KINDS.get(name, _ID)
         before = literal.split("] ")[-1]
         value = rf"(?:({word})|{kind.pattern})" if word else kind.pattern
-        pattern = re.compile(_literal_pattern(before) + value, re.DOTALL)
-        yield _Piece(literal, name, kind, word or "", pattern)
+        yield _Piece(literal, name, kind, word or "", _literal_pattern(before) + value)
 
 
 _PIECES: Final = {line.key: tuple(_pieces(line)) for line in LINES}
@@ -123,7 +123,6 @@ _BY_SPAN: Final = {
     )
     for line in LINES
 }
-_PATTERNS: Final = tuple((re.compile(line.pattern).match, line.key) for line in LINES)
 
 
 # --- writing -----------------------------------------------------------------------------------
@@ -197,6 +196,19 @@ _WRITERS: Final = {key: tuple(map(_writer, pieces)) for key, pieces in _PIECES.i
 
 # --- reading -----------------------------------------------------------------------------------
 
+_Match = Callable[..., "re.Match[str] | None"]
+
+
+# Compiled when a line is read: traced processes only write, and it takes 25 ms.
+@cache
+def _rows() -> tuple[tuple[_Match, str], ...]:
+    return tuple((re.compile(line.pattern).match, line.key) for line in LINES)
+
+
+@cache
+def _fields(key: str) -> tuple[tuple[_Match, _Piece], ...]:
+    return tuple((re.compile(piece.pattern, re.DOTALL).match, piece) for piece in _PIECES[key])
+
 
 def parse(line: str) -> ParsedLine | None:
     """Parse a bracketed line in any of its forms; text before its mark is ignored.
@@ -214,7 +226,7 @@ def parse(line: str) -> ParsedLine | None:
 def parse_body(text: str) -> ParsedLine | None:
     """Parse the text behind the mark of a bracketed line."""
     body = text.strip()
-    for matches, key in _PATTERNS:
+    for matches, key in _rows():
         if matches(body):
             return _read(key, body)
     return None
@@ -225,8 +237,8 @@ def _read(key: str, body: str) -> ParsedLine:
     cut: set[str] = set()
     last = None
     at = 0
-    for piece in _PIECES[key]:
-        match = piece.pattern.match(body, at)
+    for matches, piece in _fields(key):
+        match = matches(body, at)
         if match is None:
             # The text behind a count proves its end: `1` may be the beginning of `12`.
             cut |= {last} & _COUNTED if last else set()

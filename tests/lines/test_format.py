@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flash_otel import semconv as sc
+from flash_otel.lines import format as line_format
 from flash_otel.lines.format import _PIECES, ParsedLine, due, format_lines, parse
 from flash_otel.lines.table import ATTRIBUTES, END, LINES, MARK, START
 
@@ -61,6 +62,17 @@ def test_lines_round_trip(parsed: ParsedLine) -> None:
     read = parse(text)
     assert read is not None
     assert format_line(read) == text
+
+
+def test_writing_compiles_no_pattern() -> None:
+    """A traced process, which writes lines and reads none, does not wait for the patterns."""
+    compiled = (line_format._rows, line_format._fields)
+    for each in compiled:
+        each.cache_clear()
+    text = format_line(ParsedLine("activated", {"environment_name": "prod", "build_id": "b"}))
+    assert [each.cache_info().currsize for each in compiled] == [0, 0]
+    assert parse(text) is not None
+    assert [each.cache_info().currsize for each in compiled] == [1, 1]
 
 
 @given(parsed_lines())

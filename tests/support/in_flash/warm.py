@@ -5,9 +5,9 @@
 A request, sent by `warm_start.py`, holds a command line, a folder and an environment, with the
 three standard streams attached. The forked process sets itself up as the interpreter does for that
 command line, so it differs from a started one only in modules that are loaded already. For `flash`,
-these are the third-party modules that Flash imports: nothing of Flash, of runpod, of OpenTelemetry
-or of flash_otel is, and nothing that reads their variables. For `commands`, they are the rooms
-of flash_otel that the commands use, without OpenTelemetry.
+these are the third-party modules that Flash and OpenTelemetry import: nothing of Flash, of runpod,
+of OpenTelemetry or of flash_otel is, and nothing that reads their variables. For `commands`, they
+are the rooms of flash_otel that the commands use, without OpenTelemetry.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ _COLD: Final = ("runpod", "runpod_flash", "flash_otel", "opentelemetry", "grpc",
 """Packages that each process imports itself: they read variables, or are what the tests test."""
 _ROOMS: Final = ("cli", "demo", "diagnosis", "report", "ui")
 _OF_EXTRAS: Final = ("jsonschema", "mcp.server.stdio", "mcp.types")
+# Third-party modules that OpenTelemetry imports.
+_OF_OPENTELEMETRY: Final = ("packaging.requirements", "wrapt")
 _LIST: Final = "import sys, runpod_flash.cli.main; print(*sys.modules, sep='\\n')"
 _LARGEST: Final = 1 << 20
 
@@ -39,7 +41,7 @@ _LARGEST: Final = 1 << 20
 def third_party() -> list[str]:
     """Return the modules that Flash's command line imports, without the cold packages'."""
     listed = subprocess.run([sys.executable, "-c", _LIST], stdout=subprocess.PIPE, check=True)
-    names = listed.stdout.decode().split()
+    names = [*listed.stdout.decode().split(), *_OF_OPENTELEMETRY]
     return [name for name in names if name.partition(".")[0] not in (*_COLD, "__main__")]
 
 
