@@ -160,7 +160,7 @@ def manifest_stored(subject: Subject) -> Iterator[Comparison]:
     """The active build has a manifest."""
     snapshot = subject.snapshot
     build = snapshot.environment.active_build_id
-    if build is None:
+    if build is None or not snapshot.has_mapping:
         return
     if snapshot.manifest is not None:
         keys = ", ".join(manifests.keys(snapshot.manifest))
@@ -173,7 +173,7 @@ def manifest_stored(subject: Subject) -> Iterator[Comparison]:
 def endpoints_held(subject: Subject) -> Iterator[Comparison]:
     """The manifest holds endpoints."""
     snapshot = subject.snapshot
-    if snapshot.manifest is None:
+    if snapshot.manifest is None or not snapshot.has_mapping:
         return
     if snapshot.endpoints:
         names = several(list(snapshot.endpoints))
@@ -205,6 +205,23 @@ def _without_endpoints(subject: Subject) -> Comparison:
         return _failed("endpoints_held", sc.MANIFEST_NEVER_WRITTEN, text, LIKELY, _LOCAL)
     codes = (sc.MANIFEST_NEVER_WRITTEN, sc.MANIFEST_NOT_PERSISTED)
     return _undecided("endpoints_held", codes, f"{text}; or a deployment is running just now")
+
+
+def endpoints_listed(subject: Subject) -> Iterator[Comparison]:
+    """The environment has endpoints, where no manifest names them (runpod 2)."""
+    environment = subject.snapshot.environment
+    if subject.snapshot.has_mapping or environment.active_build_id is None:
+        return
+    if environment.endpoints is None:
+        text = "the environment's endpoints were not listed"
+        yield Comparison("endpoints_listed", UNKNOWN, text)
+    elif environment.endpoints:
+        names = several([endpoint.name for endpoint in environment.endpoints])
+        text = f"the environment has {count(len(environment.endpoints), 'endpoint')}: {names}"
+        yield Comparison("endpoints_listed", PASS, text)
+    else:
+        text = f"{subject.place} has no endpoint at all, though a build is active"
+        yield _failed("endpoints_listed", sc.NOTHING_DEPLOYED, text, LIKELY)
 
 
 def endpoints_complete(subject: Subject) -> Iterator[Comparison]:
@@ -359,6 +376,7 @@ CHECKS: Final[tuple[Callable[[Subject], Iterator[Comparison]], ...]] = (
     build_expected,
     manifest_stored,
     endpoints_held,
+    endpoints_listed,
     endpoints_complete,
     endpoints_written,
     endpoints_exist,

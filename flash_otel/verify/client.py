@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
 from difflib import get_close_matches
-from importlib import util
+from importlib import metadata, util
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import failures, semconv
 from flash_otel import manifest as manifests
+from flash_otel.flash_versions import WRITES_UNTIL, release
 from flash_otel.redaction import remember, remember_manifest, scrub
 from flash_otel.verify.snapshot import (
     EndpointCall,
@@ -26,12 +27,14 @@ from flash_otel.verify.snapshot import (
     Ref,
     Snapshot,
     environment_of,
+    is_of_successor,
     known_text,
     owner_of,
     record,
     refs,
     with_id,
 )
+from flash_otel.verify.successor import AppsClient
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,19 +55,29 @@ _SENTINEL: Final = "flash"  # `runpod_flash.flash_sentinel.FLASH_SENTINEL_ID` (1
 
 
 def is_installed() -> bool:
-    """Return whether this interpreter has runpod-flash, without importing it."""
-    return util.find_spec("runpod_flash") is not None
+    """Return whether this interpreter has runpod-flash or runpod 2, without importing them."""
+    return util.find_spec("runpod_flash") is not None or _has_successor()
+
+
+def _has_successor() -> bool:
+    try:
+        return release(metadata.version("runpod")) >= WRITES_UNTIL
+    except Exception:  # not installed, or a broken dist-info
+        return False
 
 
 def make_client() -> Any:
     """Make the client that `flash deploy` and workers use, with the API key that they would use.
 
     Returns:
-        A `runpod_flash.core.api.runpod.RunpodGraphQLClient` (1.0.0-1.21.0).
+        A `runpod_flash.core.api.runpod.RunpodGraphQLClient` (1.0.0-1.21.0), which can read more,
+        else an `AppsClient`.
 
     Raises:
         VerifyError: Flash found no API key.
     """
+    if util.find_spec("runpod_flash") is None:
+        return _make_apps_client()
     # Flash may print while it is imported, which would corrupt the JSON output.
     with redirect_stdout(io.StringIO()):
         from runpod_flash.core.api.runpod import RunpodGraphQLClient
@@ -76,6 +89,16 @@ def make_client() -> Any:
         raise
     remember(client.api_key)
     return client
+
+
+def _make_apps_client() -> AppsClient:
+    with redirect_stdout(io.StringIO()):
+        import runpod
+        from runpod.apps.api import AppsApiClient
+    if not runpod.api_key:
+        raise missing_key()
+    remember(runpod.api_key)
+    return AppsClient(AppsApiClient(), runpod.api_key)
 
 
 class Fetcher:
@@ -95,6 +118,7 @@ class Fetcher:
         self._app = app
         self._environment = environment
         self.step = "the connection"
+        self._has_manifests = getattr(client, "has_manifests", True)
 
     async def fetch(self, *, call: bool, sentinel: bool) -> Snapshot:
         """Fetch the snapshot.
@@ -126,7 +150,14 @@ class Fetcher:
         answer = await self._fetch_environment(chosen)
         environment = environment_of(chosen, answer)
         manifest = await self._fetch_manifest(environment)
-        span = record(chosen.id, answer, manifest, start_ns, time.time_ns())
+        span = record(
+            chosen.id,
+            answer,
+            manifest,
+            start_ns,
+            time.time_ns(),
+            has_manifest=self._has_manifests and not is_of_successor(manifest),
+        )
         return Snapshot(
             app=Ref(known_text(app.get("id")) or "", self._app),
             environments=environments,
@@ -137,6 +168,7 @@ class Fetcher:
             environment=environment,
             manifest=manifest,
             record=span,
+            has_mapping=self._has_manifests and not is_of_successor(manifest),
             elsewhere=await self._fetch_elsewhere(environment, environments, manifest),
         )
 
@@ -175,7 +207,7 @@ class Fetcher:
         return await self._client.get_flash_environment({"flashEnvironmentId": environment.id})
 
     async def _fetch_manifest(self, environment: FetchedEnvironment) -> Mapping[str, Any] | None:
-        if environment.active_build_id is None:
+        if environment.active_build_id is None or not self._has_manifests:
             return None
         self.step = f"the query for build {environment.active_build_id}"
         build = await self._client.get_flash_build(environment.active_build_id)
@@ -246,6 +278,8 @@ def _endpoint_to_call(snapshot: Snapshot) -> tuple[str, Ref | None] | None:
     to an id that the environment itself lists.
     """
     listed = snapshot.environment.endpoints or ()
+    if not snapshot.has_mapping:
+        return next(((ref.name, ref) for ref in listed if _ENDPOINT_ID.fullmatch(ref.id)), None)
     found = [(name, owner_of(url, listed), url) for name, url in snapshot.endpoints.items()]
     known = [row for row in found if row[1] is not None and _ENDPOINT_ID.fullmatch(row[1].id)]
     queued = [row for row in known if "/v2/" in row[2]]

@@ -99,6 +99,7 @@ class Snapshot:
         record: The snapshot as a span.
         elsewhere: Names of the app's other environments by the ids of their endpoints.
         calls: The health requests of `--call`.
+        has_mapping: Whether Flash writes the endpoints into the manifest; runpod 2 does not.
     """
 
     app: Ref
@@ -109,6 +110,7 @@ class Snapshot:
     record: SpanRecord
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     calls: tuple[EndpointCall, ...] = ()
+    has_mapping: bool = True
 
     @property
     def endpoints(self) -> dict[str, str]:
@@ -213,6 +215,12 @@ def resource_names(manifest: object) -> tuple[str, ...]:
     return tuple(str(name) for name in found) if isinstance(found, Mapping) else ()
 
 
+def is_of_successor(manifest: object) -> bool:
+    """Return whether a manifest is runpod 2's, which lists its resources and names no endpoint."""
+    found = manifest.get(manifests.RESOURCES_KEY) if isinstance(manifest, Mapping) else None
+    return isinstance(found, list)
+
+
 def owner_of(url: str, endpoints: tuple[Ref, ...]) -> Ref | None:
     """Return the endpoint that a URL addresses: `https://api/v2/ID`, or `https://ID.api`."""
     # Whole labels: one id may be the prefix of another.
@@ -230,7 +238,13 @@ def _labels(url: str) -> frozenset[str]:
 
 
 def record(
-    environment_id: str, environment: object, manifest: object, start_ns: int, end_ns: int
+    environment_id: str,
+    environment: object,
+    manifest: object,
+    start_ns: int,
+    end_ns: int,
+    *,
+    has_manifest: bool = True,
 ) -> SpanRecord:
     """Return the snapshot as the span of a worker's read.
 
@@ -240,6 +254,7 @@ def record(
         manifest: The active build's manifest.
         start_ns: Time of the query, nanoseconds since the epoch.
         end_ns: Time of the last answer, nanoseconds since the epoch.
+        has_manifest: Whether a worker would read a manifest.
     """
     has_build = isinstance(environment, Mapping) and bool(environment.get("activeBuildId"))
     carrier = carriers.read(manifest)
@@ -247,7 +262,7 @@ def record(
         semconv.ENVIRONMENT_ID: environment_id,
         **attributes.environment_answer(environment),
         # Without an active build no manifest was queried: none is not the same as null.
-        **(attributes.manifest_read(manifest) if has_build else {}),
+        **(attributes.manifest_read(manifest) if has_build and has_manifest else {}),
         **(carriers.active_attributes(carrier, manifest) if carrier else {}),
         semconv.OUTCOME: semconv.RETURNED,
     }

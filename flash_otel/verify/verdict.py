@@ -183,6 +183,9 @@ def _no_fault(subject: Subject, flash_version: str) -> Finding:
         f"build {build} is active in {subject.place}, and its manifest holds "
         f"{count(held, 'endpoint')}{exist}"
     )
+    if not snapshot.has_mapping:
+        actual = count(len(snapshot.environment.endpoints or ()), "endpoint")
+        text = f"build {build} is active in {subject.place}, which has {actual}"
     proof = "" if reads_manifests(release(flash_version)) is not False else " " + _ONLY_PROOF
     sentence = f"{text[:1].upper()}{text[1:]}.{proof}"
     return Finding(sc.NONE, sentence, (Exhibit(Origin(file=ORIGIN), text),))

@@ -55,7 +55,7 @@ class Deployed:
     def deploy(self, *arguments: str, traced: bool = False) -> int:
         """Run `flash deploy` and return its exit code."""
         write_project(self.project, self.environment.version)
-        words = ("deploy", "--no-deps", *arguments)
+        words = (*self.environment.generation.deploy, *arguments)
         return run_flash(
             self.environment, self.plane, self.project, *words, traced=traced
         ).exit_code
