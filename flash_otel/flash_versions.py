@@ -43,6 +43,11 @@ def release(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+def dotted(version: tuple[int, ...]) -> str:
+    """Return a version as its text; empty if it is unknown."""
+    return ".".join(map(str, version))
+
+
 def reads_manifests(version: tuple[int, ...]) -> bool | None:
     """Return whether a call in a worker of this version reads the manifest; None if unknown."""
     return READS_FROM <= version < READS_UNTIL if version else None

@@ -33,7 +33,7 @@ from flash_otel.demo.scenarios import (
     SUCCESSORS,
     Scenario,
 )
-from flash_otel.flash_versions import READS_FROM, WRITES_UNTIL, release
+from flash_otel.flash_versions import READS_FROM, WRITES_UNTIL, dotted, release
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -122,7 +122,7 @@ def _version(given: str | None) -> str:
     if not numbers:
         raise CommandError(f"{given!r} is no version.", f"Give one, like {DEFAULT_VERSION}.")
     if numbers < READS_FROM:
-        oldest = ".".join(map(str, READS_FROM))
+        oldest = dotted(READS_FROM)
         raise CommandError(
             f"The demo runs Flash {oldest} and newer, not {version}: before, a worker's call read "
             "nothing from the State Manager, so the scenarios cannot happen.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flash_otel import manifest, semconv
 from flash_otel.diagnosis.environments import failure_of
 from flash_otel.diagnosis.picture import state_texts
+from flash_otel.flash_versions import dotted
 from flash_otel.redaction import scrub
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _judged(judged: Judged) -> dict[str, Any]:
         "environment_id": deployment.environment_id,
         "environment_name": deployment.environment_name,
         "build_id": deployment.build_id,
-        "flash_version": ".".join(map(str, deployment.process.flash_version)) or None,
+        "flash_version": dotted(deployment.process.flash_version) or None,
         "outcome": deployment.outcome,
         "verdict": judged.verdict,
         "activation_window_seconds": judged.window_s,

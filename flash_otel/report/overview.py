@@ -12,6 +12,7 @@ from flash_otel import semconv
 from flash_otel.diagnosis.evidence import UNFINISHED
 from flash_otel.diagnosis.findings import NOTES, count
 from flash_otel.diagnosis.worker_reads import FINE, WorkerReads
+from flash_otel.flash_versions import dotted
 from flash_otel.report import words
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def overview_of(
         is_running=runs,
         started_ns=deployment.start_ns,
         duration_ns=_duration_ns(deployment),
-        flash_version=".".join(map(str, deployment.process.flash_version)) or None,
+        flash_version=dotted(deployment.process.flash_version) or None,
         worker_reads=judged.worker_reads,
         trace_count=judged.trace_count,
         marks=tuple(_marks(judged.findings, records)),

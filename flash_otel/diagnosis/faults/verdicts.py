@@ -21,6 +21,7 @@ from flash_otel.diagnosis.findings import (
 )
 from flash_otel.diagnosis.matching import asks_for_deployed
 from flash_otel.diagnosis.order import CERTAIN, LIKELY
+from flash_otel.flash_versions import dotted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +83,7 @@ def _activated(case: Case) -> str:
 def _agreement(case: Case) -> str:
     name, step = case.deployment.name, case.failed_step
     if case.reads_manifests is False and not case.whole_reads:
-        version = ".".join(map(str, case.deployment.process.flash_version))
+        version = dotted(case.deployment.process.flash_version)
         return (
             f"The deployment of {name} is clean. Calls in workers of Flash {version} read nothing "
             "from the State Manager, so there is no read to compare: `verify` is the proof."
