@@ -130,7 +130,8 @@ GRAPHQL_ANSWER: Final = "flash.graphql.answer"
 
 ATTRIBUTES: Final[dict[str, str]] = {
     APP_NAME: "Name of the Flash app.",
-    BUILD_ID: "Build id; on a read, that of the environment's active build.",
+    BUILD_ID: "Build id; on a read, that of the environment's active build; on a call with "
+    "runpod 2, that of the calling worker's endpoint.",
     PREVIOUS_BUILD_ID: "Build that was active on the environment before the activation.",
     ENVIRONMENT_ID: "Id of the environment that is deployed to or queried.",
     ENVIRONMENT_STATE: "State of the environment in the State Manager: null, no_active_build or "
@@ -150,7 +151,8 @@ ATTRIBUTES: Final[dict[str, str]] = {
     MANIFEST_SOURCE_FINGERPRINT: "SHA-256 of the project's files that the manifest was built from.",
     MANIFEST_STATE: "State of the fetched manifest: null, incomplete (no resources_endpoints) or "
     "complete.",
-    PERSISTED_ENDPOINT_COUNT: "Number of endpoints in the State Manager's response to the upload.",
+    PERSISTED_ENDPOINT_COUNT: "Number of endpoints in the State Manager's response to the upload; "
+    "with runpod 2, in the stored manifest of the artifact.",
     PERSISTED_DIGEST: "Digest of the endpoints in the State Manager's response to the upload.",
     ARTIFACT_SIZE: "Size of the artifact, in bytes.",
     ARTIFACT_OBJECT_KEY: "Object key of the uploaded artifact.",
@@ -239,7 +241,7 @@ STANDARD_ATTRIBUTES: Final[dict[str, str]] = {
     DEPLOYMENT_STATUS: "Result of the deployment: succeeded or failed.",
     SERVICE_NAMESPACE: "Name of the Flash app, where the environment gives it (FLASH_APP).",
     SERVICE_NAME: "flash-cli; in a worker, the name of its resource.",
-    SERVICE_VERSION: "Version of the instrumented runpod-flash.",
+    SERVICE_VERSION: "Version of the instrumented runpod-flash, or of runpod 2.",
     SERVICE_INSTANCE_ID: "Random id of the process.",
     HOST_NAME: "Host name: spans of one host share a clock.",
     PROCESS_PID: "Process id, which identifies a killed deployment on its host.",

@@ -10,7 +10,7 @@ inherited names.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import util
 from typing import TYPE_CHECKING, Any, Final
 
@@ -284,13 +284,17 @@ def _is_decorated(function: Any) -> bool:
 
 
 def _capturing(targets: tuple[Target, ...]) -> tuple[Target, ...]:
-    """Make each GraphQL request a span, by wrapping the function that sends a request once."""
-    name = "RunpodGraphQLClient._execute_graphql_once"
-    (plain,) = (target for target in targets if target.name == name)
+    """Make each GraphQL request a span, by wrapping the functions that send a request once."""
     noting = tapped(flash.graphql.note_attempt)
 
     def wrapper(function: Any) -> Any:
         return noting(wrap(function, flash.graphql.captured(function)))
 
-    capturing = Target(plain.module, plain.name, wrapper, plain.aliases)
-    return tuple(capturing if target is plain else target for target in targets)
+    return tuple(
+        replace(target, wrapper=wrapper) if target.name in _SENDING_ONCE else target
+        for target in targets
+    )
+
+
+# Of runpod-flash, and of runpod 2.
+_SENDING_ONCE: Final = ("RunpodGraphQLClient._execute_graphql_once", "run_graphql_query_async")

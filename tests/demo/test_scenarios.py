@@ -27,7 +27,7 @@ from flash_otel.cli.demo import demo
 from flash_otel.demo.control_plane import CANARY_API_KEY
 from flash_otel.demo.environment import CACHE_VARIABLE
 from flash_otel.demo.processes import bracketed_lines, worker_spans
-from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS, WorkerStep
+from flash_otel.demo.scenarios import DEFAULT_VERSION, SCENARIOS, SUCCESSOR_VERSION, WorkerStep
 from flash_otel.demo.worker import MODES
 from flash_otel.store.store import SpanStore
 
@@ -253,6 +253,7 @@ def test_demo_command_names_the_scenarios_for_a_wrong_one() -> None:
         ("1.0.0", "a worker's call read nothing"),
         ("1.3.0", "a worker's call read nothing"),
         ("latest", "is no version"),
+        ("2.0.0rc2", "no runpod-flash 2.0.0rc2"),
     ],
 )
 def test_demo_command_refuses_versions_without_the_scenarios(version: str, reason: str) -> None:
@@ -261,6 +262,43 @@ def test_demo_command_refuses_versions_without_the_scenarios(version: str, reaso
         demo(version=version)
     assert raised.value.status == BAD_USAGE
     assert raised.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("scenario", "runpod", "version", "reason"),
+    [
+        ("healthy", "1.12.0", None, "no version of runpod that has a Flash"),
+        ("healthy", "2", "1.21.0", "exclude each other"),
+        ("read_before_write", "2", None, "unknown scenario"),
+    ],
+)
+def test_demo_command_refuses_what_runpod_2_has_not(
+    scenario: str, runpod: str, version: str | None, reason: str
+) -> None:
+    """It has scenarios of its own, and one version at a time is run; nothing is installed."""
+    with pytest.raises(CommandError, match=reason) as raised:
+        demo(scenario, runpod=runpod, version=version)
+    assert raised.value.status == BAD_USAGE
+
+
+@pytest.mark.flash
+def test_demo_command_with_runpod_2(
+    flash_env: FlashEnvironments,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A scenario without a worker is shown in full, with the command that runs the next one."""
+    flash_env(SUCCESSOR_VERSION)
+    monkeypatch.setenv(CACHE_VARIABLE, str(CACHE))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert demo("provisioning_failed", runpod="2") == CLEAN
+    out = capsys.readouterr().out
+    assert "== provisioning_failed, runpod 2.0.0rc2 ==" in out
+    assert "== rp flash deploy ==" in out
+    assert "== the worker ==" not in out
+    assert "Only 'api' was saved with it." in " ".join(out.split())
+    assert "flash-otel demo --runpod 2 stale_build" in out
 
 
 @pytest.mark.flash

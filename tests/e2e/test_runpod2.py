@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from e2e.test_auto_instrumentation import INSTRUMENT, TRACES_ONLY
 from support.faults import FAULTS
+from support.flash import run_flash
+from support.flash_source import packages_of
 from support.runpod2 import LINE, VERSION, deploy, launcher, shape
 from support.site import Site
 
@@ -230,6 +233,55 @@ def test_opentelemetry_instrument(
     run = deploy(environment, control_plane, project, launcher=command, variables=TRACES_ONLY)
     assert run.exit_code == 0, run.stderr
     assert shape(stored(project)) == WHOLE
+
+
+@pytest.mark.parametrize("script", ["flash", "rp"])
+def test_both_generations_in_one_environment(
+    script: str, flash_env: FlashEnvironments, environment: PythonEnvironment, tmp_path: Path
+) -> None:
+    """runpod-flash runs on runpod 2, too; each command is traced as what it is."""
+    older = flash_env("1.21.0")
+    # Every runpod-flash requires runpod, without an upper bound.
+    path = os.pathsep.join((str(older.source), str(packages_of(environment, "runpod"))))
+    version = older.version if script == "flash" else VERSION
+    project = write_project(tmp_path / "gpu_app", version)
+    arguments = ["deploy", "--no-deps"] if script == "flash" else ["flash", "deploy"]
+    with ControlPlane(seed=1) as plane:
+        run = run_flash(
+            older,
+            plane,
+            project,
+            *arguments,
+            launcher=launcher(older, script),
+            variables={**environment.variables, "PYTHONPATH": path},
+        )
+    assert run.exit_code == 0, run.stderr
+    records = stored(project)
+    own = shape(records)
+    assert (own == WHOLE) == (script == "rp")
+    assert ((semconv.MANIFEST_UPLOAD, semconv.PROVISION) in own) == (script == "flash")
+    assert {record.resource[semconv.SERVICE_VERSION] for record in records} == {version}
+
+
+def test_captured_requests(
+    environment: PythonEnvironment, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    """With `--capture-graphql`, each request is a span with its redacted answer."""
+    project = tmp_path / "gpu_app"
+    command = launcher(environment, "rp")
+    command.insert(command.index("--"), "--capture-graphql")
+    run = deploy(environment, control_plane, project, launcher=command)
+    assert run.exit_code == 0, run.stderr
+    spans = [record for record in stored(project) if record.name == semconv.GRAPHQL]
+    operations = [str(span.attributes[semconv.GRAPHQL_OPERATION_NAME]) for span in spans]
+    assert operations == [name for name in run.operations if name != "PUT artifact"]
+    (activation,) = (
+        span for span, name in zip(spans, operations, strict=True) if name.startswith("deployBuild")
+    )
+    (active,) = control_plane.state.environments.values()
+    answer = json.loads(str(activation.attributes[semconv.GRAPHQL_ANSWER]))
+    assert answer == {"deployBuildToEnvironment": {"id": active.id, "name": "default"}}
+    assert SIGNATURE_CANARY not in "".join(map(repr, spans))
 
 
 CALLS: Final = """

@@ -221,7 +221,14 @@ def _request_size(call: Call) -> int:
 
 
 def _answer_size(call: Call) -> int:
-    return _json_size({"data": call.result})
+    return _json_size({"data": _data(call)})
+
+
+def _data(call: Call) -> Any:
+    """Return the data of an answer; the function of runpod 2 returns the object around it."""
+    result = call.result
+    is_whole = isinstance(result, Mapping) and result.keys() == {"data"}
+    return result["data"] if is_whole else result
 
 
 def _json_size(value: object) -> int:
@@ -229,7 +236,7 @@ def _json_size(value: object) -> int:
 
 
 def _redacted_answer(call: Call) -> str | None:
-    return redacted(call.result) if call.returned else None
+    return redacted(_data(call)) if call.returned else None
 
 
 def _status(call: Call) -> int | None:
