@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from support import loopback
 from support.flash import ROOT
+from support.ui_server import serving
 
 from flash_otel import semconv as sc
 from flash_otel.cli.app import status_of as run
@@ -19,6 +20,7 @@ from flash_otel.otlp.encode import encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from collector.exported import Exported
     from support.real_collector import Collector
@@ -46,6 +48,38 @@ def test_a_fault_is_named_from_jaeger(
     shown = capsys.readouterr().out
     assert sc.DEPLOY in shown
     assert sc.CALL in shown
+
+
+@pytest.mark.flash
+def test_the_page_shows_what_jaeger_holds(
+    exported: Callable[[str], Exported], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """`flash-otel ui` lists it with its verdict, and shows the spans and the diagnosis of it."""
+    made = exported("stale_build")
+    trace_id = str(made.result.trace_id)
+    capsys.readouterr()
+    run(["diagnose", "--json", "--from", f"jaeger={made.url}", "--trace", trace_id])
+    diagnosis = json.loads(capsys.readouterr().out)
+    with serving(tmp_path, "--from", f"jaeger={made.url}") as server, server.signed_in() as client:
+
+        def got(name: str, **parameters: str) -> Any:
+            answer = client.get(f"/documents/{name}", params=parameters)
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        while (listed := got("entries", limit="200"))["is_partial"]:
+            pass
+        entries = {entry["trace_id"]: entry for entry in listed["entries"]}
+        assert entries[trace_id]["verdict"] == diagnosis["verdict"] == sc.STALE_BUILD
+        assert got("diagnosis", trace_id=trace_id) == diagnosis
+        groups = got("trace", trace_id=trace_id)["resourceSpans"]
+    shown = {
+        span["spanId"] for group in groups for each in group["scopeSpans"] for span in each["spans"]
+    }
+    evidence = [exhibit["span_id"] for exhibit in diagnosis["findings"][0]["evidence"]]
+    assert evidence
+    assert {record.span_id for record in made.spans() if record.trace_id == trace_id} <= shown
+    assert {*evidence} <= shown
 
 
 @pytest.mark.flash
