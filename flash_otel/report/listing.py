@@ -111,7 +111,7 @@ def list_traces(
     summaries = store.matching_traces(wanted.filter)
     at_once = _MOST_AT_ONCE if wanted.asks_for_verdict else min(wanted.limit, _MOST_AT_ONCE)
     while batch := list(islice(summaries, at_once)):
-        for entry in _entries(store, spans, batch, limits):
+        for entry in entries_of(store, spans, batch, limits):
             if judged == wanted.most_judged:
                 return Listing(tuple(found), judged, is_cut=True)
             judged += 1
@@ -123,9 +123,17 @@ def list_traces(
     return Listing(tuple(found), judged)
 
 
-def _entries(
+def entries_of(
     store: SpanStore, spans: RecordedSpans, summaries: list[TraceSummary], limits: Limits
 ) -> Iterator[TraceEntry]:
+    """Yield the entries of traces, which are judged on their common evidence.
+
+    Args:
+        store: The store.
+        spans: Its spans, as for `list_traces`.
+        summaries: The traces.
+        limits: Assumptions of the diagnosis.
+    """
     questions = [Question(**_question(summary)) for summary in summaries]
     diagnoses = diagnose_each(spans, questions, limits)
     for summary, diagnosis in zip(summaries, diagnoses, strict=True):

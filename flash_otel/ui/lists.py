@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv
 from flash_otel.report.entry import entry_json
-from flash_otel.report.listing import Wanted, entry_of
+from flash_otel.report.listing import Wanted, entries_of
 from flash_otel.store.queries import TraceFilter
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 MOST_LISTED: Final = 200
 BUDGET_S: Final = 1.0
 
+# Traces that are judged together: that takes little longer than to judge one of them.
+_AT_FIRST: Final = 10
+_AT_ONCE: Final = 50
 _LISTED: Final = 50
 _MOST_JUDGED: Final = 500  # traces of a list, in search of a verdict
 _MOST_KNOWN: Final = 5_000
@@ -78,19 +82,23 @@ class Lists:
         until = time.monotonic() + self.budget_s
         found: list[TraceEntry] = []
         is_late = False
-        for judged, summary in enumerate(store.matching_traces(wanted.filter)):
-            if judged == wanted.most_judged:
-                return _json(found, is_cut=True)
-            entry = self._known.get(summary.trace_id)
-            if entry is None and is_late:
+        summaries = islice(store.matching_traces(wanted.filter), wanted.most_judged + 1)
+        judged = 0
+        while batch := list(islice(summaries, _AT_ONCE if self._known else _AT_FIRST)):
+            unknown = [summary for summary in batch if summary.trace_id not in self._known]
+            if unknown and is_late:
                 return _json(found, is_partial=True)
-            if entry is None:
-                entry = self._known[summary.trace_id] = entry_of(store, spans, summary, limits)
-                is_late = time.monotonic() > until
-            if wanted.has_verdict(entry):
-                found.append(entry)
-            if len(found) == wanted.limit:
-                break
+            for entry in entries_of(store, spans, unknown, limits):
+                self._known[entry.trace_id] = entry
+            is_late = time.monotonic() > until
+            for summary in batch:
+                if judged == wanted.most_judged:
+                    return _json(found, is_cut=True)
+                judged += 1
+                entry = self._known[summary.trace_id]
+                found += [entry] if wanted.has_verdict(entry) else []
+                if len(found) == wanted.limit:
+                    return _json(found)
         return _json(found, is_empty=not found and store.latest_trace_id() is None)
 
 

@@ -156,16 +156,16 @@ def test_what_is_kept_is_little(tmp_path: Path) -> None:
 
 
 def test_a_list_that_takes_long_is_sent_in_parts(tmp_path: Path) -> None:
-    """Each answer holds at least one more trace than the last, and the last one all of them."""
-    made = records(*(deployment(number, at=400.0 * number) for number in range(1, 6)))
+    """First the newest ten, for traces are judged together, and with the last answer all."""
+    made = records(*(deployment(number, at=400.0 * number) for number in range(1, 13)))
     with served(tmp_path / "spans.db", made) as documents:
         documents._lists.budget_s = 0
         sizes = []
         while (found := got(documents, "entries"))["is_partial"]:
             sizes.append(len(found["entries"]))
-        assert sizes == [1, 2, 3, 4]
-        assert len(found["entries"]) == 5
+        assert sizes == [10]
+        assert len(found["entries"]) == 12
         with SpanStore(tmp_path / "spans.db") as store:
-            store.write(records(deployment(6, at=4000)))
+            store.write(records(deployment(13, at=8000)))
         again = got(documents, "entries")
-        assert (len(again["entries"]), again["is_partial"]) == (1, True), "a change judges anew"
+        assert (len(again["entries"]), again["is_partial"]) == (10, True), "a change judges anew"
