@@ -10,6 +10,7 @@ from flash_otel import semconv
 
 NO_FAULT: Final = "no fault"
 RUNNING: Final = "running"
+NO_READ: Final = "no read yet"
 CANCELLED: Final = "cancelled"
 
 KINDS: Final = {
@@ -56,6 +57,7 @@ class TraceEntry:
             if nothing of Flash is recorded.
         confidence: Confidence in the verdict: certain, likely or possible; None without one.
         sentence: The verdict in words; empty without one.
+        is_unread: Nothing but a worker's read is missing for a verdict on the deployment.
         span_count: Number of spans in the store.
         error_count: Number of failed spans among them.
         status: The root's status: unset, ok or error.
@@ -80,6 +82,7 @@ class TraceEntry:
     verdict: str | None
     confidence: str | None
     sentence: str
+    is_unread: bool
     span_count: int
     error_count: int
     status: str
@@ -106,7 +109,7 @@ class TraceEntry:
         if self.verdict == semconv.NONE:
             return NO_FAULT
         if self.deployment_id is None or self.result == semconv.RETURNED:
-            return self.verdict
+            return NO_READ if self.is_unread else self.verdict
         step = _STEPS.get(self.failed_step or "")
         return f"{self.result}: {step}" if self.result == semconv.FAILED and step else self.result
 

@@ -89,7 +89,7 @@ def test_a_terminal_shows_the_current_list(tmp_path: Path) -> None:
         os.close(terminal)
         seen = read_until(main_end, b"Waiting for one")
         keep(tmp_path, healthy_deployment())
-        seen += read_until(main_end, b"inconclusive")
+        seen += read_until(main_end, b"no read yet")
         keep(tmp_path, [STARTED, ENDED])
         seen += read_until(main_end, b"cancelled")
         assert interrupted(process) == (0, b"")

@@ -55,7 +55,7 @@ def test_the_newest_trace_comes_first_with_its_verdict(tmp_path: Path) -> None:
     assert [(line.split()[0], line.split("  ")[-1]) for line in lines] == [
         (KILLED, "unfinished"),
         (OTHER, "manifest_never_written"),
-        (TRACE, "inconclusive"),
+        (TRACE, "no read yet"),
     ]
     assert "  4.00 s  shop  prod (env456)     abc123  8      manifest" in lines[1]
     assert (found.returncode, found.stderr) == (0, "")
@@ -186,7 +186,8 @@ def test_json_is_one_object_for_each_trace(tmp_path: Path) -> None:
         "unfinished": False,
         "verdict": "inconclusive",
         "confidence": "certain",
-        "label": "inconclusive",
+        "is_unread": True,
+        "label": "no read yet",
     }
     assert (killed["end_ns"], killed["unfinished"], killed["label"]) == (None, True, "unfinished")
     assert killed["outcome"] == "unfinished"

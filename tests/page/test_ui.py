@@ -86,13 +86,13 @@ def test_two_deployments_side_by_side(page: Page) -> None:
 
 def test_filters_stay_in_the_address(page: Page) -> None:
     """A filter changes the list and the address, which shows the same when it is loaded again."""
-    expect(page.get_by_role("row", name=re.compile("inconclusive"))).to_have_count(1)
+    expect(page.get_by_role("row", name=re.compile("no read yet"))).to_have_count(1)
     page.get_by_label("Only failed").check()
-    expect(page.get_by_role("row", name=re.compile("inconclusive"))).to_have_count(0)
+    expect(page.get_by_role("row", name=re.compile("no read yet"))).to_have_count(0)
     assert page.url.endswith("?failed=1")
     page.reload()
     expect(page.get_by_label("Only failed")).to_be_checked()
-    expect(page.get_by_role("row", name=re.compile("inconclusive"))).to_have_count(0)
+    expect(page.get_by_role("row", name=re.compile("no read yet"))).to_have_count(0)
 
 
 def test_new_spans_appear(page: Page, tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def ended(outcome: str | None, *, error: str | None = None) -> list[SpanRecord]:
         (ended(None), False, "unfinished", "unfinished"),
         (ended(None), None, "unfinished", "unfinished"),
         (ended("returned"), None, "inconclusive", "returned"),
+        (healthy_deployment(), None, "no read yet", "returned"),
         ([span(1, None, "GET /", 0, 5)], None, "returned", "returned"),
         ([span(1, None, "GET /", 0, 5, error="HTTP 500")], None, "failed", "failed"),
         ([span(1, None, "GET /", 0, None)], None, "unfinished", "unfinished"),

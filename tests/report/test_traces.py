@@ -51,6 +51,7 @@ def entry(**changes: object) -> TraceEntry:
         "verdict": "none",
         "confidence": "certain",
         "sentence": "",
+        "is_unread": False,
         "root_name": "flash.deploy",
         "start_ns": EPOCH_NS,
         "end_ns": EPOCH_NS + 9 * SECOND_NS,
