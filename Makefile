@@ -5,6 +5,7 @@
 #   make check      linter, formatter and type checker; collect the tests twice and compare
 #   make collector  build the real Collector and Jaeger for the tests against them (needs Go)
 #   make matrix     inject every fault, diagnose it from each source, print the confusion matrix
+#   make versions   deploy with every published version of Flash, and write docs/versions.md
 #   make fuzz       diagnose 200,000 generated logs and recordings: FUZZ_ARGS="--cases N --seed S"
 #   make load       send recorded deployments to an OTLP endpoint: LOAD_ARGS="--endpoint URL"
 #   make bench      measure speed and size next to their peers, and write docs/performance.md
@@ -27,7 +28,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-plan test check bench measure collector page soak load matrix fuzz mutants plant clean
+.PHONY: help demo demo-plan test check bench measure collector page soak load matrix versions fuzz mutants plant clean
 .DELETE_ON_ERROR:
 
 help:
@@ -86,6 +87,9 @@ load: $(STAMPS)/dev
 
 matrix: $(STAMPS)/dev
 	@PYTHONPATH=tests $(BIN)/python -m e2e.matrix
+
+versions: $(STAMPS)/dev
+	@PYTHONPATH=tests:benchmarks $(BIN)/python -m e2e.versions --write docs/versions.md
 
 fuzz: $(STAMPS)/dev
 	@PYTHONPATH=tests $(BIN)/python -m diagnosis.fuzz $(FUZZ_ARGS)

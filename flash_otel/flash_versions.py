@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-READS_FROM: Final = (1, 4)
-"""First version whose package reads the State Manager for a worker's call.
+READS_FROM: Final = (1, 4, 2)
+"""First version in which a worker's call reads the State Manager.
 
-In 1.2 and 1.3 `_should_execute_locally` finds no resource configuration, which no version writes
-before 1.4.0, so each call runs in its own process. The reads of that time are those of the worker's
-image.
+Before, `_should_execute_locally` finds no resource configuration, and each call runs in its own
+process: no version before 1.4.0 writes one, and 1.4.0 and 1.4.1 put it into the artifact without
+the package around it. The reads of 1.2 and 1.3 are those of the worker's image.
 """
 READS_UNTIL: Final = (1, 15)
 """First version whose workers call through the sentinel and read no manifest."""

@@ -14,7 +14,8 @@ from flash_otel.flash_versions import reads_manifests, release
     [
         ("1.0.0", False),
         ("1.3.0", False),
-        ("1.4.0", True),
+        ("1.4.1", False),
+        ("1.4.2", True),
         ("1.14.0", True),
         ("1.14.3.post1", True),
         ("1.15.0", False),
@@ -24,7 +25,7 @@ from flash_otel.flash_versions import reads_manifests, release
     ],
 )
 def test_which_versions_read_the_manifest(version: str, reads: bool | None) -> None:
-    """Calls in workers of Flash 1.4 to 1.14 read it; of an unknown version it is unknown."""
+    """Calls in workers of Flash 1.4.2 to 1.14 read it; of an unknown version it is unknown."""
     assert reads_manifests(release(version)) is reads
 
 

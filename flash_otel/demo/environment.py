@@ -223,7 +223,11 @@ def _complete(folder: Path, make: Callable[[Path], None]) -> Path:
         if not (folder / _COMPLETE).exists():
             if folder.exists():
                 shutil.rmtree(folder)
-            make(folder)
+            try:
+                make(folder)
+            except BaseException:  # nothing is left of a version that does not exist
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
             (folder / _COMPLETE).touch()
     return folder
 
