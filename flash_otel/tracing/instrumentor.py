@@ -87,9 +87,9 @@ class FlashInstrumentor(BaseInstrumentor):
 
         OpenTelemetry requires all that are returned: the one that is installed, where it is one.
         """
-        if util.find_spec("runpod_flash") is not None:
+        if _is_there("runpod_flash"):
             return _instruments
-        return _instruments_any[1:] if util.find_spec("runpod") else _instruments_any
+        return _instruments_any[1:] if _is_there("runpod") else _instruments_any
 
     def instrument(self, **kwargs: Any) -> None:
         """Wrap the targets; does nothing if they are wrapped already.
@@ -268,6 +268,11 @@ def flush(seconds: float | None = None) -> bool:
         Whether all spans were stored and sent in time.
     """
     return pipeline.flush(seconds)
+
+
+def _is_there(package: str) -> bool:
+    # `find_spec` raises for a module that was made by hand.
+    return package in sys.modules or util.find_spec(package) is not None
 
 
 def _commands_of(app: Any) -> list[Any]:

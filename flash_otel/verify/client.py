@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -56,7 +57,12 @@ _SENTINEL: Final = "flash"  # `runpod_flash.flash_sentinel.FLASH_SENTINEL_ID` (1
 
 def is_installed() -> bool:
     """Return whether this interpreter has runpod-flash or runpod 2, without importing them."""
-    return util.find_spec("runpod_flash") is not None or _has_successor()
+    return _has_flash() or _has_successor()
+
+
+def _has_flash() -> bool:
+    # `find_spec` raises for a module that was made by hand.
+    return "runpod_flash" in sys.modules or util.find_spec("runpod_flash") is not None
 
 
 def _has_successor() -> bool:
@@ -76,7 +82,7 @@ def make_client() -> Any:
     Raises:
         VerifyError: Flash found no API key.
     """
-    if util.find_spec("runpod_flash") is None:
+    if not _has_flash():
         return _make_apps_client()
     # Flash may print while it is imported, which would corrupt the JSON output.
     with redirect_stdout(io.StringIO()):

@@ -164,6 +164,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
         **reading("2 of 0"),
         "problems": {"PUT artifact": 403, "FinalizeArtifactUpload": "error"},
     },
+    "upload reset": {"problems": {"PUT artifact": "lost"}},
     "upload answer lost once": {"problems": {"PUT artifact": "lost"}},
     "finalize refused": {
         **NEVER_UPLOADED,
