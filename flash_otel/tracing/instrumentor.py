@@ -20,7 +20,7 @@ from flash_otel import pipeline
 from flash_otel.runtime import options as opts
 from flash_otel.runtime.instrumentation import BaseInstrumentor
 from flash_otel.runtime.process import forks_held_off, logger, swallowed
-from flash_otel.tracing import flash, links, runpod2
+from flash_otel.tracing import flash, links
 from flash_otel.tracing.decorators import wrap
 from flash_otel.tracing.targets import CommandTarget, Target, tapped
 from flash_otel.tracing.wrapper import Traced
@@ -40,7 +40,8 @@ _instruments: Final = ("runpod-flash >= 1.0, < 2",)
 # Any of them is enough: every runpod-flash requires runpod, of whichever version.
 _instruments_any: Final = (*_instruments, "runpod >= 2.0.0rc2, < 3")
 
-TARGETS: Final = (*flash.TARGETS, *runpod2.TARGETS)
+SUCCESSOR_MODULES: Final = ("runpod.apps.deploy", "runpod.apps.api", "runpod.apps.targets")
+"""The modules of runpod 2 that have targets: its table is imported with the first of them."""
 
 # The keyword arguments of `instrument`; BaseInstrumentor passes its own along with them.
 _OPTIONS: Final = (
@@ -80,7 +81,8 @@ class FlashInstrumentor(BaseInstrumentor):
     _wrappers: dict[int, tuple[Any, Any]]
     _is_hooked: bool = False
     _is_active: bool = False
-    _targets: tuple[Target, ...] = TARGETS
+    _targets: tuple[Target, ...] = flash.TARGETS
+    _captures: bool = False
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Return the instrumented packages, with the supported versions.
@@ -119,7 +121,8 @@ class FlashInstrumentor(BaseInstrumentor):
         with forks_held_off():
             links.read_process_parent()
             pipeline.configure(options)
-            self._targets = _capturing(TARGETS) if options.capture_graphql else TARGETS
+            self._captures = options.capture_graphql
+            self._targets = self._table(flash.TARGETS)
             self._applied, self._wrappers = [], {}
             self._is_active = True
             self._hook()
@@ -140,7 +143,7 @@ class FlashInstrumentor(BaseInstrumentor):
         modules = dict.fromkeys(module for target in self._targets for module, _ in target.places)
         for command in flash.COMMANDS:
             modules.setdefault(command.module)
-        for module in modules:
+        for module in (*modules, *SUCCESSOR_MODULES):
             if self._is_hooked:
                 self._apply_if_imported(module)
             else:
@@ -158,13 +161,23 @@ class FlashInstrumentor(BaseInstrumentor):
         if not self._is_active:
             return
         with forks_held_off():
-            for target in self._targets:
+            for target in self._targets_of(module.__name__):
                 for place, name in target.places:
                     if place == module.__name__:
                         self._guarded(self._wrap, module, name, target)
             for command in flash.COMMANDS:
                 if command.module == module.__name__:
                     self._guarded(self._wrap_commands, module, command)
+
+    def _targets_of(self, module: str) -> tuple[Target, ...]:
+        if module not in SUCCESSOR_MODULES:
+            return self._targets
+        from flash_otel.tracing import runpod2
+
+        return self._table(runpod2.TARGETS)
+
+    def _table(self, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        return _capturing(targets) if self._captures else targets
 
     def _guarded(self, action: Callable[..., None], *args: Any) -> None:
         try:

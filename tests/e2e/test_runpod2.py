@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -282,6 +283,63 @@ def test_captured_requests(
     answer = json.loads(str(activation.attributes[semconv.GRAPHQL_ANSWER]))
     assert answer == {"deployBuildToEnvironment": {"id": active.id, "name": "default"}}
     assert SIGNATURE_CANARY not in "".join(map(repr, spans))
+
+
+SWITCHED: Final = """
+    import sys
+    import flash_otel
+    from child import report
+
+    flash_otel.instrument()
+    early = sorted(name for name in sys.modules if name.partition(".")[0] == "runpod")
+    tables = sorted(name for name in sys.modules if name.startswith("flash_otel.tracing.runpod2"))
+    import runpod.apps.deploy as deploy
+    from runpod.apps.api import AppsApiClient
+
+    def wrapped():
+        method = AppsApiClient.__dict__["_execute"]
+        functions = (deploy.deploy_app, deploy.build_environment, method)
+        return [hasattr(function, "_self_wrapper") for function in functions]
+
+    states = [wrapped()]
+    flash_otel.uninstrument()
+    states.append(wrapped())
+    flash_otel.instrument()
+    states.append(wrapped())
+    report(early=early, tables=tables, states=states)
+"""
+
+
+def test_switched_on_and_off(
+    environment: PythonEnvironment, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    """`instrument()` imports neither runpod nor its table; both are undone and done again."""
+    done = Site(tmp_path, environment, control_plane).python(SWITCHED)
+    assert done.exit_code == 0, done.output
+    assert (done.seen["early"], done.seen["tables"]) == ([], [])
+    assert done.seen["states"] == [[True] * 3, [False] * 3, [True] * 3]
+
+
+def test_doctor(
+    environment: PythonEnvironment, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    """`flash-otel doctor` finds runpod 2 and each of its targets, and imports neither."""
+    site = Site(tmp_path, environment, control_plane)
+    done = subprocess.run(
+        [str(environment.python), "-m", "flash_otel", "doctor", "--json", "--offline"],
+        env={**site.variables(), "PATH": str(environment.scripts)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    checks = json.loads(done.stdout)["checks"]
+    targets = [check for check in checks if check["topic"] == "targets"]
+    assert {check["result"] for check in targets} == {"ok"}
+    assert len(targets) == 8
+    assert any(check["says"] == f"runpod {VERSION}" for check in checks)
 
 
 CALLS: Final = """

@@ -10,6 +10,7 @@ from support.versions import FLASH_VERSIONS, RUNPOD_VERSIONS
 
 from flash_otel.tracing import runpod2
 from flash_otel.tracing.flash import TARGETS
+from flash_otel.tracing.instrumentor import SUCCESSOR_MODULES
 
 if TYPE_CHECKING:
     from support.flash import FlashEnvironments
@@ -140,6 +141,7 @@ SUCCESSOR: Final = {
 def test_targets_of_the_successor(version: str, flash_env: FlashEnvironments) -> None:
     """Runpod 2 has the targets of its table, with the parameters that flash_otel reads."""
     packages = packages_of(flash_env(version), "runpod")
+    assert {target.module for target in runpod2.TARGETS} == set(SUCCESSOR_MODULES)
     named = {f"{target.module} {target.name}": target for target in runpod2.TARGETS}
     assert named.keys() == {f"runpod.{place}" for place in SUCCESSOR}
     for place, parameters in SUCCESSOR.items():
