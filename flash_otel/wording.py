@@ -106,6 +106,12 @@ def outcome(record: SpanRecord) -> str:
     # A call that returned may still be a failure, by a fault that is visible on the span.
     if isinstance(recorded, str) and recorded in _OUTCOMES - {semconv.RETURNED}:
         return recorded
+    # A read that is bad, whoever's fault it is, did return: a diagnosis names the fault.
+    is_open = (
+        semconv.FAULT_CANDIDATES in record.attributes and semconv.FAULT not in record.attributes
+    )
+    if is_open and recorded == semconv.RETURNED:
+        return semconv.RETURNED
     return semconv.FAILED if record.status == "error" else semconv.RETURNED
 
 

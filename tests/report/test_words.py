@@ -85,6 +85,16 @@ def test_outcome(end: float | None, error: str | None, said: object, outcome: st
     assert words.outcome(record) == outcome
 
 
+@pytest.mark.parametrize(
+    ("fault", "outcome"), [({}, "returned"), ({"flash.fault": "stale_build"}, "failed")]
+)
+def test_a_bad_read_has_returned(fault: dict[str, str], outcome: str) -> None:
+    """A read that several faults allow is no failure of its own; one that proves a fault is."""
+    attributes = {"flash.outcome": "returned", "flash.fault.candidates": ("stale_build",), **fault}
+    record = span(1, None, "flash.runtime.fetch", 0, 1, error="old", attributes=attributes)
+    assert words.outcome(record) == outcome
+
+
 def test_cause_prefers_the_fault_then_the_exception_then_the_status() -> None:
     """The most specific cause that a span holds is shown."""
     record = span(1, None, "flash.deploy", 0, 1, error="the status")
