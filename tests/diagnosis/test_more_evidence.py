@@ -556,3 +556,12 @@ def test_a_stripped_answer_is_open_without_the_servers_own() -> None:
     upload = changed(steps["upload"], persisted_endpoint_count=None, persisted_digest=None)
     found = judge(records({**steps, "upload": upload}, read(10)))
     assert found.verdict == sc.INCONCLUSIVE
+
+
+def test_lines_of_a_span_that_leaves_out_the_manifests_keys(tmp_path: Path) -> None:
+    """A healthy read is recorded without them, and its lines are still known to be its own."""
+    made = read(10, held=TWO)
+    assert not any(sc.MANIFEST_KEYS in span.attributes for span in made)
+    logs = written_logs(made, with_spans=True)
+    assert "Received manifest with keys: [" in "".join(logs.values())
+    assert {span.key for span in read_logs(tmp_path, logs)} == {span.key for span in made}

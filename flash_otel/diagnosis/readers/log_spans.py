@@ -170,8 +170,11 @@ class _RecordQueue:
 
 def _covers(record: SpanRecord, draft: Draft) -> bool:
     """Return True if a span holds every value of the lines that distinguishes fetches."""
-    values = _whole_values(draft)
-    return all(record.attributes.get(name) == values[name] for name in _GIST if name in values)
+    values, held = _whole_values(draft), record.attributes
+    # A span lists the keys of a manifest only if it lacks endpoints (`otlp.from_sdk`).
+    are_left_out = held.get(sc.MANIFEST_STATE) == sc.MANIFEST_COMPLETE
+    compared = [name for name in _GIST if not (are_left_out and name == sc.MANIFEST_KEYS)]
+    return all(held.get(name) == values[name] for name in compared if name in values)
 
 
 def record_of(draft: Draft, origin: str) -> SpanRecord:
