@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from document import replace_table
 from flaky_collector import FlakyCollector, Key
 
 from flash_otel.demo.control_plane import ControlPlane
-from flash_otel.demo.environment import PythonEnvironment, find_environment
+from flash_otel.demo.environment import CACHE_VARIABLE, PythonEnvironment, find_environment
 from flash_otel.demo.processes import flash_environment, worker_variables
 from flash_otel.demo.project import CALLING_RESOURCE, unpack, write_project
 from flash_otel.otlp.decode import decode_log_line
@@ -185,7 +186,8 @@ def _every(count: int, minutes: float, act: Callable[[], None]) -> None:
 @contextmanager
 def sites(seed: int) -> Iterator[Site]:
     """Run control plane and collector."""
-    environment = find_environment(VERSION, cache=ROOT / ".cache", on_progress=print)
+    cache = Path(os.environ.get(CACHE_VARIABLE) or ROOT / ".cache")
+    environment = find_environment(VERSION, cache=cache, on_progress=print)
     with (
         tempfile.TemporaryDirectory() as folder,
         ControlPlane(seed=seed) as plane,

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from support.warm import WarmEnvironments
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def _run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _run(name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(BENCHMARKS / name), *arguments],
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
         timeout=300,
@@ -22,9 +28,11 @@ def _run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.flash
-def test_the_soak_in_small() -> None:
+def test_the_soak_in_small(warm_env: WarmEnvironments) -> None:
     """A few deployments and reads: all spans arrive, and the verdict confirms it."""
-    done = _run("soak.py", "--minutes", "0.05", "--deployments", "2", "--fetches", "20")
+    cache = str(warm_env.cache("1.14.0"))
+    arguments = ("--minutes", "0.05", "--deployments", "2", "--fetches", "20")
+    done = _run("soak.py", *arguments, FLASH_OTEL_CACHE=cache)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "| spans of hosts that never arrived | 0 |" in done.stdout
     assert "| spans made by workers | 40 |" in done.stdout
