@@ -6,12 +6,14 @@ asked, but not where: the sources are those that the user gave when the server w
 """
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError, pasteable
+from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, INTERRUPTED, CommandError, pasteable
 from flash_otel.cli.open_store import StoreOption
 from flash_otel.cli.sources import FromOption
 from flash_otel.cli.streams import note
@@ -63,6 +65,8 @@ def mcp(sources: FromOption = None, store: StoreOption = None) -> int:
         note("flash-otel: this program waits for an agent, which starts it. Ctrl-C ends it.")
     import anyio
 
+    # anyio would wait for the thread that reads standard input, which ends with the next line.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     try:
         anyio.run(_serve, server)
     except Exception as error:
