@@ -128,9 +128,10 @@ def test_a_menu_entry_answers(label: str, old: Old) -> None:
     wanted = json.loads(asked.get("tags", ["{}"])[0])
     found = list(answers(old.url, MENU[label], limit="1500"))
     for trace in found:
+        # Badger intersects traces: operation and tags may be those of two spans of the service.
+        assert any(span["operationName"] == asked["operation"][0] for span in trace["spans"])
         assert any(
-            span["operationName"] == asked["operation"][0]
-            and all(str(_mapping(span).get(key)).lower() == value for key, value in wanted.items())
+            all(str(_mapping(span).get(key)).lower() == value for key, value in wanted.items())
             for span in trace["spans"]
         )
     holds = {"Deployments", "Verdicts: any fault", "Verdicts: manifest_not_persisted"}
@@ -145,7 +146,7 @@ def test_a_printed_link_highlights_the_evidence(
     """`diagnose --from jaeger` prints one address that opens the spans that prove the verdict."""
     from flash_otel.cli.app import status_of as run
 
-    made = exported("manifest_not_persisted")
+    made = exported("stale_build")  # not the recording whose build the old traces repeat
     capsys.readouterr()
     asked = ["--from", f"jaeger={made.url}", "--trace", str(made.result.trace_id)]
     assert run(["diagnose", "--json", *asked]) == 1
@@ -156,4 +157,4 @@ def test_a_printed_link_highlights_the_evidence(
     (trace,) = answers(made.url, address)
     shown = set(parse_qs(urlsplit(address).query)["uiFind"][0].split())
     named = {span["operationName"] for span in trace["spans"] if span["spanID"] in shown}
-    assert named == {sc.MANIFEST_UPLOAD, sc.RUNTIME_FETCH}
+    assert named == {sc.ACTIVATE, sc.RUNTIME_FETCH}

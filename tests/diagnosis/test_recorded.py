@@ -94,7 +94,7 @@ def test_scenes_together_are_judged_alike(name: str, other: str) -> None:
         assert diagnose(made, limits=LIMITS, in_memory=0, **asked) == expected  # type: ignore[arg-type]
 
 
-@given(st.lists(RECORDS, max_size=4), st.sampled_from(sorted(sc.SPANS)))
+@given(st.lists(RECORDS, max_size=4), st.sampled_from(sorted(sc.EVIDENCE)))
 @settings(max_examples=30)
 def test_any_record_can_be_laid_out(made: list[SpanRecord], name: str) -> None:
     """Whatever a span holds, it comes back from disk as it was, and diagnosis never raises."""

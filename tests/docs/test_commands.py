@@ -29,6 +29,7 @@ PRINTED = list(dict.fromkeys(command for document in DOCUMENTS for command in co
 REAL_FLASH = {
     "flash-otel collector": "tests/collector",
     "flash-otel demo --serve": "tests/demo",
+    "flash-otel diagnose --publish": "tests/cli",
     "flash-otel mcp": "tests/cli",
     "flash-otel run": "tests/e2e",
     "flash-otel ui": "tests/ui",
