@@ -24,7 +24,7 @@ def test_every_release_has_a_row() -> None:
 
 
 @pytest.mark.flash
-@pytest.mark.parametrize("version", ["1.1.1", "1.4.2", "1.21.0"])
+@pytest.mark.parametrize("version", ["1.1.1", "1.21.0"])
 def test_a_row_is_true(version: str) -> None:
     """A deployment in each way, and a worker's call, give what the document says; none fails."""
     row = row_of(version)
