@@ -75,6 +75,7 @@ def test_the_offending_read_is_one_step_from_the_verdict(page: Page) -> None:
     selected = page.locator('[role=row][aria-selected="true"]')
     expect(selected).to_contain_text("flash.runtime.fetch")
     expect(selected).to_contain_text("fault")
+    expect(selected).not_to_contain_text("failed")  # it returned, though what it got is bad
     expect(selected).to_contain_text(re.compile(r"build [0-9a-f]{8}…"))
     expect(details(page)).to_contain_text("flash.build_id")
     expect(selected).to_be_in_viewport()

@@ -33,6 +33,9 @@ function outcomeOf(raw) {
   if (raw.endTimeUnixNano === undefined) return "unfinished";
   const recorded = attribute(raw, "flash.outcome");
   if (OUTCOMES.has(recorded)) return recorded;
+  // A read that is bad, whoever's fault it is, did return: a diagnosis names the fault.
+  const isOpen = attribute(raw, "flash.fault.candidates") && !attribute(raw, "flash.fault");
+  if (isOpen && recorded === "returned") return recorded;
   return raw.status?.code === FAILED ? "failed" : "returned";
 }
 
