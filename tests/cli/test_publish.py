@@ -14,6 +14,7 @@ from support.scripted_collector import GrpcCollector, HttpCollector, Reply, part
 
 from flash_otel import semconv as sc
 from flash_otel.cli.app import status_of as run
+from flash_otel.cli.publish import evidence_links
 from flash_otel.diagnosis import diagnose
 from flash_otel.diagnosis.verdict_span import verdict_span
 from flash_otel.otlp.encode import encode_json
@@ -155,3 +156,21 @@ def test_a_published_verdict_in_a_file_is_no_part_of_its_trace(
             run([command, "--json", "--from", str(file)])
             found.append(capsys.readouterr().out.replace(str(file.parent), ""))
     assert found[:3] == found[3:]
+
+
+@pytest.mark.parametrize(
+    ("source", "address"),
+    [
+        ("jaeger=http://jaeger.example:16686/", "http://jaeger.example:16686/trace/"),
+        ("jaeger", "http://localhost:16686/trace/"),
+        ("jaeger=http://user:canary@jaeger.example", None),
+        ("store", None),
+    ],
+)
+def test_the_link_to_the_evidence(source: str, address: str | None) -> None:
+    """It leads to the Jaeger that was read; an address with credentials is not repeated."""
+    links = evidence_links(
+        diagnose(SCENES["a read in the open window, on one clock"].make()), [source]
+    )
+    assert "canary" not in "".join(links)
+    assert [link.startswith(str(address)) for link in links] == ([True] if address else [])

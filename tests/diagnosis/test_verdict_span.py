@@ -51,6 +51,19 @@ def test_a_fault_is_an_error_that_links_to_its_evidence() -> None:
     assert linked <= {record.key for record in made}
 
 
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_verdict_links_to_all_of_its_evidence(scene: str) -> None:
+    """Each recorded span that the finding names is linked, but the root, which is the parent."""
+    for judged in diagnose(SCENES[scene].make()).judged:
+        span, finding = verdict_span(judged), judged.decisive
+        if span is None or finding is None:
+            continue
+        origins = [exhibit.origin for exhibit in finding.evidence]
+        named = {(each.trace_id, each.span_id) for each in origins if not each.rebuilt}
+        linked = {(link.trace_id, link.span_id) for link in span.links}
+        assert linked == {key for key in named if all(key)} - {(span.trace_id, span.parent_span_id)}
+
+
 def test_a_healthy_deployment_gets_no_error() -> None:
     """Without a fault the status is unset, and no attribute looks like a fault's."""
     (verdict,) = published([*records(deployment()), *read(10, held=TWO)])
