@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 from support.real_collector import BUNDLE
 
 if TYPE_CHECKING:
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PRODUCTION = BUNDLE / "production"
-_JAEGER = BUNDLE / "jaeger.yaml"
 
 # Each row: the binary, and the files that are run together, the first one first.
 TOGETHER: list[tuple[str, list[str]]] = [
@@ -27,13 +24,8 @@ TOGETHER: list[tuple[str, list[str]]] = [
     ),
     ("otelcol", ["otelcol.yaml", "production/gateway.yaml"]),
     ("otelcol", ["otelcol.yaml", "reachable.yaml", "mutual-tls.yaml"]),
-    ("jaeger", ["jaeger.yaml", "production/jaeger-clickhouse.yaml"]),
     ("jaeger", ["jaeger.yaml", "production/jaeger-opensearch.yaml"]),
     ("jaeger", ["production/jaeger-to-kafka.yaml"]),
-    (
-        "jaeger",
-        ["jaeger.yaml", "production/jaeger-clickhouse.yaml", "production/jaeger-from-kafka.yaml"],
-    ),
     (
         "jaeger",
         ["jaeger.yaml", "production/jaeger-opensearch.yaml", "production/jaeger-from-kafka.yaml"],
@@ -73,7 +65,6 @@ def test_every_file_is_validated() -> None:
     [
         ("otelcol", "production/gateway.yaml", "decision_wait:"),
         ("jaeger", "production/jaeger-opensearch.yaml", "bulk_processing:"),
-        ("jaeger", "production/jaeger-clickhouse.yaml", "dial_timeout:"),
     ],
 )
 def test_a_misspelt_key_is_invalid(
@@ -86,39 +77,3 @@ def test_a_misspelt_key_is_invalid(
     told = validate(collector_binaries[program], [base, wrong])
     assert told.returncode != 0
     assert f"not_{key}".rstrip(":") in told.stderr
-
-
-def merged(below: Any, above: Any) -> Any:
-    """Merge as the Collector does: mappings by key, everything else replaced."""
-    if not (isinstance(below, dict) and isinstance(above, dict)):
-        return above
-    both = {key: merged(below[key], above[key]) for key in below.keys() & above.keys()}
-    return {**below, **above, **both}
-
-
-def test_the_chart_runs_the_same_jaeger() -> None:
-    """The values of the Jaeger chart are the two files, merged."""
-    values = yaml.safe_load((PRODUCTION / "helm/jaeger.values.yaml").read_text())
-    storage = PRODUCTION / "jaeger-opensearch.yaml"
-    assert values["userconfig"] == merged(
-        yaml.safe_load(_JAEGER.read_text()), yaml.safe_load(storage.read_text())
-    )
-    (version,) = re.findall(r"2\.\d+\.\d+", values["jaeger"]["image"]["tag"])
-    assert version in (BUNDLE.parent / "docker-compose.yml").read_text()
-
-
-@pytest.mark.parametrize("name", ["agent", "gateway"])
-def test_the_charts_run_the_same_collectors(name: str) -> None:
-    """The charts mount existing files of the tested version, with known variables."""
-    values = yaml.safe_load((PRODUCTION / f"helm/{name}.values.yaml").read_text())
-    manifest = yaml.safe_load((BUNDLE / "tools/otelcol/manifest.yaml").read_text())
-    assert values["image"]["tag"] == manifest["dist"]["version"]
-    files = [argument.rpartition("/")[2] for argument in values["command"]["extraArgs"]]
-    paths = [
-        next(folder / file for folder in (PRODUCTION, BUNDLE) if (folder / file).exists())
-        for file in files
-    ]
-    text = "".join(path.read_text() for path in paths)
-    assert {variable["name"] for variable in values["extraEnvs"]} <= set(
-        re.findall(r"env:([A-Z_]+)", text)
-    )
