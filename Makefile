@@ -4,6 +4,7 @@
 #   make test       prepare what the tests share (once), then run all tests in random order
 #   make check      linter, formatter and type checker; collect the tests twice and compare
 #   make collector  build the real Collector and Jaeger for the tests against them (needs Go)
+#   make engines    install OpenSearch and Kafka for the tests behind them (needs Maven and Java 17)
 #   make matrix     inject every fault, diagnose it from each source, print the confusion matrix
 #   make versions   deploy with every published version of Flash, and write docs/versions.md
 #   make fuzz       diagnose 200,000 generated logs and recordings: FUZZ_ARGS="--cases N --seed S"
@@ -28,7 +29,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-plan test check bench measure collector page soak load matrix versions fuzz mutants plant clean
+.PHONY: help demo demo-plan test check bench measure collector engines page soak load matrix versions fuzz mutants plant clean
 .DELETE_ON_ERROR:
 
 help:
@@ -70,7 +71,10 @@ plant: $(STAMPS)/mutants
 	$(BIN)/python benchmarks/mutants.py $(MUTANTS_ARGS)
 
 collector: $(STAMPS)/venv
-	@$(BIN)/python collector/tools/build.py
+	@$(BIN)/python collector/tools/build.py otelcol jaeger
+
+engines: $(STAMPS)/venv
+	@$(BIN)/python collector/tools/build.py opensearch kafka
 
 page: page/node_modules/.package-lock.json
 	cd page && npx biome check src build.js && node build.js

@@ -35,7 +35,11 @@ def steps() -> dict[str, Step]:
     found: dict[str, Step] = {
         f"{generation_of(version).package} {version}": _flash(version) for version in ALL_VERSIONS
     }
-    return {**found, "opentelemetry-distro": _distro, "Collector and Jaeger": _collector}
+    servers: dict[str, Step] = {
+        "Collector and Jaeger": _servers("collector", "otelcol", "jaeger"),
+        "OpenSearch and Kafka": _servers("engines", "opensearch", "kafka"),
+    }
+    return {**found, "opentelemetry-distro": _distro, **servers}
 
 
 def _flash(version: str) -> Step:
@@ -55,11 +59,15 @@ def _distro(_report: Report) -> str:
     return "ready"
 
 
-def _collector(_report: Report) -> str:
-    command = [sys.executable, str(ROOT / "collector/tools/build.py"), "--check"]
-    if subprocess.run(command, capture_output=True, check=False).returncode == 0:
-        return "ready"
-    return "not built: their tests are skipped (make collector builds them)"
+def _servers(target: str, *names: str) -> Step:
+    command = [sys.executable, str(ROOT / "collector/tools/build.py"), "--check", *names]
+
+    def prepare(_report: Report) -> str:
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            return "ready"
+        return f"not built: their tests are skipped (make {target} builds them)"
+
+    return prepare
 
 
 def run(console: Console) -> bool:

@@ -6,6 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from support.real_collector import BUNDLE
 
 if TYPE_CHECKING:
@@ -24,12 +25,9 @@ TOGETHER: list[tuple[str, list[str]]] = [
     ),
     ("otelcol", ["otelcol.yaml", "production/gateway.yaml"]),
     ("otelcol", ["otelcol.yaml", "reachable.yaml", "mutual-tls.yaml"]),
-    ("jaeger", ["jaeger.yaml", "production/jaeger-opensearch.yaml"]),
+    ("jaeger", ["production/jaeger-opensearch.yaml"]),
     ("jaeger", ["production/jaeger-to-kafka.yaml"]),
-    (
-        "jaeger",
-        ["jaeger.yaml", "production/jaeger-opensearch.yaml", "production/jaeger-from-kafka.yaml"],
-    ),
+    ("jaeger", ["production/jaeger-opensearch.yaml", "production/jaeger-from-kafka.yaml"]),
 ]
 
 
@@ -77,3 +75,20 @@ def test_a_misspelt_key_is_invalid(
     told = validate(collector_binaries[program], [base, wrong])
     assert told.returncode != 0
     assert f"not_{key}".rstrip(":") in told.stderr
+
+
+def test_both_storages_serve_the_same_jaeger() -> None:
+    """jaeger-opensearch.yaml is jaeger.yaml with another storage, and with that alone.
+
+    Jaeger opens every storage of its configuration, and Badger also where it is null.
+    """
+    single, shared = (
+        yaml.safe_load((BUNDLE / name).read_text("utf-8"))
+        for name in ("jaeger.yaml", "production/jaeger-opensearch.yaml")
+    )
+    replaced = {
+        configuration["extensions"]["jaeger_storage"]["backends"].pop("flash").popitem()[0]
+        for configuration in (single, shared)
+    }
+    assert replaced == {"badger", "opensearch"}
+    assert shared == single

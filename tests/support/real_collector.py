@@ -35,16 +35,20 @@ _TRIES: Final = 5
 _PORT_TAKEN: Final = "address already in use"
 
 
-def find_binaries() -> dict[str, Path]:
-    """Return `otelcol` and `jaeger` as `make collector` built them from what is checked in.
+def find_binaries(*names: str) -> dict[str, Path]:
+    """Return programs as `make collector engines` built them from what is checked in.
 
     Without them the test is skipped; with FLASH_OTEL_REQUIRE_COLLECTOR set (CI) it fails.
+
+    Args:
+        names: Which; `otelcol` and `jaeger` if none is named.
     """
-    command = [sys.executable, str(BUNDLE / "tools/build.py"), "--check"]
+    script = str(BUNDLE / "tools/build.py")
+    command = [sys.executable, script, "--check", *(names or ("otelcol", "jaeger"))]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     if checked.returncode:
         if os.environ.get("FLASH_OTEL_REQUIRE_COLLECTOR"):
-            pytest.fail(f"the real Collector and Jaeger are required here: {checked.stderr}")
+            pytest.fail(f"the real programs are required here: {checked.stderr}")
         pytest.skip(checked.stderr.strip())
     rows = (line.split(" ", 1) for line in checked.stdout.splitlines())
     return {name: Path(path) for name, path in rows}
@@ -106,6 +110,11 @@ class Program:
         numbers = {name: str(port) for name, port in self.ports.items()}
         return {"PATH": os.environ["PATH"], **numbers, **self.variables}
 
+    @property
+    def command(self) -> list[str]:
+        """The command line that starts it."""
+        return [str(self.binary), *(f"--config={config}" for config in self.configs)]
+
     def url(self, port: str, path: str = "") -> str:
         """Return an HTTP address of it."""
         return f"http://127.0.0.1:{self.ports[port]}{path}"
@@ -113,10 +122,9 @@ class Program:
     def start(self) -> Self:
         """Start it and wait until it is healthy."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        files = [f"--config={config}" for config in self.configs]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self.binary), *files],
+                self.command,
                 cwd=self.folder,
                 env=self.environ,
                 stdin=subprocess.DEVNULL,
@@ -134,15 +142,20 @@ class Program:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                kind = PortTakenError if _PORT_TAKEN in self.log else AssertionError
+                kind = PortTakenError if _PORT_TAKEN in self.log.lower() else AssertionError
                 raise kind(f"{self.binary.name} ended at its start:\n{self.log[-4000:]}")
-            try:
-                if loopback.get(self.url(self.health, self.path), timeout=5).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
+            if self.is_healthy():
+                return
             time.sleep(0.05)
         raise AssertionError(f"{self.binary.name} is not healthy:\n{self.log[-4000:]}")
+
+    def is_healthy(self) -> bool:
+        """Return whether its health check succeeds."""
+        try:
+            answer = loopback.get(self.url(self.health, self.path), timeout=5)
+        except httpx.TransportError:
+            return False
+        return answer.status_code == 200
 
     def shared_by(self, shared: Shared) -> Self:
         """Leave the running process to the test run; return this program to pass on to others."""
@@ -242,7 +255,7 @@ class Access:
         }
 
 
-_JAEGER_PORTS: Final = (
+JAEGER_PORTS: Final = (
     "JAEGER_OTLP_PORT",
     "JAEGER_UI_PORT",
     "JAEGER_QUERY_PORT",
@@ -279,12 +292,12 @@ class Starter:
             "JAEGER_DATA_DIR": str(folder / "data"),
             "JAEGER_UI_CONFIG": str(BUNDLE / "jaeger-ui.json"),
         }
-        return self._start(
+        return self.start(
             Jaeger,
             "jaeger",
             [BUNDLE / "jaeger.yaml"],
             folder,
-            _JAEGER_PORTS,
+            JAEGER_PORTS,
             {**own, **variables},
             "JAEGER_HEALTH_PORT",
             "/status",
@@ -306,7 +319,7 @@ class Starter:
             "JAEGER_OTLP_ENDPOINT": jaeger,
             "OTELCOL_METRICS_INTERVAL": "1s",
         }
-        return self._start(
+        return self.start(
             Collector,
             "otelcol",
             [BUNDLE / "otelcol.yaml", *configs],
@@ -327,7 +340,7 @@ class Starter:
             "GATEWAY_INSECURE": "true",
         }
         files = [BUNDLE / "production" / name for name in ("agent.yaml", "gateways-static.yaml")]
-        return self._start(
+        return self.start(
             Collector,
             "otelcol",
             [*files, *configs],
@@ -338,7 +351,7 @@ class Starter:
             "/",
         )
 
-    def _start(
+    def start(
         self,
         kind: type[_P],
         name: str,
@@ -349,6 +362,7 @@ class Starter:
         health: str,
         path: str,
     ) -> _P:
+        """Start a program on free ports, and on others where another process was faster."""
         for attempt in range(_TRIES):
             numbers = dict(zip(ports, free_ports(len(ports)), strict=True))
             program = kind(self.binaries[name], configs, folder, numbers, variables, health, path)

@@ -1,0 +1,153 @@
+"""The real OpenSearch and Kafka, as `make engines` installed them, each in a JVM of its own."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives import serialization
+from support import loopback
+from support.real_collector import Program
+from typing_extensions import Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.real_collector import Access, Starter
+
+NAMES: Final = ("opensearch", "kafka")
+
+# Small, and quick to start: these JVMs live for seconds, beside other tests.
+_JVM: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:ActiveProcessorCount=1")
+_CONNECT_SECONDS: Final = 5.0
+
+
+class Engine(Program):
+    """A server on the JVM, which reads its settings from a file."""
+
+    main: str
+    """Its main class."""
+    megabytes: int
+    """Its heap."""
+    argument: str
+    """The argument of its main class, relative to its folder."""
+    file: str
+    """Its file of settings, relative to its folder."""
+
+    @property
+    def command(self) -> list[str]:
+        """The command line that starts it."""
+        classes = f"{self.binary}/*:{self.binary}"
+        heap = (f"-Xms{self.megabytes}m", f"-Xmx{self.megabytes}m")
+        return ["java", *_JVM, *heap, "-cp", classes, self.main, str(self.folder / self.argument)]
+
+    def start(self) -> Self:
+        """Write its settings, start it, and wait until it is healthy."""
+        file = self.folder / self.file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(f"{line}\n" for line in self.settings()), encoding="utf-8")
+        return super().start()
+
+    def settings(self) -> list[str]:
+        """Return the lines of its file of settings."""
+        raise NotImplementedError
+
+
+class OpenSearch(Engine):
+    """A cluster of one node, without the security plugin: HTTP, and no password."""
+
+    main = "OpenSearchServer"
+    megabytes = 384
+    argument = ""
+    file = "config/opensearch.yml"
+
+    def settings(self) -> list[str]:
+        """Return the lines of opensearch.yml."""
+        return [
+            "network.host: 127.0.0.1",
+            f"http.port: {self.ports['HTTP_PORT']}",
+            f"transport.port: {self.ports['TRANSPORT_PORT']}",
+            "discovery.type: single-node",
+            "node.store.allow_mmap: false",
+            # The disk of a test machine may be nearly full; a test fills this index by itself.
+            "cluster.routing.allocation.disk.threshold_enabled: false",
+        ]
+
+    def count(self, index: str) -> int:
+        """Return how many documents can be found in the indices of a pattern."""
+        loopback.post(self.url("HTTP_PORT", f"/{index}/_refresh"), timeout=60).raise_for_status()
+        answer = loopback.get(self.url("HTTP_PORT", f"/{index}/_count"), timeout=60)
+        answer.raise_for_status()
+        return int(answer.json()["count"])
+
+
+class Kafka(Engine):
+    """Broker and controller in one process; clients use TLS."""
+
+    main = "kafka.Kafka"
+    megabytes = 192
+    argument = file = "server.properties"
+
+    @property
+    def brokers(self) -> str:
+        """What clients bootstrap from, as the configurations have it."""
+        return f"[127.0.0.1:{self.ports['KAFKA_PORT']}]"
+
+    def settings(self) -> list[str]:
+        """Return the lines of server.properties."""
+        controller = f"127.0.0.1:{self.ports['CONTROLLER_PORT']}"
+        data = self.folder / "data"
+        data.mkdir(exist_ok=True)
+        # What the distribution's format command would write.
+        meta = data / "meta.properties"
+        if not meta.exists():
+            meta.write_text("version=1\nnode.id=1\ncluster.id=flash-otel-tests-00000\n")
+        return [
+            "process.roles=broker,controller",
+            "node.id=1",
+            f"controller.quorum.voters=1@{controller}",
+            f"listeners=SSL://127.0.0.1:{self.ports['KAFKA_PORT']},CONTROLLER://{controller}",
+            "controller.listener.names=CONTROLLER",
+            "listener.security.protocol.map=SSL:SSL,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name=SSL",
+            f"log.dirs={data}",
+            "num.partitions=2",
+            "offsets.topic.num.partitions=1",
+            "offsets.topic.replication.factor=1",
+            "group.initial.rebalance.delay.ms=0",
+            "log.cleaner.dedupe.buffer.size=2097152",  # the default is most of this heap
+            "ssl.keystore.type=PEM",
+            f"ssl.keystore.location={self.variables['KEYSTORE']}",
+            "ssl.truststore.type=PEM",
+            f"ssl.truststore.location={self.variables['KAFKA_CA_FILE']}",
+        ]
+
+    def is_healthy(self) -> bool:
+        """Return whether it accepts connections."""
+        address = ("127.0.0.1", self.ports["KAFKA_PORT"])
+        try:
+            socket.create_connection(address, _CONNECT_SECONDS).close()
+        except OSError:
+            return False
+        return True
+
+
+def start_opensearch(starter: Starter, folder: Path) -> OpenSearch:
+    """Start OpenSearch, with its data in `folder`."""
+    ports = ("HTTP_PORT", "TRANSPORT_PORT")
+    health = "/_cluster/health?wait_for_status=yellow&timeout=1s"
+    return starter.start(OpenSearch, "opensearch", [], folder, ports, {}, ports[0], health)
+
+
+def start_kafka(starter: Starter, folder: Path, access: Access) -> Kafka:
+    """Start Kafka, with its data in `folder`; its certificate is that of the receivers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    keystore = folder / "keystore.pem"
+    key = serialization.load_pem_private_key(access.key.read_bytes(), None)
+    # Java reads private keys in this format alone.
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    plain = serialization.NoEncryption()
+    keystore.write_bytes(key.private_bytes(pem, pkcs8, plain) + access.certificate.read_bytes())
+    variables = {"KEYSTORE": str(keystore), "KAFKA_CA_FILE": str(access.authority)}
+    ports = ("KAFKA_PORT", "CONTROLLER_PORT")
+    return starter.start(Kafka, "kafka", [], folder, ports, variables, ports[0], "")
