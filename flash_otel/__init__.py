@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flash_otel._version import __version__
 
 if TYPE_CHECKING:
+    from flash_otel.tracing.control import flush, instrument, uninstrument
     from flash_otel.tracing.decorators import (
         trace_activate,
         trace_artifact_upload,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         trace_upload,
     )
     from flash_otel.tracing.extractors import Call
-    from flash_otel.tracing.instrumentor import FlashInstrumentor, flush, instrument, uninstrument
+    from flash_otel.tracing.instrumentor import FlashInstrumentor
 
 __all__ = [
     "Call",
@@ -49,12 +50,11 @@ __all__ = [
 ]
 
 _DECORATORS = "flash_otel.tracing.decorators"
+_CONTROL = "flash_otel.tracing.control"
 _MODULES = {
     "Call": "flash_otel.tracing.extractors",
-    **dict.fromkeys(
-        ("FlashInstrumentor", "flush", "instrument", "uninstrument"),
-        "flash_otel.tracing.instrumentor",
-    ),
+    "FlashInstrumentor": "flash_otel.tracing.instrumentor",
+    **dict.fromkeys(("flush", "instrument", "uninstrument"), _CONTROL),
 }
 
 
@@ -66,10 +66,14 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     from flash_otel.runtime import environment
+    from flash_otel.tracing import pending
 
     with environment.quiet("OTEL_PYTHON_CONTEXT"):
         found = globals()[name] = getattr(import_module(module), name)
     found.__module__ = __name__
+    if module != _CONTROL:
+        # What is decorated after `instrument()` is traced, with or without Flash.
+        pending.complete()
     return found
 
 

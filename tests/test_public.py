@@ -42,7 +42,7 @@ def test_all_is_what_is_exported() -> None:
     """`__all__` is sorted, importable as a whole, and matches what a type checker sees."""
     seen = {name.rpartition(".")[2] for name in imports_of(Path(flash_otel.__file__))}
     assert flash_otel.__all__ == sorted(
-        seen - {"TYPE_CHECKING", "Any", "environment", "import_module"}
+        seen - {"TYPE_CHECKING", "Any", "environment", "import_module", "pending"}
     )
     assert dir(flash_otel) == flash_otel.__all__
     everything: dict[str, object] = {}
@@ -95,11 +95,12 @@ def test_decorators_name_their_fields() -> None:
         "",
         "flash_otel.instrument()",
         "flash_otel.instrument(); flash_otel.uninstrument()",
+        "flash_otel.FlashInstrumentor().instrument()",
         "flash_otel.trace_activate(lambda: 1)()",
     ],
 )
 def test_what_an_import_loads(tmp_path: Path, use: str) -> None:
-    """`instrument()` loads the API alone; everything else is loaded with the first span."""
+    """A started instrumentor loads the API alone; everything else comes with the first span."""
     code = f"""
 import sys
 import flash_otel
@@ -111,6 +112,21 @@ loaded = [
     if any(module == name or module.startswith(name + ".") for name in late)
 ]
 assert loaded == [], loaded
+"""
+    run_python(code, tmp_path)
+
+
+def test_instrument_loads_the_standard_library(tmp_path: Path) -> None:
+    """`instrument()` needs nothing that is installed until a target of Flash is imported."""
+    code = """
+import sys
+import flash_otel
+flash_otel.instrument()
+top = {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names
+others = {name for name in top if not name.startswith("_")} - {"flash_otel"}
+before = {"sitecustomize", "usercustomize", "google", "mpl_toolkits"}
+assert not others - before, others
+assert "json" not in sys.modules and "dataclasses" not in sys.modules
 """
     run_python(code, tmp_path)
 

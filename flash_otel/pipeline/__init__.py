@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace as trace_api
 
@@ -25,6 +24,7 @@ from flash_otel.runtime.process import (
     guarded,
     register_for_forks,
 )
+from flash_otel.store.location import located
 
 if TYPE_CHECKING:
     import threading
@@ -50,7 +50,8 @@ class Pipeline(ForkAware):
     """The processors of an `instrument()` call, and the providers that have them."""
 
     def __init__(self, options: Options) -> None:
-        self.options = _located(options)
+        # The program may change its folder before the first span.
+        self.options = located(options)
         self._own: OwnProvider | None = None
         self._inherited: list[OwnProvider] = []
         self._processors: list[SpanProcessor] | None = None
@@ -176,19 +177,6 @@ class Pipeline(ForkAware):
         self._own = self._last = None
 
 
-def _located(options: Options) -> Options:
-    """Locate the store now: the program may change its folder before the first span."""
-    if not options.has_store:
-        return options
-    from flash_otel.store.errors import StoreError
-    from flash_otel.store.location import locate
-
-    try:
-        return replace(options, store=locate(options.store or None))
-    except StoreError as error:
-        return replace(options, store=False, unlocated=str(error))
-
-
 _pipeline: ProcessVar[Pipeline | None] = ProcessVar(lambda: None)
 _is_disabled: ProcessVar[bool | None] = ProcessVar(lambda: None)  # None until first asked
 _has_traced = ProcessVar(bool)
@@ -203,7 +191,7 @@ def configure(options: Options) -> None:
     """Create the pipeline of an `instrument()` call; it starts nothing before the first root."""
     _is_disabled.value = None
     _pipeline.value = Pipeline(options)
-    _exit_hook.register()
+    exits.exit_hook.register()
 
 
 def deconfigure() -> None:
@@ -236,7 +224,7 @@ def tracer() -> Tracer | None:
 def store_path() -> Path | None:
     """Return the store that the pipeline writes to, or None."""
     options = None if _pipeline.value is None else _pipeline.value.options
-    return options.store or None if options else None  # type: ignore[return-value]  # `_located`
+    return options.store or None if options else None  # type: ignore[return-value]  # `located`
 
 
 def has_traced() -> bool:
@@ -318,7 +306,7 @@ def _at_exit() -> None:
             deconfigure()
 
 
-_exit_hook: Final = exits.ExitHook(_at_exit)
+exits.exit_hook.action = _at_exit
 
 
 def _check_disabled() -> bool:

@@ -13,11 +13,9 @@ import os
 import re
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from flash_otel.redaction import REDACTED, is_secret_name, scrub, scrub_address
 from flash_otel.runtime.process import ProcessVar, guarded, logger
 
 if TYPE_CHECKING:
@@ -32,8 +30,7 @@ _DIGITS: Final = 20
 _URL_NAME: Final = re.compile(r"(?:_proxy|endpoint)$", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
+class Ignored(NamedTuple):
     """A variable, or a part of its value, that had no effect.
 
     Attributes:
@@ -79,6 +76,9 @@ def loss() -> str:
 
 def shown(name: str, value: str | None = None) -> str:
     """Return a variable's value for display: printable, without secrets, shortened."""
+    # Few processes show a variable, and the patterns of secrets take milliseconds to compile.
+    from flash_otel.redaction import REDACTED, is_secret_name, scrub, scrub_address
+
     text = os.environ.get(name, "") if value is None else value
     if name.endswith(("HEADERS", "CLIENT_KEY")) or is_secret_name(name):
         return REDACTED if text else ""

@@ -32,6 +32,10 @@ _LOCKED_S: Final = 1.0
 _handlers: dict[int, Any] = {}
 
 
+def _nothing() -> None:
+    """Stand for the action of a process that has not begun to trace."""
+
+
 class ExitHook:
     """Calls an action when the process exits; in children of `multiprocessing`, too.
 
@@ -39,12 +43,13 @@ class ExitHook:
     (`Process._bootstrap`, CPython 3.10-3.14) and never runs `atexit` handlers. It clears the
     finalizers that it inherits, and then calls what was passed to `register_after_fork`.
 
-    Args:
-        action: Called at exit; must be harmless if there is nothing to end.
+    Attributes:
+        action: Called at exit; must be harmless if there is nothing to end. It may be set after
+            the hook is registered, whose place among the other hooks it then takes.
     """
 
-    def __init__(self, action: Callable[[], None]) -> None:
-        self._action = action
+    def __init__(self) -> None:
+        self.action: Callable[[], None] = _nothing
         self._is_registered = False
         self._knows_multiprocessing = False
 
@@ -52,7 +57,7 @@ class ExitHook:
         """Register the hook for this process and its future children. Idempotent."""
         if not self._is_registered:
             self._is_registered = True
-            atexit.register(self._action)
+            atexit.register(self._run)
             before_forks(self._hook_multiprocessing)
         self._hook_multiprocessing()
 
@@ -69,7 +74,14 @@ class ExitHook:
         from multiprocessing import parent_process, util
 
         if parent_process() is not None:
-            util.Finalize(None, self._action, exitpriority=_FINALIZER_PRIORITY)
+            util.Finalize(None, self._run, exitpriority=_FINALIZER_PRIORITY)
+
+    def _run(self) -> None:
+        self.action()
+
+
+exit_hook: Final = ExitHook()
+"""The hook of this process: `pipeline` sets its action when it is imported."""
 
 
 def install_signal_handlers(action: Callable[[], None]) -> bool:

@@ -6,8 +6,7 @@ An invalid variable is logged and replaced by its default: a typo must not break
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TextIO
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TextIO
 
 from flash_otel.runtime import environment
 from flash_otel.runtime.environment import read
@@ -34,8 +33,7 @@ PROPAGATION: Final = environment.choice(*PROPAGATIONS)
 BUDGET: Final = environment.number(0, 60, "seconds")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """The resolved settings of an `instrument()` call.
 
     Attributes:

@@ -11,11 +11,14 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from flash_otel.runtime import environment
 from flash_otel.runtime.options import OFF
 from flash_otel.store.errors import StoreError
+
+if TYPE_CHECKING:
+    from flash_otel.runtime.options import Options
 
 ENVIRONMENT_VARIABLE: Final = "FLASH_OTEL_STORE"
 FILE_NAME: Final = "spans.db"
@@ -54,6 +57,16 @@ def locate(named: str | os.PathLike[str] | None = None) -> Path:
     except OSError as error:  # below a file, a loop of links, too long a name
         raise StoreError(f"{path}: {error.strerror}: {_REMEDY}") from error
     return path
+
+
+def located(options: Options) -> Options:
+    """Return options with the store's absolute path, or with the reason why there is no store."""
+    if not options.has_store:
+        return options
+    try:
+        return options._replace(store=locate(options.store or None))
+    except StoreError as error:
+        return options._replace(store=False, unlocated=str(error))
 
 
 def locate_demo() -> Path:

@@ -1,6 +1,6 @@
-"""The control of tracing: `instrument`, `uninstrument`, `flush`, and FlashInstrumentor.
+"""The instrumentor: it wraps the functions of Flash, and restores them.
 
-The instrumentor wraps the targets of the installed Flash, and restores them. Nothing is
+It wraps the targets of the installed Flash, and restores them. Nothing is
 imported for the user: the functions of a module are wrapped when it is imported, before or after
 `instrument()`. Removal restores the original entry of the `__dict__`, because
 `opentelemetry.instrumentation.utils.unwrap` does not restore staticmethods, classmethods and
@@ -9,39 +9,30 @@ inherited names.
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, replace
 from importlib import util
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
-
 from flash_otel import pipeline
 from flash_otel.runtime import options as opts
 from flash_otel.runtime.instrumentation import BaseInstrumentor
 from flash_otel.runtime.process import forks_held_off, logger, swallowed
-from flash_otel.tracing import flash, links
+from flash_otel.tracing import flash, links, pending
 from flash_otel.tracing.decorators import wrap
 from flash_otel.tracing.targets import CommandTarget, Target, tapped
 from flash_otel.tracing.wrapper import Traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from os import PathLike
     from types import ModuleType
-
-    from opentelemetry.trace import TracerProvider
-
-    from flash_otel.runtime.options import LegacyLogs, Propagation
 
 
 # The name that OpenTelemetry's instrumentations declare their packages under.
 _instruments: Final = ("runpod-flash >= 1.0, < 2",)
 # Any of them is enough: every runpod-flash requires runpod, of whichever version.
 _instruments_any: Final = (*_instruments, "runpod >= 2.0.0rc2, < 3")
-
-SUCCESSOR_MODULES: Final = ("runpod.apps.deploy", "runpod.apps.api", "runpod.apps.targets")
-"""The modules of runpod 2 that have targets: its table is imported with the first of them."""
 
 # The keyword arguments of `instrument`; BaseInstrumentor passes its own along with them.
 _OPTIONS: Final = (
@@ -79,10 +70,15 @@ class FlashInstrumentor(BaseInstrumentor):
 
     _applied: list[_Applied]
     _wrappers: dict[int, tuple[Any, Any]]
-    _is_hooked: bool = False
     _is_active: bool = False
     _targets: tuple[Target, ...] = flash.TARGETS
     _captures: bool = False
+
+    @property
+    def is_instrumented_by_opentelemetry(self) -> bool:
+        """Whether tracing is active: what `flash_otel.instrument()` postponed is due now."""
+        pending.complete()
+        return bool(super().is_instrumented_by_opentelemetry)
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Return the instrumented packages, with the supported versions.
@@ -114,22 +110,25 @@ class FlashInstrumentor(BaseInstrumentor):
             super().uninstrument(**kwargs)
 
     def _instrument(self, **kwargs: Any) -> None:
-        options = opts.resolve(**{name: kwargs[name] for name in _OPTIONS if name in kwargs})
+        given = {name: kwargs[name] for name in _OPTIONS if name in kwargs}
+        # `flash_otel.instrument()` has read them, maybe some time ago.
+        options = kwargs.get("options") or opts.resolve(**given)
         if opts.is_disabled():
             return
         # A child that is forked in between would inherit half of the wrappers.
         with forks_held_off():
-            links.read_process_parent()
+            links.read_process_parent(kwargs.get("environ", os.environ))
             pipeline.configure(options)
             self._captures = options.capture_graphql
             self._targets = self._table(flash.TARGETS)
             self._applied, self._wrappers = [], {}
             self._is_active = True
-            self._hook()
+            pending.on_target(self._apply)
 
     def _uninstrument(self, **_kwargs: Any) -> None:
         with forks_held_off():
             self._is_active = False
+            pending.cancel()
             for applied in reversed(getattr(self, "_applied", [])):
                 try:
                     applied.undo()
@@ -138,26 +137,9 @@ class FlashInstrumentor(BaseInstrumentor):
             self._applied, self._wrappers = [], {}
         pipeline.deconfigure()
 
-    def _hook(self) -> None:
-        """Wrap the targets of every module, now if it is imported already, else when it is."""
-        modules = dict.fromkeys(module for target in self._targets for module, _ in target.places)
-        for command in flash.COMMANDS:
-            modules.setdefault(command.module)
-        for module in (*modules, *SUCCESSOR_MODULES):
-            if self._is_hooked:
-                self._apply_if_imported(module)
-            else:
-                # wrapt cannot unregister a hook: `_apply` checks whether tracing is still active.
-                wrapt.register_post_import_hook(self._apply, module)
-        self._is_hooked = True
-
-    def _apply_if_imported(self, name: str) -> None:
-        module = sys.modules.get(name)
-        if module is not None:
-            self._apply(module)
-
     def _apply(self, module: ModuleType) -> None:
         """Wrap the targets of an imported module."""
+        # An import that has begun outlives `uninstrument()`.
         if not self._is_active:
             return
         with forks_held_off():
@@ -170,7 +152,7 @@ class FlashInstrumentor(BaseInstrumentor):
                     self._guarded(self._wrap_commands, module, command)
 
     def _targets_of(self, module: str) -> tuple[Target, ...]:
-        if module not in SUCCESSOR_MODULES:
+        if module not in pending.SUCCESSOR_MODULES:
             return self._targets
         from flash_otel.tracing import runpod2
 
@@ -220,67 +202,6 @@ class FlashInstrumentor(BaseInstrumentor):
             if known is not None:
                 self._applied.append(_Applied(registered, "callback", original))
                 registered.callback = known[1]
-
-
-def instrument(
-    *,
-    tracer_provider: TracerProvider | None = None,
-    legacy_logs: LegacyLogs | None = None,
-    propagation: Propagation | None = None,
-    store: str | PathLike[str] | bool | None = None,
-    capture_graphql: bool = False,
-    summary: bool | None = None,
-) -> None:
-    """Trace the installed Flash, imported already or later.
-
-    This does not import Flash. It does nothing if Flash is not installed, tracing is already
-    active, or `FLASH_OTEL_DISABLED` or `OTEL_SDK_DISABLED` disables it. The global tracer provider
-    is never set: spans go to `tracer_provider`, else to the provider that the application has set
-    when a root span starts, else to a private provider.
-
-    Args:
-        tracer_provider: The provider of all spans.
-        legacy_logs: Destination of the bracketed lines: "auto" (standard error, unless it is a
-            terminal), True or False, a text stream, or the name of a logger. Default:
-            FLASH_OTEL_LEGACY_LOGS, else "auto".
-        propagation: How a worker's first read relates to its deployment: "auto" (it continues the
-            trace of a deployment younger than 15 minutes), "link" or "parent". Default:
-            FLASH_OTEL_PROPAGATION, else "auto".
-        store: Path of the local store; False for none. Default: FLASH_OTEL_STORE, else a file in
-            the user's state folder; none in a worker.
-        capture_graphql: Record each GraphQL request as a span, with its redacted response and
-            without its variables.
-        summary: At the end of the process, print the steps of its last deployment on standard
-            error, if that is a terminal. Default: FLASH_OTEL_SUMMARY, else True.
-
-    Raises:
-        ValueError: `propagation` is not "auto", "link" or "parent".
-    """
-    FlashInstrumentor().instrument(
-        tracer_provider=tracer_provider,
-        legacy_logs=legacy_logs,
-        propagation=propagation,
-        store=store,
-        capture_graphql=capture_graphql,
-        summary=summary,
-    )
-
-
-def uninstrument() -> None:
-    """Restore every wrapped function, store and send all ended spans, and stop all threads."""
-    FlashInstrumentor().uninstrument()
-
-
-def flush(seconds: float | None = None) -> bool:
-    """Wait until all ended spans are stored and sent.
-
-    Args:
-        seconds: The longest wait; None for FLASH_OTEL_EXIT_BUDGET (0.5 s).
-
-    Returns:
-        Whether all spans were stored and sent in time.
-    """
-    return pipeline.flush(seconds)
 
 
 def _is_there(package: str) -> bool:

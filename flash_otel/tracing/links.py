@@ -80,9 +80,9 @@ HERE: Final = Relation()
 """The span is a child of the current one, or a root."""
 
 
-def read_process_parent() -> None:
-    """Read TRACEPARENT and TRACESTATE from the environment as it is now."""
-    variables = {name: os.environ.get(name.upper(), "") for name in ("traceparent", "tracestate")}
+def read_process_parent(environ: Mapping[str, str]) -> None:
+    """Read TRACEPARENT and TRACESTATE from the environment of the process."""
+    variables = {name: environ.get(name.upper(), "") for name in ("traceparent", "tracestate")}
     carrier = {name: text for name, text in variables.items() if 0 < len(text) <= _MAX_TRACESTATE}
     with environment.quiet():
         context = _PROPAGATOR.extract(carrier, Context()) if carrier else None

@@ -10,7 +10,7 @@ from support.versions import FLASH_VERSIONS, RUNPOD_VERSIONS
 
 from flash_otel.tracing import runpod2
 from flash_otel.tracing.flash import TARGETS
-from flash_otel.tracing.instrumentor import SUCCESSOR_MODULES
+from flash_otel.tracing.pending import SUCCESSOR_MODULES
 
 if TYPE_CHECKING:
     from support.flash import FlashEnvironments
