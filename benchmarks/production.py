@@ -34,7 +34,10 @@ ROOMY = {"OTELCOL_MEMORY_MIB": "4000"}
 FOREVER = 10_000_000
 GATEWAY = [BUNDLE / "production/gateway.yaml"]
 # What takes everything and keeps nothing, in the backend's place.
-SINK = "service: {pipelines: {traces: {processors: [memory_limiter], exporters: [spanmetrics]}}}"
+SINK = (
+    "service: {pipelines: {traces: {processors: [memory_limiter], "
+    "exporters: [spanmetrics, spanmetrics/monitor]}}}"
+)
 
 
 def main() -> None:

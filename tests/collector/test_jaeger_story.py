@@ -120,6 +120,16 @@ def test_the_story_of_a_scenario(name: str, exported: Callable[[str], Exported])
 
 
 @pytest.mark.flash
+def test_a_read_stays_where_its_clock_has_it(exported: Callable[[str], Exported]) -> None:
+    """A read after the deployment is not moved into it, as a warning says."""
+    spans = {span["operationName"]: span for span in exported("healthy").shown()}
+    deployment, read = spans[sc.DEPLOY], spans[sc.RUNTIME_FETCH]
+    assert read["startTime"] >= deployment["startTime"] + deployment["duration"]
+    (warning,) = read["warnings"]
+    assert warning.startswith("clock skew adjustment disabled")
+
+
+@pytest.mark.flash
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_nothing_is_said_twice(name: str, exported: Callable[[str], Exported]) -> None:
     """No attribute is on a span twice, and no two of ours repeat each other."""

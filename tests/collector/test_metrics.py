@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import time
 from collections import Counter
@@ -18,7 +16,7 @@ from load.copies import shapes
 from load.generator import FAULTY_EVERY, Load, batches
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from support import loopback
-from support.real_collector import BUNDLE, Starter
+from support.real_collector import BUNDLE, Starter, required
 
 from flash_otel import semconv
 from flash_otel.export.destination import at
@@ -187,13 +185,7 @@ def outside_labels(expression: str) -> str:
 @pytest.fixture(scope="session")
 def promtool() -> str:
     """The path of promtool; skips without it, fails in CI."""
-    found = shutil.which("promtool")
-    if found is None:
-        missing = "promtool is not installed (Debian and Ubuntu: apt install prometheus)"
-        if os.environ.get("FLASH_OTEL_REQUIRE_COLLECTOR"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return found
+    return str(required("promtool", "Debian and Ubuntu: apt install prometheus"))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The real OpenTelemetry Collector and the real Jaeger, from the files that are shipped.
+"""The real OpenTelemetry Collector, Jaeger and Prometheus, from the files that are shipped.
 
 Only addresses, ports and folders differ from what docker-compose.yml runs: the files take them from
 variables. Every process is ended by its pid; a restarted one keeps its ports and its folder.
@@ -7,6 +7,7 @@ variables. Every process is ended by its pid; a restarted one keeps its ports an
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import httpx
 import pytest
+import yaml
 from support import loopback
 from typing_extensions import Self
 
@@ -52,6 +54,16 @@ def find_binaries(*names: str) -> dict[str, Path]:
         pytest.skip(checked.stderr.strip())
     rows = (line.split(" ", 1) for line in checked.stdout.splitlines())
     return {name: Path(path) for name, path in rows}
+
+
+def required(program: str, source: str) -> Path:
+    """Return the path of a program on PATH; without it, skip the test, or fail in CI."""
+    if found := shutil.which(program):
+        return Path(found)
+    missing = f"{program} is not installed ({source})"
+    if os.environ.get("FLASH_OTEL_REQUIRE_COLLECTOR"):
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 def free_ports(count: int) -> list[int]:
@@ -215,6 +227,20 @@ class Collector(Program):
         return self.url("OTELCOL_METRICS_PORT", "/metrics")
 
 
+class Prometheus(Program):
+    """A running Prometheus."""
+
+    @property
+    def command(self) -> list[str]:
+        """The command line that starts it."""
+        return [
+            str(self.binary),
+            f"--config.file={self.configs[0]}",
+            f"--storage.tsdb.path={self.folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{self.ports['PROMETHEUS_PORT']}",
+        ]
+
+
 @dataclass(frozen=True)
 class Access:
     """Files of a Collector that takes OTLP over TLS and with a bearer token.
@@ -350,6 +376,23 @@ class Starter:
             "OTELCOL_HEALTH_PORT",
             "/",
         )
+
+    def prometheus(self, folder: Path, targets: Mapping[str, str]) -> Prometheus:
+        """Start Prometheus from collector/prometheus.yml, scraping every second.
+
+        Args:
+            folder: Where its data and its log are.
+            targets: The addresses in the file, and those in their place, as host:port.
+        """
+        config = yaml.safe_load((BUNDLE / "prometheus.yml").read_text("utf-8"))
+        config["global"]["scrape_interval"] = "1s"
+        config["rule_files"] = [str(BUNDLE / name) for name in config["rule_files"]]
+        for job in config["scrape_configs"]:
+            for static in job["static_configs"]:
+                static["targets"] = [targets[name] for name in static["targets"]]
+        (file := folder / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
+        ports, health = ("PROMETHEUS_PORT",), "PROMETHEUS_PORT"
+        return self.start(Prometheus, "prometheus", [file], folder, ports, {}, health, "/-/ready")
 
     def start(
         self,
