@@ -5,6 +5,7 @@
 #   make check      linter, formatter and type checker; collect the tests twice and compare
 #   make collector  build the real Collector and Jaeger for the tests against them (needs Go)
 #   make engines    install OpenSearch and Kafka for the tests behind them (needs Maven and Java 17)
+#   make jaeger-ui  run both with the web UI that was built in a folder: UI=FOLDER
 #   make matrix     inject every fault, diagnose it from each source, print the confusion matrix
 #   make versions   deploy with every published version of Flash, and write docs/versions.md
 #   make fuzz       diagnose 200,000 generated logs and recordings: FUZZ_ARGS="--cases N --seed S"
@@ -29,7 +30,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-plan test check bench measure collector engines page soak load matrix versions fuzz mutants plant clean
+.PHONY: help demo demo-plan test check bench measure collector jaeger-ui engines page soak load matrix versions fuzz mutants plant clean
 .DELETE_ON_ERROR:
 
 help:
@@ -75,6 +76,13 @@ collector: $(STAMPS)/venv
 
 engines: $(STAMPS)/venv
 	@$(BIN)/python collector/tools/build.py opensearch kafka
+
+jaeger-ui: $(STAMPS)/dev
+	@[ -f "$(UI)/index.html" ] || { \
+	  echo "make: UI=FOLDER names the folder of a built Jaeger UI, with its index.html (docs/jaeger.md)." >&2; \
+	  exit 2; \
+	}
+	@JAEGER_UI_ASSETS=$$(cd "$(UI)" && pwd) $(BIN)/flash-otel collector up --engine programs
 
 page: page/node_modules/.package-lock.json
 	cd page && npx biome check src build.js && node build.js

@@ -27,14 +27,15 @@ if TYPE_CHECKING:
 SERVICE: Final = "flash-otel"
 """The span's service: a verdict comes neither from the command line of Flash nor from a worker."""
 
+_DURATION_NS: Final = 1_000
 _SPAN_ID: Final = re.compile(r"[0-9a-f]{16}")
 
 
 def verdict_span(judged: Judged) -> SpanRecord | None:
     """Return the verdict as a child of the deployment's root.
 
-    It has no duration, and begins with the deployment: backends then list it first, and it changes
-    neither the length nor the critical path of the trace.
+    It begins with the deployment, so that backends list it first, and lasts a microsecond: it does
+    not lengthen the trace, and Jaeger warns of a span without any duration.
 
     Returns:
         The span; None if the deployment has no root to be the parent, such as one that was rebuilt
@@ -59,7 +60,7 @@ def verdict_span(judged: Judged) -> SpanRecord | None:
         name=semconv.DIAGNOSIS,
         kind="internal",
         start_ns=deployment.start_ns,
-        end_ns=deployment.start_ns,
+        end_ns=deployment.start_ns + _DURATION_NS,
         status="error" if finding.is_fault else "unset",
         status_message=message,
         attributes=attributes,

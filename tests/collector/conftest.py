@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 import trustme
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from support.shared import Shared
 
 
+BUILT_UI: Final = "FLASH_OTEL_JAEGER_UI"
+"""Names the folder of a built UI of Jaeger, for the tests that open it in a browser."""
+
+
 @pytest.fixture(scope="session")
 def collector_binaries() -> dict[str, Path]:
     """Paths of the real `otelcol` and `jaeger`; skips without them, fails in CI."""
@@ -29,7 +34,8 @@ def running_jaeger(collector_binaries: dict[str, Path], shared: Shared) -> Jaege
     """A Jaeger for all tests of the run, which use trace ids of their own; never killed."""
 
     def start(folder: Path) -> Jaeger:
-        return Starter(collector_binaries).jaeger(folder).shared_by(shared)
+        assets = {"JAEGER_UI_ASSETS": os.environ.get(BUILT_UI, "")}
+        return Starter(collector_binaries).jaeger(folder, **assets).shared_by(shared)
 
     return shared.once("jaeger", start)
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from support import loopback
-from support.commands import flash_otel, keep
+from support.commands import environment, flash_otel, keep
 from support.otlp import eventually, request, span, trace_id
 from support.real_collector import ROOT, Access, free_ports
 from support.samples import healthy_deployment
@@ -224,6 +224,31 @@ def test_a_damaged_state_file(content: str, tmp_path: Path) -> None:
     """A damaged state file counts as none."""
     (tmp_path / "state.json").write_text(content)
     assert load_state(tmp_path) is None
+
+
+def test_the_ui_of_a_folder(site: Site) -> None:
+    """`make jaeger-ui` serves a built UI with its configuration in the place that Jaeger fills."""
+    folder = site.folder / "a built ui"
+    folder.mkdir()
+    command = ["make", "--no-print-directory", "jaeger-ui", f"UI={folder}"]
+    env = {**environment(site.folder), **site.env}
+
+    def make() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    missing = make()
+    assert missing.returncode == 2
+    assert "UI=FOLDER" in missing.stderr
+    (folder / "index.html").write_text("<script>JAEGER_CONFIG = DEFAULT_CONFIG;</script>")
+    made = make()
+    assert made.returncode == 0, made.stderr
+    address = f"http://localhost:{site.env['JAEGER_UI_PORT']}"
+    assert address in made.stdout
+    page = loopback.get(f"{address}/search", timeout=30).text
+    served = page.removeprefix("<script>JAEGER_CONFIG = ").removesuffix(";</script>")
+    assert json.loads(served) == json.loads((ROOT / "collector/jaeger-ui.json").read_text())
 
 
 def test_two_at_once(site: Site) -> None:

@@ -1,8 +1,6 @@
 """Menu entries and link patterns of Jaeger's UI, expanded by its rules and asked of its API.
 
-The UI looks a placeholder of a tag's pattern up in the span and its process, and that of a
-process's pattern in the process; it encodes values (jaeger-ui, `link-patterns`). It opens a search
-by passing the address's own parameters to the API.
+The UI opens a search by passing the address's own parameters to the API.
 """
 
 from __future__ import annotations
@@ -12,11 +10,11 @@ import re
 import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from collector.ui_links import MENU, PATTERNS, expanded, mapping, spans_of
 from support import loopback
-from support.real_collector import BUNDLE
 
 from flash_otel import semconv as sc
 from flash_otel.otlp.encode import encode_json
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
     from collector.exported import Exported
     from support.real_collector import Collector
 
-INTERFACE: Final = json.loads((BUNDLE / "jaeger-ui.json").read_text("utf-8"))
-MENU: Final = {item["label"]: item["url"] for item in INTERFACE["menu"][0]["items"]}
-PATTERNS: Final = {pattern["key"]: pattern for pattern in INTERFACE["linkPatterns"]}
 FIVE_DAYS_NS: Final = 5 * 86_400 * 10**9
 _SECONDS: Final = 60.0
 _TIME: Final = re.compile(r'("(?:startTime|endTime|time)UnixNano": ")(\d+)"')
@@ -56,37 +51,12 @@ class Old:
 
     def spans(self) -> list[dict[str, Any]]:
         """Return all spans, with their tags and those of their processes as mappings."""
-        found = []
-        for trace_id in self.trace_ids:
-            answer = loopback.get(f"{self.url}/api/traces/{trace_id}", timeout=30).json()
-            for trace in answer.get("data") or ():
-                for span in trace["spans"]:
-                    process = trace["processes"][span["processID"]]
-                    span["own"], span["process"] = _mapping(span), _mapping(process)
-                    found.append(span)
-        return found
-
-
-def _mapping(holder: dict[str, Any]) -> dict[str, Any]:
-    return {tag["key"]: tag["value"] for tag in holder.get("tags", ())}
+        return spans_of(self.url, self.trace_ids)
 
 
 @pytest.fixture(scope="module")
 def old(exported: Callable[[str], Exported], running_collector: Collector) -> Old:
     return Old(exported("manifest_not_persisted"), running_collector)
-
-
-def expanded(pattern: dict[str, str], span: dict[str, Any]) -> str | None:
-    """Return the address that a pattern makes of a span; None if it has no such link."""
-    known = span["process"] if pattern["type"] == "process" else {**span["process"], **span["own"]}
-    if pattern["key"] not in (span["process"] if pattern["type"] == "process" else span["own"]):
-        return None
-    names = re.findall(r"#\{([\w.]+)\}", pattern["url"])
-    if not set(names) <= known.keys():
-        return None
-    return re.sub(
-        r"#\{([\w.]+)\}", lambda found: quote(str(known[found[1]]), safe=""), pattern["url"]
-    )
 
 
 def answers(url: str, address: str, limit: str | None = None) -> Iterator[dict[str, Any]]:
@@ -131,7 +101,7 @@ def test_a_menu_entry_answers(label: str, old: Old) -> None:
         # Badger intersects traces: operation and tags may be those of two spans of the service.
         assert any(span["operationName"] == asked["operation"][0] for span in trace["spans"])
         assert any(
-            all(str(_mapping(span).get(key)).lower() == value for key, value in wanted.items())
+            all(str(mapping(span).get(key)).lower() == value for key, value in wanted.items())
             for span in trace["spans"]
         )
     holds = {"Deployments", "Verdicts: any fault", "Verdicts: manifest_not_persisted"}

@@ -34,7 +34,8 @@ def test_a_fault_is_an_error_that_links_to_its_evidence() -> None:
     (verdict,) = published(made)
     root = next(record for record in made if record.name == sc.DEPLOY)
     assert (verdict.trace_id, verdict.parent_span_id) == root.key
-    assert (verdict.start_ns, verdict.end_ns) == (root.start_ns, root.start_ns)
+    assert verdict.start_ns == root.start_ns
+    assert verdict.duration_ns == 1_000  # of Jaeger, a span without one gets a warning
     assert (verdict.name, verdict.kind, verdict.status) == (sc.DIAGNOSIS, "internal", "error")
     assert verdict.status_message.startswith(f"{sc.READ_BEFORE_WRITE}: ")
     said = verdict.attributes
