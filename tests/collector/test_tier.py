@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from load.copies import Copies, shapes
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from support import loopback
-from support.otlp import wait_for_spans
+from support.otlp import eventually, spans_of, wait_for_spans
 from support.real_collector import Starter, find_binaries
-from support.tier import PROGRAMS, SPANS, Tier, start_tier
+from support.senders import Load
+from support.tier import PRODUCTION, PROGRAMS, Tier, start_tier
 
 from flash_otel.cli.app import status_of as run
 from flash_otel.demo.scenarios import SCENARIOS
@@ -23,8 +25,13 @@ if TYPE_CHECKING:
     from load.copies import Shape
     from support.real_collector import Access
 
-_OTLP: Final = {"Content-Type": "application/x-protobuf"}
 Ids = dict[str, set[str]]
+
+_OTLP: Final = {"Content-Type": "application/x-protobuf"}
+# No gateway leaves out a trace with a failure.
+_FAILED: Final = {"status": {"code": Status.STATUS_CODE_ERROR}}
+# Not the gateways, which hold in memory the traces that wait for a decision.
+_KILLED: Final = ("kafka", "producer", "ingester")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +55,10 @@ def ids_of(body: bytes) -> Ids:
 
 
 def send(tier: Tier, shape: Shape) -> tuple[str, Ids]:
-    """Send a copy of a recording; return the trace id of its last deployment, and all span ids."""
+    """Send a copy of a recording; return its last deployment's trace id, and the ids to be kept.
+
+    Of a healthy worker, the calls may be left out.
+    """
     copies, sent = Copies(shape), Ids()
     deployments = copies.deployment(time.time_ns() - 10**9)
     *_, trace_id = ids_of(deployments)
@@ -57,7 +67,8 @@ def send(tier: Tier, shape: Shape) -> tuple[str, Ids]:
         answer = loopback.post(url, content=body, headers=_OTLP, timeout=60)
         assert answer.status_code == 200, answer.text
         for trace, spans in ids_of(body).items():
-            sent.setdefault(trace, set()).update(spans)
+            if shape.scenario != "healthy" or trace == trace_id:
+                sent.setdefault(trace, set()).update(spans)
     return trace_id, sent
 
 
@@ -68,13 +79,62 @@ def test_the_faults_are_named_from_opensearch(
     recorded = {shape.scenario: shape for shape in shapes() if shape.scenario in SCENARIOS}
     assert len(recorded) == 5
     sent = {name: send(tier, shape) for name, shape in recorded.items()}
-    for name, (_, traces) in sent.items():
+    for _, traces in sent.values():
         for trace, spans in traces.items():
-            # Of the healthy, only the deployment's trace is kept for certain.
-            if name != "healthy" or trace == sent[name][0]:
-                wait_for_spans(tier.ingester, trace, spans)
+            wait_for_spans(tier.ingester, trace, spans)
     for name, (trace_id, _) in sent.items():
         capsys.readouterr()
         run(["diagnose", "--json", f"--from=jaeger={tier.ingester.query_url}", "--trace", trace_id])
         assert json.loads(capsys.readouterr().out)["verdict"] == SCENARIOS[name].fault, name
-    assert tier.opensearch.count(SPANS) >= 70
+    # What Jaeger answers could come from another storage, if the files named one.
+    assert set().union(*(spans for _, ids in sent.values() for spans in ids.values())) <= {
+        *tier.stored()
+    }
+
+
+def test_every_acknowledged_span_is_stored_in_the_end(tier: Tier) -> None:
+    """SIGKILL of Kafka, of both Jaegers and of the agent, under load: no id is lost.
+
+    OpenSearch may lack what the ingester held in memory, until the topic is read again. What it
+    then has twice, Jaeger shows once.
+    """
+    load = Load(tier.agent, pause_s=0.1, fields=_FAILED)
+    with load.sending():
+        load.wait_for(200)
+        for name in _KILLED:
+            tier.programs[name].kill()
+        load.wait_for(load.count + 200)
+        tier.agent.kill()
+        tier.agent.start()
+        tier.start_again(_KILLED)
+        load.wait_for(load.count + 200)
+    tier.read_again("once-more")
+    eventually(lambda: load.ids <= {*tier.stored()})
+    trace, ids = next(iter(load.acknowledged.items()))
+    shown = [span["spanId"] for span in spans_of(wait_for_spans(tier.ingester, trace, ids))]
+    assert sorted(shown) == sorted(ids)
+
+
+def test_spans_of_a_gateway_that_left_go_to_the_other(tier: Tier) -> None:
+    """What a dead gateway did not take waits at the agent, and goes to those that it finds later.
+
+    It finds them by DNS here: one that is left.
+    """
+    left, dead = tier.gateways
+    static = tier.agent.configs
+    dead.kill()
+    load = Load(tier.agent, batches=3, fields=_FAILED)
+    with load.sending():
+        pass
+    tier.agent.stop()
+    tier.agent.configs = [PRODUCTION / "agent.yaml", PRODUCTION / "gateways-dns.yaml"]
+    port = left.grpc.rpartition(":")[2]
+    tier.agent.variables.update(GATEWAY_HOST="127.0.0.1", GATEWAY_PORT=port)
+    tier.agent.start()
+    try:
+        eventually(lambda: load.ids <= {*tier.stored()})
+    finally:
+        tier.agent.stop()
+        tier.agent.configs = static
+        tier.agent.start()
+        dead.start()

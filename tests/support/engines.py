@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives import serialization
 from support import loopback
@@ -20,6 +20,8 @@ NAMES: Final = ("opensearch", "kafka")
 # Small, and quick to start: these JVMs live for seconds, beside other tests.
 _JVM: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:ActiveProcessorCount=1")
 _CONNECT_SECONDS: Final = 5.0
+_ANSWER_SECONDS: Final = 60.0
+_PAGE: Final = 5_000
 
 
 class Engine(Program):
@@ -73,12 +75,22 @@ class OpenSearch(Engine):
             "cluster.routing.allocation.disk.threshold_enabled: false",
         ]
 
-    def count(self, index: str) -> int:
-        """Return how many documents can be found in the indices of a pattern."""
-        loopback.post(self.url("HTTP_PORT", f"/{index}/_refresh"), timeout=60).raise_for_status()
-        answer = loopback.get(self.url("HTTP_PORT", f"/{index}/_count"), timeout=60)
+    def values(self, index: str, field: str) -> list[str]:
+        """Return a field of every document in the indices of a pattern."""
+        self._post(f"/{index}/_refresh", {})
+        found: list[str] = []
+        asked = {"size": _PAGE, "_source": [field]}
+        page = self._post(f"/{index}/_search?scroll=1m", asked)
+        while hits := page["hits"]["hits"]:
+            found += [hit["_source"][field] for hit in hits]
+            following = {"scroll": "1m", "scroll_id": page["_scroll_id"]}
+            page = self._post("/_search/scroll", following)
+        return found
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        answer = loopback.post(self.url("HTTP_PORT", path), json=body, timeout=_ANSWER_SECONDS)
         answer.raise_for_status()
-        return int(answer.json()["count"])
+        return answer.json()
 
 
 class Kafka(Engine):

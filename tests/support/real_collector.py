@@ -100,7 +100,7 @@ class Program:
     configs: Sequence[Path]
     folder: Path
     ports: Mapping[str, int]
-    variables: Mapping[str, str]
+    variables: dict[str, str]
     health: str
     path: str = "/"
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -408,7 +408,9 @@ class Starter:
         """Start a program on free ports, and on others where another process was faster."""
         for attempt in range(_TRIES):
             numbers = dict(zip(ports, free_ports(len(ports)), strict=True))
-            program = kind(self.binaries[name], configs, folder, numbers, variables, health, path)
+            program = kind(
+                self.binaries[name], configs, folder, numbers, {**variables}, health, path
+            )
             self.started.append(program)
             try:
                 return program.start()

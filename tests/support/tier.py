@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from support import engines
-from support.real_collector import BUNDLE, JAEGER_PORTS, Collector, Jaeger
+from support.real_collector import BUNDLE, JAEGER_PORTS, Collector, Jaeger, Program
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from support.engines import Kafka, OpenSearch
-    from support.real_collector import Access, Program, Starter
+    from support.real_collector import Access, Starter
 
 PRODUCTION: Final = BUNDLE / "production"
 PROGRAMS: Final = ("otelcol", "jaeger", *engines.NAMES)
-SPANS: Final = "flash-jaeger-span-*"
+
+_SPANS: Final = "flash-jaeger-span-*"
 
 _TO_KAFKA_PORTS: Final = ("JAEGER_OTLP_PORT", "JAEGER_HEALTH_PORT", "JAEGER_TELEMETRY_PORT")
 
@@ -46,6 +48,26 @@ class Tier:
     kafka: Kafka
     ingester: Jaeger
     opensearch: OpenSearch
+
+    def stored(self) -> list[str]:
+        """Return the id of every span in OpenSearch, as often as it is there."""
+        return self.opensearch.values(_SPANS, "spanID")
+
+    def start_again(self, names: Iterable[str]) -> None:
+        """Start programs that have ended: the engines side by side, then the others."""
+        programs = {name: self.programs[name] for name in names}
+        waited = [programs.pop(name) for name in engines.NAMES if name in programs]
+        with ThreadPoolExecutor(len(engines.NAMES)) as threads:
+            for _ in threads.map(Program.start, waited):
+                pass
+        for program in programs.values():
+            program.start()
+
+    def read_again(self, group: str) -> None:
+        """Restart the ingester as a consumer group that has read nothing of the topic yet."""
+        self.ingester.stop()
+        self.ingester.variables["KAFKA_GROUP"] = group
+        self.ingester.start()
 
     @property
     def programs(self) -> dict[str, Program]:
