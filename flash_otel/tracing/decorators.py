@@ -110,6 +110,31 @@ def wrap(function: Any, traced: Traced) -> Any:
     return TracedFunction(function, traced)
 
 
+def complete(decorated: Any, known: Any) -> Any:
+    """Return a decorated function with the sources of another wrapper of it where it has none.
+
+    Args:
+        decorated: The function with a decorator.
+        known: The function as a row of a table of targets wraps it.
+
+    Returns:
+        The function with one decorator; `decorated` itself if the row makes another kind of span.
+    """
+    own, row = decorated._self_wrapper, getattr(known, "_self_wrapper", None)  # noqa: SLF001 - wrapt's name
+    if not isinstance(row, Traced) or row.spec is not own.spec:
+        return decorated
+
+    def merged(mine: Mapping[str, AttributeSpec], theirs: Mapping[str, AttributeSpec]) -> Any:
+        return {
+            name: field if name in own.given else theirs.get(name, field)
+            for name, field in mine.items()
+        }
+
+    fields = Fields(*map(merged, own.fields, row.fields))
+    function = decorated.__wrapped__
+    return wrap(function, Traced(function, own.spec, fields, own.carrier or row.carrier, own.given))
+
+
 # The return types of functions that `contextlib.contextmanager` decorates. They are callable, as
 # decorators.
 _MANAGERS: Final = (ContextDecorator, AsyncContextDecorator)
@@ -199,7 +224,7 @@ class SpanDecorator:
 
         def decorate(target: Any) -> Any:
             _refuse(target, self.__name__)
-            return wrap(target, Traced(target, self.spec, fields, parameter))
+            return wrap(target, Traced(target, self.spec, fields, parameter, frozenset(where)))
 
         return decorate
 

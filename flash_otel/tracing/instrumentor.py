@@ -20,7 +20,7 @@ from flash_otel.runtime import options as opts
 from flash_otel.runtime.instrumentation import BaseInstrumentor
 from flash_otel.runtime.process import forks_held_off, logger, swallowed
 from flash_otel.tracing import flash, links, pending
-from flash_otel.tracing.decorators import wrap
+from flash_otel.tracing.decorators import complete, wrap
 from flash_otel.tracing.targets import CommandTarget, Target, tapped
 from flash_otel.tracing.wrapper import Traced
 
@@ -181,15 +181,13 @@ class FlashInstrumentor(BaseInstrumentor):
             # The module imported the wrapper from a module that was wrapped before.
             self._applied.append(_Applied(owner, last, current.__wrapped__))
             return
-        if _is_decorated(current):
-            return
         self._applied.append(_Applied(owner, last, here))
         setattr(owner, last, self._wrapper_of(current, target))
 
     def _wrapper_of(self, function: Any, target: Target) -> Any:
         """Return the wrapper of a function: the same wherever the function is bound."""
         if id(function) not in self._wrappers:
-            self._wrappers[id(function)] = (function, target.wrapper(function))
+            self._wrappers[id(function)] = (function, _wrapped(function, target))
         return self._wrappers[id(function)][1]
 
     def _wrap_commands(self, module: ModuleType, command: CommandTarget) -> None:
@@ -220,6 +218,13 @@ def _commands_of(app: Any) -> list[Any]:
 def _is_decorated(function: Any) -> bool:
     """Return True if the user has put one of our decorators on a function."""
     return isinstance(getattr(function, "_self_wrapper", None), Traced)
+
+
+def _wrapped(function: Any, target: Target) -> Any:
+    """Wrap a function once: a decorator of Flash's own keeps its sources, and gets the others."""
+    if _is_decorated(function):
+        return complete(function, target.wrapper(function.__wrapped__))
+    return target.wrapper(function)
 
 
 def _capturing(targets: tuple[Target, ...]) -> tuple[Target, ...]:

@@ -41,15 +41,22 @@ class Traced:
         spec: The kind of span.
         fields: The fields of the function.
         carrier: The parameter whose manifest gets the deployment's context, or None.
+        given: The fields whose sources the decorator names, in place of the default ones.
         owner: The instance or class that the function is bound to already, or None.
     """
 
     def __init__(
-        self, function: Any, spec: SpanSpec, fields: Fields, carrier: str | None = None
+        self,
+        function: Any,
+        spec: SpanSpec,
+        fields: Fields,
+        carrier: str | None = None,
+        given: frozenset[str] = frozenset(),
     ) -> None:
         self.spec = spec
         self.fields = fields
         self.carrier = carrier
+        self.given = given
         self.owner = getattr(function, "__self__", None)
         plain = getattr(function, "__func__", function)
         # Whether the call itself is a coroutine function counts, not whether a function that

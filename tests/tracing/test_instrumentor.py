@@ -288,7 +288,7 @@ def test_no_flash(tmp_path: Path) -> None:
 
 
 def test_decorated_by_hand_already(project: Path) -> None:
-    """A function that is decorated already is not wrapped again."""
+    """A function that is decorated already has one span, and its decorator afterwards."""
     path = project / "runpod_flash/cli/utils/deployment.py"
     path.write_text("import flash_otel\n\n@flash_otel.trace_deploy" + path.read_text())
     run(
@@ -297,10 +297,46 @@ def test_decorated_by_hand_already(project: Path) -> None:
         from runpod_flash.cli.utils import deployment
         mine = deployment.deploy_from_uploaded_build
         with recording() as spans:
-            assert deployment.deploy_from_uploaded_build is mine
             deployed()
         assert len(spans.named("flash.deploy")) == 1
         assert deployment.deploy_from_uploaded_build is mine
+        """,
+    )
+
+
+def test_a_decorator_is_completed(project: Path) -> None:
+    """In Flash itself, a decorator's own sources count; those of the table fill in the others."""
+    path = project / "runpod_flash/core/api/runpod.py"
+    path.write_text("""
+import flash_otel
+
+class RunpodGraphQLClient:
+    @flash_otel.trace_activate(build_id=lambda call: "mine")
+    async def deploy_build_to_environment(self, input_data):
+        return {}
+
+    @flash_otel.trace_call
+    async def update_build_manifest(self, build_id, manifest):
+        pass
+""")
+    run(
+        project,
+        """
+        from runpod_flash.core.api.runpod import RunpodGraphQLClient as Client
+
+        async def main():
+            given = {"flashBuildId": "b-1", "flashEnvironmentId": "e-1"}
+            await Client().deploy_build_to_environment(given)
+            await Client().update_build_manifest("b-1", {})
+
+        before = dict(vars(Client))
+        with recording() as spans:
+            asyncio.run(main())
+            activation, other = spans.records
+        names = ("flash.build_id", "flash.environment_id")
+        assert [activation.attributes[name] for name in names] == ["mine", "e-1"]
+        assert other.name == "flash.call"
+        assert dict(vars(Client)) == before
         """,
     )
 
