@@ -1,7 +1,7 @@
 """Prints every goal of speed and size beside its peer: `python benchmarks [NAME ...]`.
 
-NAME is call, store, logs, process or page; without a name, all of them run. `--write FILE` writes
-the document that holds the table.
+NAME is call, store, logs, process, adoption or page; without a name, all of them run. With
+`--write FILE`, it writes the document that holds the table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from measuring import Row
 
-PARTS: Final = ("call", "store", "logs", "process", "page")
+PARTS: Final = ("call", "store", "logs", "process", "adoption", "page")
 HEAD: Final = ("what", "peer", "median", "quartiles", "goal", "", "each side")
 TEXT: Final = Path(__file__).with_name("performance.md.in")
 
