@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,11 @@ settings.load_profile("untimed")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+# Suggested commands begin with `flash-otel` alone if PATH has it, as in an activated environment.
+_BIN = str(Path(sys.executable).parent)
+if _BIN not in os.environ["PATH"].split(os.pathsep):
+    os.environ["PATH"] = os.pathsep.join((_BIN, os.environ["PATH"]))
 
 SHARED: pytest.StashKey[Shared] = pytest.StashKey()
 _RUN_FOLDER = "run_folder"

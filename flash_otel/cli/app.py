@@ -8,13 +8,13 @@ machinery.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from flash_otel._version import __version__
 from flash_otel.cli import parser, streams
-from flash_otel.cli.parser import PROGRAM, Command
+from flash_otel.cli.parser import Command
+from flash_otel.runtime.interpreters import PROGRAM, pasteable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,7 +116,6 @@ COMMANDS: Final[dict[str, Command]] = {
 }
 
 
-_OWN_COMMAND: Final = re.compile(rf"(?<![\w/\\.-]){PROGRAM} (?=(?:{'|'.join(COMMANDS)})\b)")
 _VERSION_WORDS: Final = (["--version"], ["-V"])
 
 
@@ -229,13 +228,6 @@ def _report_failure(error: Exception) -> int:
     if isinstance(error, StoreError):
         return _report_error(CommandError(str(error), status=COULD_NOT_TELL))
     return _report_bug(error)
-
-
-def pasteable(text: str) -> str:
-    """Return a text in which the commands of this program work when they are pasted."""
-    from flash_otel.runtime.interpreters import called_as
-
-    return _OWN_COMMAND.sub(lambda _: f"{called_as()} ", text)
 
 
 def _report_bug(error: Exception) -> int:

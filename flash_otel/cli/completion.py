@@ -14,6 +14,7 @@ from contextlib import redirect_stderr
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel.cli import parser
+from flash_otel.runtime.interpreters import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -61,9 +62,7 @@ def _items(commands: Mapping[str, Command], shell: str, words: list[str]) -> Ite
     # Bash replaces only what follows the `=`, other shells the whole word.
     option = re.match(r"--[\w-]+=", last)
     prefix = option[0] if option and shell != "bash" else ""
-    for item in _shell_complete()(command, {}, parser.PROGRAM, VARIABLE).get_completions(
-        before, last
-    ):
+    for item in _shell_complete()(command, {}, PROGRAM, VARIABLE).get_completions(before, last):
         if _PLAIN.fullmatch(item.value):
             yield prefix + item.value, item.help or ""
 

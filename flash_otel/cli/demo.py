@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError, pasteable
+from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError
 from flash_otel.cli.publish import ENDPOINT_VARIABLES, HINT
 from flash_otel.cli.streams import note
 from flash_otel.demo.scenarios import (
@@ -212,7 +212,7 @@ def _serve(*, as_json: bool) -> None:
             for name, value in variables.items():
                 print(f"export {name}={shlex.quote(value)}")
         sys.stdout.flush()
-        note(pasteable(_SERVED).rstrip())
+        note(_SERVED.rstrip())
         # Without a timeout, Windows does not interrupt the wait.
         while not interrupted.wait(1.0):
             pass

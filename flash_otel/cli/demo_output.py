@@ -7,7 +7,6 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.cli.app import pasteable
 from flash_otel.cli.sources import DEMO, from_options
 from flash_otel.demo.releases import RUNPOD_2, generation_of
 from flash_otel.demo.scenarios import SCENARIOS, SUCCESSORS
@@ -55,12 +54,12 @@ def print_text(result: DemoResult) -> None:
     if result.source == DEMO:
         _print_lines(console, [f"Until the next demo, this recording stays in {locate_demo()}"])
     for purpose, command in _to_try(result):
-        suggestion = (Part("Try: ", hang=_HANG), Part(pasteable(command), breaks=COMMAND))
+        suggestion = (Part("Try: ", hang=_HANG), Part(command, breaks=COMMAND))
         print_wrapped([(Part(f"{purpose}:"),), suggestion], console)
 
 
 def _with_source(result: DemoResult, command: str) -> str:
-    return pasteable(command) + from_options([result.source] if result.source else [])
+    return command + from_options([result.source] if result.source else [])
 
 
 def _to_try(result: DemoResult) -> Iterator[tuple[str, str]]:

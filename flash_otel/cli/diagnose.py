@@ -2,12 +2,11 @@
 
 import json
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError, pasteable
+from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND, CommandError
 from flash_otel.cli.open_store import (
     HOW_TO_RECORD,
     NOTHING_RECORDED,
@@ -205,9 +204,7 @@ def _print(diagnosis: "Diagnosis", options: str, *, as_json: bool) -> None:
     from flash_otel.report.diagnosis import SHOW, render_diagnosis
     from flash_otel.report.layout import ReportConsole
 
-    command = pasteable(diagnosis.command)
-    show = pasteable(SHOW) + options
-    render_diagnosis(replace(diagnosis, command=command), ReportConsole(), show)
+    render_diagnosis(diagnosis, ReportConsole(), SHOW + options)
 
 
 def _explain(code: str) -> int:

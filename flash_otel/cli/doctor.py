@@ -7,6 +7,7 @@ import typer
 
 from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND
 from flash_otel.doctor import NOTE, OK, PROBLEM, UNKNOWN, WORST_FIRST, DoctorCheck, verdict
+from flash_otel.runtime.interpreters import pasteable
 from flash_otel.runtime.process import swallowed
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _wrapped(mark: str, text: str, console: "ReportConsole") -> "Iterator[Line]"
     from flash_otel.report.layout import Part, wrapped
     from flash_otel.report.words import clean, encodable
 
-    shown = encodable(clean(text), console.encoding)
+    shown = encodable(clean(pasteable(text)), console.encoding)
     width = min(max(console.width, _NARROWEST), _WIDEST)
     for number, line in enumerate(wrapped(shown, width - _INDENT) if shown else ()):
         yield (Part(f"{'' if number else mark:<{_INDENT}}", _STYLES.get(mark, "")), Part(line))

@@ -13,12 +13,13 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, INTERRUPTED, CommandError, pasteable
+from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, INTERRUPTED, CommandError
 from flash_otel.cli.open_store import StoreOption
 from flash_otel.cli.sources import FromOption
 from flash_otel.cli.streams import note
 from flash_otel.cli.tools import TOOLS, Asked, ServedTool, answer
 from flash_otel.redaction import scrub
+from flash_otel.runtime.interpreters import pasteable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from flash_otel._version import __version__
 from flash_otel.report.color import Color, chosen
+from flash_otel.runtime.interpreters import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
-PROGRAM: Final = "flash-otel"
 COMPLETION_OPTIONS: Final = {
     "--install-completion": "Install completion for bash, zsh or fish; by default this shell.",
     "--show-completion": "Print the completion script instead of installing it.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from flash_otel.cli import open_store
-from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError, MissingError, pasteable
+from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, CommandError, MissingError
 from flash_otel.cli.sources import progress_bar
 from flash_otel.cli.streams import print_text
 from flash_otel.report.words import clean, moment
@@ -213,7 +213,7 @@ def status(
         _print_json(found)
     elif path is None:
         print_text(open_store.NOTHING_RECORDED)
-        print_text(pasteable(open_store.HOW_TO_RECORD))
+        print_text(open_store.HOW_TO_RECORD)
     elif found:
         print_text("\n".join(_status_lines(found)))
     else:

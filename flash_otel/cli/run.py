@@ -175,15 +175,14 @@ def _print_ending(records: list[SpanRecord], status: int, *, is_faulty: bool) ->
     if store is None:
         return
     if not (status or is_faulty):
-        summary = summarize(records, interpreters.called_as(), store)
+        summary = summarize(records, store)
         if summary is not None:
             summary.print()
         return
     from flash_otel.report.ending import render_ending
     from flash_otel.report.layout import ReportConsole
 
-    more = command_for(records, interpreters.called_as(), store)
-    render_ending(records, ReportConsole(stderr=True), status, more)
+    render_ending(records, ReportConsole(stderr=True), status, command_for(records, store))
 
 
 def _export(records: list[SpanRecord], target: str) -> None:

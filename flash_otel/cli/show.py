@@ -10,7 +10,7 @@ from flash_otel.cli.open_store import StoreOption
 from flash_otel.cli.shown import Shown, is_store, trace_shown
 from flash_otel.cli.sources import FromOption, local_limits
 from flash_otel.cli.streams import DISK_ERRORS, note, print_text
-from flash_otel.runtime.interpreters import called_as
+from flash_otel.runtime.interpreters import PROGRAM
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,7 +104,7 @@ def _diagnose_command(shown: Shown, sources: "list[str] | None", store: str | No
     names = sources or []
     if any("@" in name for name in names):  # of a Jaeger, as in http://user:password@host
         return ""
-    words = [called_as(), "diagnose"]
+    words = [PROGRAM, "diagnose"]
     first = shown.records[0]
     if not first.origin:
         words += ["--trace", first.trace_id[:12]]

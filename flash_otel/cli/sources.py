@@ -18,7 +18,6 @@ import typer
 from flash_otel import semconv
 from flash_otel.cli.app import BAD_USAGE, COULD_NOT_TELL, CommandError
 from flash_otel.cli.streams import note
-from flash_otel.runtime.interpreters import called_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -187,7 +186,7 @@ def demo_store() -> Path:
     except StoreError as error:
         raise CommandError(f"{error}.", status=COULD_NOT_TELL) from error
     message = f"no demo is recorded: there is no {path}."
-    raise CommandError(message, f"Run one: {called_as()} demo", COULD_NOT_TELL)
+    raise CommandError(message, "Run one: flash-otel demo", COULD_NOT_TELL)
 
 
 def from_options(names: list[str] | None, store: str | None = None) -> str:

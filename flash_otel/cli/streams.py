@@ -12,12 +12,13 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from flash_otel.runtime.interpreters import pasteable
 from flash_otel.runtime.process import ProcessVar
 from flash_otel.runtime.streams import terminal_width, to_stderr
 from flash_otel.wording import fitted_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 DISK_ERRORS: Final = {errno.ENOSPC, errno.EFBIG, errno.EIO}
 _STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
@@ -47,10 +48,9 @@ def prepare() -> None:
 def note(text: str) -> None:
     """Write lines to standard error; a failure must not cost the command its result.
 
-    On a terminal they are broken between words, and commands so that they can be pasted.
+    Suggested commands can be pasted. On a terminal, lines are broken between words.
     """
-    width = terminal_width()
-    note_lines(part for line in text.split("\n") for part in fitted_line(line, width))
+    note_lines(_fitted(text, terminal_width()))
 
 
 def note_lines(lines: Iterable[str]) -> None:
@@ -63,9 +63,14 @@ def note_lines(lines: Iterable[str]) -> None:
 
 
 def print_text(text: str) -> None:
-    """Print lines, broken on a terminal as those of `note`."""
+    """Print lines, laid out as those of `note`."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    print("\n".join(part for line in text.split("\n") for part in fitted_line(line, width)))
+    print("\n".join(_fitted(text, width)))
+
+
+def _fitted(text: str, width: int | None) -> Iterator[str]:
+    for line in pasteable(text).split("\n"):
+        yield from fitted_line(line, width)
 
 
 def postpone_notes() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flash_otel.cli.app import CommandError, pasteable
+from flash_otel.cli.app import CommandError
 from flash_otel.cli.open_store import (
     HOW_TO_RECORD,
     NOTHING_RECORDED,
@@ -99,7 +99,7 @@ def traces(
         print_text("No recorded trace matches." if is_filtered else NOTHING_RECORDED)
         for question in similar_names(given, selection, env=env, app=app):
             print_text(question)
-        print_text(pasteable("List all: flash-otel traces" if is_filtered else HOW_TO_RECORD))
+        print_text("List all: flash-otel traces" if is_filtered else HOW_TO_RECORD)
     if listing.is_cut:
         note(f"flash-otel: {unsearched(listing)}")
 

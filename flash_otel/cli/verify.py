@@ -4,7 +4,6 @@ import json
 import shlex
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +16,6 @@ from flash_otel.cli.app import (
     FAULT_FOUND,
     CommandError,
     MissingError,
-    pasteable,
 )
 from flash_otel.cli.open_store import StoreOption, reading, recorded_since
 from flash_otel.cli.sources import from_options
@@ -209,12 +207,8 @@ def _print(verification: "Verification", store: str | None, *, stderr: bool) -> 
     from flash_otel.report.layout import ReportConsole
     from flash_otel.report.verification import DIAGNOSE, render_verification
 
-    commands = [replace(found, command=pasteable(found.command)) for found in verification.findings]
-    render_verification(
-        replace(verification, findings=tuple(commands)),
-        ReportConsole(stderr=stderr),
-        pasteable(DIAGNOSE) + from_options(None, store),
-    )
+    command = DIAGNOSE + from_options(None, store)
+    render_verification(verification, ReportConsole(stderr=stderr), command)
 
 
 def _fail(error: "VerifyError", *, as_json: bool) -> int:

@@ -22,6 +22,7 @@ from flash_otel.report.layout import (
 )
 from flash_otel.report.picture import picture_lines
 from flash_otel.report.wrapping import print_wrapped
+from flash_otel.runtime.interpreters import pasteable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -192,9 +193,8 @@ def _next_steps(diagnosis: Diagnosis, show: str) -> Iterator[Line]:
     yield ()
     if diagnosis.others:
         others = count(diagnosis.others, "other environment")
-        yield (
-            Part(f"{others} recorded; judge one: flash-otel diagnose --env ID|NAME", "dim", _HANG),
-        )
+        suggestion = pasteable("judge one: flash-otel diagnose --env ID|NAME")
+        yield (Part(f"{others} recorded; {suggestion}", "dim", _HANG),)
     for missing in diagnosis.missing:
         yield (Part("Missing: ", "bold", _HANG), Part(words.clean(missing)))
     command = diagnosis.command or _show_command(diagnosis.findings, show)

@@ -15,6 +15,7 @@ from rich.cells import cell_len, set_cell_size
 
 from flash_otel.report.layout import COMMAND, WHOLE, Line, Part, page_for, print_lines
 from flash_otel.report.words import encodable
+from flash_otel.runtime.interpreters import pasteable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,17 +42,26 @@ def print_wrapped(lines: Iterable[Line], console: Console) -> None:
 
 
 def wrapped_lines(lines: Iterable[Line], width: int | None) -> Iterator[Line]:
-    """Yield lines that are broken at words.
+    """Yield lines that are broken at words, with commands that can be pasted.
 
     Args:
         lines: The lines; `Part.hang` of the first part indents their continuation.
         width: Cells of a line; None if lines must not be broken.
     """
-    for line in lines:
+    for line in map(_with_own_command, lines):
         if width is None or sum(cell_len(part.text) for part in line) <= width:
             yield line
         else:
             yield from _Wrapper(line, max(width, _NARROWEST)).lines()
+
+
+def _with_own_command(line: Line) -> Line:
+    if all(part.breaks != COMMAND for part in line):
+        return line
+    return tuple(
+        replace(part, text=pasteable(part.text)) if part.breaks == COMMAND else part
+        for part in line
+    )
 
 
 class _Wrapper:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -19,7 +20,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROGRAM: Final = "flash-otel"
+COMMANDS: Final = (
+    "run",
+    "verify",
+    "diagnose",
+    "traces",
+    "show",
+    "push",
+    "ui",
+    "status",
+    "prune",
+    "collector",
+    "doctor",
+    "demo",
+    "mcp",
+    "help",
+)
+"""The words that may follow the program's name in a suggestion; `cli/app.py` declares them."""
 
+_SUGGESTED: Final = re.compile(rf"(?<![\w/\\.-]){PROGRAM} (?=(?:{'|'.join(COMMANDS)})\b)")
 _HEAD: Final = 4096  # bytes; longer than the first two lines of any console script
 # The file that a tool leaves in an environment, and its command that adds a package.
 TOOLS: Final = (
@@ -84,24 +103,22 @@ def explain(script: Path | None, command: Sequence[str]) -> tuple[str, str]:
     )
 
 
-def called_as() -> str:
-    """Return how to call this process of flash-otel again: as it was called, if that works."""
-    called = Path(sys.argv[0])
-    if called.parts[-2:] == ("flash_otel", "__main__.py"):
-        return _as_module(sys.executable)
-    if called.stem != PROGRAM:
-        return PROGRAM  # called from other code
-    found = shutil.which(called.name)
-    is_found = found and os.path.realpath(found) == os.path.realpath(called)
-    return called.name if is_found else _quoted(called)
+def pasteable(text: str) -> str:
+    """Return a text whose commands of this program work when they are pasted."""
+    return _SUGGESTED.sub(lambda _: f"{own_command()} ", text)
 
 
 def own_command() -> str:
-    """Return how to call flash-otel from beside a traced program, whose own command is another."""
-    if shutil.which(PROGRAM):
-        return PROGRAM
-    beside = Path(sys.executable).with_name(PROGRAM)
-    return _quoted(beside) if beside.exists() else _as_module(sys.executable)
+    """Return the shortest way to call this flash-otel from a shell.
+
+    The process may be one of flash-otel, or a traced program, whose own command is another.
+    """
+    called = Path(sys.argv[0])
+    script = called if called.stem == PROGRAM else Path(sys.executable).with_name(PROGRAM)
+    found = shutil.which(script.name)
+    if found and os.path.realpath(found) == os.path.realpath(script):
+        return script.name
+    return _quoted(script) if script.exists() else _as_module(sys.executable)
 
 
 def _as_module(python: object) -> str:

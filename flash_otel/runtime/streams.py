@@ -61,8 +61,11 @@ def warn_once(line: str) -> None:
     On a terminal on which the `flash` command shows its progress, the line waits for the end.
     """
     if not _has_warned.value:
+        from flash_otel.runtime.interpreters import pasteable
+
         _has_warned.value = True
         with guarded("a line to standard error"):
+            line = pasteable(line)
             if is_terminal() and Path(sys.argv[0]).stem == "flash":
                 _held.value.append(line)
             else:

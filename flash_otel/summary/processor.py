@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv, wording
 from flash_otel.otlp.from_sdk import to_record
-from flash_otel.runtime.interpreters import own_command
 from flash_otel.runtime.process import guarded, swallowed
 from flash_otel.runtime.sdk import SpanProcessor, is_ours
 from flash_otel.runtime.streams import is_terminal
@@ -66,7 +65,7 @@ class SummarySpanProcessor(SpanProcessor):
             records = list(map(to_record, ended))
             # An abandoned root alone: Flash did something else, and has reported on it.
             is_alone = len(records) == 1 and wording.outcome(records[0]) == semconv.UNKNOWN
-            summary = None if is_alone else summarize(records, own_command(), self._store)
+            summary = None if is_alone else summarize(records, self._store)
             if summary is not None:
                 summary.print()
 

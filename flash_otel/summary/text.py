@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv, wording
+from flash_otel.runtime.interpreters import PROGRAM, pasteable
 from flash_otel.runtime.streams import is_blocked, terminal_width, to_stderr
 from flash_otel.store.location import is_default
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from flash_otel.records import SpanRecord
 
-PREFIX: Final = "flash-otel: "
+PREFIX: Final = f"{PROGRAM}: "
 _SENTENCES: Final[dict[str, str]] = {
     semconv.FAILED: "{step} failed: {cause}",
     semconv.CANCELLED: "interrupted during {step}",
@@ -54,7 +55,7 @@ class Summary:
         """
         yield from wording.fitted(PREFIX, self.sentence, width)
         yield from wording.fitted(_INDENT, self.steps, width)
-        yield from wording.fitted(_MORE, self.command, width, is_command=True)
+        yield from wording.fitted(_MORE, pasteable(self.command), width, is_command=True)
 
     def print(self) -> None:
         """Write it to standard error; on a terminal, fitted, and apart from what precedes it.
@@ -69,12 +70,11 @@ class Summary:
         to_stderr(wording.encodable(text, encoding))
 
 
-def summarize(records: Sequence[SpanRecord], program: str, store: Path | None) -> Summary | None:
+def summarize(records: Sequence[SpanRecord], store: Path | None) -> Summary | None:
     """Return the summary of a deployment; None if its root, or that of a build alone, is missing.
 
     Args:
         records: The spans of the deployment's trace.
-        program: How to call `flash-otel`.
         store: The store that holds the spans; None if nothing does.
     """
     ended = sorted(records, key=lambda record: record.end_ns or 0)
@@ -83,7 +83,7 @@ def summarize(records: Sequence[SpanRecord], program: str, store: Path | None) -
         return None
     steps = [record for record in ended if record.parent_span_id == root.span_id]
     named = ", ".join(_step(record) for record in steps if record.name in semconv.DEPLOY_SIDE)
-    command = "" if store is None else command_for(records, program, store)
+    command = "" if store is None else command_for(records, store)
     return Summary(_sentence(root, ended), named, command)
 
 
@@ -145,16 +145,15 @@ def _fault_of(record: SpanRecord) -> object:
     return record.attributes.get(semconv.FAULT)
 
 
-def command_for(records: Sequence[SpanRecord], program: str, store: Path) -> str:
+def command_for(records: Sequence[SpanRecord], store: Path) -> str:
     """Return the command to look further, which works in any shell of this user.
 
     Args:
         records: The spans of a trace: a fault is diagnosed, everything else is shown.
-        program: How to call `flash-otel`.
         store: The store that holds the spans.
     """
     trace = wording.clean(records[0].trace_id)[:_ID_DIGITS]
     action = f"diagnose --trace {trace}" if visible_faults(records) else f"show {trace}"
     # Not compared with FLASH_OTEL_STORE, which may be set for this process alone.
     place = "" if is_default(store) else f" --store {shlex.quote(str(store))}"
-    return f"{program} {action}{place}"
+    return f"{PROGRAM} {action}{place}"

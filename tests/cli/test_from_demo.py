@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from support.commands import in_process, keep, keep_demo
 from support.samples import IDS, OTHER, TRACE, failed_deployment, healthy_deployment, span
 
-from flash_otel.cli.app import COULD_NOT_TELL, pasteable
+from flash_otel.cli.app import COULD_NOT_TELL
 from flash_otel.demo.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
@@ -78,28 +77,6 @@ def test_the_next_command_reads_the_demo_too(tmp_path: Path) -> None:
     shown = in_process(tmp_path, *words)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert f"trace {TRACE}" in shown.stdout
-
-
-def test_commands_name_the_program_as_it_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that is not on PATH appears by its path; other words are left alone."""
-    text = "Add flash-otel to it: flash-otel show last, or flash-otel demo"
-    monkeypatch.setattr(sys, "argv", ["/opt/my tools/flash-otel"])
-    assert pasteable(text) == (
-        "Add flash-otel to it: '/opt/my tools/flash-otel' show last, "
-        "or '/opt/my tools/flash-otel' demo"
-    )
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/pytest"])
-    assert pasteable(text) == text
-
-
-@pytest.mark.parametrize("command", ["traces", "status", "show", "diagnose"])
-def test_an_empty_store_names_the_program_as_it_was_called(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first command that a new user is shown works when it is pasted, too."""
-    monkeypatch.setattr(sys, "argv", ["/opt/flash-otel"])
-    found = in_process(tmp_path, command)
-    assert ": /opt/flash-otel " in found.stdout + found.stderr
 
 
 def test_the_list_of_scenarios_names_verdicts_as_reports_do(tmp_path: Path) -> None:

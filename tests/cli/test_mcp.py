@@ -140,8 +140,8 @@ REFUSED: Final[tuple[tuple[str, dict[str, Any], str, str], ...]] = (
     ("diagnose", {"env": "x" * 201}, "env: ", "env, app"),
     ("traces", {"fault": "bad"}, "unknown fault code: 'bad'", "stale_build"),
     ("diagnose", {"since": "soon"}, "invalid age: 'soon'", "--since 2h"),
-    ("show", {"trace": "ff"}, "no recorded trace begins with 'ff'", "flash_otel traces"),
-    ("show", {"trace": "\x1b]0;x\x07"}, "no recorded trace", "flash_otel traces"),
+    ("show", {"trace": "ff"}, "no recorded trace begins with 'ff'", "flash-otel traces"),
+    ("show", {"trace": "\x1b]0;x\x07"}, "no recorded trace", "flash-otel traces"),
     ("verify", {}, "flash is neither installed", "pip install"),
     ("prune", {}, "there is no tool 'prune'", "diagnose, traces, show, verify"),
 )

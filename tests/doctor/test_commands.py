@@ -19,6 +19,7 @@ from flash_otel.cli import doctor
 from flash_otel.doctor import OK, PROBLEM, delivery
 from flash_otel.report.layout import ReportConsole
 from flash_otel.report.words import clean
+from flash_otel.runtime.interpreters import pasteable
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
@@ -160,12 +161,12 @@ def test_any_environment(part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPa
                 "".join(part.text for part in line)
                 for line in doctor._lines(topics, is_verbose=True, console=console)
             ]
-        checks = [check for _, found in topics for check in found]
+            checks = [check for _, found in topics for check in found]
+            commands = {clean(pasteable(check.command)) for check in checks}  # by PATH, too
         wrong = [check for check in checks if check.result != OK]
         assert not [name for name in ignored if name not in repr(wrong)], variables
         assert CANARY not in repr(checks) + "".join(lines), variables
         assert [check for check in wrong if check.result == PROBLEM and not check.command] == []
-        commands = {clean(check.command) for check in checks}
         for command in commands:
             shlex.split(command)
         for line in lines:

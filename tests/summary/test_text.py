@@ -24,7 +24,7 @@ STEPS = "  build 1.00 s, artifact upload 500 ms, activation 100 ms, provisioning
 
 def text(records: list[SpanRecord], width: int | None = None) -> str:
     """Return the summary's lines as one text."""
-    summary = summarize(records, "flash-otel", STORE)
+    summary = summarize(records, STORE)
     assert summary is not None
     return "\n".join(summary.lines(width))
 
@@ -119,20 +119,20 @@ def test_a_created_environment_is_no_fault() -> None:
 
 def test_without_the_end_of_a_deployment_there_is_none() -> None:
     """A deployment that still runs has no summary, nor have other spans."""
-    assert summarize([span(1, None, "flash.deploy", 0, None)], "flash-otel", STORE) is None
-    assert summarize([span(1, None, "flash.call", 0, 9)], "flash-otel", STORE) is None
-    assert summarize([], "flash-otel", STORE) is None
+    assert summarize([span(1, None, "flash.deploy", 0, None)], STORE) is None
+    assert summarize([span(1, None, "flash.call", 0, 9)], STORE) is None
+    assert summarize([], STORE) is None
 
 
 def test_a_build_alone_has_a_summary() -> None:
     """`flash build` has no deployment, and no steps."""
-    summary = summarize([span(1, None, "flash.build", 0, 900)], "flash-otel", None)
+    summary = summarize([span(1, None, "flash.build", 0, 900)], None)
     assert summary == Summary("the build took 900 ms, and no fault is visible so far")
 
 
 def test_without_a_store_there_is_no_command() -> None:
     """A command that would find nothing is not printed."""
-    summary = summarize(healthy_deployment(), "flash-otel", None)
+    summary = summarize(healthy_deployment(), None)
     assert summary is not None
     assert list(summary.lines(None))[1:] == [STEPS]
 
@@ -140,8 +140,7 @@ def test_without_a_store_there_is_no_command() -> None:
 def test_the_default_store_needs_no_option() -> None:
     """Only another path is named, even if a variable names it in this process."""
     default = state_folder() / "spans.db"
-    found = command_for(healthy_deployment(), "/opt/bin/flash-otel", default)
-    assert found == f"/opt/bin/flash-otel show {TRACE[:12]}"
+    assert command_for(healthy_deployment(), default) == f"flash-otel show {TRACE[:12]}"
 
 
 def test_hostile_names_have_no_effect() -> None:

@@ -81,15 +81,13 @@ def flash_otel(
 ) -> subprocess.CompletedProcess[str]:
     """Run `flash-otel` with these arguments to its end.
 
-    Its output names commands as if the program were on PATH.
-
     Args:
         folder: The working folder, with the user's files.
         arguments: What follows the program's name.
         env: More variables.
         interpreter: A Python; None for `forking()`.
     """
-    done = subprocess.run(
+    return subprocess.run(
         [interpreter or forking(), "-m", "flash_otel", *arguments],
         cwd=folder,
         env=environment(folder, **(env or {})),
@@ -99,10 +97,6 @@ def flash_otel(
         timeout=TIMEOUT,
         check=False,
     )
-    called = f"{sys.executable} -m flash_otel"
-    done.stdout = done.stdout.replace(called, "flash-otel")
-    done.stderr = done.stderr.replace(called, "flash-otel")
-    return done
 
 
 def python(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
