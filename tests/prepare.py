@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from support.distro import find_distro
 from support.flash import CACHE, ROOT
+from support.neighbours import find_neighbours
 from support.versions import ALL_VERSIONS
 
 from flash_otel.demo.environment import EnvironmentSetupError, find_environment
@@ -39,7 +40,8 @@ def steps() -> dict[str, Step]:
         "Collector and Jaeger": _servers("collector", "otelcol", "jaeger"),
         "OpenSearch and Kafka": _servers("engines", "opensearch", "kafka"),
     }
-    return {**found, "opentelemetry-distro": _distro, **servers}
+    others = {"opentelemetry-distro": _distro, "logfire, ddtrace and Sentry": _neighbours}
+    return {**found, **others, **servers}
 
 
 def _flash(version: str) -> Step:
@@ -56,6 +58,11 @@ def _flash(version: str) -> Step:
 
 def _distro(_report: Report) -> str:
     find_distro()
+    return "ready"
+
+
+def _neighbours(_report: Report) -> str:
+    find_neighbours()
     return "ready"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace as trace_api
@@ -68,11 +69,24 @@ class Pipeline(ForkAware):
         if last is None or last[0] is not provider:
             if self._own is None or provider is not self._own.provider:
                 self._attach(provider)
-            last = self._last = (provider, tracer_of(provider) or self._own_tracer())
+            last = self._last = (provider, self._tracer_of(provider))
             self._has_handlers = False
         if not self._has_handlers:
             self._has_handlers = self._install_handlers()
         return last[1]
+
+    def _tracer_of(self, provider: Any) -> Tracer:
+        """Return the tracer of a provider; one that takes no processors gets its spans copied."""
+        tracer = tracer_of(provider)
+        if tracer is None:
+            return self._own_tracer()
+        if hasattr(provider, "add_span_processor"):
+            return tracer
+        with forks_held_off():
+            from flash_otel.pipeline.mirror import MirroringTracer
+            from flash_otel.pipeline.provider import make_unsent
+
+            return MirroringTracer(tracer, partial(make_unsent, self._make_processors()))
 
     def _install_handlers(self) -> bool:
         """Handle signals if they could lose spans; return False to retry in another thread."""

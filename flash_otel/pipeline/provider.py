@@ -148,6 +148,25 @@ def _span_limits() -> SpanLimits:
     )
 
 
+def make_unsent(processors: Sequence[SpanProcessor], ids: IdGenerator) -> TracerProvider:
+    """Make a provider that records every span for these processors, and sends none."""
+    provider = _make_provider(sampling.ALWAYS_ON, ids)
+    for processor in processors:
+        provider.add_span_processor(processor)
+    return provider
+
+
+def _make_provider(sampler: sampling.Sampler, ids: IdGenerator | None) -> TracerProvider:
+    return TracerProvider(
+        sampler=sampler,
+        resource=resource.create(),
+        span_limits=_span_limits(),
+        shutdown_on_exit=False,  # the SDK's own exit handler is not bounded in time
+        id_generator=ids,
+        **components.without_metrics(TracerProvider),
+    )
+
+
 def make_own(processors: Sequence[SpanProcessor], ids: IdGenerator | None) -> OwnProvider:
     """Make a provider from the OTEL_* variables and the process's resource.
 
@@ -155,14 +174,8 @@ def make_own(processors: Sequence[SpanProcessor], ids: IdGenerator | None) -> Ow
         processors: The pipeline's processors.
         ids: Generates the ids; None for the SDK's generator.
     """
-    provider = TracerProvider(
-        sampler=AlwaysRecord(components.sampler()),
-        resource=resource.create(),
-        span_limits=_span_limits(),
-        shutdown_on_exit=False,  # the SDK's own exit handler is not bounded in time
-        id_generator=components.ids() if ids is None else ids,
-        **components.without_metrics(TracerProvider),
-    )
+    sampler = AlwaysRecord(components.sampler())
+    provider = _make_provider(sampler, components.ids() if ids is None else ids)
     own = OwnProvider(provider, _batches())
     own.delivery = environment.attempt(
         "OTEL_EXPORTER_OTLP_ENDPOINT",

@@ -143,7 +143,9 @@ class Scope:
         self.attributes.publish(self.spec.publishes)
         if self.spec.name == semconv.DEPLOY:
             self._name_deployment()
-        inside = trace_api.set_span_in_context(self.span, context)
+        # A provider looks for its own span in the context, not for one with a copy (`mirror`).
+        visible = getattr(self.span, "original", self.span)
+        inside = trace_api.set_span_in_context(visible, context)
         return context_api.set_value(_KEY, self, inside)
 
     def set(self, attributes: Mapping[str, Any]) -> None:
