@@ -13,6 +13,7 @@ import argparse
 import random
 import shutil
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ from mutmut.workers.isolation import ForkRunner
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from mutmut.workers.isolation import MutantResult
+
 # A room's fast tests: its own, and those of the rooms whose tests lead through it.
 TESTS = {
     "diagnosis": ["diagnosis", "readers", "report"],
@@ -46,6 +49,7 @@ TESTS = {
 NOTICED = {"killed", "timeout", "segfault"}
 BUDGET_S = 60.0
 _RUN_TESTS = PytestRunner.run_tests
+_WAIT_FOR_RESULT = ForkRunner.wait_for_result
 
 
 def drop_call(node: cst.Expr) -> Iterator[cst.CSTNode]:
@@ -78,6 +82,13 @@ def run_tests(runner: PytestRunner, *, mutant_name: str | None, tests: Iterable[
         if status:
             return status
     return 0
+
+
+def wait_for_result(runner: ForkRunner, timeout: float | None = None) -> MutantResult:
+    """Wait for the end of a mutant, not of another process that the tests have started."""
+    while True:
+        with suppress(KeyError):
+            return _WAIT_FOR_RESULT(runner, timeout)
 
 
 def _within_budget(tests: Iterable[str]) -> Iterator[str]:
@@ -131,6 +142,7 @@ def main() -> None:
     names = generate(options.rooms)
     sample = options.names or random.Random(options.seed).sample(names, options.sample)  # noqa: S311 - no secret
     PytestRunner.run_tests = run_tests
+    ForkRunner.wait_for_result = wait_for_result
     # The tests have just passed, when mutmut learned which of them call a function.
     ForkRunner.run_clean_tests = lambda _runner, tests: 0  # noqa: ARG005 - mutmut's signature
     _run(sample, options.workers)

@@ -265,10 +265,16 @@ def test_any_text_of_a_table_comes_back(texts: list[str], delimiter: str) -> Non
 
 @given(TEXTS, TEXTS)
 def test_any_text_of_logfmt_comes_back(before: str, after: str) -> None:
-    """Logfmt's quoting is undone."""
+    """Logfmt's quoting is undone, and then whatever else the text is wrapped in."""
     text = f"{before}[DEPLOY] {after}"
     line = f"time=2026-01-01T00:00:00Z level=info msg={json.dumps(text)} n=1"
-    assert unwrap(line).text == text
+    assert unwrap(line).text == unwrap(text).text
+
+
+def test_a_quoted_text_of_logfmt_comes_back() -> None:
+    """A text that is itself in quotes is JSON's string, and these quotes are undone, too."""
+    line = f"level=info msg={json.dumps(json.dumps('[DEPLOY] x'))}"
+    assert unwrap(line).text == "[DEPLOY] x"
 
 
 @given(st.lists(st.text(max_size=20), max_size=5), st.integers(1, 30), st.booleans())

@@ -15,11 +15,18 @@ if TYPE_CHECKING:
 
     from support.flash import FlashRun
 
-# A wrapper's own frames in a traceback: the file's line, then the source and its markers.
+# Frames of a wrapper, and those that start the process, in a traceback: the file's line, then the
+# source and its markers.
 _OUR_FRAMES: Final = re.compile(
-    r'  File "(?:[^"]*[/\\](?:flash_otel|wrapt)[/\\][^"]*|<string>)", line \d+, in .*\r?\n'
+    r'  File "(?:[^"]*[/\\](?:flash_otel|wrapt)[/\\][^"]*|<string>|<frozen runpy>'
+    r'|[^"]*[/\\]bin[/\\](?:flash|rp))", line \d+, in .*\r?\n'
     r"(?:    .*\r?\n)*"
 )
+# A frame in rich's box: its file, broken at the width, and some code.
+_BOXED_FRAME: Final = re.compile(
+    r"((?:│ \S.*│\n)+)│ +│\n(?:│ +(?:❱ +)?\S.*│\n|│ ❱.*│\n)+(?:│ +│\n)?"
+)
+_BREAK: Final = re.compile(r" *│\n│ ")
 _LINK_ID: Final = re.compile(r"\x1b\]8;id=\d+;")
 # Rich colours the parts of a duration apart.
 _SECONDS: Final = re.compile(r"\d+\.(?:\x1b\[[\d;]*m)*\d+s")
@@ -28,6 +35,7 @@ _ANIMATED: Final = re.compile(
     r"\x1b\[32m[\u2801-\u28ff]\x1b\[0m (?:\x1b\[\d+m)?([^\r\n.]*\.\.\.)(?:\x1b\[0m)?"
     r"|(?:\x1b\[2K)?\x1b\[2m(\w+)[^\r\n]*\u2501[^\r\n]*"
 )
+_SPINNER: Final = re.compile("[\u2801-\u28ff]")
 _MOVES: Final = re.compile(r"\r|\x1b\[(?:2K|1A|\?25[hl])")
 
 
@@ -36,11 +44,17 @@ def shown(run: FlashRun, text: str) -> str:
 
     Animated text appears once, at the end.
     """
-    text = _SECONDS.sub("SECONDS", _OUR_FRAMES.sub("", run.stable(text)))
+    text = _BOXED_FRAME.sub(_unless_ours, _OUR_FRAMES.sub("", run.stable(text)))
+    text = _SECONDS.sub("SECONDS", text)
     text = _LINK_ID.sub("\x1b]8;", text)
     animated = sorted({match[1] or match[2] for match in _ANIMATED.finditer(text)})
-    still = _MOVES.sub("", _ANIMATED.sub("", text))
+    still = _SPINNER.sub("*", _MOVES.sub("", _ANIMATED.sub("", text)))
     return "\n".join((still, *animated))
+
+
+def _unless_ours(frame: re.Match[str]) -> str:
+    is_ours = re.search(r"[/\\](?:flash_otel|wrapt)[/\\]", _BREAK.sub("", frame[1]))
+    return "" if is_ours else frame[0]
 
 
 def asked(run: FlashRun) -> list[Any]:

@@ -17,7 +17,7 @@ from flash_otel.demo.processes import flash_environment
 from flash_otel.demo.runner import flash_command
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from flash_otel.demo.control_plane import ControlPlane
     from flash_otel.demo.state import JournalEntry
@@ -92,6 +92,7 @@ def run_flash(
     launcher: Sequence[str] | None = None,
     terminal: bool = False,
     whole_terminal: bool = False,
+    on_start: Callable[[int], None] = lambda _pid: None,
 ) -> FlashRun:
     """Run `flash` in a project's folder against a control plane.
 
@@ -105,6 +106,7 @@ def run_flash(
         launcher: A command line to put before `arguments` instead of the usual ones.
         terminal: Make standard error a pseudo-terminal (not on Windows).
         whole_terminal: Make standard output that terminal, too: both are in `stderr` then.
+        on_start: Called with the process's id once it runs (not on a terminal).
     """
     home = project.parent / "home"
     home.mkdir(exist_ok=True)
@@ -122,7 +124,7 @@ def run_flash(
     if terminal or whole_terminal:
         code, stdout, stderr = _on_terminal(command, project, environ, whole=whole_terminal)
     else:
-        code, stdout, stderr = _piped(command, project, environ)
+        code, stdout, stderr = _piped(command, project, environ, on_start)
     return FlashRun(
         exit_code=code,
         stdout=stdout,
@@ -136,17 +138,24 @@ def run_flash(
     )
 
 
-def _piped(command: list[str], cwd: Path, environ: dict[str, str]) -> tuple[int, str, str]:
-    ended = subprocess.run(
+def _piped(
+    command: list[str], cwd: Path, environ: dict[str, str], on_start: Callable[[int], None]
+) -> tuple[int, str, str]:
+    with subprocess.Popen(
         command,
         cwd=cwd,
         env=environ,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=_TIMEOUT,
-        check=False,
-    )
-    return ended.returncode, ended.stdout.decode(), ended.stderr.decode()
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        on_start(process.pid)
+        try:
+            stdout, stderr = process.communicate(timeout=_TIMEOUT)
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode, stdout.decode(), stderr.decode()
 
 
 def _on_terminal(

@@ -18,7 +18,13 @@ FLASH_VERSIONS: Final = {
 RUNPOD_VERSIONS: Final = {"2.0.0rc2": "the successor of runpod-flash: `runpod.apps`"}
 """Version of runpod to the reason that the tests need it."""
 
-ALL_VERSIONS: Final = {**FLASH_VERSIONS, **RUNPOD_VERSIONS}
+_DEPLOYED_VERSIONS: Final = {
+    "1.10.2": "the last whose user modules are not imported by a deployment",
+    "1.15.0": "the first whose calls go through the sentinel",
+}
+"""Versions between those, of which only whole deployments are compared, and why."""
+
+ALL_VERSIONS: Final = {**FLASH_VERSIONS, **_DEPLOYED_VERSIONS, **RUNPOD_VERSIONS}
 
 MAIN_VERSIONS: Final = ("1.14.0", "1.21.0")
 """The versions that whole deployments are tested with."""
