@@ -140,8 +140,9 @@ class Pipeline(ForkAware):
 
     def flush_store(self, deadline: float) -> bool:
         """Wait until all ended spans are stored."""
+        # The base class of older SDKs (1.27) returns None for a processor with nothing to flush.
         return exits.every(
-            processor.force_flush(exits.remaining_ms(deadline))
+            processor.force_flush(exits.remaining_ms(deadline)) is not False
             for processor in self._processors or ()
         )
 

@@ -237,7 +237,9 @@ class DetachableProcessor(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Flush the processors in turn."""
-        return all(processor.force_flush(timeout_millis) for processor in self.processors)
+        return all(
+            processor.force_flush(timeout_millis) is not False for processor in self.processors
+        )
 
     def shutdown(self) -> None:
         """Shut the processors down with the application's provider."""

@@ -11,6 +11,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from flash_otel.runtime import environment
 from flash_otel.runtime import exit as exits
 from flash_otel.runtime import options as opts
 from flash_otel.store.location import located
@@ -85,7 +86,9 @@ def instrument(
 
 
 def _start(options: Options, environ: Mapping[str, str]) -> None:
-    from flash_otel.tracing.instrumentor import FlashInstrumentor
+    # The import makes OpenTelemetry load the context that the variable names.
+    with environment.quiet("OTEL_PYTHON_CONTEXT"):
+        from flash_otel.tracing.instrumentor import FlashInstrumentor
 
     FlashInstrumentor().instrument(options=options, environ=environ)
 

@@ -276,6 +276,22 @@ def test_targets_in_many_threads(project: Path) -> None:
     )
 
 
+def test_variables_that_opentelemetry_cannot_use(project: Path) -> None:
+    """The late import of OpenTelemetry writes no warnings about variables to the host's log."""
+    shown = run(
+        project,
+        """
+        import logging
+        logging.basicConfig(stream=sys.stdout, level=logging.WARNING)
+        flash_otel.instrument(store=SPANS)
+        deployed()
+        assert flash_otel.flush(30) and len(stored()) == 2
+        """,
+        {"OTEL_PYTHON_CONTEXT": "missing", "OTEL_PROPAGATORS": "b3"},
+    )
+    assert shown == ""
+
+
 def test_an_installation_that_is_broken(project: Path) -> None:
     """If OpenTelemetry cannot be imported, Flash works, and the log says why at debug level."""
     (project / "opentelemetry").mkdir()
