@@ -24,6 +24,15 @@ MANIFEST_FETCH: Final = "flash.manifest.fetch"
 CALL: Final = "flash.call"
 GRAPHQL: Final = "flash.graphql"
 DIAGNOSIS: Final = "flash.diagnosis"
+JOB: Final = "process"
+REQUEST: Final = "HTTP"
+
+SERVED: Final[dict[str, str]] = {
+    JOB: "A job of a queue-based worker: `process`, and the name of the resource.",
+    REQUEST: "A request to a load-balanced worker: its method, and the route (without a known "
+    "method, `HTTP`).",
+}
+"""What a worker serves. These spans are named by the conventions, and known by `faas.trigger`."""
 
 SPANS: Final[dict[str, str]] = {
     DEPLOY: "A whole deployment: the root of the write path.",
@@ -217,6 +226,15 @@ FAAS_NAME: Final = "faas.name"
 FAAS_VERSION: Final = "faas.version"
 FAAS_INSTANCE: Final = "faas.instance"
 FAAS_COLDSTART: Final = "faas.coldstart"
+FAAS_TRIGGER: Final = "faas.trigger"
+FAAS_INVOCATION_ID: Final = "faas.invocation_id"
+MESSAGING_SYSTEM: Final = "messaging.system"
+MESSAGING_OPERATION: Final = "messaging.operation.type"
+MESSAGING_DESTINATION: Final = "messaging.destination.name"
+HTTP_REQUEST_METHOD: Final = "http.request.method"
+HTTP_ROUTE: Final = "http.route"
+URL_PATH: Final = "url.path"
+URL_SCHEME: Final = "url.scheme"
 EXCEPTION_TYPE: Final = "exception.type"
 EXCEPTION_MESSAGE: Final = "exception.message"
 EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
@@ -248,7 +266,16 @@ STANDARD_ATTRIBUTES: Final[dict[str, str]] = {
     FAAS_NAME: "Name of the worker's resource.",
     FAAS_VERSION: "First 12 digits of the source fingerprint of the worker's code.",
     FAAS_INSTANCE: "Id of the worker's pod.",
-    FAAS_COLDSTART: "True on the first fetch of a worker process.",
+    FAAS_COLDSTART: "True on the first fetch and on the first job or request of a worker process.",
+    FAAS_TRIGGER: "What a worker serves: pubsub (a job) or http (a request).",
+    FAAS_INVOCATION_ID: "Id of the job, on the worker's span and on its caller's.",
+    MESSAGING_SYSTEM: "runpod, on a job.",
+    MESSAGING_OPERATION: "process, on a job.",
+    MESSAGING_DESTINATION: "Name of the worker's resource, on a job.",
+    HTTP_REQUEST_METHOD: "Method of the request.",
+    HTTP_ROUTE: "Route of the request, with the names of its parameters.",
+    URL_PATH: "Path of the request, without its query.",
+    URL_SCHEME: "Scheme of the request.",
     EXCEPTION_TYPE: "Qualified class name of a recorded exception.",
     EXCEPTION_MESSAGE: "Scrubbed message of a recorded exception.",
     EXCEPTION_STACKTRACE: "Scrubbed stack trace of a recorded exception.",
@@ -290,6 +317,10 @@ ROUTE_MISSING: Final = "missing"
 ACTION_CREATE: Final = "create"
 ACTION_UPDATE: Final = "update"
 ACTION_REUSE: Final = "reuse"
+
+TRIGGER_QUEUE: Final = "pubsub"
+TRIGGER_HTTP: Final = "http"
+QUEUE_SYSTEM: Final = "runpod"
 
 PEER_API: Final = "runpod-api"
 PEER_STORAGE: Final = "runpod-storage"

@@ -17,7 +17,7 @@ from typing import Final
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from support.distro import find_distro
+from support.distro import find_distro, find_instrumentations
 from support.flash import CACHE, ROOT
 from support.neighbours import find_neighbours
 from support.versions import ALL_VERSIONS
@@ -40,7 +40,7 @@ def steps() -> dict[str, Step]:
         "Collector and Jaeger": _servers("collector", "otelcol", "jaeger"),
         "OpenSearch and Kafka": _servers("engines", "opensearch", "kafka"),
     }
-    others = {"opentelemetry-distro": _distro, "logfire, ddtrace and Sentry": _neighbours}
+    others = {"packages of OpenTelemetry": _distro, "logfire, ddtrace and Sentry": _neighbours}
     return {**found, **others, **servers}
 
 
@@ -58,6 +58,7 @@ def _flash(version: str) -> Step:
 
 def _distro(_report: Report) -> str:
     find_distro()
+    find_instrumentations()
     return "ready"
 
 

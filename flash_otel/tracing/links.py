@@ -22,7 +22,7 @@ from flash_otel.runtime import environment
 from flash_otel.runtime import options as opts
 from flash_otel.runtime.process import ProcessVar
 from flash_otel.tracing import carriers
-from flash_otel.tracing.specs import LOCAL, READ
+from flash_otel.tracing.specs import LOCAL, READ, SERVED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +35,8 @@ FRESH_NS: Final = 15 * 60 * 1_000_000_000
 ENVIRONMENT_VARIABLE: Final = "FLASH_ENVIRONMENT_ID"
 
 _TARGET: Final = (semconv.ENVIRONMENT_ID, semconv.ENVIRONMENT_NAME, semconv.BUILD_ID)
+
+_HAS_BEGUN: Final = {READ: "has_fetched", SERVED: "has_served"}
 
 AUTO: Final = "auto"
 PARENT: Final = "parent"
@@ -53,12 +55,14 @@ class _Worker:
         carrier: The carrier of the code that runs, or None.
         is_read: Whether the carrier has been looked for on disk.
         has_fetched: Whether a fetch from the State Manager has begun.
+        has_served: Whether a request or a job has begun.
         target: The environment and the active build, as the last read has shown them.
     """
 
     carrier: carriers.Carrier | None = None
     is_read: bool = False
     has_fetched: bool = False
+    has_served: bool = False
     target: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -99,7 +103,7 @@ def relate(relation: str, mode: str, *, is_root: bool) -> Relation:
     """Decide how a span that is about to start relates to the deployment.
 
     Args:
-        relation: The relation of its kind (`LOCAL`, `READ` or `LINKED`).
+        relation: The relation of its kind (`LOCAL`, `READ`, `LINKED` or `SERVED`).
         mode: The configured propagation: auto, link or parent.
         is_root: Whether no flash_otel span encloses it.
     """
@@ -107,9 +111,8 @@ def relate(relation: str, mode: str, *, is_root: bool) -> Relation:
         return _root() if is_root else HERE
     worker = _worker.value
     carrier = code_carrier()
-    is_first = relation == READ and not worker.has_fetched
-    worker.has_fetched = worker.has_fetched or is_first
-    # Samplers keep a worker's first fetch by this attribute; later spans do not have it.
+    is_first = _is_first(worker, relation)
+    # Samplers keep a worker's first fetch and request by this attribute; later spans lack it.
     attributes: dict[str, Any] = {semconv.FAAS_COLDSTART: True} if is_first else {}
     if carrier is None:
         return Relation(attributes=attributes) if is_first else HERE
@@ -118,6 +121,15 @@ def relate(relation: str, mode: str, *, is_root: bool) -> Relation:
     if relation == READ and _continues_trace(carrier, mode, is_first=is_first):
         return _child_of(carrier.context, attributes)
     return Relation(links=(Link(carrier.context),), attributes=attributes)
+
+
+def _is_first(worker: _Worker, relation: str) -> bool:
+    """Return True for a process's first fetch and for its first request; note that it began."""
+    has_begun = _HAS_BEGUN.get(relation)
+    if has_begun is None or getattr(worker, has_begun):
+        return False
+    setattr(worker, has_begun, True)
+    return True
 
 
 def remember_read(attributes: Mapping[str, Any]) -> None:

@@ -65,21 +65,32 @@ def describe(error: BaseException) -> str:
     return f"{name}: {message}" if message else name
 
 
-def exception_attributes(error: BaseException) -> dict[str, str]:
-    """Return the scrubbed attributes of an exception event, named as the SDK names them."""
+def exception_attributes(error: BaseException, *, has_message: bool = True) -> dict[str, str]:
+    """Return the scrubbed attributes of an exception event, named as the SDK names them.
+
+    Args:
+        error: The exception.
+        has_message: Whether its message is recorded, and those of its causes.
+    """
+    message = {semconv.EXCEPTION_MESSAGE: scrub(_message(error))} if has_message else {}
+    return {
+        semconv.EXCEPTION_TYPE: error_type(error),
+        **message,
+        semconv.EXCEPTION_STACKTRACE: scrub(_stack(error, has_message=has_message)),
+        semconv.EXCEPTION_ESCAPED: "True",
+    }
+
+
+def _stack(error: BaseException, *, has_message: bool) -> str:
     try:
+        if not has_message:
+            return "".join(traceback.format_tb(error.__traceback__, limit=-MAX_FRAMES))
         lines = traceback.format_exception(
             type(error), error, error.__traceback__, limit=-MAX_FRAMES
         )
-        trace = "".join(lines)
+        return "".join(lines)
     except Exception:  # the user's exception may have a broken __str__ or __cause__
-        trace = ""
-    return {
-        semconv.EXCEPTION_TYPE: error_type(error),
-        semconv.EXCEPTION_MESSAGE: scrub(_message(error)),
-        semconv.EXCEPTION_STACKTRACE: scrub(trace),
-        semconv.EXCEPTION_ESCAPED: "True",
-    }
+        return ""
 
 
 def _message(error: BaseException) -> str:

@@ -181,19 +181,23 @@ def _all_suspended() -> list[Dropped]:
 pipeline.before_exit(_abandon_all)
 
 
-class _Untraced:
-    """Stands in for `Running` where tracing is off."""
+class Untraced:
+    """Stands in for `Running` where tracing is off: it does nothing."""
 
-    def resume(self) -> None: ...
+    def resume(self) -> None:
+        """Enter no context."""
 
-    def pause(self) -> None: ...
+    def pause(self) -> None:
+        """Leave no context."""
 
-    def returned(self, result: Any) -> None: ...
+    def returned(self, result: Any) -> None:
+        """Record no return value."""
 
-    def end(self, error: BaseException | None) -> None: ...
+    def end(self, error: BaseException | None) -> None:
+        """Record no end."""
 
 
-_UNTRACED: Final = _Untraced()
+UNTRACED: Final = Untraced()
 
 
 def drive(begin: Callable[[], tuple[Any, Dropped | None]]) -> Generator[Any, Any, Any]:
@@ -206,7 +210,7 @@ def drive(begin: Callable[[], tuple[Any, Dropped | None]]) -> Generator[Any, Any
         begin: Called at the first step; returns the generator, and the running call or None.
     """
     generator, dropped = begin()
-    running = _UNTRACED if dropped is None else dropped.running
+    running = UNTRACED if dropped is None else dropped.running
     # A list, because a local variable would keep a thrown exception alive through its traceback.
     steps = [partial(generator.send, None)]
     while True:
@@ -243,7 +247,7 @@ async def drive_async(
 ) -> AsyncGenerator[Any, Any]:
     """Run an async generator inside its span; arguments as for `drive`."""
     generator, dropped = begin()
-    running = _UNTRACED if dropped is None else dropped.running
+    running = UNTRACED if dropped is None else dropped.running
     steps = [partial(_unhooked, generator)]
     while True:
         try:

@@ -45,6 +45,7 @@ class Scope:
         span: The OpenTelemetry span.
         fault: The fault that was proven while the call ran, or None.
         bad_read: What is surely wrong with a read whose fault is open, or None.
+        reported: The `error.type` of a failure that the call reported without raising, or None.
         attempt: Number of the current attempt at a GraphQL request (retries are events here).
         retry_reason: Why the last attempt failed.
         stages: The open spans inside this one that several calls share, by name, with the context
@@ -60,6 +61,7 @@ class Scope:
         "fault",
         "fields",
         "parent",
+        "reported",
         "retry_reason",
         "span",
         "spec",
@@ -88,6 +90,7 @@ class Scope:
         self.fault: str | None = None
         self.stages: dict[str, tuple[Scope, context_api.Context]] | None = None
         self.bad_read: outcome.BadRead | None = None
+        self.reported: str | None = None
         self.span: Span = trace_api.INVALID_SPAN
         self._unread: list[AttributeSpec] = []
 
@@ -112,6 +115,7 @@ class Scope:
         context: context_api.Context | None = None,
         links: Sequence[Link] = (),
         attributes: Mapping[str, Any] | None = None,
+        name: str | None = None,
     ) -> context_api.Context:
         """Start the span.
 
@@ -119,6 +123,7 @@ class Scope:
             context: The parent's context; None for the current one.
             links: Links to other traces.
             attributes: Attributes besides those of the call's fields.
+            name: The span's name; None for that of its kind.
 
         Returns:
             The context in which the call runs.
@@ -130,7 +135,7 @@ class Scope:
         if attributes:
             self.attributes.merge(attributes)
         self.span = self.tracer.start_span(
-            self.spec.name,
+            name or self.spec.name,
             context,
             self.spec.kind,
             self.attributes,
@@ -213,6 +218,8 @@ class Scope:
         final: dict[str, Any] = {semconv.OUTCOME: semconv.RETURNED}
         if failure is not None:
             final = self._record_failure(failure)
+        elif self.reported is not None:
+            final = self._record_reported(self.reported)
         fault = self.fault or outcome.detect(self.spec.name, self.attributes, failure)
         if fault is not None:
             meaning, shows = semconv.FAULTS[fault], {semconv.FAULT: fault}
@@ -231,7 +238,7 @@ class Scope:
         self._set_each(final)
 
     def _record_failure(self, failure: BaseException) -> dict[str, Any]:
-        attributes = outcome.exception_attributes(failure)
+        attributes = outcome.exception_attributes(failure, has_message=not self.spec.hides_message)
         self.span.add_event(semconv.EXCEPTION, attributes, pipeline.clock.value())
         return {
             # Before the fault is looked for, which may fail on a broken exception.
@@ -240,9 +247,20 @@ class Scope:
             semconv.ERROR_TYPE: outcome.error_type(failure),
         }
 
+    def _record_reported(self, kind: str) -> dict[str, Any]:
+        self.span.set_status(Status(StatusCode.ERROR, kind))
+        return {
+            semconv.ERROR_MESSAGE: kind,
+            semconv.OUTCOME: semconv.FAILED,
+            semconv.ERROR_TYPE: kind,
+        }
+
     def _describe(self, problem: str, failure: BaseException | None) -> str:
         """Set the status: the problem, which a reader needs first, then the exception."""
-        raised = "" if failure is None else outcome.describe(failure)
+        raised = ""
+        if failure is not None:
+            hides = self.spec.hides_message
+            raised = type(failure).__name__ if hides else outcome.describe(failure)
         description = f"{problem} {raised}".strip()
         self.span.set_status(Status(StatusCode.ERROR, description))
         return description

@@ -27,6 +27,9 @@ READ: Final = "read"
 LINKED: Final = "linked"
 """A trace of its own, linked to the deployment whose code runs."""
 
+SERVED: Final = "served"
+"""A request or a job: a child of its caller, linked to the deployment whose code runs."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpanSpec:
@@ -44,7 +47,8 @@ class SpanSpec:
         inherits: Attributes copied from the trace at the start, unless the call has its own.
         inherits_at_end: Attributes copied from the trace at the end.
         publishes: Attributes that later spans of the trace may inherit.
-        relation: How the span relates to the deployment (`LOCAL`, `READ` or `LINKED`).
+        relation: How the span relates to the deployment (`LOCAL`, `READ`, `LINKED` or `SERVED`).
+        hides_message: The messages of exceptions are not recorded: they may quote the input.
         hides_http: Other libraries' HTTP instrumentation is suppressed during the call.
         writes_manifest: The call uploads the field `manifest`.
         reads_manifest: The call fetches the field `manifest`, which may hold a carrier.
@@ -61,6 +65,7 @@ class SpanSpec:
     inherits_at_end: tuple[str, ...] = ()
     publishes: tuple[str, ...] = ()
     relation: str = LOCAL
+    hides_message: bool = False
     hides_http: bool = False
     writes_manifest: bool = False
     reads_manifest: bool = False
@@ -280,5 +285,9 @@ CALL: Final = SpanSpec(
     ),
     relation=LINKED,
 )
+
+JOB: Final = SpanSpec(semconv.JOB, SpanKind.CONSUMER, relation=SERVED, hides_message=True)
+
+REQUEST: Final = SpanSpec(semconv.REQUEST, SpanKind.SERVER, relation=SERVED, hides_message=True)
 
 GRAPHQL: Final = SpanSpec(semconv.GRAPHQL, SpanKind.CLIENT, peer=semconv.PEER_API, inherits=_IDS)

@@ -25,6 +25,7 @@ from flash_otel.tracing.attributes import NO_FIELDS, Fields
 from flash_otel.tracing.extractors import ENDED, Call, Parameters
 from flash_otel.tracing.running import Dropped, Running, drive, drive_async, drive_awaitable
 from flash_otel.tracing.scope import Scope
+from flash_otel.tracing.specs import SERVED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -244,19 +245,24 @@ def open_scope(
     call: Call = ENDED,
     fields: Fields = NO_FIELDS,
     attributes: Mapping[str, Any] | None = None,
+    *,
+    name: str | None = None,
+    context: context_api.Context | None = None,
 ) -> tuple[Scope, context_api.Context] | None:
-    """Open a span in the current context.
+    """Open a span.
 
     Args:
         spec: The kind of span.
         call: The call that it records.
         fields: The fields of the called function.
         attributes: Attributes besides these fields.
+        name: The span's name; None for that of its kind.
+        context: The context of the parent; None for the current one.
 
     Returns:
         The scope and the context inside it; None if tracing is off.
     """
-    here = context_api.get_current()
+    here = context_api.get_current() if context is None else context
     enclosing = scopes.within(here)
     tracer = pipeline.tracer() if enclosing is None else enclosing.tracer
     if tracer is None:
@@ -265,10 +271,12 @@ def open_scope(
     if spec.writes_manifest:
         # Before anything is recorded: the credentials in it are scrubbed from then on.
         carriers.remember_secrets(fields.start, call)
-    related = links.relate(spec.relation, pipeline.propagation(), is_root=enclosing is None)
+    # A request encloses what a worker does, but is no step of a deployment.
+    is_root = enclosing is None or enclosing.spec.relation == SERVED
+    related = links.relate(spec.relation, pipeline.propagation(), is_root=is_root)
     parent = here if related.context is None else related.context
     known = {**related.attributes, **attributes} if attributes else related.attributes
-    return scope, scope.open(parent, related.links, known)
+    return scope, scope.open(parent, related.links, known, name)
 
 
 class _Adopted:

@@ -14,6 +14,7 @@ PATH: Final = Path(__file__).parents[2] / "docs" / "reference.md"
 
 TABLES: Final = (
     ("Spans", semconv.SPANS),
+    ("Spans of what a worker serves, by the start of their names", semconv.SERVED),
     ("Attributes", semconv.ATTRIBUTES),
     ("Attributes of OpenTelemetry's semantic conventions", semconv.STANDARD_ATTRIBUTES),
     ("Events", semconv.EVENTS),

@@ -143,15 +143,15 @@ def serve(flash_env: FlashEnvironments, folder: Path, **variables: str) -> str:
 
 
 def test_spans_are_out_before_the_result(flash_env: FlashEnvironments, tmp_path: Path) -> None:
-    """Each kind of handler: its result is its own, and its span is sent when it is there."""
+    """Each kind of handler: its result is its own, and its spans are sent when it is there."""
     with HttpCollector() as collector:
         variables = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "FLASH_OTEL_REQUEST_BUDGET": "30",
         }
         log = serve(flash_env, tmp_path, **variables)
-        assert collector.requests == [["flash.call"]] * 8
-        assert len(set(collector.keys)) == 8
+        assert collector.requests == [["flash.call", "process"]] * 8
+        assert len(set(collector.keys)) == 16
     assert "flash_otel {" not in log
 
 
@@ -160,11 +160,11 @@ def test_a_collector_that_does_not_answer(flash_env: FlashEnvironments, tmp_path
     with BAD["never answers"]() as url:
         log = serve(flash_env, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=url)
     written = [record for line in log.splitlines() for record in decode_log_line(line)]
-    assert len({record.key for record in written}) == len(written) == 8
+    assert len({record.key for record in written}) == len(written) == 16
 
 
 def test_without_a_collector(flash_env: FlashEnvironments, tmp_path: Path) -> None:
     """Each span is in the log when it has ended: there is nothing to wait for."""
     log = serve(flash_env, tmp_path, FLASH_OTEL_REQUEST_BUDGET="60")
     written = [record for line in log.splitlines() for record in decode_log_line(line)]
-    assert len(written) == 8
+    assert len(written) == 16

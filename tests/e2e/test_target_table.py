@@ -53,7 +53,8 @@ FOUND: Final = {
 # What serves a worker's requests; `test_queue_worker.py` and `pipeline/test_servers.py` run these.
 OF_OTHERS: Final = {
     "runpod.serverless start",
-    "fastapi.applications FastAPI.build_middleware_stack",
+    "starlette.applications Starlette.__call__",
+    "concurrent.futures.thread ThreadPoolExecutor.submit",
 }
 
 # Function -> parameters that its facts are read from; one of each group, in every version.

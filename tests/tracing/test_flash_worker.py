@@ -244,24 +244,21 @@ def served(kind: str, *messages: Any, **more: Any) -> list[Any]:
     """Serve a request whose application sends these messages; return the order of events."""
     seen: list[Any] = more.pop("seen")
 
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        assert (scope, receive) == ({"type": kind}, "receive")
-        for message in messages:
-            await send(message)
-
     async def send(message: Any) -> None:
         seen.append(message)
 
-    class FastAPI:
-        @WRAPPERS["FastAPI.build_middleware_stack"]
-        def build_middleware_stack(self) -> Any:
-            return application
+    class Starlette:
+        @WRAPPERS["Starlette.__call__"]
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            assert (scope, receive) == ({"type": kind}, "receive")
+            for message in messages:
+                await send(message)
 
-    stack = FastAPI().build_middleware_stack()
+    application = Starlette()
     if more:
-        asyncio.run(stack({"type": kind}, "receive", send=send))
+        asyncio.run(application({"type": kind}, "receive", send=send))
     else:
-        asyncio.run(stack({"type": kind}, "receive", send))
+        asyncio.run(application({"type": kind}, "receive", send))
     return seen
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from flash_otel import semconv
 from flash_otel.tracing import builds, decorators
 from flash_otel.tracing.flash import graphql, worker
+from flash_otel.tracing.serving import jobs, requests, threads
 from flash_otel.tracing.targets import CommandTarget, Target, spanned, tapped
 
 if TYPE_CHECKING:
@@ -159,8 +160,9 @@ TARGETS: Final = (
     Target(_SENTINEL, "_sentinel_qb_post", _SENTINEL_CALL),
     Target(_SENTINEL, "sentinel_lb_request", _SENTINEL_CALL),
     # Every version of Flash serves a worker's requests with these packages.
-    Target("runpod.serverless", "start", tapped(worker.serve_queue)),
-    Target("fastapi.applications", "FastAPI.build_middleware_stack", tapped(worker.serve_http)),
+    Target("runpod.serverless", "start", tapped(jobs.serve_queue)),
+    Target("starlette.applications", "Starlette.__call__", tapped(requests.serve_http)),
+    Target("concurrent.futures.thread", "ThreadPoolExecutor.submit", threads.in_workers),
 )
 
 COMMANDS: Final = (CommandTarget("runpod_flash.cli.main", "app"),)
