@@ -7,6 +7,7 @@ value: null renders as null where that is meaningful, a wrong type renders as no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -25,6 +26,8 @@ Renderer: TypeAlias = Callable[[Any], Rendered]
 NOTHING: Final[Rendered] = {}
 MAX_NUMBER: Final = 1 << 63
 """Exporters carry signed 64-bit integers."""
+
+_JOB_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 _PROVENANCE: Final = {
     manifests.GENERATED_KEY: semconv.MANIFEST_GENERATED_AT,
@@ -211,6 +214,12 @@ def created_environment(answers: Any) -> Rendered:
     )
     had_others = any(environment_id != created.get("id") for environment_id in listed)
     return {semconv.CREATED_ENVIRONMENT: True} if had_others else NOTHING
+
+
+def job_id(value: Any) -> Rendered:
+    """Render the id of a job; nothing if it does not look like one."""
+    is_id = isinstance(value, str) and _JOB_ID.fullmatch(value)
+    return {semconv.FAAS_INVOCATION_ID: value} if is_id else NOTHING
 
 
 def endpoint_url(value: Any) -> Rendered:

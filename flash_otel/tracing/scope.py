@@ -238,7 +238,7 @@ class Scope:
         self._set_each(final)
 
     def _record_failure(self, failure: BaseException) -> dict[str, Any]:
-        attributes = outcome.exception_attributes(failure, has_message=not self.spec.hides_message)
+        attributes = outcome.exception_attributes(failure, has_message=not self._hides_message)
         self.span.add_event(semconv.EXCEPTION, attributes, pipeline.clock.value())
         return {
             # Before the fault is looked for, which may fail on a broken exception.
@@ -246,6 +246,11 @@ class Scope:
             semconv.OUTCOME: outcome.classify(failure, writes=self.spec.writes),
             semconv.ERROR_TYPE: outcome.error_type(failure),
         }
+
+    @property
+    def _hides_message(self) -> bool:
+        """Whether an exception may quote a job: its input, or the error of the one it called."""
+        return self.spec.hides_message or self.reported is not None
 
     def _record_reported(self, kind: str) -> dict[str, Any]:
         self.span.set_status(Status(StatusCode.ERROR, kind))
@@ -259,7 +264,7 @@ class Scope:
         """Set the status: the problem, which a reader needs first, then the exception."""
         raised = ""
         if failure is not None:
-            hides = self.spec.hides_message
+            hides = self._hides_message
             raised = type(failure).__name__ if hides else outcome.describe(failure)
         description = f"{problem} {raised}".strip()
         self.span.set_status(Status(StatusCode.ERROR, description))

@@ -273,6 +273,7 @@ CALL: Final = SpanSpec(
         "resource_name": attribute(_RESOURCE_NAME, "resource_name"),
         "route": attribute(Text(semconv.CALL_ROUTE), "route"),
         "endpoint_url": attribute(attributes.endpoint_url, "endpoint_url"),
+        "job_id": attribute(attributes.job_id, "job_id"),
     },
     inherits_at_end=(
         semconv.RESOURCE_NAME,

@@ -67,3 +67,14 @@ def tapped(wrapper: Callable[..., Any]) -> Wrapper:
         return wrapt.FunctionWrapper(function, wrapper)
 
     return wrap
+
+
+def in_turn(*wrappers: Wrapper) -> Wrapper:
+    """Make one wrapper of several, from the inside to the outside."""
+
+    def wrap(function: Any) -> Any:
+        for wrapper in wrappers:
+            function = wrapper(function)
+        return function
+
+    return wrap

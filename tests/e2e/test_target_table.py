@@ -46,6 +46,13 @@ FOUND: Final = {
     "runtime.service_registry ServiceRegistry.get_resource_for_function": ALL,
     "runtime.production_wrapper ProductionWrapper.wrap_function_execution": ALL,
     "runtime.production_wrapper ProductionWrapper.wrap_class_method_execution": ALL,
+    "core.resources.serverless ServerlessResource.run_sync": VERSIONS[:3],
+    "core.resources.serverless ServerlessResource.runsync": VERSIONS[3:],
+    "core.utils.http get_authenticated_httpx_client": ALL,
+    "core.resources.load_balancer_sls_resource get_authenticated_httpx_client": VERSIONS[:6],
+    "core.resources.request_logs get_authenticated_httpx_client": VERSIONS[5:],
+    "runtime.production_wrapper get_authenticated_httpx_client": VERSIONS[3:],
+    "stubs.load_balancer_sls get_authenticated_httpx_client": ALL,
     "flash_sentinel _sentinel_qb_post": VERSIONS[6:],
     "flash_sentinel sentinel_lb_request": VERSIONS[6:],
 }
@@ -135,6 +142,7 @@ SUCCESSOR: Final = {
     "apps.targets SentinelTarget.submit": set(),
     "apps.targets SentinelTarget.request": set(),
     "apps.targets SentinelTarget._sentinel_headers": set(),
+    "apps.targets _request_json": set(),
 }
 
 

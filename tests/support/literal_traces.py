@@ -188,6 +188,7 @@ REGISTRY_CALLS: Final[list[dict[str, Any]]] = [
         "parent": None,
         "ticks": (1000, 1006),
         "attributes": {
+            "faas.invocation_id": "JOB",
             "flash.build_id": "BUILD-1",
             "flash.call.route": "remote",
             "flash.code.deployment_id": SPAN_ID,
@@ -268,6 +269,7 @@ REGISTRY_CALLS: Final[list[dict[str, Any]]] = [
         "parent": None,
         "ticks": (1007, 1008),
         "attributes": {
+            "faas.invocation_id": "JOB",
             "flash.call.route": "remote",
             "flash.code.deployment_id": SPAN_ID,
             "flash.deploy.span_id": SPAN_ID,
@@ -294,6 +296,7 @@ SENTINEL_CALLS: Final[list[dict[str, Any]]] = [
         "ticks": (1000, 1001),
         "attributes": {
             "deployment.environment.name": "production",
+            "faas.invocation_id": "JOB",
             "flash.app_name": "gpu_app",
             "flash.call.route": "remote",
             "flash.code.deployment_id": SPAN_ID,
@@ -314,6 +317,7 @@ SENTINEL_CALLS: Final[list[dict[str, Any]]] = [
         "ticks": (1002, 1003),
         "attributes": {
             "deployment.environment.name": "production",
+            "faas.invocation_id": "JOB",
             "flash.app_name": "gpu_app",
             "flash.call.route": "remote",
             "flash.code.deployment_id": SPAN_ID,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from flash_otel.demo.project import CALLED, CALLING, Edition
+from flash_otel.demo.project import CALLED, CALLING, WHOLE, Edition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,6 +82,21 @@ SERVING: Final = _edition(
     }
 )
 """A function, a class, a function for concurrent jobs, and a load-balanced endpoint."""
+
+# In two parts, because a stack trace quotes the line.
+_FAILING_BODY: Final = f"    raise LookupError({CANARY[:6]!r} + {CANARY[6:]!r})\n"
+
+FAILING: Final = Edition(
+    {
+        name: text.replace("    import platform\n", _FAILING_BODY)
+        for name, text in WHOLE.modules.items()
+    },
+    {
+        name: text.replace("    import platform\n", _FAILING_BODY)
+        for name, text in WHOLE.successor.items()
+    },
+)
+"""A load-balanced endpoint that calls a queue-based one, which fails."""
 
 QUEUE: Final = """
     import asyncio, json, os, runpy
@@ -177,3 +192,42 @@ INSTRUMENTED: Final = """
         ]}
 """
 """The same of a host with a provider and instrumentations of its own, whose spans are reported."""
+
+
+SUCCESSOR_QUEUE: Final = """
+    import asyncio, json, os
+    from child import recorded, report
+    import runpod
+    from runpod.serverless import worker
+    from runpod.serverless.modules.rp_job import run_job
+
+    (job,), results = json.loads(os.environ["JOBS"])["gpu_info"], {}
+
+    async def serve(config):
+        return [await run_job(config["handler"], job)]
+
+    with recorded(after=1000):
+        from gpu_app import gpu_info
+
+        # In its own worker, the function runs in place.
+        async def handler(job):
+            return await gpu_info.remote.aio(**job["input"])
+
+        worker.main = lambda config: results.update(gpu_info=asyncio.run(serve(config)))
+        runpod.serverless.start({"handler": handler})
+    report(results=results)
+"""
+"""The same for runpod 2, whose runtime is a part of its images, not of the package."""
+
+SUCCESSOR_APP: Final = """
+    def load(_name):
+        from fastapi import FastAPI
+        from gpu_app import Api
+
+        app = FastAPI()
+        app.get("/gpu/info")(Api.__wrapped__().info)
+        return {"app": app}
+    import runpy
+    runpy.run_path = load
+"""
+"""Makes the application of runpod 2 from the routes of the user's class, as its runtime does."""

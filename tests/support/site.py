@@ -113,13 +113,18 @@ class Site:
         assert done.exit_code == 0, done.output
         return done
 
-    def worker(self, code: str, changes: Mapping[str, str | None] | None = None) -> Child:
-        """Run code as a deployed worker of the load-balanced endpoint, in its artifact."""
+    def worker(
+        self,
+        code: str,
+        changes: Mapping[str, str | None] | None = None,
+        resource: str = CALLING_RESOURCE,
+    ) -> Child:
+        """Run code as a deployed worker of an endpoint, in its artifact."""
         app = self._made("worker")
         state = self.plane.state
         unpack(state.artifacts[next(reversed(state.builds.values())).object_key], app)
         endpoint = next(
-            endpoint for endpoint in state.endpoints.values() if endpoint.name == CALLING_RESOURCE
+            endpoint for endpoint in state.endpoints.values() if endpoint.name == resource
         )
         variables = {
             **worker_variables(

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
-from flash_otel.tracing import builds, decorators
+from flash_otel.tracing import builds, calls, decorators
 from flash_otel.tracing.flash import graphql, worker
 from flash_otel.tracing.serving import jobs, requests, threads
-from flash_otel.tracing.targets import CommandTarget, Target, spanned, tapped
+from flash_otel.tracing.targets import CommandTarget, Target, in_turn, spanned, tapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,7 @@ _API: Final = "runpod_flash.core.api.runpod"
 _STATE_MANAGER: Final = "runpod_flash.runtime.state_manager_client"
 _REGISTRY: Final = "runpod_flash.runtime.service_registry"
 _WRAPPER: Final = "runpod_flash.runtime.production_wrapper"
+_SERVERLESS: Final = "runpod_flash.core.resources.serverless"
 _SENTINEL: Final = "runpod_flash.flash_sentinel"
 
 
@@ -157,8 +158,21 @@ TARGETS: Final = (
         "ProductionWrapper.wrap_class_method_execution",
         spanned(decorators.trace_call, function_name="request.class_name"),
     ),
-    Target(_SENTINEL, "_sentinel_qb_post", _SENTINEL_CALL),
+    Target(_SENTINEL, "_sentinel_qb_post", in_turn(tapped(calls.noting), _SENTINEL_CALL)),
     Target(_SENTINEL, "sentinel_lb_request", _SENTINEL_CALL),
+    Target(_SERVERLESS, "ServerlessResource.runsync", tapped(calls.noting)),
+    Target(_SERVERLESS, "ServerlessResource.run_sync", tapped(calls.noting)),
+    Target(
+        "runpod_flash.core.utils.http",
+        "get_authenticated_httpx_client",
+        tapped(calls.with_context),
+        aliases=(
+            _WRAPPER,
+            "runpod_flash.stubs.load_balancer_sls",
+            "runpod_flash.core.resources.load_balancer_sls_resource",
+            "runpod_flash.core.resources.request_logs",
+        ),
+    ),
     # Every version of Flash serves a worker's requests with these packages.
     Target("runpod.serverless", "start", tapped(jobs.serve_queue)),
     Target("starlette.applications", "Starlette.__call__", tapped(requests.serve_http)),

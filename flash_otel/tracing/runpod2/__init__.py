@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
-from flash_otel.tracing import builds, decorators
+from flash_otel.tracing import builds, calls, decorators
 from flash_otel.tracing.flash import graphql
-from flash_otel.tracing.runpod2 import calls, late_root
+from flash_otel.tracing.runpod2 import late_root
 from flash_otel.tracing.stages import staged
-from flash_otel.tracing.targets import Target, Wrapper, spanned, tapped
+from flash_otel.tracing.targets import Target, in_turn, spanned, tapped
 
 if TYPE_CHECKING:
     from flash_otel.tracing.extractors import Call
@@ -25,17 +25,6 @@ if TYPE_CHECKING:
 _DEPLOY: Final = "runpod.apps.deploy"
 _API: Final = "runpod.apps.api"
 _TARGETS: Final = "runpod.apps.targets"
-
-
-def _in_turn(*wrappers: Wrapper) -> Wrapper:
-    """Make one wrapper of several, from the inside to the outside."""
-
-    def wrap(function: Any) -> Any:
-        for wrapper in wrappers:
-            function = wrapper(function)
-        return function
-
-    return wrap
 
 
 def _artifact_built(call: Call) -> int:
@@ -96,12 +85,12 @@ TARGETS: Final = (
     Target(
         _DEPLOY,
         "build_environment",
-        _in_turn(staged(decorators.trace_build), tapped(late_root.opening)),
+        in_turn(staged(decorators.trace_build), tapped(late_root.opening)),
     ),
     Target(
         _DEPLOY,
         "build_manifest",
-        _in_turn(tapped(builds.carrying("deploy_app", _DEPLOY)), staged(decorators.trace_build)),
+        in_turn(tapped(builds.carrying("deploy_app", _DEPLOY)), staged(decorators.trace_build)),
     ),
     Target(
         _DEPLOY,
@@ -165,5 +154,6 @@ TARGETS: Final = (
     Target(_TARGETS, "SentinelTarget.invoke", _CALL),
     Target(_TARGETS, "SentinelTarget.submit", _CALL),
     Target(_TARGETS, "SentinelTarget.request", _CALL),
+    Target(_TARGETS, "_request_json", tapped(calls.noting)),
     Target(_TARGETS, "SentinelTarget._sentinel_headers", tapped(calls.propagating)),
 )

@@ -20,6 +20,7 @@ from opentelemetry import context as context_api
 from flash_otel import pipeline, semconv
 from flash_otel.runtime import options as opts
 from flash_otel.runtime.process import swallowed
+from flash_otel.tracing import attributes
 from flash_otel.tracing.attributes import NO_FIELDS
 from flash_otel.tracing.extractors import Call, Parameters
 from flash_otel.tracing.running import UNTRACED, Dropped, Running, Untraced, drive, drive_async
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 RESOURCE_VARIABLE: Final = "FLASH_RESOURCE_NAME"
 
 _NOTHING: Final = Parameters(lambda: None, bound=False)
-_JOB_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACEBACK: Final = "Traceback (most recent call last):"
 _EXCEPTION: Final = re.compile(r"[A-Za-z_][\w.]{0,127}(?=:|$)")
 # The value of `error.type` for an error without a class (OpenTelemetry's conventions).
@@ -86,7 +86,7 @@ def _begin(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Running | Untrac
         # Without the job: only its id leaves this function.
         call = Call(_NOTHING, None, (), {})
         resource = os.environ.get(RESOURCE_VARIABLE, "")
-        known = _attributes(_id_of(*args, *kwargs.values()), resource)
+        known = _attributes(resource, *args, *kwargs.values())
         opened = open_scope(JOB, call, NO_FIELDS, known, name=f"{semconv.JOB} {resource}".strip())
         if opened is None:
             return UNTRACED
@@ -97,20 +97,14 @@ def _begin(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Running | Untrac
         return UNTRACED
 
 
-def _id_of(job: Any = None, *_: Any) -> str | None:
-    job_id = job.get("id") if isinstance(job, Mapping) else None
-    return job_id if isinstance(job_id, str) and _JOB_ID.fullmatch(job_id) else None
-
-
-def _attributes(job_id: str | None, resource: str) -> dict[str, Any]:
-    found = {
+def _attributes(resource: str, job: Any = None, *_: Any) -> dict[str, Any]:
+    return {
         semconv.FAAS_TRIGGER: semconv.TRIGGER_QUEUE,
-        semconv.FAAS_INVOCATION_ID: job_id,
+        **attributes.job_id(job.get("id") if isinstance(job, Mapping) else None),
         semconv.MESSAGING_SYSTEM: semconv.QUEUE_SYSTEM,
         semconv.MESSAGING_OPERATION: semconv.JOB,
-        semconv.MESSAGING_DESTINATION: resource or None,
+        **({semconv.MESSAGING_DESTINATION: resource} if resource else {}),
     }
-    return {name: value for name, value in found.items() if value is not None}
 
 
 async def _await_result(result: Awaitable[Any], running: Running | Untraced) -> Any:

@@ -20,9 +20,8 @@ from opentelemetry.trace import SpanKind
 from flash_otel import pipeline, semconv
 from flash_otel.runtime import options as opts
 from flash_otel.runtime.process import guarded, swallowed
-from flash_otel.tracing import outcome
+from flash_otel.tracing import outcome, propagation
 from flash_otel.tracing import scope as scopes
-from flash_otel.tracing.serving import propagation
 from flash_otel.tracing.serving.delivery import flush_all_async, flush_request_async
 from flash_otel.tracing.specs import REQUEST
 from flash_otel.tracing.wrapper import open_scope

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping
+    from collections.abc import Iterable
 
     from opentelemetry.context import Context
     from opentelemetry.propagators.textmap import TextMapPropagator
@@ -26,11 +26,6 @@ def propagator() -> TextMapPropagator:
     """Return the global propagator, or that of W3C Trace Context if there is none."""
     find = getattr(sys.modules.get(_GLOBAL), "get_global_textmap", None)
     return _W3C if find is None else find()
-
-
-def inject(headers: MutableMapping[str, str]) -> None:
-    """Add the current context to the headers of a request, in place of an older one."""
-    propagator().inject(headers)
 
 
 def extract(headers: Iterable[tuple[bytes, bytes]], context: Context) -> Context:
