@@ -5,7 +5,12 @@ literals, because their modules move between versions; a test compares them with
 package.
 """
 
-from typing import Final
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SCOPE_NAME: Final = "flash_otel"
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
@@ -330,6 +335,14 @@ PHASE_BUILD: Final = "build"
 PHASE_WRITE: Final = "write"
 
 CARRIER_KEY: Final = "_flash_otel"
+
+
+def is_evidence(name: str, attributes: Mapping[str, object]) -> bool:
+    """Return whether a span is evidence for a diagnosis: one of Flash's, or of what it serves."""
+    return name in EVIDENCE or attributes.get(FAAS_TRIGGER) in _TRIGGERS
+
+
+_TRIGGERS: Final = (TRIGGER_QUEUE, TRIGGER_HTTP)
 
 # --- faults ------------------------------------------------------------------------------------
 

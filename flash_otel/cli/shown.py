@@ -135,10 +135,20 @@ class _Source:
 
         linking = self.store.linked(main)
         judged = diagnosis.judged[0] if diagnosis else None
-        whole = traces_around(main, judged, linking)[: _MOST_WHOLE + 1]
+        joined = self._joined(main)
+        whole = traces_around(main, judged, linking, joined)[: _MOST_WHOLE + 1]
         records = [record for known in whole for record in self.store.trace(known)]
         records += [record for record in linking if record.trace_id not in whole]
         return self._with_origins(records, whole)
+
+    def _joined(self, main: str) -> list[str]:
+        """Return the traces that jobs join with a trace, directly or through others."""
+        found = [main]
+        for trace_id in found:  # it grows meanwhile
+            if len(found) > _MOST_WHOLE:
+                break
+            found += [known for known in self.store.joined(trace_id) if known not in found]
+        return found[1:]
 
     def _with_origins(self, records: list[SpanRecord], traces: list[str]) -> list[SpanRecord]:
         """Return records with the places in files where they were read."""

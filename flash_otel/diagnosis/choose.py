@@ -14,7 +14,13 @@ from flash_otel.diagnosis.evidence import Evidence
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from flash_otel.diagnosis.evidence import Deployment, RemoteCall, RuntimeFetch
+    from flash_otel.diagnosis.evidence import (
+        Deployment,
+        RemoteCall,
+        RuntimeFetch,
+        Served,
+        SpanFact,
+    )
 
 _MOST_NAMES: Final = 1_000
 _MOST_SHOWN: Final = 5
@@ -116,7 +122,7 @@ def names_in(evidence: Evidence) -> dict[str, set[str]]:
         ],
         "trace_id": [
             *(trace_id for known in deployments for trace_id in known.trace_ids),
-            *(fact.origin.trace_id for fact in facts),
+            *(fact.origin.trace_id for fact in (*facts, *evidence.served)),
         ],
         "app": [
             *(
@@ -195,9 +201,36 @@ def _of_trace(evidence: Evidence, trace_id: str) -> Sequence[Deployment]:
     ]
     if own:
         return own
-    facts: tuple[RuntimeFetch | RemoteCall, ...] = (*evidence.reads, *evidence.calls)
-    codes = {fact.code_deployment_id for fact in facts if fact.origin.trace_id.startswith(trace_id)}
+    facts: tuple[RuntimeFetch | RemoteCall | Served, ...] = (
+        *evidence.reads,
+        *evidence.calls,
+        *evidence.served,
+    )
+    joined = _joined(evidence, trace_id)
+    codes = {fact.code_deployment_id for fact in facts if fact.origin.trace_id in joined}
     return [deployment for deployment in evidence.deployments if codes & deployment.aliases]
+
+
+def _joined(evidence: Evidence, trace_id: str) -> set[str]:
+    """Return the traces that begin with digits, and those that jobs join with them.
+
+    A call and the job that was made of it have the same id, but not the same trace.
+    """
+    sides: tuple[RemoteCall | Served, ...] = (*evidence.calls, *evidence.served)
+    facts: tuple[SpanFact, ...] = (*evidence.reads, *sides)
+    found = {known for fact in facts if (known := fact.origin.trace_id).startswith(trace_id)}
+    waiting = list(found)
+    traces: dict[str, set[str]] = {}
+    jobs: dict[str, set[str]] = {}
+    for side in sides:
+        if side.job_id:
+            traces.setdefault(side.job_id, set()).add(side.origin.trace_id)
+            jobs.setdefault(side.origin.trace_id, set()).add(side.job_id)
+    while waiting:
+        for job_id in jobs.get(waiting.pop(), ()):
+            waiting += traces[job_id] - found
+            found |= traces[job_id]
+    return found
 
 
 def _current(environments: Environments, chosen: Iterable[Environment]) -> tuple[Deployment, ...]:

@@ -31,9 +31,13 @@ def collect(records: Iterable[SpanRecord]) -> evidence.Evidence:
     spans = sorted(resolved(mended(unique(records).values())), key=_order)
     processes = _processes(spans)
     by_name: dict[str, list[tuple[SpanRecord, evidence.SpanFact]]] = defaultdict(list)
+    served = []
     for record in spans:
-        fact = facts.fact_of(record, processes[instance_of(record)])
-        by_name[record.name].append((record, fact))
+        process = processes[instance_of(record)]
+        if record.name not in semconv.EVIDENCE:
+            served.append(facts.served(record, process))
+            continue
+        by_name[record.name].append((record, facts.fact_of(record, process)))
     deploy_side = [pair for name in sorted(semconv.DEPLOY_SIDE) for pair in by_name[name]]
     deployments, by_workers = deployments_of(deploy_side)
     return evidence.Evidence(
@@ -43,6 +47,7 @@ def collect(records: Iterable[SpanRecord]) -> evidence.Evidence:
             [fact for _, fact in by_name[semconv.MANIFEST_FETCH]],
         ),
         calls=facts.of_kind(evidence.RemoteCall, [fact for _, fact in by_name[semconv.CALL]]),
+        served=tuple(served),
         worker_endpoints=facts.of_kind(evidence.EndpointFact, by_workers),
         worker_uploads=facts.of_kind(evidence.ManifestUpload, by_workers),
     )
@@ -52,7 +57,7 @@ def unique(records: Iterable[SpanRecord]) -> dict[tuple[str, str], SpanRecord]:
     """Return the fullest record of each of Flash's spans, by its key."""
     known: dict[tuple[str, str], SpanRecord] = {}
     for record in records:
-        if record.name not in semconv.EVIDENCE:
+        if not semconv.is_evidence(record.name, record.attributes):
             continue
         seen = known.get(record.key)
         known[record.key] = record if seen is None else _fuller_of(record, seen)

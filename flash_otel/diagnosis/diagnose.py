@@ -78,7 +78,7 @@ def diagnose(
     judge = Judge(limits or Limits(), faults)
     if isinstance(records, RecordedSpans):
         return _RecordedDiagnosis(records, judge).diagnosis(asked, progress)
-    spans = (record for record in records if record.name in semconv.EVIDENCE)
+    spans = (record for record in records if semconv.is_evidence(record.name, record.attributes))
     first = list(islice(spans, in_memory + 1))
     if len(first) <= in_memory:
         return _in_memory(first, asked, judge)

@@ -384,6 +384,7 @@ class RemoteCall(SpanFact):
 
     Attributes:
         own_build_id: The build that the calling worker's endpoint was saved with (runpod 2).
+        job_id: The job that a queue-based endpoint made of it.
     """
 
     function_name: str | None = None
@@ -395,6 +396,15 @@ class RemoteCall(SpanFact):
     environment_id: str | None = None
     code_deployment_id: str | None = None
     own_build_id: str | None = None
+    job_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served(SpanFact):
+    """A job or a request that a worker served."""
+
+    code_deployment_id: str | None = None
+    job_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,6 +415,7 @@ class Evidence:
         deployments: Deployments by the time they took effect.
         reads: Workers' reads.
         calls: Remote calls.
+        served: Jobs and requests of workers.
         worker_endpoints: Endpoints that workers provisioned.
         worker_uploads: Manifests that workers wrote (load balancers of Flash 1.0 to 1.2 do).
     """
@@ -412,6 +423,7 @@ class Evidence:
     deployments: tuple[Deployment, ...] = ()
     reads: tuple[RuntimeFetch, ...] = ()
     calls: tuple[RemoteCall, ...] = ()
+    served: tuple[Served, ...] = ()
     worker_endpoints: tuple[EndpointFact, ...] = ()
     worker_uploads: tuple[ManifestUpload, ...] = ()
 

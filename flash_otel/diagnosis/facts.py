@@ -272,7 +272,17 @@ def _call(record: SpanRecord, common: dict[str, Any]) -> evidence.SpanFact:
         environment_id=text(attributes, semconv.ENVIRONMENT_ID),
         code_deployment_id=text(attributes, semconv.CODE_DEPLOYMENT_ID),
         own_build_id=text(attributes, semconv.BUILD_ID) if is_own else None,
+        job_id=text(attributes, semconv.FAAS_INVOCATION_ID),
         **common,
+    )
+
+
+def served(record: SpanRecord, process: evidence.ProcessIdentity) -> evidence.Served:
+    """Return the fact of a job or a request, whose span is named after what it serves."""
+    return evidence.Served(
+        code_deployment_id=text(record.attributes, semconv.CODE_DEPLOYMENT_ID),
+        job_id=text(record.attributes, semconv.FAAS_INVOCATION_ID),
+        **_common(record, process, origin(record)),
     )
 
 

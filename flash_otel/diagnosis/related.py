@@ -163,6 +163,17 @@ class RelatedSpans:
         for order in (self._spans.first, self._spans.last):
             found = self._spans.where(condition, prefix, f"{prefix}g", order=f"{order} {MOST}")
             self._take_deployments(found)
+        self._load_joined()
+
+    def _load_joined(self) -> None:
+        """Load the traces of the other side of each job, and of the jobs that they submit."""
+        known: set[str] = set()
+        while jobs := _values(self._records.values(), sc.FAAS_INVOCATION_ID) - known:
+            known |= jobs
+            wanted = [reference(refs.JOB, job) for job in sorted(jobs)[:_MOST_OWNERS]]
+            self._take_deployments(self._spans.referring_to_any(wanted, f"{_LAST} {_MOST_OWNERS}"))
+            if len(known) > _MOST_OWNERS:
+                return
 
     def load_newest(self) -> None:
         """Load the newest deployments of all environments."""

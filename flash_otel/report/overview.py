@@ -194,17 +194,24 @@ def _guilty(evidence: Sequence[SpanRecord]) -> set[tuple[str, str]]:
     return {record.key for record in of_workers or failed or evidence}
 
 
-def traces_around(trace_id: str, judged: Judged | None, linking: Iterable[SpanRecord]) -> list[str]:
+def traces_around(
+    trace_id: str,
+    judged: Judged | None,
+    linking: Iterable[SpanRecord],
+    joined: Iterable[str] = (),
+) -> list[str]:
     """Return the traces to show together, the most important first.
 
     Args:
         trace_id: The trace that was asked for, which comes first.
         judged: What a diagnosis found about its deployment, whose evidence may lie in other traces.
         linking: Spans of other traces that link to it.
+        joined: Traces on the other sides of its jobs.
     """
     findings = judged.findings if judged else ()
     around = [
         trace_id,
+        *joined,
         *(exhibit.origin.trace_id for finding in findings for exhibit in finding.evidence),
         *(judged.trace_ids if judged else ()),
         *(record.trace_id for record in linking),

@@ -72,7 +72,7 @@ def trace_lines(records: Sequence[SpanRecord], view: View, command: str = "") ->
     if not records:
         return [(Part("No spans."),)]
     main = records[0].trace_id
-    own, linked = split(build_forest(records, _marked(records, view)), main)
+    own, linked = split(build_forest(records, _marked(records, view), main), main)
     heading = list(_heading(own[0].record, view, command))
     body = [
         *heading,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.diagnosis.facts import origin
+from flash_otel.records import text
 from flash_otel.report import words
 
 if TYPE_CHECKING:
@@ -79,18 +80,26 @@ class Row:
 
 
 def build_forest(
-    records: Iterable[SpanRecord], marked: Collection[SpanKey] = frozenset()
+    records: Iterable[SpanRecord],
+    marked: Collection[SpanKey] = frozenset(),
+    main: str | None = None,
 ) -> list[Node]:
     """Return the roots of records, earliest first, with their subtrees beneath them.
 
     Args:
         records: The spans.
         marked: The spans that are never folded, like those that failed.
+        main: The trace whose root stays one, though it may be that of a job with a known call.
     """
     nodes = {
         record.key: Node(record, is_marked=record.key in marked) for record in _unique(records)
     }
-    roots = [node for node in nodes.values() if not _attach(node, nodes)]
+    calls = _calls(nodes.values())
+    roots = [
+        node
+        for node in nodes.values()
+        if not _attach(node, nodes, {} if node.record.trace_id == main else calls)
+    ]
     roots += _break_circles(nodes, roots)
     for node in nodes.values():
         node.children.sort(key=_order)
@@ -115,14 +124,32 @@ def _unique(records: Iterable[SpanRecord]) -> list[SpanRecord]:
     return list(known.values())
 
 
-def _attach(node: Node, nodes: dict[SpanKey, Node]) -> bool:
-    """Attach a node to its parent; return False if it is a root."""
+def _calls(nodes: Iterable[Node]) -> dict[str, Node]:
+    """Return the calls of queue-based endpoints by the ids of their jobs."""
+    found: dict[str, Node] = {}
+    for node in nodes:
+        job = _job_of(node, semconv.CALL)
+        if job is not None:
+            found.setdefault(job, node)
+    return found
+
+
+def _job_of(node: Node, name: str | None = None) -> str | None:
+    record = node.record
+    is_side = record.name == name if name else record.kind == "consumer"
+    return text(record.attributes, semconv.FAAS_INVOCATION_ID) if is_side else None
+
+
+def _attach(node: Node, nodes: dict[SpanKey, Node], calls: dict[str, Node]) -> bool:
+    """Attach a node to its parent, or a job to its call; return False if it is a root."""
     parent_id = node.record.parent_span_id
     if parent_id is None:
-        return False
-    parent = nodes.get((node.record.trace_id, parent_id))
+        # No header reaches the worker of a queue: its job is in a trace of its own.
+        parent = calls.get(_job_of(node) or "")
+    else:
+        parent = nodes.get((node.record.trace_id, parent_id))
+        node.is_orphan = parent is None
     if parent is None:
-        node.is_orphan = True
         return False
     parent.children.append(node)
     node.parent = parent

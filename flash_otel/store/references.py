@@ -36,6 +36,7 @@ READ_LINE: Final = "read-line"  # a bracketed line
 FILE_ENVIRONMENT: Final = "file-environment"  # of reads in files
 FILE_BUILD: Final = "file-build"
 CALL: Final = "call"  # name of the environment, name of the app
+JOB: Final = "job"  # on both sides: of the call, and of the worker that ran it
 PROCESS: Final = "process"
 BY_WORKER: Final = "by-worker"  # by name: a worker's span of a kind that deployments make, too
 
@@ -51,7 +52,11 @@ def reference(kind: str, *values: str | None) -> str:
 def references(record: SpanRecord) -> set[str]:
     """Return all references of a span."""
     found = {reference(TRACE, trace_id) for trace_id in _linked_traces(record)}
+    if job := text(record.attributes, semconv.FAAS_INVOCATION_ID):
+        found.add(reference(JOB, job))
     find = _FINDERS.get(record.name)
+    if find is None and semconv.is_evidence(record.name, record.attributes):
+        find = _of_caller
     if record.name in semconv.DEPLOY_SIDE:
         if semconv.DEPLOYMENT_ID not in record.attributes and shows_worker(record):
             find = _of_worker_step

@@ -22,7 +22,7 @@ from flash_otel.store.errors import (
 )
 from flash_otel.store.location import locate, locate_demo
 from flash_otel.store.queries import TraceFilter, TraceSummary
-from flash_otel.store.references import TRACE, reference
+from flash_otel.store.references import JOB, TRACE, reference
 from flash_otel.store.rows import SELECT, from_row, insert
 
 if TYPE_CHECKING:
@@ -51,6 +51,14 @@ __all__ = [
 
 BUSY_MS: Final = 5_000
 BATCH: Final = 1_000
+_JOINED: Final = f"""
+    SELECT other.trace_id FROM spans AS own
+    JOIN span_references AS mine ON mine.span = own.id
+    JOIN span_references AS theirs ON theirs.reference = mine.reference
+    JOIN spans AS other ON other.id = theirs.span
+    WHERE own.trace_id = ?1 AND other.trace_id != ?1
+    AND mine.reference >= '{JOB}:' AND mine.reference < '{JOB};'
+    GROUP BY other.trace_id ORDER BY min(other.start_ns)"""  # noqa: S608 - constants only
 
 
 class SpanStore:
@@ -203,6 +211,11 @@ class SpanStore:
         where = "WHERE spans.id IN (SELECT span FROM span_references WHERE reference = ?)"
         made = reference(TRACE, trace_id)
         return list(self._records(f"{where} ORDER BY start_ns, spans.id", made))
+
+    def joined(self, trace_id: str) -> list[str]:
+        """Return the other traces that jobs join with this one: that of the caller, or callee."""
+        with translated(self.path):
+            return [str(found) for (found,) in self._connection.execute(_JOINED, (trace_id,))]
 
     def prune(
         self, *, max_age_s: float = retention.MAX_AGE_S, max_bytes: int = retention.MAX_BYTES

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from support import serving
+from support.in_flash.child import AS_WORKER
 
 from flash_otel.demo.releases import RUNPOD_2
 from flash_otel.demo.scenarios import FaultPlan, Rule
@@ -43,7 +44,7 @@ class Dispatcher:
         job = {"id": done["id"], "input": variables["body"]["input"]}
         successor = self.site.environment.generation is RUNPOD_2
         code = serving.SUCCESSOR_QUEUE if successor else serving.QUEUE
-        given = {"JOBS": json.dumps({CALLED_RESOURCE: [job]})}
+        given = {"JOBS": json.dumps({CALLED_RESOURCE: [job]}), AS_WORKER: "1"}
         worker = self.site.worker(code, given, CALLED_RESOURCE)
         self.jobs.append(job)
         self.workers.append(worker)

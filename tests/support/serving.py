@@ -100,7 +100,7 @@ FAILING: Final = Edition(
 
 QUEUE: Final = """
     import asyncio, json, os, runpy
-    from child import recorded, report
+    from child import report, traced
     from runpod.serverless import worker
     from runpod.serverless.modules.rp_job import run_job
 
@@ -110,7 +110,7 @@ QUEUE: Final = """
         return await asyncio.gather(*(run_job(config["handler"], job) for job in jobs[name]))
 
     # All of it is the real one but the loop that fetches jobs from Runpod.
-    with recorded(after=1000):
+    with traced():
         for name in jobs:
             os.environ["FLASH_RESOURCE_NAME"] = name
             worker.main = lambda config, name=name: results.update(
@@ -123,7 +123,7 @@ QUEUE: Final = """
 
 HTTP: Final = """
     import asyncio, json, os, runpy, socket, urllib.error, urllib.request
-    from child import recorded, report
+    from child import report, traced
 
     import uvicorn
 
@@ -148,7 +148,7 @@ HTTP: Final = """
         return answer
 
     before()
-    with recorded(after=1000):
+    with traced():
         status, answer = asyncio.run(serve(runpy.run_path("handler_api.py")["app"]))
     report(status=status, answer=answer, **after())
 """
@@ -196,7 +196,7 @@ INSTRUMENTED: Final = """
 
 SUCCESSOR_QUEUE: Final = """
     import asyncio, json, os
-    from child import recorded, report
+    from child import report, traced
     import runpod
     from runpod.serverless import worker
     from runpod.serverless.modules.rp_job import run_job
@@ -206,7 +206,7 @@ SUCCESSOR_QUEUE: Final = """
     async def serve(config):
         return [await run_job(config["handler"], job)]
 
-    with recorded(after=1000):
+    with traced():
         from gpu_app import gpu_info
 
         # In its own worker, the function runs in place.

@@ -2,9 +2,10 @@
 // may be deeper than the stack, and each span is shown once, even if its parents form a circle.
 
 import { withRepeats } from "./repeats.js";
-import { keyOf } from "./spans.js";
+import { attribute, keyOf } from "./spans.js";
 
 const NONE = Object.freeze([]); // the children of most spans
+const CONSUMER = 5; // of SpanKind
 const MOST_OPEN = 200; // rows of a trace that starts unfolded
 const MOST_HEALTHY = 8; // spans of a healthy branch that starts unfolded in a larger trace
 
@@ -35,10 +36,27 @@ class Node {
 // Spans that start together, such as those of a log without times, stay in the document's order.
 const byStart = (one, other) => (one.span.start || 0) - (other.span.start || 0);
 
-function attach({ spans, byKey }) {
-  const roots = [];
+const JOB_ID = "faas.invocation_id";
+
+/** Return the calls of queue-based endpoints by the ids of their jobs. */
+function callsByJob(spans) {
+  const calls = new Map();
   for (const { node, raw } of spans) {
-    const parent = raw.parentSpanId && byKey.get(keyOf(raw.traceId, raw.parentSpanId))?.node;
+    const job = raw.name === "flash.call" && attribute(raw, JOB_ID);
+    if (job && !calls.has(job)) calls.set(job, node);
+  }
+  return calls;
+}
+
+function attach({ spans, byKey }, mainTraceId) {
+  const roots = [];
+  const calls = callsByJob(spans);
+  for (const { node, raw } of spans) {
+    // No header reaches the worker of a queue: its job is in a trace of its own.
+    const isJob = raw.kind === CONSUMER && raw.traceId !== mainTraceId;
+    const parent = raw.parentSpanId
+      ? byKey.get(keyOf(raw.traceId, raw.parentSpanId))?.node
+      : isJob && calls.get(attribute(raw, JOB_ID));
     node.isOrphan = Boolean(raw.parentSpanId) && !parent;
     if (!parent || isBelow(parent, node)) roots.push(node);
     else {
@@ -132,7 +150,7 @@ function inOrder(roots) {
 export function buildTree(trace, mainTraceId, evidence) {
   for (const span of trace.spans) span.node = new Node(span);
   const isMarked = (node) => evidence.has(node.span.key);
-  const roots = attach(trace);
+  const roots = attach(trace, mainTraceId);
   const nodes = sorted(roots, mainTraceId);
   judge(nodes, isMarked);
   return inOrder(folded(roots, mainTraceId, nodes, isMarked));
