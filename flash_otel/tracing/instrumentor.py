@@ -124,6 +124,11 @@ class FlashInstrumentor(BaseInstrumentor):
             self._applied, self._wrappers = [], {}
             self._is_active = True
             pending.on_target(self._apply)
+            if opts.in_worker():
+                # It has no hook: most programs import it, and few of them import Flash.
+                from concurrent.futures import thread
+
+                self._apply(thread)
 
     def _uninstrument(self, **_kwargs: Any) -> None:
         with forks_held_off():

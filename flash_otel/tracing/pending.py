@@ -25,11 +25,13 @@ TARGET_MODULES: Final = (
         for name in (
             *("cli.commands.build", "cli.commands.build_utils.manifest", "cli.commands.deploy"),
             *("cli.main", "cli.utils.deployment", "core.api.runpod", "core.resources.app"),
-            *("core.resources.resource_manager", "flash_sentinel", "runtime.production_wrapper"),
-            *("runtime.service_registry", "runtime.state_manager_client"),
+            *("core.resources.load_balancer_sls_resource", "core.resources.request_logs"),
+            *("core.resources.resource_manager", "core.resources.serverless", "core.utils.http"),
+            *("flash_sentinel", "runtime.production_wrapper", "runtime.service_registry"),
+            *("runtime.state_manager_client", "stubs.load_balancer_sls"),
         )
     ),
-    *("runpod.serverless", "fastapi.applications"),
+    *("runpod.serverless", "starlette.applications"),
     *SUCCESSOR_MODULES,
 )
 """All modules that have targets, or bind their names."""
