@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from flash_otel._version import __version__
 from flash_otel.cli import parser, streams
 from flash_otel.cli.parser import Command
-from flash_otel.runtime.interpreters import PROGRAM, pasteable
+from flash_otel.runtime.suggestions import PROGRAM, pasteable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

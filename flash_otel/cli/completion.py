@@ -14,7 +14,7 @@ from contextlib import redirect_stderr
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel.cli import parser
-from flash_otel.runtime.interpreters import PROGRAM
+from flash_otel.runtime.suggestions import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

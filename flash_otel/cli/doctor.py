@@ -7,8 +7,8 @@ import typer
 
 from flash_otel.cli.app import CLEAN, COULD_NOT_TELL, FAULT_FOUND
 from flash_otel.doctor import NOTE, OK, PROBLEM, UNKNOWN, WORST_FIRST, DoctorCheck, verdict
-from flash_otel.runtime.interpreters import pasteable
 from flash_otel.runtime.process import swallowed
+from flash_otel.runtime.suggestions import pasteable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,7 +19,7 @@ from flash_otel.cli.sources import FromOption
 from flash_otel.cli.streams import note
 from flash_otel.cli.tools import TOOLS, Asked, ServedTool, answer
 from flash_otel.redaction import scrub
-from flash_otel.runtime.interpreters import pasteable
+from flash_otel.runtime.suggestions import pasteable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

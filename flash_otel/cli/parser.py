@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from flash_otel._version import __version__
 from flash_otel.report.color import Color, chosen
-from flash_otel.runtime.interpreters import PROGRAM
+from flash_otel.runtime.suggestions import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -10,7 +10,7 @@ from flash_otel.cli.open_store import StoreOption
 from flash_otel.cli.shown import Shown, is_store, trace_shown
 from flash_otel.cli.sources import FromOption, local_limits
 from flash_otel.cli.streams import DISK_ERRORS, note, print_text
-from flash_otel.runtime.interpreters import PROGRAM
+from flash_otel.runtime.suggestions import PROGRAM
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,9 +12,9 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from flash_otel.runtime.interpreters import pasteable
 from flash_otel.runtime.process import ProcessVar
 from flash_otel.runtime.streams import terminal_width, to_stderr
+from flash_otel.runtime.suggestions import pasteable
 from flash_otel.wording import fitted_line
 
 if TYPE_CHECKING:

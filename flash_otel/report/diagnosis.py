@@ -22,7 +22,7 @@ from flash_otel.report.layout import (
 )
 from flash_otel.report.picture import picture_lines
 from flash_otel.report.wrapping import print_wrapped
-from flash_otel.runtime.interpreters import pasteable
+from flash_otel.runtime.suggestions import pasteable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

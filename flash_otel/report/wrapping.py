@@ -15,7 +15,7 @@ from rich.cells import cell_len, set_cell_size
 
 from flash_otel.report.layout import COMMAND, WHOLE, Line, Part, page_for, print_lines
 from flash_otel.report.words import encodable
-from flash_otel.runtime.interpreters import pasteable
+from flash_otel.runtime.suggestions import pasteable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

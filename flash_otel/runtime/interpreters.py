@@ -1,4 +1,4 @@
-"""The commands that a user pastes: to run flash-otel again, or to add it to flash's interpreter.
+"""The interpreters of Flash and of flash-otel, and how to bring both into one.
 
 uv and pipx install each tool into an environment of its own and leave a file there that records
 it: `uv-receipt.toml` and `pipx_metadata.json`.
@@ -7,8 +7,6 @@ it: `uv-receipt.toml` and `pipx_metadata.json`.
 from __future__ import annotations
 
 import json
-import os
-import re
 import shlex
 import shutil
 import sys
@@ -16,29 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from flash_otel.runtime.suggestions import PROGRAM, as_module, quoted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PROGRAM: Final = "flash-otel"
-COMMANDS: Final = (
-    "run",
-    "verify",
-    "diagnose",
-    "traces",
-    "show",
-    "push",
-    "ui",
-    "status",
-    "prune",
-    "collector",
-    "doctor",
-    "demo",
-    "mcp",
-    "help",
-)
-"""The words that may follow the program's name in a suggestion; `cli/app.py` declares them."""
-
-_SUGGESTED: Final = re.compile(rf"(?<![\w/\\.-]){PROGRAM} (?=(?:{'|'.join(COMMANDS)})\b)")
 _HEAD: Final = 4096  # bytes; longer than the first two lines of any console script
 # The file that a tool leaves in an environment, and its command that adds a package.
 TOOLS: Final = (
@@ -84,7 +64,7 @@ def explain(script: Path | None, command: Sequence[str]) -> tuple[str, str]:
     """
     name = script_name(command[0])
     needed = SCRIPTS[name].requirement
-    install = f"{_quoted(sys.executable)} -m pip install {_quoted(needed)}"
+    install = f"{quoted(sys.executable)} -m pip install {quoted(needed)}"
     if script is None or not script.exists():
         return (
             f"{name} is neither installed beside flash-otel nor on PATH.",
@@ -96,33 +76,11 @@ def explain(script: Path | None, command: Sequence[str]) -> tuple[str, str]:
             f"{script} is not a readable console script of {needed}.",
             f"Install {name} here: {install}",
         )
-    again = f"{_as_module(python)} run -- {shlex.join([name, *command[1:]])}"
+    again = f"{as_module(python)} run -- {shlex.join([name, *command[1:]])}"
     return (
         f"{name} lives in another interpreter ({python}).",
         f"Add flash-otel there:  {install_command(python)}\nThen run:              {again}",
     )
-
-
-def pasteable(text: str) -> str:
-    """Return a text whose commands of this program work when they are pasted."""
-    return _SUGGESTED.sub(lambda _: f"{own_command()} ", text)
-
-
-def own_command() -> str:
-    """Return the shortest way to call this flash-otel from a shell.
-
-    The process may be one of flash-otel, or a traced program, whose own command is another.
-    """
-    called = Path(sys.argv[0])
-    script = called if called.stem == PROGRAM else Path(sys.executable).with_name(PROGRAM)
-    found = shutil.which(script.name)
-    if found and os.path.realpath(found) == os.path.realpath(script):
-        return script.name
-    return _quoted(script) if script.exists() else _as_module(sys.executable)
-
-
-def _as_module(python: object) -> str:
-    return f"{_quoted(python)} -m flash_otel"
 
 
 def install_command(python: Path, extra: str = "") -> str:
@@ -136,7 +94,7 @@ def install_command(python: Path, extra: str = "") -> str:
     for file, command in TOOLS:
         if (environment / file).exists():
             return command.format(name=environment.name, requirement=wanted)
-    return f"{_quoted(python)} -m pip install {wanted}"
+    return f"{quoted(python)} -m pip install {wanted}"
 
 
 def requirement(extra: str = "") -> str:
@@ -156,9 +114,9 @@ def requirement(extra: str = "") -> str:
         recorded = metadata.distribution(PROGRAM).read_text("direct_url.json") or "{}"
         place = urlsplit(json.loads(recorded).get("url", ""))
     except (metadata.PackageNotFoundError, ValueError):
-        return _quoted(f"{PROGRAM}{named}")
+        return quoted(f"{PROGRAM}{named}")
     folder = Path(unquote(place.path)) if place.scheme == "file" else None
-    return _quoted(f"{folder if folder and folder.exists() else PROGRAM}{named}")
+    return quoted(f"{folder if folder and folder.exists() else PROGRAM}{named}")
 
 
 def runs_here(script: Path) -> bool:
@@ -203,7 +161,3 @@ def _shell_words(line: str) -> list[str]:
         return shlex.split(line)
     except ValueError:
         return []
-
-
-def _quoted(path: object) -> str:
-    return shlex.quote(str(path))

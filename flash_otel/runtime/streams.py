@@ -61,7 +61,7 @@ def warn_once(line: str) -> None:
     On a terminal on which the `flash` command shows its progress, the line waits for the end.
     """
     if not _has_warned.value:
-        from flash_otel.runtime.interpreters import pasteable
+        from flash_otel.runtime.suggestions import pasteable
 
         _has_warned.value = True
         with guarded("a line to standard error"):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv, wording
-from flash_otel.runtime.interpreters import PROGRAM, pasteable
 from flash_otel.runtime.streams import is_blocked, terminal_width, to_stderr
+from flash_otel.runtime.suggestions import PROGRAM, pasteable
 from flash_otel.store.location import is_default
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from support.commands import in_process, keep
 from support.samples import failed_deployment
 
 from flash_otel.cli import app
-from flash_otel.runtime.interpreters import COMMANDS, PROGRAM, own_command, pasteable
+from flash_otel.runtime.suggestions import COMMANDS, PROGRAM, own_command, pasteable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from flash_otel.cli import doctor
 from flash_otel.doctor import OK, PROBLEM, delivery
 from flash_otel.report.layout import ReportConsole
 from flash_otel.report.words import clean
-from flash_otel.runtime.interpreters import pasteable
+from flash_otel.runtime.suggestions import pasteable
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
