@@ -218,6 +218,8 @@ def test_questions_combine() -> None:
             {"environment": "production", "app": "shpo"},
             Unmatched("app", "shpo", ("shop",), ("shop",)),
         ),
+        # The beginning of an id is an id.
+        ({"build_id": "build", "app": "shpo"}, Unmatched("app", "shpo", ("shop",), ("shop",))),
     ],
 )
 def test_what_matches_nothing_is_named(asked: dict[str, str], expected: Unmatched) -> None:

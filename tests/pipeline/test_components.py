@@ -304,3 +304,38 @@ def test_the_time_for_a_flush(
     monkeypatch.setattr(pipeline._pipeline, "value", None)
     assert pipeline.flush(given)
     assert pipeline.flush_store(expected)
+
+
+class BrokenSampler(sampling.StaticSampler):
+    """A sampler that raises."""
+
+    def should_sample(self, *_args: Any, **_kwargs: Any) -> sampling.SamplingResult:
+        """Raise."""
+        raise ValueError("broken")
+
+
+def test_a_sampler_that_raises_records_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment's span is worth more than a sampler's word."""
+    monkeypatch.delenv("FLASH_OTEL_RAISE", raising=False)
+    sampler = provider.AlwaysRecord(BrokenSampler(sampling.Decision.DROP))
+    result = sampler.should_sample(None, 1, "flash.deploy", attributes={"a": 1})
+    assert result.decision is sampling.Decision.RECORD_AND_SAMPLE
+    assert dict(result.attributes or {}) == {"a": 1}
+
+
+def test_a_sampler_is_described_with_what_it_wraps() -> None:
+    """The description names the wrapped sampler."""
+    assert provider.AlwaysRecord(sampling.ALWAYS_OFF).get_description() == (
+        "AlwaysRecord{AlwaysOffSampler}"
+    )
+
+
+def test_a_rehearsal_names_a_context_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`OTEL_PYTHON_CONTEXT` belongs to the API; a wrong value is remembered, not raised."""
+    monkeypatch.setenv("OTEL_PYTHON_CONTEXT", "no_such_context")
+    components.named_context()
+    assert [name for name, _, _ in ignored()] == ["OTEL_PYTHON_CONTEXT"]
+    environment.forget()
+    monkeypatch.setenv("OTEL_PYTHON_CONTEXT", "contextvars_context")
+    components.named_context()
+    assert ignored() == []

@@ -12,6 +12,7 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 from support.interpreter import run_python
 
+from flash_otel import semconv
 from flash_otel._version import __version__
 from flash_otel.pipeline import resource
 
@@ -140,3 +141,10 @@ def test_a_fork_is_another_instance(tmp_path: Path) -> None:
         assert resource._instance_id.value == before
     """
     run_python(code, tmp_path)
+
+
+def test_the_namespace_is_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's resource has its app as namespace; without `FLASH_APP` there is none."""
+    assert semconv.SERVICE_NAMESPACE not in resource.create().attributes
+    monkeypatch.setenv("FLASH_APP", "shop")
+    assert resource.create().attributes[semconv.SERVICE_NAMESPACE] == "shop"

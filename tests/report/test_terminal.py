@@ -188,6 +188,8 @@ def test_captured_responses_are_folded() -> None:
     assert "flash.graphql \N{MULTIPLICATION SIGN}5" in folded
     assert said not in folded
     assert folded.endswith("\n5 GraphQL responses were captured; --answers shows them.\n")
+    alone = rendered(records[:2])
+    assert alone.endswith("\n1 GraphQL response was captured; --answers shows them.\n")
     opened = rendered(records, has_answers=True)
     assert opened.count(f"answer {said}") == 5
     assert "--answers" not in opened

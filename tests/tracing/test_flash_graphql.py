@@ -359,3 +359,30 @@ def test_capturing_wraps_the_request_once(monkeypatch: pytest.MonkeyPatch) -> No
     with recording() as spans:
         asyncio.run(RunpodGraphQLClient().update_build_manifest("b", {}))
     assert [span.name for span in spans.records] == ["flash.manifest.upload"]
+
+
+URL: Final = "https://api.example:8443/graphql"
+
+
+@pytest.mark.parametrize("place", ["class", "module"])
+def test_the_server_of_a_request_is_on_its_span(
+    place: str, spans: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client's class names the API's URL, or (from 1.15) its module does."""
+    monkeypatch.setattr(
+        Client if place == "class" else sys.modules[__name__], "GRAPHQL_URL", URL, raising=False
+    )
+    asyncio.run(Client({}, {}).update_build_manifest("b-1", {}))
+    (span,) = spans.named(semconv.MANIFEST_UPLOAD)
+    assert span.attributes[semconv.SERVER_ADDRESS] == "api.example"
+
+
+@pytest.mark.parametrize("url", [None, "", 7, "https://[", "no url"])
+def test_an_unusable_url_names_no_server(
+    url: Any, spans: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the attribute is missing, and the request is passed on."""
+    monkeypatch.setattr(Client, "GRAPHQL_URL", url, raising=False)
+    asyncio.run(Client({}, {}).update_build_manifest("b-1", {}))
+    (span,) = spans.named(semconv.MANIFEST_UPLOAD)
+    assert semconv.SERVER_ADDRESS not in span.attributes

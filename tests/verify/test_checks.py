@@ -16,7 +16,7 @@ from verify.subjects import (
 
 from flash_otel import semconv as sc
 from flash_otel.verify.checks import FAIL, UNKNOWN, Subject, compare
-from flash_otel.verify.snapshot import EndpointCall, LocalManifest, Ref, owner_of
+from flash_otel.verify.snapshot import EndpointCall, LocalManifest, Ref, is_of_successor, owner_of
 
 
 def test_sound_snapshots_pass() -> None:
@@ -186,3 +186,36 @@ def test_the_endpoint_of_a_url(url: str, owner: str | None) -> None:
     """The endpoint's id is the first label of the host or a part of the path."""
     found = owner_of(url, (Ref("1vv4", "api"), Ref("qb2", "gpu")))
     assert (found.id if found else None) == owner
+
+
+# Runpod 2: a list of resources, and no mapping.
+SUCCESSOR = {"resources": [{"name": "api"}, {"name": "gpu"}]}
+
+
+@pytest.mark.parametrize(
+    ("real", "result", "text"),
+    [
+        (REAL, "pass", "the environment has 2 endpoints: 'api', 'gpu-fb'"),
+        (None, UNKNOWN, "the environment's endpoints were not listed"),
+        ((), FAIL, "has no endpoint at all, though a build is active"),
+    ],
+)
+def test_endpoints_of_a_manifest_that_names_none(
+    real: tuple[Ref, ...] | None, result: str, text: str
+) -> None:
+    """With runpod 2 the environment lists the endpoints, or they are unknown or missing."""
+    has_mapping = not is_of_successor(SUCCESSOR)
+    compared = subject(SUCCESSOR, real=real, has_mapping=has_mapping)
+    (found,) = (each for each in compare(compared) if each.name == "endpoints_listed")
+    assert (found.result, found.text.endswith(text)) == (result, True)
+    expected = [sc.NOTHING_DEPLOYED] if result == FAIL else []
+    assert [code for _, code, _ in faults(compared)] == expected
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [(SUCCESSOR, True), (SOUND, False), ({"resources": {}}, False), ({}, False), (None, False)],
+)
+def test_the_generation_of_a_manifest(stored: object, expected: bool) -> None:
+    """Runpod 2 lists its resources; runpod-flash maps them by name."""
+    assert is_of_successor(stored) is expected

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from flash_otel.verify import run_within
 from flash_otel.verify.checks import Subject
-from flash_otel.verify.client import Fetcher, VerifyError, WrongNameError, listing
+from flash_otel.verify.client import (
+    Fetcher,
+    VerifyError,
+    WrongNameError,
+    listing,
+    unknown_environment,
+)
 from flash_otel.verify.snapshot import LOCAL_PATH, MAX_LOCAL_BYTES, read_local
 from flash_otel.verify.verdict import judge
 
@@ -182,3 +188,29 @@ def test_the_local_manifest(tmp_path: Path) -> None:
     found = read_local(tmp_path)
     assert found is not None
     assert (found.app, found.resources, found.endpoints) == ("shop", ("api",), {"api": "u"})
+
+
+@pytest.mark.parametrize(
+    ("known", "message", "step"),
+    [
+        ((), "It has none.", "Run: flash deploy"),
+        (("live",), "It has: live.", "Try: flash-otel verify --app shop --env live"),
+        (
+            ("live", "production"),
+            "It has: live, production.",
+            "Did you mean production? Try: flash-otel verify --app shop --env production",
+        ),
+    ],
+)
+def test_an_unknown_environment_names_the_known_ones(
+    known: tuple[str, ...], message: str, step: str
+) -> None:
+    """The error lists what the app has, and suggests the likeliest."""
+    error = unknown_environment("shop", "prodution", known)
+    assert str(error) == f"app 'shop' has no environment 'prodution'. {message}"
+    assert error.next_step == step
+
+
+def test_an_error_without_advice_has_no_next_step() -> None:
+    """The next step is empty unless one is given."""
+    assert VerifyError("broken").next_step == ""

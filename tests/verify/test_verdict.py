@@ -95,3 +95,10 @@ def test_hostile_names() -> None:
     render_verification(found, console)
     assert "\x1b" not in console.export_text()
     assert all(isinstance(part, Part) for line in verification_lines(found) for part in line)
+
+
+def test_unnamed_endpoints_are_listed() -> None:
+    """Several are separated by commas."""
+    narrow = {"resources": {"web": {}}, "resources_endpoints": {"web": "https://lb9.api.example"}}
+    (note,) = (note for note in judge(subject(narrow)).notes if "does not name" in note)
+    assert note == "The environment has endpoints that the manifest does not name: api, gpu-fb."
