@@ -13,6 +13,7 @@
 #   make load       send recorded deployments to an OTLP endpoint: LOAD_ARGS="--endpoint URL"
 #   make bench      measure speed and size next to their peers, and write docs/performance.md
 #   make soak       ten minutes of deployments and workers against a failing collector
+#   make tier       kill, fill and slow the programs of the tier beyond one machine, and count losses
 #   make page       build the script and the style sheet of `show --html` from page/ (needs Node)
 #   make mutants    plant bugs at random, and list those that no fast test notices
 #
@@ -31,7 +32,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-plan test check bench measure collector jaeger-ui engines page soak load matrix likeness versions fuzz mutants plant clean
+.PHONY: help demo demo-plan test check bench measure collector jaeger-ui engines page soak load tier matrix likeness versions fuzz mutants plant clean
 .DELETE_ON_ERROR:
 
 help:
@@ -94,6 +95,9 @@ page/node_modules/.package-lock.json: page/package.json page/package-lock.json
 
 soak: $(STAMPS)/dev
 	$(BIN)/python benchmarks/soak.py $(SOAK_ARGS)
+
+tier: $(STAMPS)/dev
+	$(BIN)/python benchmarks/tier_faults.py $(TIER_ARGS)
 
 load: $(STAMPS)/dev
 	$(BIN)/python benchmarks/load $(LOAD_ARGS)

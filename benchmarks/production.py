@@ -1,10 +1,10 @@
-"""What one Collector and one Jaeger take on this machine: the figures of docs/production.md.
+"""What each program takes on this machine: the figures of docs/production.md.
 
-    python benchmarks/production.py [--seconds 20]
+    python benchmarks/production.py [--seconds 20] [--only tier]
 
-The real Collector and Jaeger run from the shipped files; `make load` sends. CPU time
-is the process's own (/proc/PID/stat): the sender beside it on the same cores does not count.
-Absolute figures are this machine's; take what matters to you on yours. Needs `make collector`.
+The real programs run from the shipped files; `make load` sends. CPU time is the process's own
+(/proc/PID/stat): the sender beside it on the same cores does not count. Absolute figures are this
+machine's; take what matters to you on yours. Needs `make collector engines`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import re
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -24,7 +25,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from load.copies import Copies, shapes
 from load.generator import Load, LoadReport, batches, run
+from support import engines
+from support.certificates import make_access
 from support.real_collector import BUNDLE, Program, Starter, find_binaries
+from support.tier import PROGRAMS, SPANS, start_ingester, start_producer
 
 from flash_otel.export.destination import Destination
 
@@ -32,6 +36,8 @@ MIB = 1024 * 1024
 NOWHERE = "127.0.0.1:9"
 ROOMY = {"OTELCOL_MEMORY_MIB": "4000"}
 FOREVER = 10_000_000
+# As a server is run, other than in the tests.
+SERVER = "-XX:+UseG1GC -Xmx1g"
 GATEWAY = [BUNDLE / "production/gateway.yaml"]
 # What takes everything and keeps nothing, in the backend's place.
 SINK = (
@@ -44,15 +50,18 @@ def main() -> None:
     """Measure everything once, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0)
-    seconds = parser.parse_args().seconds
-    print(f"{os.cpu_count()} cores, {seconds:.0f} s each\n")
+    parser.add_argument("--only", choices=PARTS, help="measure a part")
+    options = parser.parse_args()
+    print(f"{os.cpu_count()} cores, {options.seconds:.0f} s each, load {os.getloadavg()}\n")
     wire()
-    starter = Starter(find_binaries())
+    starter = Starter(find_binaries(*PROGRAMS))
     try:
         with tempfile.TemporaryDirectory() as folder:
-            measure(starter, Path(folder), seconds)
+            for part in [options.only] if options.only else PARTS:
+                PARTS[part](starter, Path(folder) / part, options.seconds)
     finally:
         starter.end()
+    print(f"\nload {os.getloadavg()}")
 
 
 def wire() -> None:
@@ -67,7 +76,8 @@ def wire() -> None:
 
 
 def measure(starter: Starter, folder: Path, seconds: float) -> None:
-    """Measure each role by itself."""
+    """Measure each role of the Collector by itself, and Jaeger with Badger."""
+    folder.mkdir()
     (folder / "sink.yaml").write_text(SINK)
     backend = starter.collector(folder / "backend", NOWHERE, [folder / "sink.yaml"], **ROOMY).grpc
     plain = starter.collector(folder / "plain", backend, **ROOMY)
@@ -127,10 +137,33 @@ def badger(starter: Starter, folder: Path, seconds: float) -> None:
     done = run(Load(deployments=FOREVER, seconds=seconds), destination)
     report("Jaeger with Badger, synchronous writes", jaeger, (done, cpu(jaeger.pid) - spent))
     jaeger.stop()
-    files = [file for file in (folder / "jaeger/data").rglob("*") if file.is_file()]
-    # Badger makes its value log files large beforehand: what counts is what is allocated.
-    size = sum(file.stat().st_blocks * 512 for file in files)
+    size = allocated(folder / "jaeger/data", "**/*")
     print(f"Badger on disk: {size / done.acknowledged:.0f} B/span ({size / MIB:.0f} MiB)")
+
+
+def tier(starter: Starter, folder: Path, seconds: float) -> None:
+    """Jaeger, Kafka and OpenSearch: first into the topic, then out of it into the index."""
+    folder.mkdir()
+    kafka = engines.start_kafka(starter, folder / "kafka", make_access(folder), SERVER)
+    opensearch = engines.start_opensearch(starter, folder / "opensearch", SERVER)
+    producer = start_producer(starter, folder / "producer", kafka)
+    before = [cpu(program.pid) for program in (producer, kafka)]
+    destination = Destination("grpc", f"http://{producer.otlp}", timeout_s=60)
+    done = run(Load(deployments=FOREVER, seconds=seconds), destination)
+    report("Jaeger before Kafka", producer, (done, cpu(producer.pid) - before[0]))
+    report("Kafka, written to", kafka, (done, cpu(kafka.pid) - before[1]))
+    before = [cpu(program.pid) for program in (kafka, opensearch)]
+    began = time.monotonic()
+    ingester = start_ingester(starter, folder / "ingester", kafka, opensearch)
+    while opensearch.count(SPANS) < done.acknowledged and time.monotonic() < began + 600:
+        time.sleep(0.5)
+    read = replace(done, seconds=time.monotonic() - began)
+    report("Jaeger behind Kafka", ingester, (read, cpu(ingester.pid)))
+    report("Kafka, read from", kafka, (read, cpu(kafka.pid) - before[0]))
+    report("OpenSearch", opensearch, (read, cpu(opensearch.pid) - before[1]))
+    index = opensearch.merged_bytes(SPANS) / done.acknowledged
+    topic = allocated(kafka.folder / "data", "flash-spans-*/*.log") / done.acknowledged
+    print(f"OpenSearch on disk, a copy: {index:.0f} B/span; Kafka's topic: {topic:.0f} B/span")
 
 
 def sent(program: Program, seconds: float, batch: int = 512) -> tuple[LoadReport, float]:
@@ -156,6 +189,11 @@ def cpu(pid: int) -> float:
     """CPU seconds of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def allocated(folder: Path, pattern: str) -> int:
+    """Bytes on disk: Badger and Kafka make files larger beforehand than what is in them."""
+    return sum(file.stat().st_blocks * 512 for file in folder.glob(pattern) if file.is_file())
 
 
 def resident(pid: int) -> float:
@@ -184,6 +222,8 @@ def waiting(program: Program) -> float:
     """Traces that wait for a decision."""
     return metric(program, "otelcol_processor_tail_sampling_sampling_traces_on_memory")
 
+
+PARTS = {"collector": measure, "tier": tier}
 
 if __name__ == "__main__":
     main()

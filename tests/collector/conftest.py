@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import secrets
 from typing import TYPE_CHECKING, Final
 
 import pytest
-import trustme
 from collector.exported import Exported, export
+from support.certificates import make_access
 from support.real_collector import BUNDLE, Access, Collector, Jaeger, Starter, find_binaries
 
 if TYPE_CHECKING:
@@ -78,19 +77,7 @@ def starter(collector_binaries: dict[str, Path]) -> Iterator[Starter]:
 @pytest.fixture(scope="session")
 def access(shared: Shared) -> Access:
     """A certificate for 127.0.0.1 by a test authority, and a bearer token."""
-    return shared.once("tls", _make_access)
-
-
-def _make_access(folder: Path) -> Access:
-    authority = trustme.CA()
-    server = authority.issue_cert("localhost", "127.0.0.1")
-    made = Access(folder / "ca.pem", folder / "server.crt", folder / "server.key", folder / "token")
-    authority.cert_pem.write_to_path(made.authority)
-    server.private_key_pem.write_to_path(made.key)
-    for pem in server.cert_chain_pems:
-        pem.write_to_path(made.certificate, append=True)
-    made.token_file.write_text(secrets.token_urlsafe(32))
-    return made
+    return shared.once("tls", make_access)
 
 
 @pytest.fixture(scope="session")

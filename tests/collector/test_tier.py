@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -14,13 +15,17 @@ from support import loopback
 from support.otlp import eventually, spans_of, wait_for_spans
 from support.real_collector import Starter, find_binaries
 from support.senders import Load
-from support.tier import PRODUCTION, PROGRAMS, Tier, start_tier
+from support.tier import PRODUCTION, PROGRAMS, Tier, start_tier, start_without_kafka
 
 from flash_otel.cli.app import status_of as run
 from flash_otel.demo.scenarios import SCENARIOS
+from flash_otel.export.destination import Destination
+from flash_otel.export.forwarder import transport_to
+from flash_otel.export.sending import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from load.copies import Shape
     from support.real_collector import Access
@@ -138,3 +143,15 @@ def test_spans_of_a_gateway_that_left_go_to_the_other(tier: Tier) -> None:
         tier.agent.configs = static
         tier.agent.start()
         dead.start()
+
+
+def test_without_kafka_every_replica_serves_what_any_stores(
+    tier: Tier, starter: Starter, tmp_path: Path
+) -> None:
+    """A Jaeger on OpenSearch alone takes OTLP, and another one answers with what it stored."""
+    replica = start_without_kafka(starter, tmp_path / "jaeger", tier.opensearch)
+    body = Copies(shapes()[0]).deployment(time.time_ns())
+    with closing(transport_to(Destination("grpc", f"http://{replica.otlp}"))) as transport:
+        assert transport.send_encoded(body).verdict == Verdict.DELIVERED
+    for trace, spans in ids_of(body).items():
+        wait_for_spans(tier.ingester, trace, spans)

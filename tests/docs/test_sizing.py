@@ -11,14 +11,24 @@ from docs.commands import ROOT
 TEXT = (ROOT / "docs/production.md").read_text("utf-8")
 
 
+def output(script: str, *arguments: str) -> list[str]:
+    """Return the lines that a script of benchmarks/ prints."""
+    command = [sys.executable, str(ROOT / "benchmarks" / script), *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    return ran.stdout.splitlines()
+
+
+def test_every_fault_has_its_row() -> None:
+    """The document has the measured losses of exactly the faults of `make tier`."""
+    rows = re.findall(r"^\| ([^|]+) \| [\d,]+ \| [\d,]+ \| [\d,]+ \| \d+ s \|$", TEXT, re.MULTILINE)
+    assert output("tier_faults.py", "--list") == rows
+
+
 def test_the_table_is_the_scripts() -> None:
-    """The document holds exactly the rows that the script prints."""
-    script = ROOT / "benchmarks/sizing.py"
-    printed = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, check=True, timeout=60
-    )
-    rows = re.findall(r"^\| [\d,]{6,} \|.*\|$", TEXT, re.MULTILINE)
-    assert printed.stdout.splitlines() == rows
+    """The document holds exactly the rows and the steps that the script prints."""
+    printed = output("sizing.py")
+    found = re.findall(r"^(?:\| [\d,]{6,} \|.*\||- .* = .*)$", TEXT, re.MULTILINE)
+    assert printed == found
 
 
 def test_every_configuration_has_its_place() -> None:

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 NAMES: Final = ("opensearch", "kafka")
 
-# Small, and quick to start: these JVMs live for seconds, beside other tests.
-_JVM: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:ActiveProcessorCount=1")
+# Quick to start, and slow in the long run: these JVMs live for seconds, beside other tests.
+_QUICK: Final = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ActiveProcessorCount=1"
+_JVM: Final = "JVM_OPTIONS"
 _CONNECT_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 60.0
 _PAGE: Final = 5_000
+_NO_SHARD_YET: Final = 503  # while an index is being created
 
 
 class Engine(Program):
@@ -41,7 +43,9 @@ class Engine(Program):
         """The command line that starts it."""
         classes = f"{self.binary}/*:{self.binary}"
         heap = (f"-Xms{self.megabytes}m", f"-Xmx{self.megabytes}m")
-        return ["java", *_JVM, *heap, "-cp", classes, self.main, str(self.folder / self.argument)]
+        options = self.variables[_JVM].split()
+        place = str(self.folder / self.argument)
+        return ["java", *heap, *options, "-cp", classes, self.main, place]
 
     def start(self) -> Self:
         """Write its settings, start it, and wait until it is healthy."""
@@ -81,14 +85,33 @@ class OpenSearch(Engine):
         found: list[str] = []
         asked = {"size": _PAGE, "_source": [field]}
         page = self._post(f"/{index}/_search?scroll=1m", asked)
-        while hits := page["hits"]["hits"]:
+        while hits := page.get("hits", {}).get("hits"):
             found += [hit["_source"][field] for hit in hits]
             following = {"scroll": "1m", "scroll_id": page["_scroll_id"]}
             page = self._post("/_search/scroll", following)
         return found
 
+    def count(self, index: str) -> int:
+        """Return how many documents can be found in the indices of a pattern."""
+        return int(self._post(f"/{index}/_count", {}).get("count", 0))
+
+    def merged_bytes(self, index: str) -> int:
+        """Return the size of the indices of a pattern, after merging the segments of each shard."""
+        self._post(f"/{index}/_forcemerge?max_num_segments=1&flush=true", {})
+        url = self.url("HTTP_PORT", f"/{index}/_stats/store")
+        answer = loopback.get(url, timeout=_ANSWER_SECONDS)
+        return int(answer.json()["_all"]["primaries"]["store"]["size_in_bytes"])
+
+    def block_writes(self, *, blocked: bool) -> None:
+        """Set what OpenSearch sets by itself when its disk is nearly full, or lift it."""
+        settings = {"index.blocks.read_only_allow_delete": blocked or None}
+        url = self.url("HTTP_PORT", "/flash-*/_settings")
+        loopback.put(url, json=settings, timeout=_ANSWER_SECONDS).raise_for_status()
+
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         answer = loopback.post(self.url("HTTP_PORT", path), json=body, timeout=_ANSWER_SECONDS)
+        if answer.status_code == _NO_SHARD_YET:
+            return {}
         answer.raise_for_status()
         return answer.json()
 
@@ -144,15 +167,29 @@ class Kafka(Engine):
         return True
 
 
-def start_opensearch(starter: Starter, folder: Path) -> OpenSearch:
-    """Start OpenSearch, with its data in `folder`."""
+def start_opensearch(starter: Starter, folder: Path, options: str = _QUICK) -> OpenSearch:
+    """Start OpenSearch, with its data in `folder`.
+
+    Args:
+        starter: Starts and ends it.
+        folder: Its folder.
+        options: Options of the JVM.
+    """
     ports = ("HTTP_PORT", "TRANSPORT_PORT")
     health = "/_cluster/health?wait_for_status=yellow&timeout=1s"
-    return starter.start(OpenSearch, "opensearch", [], folder, ports, {}, ports[0], health)
+    variables = {_JVM: options}
+    return starter.start(OpenSearch, "opensearch", [], folder, ports, variables, ports[0], health)
 
 
-def start_kafka(starter: Starter, folder: Path, access: Access) -> Kafka:
-    """Start Kafka, with its data in `folder`; its certificate is that of the receivers."""
+def start_kafka(starter: Starter, folder: Path, access: Access, options: str = _QUICK) -> Kafka:
+    """Start Kafka, with its data in `folder`; its certificate is that of the receivers.
+
+    Args:
+        starter: Starts and ends it.
+        folder: Its folder.
+        access: The certificate.
+        options: Options of the JVM.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     keystore = folder / "keystore.pem"
     key = serialization.load_pem_private_key(access.key.read_bytes(), None)
@@ -160,6 +197,7 @@ def start_kafka(starter: Starter, folder: Path, access: Access) -> Kafka:
     pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     plain = serialization.NoEncryption()
     keystore.write_bytes(key.private_bytes(pem, pkcs8, plain) + access.certificate.read_bytes())
-    variables = {"KEYSTORE": str(keystore), "KAFKA_CA_FILE": str(access.authority)}
+    authority = str(access.authority)
+    variables = {"KEYSTORE": str(keystore), "KAFKA_CA_FILE": authority, _JVM: options}
     ports = ("KAFKA_PORT", "CONTROLLER_PORT")
     return starter.start(Kafka, "kafka", [], folder, ports, variables, ports[0], "")

@@ -18,3 +18,8 @@ def get(url: str, **options: Any) -> httpx.Response:
 def post(url: str, **options: Any) -> httpx.Response:
     """Send a POST request."""
     return httpx.post(url, verify=NO_AUTHORITIES, **options)
+
+
+def put(url: str, **options: Any) -> httpx.Response:
+    """Send a PUT request."""
+    return httpx.put(url, verify=NO_AUTHORITIES, **options)

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 PRODUCTION: Final = BUNDLE / "production"
 PROGRAMS: Final = ("otelcol", "jaeger", *engines.NAMES)
 
-_SPANS: Final = "flash-jaeger-span-*"
+SPANS: Final = "flash-jaeger-span-*"
+"""The indices of spans."""
+
 
 _TO_KAFKA_PORTS: Final = ("JAEGER_OTLP_PORT", "JAEGER_HEALTH_PORT", "JAEGER_TELEMETRY_PORT")
 
@@ -51,7 +53,7 @@ class Tier:
 
     def stored(self) -> list[str]:
         """Return the id of every span in OpenSearch, as often as it is there."""
-        return self.opensearch.values(_SPANS, "spanID")
+        return self.opensearch.values(SPANS, "spanID")
 
     def start_again(self, names: Iterable[str]) -> None:
         """Start programs that have ended: the engines side by side, then the others."""
@@ -120,10 +122,25 @@ def start_producer(starter: Starter, folder: Path, kafka: Kafka) -> Jaeger:
 
 def start_ingester(starter: Starter, folder: Path, kafka: Kafka, opensearch: OpenSearch) -> Jaeger:
     """Start the Jaeger that reads from Kafka, stores, and serves the API."""
-    names = ("jaeger-opensearch.yaml", "jaeger-from-kafka.yaml")
+    files = ("jaeger-opensearch.yaml", "jaeger-from-kafka.yaml")
+    return _start_storing(starter, folder, files, opensearch, _client(kafka))
+
+
+def start_without_kafka(starter: Starter, folder: Path, opensearch: OpenSearch) -> Jaeger:
+    """Start the Jaeger that takes OTLP, stores, and serves the API."""
+    return _start_storing(starter, folder, ("jaeger-opensearch.yaml",), opensearch, {})
+
+
+def _start_storing(
+    starter: Starter,
+    folder: Path,
+    names: tuple[str, ...],
+    opensearch: OpenSearch,
+    more: dict[str, str],
+) -> Jaeger:
     files = [PRODUCTION / name for name in names]
     variables = {
-        **_client(kafka),
+        **more,
         "JAEGER_UI_CONFIG": str(BUNDLE / "jaeger-ui.json"),
         "OPENSEARCH_URLS": f"[{opensearch.url('HTTP_PORT')}]",
     }
