@@ -277,7 +277,7 @@ STANDARD_ATTRIBUTES: Final[dict[str, str]] = {
     MESSAGING_SYSTEM: "runpod, on a job.",
     MESSAGING_OPERATION: "process, on a job.",
     MESSAGING_DESTINATION: "Name of the worker's resource, on a job.",
-    HTTP_REQUEST_METHOD: "Method of the request.",
+    HTTP_REQUEST_METHOD: "Method of a request to a load-balanced endpoint.",
     HTTP_ROUTE: "Route of the request, with the names of its parameters.",
     URL_PATH: "Path of the request, without its query.",
     URL_SCHEME: "Scheme of the request.",

@@ -122,8 +122,9 @@ def failure_of(record: SpanRecord) -> evidence.Failure:
     """Classify the failure of a span by its last recorded exception, else by its status."""
     raised = [event for event in record.events if event.name == semconv.EXCEPTION]
     exception = raised[-1].attributes if raised else {}
-    error_type = text(record.attributes, semconv.ERROR_TYPE)
-    error_type = error_type or text(exception, semconv.EXCEPTION_TYPE) or ""
+    # The exception first: a span that shows a fault by itself has its code as `error.type`.
+    error_type = text(exception, semconv.EXCEPTION_TYPE)
+    error_type = error_type or text(record.attributes, semconv.ERROR_TYPE) or ""
     message = text(exception, semconv.EXCEPTION_MESSAGE) if raised else record.status_message
     message = message or ""
     status = number(record.attributes, semconv.HTTP_STATUS_CODE)

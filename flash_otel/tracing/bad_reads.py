@@ -59,6 +59,17 @@ def judge(
     return BadRead(OUTDATED if is_older else INCOMPLETE, " ".join(sentences), candidates)
 
 
+def lacks_route(attributes: Mapping[str, Any]) -> bool:
+    """Return True for a call whose endpoint the worker's last read did not bring.
+
+    The registry routes a function that its manifest lists to an endpoint without a URL then
+    (`ServiceRegistry.get_routing_info`, 1.4.0-1.21.0). The sentinel's calls name an environment.
+    """
+    is_remote = attributes.get(sc.CALL_ROUTE) == sc.ROUTE_REMOTE
+    known = (sc.ENDPOINT_URL, sc.ENDPOINT_ID, sc.ENVIRONMENT_NAME, sc.FAAS_INVOCATION_ID)
+    return is_remote and not any(name in attributes for name in known)
+
+
 def _lacks_endpoints(name: str, attributes: Mapping[str, Any], active: Carrier | None) -> bool:
     """Return True for a manifest without the endpoints that were, or will be, written to it."""
     if active is not None and active.phase == sc.PHASE_WRITE and active.endpoint_count == 0:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.propagators.textmap import TextMapPropagator
 
+    from flash_otel.tracing.outcome import BadRead
+
 
 FRESH_NS: Final = 15 * 60 * 1_000_000_000
 
@@ -47,6 +49,21 @@ _MAX_TRACESTATE: Final = 512  # characters
 _PROPAGATOR: Final[TextMapPropagator] = TraceContextTextMapPropagator()
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A fetch from the State Manager, as later calls refer to it.
+
+    Attributes:
+        context: Its span.
+        fault: The fault that it shows, or None.
+        bad_read: What is surely wrong with it though its fault is open, or None.
+    """
+
+    context: SpanContext
+    fault: str | None = None
+    bad_read: BadRead | None = None
+
+
 @dataclass(slots=True)
 class _Worker:
     """A worker process's knowledge of its deployment.
@@ -57,6 +74,7 @@ class _Worker:
         has_fetched: Whether a fetch from the State Manager has begun.
         has_served: Whether a request or a job has begun.
         target: The environment and the active build, as the last read has shown them.
+        read: The last fetch from the State Manager that has ended, or None.
     """
 
     carrier: carriers.Carrier | None = None
@@ -64,6 +82,7 @@ class _Worker:
     has_fetched: bool = False
     has_served: bool = False
     target: Mapping[str, Any] = field(default_factory=dict)
+    read: Read | None = None
 
 
 _worker: Final = ProcessVar(_Worker, reset_in_child=True)
@@ -135,6 +154,16 @@ def _is_first(worker: _Worker, relation: str) -> bool:
 def remember_read(attributes: Mapping[str, Any]) -> None:
     """Remember which environment and build a worker has read."""
     _worker.value.target = {name: attributes[name] for name in _TARGET if name in attributes}
+
+
+def remember_fetch(read: Read) -> None:
+    """Remember the last fetch of this process: the calls that it did not route refer to it."""
+    _worker.value.read = read
+
+
+def last_fetch() -> Read | None:
+    """Return the last fetch of this process that has ended, or None."""
+    return _worker.value.read
 
 
 def _root() -> Relation:

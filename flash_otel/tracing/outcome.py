@@ -203,6 +203,17 @@ def _deploys_in_worker(attributes: Attributes, _error: BaseException | None) -> 
     return None if version.startswith(_RECONCILING) else semconv.WORKER_PROVISIONS
 
 
+def _not_deployed(attributes: Attributes, error: BaseException | None) -> str | None:
+    """The sentinel knows no such endpoint; a load-balanced one may lack the route instead."""
+    is_job = (
+        semconv.ENVIRONMENT_NAME in attributes and semconv.HTTP_REQUEST_METHOD not in attributes
+    )
+    if error is None or not is_job:
+        return None
+    kind = failures.kind_of(type(error).__name__, _message(error))
+    return semconv.CALL_TARGET_UNKNOWN if kind == failures.NOT_FOUND else None
+
+
 _DEPLOYING: Final = frozenset({semconv.ACTION_CREATE, semconv.ACTION_UPDATE})
 _RECONCILING: Final = ("1.0.", "1.1.", "1.2.")
 
@@ -214,4 +225,5 @@ RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
     semconv.PROVISION_ENDPOINT: (_deploys_in_worker,),
     semconv.RUNTIME_FETCH: _READ,
     semconv.MANIFEST_FETCH: _READ,
+    semconv.CALL: (_not_deployed,),
 }

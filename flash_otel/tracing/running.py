@@ -19,7 +19,7 @@ from weakref import WeakSet
 
 from opentelemetry import context as context_api
 
-from flash_otel import pipeline
+from flash_otel import pipeline, semconv
 from flash_otel.runtime.process import ProcessVar, guarded, swallowed
 from flash_otel.tracing import bad_reads, carriers, links
 
@@ -94,6 +94,8 @@ class Running:
                 self.scope.stop()
             else:
                 self.scope.end(error)
+            if self.scope.spec.name == semconv.RUNTIME_FETCH:
+                self._remember_fetch()
         except Exception:
             swallowed(f"the end of {self.scope.spec.name}")
         finally:
@@ -120,6 +122,8 @@ class Running:
                 self._judge_read(active)
             else:
                 self.scope.read_end()
+                if self.scope.spec.name == semconv.CALL and self.call.error is not None:
+                    self._blame_read()
         except Exception:
             swallowed(f"the fields of {self.scope.spec.name}")
 
@@ -128,6 +132,20 @@ class Running:
         code = links.code_carrier()
         links.remember_read(scope.attributes)
         scope.bad_read = bad_reads.judge(scope.spec.name, scope.attributes, code, active)
+
+    def _remember_fetch(self) -> None:
+        fault = self.scope.attributes.get(semconv.FAULT)
+        context = self.scope.span.get_span_context()
+        links.remember_fetch(links.Read(context, fault, self.scope.bad_read))
+
+    def _blame_read(self) -> None:
+        """Point from a call without an endpoint to the read that did not bring it."""
+        scope, read = self.scope, links.last_fetch()
+        if read is None or not bad_reads.lacks_route(scope.attributes):
+            return
+        # Within a trace, too: the read may belong to an earlier call.
+        scope.span.add_link(read.context)
+        scope.fault, scope.bad_read = read.fault, read.bad_read
 
     def _detach(self, error: BaseException | None) -> None:
         token, self.token = self.token, None

@@ -268,6 +268,7 @@ CALL: Final = SpanSpec(
         "app_name": attribute(_APP_NAME, "app_name"),
         "environment_name": attribute(_ENVIRONMENT_NAME, "environment_name"),
         "build_id": attribute(_BUILD_ID),
+        "method": attribute(Text(semconv.HTTP_REQUEST_METHOD)),
     },
     end={
         "resource_name": attribute(_RESOURCE_NAME, "resource_name"),

@@ -217,5 +217,15 @@ def test_diagnose_ends_at_the_fault_of_the_deployment(
     printed = about(site, _files(site, caller), "diagnose", "--json", "--trace", TRACE)
     found = json.loads(printed)
     assert found["verdict"] == code, printed
-    assert root_of(site).trace_id in repr(found)
-    assert spans
+    root = root_of(site)
+    assert root.trace_id in repr(found)
+    (call,) = (span for span in spans if span.name == semconv.CALL)
+    assert (root.trace_id, root.span_id) in links_of(call)
+    reads = [span for span in spans if span.name == semconv.RUNTIME_FETCH]
+    if not reads:
+        assert call.attributes[semconv.FAULT] == semconv.CALL_TARGET_UNKNOWN
+        return
+    # The call points to the read that did not bring the endpoint, and this to its deployment.
+    assert reads[-1].key in links_of(call)
+    assert code in call.attributes[semconv.FAULT_CANDIDATES]  # type: ignore[operator]  # a list
+    assert root.trace_id in {reads[-1].trace_id, *(trace for trace, _ in links_of(reads[-1]))}

@@ -66,12 +66,20 @@ def _remote(_call: Call) -> str:
 
 
 # Flash 1.15 and later route a call on the server; the client only names its target.
-_SENTINEL_CALL: Final = spanned(
+_JOB: Final = spanned(
     decorators.trace_call,
     app_name="app",
     environment_name="env",
     resource_name="endpoint_name",
     route=_remote,
+)
+_REQUEST: Final = spanned(
+    decorators.trace_call,
+    app_name="app",
+    environment_name="env",
+    resource_name="endpoint_name",
+    route=_remote,
+    method="method",
 )
 
 TARGETS: Final = (
@@ -158,8 +166,8 @@ TARGETS: Final = (
         "ProductionWrapper.wrap_class_method_execution",
         spanned(decorators.trace_call, function_name="request.class_name"),
     ),
-    Target(_SENTINEL, "_sentinel_qb_post", in_turn(tapped(calls.noting), _SENTINEL_CALL)),
-    Target(_SENTINEL, "sentinel_lb_request", _SENTINEL_CALL),
+    Target(_SENTINEL, "_sentinel_qb_post", in_turn(tapped(calls.noting), _JOB)),
+    Target(_SENTINEL, "sentinel_lb_request", _REQUEST),
     Target(_SERVERLESS, "ServerlessResource.runsync", tapped(calls.noting)),
     Target(_SERVERLESS, "ServerlessResource.run_sync", tapped(calls.noting)),
     Target(

@@ -100,6 +100,7 @@ def _record_unset() -> None:
         scope, _ = opened
         scope.fault = semconv.ENVIRONMENT_UNSET
         scope.end(None)
+        links.remember_fetch(links.Read(scope.span.get_span_context(), scope.fault))
 
 
 def worker_identity() -> dict[str, str]:

@@ -63,13 +63,22 @@ def _remote(_call: Call) -> str:
     return semconv.ROUTE_REMOTE
 
 
-_CALL: Final = spanned(
+_JOB: Final = spanned(
     decorators.trace_call,
     app_name="self.app_name",
     environment_name="self.env_name",
     resource_name="self.resource_name",
     build_id=_own_build,
     route=_remote,
+)
+_REQUEST: Final = spanned(
+    decorators.trace_call,
+    app_name="self.app_name",
+    environment_name="self.env_name",
+    resource_name="self.resource_name",
+    build_id=_own_build,
+    route=_remote,
+    method="method",
 )
 
 TARGETS: Final = (
@@ -151,9 +160,9 @@ TARGETS: Final = (
     Target(_API, "AppsApiClient._execute", tapped(graphql.note_answer)),
     Target(_API, "run_graphql_query_async", tapped(graphql.note_attempt)),
     Target(_API, "AppsApiClient._put_tarball", tapped(graphql.note_attempt)),
-    Target(_TARGETS, "SentinelTarget.invoke", _CALL),
-    Target(_TARGETS, "SentinelTarget.submit", _CALL),
-    Target(_TARGETS, "SentinelTarget.request", _CALL),
+    Target(_TARGETS, "SentinelTarget.invoke", _JOB),
+    Target(_TARGETS, "SentinelTarget.submit", _JOB),
+    Target(_TARGETS, "SentinelTarget.request", _REQUEST),
     Target(_TARGETS, "_request_json", tapped(calls.noting)),
     Target(_TARGETS, "SentinelTarget._sentinel_headers", tapped(calls.propagating)),
 )
