@@ -10,6 +10,7 @@ from diagnosis.recordings import (
     NOW_NS,
     TWO,
     Steps,
+    call,
     changed,
     deployment,
     read,
@@ -185,6 +186,48 @@ def test_attempts_of_an_app_without_a_known_environment_count_as_one() -> None:
     assert judge(records(newest, *attempts, blog)).others == 1
     # It may be either of two.
     assert judge(records(newest, *attempts, blog, docs)).others == 2
+
+
+def served(number: int, trace: str, code: int, job: str | None = None) -> SpanRecord:
+    """Record a job or a request that a worker served, with the code of a deployment."""
+    return replace(
+        call(50 + number),
+        name="process gpu" if job else "GET /gpu",
+        kind="consumer" if job else "server",
+        trace_id=trace,
+        span_id=f"e{number}".rjust(16, "0"),
+        attributes={
+            "faas.trigger": "pubsub" if job else "http",
+            sc.CODE_DEPLOYMENT_ID: f"d{code}00".rjust(16, "0"),
+            **({"faas.invocation_id": job} if job else {}),
+        },
+    )
+
+
+def test_a_trace_of_a_worker() -> None:
+    """It names the deployment of its code, and those that jobs join with it, from either side."""
+    staging = deployment(2, at=-300, env="staging", env_id="env-stag", held={"s": TWO["gpu"]})
+    third = deployment(3, at=-400, env="third", env_id="env-three", held={"t": TWO["web"]})
+    first, second, last = "e1" * 16, "e2" * 16, "e3" * 16
+    calls = [
+        replace(
+            made,
+            trace_id=trace,
+            parent_span_id=parent.rjust(16, "0"),
+            attributes={**made.attributes, "faas.invocation_id": job},
+        )
+        for made, trace, parent, job in (
+            (call(51, number="1"), first, "e1", "job-1"),
+            (call(52, number="2", code=2), second, "e2", "job-2"),
+        )
+    ]
+    jobs = [served(1, first, 1), served(2, second, 2, "job-1"), served(3, last, 3, "job-2")]
+    alone = served(4, "e4" * 16, 3, "job-9")
+    made = records(deployment(), staging, third, calls, jobs, alone)
+    for trace in (first, second, last):
+        assert builds(judge(made, trace_id=trace)) == ["build-1", "build-2", "build-3"]
+    assert builds(judge(made, trace_id="e4" * 16)) == ["build-3"]
+    assert judge(made, trace_id="ee" * 16).is_unmatched
 
 
 def test_questions_combine() -> None:

@@ -148,3 +148,27 @@ def test_a_deployment_that_failed_or_runs_is_called_so(browser: Browser, tmp_pat
         expect(page.get_by_role("heading", level=1)).to_have_text("The deployment is running")
         expect(page.locator(".verdict")).not_to_contain_text("inconclusive")
         expect(page.locator(".verdict")).not_to_contain_text("Missing")
+
+
+def test_a_job_lies_below_its_call(browser: Browser, tmp_path: Path) -> None:
+    """The worker's trace is another one; the id of the job joins them, in the caller's trace."""
+    caller = call(9)
+    submitted = {**caller.attributes, "faas.invocation_id": "job-1"}
+    caller = replace(caller, attributes=submitted)
+    served = replace(
+        caller,
+        name="process gpu",
+        kind="consumer",
+        trace_id="e" * 32,
+        span_id="e" * 16,
+        attributes={"faas.invocation_id": "job-1", "faas.trigger": "pubsub"},
+    )
+    file = tmp_path / "page.html"
+    with visiting(browser) as visit:
+        page = visit.open(write(file, [caller, *records(deployment()), served]))
+        job = page.get_by_role("row", name=re.compile("^process gpu"))
+        expect(job).to_have_attribute("aria-level", "2")
+    with visiting(browser) as visit:
+        page = visit.open(write(file, [served, *records(deployment()), caller]))
+        job = page.get_by_role("row", name=re.compile("^process gpu"))
+        expect(job).to_have_attribute("aria-level", "1")

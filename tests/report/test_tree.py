@@ -49,6 +49,36 @@ def test_a_span_without_its_parent_is_an_orphaned_root() -> None:
     ]
 
 
+def job(number: int, job_id: str, *, trace_id: str = OTHER) -> SpanRecord:
+    """Return the span of a job, in the trace of the worker that ran it."""
+    known = {"faas.invocation_id": job_id, "faas.trigger": "pubsub"}
+    made = span(number, None, "process gpu", 2, 3, trace_id=trace_id, attributes=known)
+    return replace(made, kind="consumer")
+
+
+def test_a_job_lies_below_its_call() -> None:
+    """No header reaches a queue's worker; the id of the job joins the two traces."""
+    calls = [
+        span(2, 1, "flash.call", 1, 4, attributes={"faas.invocation_id": "job-1"}),
+        span(3, 1, "flash.call", 5, 6, attributes={"faas.invocation_id": "job-2"}),
+    ]
+    made = [job(7, "job-1"), *calls, span(1, None, "GET /gpu", 0, 7), job(8, "job-3")]
+    assert outline(build_forest(made, main=calls[0].trace_id)) == [
+        "GET /gpu",
+        "  flash.call",
+        "    process gpu",
+        "  flash.call",
+        "process gpu",
+    ]
+
+
+def test_the_main_trace_stays_a_root() -> None:
+    """The job whose trace is shown comes first, and its caller's trace beside it."""
+    caller = span(1, None, "flash.call", 0, 4, attributes={"faas.invocation_id": "job-1"})
+    forest = build_forest([job(7, "job-1"), caller], main=OTHER)
+    assert sorted(outline(forest)) == ["flash.call", "process gpu"]
+
+
 def test_spans_that_are_their_own_ancestors_are_shown_once() -> None:
     """A circle of parents in a damaged file neither hangs nor loses a span."""
     circle = [span(1, 2, "a", 0, 9), span(2, 1, "b", 1, 8), span(3, 3, "self", 2, 3)]

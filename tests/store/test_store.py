@@ -279,6 +279,20 @@ def test_spans_that_refer_to_a_trace_are_found(path: Path) -> None:
         assert store.linked(READ) == []
 
 
+def test_traces_that_jobs_join(path: Path) -> None:
+    """The call and the worker's span have the id of the job; spans without one are no side."""
+    calling = replace(FETCH, name="flash.call", attributes={"faas.invocation_id": "job-1"})
+    known = {"faas.invocation_id": "job-1", "faas.trigger": "pubsub"}
+    job = replace(calling, trace_id="c" * 32, span_id="8" * 16, name="process", attributes=known)
+    again = replace(job, trace_id="d" * 32, span_id="9" * 16, start_ns=30_000)
+    other = replace(job, trace_id="e" * 32, attributes={"faas.invocation_id": "job-10"})
+    with SpanStore(path) as store:
+        store.write([ROOT, again, calling, job, other])
+        assert store.joined(READ) == [job.trace_id, again.trace_id]
+        assert store.joined(job.trace_id) == [READ, again.trace_id]
+        assert store.joined(other.trace_id) == store.joined(DEPLOY) == []
+
+
 def test_a_value_that_cannot_be_stored_costs_no_other_span(path: Path) -> None:
     """Lone surrogates are replaced; only the span with an impossible value is left out."""
     odd = replace(ROOT, name="a\ud800", attributes={"k": "\udfff"}, resource={"r": "\ud800"})
