@@ -8,6 +8,7 @@
 #   make jaeger-ui  run both with the web UI that was built in a folder: UI=FOLDER
 #   make matrix     inject every fault, diagnose it from each source, print the confusion matrix
 #   make likeness   compare deployments with and without flash_otel, over versions and failures
+#   make bounds     try the lowest and highest versions of every dependency, with each Python
 #   make versions   deploy with every published version of Flash, and write docs/versions.md
 #   make fuzz       diagnose 200,000 generated logs and recordings: FUZZ_ARGS="--cases N --seed S"
 #   make load       send recorded deployments to an OTLP endpoint: LOAD_ARGS="--endpoint URL"
@@ -32,7 +33,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-plan test check bench measure collector jaeger-ui engines page soak load tier matrix likeness versions fuzz mutants plant clean
+.PHONY: help demo demo-plan test check bench measure collector jaeger-ui engines page soak load tier matrix likeness versions bounds fuzz mutants plant clean
 .DELETE_ON_ERROR:
 
 help:
@@ -107,6 +108,9 @@ matrix: $(STAMPS)/dev
 
 likeness: $(STAMPS)/dev
 	@PYTHONPATH=tests:benchmarks $(BIN)/python -m e2e.likeness
+
+bounds: $(STAMPS)/dev
+	@PYTHONPATH=tests $(BIN)/python -m bounds
 
 versions: $(STAMPS)/dev
 	@PYTHONPATH=tests:benchmarks $(BIN)/python -m e2e.versions --write docs/versions.md

@@ -17,6 +17,7 @@ from typing import Final
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from support.bounds import LOWEST, find_bound
 from support.distro import find_distro, find_instrumentations
 from support.flash import CACHE, ROOT
 from support.neighbours import find_neighbours
@@ -41,6 +42,7 @@ def steps() -> dict[str, Step]:
         "OpenSearch and Kafka": _servers("engines", "opensearch", "kafka"),
     }
     others = {"packages of OpenTelemetry": _distro, "logfire, ddtrace and Sentry": _neighbours}
+    others["the lowest versions of the dependencies"] = _lowest
     return {**found, **others, **servers}
 
 
@@ -59,6 +61,11 @@ def _flash(version: str) -> Step:
 def _distro(_report: Report) -> str:
     find_distro()
     find_instrumentations()
+    return "ready"
+
+
+def _lowest(_report: Report) -> str:
+    find_bound(LOWEST)
     return "ready"
 
 
