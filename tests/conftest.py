@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from support.flash import FlashEnvironments
+from support.interpreter import activate
 from support.runs import ScenarioRuns
 from support.shared import Shared, begin
 from support.warm import WarmEnvironments
@@ -29,10 +29,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Suggested commands begin with `flash-otel` alone if PATH has it, as in an activated environment.
-_BIN = str(Path(sys.executable).parent)
-if _BIN not in os.environ["PATH"].split(os.pathsep):
-    os.environ["PATH"] = os.pathsep.join((_BIN, os.environ["PATH"]))
+activate()
 
 SHARED: pytest.StashKey[Shared] = pytest.StashKey()
 _RUN_FOLDER = "run_folder"

@@ -86,6 +86,16 @@ class Judged:
         """The code of the first fault, or else of the verdict without a fault."""
         return self.decisive.code if self.decisive else sc.INCONCLUSIVE
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether a worker's read would decide, and nothing suggests a fault so far."""
+        finding = self.decisive
+        if finding is None or finding.code != sc.INCONCLUSIVE:
+            return False
+        has_written = self.deployment.activation is not None and self.deployment.upload is not None
+        is_open = not finding.candidates and not finding.evidence
+        return has_written and is_open and self.worker_reads.count == 0
+
 
 def _decisive(findings: Sequence[Finding]) -> Finding | None:
     faults = (finding for finding in findings if finding.is_fault)

@@ -20,6 +20,7 @@ from flash_otel.report.layout import (
     Part,
     page_for,
 )
+from flash_otel.report.overview import diagnosis_label
 from flash_otel.report.picture import picture_lines
 from flash_otel.report.wrapping import print_wrapped
 from flash_otel.runtime.suggestions import pasteable
@@ -60,7 +61,7 @@ def diagnosis_lines(diagnosis: Diagnosis, page: Page, show: str = SHOW) -> list[
     style = VERDICT_STYLES.get(diagnosis.verdict, FAULT_STYLE)
     # Scripts that read a pipe look for the code, as in `--json`; people at a terminal get words.
     code = diagnosis.verdict
-    verdict = Part(code if page.width is None else words.verdict(code), style)
+    verdict = Part(code if page.width is None else diagnosis_label(diagnosis), style)
     lines: list[Line] = [(Part("Verdict: ", "bold"), verdict)]
     lines += _findings(diagnosis.findings, page)
     for judged in diagnosis.judged[:MOST_JUDGED]:

@@ -7,10 +7,10 @@ from datetime import datetime, timezone
 from typing import Any, Final
 
 from flash_otel import semconv
+from flash_otel.report import words
 
 NO_FAULT: Final = "no fault"
 RUNNING: Final = "running"
-NO_READ: Final = "no read yet"
 CANCELLED: Final = "cancelled"
 
 KINDS: Final = {
@@ -109,7 +109,7 @@ class TraceEntry:
         if self.verdict == semconv.NONE:
             return NO_FAULT
         if self.deployment_id is None or self.result == semconv.RETURNED:
-            return NO_READ if self.is_unread else self.verdict
+            return words.NO_READ if self.is_unread else self.verdict
         step = _STEPS.get(self.failed_step or "")
         return f"{self.result}: {step}" if self.result == semconv.FAILED and step else self.result
 

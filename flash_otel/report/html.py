@@ -16,6 +16,7 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
+from flash_otel import semconv
 from flash_otel._version import __version__
 from flash_otel.lines.format import format_lines
 from flash_otel.lines.table import END, START
@@ -23,7 +24,7 @@ from flash_otel.otlp.encode import encode_json
 from flash_otel.records import LINES_SCOPE
 from flash_otel.report import words
 from flash_otel.report.json import diagnosis_json
-from flash_otel.report.overview import overview_of, readers_line
+from flash_otel.report.overview import diagnosis_label, overview_of, readers_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -69,7 +70,7 @@ def trace_html(
         is_running: Whether a deployment's process still runs; None if unknown.
     """
     first = records[0]
-    title = f"{words.verdict(diagnosis.verdict)}: {first.name} {first.trace_id[:8]}"
+    title = f"{diagnosis_label(diagnosis)}: {first.name} {first.trace_id[:8]}"
     documents = {"page": page_document("trace"), **trace_documents(records, diagnosis, is_running)}
     return page_html(title, documents, "".join(_without_script(diagnosis)))
 
@@ -104,6 +105,7 @@ def trace_documents(
         "trace_id": None if first.scope_name == LINES_SCOPE else first.trace_id,
         "title": overview.title,
         "label": overview.label,
+        "has_failed": overview.has_ended_badly and overview.outcome == semconv.FAILED,
         "is_running": overview.is_running and not overview.is_fault,
         "words": _WORDS,
         "readers": readers_line(overview),
@@ -163,7 +165,7 @@ def _bracketed_lines(records: Sequence[SpanRecord]) -> Iterator[dict[str, str]]:
 
 
 def _without_script(diagnosis: Diagnosis) -> Iterator[str]:
-    yield f"<main><h1>{_text(words.verdict(diagnosis.verdict))}</h1>"
+    yield f"<main><h1>{_text(diagnosis_label(diagnosis))}</h1>"
     for finding in diagnosis.findings[:1]:
         yield f"<p>{_text(finding.sentence)}</p><p>{_text(finding.remedy_deployer)}</p>"
     yield "<p>The rest of this page needs JavaScript.</p></main>"

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from flash_otel.diagnosis import Diagnosis
     from flash_otel.diagnosis.evidence import Deployment, Step
-    from flash_otel.diagnosis.judge import Judged
     from flash_otel.diagnosis.recorded import RecordedSpans
     from flash_otel.store.queries import TraceSummary
     from flash_otel.store.store import SpanStore
@@ -242,19 +241,9 @@ def _judged(
     deployment = diagnosis.judged[0].deployment
     is_own = is_rebuilt and entry.root_name in semconv.DEPLOY_SIDE
     if is_own or entry.trace_id in deployment.trace_ids:
-        entry = replace(entry, is_unread=_is_unread(diagnosis.judged[0]))
+        entry = replace(entry, is_unread=diagnosis.judged[0].is_unread)
         return _of_deployment(entry, deployment, limits)
     return entry
-
-
-def _is_unread(judged: Judged) -> bool:
-    """Return True if a worker's read would decide, and nothing speaks for a fault so far."""
-    deployment, finding = judged.deployment, judged.decisive
-    if finding is None or finding.code != semconv.INCONCLUSIVE:
-        return False
-    has_written = deployment.activation is not None and deployment.upload is not None
-    is_open = not finding.candidates and not finding.evidence
-    return has_written and is_open and judged.worker_reads.count == 0
 
 
 def _of_deployment(entry: TraceEntry, deployment: Deployment, limits: Limits) -> TraceEntry:

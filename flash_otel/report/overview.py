@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flash_otel.diagnosis.evidence import Deployment
     from flash_otel.diagnosis.findings import Finding
-    from flash_otel.diagnosis.judge import Judged
+    from flash_otel.diagnosis.judge import Diagnosis, Judged
     from flash_otel.records import SpanRecord
 
 RUNNING: Final = "the deployment is running"
@@ -106,6 +106,11 @@ class Overview:
     marks: tuple[Mark, ...] = ()
 
     @property
+    def has_ended_badly(self) -> bool:
+        """Whether the title describes how the deployment ended, because no fault explains it."""
+        return self.title in _ENDED.values()
+
+    @property
     def label(self) -> str:
         """The verdict as people read it, where the title does not say the same already."""
         label = words.verdict(self.verdict)
@@ -156,9 +161,22 @@ def overview_of(
     )
 
 
+def verdict_label(judged: Judged) -> str:
+    """Return the verdict as people read it, without any doubt."""
+    return words.NO_READ if judged.is_unread else words.verdict(judged.verdict)
+
+
+def diagnosis_label(diagnosis: Diagnosis) -> str:
+    """Return the verdict of a diagnosis as people read it."""
+    for judged in diagnosis.judged[:1]:
+        if judged.verdict == diagnosis.verdict:
+            return verdict_label(judged)
+    return words.verdict(diagnosis.verdict)
+
+
 def _title(judged: Judged) -> str:
     if judged.verdict == semconv.INCONCLUSIVE:
-        return _ENDED.get(judged.deployment.outcome) or semconv.INCONCLUSIVE
+        return _ENDED.get(judged.deployment.outcome) or verdict_label(judged)
     if judged.verdict == semconv.NONE:
         return words.NO_FAULT
     return semconv.FAULTS[judged.verdict].rstrip(".")

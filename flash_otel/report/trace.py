@@ -137,13 +137,14 @@ def _verdict(overview: Overview, view: View) -> Iterator[Line]:
         return
     style = VERDICT_STYLES.get(overview.verdict, FAULT_STYLE)
     code = words.verdict(overview.verdict, overview.confidence)
-    if overview.label and not overview.is_fault:
+    if overview.has_ended_badly:
         lead = f"{glyphs.cross} {overview.title} ({overview.label}): "
         yield _headline(lead, overview.sentence, STYLES[overview.outcome or ""], view)
         return
     if not overview.is_fault:
         glyph = glyphs.check if overview.verdict == semconv.NONE else "?"
-        yield _headline(f"{glyph} {code}: ", overview.sentence, style, view)
+        lead = f"{glyph} {overview.title}{words.doubt(overview.confidence)}: "
+        yield _headline(lead, overview.sentence, style, view)
         return
     yield _headline(f"{glyphs.cross} {code}: ", f"{overview.title}.", style, view)
     if overview.sentence.rstrip(".") != overview.title:

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 
 from flash_otel import semconv
 from flash_otel.report import words
-from flash_otel.report.entry import CANCELLED, NO_FAULT, NO_READ, OTHER_KIND, RUNNING
+from flash_otel.report.entry import CANCELLED, NO_FAULT, OTHER_KIND, RUNNING
 from flash_otel.report.layout import FAULT_STYLE, Line, Page, Part, fitted
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ STYLES: Final = {
     NO_FAULT: "green",
     semconv.RETURNED: "green",
     semconv.INCONCLUSIVE: "yellow",
-    NO_READ: "yellow",
+    words.NO_READ: "yellow",
     RUNNING: "cyan",
     CANCELLED: "yellow",
     semconv.UNKNOWN: "yellow",

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_CAUSE",
     "NO_FAULT",
+    "NO_READ",
     "UNFINISHED",
     "cause",
     "clean",
+    "doubt",
     "duration",
     "encodable",
     "links",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 NO_FAULT: Final = "no fault found"
+NO_READ: Final = "no read yet"
 
 # Words that the terminal and the page share; the page gets them in its document `report`.
 RESULTS: Final = {
@@ -111,8 +114,12 @@ def age(nanoseconds: int, now_ns: int) -> str:
 
 def verdict(code: str, confidence: str = "certain") -> str:
     """Return a verdict as people read it: the code `none` as `no fault found`; and any doubt."""
-    doubt = "" if confidence == "certain" else f" ({confidence})"
-    return f"{NO_FAULT if code == semconv.NONE else code}{doubt}"
+    return f"{NO_FAULT if code == semconv.NONE else code}{doubt(confidence)}"
+
+
+def doubt(confidence: str) -> str:
+    """Return what follows a verdict that is not certain."""
+    return "" if confidence == "certain" else f" ({confidence})"
 
 
 def retries(record: SpanRecord) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv
 from flash_otel.redaction import scrub
-from flash_otel.report import words
+from flash_otel.report.overview import verdict_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,7 +62,7 @@ def _deployment(judged: Judged, root: SpanRecord) -> dict[str, Any]:
         "start_ns": deployment.start_ns,
         "outcome": deployment.outcome,
         "verdict": judged.verdict,
-        "label": words.verdict(judged.verdict),
+        "label": verdict_label(judged),
     }
 
 

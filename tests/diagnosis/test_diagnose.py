@@ -366,6 +366,13 @@ def test_hostile_ids_cannot_reach_the_terminal() -> None:
     assert not re.search(r"^fake", text, re.MULTILINE)
 
 
+def test_a_terminal_names_what_an_unread_deployment_lacks() -> None:
+    """People read that no worker has read it; scripts get the code."""
+    found = judge(records(deployment()))
+    assert rendered(found).startswith("Verdict: inconclusive\n")
+    assert "no read yet" in rendered(found, terminal=True).splitlines()[0]
+
+
 def test_an_empty_recording_says_what_to_do() -> None:
     """With nothing recorded, the answer is the command that needs no recording."""
     text = rendered(judge([]))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from page.pages import recorded, write
 from rich.console import Console
 from support.browser import running_browser, visiting
+from support.interpreter import activate
 
 from flash_otel.demo.runner import run_scenario
 from flash_otel.demo.scenarios import SCENARIOS
@@ -100,6 +101,7 @@ def _recordings(folder: Path) -> Iterator[tuple[str, list[SpanRecord]]]:
 
 
 if __name__ == "__main__":
+    activate()
     FOLDER.mkdir(exist_ok=True)
     with TemporaryDirectory() as temporary, running_browser() as chromium:
         for name, spans in _recordings(Path(temporary)):

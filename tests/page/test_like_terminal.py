@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from diagnosis.recordings import TWO, call, deployment, read, records
 from diagnosis.scenes import SCENES
+from docs.commands import ROOT
 from page.pages import write
 from playwright.sync_api import expect
 from support.browser import visiting
@@ -16,6 +18,7 @@ from support.browser import visiting
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import diagnose
 from flash_otel.report.html import trace_html
+from flash_otel.report.traces import STYLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +47,33 @@ def recording() -> list[SpanRecord]:
 def page(browser: Browser, recording: list[SpanRecord], tmp_path: Path) -> Iterator[Page]:
     with visiting(browser) as visit:
         yield visit.open(write(tmp_path / "page.html", recording))
+
+
+def test_labels_have_the_tones_of_the_terminal() -> None:
+    """The page colours a list's labels as the terminal does; any other is a fault on both."""
+    tones = {"green": "good", "yellow": "odd", "cyan": "odd"}
+    source = (ROOT / "page/src/parts/Verdict.jsx").read_text("utf-8")
+    entries, others = re.findall(r"const (?:ENTRIES|OPEN) = (.*);", source)
+    shown = dict(re.findall(r'"?(\w[\w ]*)"?: "(\w+)"', entries))
+    shown |= dict.fromkeys(json.loads(others), "odd")
+    assert shown == {label: tones[style] for label, style in STYLES.items()}
+
+
+@pytest.mark.parametrize(
+    ("scene", "tone", "title"),
+    [
+        ("a build that failed", "bad", "The deployment failed"),
+        ("a deployment of Flash 1.14 that nobody has read", "odd", "No read yet"),
+    ],
+)
+def test_the_verdict_has_the_tone_of_the_terminal(
+    browser: Browser, scene: str, tone: str, title: str, tmp_path: Path
+) -> None:
+    """A failed deployment is red, though no fault explains it; one that nobody has read is open."""
+    with visiting(browser) as visit:
+        page = visit.open(write(tmp_path / "page.html", SCENES[scene].make()))
+        expect(page.get_by_role("heading", level=1)).to_have_text(title)
+        expect(page.locator("section.verdict")).to_have_class(f"verdict {tone}")
 
 
 def fetches(page: Page) -> Locator:

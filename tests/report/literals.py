@@ -26,6 +26,7 @@ from readers.scenes import deployment as deployed
 from readers.scenes import read as got
 from report.terminals import WIDTHS, printed, with_long_ids
 from rich.console import Console
+from support.interpreter import activate
 from support.samples import OTHER, TRACE, failed_deployment, healthy_deployment, span
 from verify.cases import CASES
 
@@ -251,6 +252,7 @@ def expected(file: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    activate()
     for name, (make, cases) in FILES.items():
         sections = [f"{_HEADING}{case}\n{make(case)}" for case in cases]
         Path(__file__).with_name(name).write_text("\n".join(sections), encoding="utf-8")

@@ -50,6 +50,19 @@ def test_what_is_known_of_a_deployment() -> None:
     assert readers_line(found) == "1 worker read it: fine"
 
 
+def test_a_deployment_that_nobody_has_read_is_called_so() -> None:
+    """Nothing speaks for a fault; what is missing is a read. A failed one is called failed."""
+    unread = overview(records(deployment()))
+    assert (unread.verdict, unread.title, unread.label) == (
+        sc.INCONCLUSIVE,
+        "no read yet",
+        sc.INCONCLUSIVE,
+    )
+    assert not unread.has_ended_badly
+    failed = overview(SCENES["a build that failed"].make())
+    assert (failed.is_fault, failed.has_ended_badly) == (False, True)
+
+
 def test_a_fault_of_the_read_path_is_visible_on_the_read() -> None:
     """The deployment's span is evidence to compare with; the worker's read shows the fault."""
     found = overview(SCENES["a worker asks for an environment that exists"].make())

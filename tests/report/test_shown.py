@@ -110,6 +110,8 @@ def test_the_verdict_comes_first(scene: str) -> None:
     [judged, *_] = diagnose(recording, limits=Limits(now_ns=NOW_NS)).judged
     verdict, has_failed = judged.verdict, judged.deployment.outcome == sc.FAILED
     unclear = "✗ the deployment failed (inconclusive): " if has_failed else "? inconclusive: "
+    if judged.is_unread:
+        unclear = "? no read yet: "
     marks = {sc.NONE: "✓ no fault found: ", sc.INCONCLUSIVE: unclear}
     assert first.startswith(marks.get(verdict, f"✗ {verdict}"))
     if verdict not in marks:

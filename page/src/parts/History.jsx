@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { clean, count, moment, short } from "../text.js";
 import { Text } from "./Text.jsx";
-import { toneOf } from "./Verdict.jsx";
+import { toneOfEntry } from "./Verdict.jsx";
 
 const MOST = 12; // environments that are shown at first
 
@@ -64,7 +64,7 @@ function Deployment({ entry, at, address }) {
   const text = `${clean(entry.label)}, ${moment(BigInt(Math.round(entry.start_ns))).local}`;
   return (
     <a
-      class={`dot ${toneOf(entry.verdict)}`}
+      class={`dot ${toneOfEntry(entry)}`}
       style={{ left: `${at(entry.start_ns)}%` }}
       href={address + encodeURIComponent(entry.trace_id)}
       aria-label={text}

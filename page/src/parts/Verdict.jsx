@@ -5,6 +5,13 @@ import { Text } from "./Text.jsx";
 const TONES = { none: "good", inconclusive: "odd" };
 
 export const toneOf = (code) => TONES[code] ?? "bad";
+
+const ENTRIES = { "no fault": "good", returned: "good" };
+const OPEN = ["inconclusive", "no read yet", "running", "cancelled", "unknown", "unfinished"];
+
+/** The tone of an entry of a list, as on the terminal: by its verdict, or else how it ended. */
+export const toneOfEntry = ({ label }) => ENTRIES[label] ?? (OPEN.includes(label) ? "odd" : "bad");
+
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 const IDS = /(\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)/;
@@ -49,7 +56,10 @@ export function Verdict({ diagnosis, report }) {
   const isEnded = !report.is_running; // while it runs, evidence is missing everywhere
   const hasRemedy = finding && finding.code !== "none" && isEnded;
   return (
-    <section class={`verdict ${toneOf(diagnosis.verdict)}`} aria-labelledby="verdict">
+    <section
+      class={`verdict ${report.has_failed ? "bad" : toneOf(diagnosis.verdict)}`}
+      aria-labelledby="verdict"
+    >
       <p class="code">
         {report.label && <code>{clean(report.label)}</code>}
         {!isSure && <span>{clean(finding.confidence)}</span>}

@@ -4,7 +4,7 @@ import { asked, Filters } from "../parts/Filters.jsx";
 import { History } from "../parts/History.jsx";
 import { Text } from "../parts/Text.jsx";
 import { ThemeButton } from "../parts/Theme.jsx";
-import { toneOf } from "../parts/Verdict.jsx";
+import { toneOfEntry } from "../parts/Verdict.jsx";
 import { clean, count, duration, moment, short } from "../text.js";
 
 const TRACE = "trace?trace_id=";
@@ -140,7 +140,7 @@ const placeOf = (entries, id) => entries.findIndex((entry) => entry.trace_id ===
 function Row({ entry, isChosen, onChoose }) {
   const { local, utc } = moment(BigInt(Math.round(entry.start_ns)));
   return (
-    <tr class={toneOf(entry.verdict)}>
+    <tr class={toneOfEntry(entry)}>
       <td>
         {entry.deployment_id && (
           <input
