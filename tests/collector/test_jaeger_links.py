@@ -9,6 +9,7 @@ import json
 import re
 import secrets
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +18,7 @@ from collector.ui_links import MENU, PATTERNS, expanded, mapping, spans_of
 from support import loopback
 
 from flash_otel import semconv as sc
+from flash_otel.collector.programs import search_link, trace_link
 from flash_otel.otlp.encode import encode_json
 
 if TYPE_CHECKING:
@@ -107,6 +109,18 @@ def test_a_menu_entry_answers(label: str, old: Old) -> None:
     holds = {"Deployments", "Verdicts: any fault", "Verdicts: manifest_not_persisted"}
     ids = {trace["traceID"] for trace in found}
     assert bool(ids & set(old.trace_ids)) == (label in holds)
+
+
+@pytest.mark.flash
+def test_the_links_of_the_last_deployment(old: Old) -> None:
+    """`collector up` prints the trace, and a search by build and environment, of any age."""
+    (root,) = (span for span in old.spans() if span["operationName"] == sc.DEPLOY)
+    ids = {"environment_id": root["own"][sc.ENVIRONMENT_ID], "build_id": root["own"][sc.BUILD_ID]}
+    deployment: Any = SimpleNamespace(trace_id=root["traceID"], **ids)
+    (trace,) = answers(old.url, trace_link("", deployment.trace_id))
+    assert trace["traceID"] == root["traceID"]
+    found = {trace["traceID"] for trace in answers(old.url, search_link("", deployment), "1500")}
+    assert root["traceID"] in found
 
 
 @pytest.mark.flash
