@@ -12,7 +12,7 @@ from load.copies import Copies, shapes
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from support import loopback
-from support.otlp import eventually, spans_of, wait_for_spans
+from support.otlp import spans_of, wait_for_spans
 from support.real_collector import Starter, find_binaries
 from support.senders import Load
 from support.tier import PRODUCTION, PROGRAMS, Tier, start_tier, start_without_kafka
@@ -92,9 +92,7 @@ def test_the_faults_are_named_from_opensearch(
         run(["diagnose", "--json", f"--from=jaeger={tier.ingester.query_url}", "--trace", trace_id])
         assert json.loads(capsys.readouterr().out)["verdict"] == SCENARIOS[name].fault, name
     # What Jaeger answers could come from another storage, if the files named one.
-    assert set().union(*(spans for _, ids in sent.values() for spans in ids.values())) <= {
-        *tier.stored()
-    }
+    tier.wait_for(set().union(*(spans for _, ids in sent.values() for spans in ids.values())))
 
 
 def test_every_acknowledged_span_is_stored_in_the_end(tier: Tier) -> None:
@@ -103,18 +101,18 @@ def test_every_acknowledged_span_is_stored_in_the_end(tier: Tier) -> None:
     OpenSearch may lack what the ingester held in memory, until the topic is read again. What it
     then has twice, Jaeger shows once.
     """
-    load = Load(tier.agent, pause_s=0.1, fields=_FAILED)
+    load = Load(tier.agent, pause_s=0.3, fields=_FAILED)
     with load.sending():
-        load.wait_for(200)
+        load.wait_for(80)
         for name in _KILLED:
             tier.programs[name].kill()
-        load.wait_for(load.count + 200)
+        load.wait_for(load.count + 80)
         tier.agent.kill()
         tier.agent.start()
         tier.start_again(_KILLED)
-        load.wait_for(load.count + 200)
+        load.wait_for(load.count + 80)
     tier.read_again("once-more")
-    eventually(lambda: load.ids <= {*tier.stored()})
+    tier.wait_for(load.ids)
     trace, ids = next(iter(load.acknowledged.items()))
     shown = [span["spanId"] for span in spans_of(wait_for_spans(tier.ingester, trace, ids))]
     assert sorted(shown) == sorted(ids)
@@ -137,7 +135,7 @@ def test_spans_of_a_gateway_that_left_go_to_the_other(tier: Tier) -> None:
     tier.agent.variables.update(GATEWAY_HOST="127.0.0.1", GATEWAY_PORT=port)
     tier.agent.start()
     try:
-        eventually(lambda: load.ids <= {*tier.stored()})
+        tier.wait_for(load.ids)
     finally:
         tier.agent.stop()
         tier.agent.configs = static

@@ -7,6 +7,7 @@ Only addresses, folders and how long a gateway waits differ from what is shipped
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -27,6 +28,9 @@ PROGRAMS: Final = ("otelcol", "jaeger", *engines.NAMES)
 SPANS: Final = "flash-jaeger-span-*"
 """The indices of spans."""
 
+
+_ARRIVAL_SECONDS: Final = 120.0
+_POLL_SECONDS: Final = 0.5  # each look at the index refreshes it
 
 _TO_KAFKA_PORTS: Final = ("JAEGER_OTLP_PORT", "JAEGER_HEALTH_PORT", "JAEGER_TELEMETRY_PORT")
 
@@ -54,6 +58,17 @@ class Tier:
     def stored(self) -> list[str]:
         """Return the id of every span in OpenSearch, as often as it is there."""
         return self.opensearch.values(SPANS, "spanID")
+
+    def wait_for(self, ids: Iterable[str]) -> None:
+        """Wait until OpenSearch has the spans of these ids.
+
+        Raises:
+            AssertionError: Some are not there after two minutes.
+        """
+        wanted, deadline = {*ids}, time.monotonic() + _ARRIVAL_SECONDS
+        while missing := wanted - {*self.stored()}:
+            assert time.monotonic() < deadline, f"{len(missing)} of {len(wanted)} are missing"
+            time.sleep(_POLL_SECONDS)
 
     def start_again(self, names: Iterable[str]) -> None:
         """Start programs that have ended: the engines side by side, then the others."""
