@@ -211,6 +211,7 @@ def test_a_stopped_terminal_does_not_delay_the_exit(tmp_path: Path) -> None:
 WARNED = """
     import sys, time
     import flash_otel
+    import flash_otel.pipeline  # which alone warns; without it, instrument() starts nothing yet
     from flash_otel.runtime.streams import warn_once
 
     sys.argv[0] = {name!r}
