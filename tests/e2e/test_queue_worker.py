@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.bad_endpoints import BAD
+from support.flash_source import packages_of
 from support.scripted_collector import HttpCollector
+from support.versions import RUNPOD_VERSIONS
 
 from flash_otel.otlp.decode import decode_log_line
 
@@ -113,9 +115,11 @@ EXPECTED = {
 }
 
 
-def serve(flash_env: FlashEnvironments, folder: Path, **variables: str) -> str:
-    """Run the worker to its violent end; return what it printed."""
+def serve(flash_env: FlashEnvironments, folder: Path, successor: str = "", **variables: str) -> str:
+    """Run the worker to its violent end, maybe with a runpod 2; return what it printed."""
     environment = flash_env("1.21.0")
+    # Every runpod-flash requires runpod, without an upper bound.
+    packages = [packages_of(flash_env(successor), "runpod")] if successor else []
     script, results = folder / "worker.py", folder / "results.json"
     script.write_text(WORKER)
     done = subprocess.run(
@@ -124,7 +128,7 @@ def serve(flash_env: FlashEnvironments, folder: Path, **variables: str) -> str:
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
-            "PYTHONPATH": str(environment.source),
+            "PYTHONPATH": os.pathsep.join(map(str, (environment.source, *packages))),
             "RUNPOD_ENDPOINT_ID": "endpoint",
             "RUNPOD_FLASH_SILENCE_DEPRECATION": "1",
             "FLASH_OTEL_RAISE": "1",
@@ -142,14 +146,17 @@ def serve(flash_env: FlashEnvironments, folder: Path, **variables: str) -> str:
     return done.stderr
 
 
-def test_spans_are_out_before_the_result(flash_env: FlashEnvironments, tmp_path: Path) -> None:
+@pytest.mark.parametrize("successor", ["", *RUNPOD_VERSIONS], ids=["runpod 1", "runpod 2"])
+def test_spans_are_out_before_the_result(
+    successor: str, flash_env: FlashEnvironments, tmp_path: Path
+) -> None:
     """Each kind of handler: its result is its own, and its spans are sent when it is there."""
     with HttpCollector() as collector:
         variables = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "FLASH_OTEL_REQUEST_BUDGET": "30",
         }
-        log = serve(flash_env, tmp_path, **variables)
+        log = serve(flash_env, tmp_path, successor, **variables)
         assert collector.requests == [["flash.call", "process"]] * 8
         assert len(set(collector.keys)) == 16
     assert "flash_otel {" not in log

@@ -140,3 +140,9 @@ def test_beside_the_instrumentations_of_the_host(served: tuple[Site, Child]) -> 
     assert (call.trace_id, call.parent_span_id) == (TRACE, server["span"])
     for span in theirs.values():
         assert span["parent"] in {SPAN, *theirs, *ours}
+    # The request of the call has one header, that of their span inside of the call.
+    sent = site.plane.journal.of("sentinel runsync")[-1:]
+    posts = [span["span"] for span in theirs.values() if span["parent"] == call.span_id]
+    assert [entry.variables["traceparent"] for entry in sent] == [
+        f"00-{TRACE}-{post}-01" for post in posts[: len(sent)]
+    ]
