@@ -168,6 +168,34 @@ def test_with_flash_otel_everything_is_traced(version: str, runs_of: Callable[[s
     assert sorted(changed.operations) == sorted(launched.operations)
 
 
+def test_the_import_loads_the_standard_library(
+    flash_env: FlashEnvironments, tmp_path: Path
+) -> None:
+    """`import runpod_flash` loads no package that it does not load without the change."""
+    adopted = adopt(flash_env("1.21.0"), tmp_path / "copy")
+    code = """
+import sys
+before = set(sys.modules)
+import runpod_flash
+added = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(*sorted(added - sys.stdlib_module_names))
+"""
+    loaded = [
+        subprocess.check_output(
+            [str(adopted.environment.python), "-c", code],
+            cwd=tmp_path,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(tmp_path),
+                "PYTHONPATH": adopted.path(changed=changed, traced=True),
+            },
+            text=True,
+        ).split()
+        for changed in (True, False)
+    ]
+    assert set(loaded[0]) - set(loaded[1]) == {"flash_otel"}
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_script(version: str, flash_env: FlashEnvironments, tmp_path: Path) -> None:
     """It prints what it would change, changes it once, and refuses what it does not know."""
