@@ -74,7 +74,7 @@ def waited(row: Row, waits: Sequence[int]) -> str:
         row: The row.
         waits: Nanoseconds, of the first span first; negative before the deployment.
     """
-    what = words.ARRIVALS.get(row.node.record.name, words.OTHER_ARRIVAL)
+    what = words.arrival(row.node.record)
     side = "later" if waits[0] > 0 else "earlier"
     first, last = (words.duration(abs(wait)) for wait in (waits[0], waits[-1]))
     if len(waits) == 1:

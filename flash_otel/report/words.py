@@ -55,10 +55,19 @@ ARRIVALS: Final = {
     semconv.RUNTIME_FETCH: "worker read",
     semconv.MANIFEST_FETCH: "worker read",
     semconv.CALL: "call",
+    # Spans of what a worker serves are named after it: these are values of `faas.trigger`.
+    semconv.TRIGGER_QUEUE: "job",
+    semconv.TRIGGER_HTTP: "request",
 }
 OTHER_ARRIVAL: Final = "next span"
 BY_OWN_CLOCK: Final = "by its own clock"
 UNKNOWN_ORDER: Final = "in an unknown order"
+
+
+def arrival(record: SpanRecord) -> str:
+    """Return what a span that begins after a pause stands for."""
+    trigger = str(record.attributes.get(semconv.FAAS_TRIGGER, ""))
+    return ARRIVALS.get(record.name) or ARRIVALS.get(trigger, OTHER_ARRIVAL)
 
 
 def moment(nanoseconds: int, *, has_zone: bool = False) -> str:

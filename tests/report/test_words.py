@@ -137,3 +137,19 @@ def test_every_span_has_a_step_and_a_remedy(name: str) -> None:
     assert name in semconv.STEPS
     assert name in ending.REMEDIES
     assert ending.remedy(record, is_activated=True).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "trigger", "expected"),
+    [
+        ("flash.call", None, "call"),
+        ("process gpu", "pubsub", "job"),
+        ("GET /gpu", "http", "request"),
+        ("GET /gpu", "timer", "next span"),
+        ("anything", None, "next span"),
+    ],
+)
+def test_what_begins_after_a_pause(name: str, trigger: str | None, expected: str) -> None:
+    """What a worker serves is named after it, and known by what has triggered it."""
+    attributes = {} if trigger is None else {"faas.trigger": trigger}
+    assert words.arrival(span(1, None, name, 0, 1, attributes=attributes)) == expected

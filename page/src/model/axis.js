@@ -66,7 +66,8 @@ function waitText(spans, phase, since, words) {
   const within = spans.filter(({ start }) => start >= phase.start && start <= phase.end);
   const reads = within.filter(({ raw }) => READS.has(raw.name));
   const first = earliest(reads.length > 0 ? reads : within);
-  const what = words.arrivals[first.raw.name] ?? words.other_arrival;
+  const served = words.arrivals[attribute(first.raw, "faas.trigger")];
+  const what = words.arrivals[first.raw.name] ?? served ?? words.other_arrival;
   const clock = hostOf(first) === hostOf(spans[0]) ? "" : `, ${words.by_own_clock}`;
   return `${what} ${duration(first.start - since)} later${clock}`;
 }
