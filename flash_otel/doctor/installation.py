@@ -68,6 +68,9 @@ PURPOSES: Final[dict[str, tuple[str, ...]]] = {
         "ProductionWrapper.wrap_class_method_execution",
         "_sentinel_qb_post",
         "sentinel_lb_request",
+        "ServerlessResource.runsync",
+        "ServerlessResource.run_sync",
+        "get_authenticated_httpx_client",
     ),
 }
 # The same for runpod 2, which writes no manifest after its activation, and whose workers read none.
