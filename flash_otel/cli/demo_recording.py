@@ -180,6 +180,9 @@ def _from_jaeger(
 def _arrived(url: str, trace_id: str) -> list[SpanRecord]:
     """Wait until Jaeger has the worker's call; return the deployment's trace and linked traces.
 
+    Spans that were sent together become visible one after another: those around the call have
+    arrived when a second look finds no more.
+
     Raises:
         flash_otel.diagnosis.readers.ReaderError: Jaeger cannot be read.
         TimeoutError: The spans did not arrive within a minute.
@@ -188,15 +191,18 @@ def _arrived(url: str, trace_id: str) -> list[SpanRecord]:
     from flash_otel.diagnosis.readers.jaeger import JaegerReader
 
     deadline = time.monotonic() + _ARRIVAL_SECONDS
+    before = -1
     while time.monotonic() < deadline:
         try:
             found = list(JaegerReader(url, trace_id=trace_id).records())
         except NothingFoundError:
             found = []
         own = [record for record in found if trace_id in (record.trace_id, _deployment_of(record))]
-        if {semconv.DEPLOY, semconv.CALL} <= {record.name for record in own}:
+        is_there = {semconv.DEPLOY, semconv.CALL} <= {record.name for record in own}
+        if is_there and len(own) == before:
             traces = {record.trace_id for record in own}
             return [record for record in found if record.trace_id in traces]
+        before = len(own)
         time.sleep(_POLL_SECONDS)
     raise TimeoutError(f"The spans did not arrive at {url} within {_ARRIVAL_SECONDS:.0f} seconds.")
 

@@ -27,7 +27,7 @@ def test_the_last_trace_is_shown_by_default(tmp_path: Path) -> None:
         for words in ([], ["last"], [TRACE], [TRACE[:6]], [TRACE[:6].upper()])
     }
     [page] = pages
-    assert page.startswith("? inconclusive: No worker's read of its endpoints is recorded.\n")
+    assert page.startswith("? no read yet: No worker's read of its endpoints is recorded.\n")
     assert f"\ntrace {TRACE}  returned in 4.00 s\n" in page
     assert "└─ flash.provision " in page
     assert "\x1b" not in page

@@ -29,8 +29,11 @@ DOCUMENT = re.compile(r'<script type="application/json" id="document-(\w+)">(.*?
 # How the text of `show` begins: with a code, or with the words for none.
 HEADINGS = re.compile(
     r"✗ (?:the deployment failed|cancelled) \((?P<ended>inconclusive)\): |"
-    r"[✗✓?] (?P<verdict>no fault found|\w+)(?: \((?P<confidence>\w+)\))?: "
+    r"[✗✓?] (?P<verdict>no fault found|no read yet|\w+)(?: \((?P<confidence>\w+)\))?: "
 )
+
+CODES = {"no fault found": "none", "no read yet": "inconclusive"}
+"""Words for people, and the codes that they stand for."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Views:
         if found is None:
             assert first.startswith(f"trace {trace_id}")
             return None
-        verdict = found["ended"] or found["verdict"].replace("no fault found", "none")
+        verdict = found["ended"] or CODES.get(found["verdict"], found["verdict"])
         return verdict, found["confidence"] or "certain"
 
     def embedded(self, trace_id: str) -> dict[str, Any]:
