@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from flash_otel import semconv
-from flash_otel.cli.app import BAD_USAGE, COULD_NOT_TELL, CommandError
+from flash_otel.cli.app import BAD_USAGE, COULD_NOT_TELL, CommandError, MissingError
 from flash_otel.cli.streams import note
 
 if TYPE_CHECKING:
@@ -33,13 +33,15 @@ if TYPE_CHECKING:
 STORE: Final = "store"
 DEMO: Final = "demo"
 JAEGER: Final = "jaeger"
+WORKER: Final = "worker:"
 FromOption = Annotated[
     list[str] | None,
     typer.Option(
         "--from",
-        metavar="store|demo|FILE|-|jaeger[=URL]",
+        metavar="store|demo|FILE|-|jaeger[=URL]|worker:ENDPOINT",
         help="A log or an OTLP file, - for standard input, store for the local store, demo for the "
-        "last demo, or jaeger for http://localhost:16686. Can be repeated. By default, the store.",
+        "last demo, jaeger for http://localhost:16686, or worker:ENDPOINT for the logs of an "
+        "endpoint's workers (its id or name). Can be repeated. By default, the store.",
     ),
 ]
 FilesArgument = Annotated[
@@ -222,6 +224,8 @@ def _reader(name: str, selection: Selection) -> RecordReader:
             most=selection.most,
             on_note=_note,
         )
+    if name.startswith(WORKER):
+        return _worker_reader(name.removeprefix(WORKER), selection)
     if name in {STORE, DEMO}:
         from flash_otel.diagnosis.readers import StoreReader
 
@@ -230,6 +234,20 @@ def _reader(name: str, selection: Selection) -> RecordReader:
     from flash_otel.diagnosis.readers import open_reader
 
     return open_reader(name)
+
+
+def _worker_reader(endpoint: str, selection: Selection) -> RecordReader:
+    from flash_otel.cli.installed import require_flash
+    from flash_otel.store.queries import TraceFilter
+    from flash_otel.verify.recorded_endpoints import last_endpoints
+    from flash_otel.verify.worker_logs import HOW_TO_COPY, WorkerReader
+
+    try:
+        require_flash()
+    except MissingError as error:
+        raise MissingError(error.message, f"{error.next_step}\n{HOW_TO_COPY}") from None
+    asked = TraceFilter(selection.environment, selection.app)
+    return WorkerReader(endpoint, last_endpoints(selection.store, asked), on_note=_note)
 
 
 def _records(reader: RecordReader, earliest: int | None) -> Iterator[SpanRecord]:

@@ -1,9 +1,6 @@
 """`flash-otel verify`: read the data that a worker would read now, and check it."""
 
 import json
-import shlex
-import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +12,8 @@ from flash_otel.cli.app import (
     COULD_NOT_TELL,
     FAULT_FOUND,
     CommandError,
-    MissingError,
 )
+from flash_otel.cli.installed import require_flash
 from flash_otel.cli.open_store import StoreOption, reading, recorded_since
 from flash_otel.cli.sources import from_options
 from flash_otel.cli.streams import note
@@ -63,7 +60,7 @@ def verify(
     Needs no recording and writes nothing. It fetches the environment, its active build, the
     manifest and the endpoints through Flash's own client, with the API key that Flash would use.
     """
-    _require_flash()
+    require_flash()
     from flash_otel.verify.client import VerifyError
 
     try:
@@ -80,27 +77,6 @@ def verify(
     return status
 
 
-def _require_flash() -> None:
-    """Raise CommandError with the exact command, if Flash is in another interpreter."""
-    from flash_otel.verify.client import is_installed
-
-    if is_installed():
-        return
-    from flash_otel.runtime import interpreters
-
-    found = shutil.which("flash")
-    script = Path(found) if found else None
-    python = interpreters.interpreter_of(script) if script else None
-    if python is None:
-        raise MissingError(*interpreters.explain(script, ["flash"]))
-    again = shlex.join([str(python), "-m", "flash_otel", *sys.argv[1:]])
-    add = interpreters.install_command(python)
-    raise MissingError(
-        f"flash lives in another interpreter ({python}).",
-        f"Add flash-otel there:  {add}\nThen run:              {again}",
-    )
-
-
 def checked(
     app: str | None,
     env: str | None,
@@ -115,7 +91,7 @@ def checked(
     Raises:
         CommandError: Nothing could be read; with the cause and the next step.
     """
-    _require_flash()
+    require_flash()
     from flash_otel.verify.client import VerifyError
 
     try:

@@ -74,7 +74,9 @@ def build_app(plane: Plane) -> web.Application:
         ("POST", "/v2/flash/{call:runsync|run}"): _sentinel,
         ("GET", "/v2/flash/status/{job_id}"): _job_status,
         ("DELETE", "/v2/serverless/{endpoint_id}"): _delete_endpoint,
-        ("GET", "/v2/{endpoint_id}/{call:health}"): _call,
+        ("GET", "/v2/serverless/{endpoint_id}/{call:workers}"): _call,
+        ("GET", "/hapi/v1/pod/{worker_id}/logs"): _worker_log,
+        ("GET", "/v2/{endpoint_id}/{call:health|metrics}"): _call,
         ("POST", "/v2/{endpoint_id}/{call:runsync|run}"): _call,
     }
     for (method, path), read in table.items():
@@ -194,6 +196,12 @@ async def _delete_endpoint(plane: Plane, request: web.Request) -> Exchange:
     return await _data_plane(plane, request, "DELETE endpoint", target)
 
 
+async def _worker_log(plane: Plane, request: web.Request) -> Exchange:
+    """Answer the question for a worker's log, which needs no id of its endpoint."""
+    target = {"worker_id": request.match_info["worker_id"]}
+    return await _data_plane(plane, request, "worker log", target)
+
+
 async def _call(plane: Plane, request: web.Request) -> Exchange:
     target = {"endpoint_id": request.match_info["endpoint_id"]}
     return await _data_plane(plane, request, request.match_info["call"], target)
@@ -221,6 +229,37 @@ def _health(state: ControlPlaneState, variables: Json) -> Json:
     workers = dict.fromkeys(("initializing", "ready", "running", "throttled", "unhealthy"), 0)
     jobs = dict.fromkeys(("completed", "failed", "inProgress", "inQueue", "retried"), 0)
     return {"workers": {**workers, "idle": 1}, "jobs": jobs}
+
+
+def _metrics(state: ControlPlaneState, variables: Json) -> Json:
+    """Answer `GET /v2/ID/metrics`: the workers that have a log are ready."""
+    workers = list(_logs_of(state, variables["endpoint_id"]))
+    states = ("running", "idle", "initializing", "throttled", "unhealthy")
+    counts = {**dict.fromkeys(states, 0), "ready": len(workers), "idle": len(workers)}
+    return {"readyWorkers": workers, "workers": counts}
+
+
+def _workers(state: ControlPlaneState, variables: Json) -> Json:
+    """Answer runpod 2's `GET /v2/serverless/ID/workers`."""
+    workers = list(_logs_of(state, variables["endpoint_id"]))
+    states = ("running", "initializing", "throttled", "unhealthy")
+    counts = {"idle": len(workers), "total": len(workers)}
+    return {
+        "workers": [{"id": worker, "status": "idle"} for worker in workers],
+        "summary": {**dict.fromkeys(states, 0), **counts},
+    }
+
+
+def _logs_of(state: ControlPlaneState, endpoint_id: str) -> dict[str, list[str]]:
+    return state.worker_logs.get(_known(state, endpoint_id).id, {})
+
+
+def _log_of_worker(state: ControlPlaneState, variables: Json) -> Json:
+    """Answer `GET /hapi/v1/pod/ID/logs`."""
+    for logs in state.worker_logs.values():
+        if variables["worker_id"] in logs:
+            return {"container": logs[variables["worker_id"]], "system": []}
+    raise UnknownEndpointError("pod not found")
 
 
 def _run_job(state: ControlPlaneState, variables: Json) -> Json:
@@ -281,6 +320,9 @@ def _completed(state: ControlPlaneState, endpoint: StoredEndpoint, body: Json) -
 
 _CALLS: Final[dict[str, Callable[[ControlPlaneState, Json], Json]]] = {
     "health": _health,
+    "metrics": _metrics,
+    "workers": _workers,
+    "worker log": _log_of_worker,
     "runsync": _run_job,
     "run": _run_job,
     "sentinel runsync": _run_by_sentinel,

@@ -10,6 +10,7 @@ import string
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ class ControlPlaneState:
         templates: Templates of the endpoints.
         artifacts: Uploaded artifacts by object key.
         jobs: Submitted jobs, as they end.
+        worker_logs: Lines of the log of each worker, by endpoint id and worker id.
     """
 
     ids: Ids = field(default_factory=Ids)
@@ -169,6 +171,7 @@ class ControlPlaneState:
     templates: dict[str, StoredTemplate] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
     jobs: dict[str, Json] = field(default_factory=dict)
+    worker_logs: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     def app_named(self, name: str) -> StoredApp | None:
         """Return the app called `name`, or None."""
@@ -231,6 +234,12 @@ class ControlPlaneState:
                 self.save_template({**fields["template"], "id": template_id})
         known.fields.update({key: fields[key] for key in fields if key not in ("id", "template")})
         return known
+
+    def keep_log(self, endpoint_id: str, worker_id: str, log: str) -> None:
+        """Store the log of a worker, each line behind its time, as Runpod shows it."""
+        now = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
+        lines = [f"{now} {line}" for line in log.splitlines()]
+        self.worker_logs.setdefault(endpoint_id, {})[worker_id] = lines
 
     def save_template(
         self, fields: Mapping[str, Any], endpoint: Mapping[str, Any] | None = None

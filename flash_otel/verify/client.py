@@ -51,7 +51,7 @@ MOST_ENVIRONMENTS: Final = 20
 """How many other environments are searched for an endpoint that this environment lacks."""
 
 _NOT_FOUND: Final = "app not found"  # the error text of `FlashApp` (1.0.0-1.21.0)
-_ENDPOINT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ENDPOINT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SENTINEL: Final = "flash"  # `runpod_flash.flash_sentinel.FLASH_SENTINEL_ID` (1.15.0-1.21.0)
 
 
@@ -105,6 +105,18 @@ def _make_apps_client() -> AppsClient:
         raise missing_key()
     remember(runpod.api_key)
     return AppsClient(AppsApiClient(), runpod.api_key)
+
+
+async def session_of(client: Any) -> Any:
+    """Return the authenticated `aiohttp` session of a client that `make_client` made."""
+    return await client._get_session()  # noqa: SLF001 - Flash's only authenticated session (1.0.0-1.21.0)
+
+
+def endpoints_address() -> str:
+    """Return the address below which Flash itself calls endpoints by their ids."""
+    import runpod
+
+    return str(runpod.endpoint_url_base).rstrip("/")
 
 
 class Fetcher:
@@ -244,9 +256,7 @@ class Fetcher:
         chosen = _endpoint_to_call(snapshot)
         if chosen is None:
             return ()
-        import runpod
-
-        base = str(runpod.endpoint_url_base).rstrip("/")  # where Flash itself calls endpoints
+        base = endpoints_address()
         name, endpoint = chosen
         calls = []
         if endpoint is not None:
@@ -268,7 +278,7 @@ class Fetcher:
         self, call: EndpointCall, url: str, headers: Mapping[str, str]
     ) -> EndpointCall:
         """Request the state of an endpoint's workers and jobs, which starts neither."""
-        session = await self._client._get_session()  # noqa: SLF001 - Flash's only authenticated session (1.0.0-1.21.0)
+        session = await session_of(self._client)
         try:
             # A redirect would send the API key to another host.
             async with session.get(url, headers=headers, allow_redirects=False) as response:
@@ -285,9 +295,9 @@ def _endpoint_to_call(snapshot: Snapshot) -> tuple[str, Ref | None] | None:
     """
     listed = snapshot.environment.endpoints or ()
     if not snapshot.has_mapping:
-        return next(((ref.name, ref) for ref in listed if _ENDPOINT_ID.fullmatch(ref.id)), None)
+        return next(((ref.name, ref) for ref in listed if ENDPOINT_ID.fullmatch(ref.id)), None)
     found = [(name, owner_of(url, listed), url) for name, url in snapshot.endpoints.items()]
-    known = [row for row in found if row[1] is not None and _ENDPOINT_ID.fullmatch(row[1].id)]
+    known = [row for row in found if row[1] is not None and ENDPOINT_ID.fullmatch(row[1].id)]
     queued = [row for row in known if "/v2/" in row[2]]
     for name, endpoint, _ in (*queued, *known):
         return name, endpoint

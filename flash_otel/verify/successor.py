@@ -62,6 +62,10 @@ class AppsClient:
         """Return an environment of the app that was fetched: the answer lists its endpoints."""
         return self._environments.get(given["flashEnvironmentId"])
 
+    async def endpoint_workers(self, endpoint_id: str) -> Any:
+        """Return an endpoint's active workers, each with its id and status, and their counts."""
+        return await self._api.endpoint_workers(endpoint_id)
+
     async def _get_session(self) -> Any:
         import aiohttp
 
