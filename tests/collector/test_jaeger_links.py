@@ -123,22 +123,33 @@ def test_the_links_of_the_last_deployment(old: Old) -> None:
     assert root["traceID"] in found
 
 
+def highlighted(url: str, trace_id: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
+    """Return the names of the spans that the link printed by a diagnosis highlights."""
+    from flash_otel.cli.app import status_of as run
+
+    capsys.readouterr()
+    assert run(["diagnose", "--json", "--from", f"jaeger={url}", "--trace", trace_id]) == 1
+    (line,) = [
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("Evidence: ")
+    ]
+    address = line.removeprefix("Evidence: ").removeprefix(url)
+    (trace,) = answers(url, address)
+    shown = set(parse_qs(urlsplit(address).query)["uiFind"][0].split())
+    return {span["operationName"] for span in trace["spans"] if span["spanID"] in shown}
+
+
 @pytest.mark.flash
 def test_a_printed_link_highlights_the_evidence(
     exported: Callable[[str], Exported], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`diagnose --from jaeger` prints one address that opens the spans that prove the verdict."""
-    from flash_otel.cli.app import status_of as run
-
     made = exported("stale_build")  # not the recording whose build the old traces repeat
-    capsys.readouterr()
-    asked = ["--from", f"jaeger={made.url}", "--trace", str(made.result.trace_id)]
-    assert run(["diagnose", "--json", *asked]) == 1
-    (line,) = [
-        line for line in capsys.readouterr().err.splitlines() if line.startswith("Evidence: ")
-    ]
-    address = line.removeprefix("Evidence: ").removeprefix(made.url)
-    (trace,) = answers(made.url, address)
-    shown = set(parse_qs(urlsplit(address).query)["uiFind"][0].split())
-    named = {span["operationName"] for span in trace["spans"] if span["spanID"] in shown}
+    named = highlighted(made.url, str(made.result.trace_id), capsys)
     assert named == {sc.ACTIVATE, sc.RUNTIME_FETCH}
+
+
+@pytest.mark.flash
+def test_a_printed_link_to_an_old_deployment(old: Old, capsys: pytest.CaptureFixture[str]) -> None:
+    """It opens a deployment of any age."""
+    (root,) = (span for span in old.spans() if span["operationName"] == sc.DEPLOY)
+    assert sc.RUNTIME_FETCH in highlighted(old.url, root["traceID"], capsys)
