@@ -21,4 +21,5 @@ def replace_table(document: Path, table: str) -> None:
         raise ValueError(f"{document} has no table that begins with {head}")
     lines = rest.splitlines(keepends=True)
     after = next((n for n, line in enumerate(lines) if not line.startswith("|")), len(lines))
-    document.write_text(before + table + "".join(lines[after:]), encoding="utf-8")
+    made = table.rstrip("\n") + "\n"
+    document.write_text(before + made + "".join(lines[after:]), encoding="utf-8")
