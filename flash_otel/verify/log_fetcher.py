@@ -29,9 +29,11 @@ MOST_WORKERS: Final = 20
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Size of all logs of an endpoint together."""
 
+_LIMIT: Final = f"{MOST_BYTES // 2**20} MiB"
 _PIECE: Final = 64 * 1024
 _OK: Final = 200
 _NOT_FOUND: Final = 404
+# Of runpod 2's states; a worker that is initializing or throttled has no container yet.
 _WITH_LOGS: Final = frozenset({"running", "idle", "unhealthy"})
 _HIDDEN: Final = "[redacted]"
 
@@ -112,6 +114,7 @@ class LogFetcher:
         self._name = name
         self._on_note = on_note
         self._bytes_left = MOST_BYTES
+        self._left_out: list[str] = []
         self.step = "the connection"
 
     async def fetch(self) -> dict[str, bytes]:
@@ -138,10 +141,10 @@ class LogFetcher:
         logs = {worker: await self._log(worker) for worker in workers[:MOST_WORKERS]}
         written = {worker: log for worker, log in logs.items() if log}
         if not written:
-            raise VerifyError(
-                f"no worker of {self._name} has logs yet ({clients.listing(list(logs))})",
-                "Try again in a minute.",
-            )
+            silent = f"no worker of {self._name} has logs yet ({clients.listing(list(logs))})"
+            raise VerifyError("; ".join(self._left_out) or silent, "Try again in a minute.")
+        for problem in self._left_out:
+            self._on_note(problem)
         return written
 
     async def _workers(self) -> list[str]:
@@ -169,14 +172,14 @@ class LogFetcher:
         try:
             answer = await self._json(f"{self._source.logs}/v1/pod/{worker}/logs")
         except _OversizedError:
-            left_out = f"is larger than {MOST_BYTES // 2**20} MiB with those before"
+            left_out = f"was left out: with those before, it is larger than {_LIMIT}"
         except _RefusedError as error:
             if error.status_code != _NOT_FOUND:
                 raise
             left_out = "is gone"
         else:
             return self._text(answer)
-        self._on_note(f"the log of worker {worker} of {self._name} {left_out}: it was left out")
+        self._left_out.append(f"the log of worker {worker} of {self._name} {left_out}")
         return b""
 
     def _text(self, answer: object) -> bytes:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from flash_otel.demo.runner import RunArtifacts
     from flash_otel.demo.scenarios import Scenario
+    from flash_otel.demo.state import ControlPlaneState, Json
 
 pytestmark = pytest.mark.flash
 
@@ -166,12 +167,23 @@ def test_an_endpoint_that_runpod_does_not_know(fetching: Fetching, plane: Contro
     assert len(plane.journal.entries) == asked
 
 
+def starting(_: ControlPlaneState, __: Json, answer: Json) -> Json:
+    """Answer that two workers are starting: in the counts, and in the list if there is one."""
+    if "summary" not in answer:
+        return {**answer, "workers": {**answer["workers"], "initializing": 2}}
+    listed = [{"id": worker, "status": "initializing"} for worker in ("w1", "w2")]
+    return {"workers": listed, "summary": {**answer["summary"], "initializing": 2, "total": 2}}
+
+
 @pytest.mark.parametrize("version", [LAST, SUCCESSOR])
 def test_no_worker_is_ready(fetching: Fetching, plane: ControlPlane) -> None:
     """No log is asked for; a request to the endpoint starts a worker."""
     plane.state.worker_logs.clear()
     first, step, *_ = fetching.refused(BY_NAME)
     assert first == f"flash-otel: no worker of {BY_NAME} is ready, so there is no log."
+    plane.faults = FaultPlan((Rule("metrics", answer=starting), Rule("workers", answer=starting)))
+    first, step, *_ = fetching.refused(BY_NAME)
+    assert first.startswith(f"flash-otel: no worker of {BY_NAME} is ready (2 initializing), so")
     assert step == "Send it a request, which starts a worker, and repeat this command."
     assert plane.journal.of("worker log") == []
 
@@ -207,6 +219,32 @@ def test_a_server_that_cannot_be_reached(fetching: Fetching) -> None:
         first, step, *_ = fetching.refused(BY_NAME, RUNPOD_HAPI_URL=f"{closed}/hapi")
     assert first.startswith(f"flash-otel: the query for the log of worker {WORKER} failed: ")
     assert step == "Check the network and Runpod's status, and try again."
+
+
+@pytest.mark.parametrize("version", [LAST, SUCCESSOR])
+def test_a_worker_that_ends_meanwhile(
+    fetching: Fetching, plane: ControlPlane, run: RunArtifacts, endpoint: str
+) -> None:
+    """Its log is gone, which is noted; the logs of the others are read."""
+    plane.faults = FaultPlan((Rule("worker log", status=404, times=1),))
+    plane.state.keep_log(endpoint, "worker2", run.worker_log.read_text("utf-8"))
+    found = fetching("diagnose", "--from", "store", "--from", BY_NAME, "--json")
+    assert found.json["verdict"] == "environment_mismatch"
+    gone = f"flash-otel: the log of worker {WORKER} of {BY_NAME} is gone"
+    assert found.stderr.splitlines()[0] == gone
+    plane.faults = FaultPlan((Rule("worker log", status=404),))
+    del plane.state.worker_logs[endpoint]["worker2"]
+    assert fetching.refused(BY_NAME)[0] == f"{gone}."
+
+
+def test_a_key_in_a_log_is_not_shown(
+    fetching: Fetching, plane: ControlPlane, endpoint: str
+) -> None:
+    """Not even where a bracketed line holds it."""
+    line = f"[RUNTIME SYNC] Querying State Manager with environment_id={CANARY_API_KEY}\n"
+    plane.state.keep_log(endpoint, WORKER, line)
+    found = fetching("show", "last", "--from", BY_NAME, "--json")
+    assert "flash.runtime.fetch" in found.stdout, found
 
 
 def test_a_log_without_records_is_not_quoted(
@@ -269,8 +307,9 @@ def test_time_workers_and_bytes_are_bounded(
         f"worker:{endpoint} has 2 workers; the logs of 1 are read",
         "True",
     ]
+    assert len(plane.journal.of("worker log")) == 2
     first, *_ = fetching.python(BOUNDED, endpoint, 60, 2, len(log))
-    assert first.startswith(f"the log of worker {WORKER} of worker:{endpoint} is larger than")
+    assert first.startswith(f"the log of worker {WORKER} of worker:{endpoint} was left out: with")
     plane.faults = FaultPlan((Rule("metrics", gate="never opened"),))
     first, *_ = fetching.python(BOUNDED, endpoint, 1, 1, 2**22)
     assert first.startswith("no answer within 1 s: the query for the workers of worker:")
