@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from textwrap import dedent
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -235,6 +239,76 @@ def test_a_worker_that_ends_meanwhile(
     plane.faults = FaultPlan((Rule("worker log", status=404),))
     del plane.state.worker_logs[endpoint]["worker2"]
     assert fetching.refused(BY_NAME)[0] == f"{gone}."
+
+
+@contextmanager
+def redirecting(base_url: str) -> Iterator[str]:
+    """Yield the address of a server that redirects each path to another."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("location", base_url + self.path)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("version", [LAST, SUCCESSOR])
+def test_a_redirect_is_not_followed(fetching: Fetching, plane: ControlPlane) -> None:
+    """It would send the key to another host."""
+    with redirecting(plane.base_url) as address:
+        first, *_ = fetching.refused(BY_NAME, RUNPOD_HAPI_URL=f"{address}/hapi")
+    assert first == f"flash-otel: the query for the log of worker {WORKER} failed: HTTP 302."
+    assert plane.journal.of("worker log") == []
+
+
+# How each generation itself asks for a worker's log.
+OWN_READERS: Final = {
+    LAST: """
+        import asyncio, os, sys
+        from runpod_flash.core.resources.request_logs import QBRequestLogFetcher as Fetcher
+
+        async def lines(endpoint):
+            fetcher, key = Fetcher(), os.environ["RUNPOD_API_KEY"]
+            metrics = await fetcher._fetch_metrics_payload(endpoint, key, None)
+            (worker,) = fetcher._ready_worker_ids_from_metrics(metrics)
+            return fetcher._collect_records(await fetcher._fetch_pod_logs(worker, key))
+
+        print(*asyncio.run(lines(sys.argv[1])), sep="\\n")
+    """,
+    SUCCESSOR: """
+        import asyncio, sys
+        from runpod.apps.api import AppsApiClient
+        from runpod.apps.logs import pod_logs
+
+        async def lines(endpoint):
+            answer = await AppsApiClient().endpoint_workers(endpoint)
+            (worker,) = (worker["id"] for worker in answer["workers"])
+            return (await pod_logs(worker, log_type="container"))["container"]
+
+        print(*asyncio.run(lines(sys.argv[1])), sep="\\n")
+    """,
+}
+
+
+@pytest.mark.parametrize("version", OWN_READERS)
+def test_flash_reads_the_same_log_from_the_stand_in(
+    fetching: Fetching, plane: ControlPlane, endpoint: str, version: str
+) -> None:
+    """What the stand-in answers has the form that Flash's own readers know."""
+    lines = plane.state.worker_logs[endpoint][WORKER]
+    assert fetching.python(dedent(OWN_READERS[version]), endpoint)[-len(lines) :] == lines
 
 
 def test_a_key_in_a_log_is_not_shown(
