@@ -98,7 +98,8 @@ class Evidence:
     def judged(self, limits: Limits, folder: Path) -> Outcome:
         """Diagnose it; the files are written into the folder."""
         found = [*self.records]
-        for name, data in dict(self.files).items():
+        # A log of which everything was lost is no evidence; the commands refuse an empty file.
+        for name, data in {name: data for name, data in dict(self.files).items() if data}.items():
             path = folder / name
             path.write_bytes(data)
             try:
