@@ -7,6 +7,7 @@ are preferred, because from-imports do not copy them.
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -66,21 +67,16 @@ def _remote(_call: Call) -> str:
 
 
 # Flash 1.15 and later route a call on the server; the client only names its target.
-_JOB: Final = spanned(
+_CALLED: Final = partial(
+    spanned,
     decorators.trace_call,
     app_name="app",
     environment_name="env",
     resource_name="endpoint_name",
     route=_remote,
 )
-_REQUEST: Final = spanned(
-    decorators.trace_call,
-    app_name="app",
-    environment_name="env",
-    resource_name="endpoint_name",
-    route=_remote,
-    method="method",
-)
+_JOB: Final = _CALLED()
+_REQUEST: Final = _CALLED(method="method")
 
 TARGETS: Final = (
     Target(_DEPLOY, "deploy_command", spanned(decorators.trace_deploy)),

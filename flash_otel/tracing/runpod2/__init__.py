@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -63,7 +64,8 @@ def _remote(_call: Call) -> str:
     return semconv.ROUTE_REMOTE
 
 
-_JOB: Final = spanned(
+_CALLED: Final = partial(
+    spanned,
     decorators.trace_call,
     app_name="self.app_name",
     environment_name="self.env_name",
@@ -71,15 +73,8 @@ _JOB: Final = spanned(
     build_id=_own_build,
     route=_remote,
 )
-_REQUEST: Final = spanned(
-    decorators.trace_call,
-    app_name="self.app_name",
-    environment_name="self.env_name",
-    resource_name="self.resource_name",
-    build_id=_own_build,
-    route=_remote,
-    method="method",
-)
+_JOB: Final = _CALLED()
+_REQUEST: Final = _CALLED(method="method")
 
 TARGETS: Final = (
     Target(
