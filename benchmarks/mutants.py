@@ -4,15 +4,25 @@ mutmut makes every mutant of the named rooms and learns which tests call each fu
 the mutants is tried (its seed makes a run repeatable): their tests run in a fork, fastest first,
 until one fails. Fast tests are those of the table below that need no real Flash.
 
-mutmut cannot mutate properties, other decorated functions, or what runs at import.
+A fork inherits the imported modules, and so what their functions returned at import, when no mutant
+was active: decorators, tables, the closures in them. Each survivor is therefore tried again in a
+fresh process, where the variable MUTANT_UNDER_TEST names the mutant before the import.
+
+mutmut cannot mutate properties and other decorated functions.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +58,9 @@ TESTS = {
 }
 NOTICED = {"killed", "timeout", "segfault"}
 BUDGET_S = 60.0
+# A fresh process may take so many times as long with a mutant as without one.
+PATIENCE = 5
+KILLED, TIMEOUT = 1, 36  # mutmut's exit codes
 _RUN_TESTS = PytestRunner.run_tests
 _WAIT_FOR_RESULT = ForkRunner.wait_for_result
 
@@ -128,6 +141,59 @@ def generate(rooms: list[str]) -> list[str]:
     return [name for _, name, _ in collect_source_file_mutation_data(mutant_names=())[0]]
 
 
+def run_afresh(mutant: str, room: str, limit_s: float | None = None) -> int:
+    """Run a room's fast tests in a fresh process that imports `mutants/`; return an exit code."""
+    options = ["-x", "-q", "-p", "no:random-order", *config().pytest_add_cli_args]
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest", "--rootdir=.", *options]
+        + [f"tests/{folder}" for folder in TESTS[room]],
+        cwd="mutants",
+        env={
+            **os.environ,
+            "MUTANT_UNDER_TEST": mutant,
+            # For the processes that tests start.
+            "PYTHONPATH": str(Path("mutants").absolute()),
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            return KILLED if process.wait(limit_s) else 0
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return TIMEOUT
+
+
+def limit_of(room: str) -> float:
+    """Return the seconds that a room's tests may take in a fresh process.
+
+    Raises:
+        SystemExit: They fail without a mutant, or do not import the mutants.
+    """
+    begin = time.monotonic()
+    if run_afresh("", room):
+        raise SystemExit(f"the tests of {room} fail in a fresh process, without a mutant")
+    if not run_afresh("fail", room):  # every function that has mutants raises
+        raise SystemExit(f"the tests of {room} do not import the package in mutants/")
+    return PATIENCE * (time.monotonic() - begin)
+
+
+def retry(sample: list[str], workers: int) -> None:
+    """Try each mutant that survived the forks in a fresh process."""
+    tried, _ = collect_source_file_mutation_data(mutant_names=sample)
+    survivors = [row for row in tried if status_by_exit_code[row[2]] not in NOTICED]
+    room_of = {name: name.split(".")[1] for _, name, _ in survivors}
+    limits = {room: limit_of(room) for room in sorted(set(room_of.values()))}
+    print(f"Trying {len(survivors)} survivors in fresh processes", flush=True)
+    with ThreadPoolExecutor(workers) as pool:
+        rooms = room_of.values()
+        codes = pool.map(run_afresh, room_of, rooms, [limits[room] for room in rooms])
+        for (data, name, _), code in zip(survivors, codes, strict=True):
+            data.exit_code_by_key[name] = code
+            data.save()
+
+
 def main() -> None:
     """Try a sample of the mutants, or those that are named, and print the survivors."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -146,6 +212,7 @@ def main() -> None:
     # The tests have just passed, when mutmut learned which of them call a function.
     ForkRunner.run_clean_tests = lambda _runner, tests: 0  # noqa: ARG005 - mutmut's signature
     _run(sample, options.workers)
+    retry(sample, options.workers)
     show(sample, len(names))
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KEPT = ("PATH", "HOME", "LANG", "SYSTEMROOT", "TMPDIR", "VIRTUAL_ENV")
+# `make mutants` tries a mutant in these processes, too.
+MUTANT = ("PYTHONPATH", "MUTANT_UNDER_TEST")
 
 
 def activate() -> None:
@@ -30,7 +32,7 @@ def run_python(
     Raises:
         AssertionError: It did not exit with status 0; its output is in the message.
     """
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    kept = {name: os.environ[name] for name in (*KEPT, *MUTANT) if name in os.environ}
     done = subprocess.run(
         [sys.executable, "-c", dedent(code)],
         cwd=folder,
