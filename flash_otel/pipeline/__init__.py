@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from flash_otel.export.memory import MemoryDelivery
     from flash_otel.pipeline.provider import DetachableProcessor, OwnProvider
     from flash_otel.runtime.options import Options
+    from flash_otel.store.processor import StoreSpanProcessor
 
 id_generator: ProcessVar[IdGenerator | None] = ProcessVar(lambda: None)
 """Generates the ids of the private provider (set by `flash_otel.testing`)."""
@@ -120,7 +121,7 @@ class Pipeline(ForkAware):
             return self._own.provider
 
     def _own_tracer(self) -> Tracer:
-        tracer = tracer_of(self._make_own() if self._own is None else self._own.provider)
+        tracer = tracer_of(self._make_own())
         return trace_api.NoOpTracer() if tracer is None else tracer
 
     def _make_processors(self) -> list[SpanProcessor]:
@@ -148,14 +149,8 @@ class Pipeline(ForkAware):
 
     def request_flush(self) -> list[threading.Event]:
         """Start storing, and start sending spans that only memory holds."""
-        events = [event for delivery in self._in_memory() for event in delivery.request_flush()]
-        if self.options.has_store:
-            from flash_otel.store.processor import StoreSpanProcessor
-
-            for processor in self._processors or ():
-                if isinstance(processor, StoreSpanProcessor):
-                    events += processor.request_flush()
-        return events
+        holders: list[MemoryDelivery | StoreSpanProcessor] = [*self._in_memory(), *self._stores()]
+        return [event for holder in holders for event in holder.request_flush()]
 
     def log_unsent(self) -> None:
         """Write spans that only memory holds to the worker's log."""
@@ -182,6 +177,14 @@ class Pipeline(ForkAware):
 
     def _in_memory(self) -> list[MemoryDelivery]:
         return [own.in_memory for own in self._owned() if own.in_memory is not None]
+
+    def _stores(self) -> list[StoreSpanProcessor]:
+        if not self.options.has_store:
+            return []
+        from flash_otel.store.processor import StoreSpanProcessor
+
+        found = self._processors or ()
+        return [processor for processor in found if isinstance(processor, StoreSpanProcessor)]
 
     def after_fork_in_child(self) -> None:
         """Make a new provider for the next root, because a resource names its process.

@@ -43,7 +43,7 @@ async def noting(
 
 
 def _note(answer: Any) -> None:
-    scope = None if pipeline.is_off() else scopes.current()
+    scope = scopes.current()
     if scope is None or scope.spec.name != semconv.CALL:
         return
     scope.set(attributes.job_id(_field(answer, "id")))

@@ -141,9 +141,6 @@ class Scope:
             self.attributes,
             links,
             pipeline.clock.value(),
-            # `_record_failure` records exceptions: scrubbed, and none for an exit with status 0.
-            record_exception=False,
-            set_status_on_exception=False,
         )
         self.attributes.publish(self.spec.publishes)
         if self.spec.name == semconv.DEPLOY:

@@ -430,7 +430,7 @@ def test_a_lookup_without_an_environment(spans: Recorded, monkeypatch: pytest.Mo
 def test_a_lookup_that_would_not_fetch(spans: Recorded, changes: dict[str, Any]) -> None:
     """A registry that is fresh, or that never fetches, lacks no environment."""
     unset({**FETCHES, **changes})
-    for name in ("_makes_remote_calls", "_manifest_client", "_endpoint_registry_loaded_at"):
+    for name in FETCHES:
         unset({known: value for known, value in FETCHES.items() if known != name})
     assert spans.records == []
 

@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any, Final
 
 from flash_otel import manifest as manifests
-from flash_otel import pipeline, semconv
+from flash_otel import semconv
 from flash_otel.redaction import REDACTED, remember, scrub
 from flash_otel.runtime.process import swallowed
 from flash_otel.tracing import outcome
@@ -98,7 +98,7 @@ async def note_answer(
 
 def _listening() -> scopes.Scope | None:
     """Return the enclosing scope, unless its call has ended: a task may outlive it."""
-    scope = None if pipeline.is_off() else scopes.current()
+    scope = scopes.current()
     return None if scope is None or scope.call is ENDED else scope
 
 

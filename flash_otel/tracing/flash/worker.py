@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -58,7 +59,7 @@ def _remote(routed: Any) -> dict[str, Any]:
 
 def _note(route: Mapping[str, Any]) -> None:
     try:
-        scope = None if pipeline.is_off() else scopes.current()
+        scope = scopes.current()
         call = scope and scope.enclosing(semconv.CALL)
         if call is not None:
             call.set(route)
@@ -91,7 +92,7 @@ def _is_skipped(registry: Any) -> bool:
         getattr(registry, "_manifest_client", None) is not None
     )
     age_s = time.time() - getattr(registry, "_endpoint_registry_loaded_at", time.time())
-    return bool(can_fetch) and age_s > getattr(registry, "cache_ttl", 0)
+    return bool(can_fetch) and age_s > getattr(registry, "cache_ttl", math.inf)
 
 
 def _record_unset() -> None:
