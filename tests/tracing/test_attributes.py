@@ -256,8 +256,12 @@ RENDERERS = [
     attributes.manifest_written,
     attributes.manifest_read,
     attributes.persisted,
+    attributes.persisted_resources,
     attributes.environment_answer,
+    attributes.created_environment,
     attributes.endpoint_url,
+    attributes.server_address,
+    attributes.job_id,
 ]
 
 

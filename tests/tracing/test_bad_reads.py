@@ -11,6 +11,7 @@ import flash_otel
 from flash_otel import semconv as sc
 from flash_otel.lines.format import format_lines
 from flash_otel.lines.table import END
+from flash_otel.tracing import bad_reads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,6 +137,29 @@ def test_a_healthy_read_is_no_error(
     found = read(spans, active, tmp_path, code)
     assert {record.status for record in found.values()} == {"unset"}
     assert not any(sc.FAULT_CANDIDATES in record.attributes for record in found.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "is_bad"),
+    [
+        (sc.RUNTIME_FETCH, sc.ENVIRONMENT_ACTIVE, True),
+        (sc.RUNTIME_FETCH, sc.ENVIRONMENT_NO_ACTIVE_BUILD, False),
+        (sc.RUNTIME_FETCH, None, False),
+        # Flash asks again.
+        (sc.MANIFEST_FETCH, sc.ENVIRONMENT_ACTIVE, False),
+    ],
+)
+def test_a_null_manifest(name: str, environment: str | None, *, is_bad: bool) -> None:
+    """It is bad at the end of a whole read of an environment that has an active build."""
+    attributes = {sc.MANIFEST_STATE: sc.MANIFEST_NULL, sc.ENVIRONMENT_STATE: environment}
+    found = bad_reads.judge(name, attributes, None, None)
+    assert (found is not None) is is_bad
+    if found is not None:
+        assert (found.kind, found.sentence, found.candidates) == (
+            bad_reads.INCOMPLETE,
+            LACKS,
+            EMPTY,
+        )
 
 
 def test_another_clock_needs_a_margin(spans: Recorded, tmp_path: Path) -> None:

@@ -359,6 +359,24 @@ def test_manifest_files_without_a_carrier(content: bytes) -> None:
     assert carriers.code_carrier() is None
 
 
+def test_the_manifest_of_an_unpacked_artifact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of runpod 2 finds it in RUNPOD_APP_DIR, before the working directory."""
+    unpacked = tmp_path / "app"
+    unpacked.mkdir()
+    for folder, deployment_id in ((tmp_path, "1" * 16), (unpacked, "2" * 16)):
+        content = json.dumps({KEY: {**GOOD, "deployment_id": deployment_id}})
+        (folder / "runpod_manifest.json").write_text(content)
+    found = carriers.code_carrier()
+    assert found is not None
+    assert found.deployment_id == "1" * 16
+    monkeypatch.setenv("RUNPOD_APP_DIR", str(unpacked))
+    found = carriers.code_carrier()
+    assert found is not None
+    assert found.deployment_id == "2" * 16
+
+
 def test_where_the_manifest_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """FLASH_MANIFEST_PATH is read first, then the working directory; a directory is not a file."""
     here = tmp_path / "flash_manifest.json"

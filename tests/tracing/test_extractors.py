@@ -91,6 +91,18 @@ def test_where_a_field_is_found(
     assert build_id_of(spans) == expected
 
 
+def test_none_counts_although_another_source_finds_nothing(spans: Recorded) -> None:
+    """A null manifest is recorded as null, whatever the other sources of the field are."""
+
+    @flash_otel.trace_manifest_fetch(manifest=["return.nowhere", "return.manifest", "return.other"])
+    def fetch() -> dict[str, None]:
+        return {"manifest": None}
+
+    fetch()
+    (span,) = spans.records
+    assert span.attributes["flash.manifest.state"] == "null"
+
+
 def test_usual_names_and_defaults(spans: Recorded) -> None:
     """Fields without a source are found under their usual names, defaults included."""
 
@@ -218,7 +230,8 @@ def test_an_empty_segment(path: str) -> None:
 @pytest.mark.parametrize("source", [5, None, b"build", {"build": 1}, [5], ["a", None], object()])
 def test_a_source_of_the_wrong_type(source: Any) -> None:
     """A source that is not a path, a callable or a list of these fails at decoration."""
-    with pytest.raises(TypeError, match="a source must be a dotted path, a callable or a list"):
+    message = r"^a source must be a dotted path, a callable or a list of these, not \w+$"
+    with pytest.raises(TypeError, match=message):
         flash_otel.trace_activate(build_id=source)
 
 

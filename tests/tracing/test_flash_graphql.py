@@ -89,6 +89,39 @@ def test_repeated_requests_are_events(spans: Recorded) -> None:
     ]
 
 
+@pytest.mark.parametrize("place", ["api_key", "_api_key", "runpod"])
+def test_the_key_of_a_client_is_secret(
+    spans: Recorded, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """The API key is redacted from what is recorded later, wherever the client keeps it."""
+    key = "key0of0the0client"
+    client = Client({}, LookupError(f"no build for {key}"))
+    monkeypatch.delattr(Client, "api_key")
+    if place == "runpod":
+        monkeypatch.setitem(sys.modules, "runpod", SimpleNamespace(api_key=key))
+    else:
+        setattr(client, place, key)
+    with pytest.raises(LookupError, match=key):
+        asyncio.run(client.update_build_manifest("b-1", {}))
+    (span,) = spans.named(semconv.MANIFEST_UPLOAD)
+    assert span.status_message == "LookupError: no build for [redacted]"
+    assert key not in repr(spans.records)
+
+
+def test_a_request_by_keyword(spans: Recorded) -> None:
+    """Its operation and variables are noted, however they are passed."""
+
+    class Manager:
+        @WRAPPERS["ResourceManager.get_or_deploy_resource"]
+        async def get_or_deploy_resource(self, config: Any) -> Any:
+            query = "mutation saveEndpoint { id }"
+            await Client({})._execute_graphql(query=query, variables={"input": {"id": config}})
+
+    asyncio.run(Manager().get_or_deploy_resource("e-1"))
+    (span,) = spans.named(semconv.PROVISION_ENDPOINT)
+    assert span.attributes[semconv.PROVISION_ACTION] == semconv.ACTION_UPDATE
+
+
 def test_requests_outside_of_a_span(spans: Recorded) -> None:
     """They are passed on, with or without tracing."""
     assert asyncio.run(Client(ConnectionError(), {"a": 1})._execute_graphql()) == {"a": 1}
@@ -138,6 +171,9 @@ def test_a_request_as_a_span() -> None:
         "http.response.status_code": 200,
         "flash.graphql.answer": '{"flashBuild": {"id": "b-1", "secret": "[redacted]"}}',
     }
+    whole = captured({"data": answer}, variables={"id": "b-1"})  # as the function of runpod 2
+    assert whole["flash.graphql.answer"] == captured(answer)["flash.graphql.answer"]
+    assert whole["http.response.body.size"] == len(json.dumps({"data": answer}).encode())
     bare = captured({}, "{ id }")
     assert "graphql.operation.name" not in bare
     assert bare["http.request.body.size"] == len('{"query": "{ id }", "variables": {}}')
@@ -319,8 +355,40 @@ def test_what_typer_holds_is_wrapped_too(monkeypatch: pytest.MonkeyPatch) -> Non
             assert other is other_command
             assert send() == "deployed"
         assert [span.name for span in spans.records] == ["flash.deploy"]
-        assert held() == before
+        # A wrapper equals what it wraps.
+        assert list(map(id, held())) == list(map(id, before))
         assert vars(deploy_module)["deploy_command"] is deploy_command
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("_sentinel_qb_post", {"app": "shop", "env": "production", "endpoint_name": "gpu"}),
+        (
+            "sentinel_lb_request",
+            {"method": "GET", "app": "shop", "env": "production", "endpoint_name": "gpu"},
+        ),
+    ],
+)
+def test_a_call_that_the_server_routes(spans: Recorded, name: str, given: dict[str, str]) -> None:
+    """It is remote, and has the target that the client names."""
+
+    async def post(
+        method: str = "POST", app: str = "", env: str = "", endpoint_name: str = ""
+    ) -> Any:
+        return {"id": f"{method}-{app}-{env}-{endpoint_name}"}
+
+    asyncio.run(WRAPPERS[name](post)(**given))
+    (span,) = spans.named(semconv.CALL)
+    expected = {
+        semconv.APP_NAME: "shop",
+        semconv.ENVIRONMENT_NAME: "production",
+        semconv.RESOURCE_NAME: "gpu",
+        semconv.CALL_ROUTE: "remote",
+        **({semconv.HTTP_REQUEST_METHOD: "GET"} if "method" in given else {}),
+    }
+    assert expected.items() <= dict(span.attributes).items()
+    assert (semconv.HTTP_REQUEST_METHOD in span.attributes) is ("method" in given)
 
 
 def test_capturing_wraps_the_request_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,12 +134,26 @@ def test_an_answer_without_end_ends() -> None:
     assert "1 more" in str(redacted(answer))
 
 
+@pytest.mark.parametrize("is_list", [False, True])
+def test_twelve_levels_are_kept(*, is_list: bool) -> None:
+    """Below them, the entries of an object and of a list are counted."""
+    answer: Any = [1, 2] if is_list else {"id": "a", "name": "b"}
+    for _ in range(12):
+        answer = {"a": answer}
+    below = '["… 2 more"]' if is_list else '{"…": "2 more"}'
+    assert redacted(answer) == '{"a": ' * 12 + below + "}" * 12
+    shallower = redacted(answer["a"])
+    assert shallower is not None
+    assert "more" not in shallower
+
+
 def test_a_text_that_is_too_long_is_cut() -> None:
     """The cut has a mark and the longest length; a value of many characters is cut by itself."""
-    wide = {f"{'k' * 180}{number}": "x" for number in range(100)}
-    text = redacted(wide)
+    wide = {f"{'k' * 180}{number}": "x" * 200 for number in range(100)}
+    text = redacted({"resources_endpoints": wide})
     assert text is not None
-    assert len(text) <= MAX_LENGTH
+    assert len(text) == MAX_LENGTH
+    assert text[-2:] in ("k…", "x…")
     long = read({"id": "x" * 500})["id"]
     assert (len(long), long[-2:]) == (200, "x…")
     assert read({"id": "x" * 200})["id"] == "x" * 200

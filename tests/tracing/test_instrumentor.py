@@ -6,11 +6,15 @@ are tested elsewhere.
 
 from __future__ import annotations
 
+import sys
 from textwrap import dedent
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
 from support.interpreter import run_python
+
+from flash_otel.tracing.instrumentor import FlashInstrumentor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -374,6 +378,26 @@ def test_disabled(project: Path, variable: str) -> None:
         """,
         {variable: "true"},
     )
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"),
+    [
+        ((), ("runpod-flash >= 1.0, < 2", "runpod >= 2.0.0rc2, < 3")),
+        (("runpod",), ("runpod >= 2.0.0rc2, < 3",)),
+        (("runpod", "runpod_flash"), ("runpod-flash >= 1.0, < 2",)),
+    ],
+)
+def test_the_packages_that_opentelemetry_asks_for(
+    monkeypatch: pytest.MonkeyPatch, present: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    """It requires all that are returned: that of the imported Flash, else any."""
+    for name in ("runpod", "runpod_flash"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in present:
+        # Made by hand, as in a worker's bundle: it has no spec.
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    assert FlashInstrumentor().instrumentation_dependencies() == expected
 
 
 def test_as_opentelemetry_instrument_does(project: Path) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 import flash_otel
+from flash_otel.testing import recording
 from flash_otel.tracing.flash import TARGETS
 
 if TYPE_CHECKING:
@@ -238,6 +239,75 @@ def test_an_answer_without_an_error(spans: Recorded) -> None:
     """Only a field `error` that says something fails a job, as for Runpod."""
     assert served(lambda _job: {"error": None, "success": False}, JOB)
     assert job_of(spans).status == "unset"
+
+
+def test_a_stream_of_a_blocking_handler_fails_at_its_first_error(spans: Recorded) -> None:
+    """The span has ended before the error is seen, as below."""
+
+    def failing(_job: Any) -> Iterator[Any]:
+        yield "a part"
+        yield {"error": CANARY}
+        yield "never"
+
+    def first_error(handler: Any) -> None:
+        stream = handler(JOB)
+        assert next(stream) == "a part"
+        assert spans.records == []
+        assert next(stream) == {"error": CANARY}
+        assert job_of(spans).status == "error"
+        stream.close()
+
+    START(lambda config: first_error(config["handler"]))({"handler": failing})
+    assert job_of(spans).attributes["flash.outcome"] == "failed"
+
+
+def test_a_part_that_cannot_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is passed on, and the job goes on: its span lasts to the end of the stream."""
+
+    class Odd(dict[str, Any]):
+        def get(self, *_: Any) -> Any:
+            raise LookupError
+
+    part = Odd()
+
+    def handler(_job: Any) -> Iterator[Any]:
+        yield part
+        yield "another"
+
+    monkeypatch.delenv("FLASH_OTEL_RAISE")
+    with recording() as spans:
+
+        def both(handler: Any) -> None:
+            stream = handler(JOB)
+            assert next(stream) is part
+            assert spans.records == []
+            assert list(stream) == ["another"]
+
+        START(lambda config: both(config["handler"]))({"handler": handler})
+    assert job_of(spans).status == "unset"
+
+
+def test_a_deployment_in_a_job(spans: Recorded) -> None:
+    """It is related to the code of the worker, and its steps are just steps."""
+    carrier = {
+        "v": 1,
+        "phase": "build",
+        "traceparent": f"00-{TRACE}-{SPAN}-01",
+        "deployment_id": SPAN,
+        "time_ms": 1_700_000_000_000,
+    }
+    Path("flash_manifest.json").write_text(json.dumps({"_flash_otel": carrier}))
+
+    @flash_otel.trace_build
+    def build() -> None: ...
+
+    served(lambda _job: flash_otel.trace_deploy(build)(), JOB)
+    assert spans.tree() == ["process gpu", "  flash.deploy", "    flash.build"]
+    (deployed,), (built,) = spans.named("flash.deploy"), spans.named("flash.build")
+    assert [link.trace_id for link in deployed.links] == [TRACE]
+    assert deployed.attributes["flash.code.deployment_id"] == SPAN
+    assert built.links == ()
+    assert "flash.code.deployment_id" not in built.attributes
 
 
 def test_a_stream_fails_at_its_first_error(spans: Recorded) -> None:

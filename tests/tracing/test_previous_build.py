@@ -119,6 +119,23 @@ def test_last_answer_before_the_activation(
     assert None not in spans.named(semconv.ACTIVATE)[0].attributes.values()
 
 
+def test_answers_of_the_spans_around_the_activation(spans: Recorded) -> None:
+    """The last answer may belong to any of them, however far out."""
+
+    class Nested(Client):
+        @traced
+        async def deploy_build_to_environment(self, input_data: dict[str, str]) -> Any:
+            assert input_data
+            return await self._execute_graphql("mutation deployBuildToEnvironment { id }")
+
+        @flash_otel.trace_provision
+        async def activate(self) -> None:
+            await super().activate()
+
+    asyncio.run(Nested(named("b-1")).deploy("production"))
+    assert previous(spans) == ["b-1", "b-1"]
+
+
 def test_failed_activation(spans: Recorded) -> None:
     """A rejected activation has the build, too: it is still the active one."""
 

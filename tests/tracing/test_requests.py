@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import pytest
-from fastapi import FastAPI, HTTPException
+from fastapi import BackgroundTasks, FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
 from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -83,11 +84,13 @@ def application(**options: Any) -> FastAPI:
     return app
 
 
-def requested(app: Any, method: str, path: str, **options: Any) -> httpx.Response:
+def requested(
+    app: Any, method: str, path: str, root_path: str = "", **options: Any
+) -> httpx.Response:
     """Send a request to an application, which may raise after its response."""
 
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False, root_path=root_path)
         async with httpx.AsyncClient(transport=transport, base_url="http://worker") as client:
             return await client.request(method, path, **options)
 
@@ -141,6 +144,15 @@ def test_a_caller(spans: Recorded) -> None:
     assert CANARY not in repr(spans.records)
 
 
+def test_a_caller_without_a_global_propagator(
+    spans: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as nothing has loaded it, W3C Trace Context is read."""
+    monkeypatch.delitem(sys.modules, "opentelemetry.propagate")
+    requested(application(), "GET", "/gpu/a", headers=PARENT)
+    assert request_of(spans).parent_span_id == SPAN
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -169,6 +181,22 @@ def test_the_baggage_of_a_caller(spans: Recorded) -> None:
     requested(app, "GET", "/", headers={**PARENT, "baggage": f"user={CANARY}"})
     assert seen == [CANARY]
     assert CANARY not in repr(spans.records)
+
+
+@pytest.mark.parametrize(("length", "is_read"), [(8192, True), (8193, False)])
+def test_a_header_of_eight_kilobytes(spans: Recorded, length: int, *, is_read: bool) -> None:
+    """It is read; of a longer one, nothing is."""
+    seen: list[Any] = []
+    app = FastAPI()
+
+    @app.get("/")
+    async def root() -> None:
+        seen.append(baggage.get_baggage("user"))
+
+    long = f"user=a,b={'x' * 4000},c="
+    requested(app, "GET", "/", headers={"baggage": long + "x" * (length - len(long) - 4) + ",d=e"})
+    assert seen == ["a" if is_read else None]
+    assert request_of(spans).status == "unset"
 
 
 def test_an_exception(spans: Recorded) -> None:
@@ -229,6 +257,30 @@ def test_a_mounted_application(spans: Recorded) -> None:
     outer.mount("/inner", application())
     assert requested(outer, "GET", "/inner/gpu/a").json() == "a"
     assert spans.tree() == ["GET", "  flash.call"]
+
+
+def test_an_application_below_a_path(spans: Recorded) -> None:
+    """Behind a proxy that adds a path, the application knows the whole route."""
+    requested(application(), "GET", "/gpu/a", root_path="/proxy")
+    assert request_of(spans).attributes["http.route"] == "/gpu/{name}"
+
+
+def test_an_exception_after_the_response(spans: Recorded, caplog: pytest.LogCaptureFixture) -> None:
+    """The span has ended with the response, and stays as it is."""
+    app = FastAPI()
+
+    def fail() -> None:
+        raise LookupError(CANARY)
+
+    @app.get("/")
+    async def root(tasks: BackgroundTasks) -> str:
+        tasks.add_task(fail)
+        return "answered"
+
+    assert requested(app, "GET", "/").json() == "answered"
+    request = request_of(spans)
+    assert (request.status, request.attributes["flash.outcome"]) == ("unset", "returned")
+    assert [entry.message for entry in caplog.records if "ended span" in entry.message] == []
 
 
 def test_health_checks_are_left_out(spans: Recorded) -> None:
@@ -301,6 +353,30 @@ def test_a_server_span_of_another_library(
     while outer.parent is not None:
         outer = spans[outer.parent.span_id]
     assert outer is server
+
+
+class Instrumentation:
+    """A middleware as `FastAPIInstrumentor` of a user adds it."""
+
+    __module__ = "opentelemetry.instrumentation.asgi"
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+@pytest.mark.parametrize("mark", ["flag", "middleware"])
+def test_an_application_that_another_library_traces(spans: Recorded, mark: str) -> None:
+    """Its span comes further inside, and none is made here."""
+    app = application()
+    if mark == "flag":
+        vars(app)["_is_instrumented_by_opentelemetry"] = True
+    else:
+        app.add_middleware(Instrumentation)
+    assert requested(app, "GET", "/gpu/a").json() == "a"
+    assert spans.tree() == ["flash.call"]
 
 
 def test_a_client_span_in_the_same_process(spans: Recorded) -> None:

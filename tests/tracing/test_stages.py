@@ -24,10 +24,11 @@ async def prepare(size: int) -> dict[str, str]:
     return {"key": "k-1"}
 
 
-def put(*, fails: bool) -> None:
+def put(*, fails: bool) -> str:
     """Take the second step."""
     if fails:
         raise ConnectionResetError("reset")
+    return "stored"
 
 
 async def finalize(key: str) -> dict[str, str]:
@@ -46,7 +47,7 @@ FINALIZE = staged(trace_artifact_upload, is_last=True)(finalize)
 async def deploy(*, fails: bool = False, ends_early: bool = False) -> str:
     """Upload in three steps."""
     upload = await PREPARE(5)
-    PUT(fails=fails)
+    assert PUT(fails=fails) == "stored"
     return "" if ends_early else str((await FINALIZE(upload["key"]))["id"])
 
 
