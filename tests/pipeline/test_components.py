@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from flash_otel import pipeline
 from flash_otel._version import __version__
 from flash_otel.pipeline import components, provider, resource
-from flash_otel.runtime import environment
+from flash_otel.runtime import environment, process
+from flash_otel.runtime.options import Options
 from flash_otel.runtime.sdk import sdk_version
 
 if TYPE_CHECKING:
@@ -277,6 +279,78 @@ def test_a_rehearsal_ends_its_exporters(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(provider, "create_exporters", lambda: [Exporter("a"), Exporter("b")])
     provider.rehearse()
     assert ended == ["a", "b"]
+
+
+class Failing(TracerProvider):
+    """A provider, and an exporter, whose end fails; a factory of processors that fails, too."""
+
+    def __init__(self) -> None:
+        super().__init__(shutdown_on_exit=False)
+
+    def shutdown(self) -> None:
+        """Raise."""
+        raise RuntimeError("broken")
+
+
+def failing_factory(_options: object) -> Any:
+    """Raise."""
+    raise RuntimeError("broken")
+
+
+def end_of_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try the provider that the environment names."""
+    monkeypatch.setenv("OTEL_PYTHON_TRACER_PROVIDER", "failing")
+    monkeypatch.setattr(environment, "plugin", lambda *_, **__: Failing)
+    components.named_provider()
+    assert ignored() == []
+
+
+def end_of_an_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try the exporters."""
+    monkeypatch.setattr(provider, "create_exporters", lambda: [Failing()])
+    provider.rehearse()
+
+
+def set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the processors, of which one cannot be made."""
+    monkeypatch.setattr(provider, "recording", failing_factory)
+    assert provider.make_processors(Options(legacy_logs=False, summary=False)) == []
+
+
+def sample(_monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sample a span with a sampler that raises."""
+    sampler = provider.AlwaysRecord(BrokenSampler(sampling.Decision.DROP))
+    decision = sampler.should_sample(None, 1, "flash.deploy").decision
+    assert decision is sampling.Decision.RECORD_AND_SAMPLE
+
+
+def end_at_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """End the process: an action fails, and then the end of the pipeline does."""
+    monkeypatch.setattr(pipeline, "_before_exit", [lambda: failing_factory(None)])
+    monkeypatch.setattr(pipeline, "deconfigure", lambda: failing_factory(None))
+    pipeline._at_exit()
+
+
+@pytest.mark.parametrize(
+    ("act", "steps"),
+    [
+        (end_of_a_provider, ["the end of a provider"]),
+        (end_of_an_exporter, ["the end of an exporter"]),
+        (set_up, ["the set-up of failing_factory"]),
+        (sample, ["the sampler"]),
+        (end_at_exit, ["an action before exit", "the end of the pipeline"]),
+    ],
+)
+def test_the_log_names_the_step_that_failed(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, act: Any, steps: list[str]
+) -> None:
+    """An internal error is swallowed, and the debug log has its step."""
+    monkeypatch.delenv("FLASH_OTEL_RAISE", raising=False)
+    process.reset()
+    caplog.set_level(logging.DEBUG, logger="flash_otel")
+    act(monkeypatch)
+    logged = [entry.message for entry in caplog.records if "internal error" in entry.message]
+    assert logged == [f"flash_otel: internal error in {step} (ignored)" for step in steps]
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, 0.25), (7.0, 7.0), (0.0, 0.0)])
