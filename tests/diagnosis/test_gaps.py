@@ -24,8 +24,8 @@ from flash_otel.diagnosis.pieces import _together, filled
 from flash_otel.diagnosis.readers import NothingFoundError, open_reader
 from flash_otel.diagnosis.readers.containers import container_of
 from flash_otel.diagnosis.readers.log_entry import time_in
-from flash_otel.diagnosis.readers.log_groups import _counts_more
 from flash_otel.diagnosis.readers.log_order import ordered
+from flash_otel.diagnosis.readers.log_values import _counts_more
 from flash_otel.diagnosis.recorded import laid_out
 
 if TYPE_CHECKING:
