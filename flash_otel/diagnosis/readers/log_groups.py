@@ -15,6 +15,7 @@ from flash_otel import semconv as sc
 from flash_otel.diagnosis.readers.log_values import LineValues
 from flash_otel.lines.table import FIRST, LAST, RANKS, ROWS, START
 from flash_otel.lines.values import may_be_equal
+from flash_otel.manifest import ENDPOINTS_KEY
 from flash_otel.records import ANY
 
 if TYPE_CHECKING:
@@ -75,6 +76,22 @@ class Draft:
         """Whether it has a line that is written at the span's end."""
         return any(ROWS[key].moment != START for key in self.keys)
 
+    @property
+    def has_returned(self) -> bool:
+        """Whether it has a line that is written only if the call returned."""
+        return any(ROWS[key].proves_return for key in self.keys)
+
+    @property
+    def lacks_endpoints(self) -> bool:
+        """Whether there is no manifest, or none of its keys is that of the endpoints."""
+        keys = self.values.get(sc.MANIFEST_KEYS, (ENDPOINTS_KEY,))
+        return sc.MANIFEST_KEYS not in self.cut and ENDPOINTS_KEY not in (keys or ())
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is an attempt that found no build or no manifest: Flash tries again."""
+        return None in map(self.values.get, (sc.BUILD_ID, sc.MANIFEST_KEYS), (ANY, ANY))
+
     def accepts(self, line: LineValues) -> bool:
         """Return True if the line contradicts none of its values; what is unknown does not."""
         doubtful = self.cut | line.cut
@@ -131,7 +148,7 @@ class Grouper:
         self._made += 1
         draft = Draft(ROWS[logged.parsed.key].span, logged.number, logged.stream, self._made)
         if draft.name == sc.MANIFEST_FETCH:
-            draft.parent = _unambiguous(_fetches_of(line, drafts))
+            draft.parent = _unambiguous(_awaiting(_fetches_of(line, drafts)))
             if draft.parent is not None:
                 draft.parent.attempts.append(draft)
         drafts.append(draft)
@@ -183,16 +200,22 @@ def _continued(key: str, line: LineValues, drafts: list[Draft]) -> Draft | None:
     ]
     if key == "worker":
         candidates = _fetches_by(line, candidates)
+    elif name == sc.RUNTIME_FETCH:
+        candidates = _received_by(line, candidates)
+    if line.values.get(sc.ENDPOINT_COUNT):
+        candidates = [draft for draft in candidates if not draft.lacks_endpoints] or candidates
     # A span writes all of its lines: the draft that lacks the fewest is the likeliest.
     latest = max((draft.rank for draft in candidates), default=0)
     return _unambiguous([draft for draft in candidates if draft.rank == latest])
 
 
 def _unambiguous(drafts: list[Draft]) -> Draft | None:
-    """Return the latest of drafts with equal values; None if they differ or there is none."""
-    if not drafts or any(draft.values != drafts[0].values for draft in drafts):
-        return None
-    return drafts[-1]
+    """Return the latest of drafts that may be equal; None if they differ or there is none."""
+    known: dict[str, Any] = {}
+    for draft in drafts:
+        if any(known.setdefault(name, value) != value for name, value in draft.values.items()):
+            return None
+    return drafts[-1] if drafts else None
 
 
 def _fetches_of(line: LineValues, drafts: list[Draft]) -> list[Draft]:
@@ -205,8 +228,28 @@ def _fetches_of(line: LineValues, drafts: list[Draft]) -> list[Draft]:
         for draft in drafts
         if draft.name == sc.RUNTIME_FETCH
         and not draft.has_ended
+        and not any(attempt.has_returned for attempt in draft.attempts)
         and may_be_equal(_asked(draft), environment_id)
     ]
+
+
+def _awaiting(fetches: list[Draft]) -> list[Draft]:
+    """Prefer the fetches without an attempt that may still be answered.
+
+    Several workers may read at the same time, and the lines of none name their worker.
+    """
+    return [
+        fetch for fetch in fetches if all(attempt.has_failed for attempt in fetch.attempts)
+    ] or fetches
+
+
+def _received_by(line: LineValues, fetches: list[Draft]) -> list[Draft]:
+    """Prefer the fetches whose last attempt retrieved what the line says was received."""
+    return [
+        fetch
+        for fetch in fetches
+        if any(attempt.has_returned and attempt.accepts(line) for attempt in fetch.attempts[-1:])
+    ] or fetches
 
 
 def _asked(fetch: Draft) -> str:
