@@ -208,6 +208,17 @@ def test_what_a_function_says_of_itself(
     assert inspect.getsource(traced) == inspect.getsource(function)
 
 
+@pytest.mark.parametrize("decorator", DECORATORS, ids=repr)
+def test_what_a_decorator_says_of_itself(decorator: Any) -> None:
+    """It has its public name, and its documentation names the span and each of its fields."""
+    assert getattr(flash_otel, decorator.__name__) is decorator
+    assert (decorator.__qualname__, decorator.__module__) == (decorator.__name__, "flash_otel")
+    text, line = decorator.__doc__.rsplit("\n\n", 1)
+    assert text.startswith("Trace ")
+    fields = ", ".join(decorator.spec.field_names)
+    assert line == f"Span: `{decorator.spec.name}`. Fields: {fields}."
+
+
 def test_signatures_of_methods() -> None:
     """A method's signature has no self on an instance, and has it on the class."""
     assert list(inspect.signature(Client().method).parameters) == ["build_id", "environment_id"]
