@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from flash_otel import pipeline
 from flash_otel.otlp.encode import LOG_MARK
 from flash_otel.pipeline import mirror
 from flash_otel.pipeline import provider as providers
-from flash_otel.runtime import environment, process
+from flash_otel.runtime import environment, process, streams
 from flash_otel.runtime.options import Options
 from flash_otel.testing import Recorded
 from flash_otel.tracing.instrumentor import FlashInstrumentor
@@ -143,6 +144,36 @@ def test_an_end_without_a_loss_is_silent(capsys: pytest.CaptureFixture[str]) -> 
     activate("b-1")
     flash_otel.uninstrument()
     assert tuple(capsys.readouterr()) == ("", "")
+
+
+def test_a_warning_that_waits_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal of the `flash` command, it is written when tracing ends."""
+    user, inner = os.openpty()
+    monkeypatch.setattr("sys.argv", ["flash", "deploy"])
+    with open(user, "rb", buffering=0) as seen, open(inner, "w") as terminal:  # noqa: PTH123 - descriptors
+        monkeypatch.setattr("sys.stderr", terminal)
+        flash_otel.instrument(legacy_logs=False, store=False)
+        streams.warn_once("a warning")
+        assert not select.select([seen], [], [], 0)[0]
+        flash_otel.uninstrument()
+        assert seen.read(100) == b"a warning\r\n"
+
+
+def test_a_provider_is_asked_for_a_tracer_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decorated functions keep the tracer of the application's provider, until it is another."""
+    asked: list[Any] = []
+
+    class Counting(TracerProvider):
+        def get_tracer(self, *args: Any, **kwargs: Any) -> Any:
+            asked.append(self)
+            return super().get_tracer(*args, **kwargs)
+
+    first, second = Counting(shutdown_on_exit=False), Counting(shutdown_on_exit=False)
+    for provider in (first, second):
+        monkeypatch.setattr(trace_api, "_TRACER_PROVIDER", provider)
+        for _ in range(2):
+            activate("b-1")
+    assert asked == [first, second]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="only there, a signal would lose spans")

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import flash_otel
@@ -265,6 +265,7 @@ RENDERERS = [
 ]
 
 
+@example(attributes.manifest_written, {"resources": b"not JSON"})
 @given(st.sampled_from(RENDERERS), VALUES | st.just({"resources_endpoints": {1: 2, "a": None}}))
 def test_renderers_take_anything(render: Any, value: Any) -> None:
     """Any value is rendered without raising, and never as None."""

@@ -413,6 +413,18 @@ def test_context_in_threads(spans: Recorded, handler: Any) -> None:
     assert {call.parent_span_id for call in calls} == {job.span_id}
 
 
+def test_nothing_to_run_in_a_thread(spans: Recorded) -> None:
+    """Inside of a job, too, a pool refuses a call without a function, at once."""
+
+    def handler(_job: Any) -> Any:
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            pool.submit()  # type: ignore[call-arg]
+
+    with pytest.raises(TypeError, match="submit"):
+        served(handler, JOB)
+    assert job_of(spans).attributes["error.type"] == "TypeError"
+
+
 def test_threads_outside_of_a_job(spans: Recorded) -> None:
     """Threads that no span starts get nothing, and the host's own variables never do."""
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")

@@ -157,6 +157,37 @@ def test_the_steps_of_an_upload(spans: Recorded, tmp_path: Path) -> None:
     assert expected.items() <= dict(uploaded.attributes).items()
 
 
+def test_a_repeated_upload(spans: Recorded, tmp_path: Path) -> None:
+    """The second attempt is an event of the upload, with the reason of the first one."""
+    outcomes: list[Exception | None] = [ConnectionError("reset"), None]
+
+    @WRAPPERS["AppsApiClient._put_tarball"]
+    async def put_tarball(path: Path) -> None:
+        assert path.name
+        outcome = outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+
+    @WRAPPERS["AppsApiClient.upload_tarball"]
+    async def upload_tarball(path: Path) -> None:
+        with pytest.raises(ConnectionError):
+            await put_tarball(path)
+        await put_tarball(path)
+
+    @flash_otel.trace_deploy
+    async def deploy() -> None:
+        await upload_tarball(tmp_path)
+
+    asyncio.run(deploy())
+    (uploaded,) = spans.named(semconv.ARTIFACT_UPLOAD)
+    (event,) = uploaded.events
+    assert event.name == semconv.RETRY
+    assert event.attributes == {
+        "http.request.resend_count": 1,
+        "flash.retry.reason": "ConnectionError: reset",
+    }
+
+
 # --- the late root -------------------------------------------------------------------------------
 
 DEPLOYMENT: Final = """
