@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flash_otel import manifest
 from flash_otel.diagnosis.deployments import is_newer
 from flash_otel.diagnosis.evidence import EndpointSet
+from flash_otel.lines.values import may_be_equal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +52,12 @@ def looks_like_id(label: str, asked: str) -> bool:
         return True
     both = all(any(char.isdigit() for char in text) for text in (label, asked))
     return both and len(label) == len(asked)
+
+
+def _labels(deployment: Deployment) -> list[str]:
+    """Return the id and the name by which logs know a deployment's environment."""
+    known = (deployment.environment_id, deployment.environment_name)
+    return [label for label in known if label is not None]
 
 
 def asks_for_deployed(deployment: Deployment, read: RuntimeFetch) -> bool:
@@ -157,7 +164,7 @@ class DeploymentMatcher:
         self._newer_codes = {alias for other in newer for alias in other.aliases}
         self._places = {(other.app_name, other.environment_name) for other in others}
         self._environments = {known.environment_id for known in evidence.deployments}
-        self._is_only_environment = len(self._environments - {None}) <= 1
+        self._is_only_environment = not any(map(self._may_be_elsewhere, others))
 
     def of_read(self, read: RuntimeFetch) -> bool:
         """Return True if a read has to do with the deployment."""
@@ -217,6 +224,13 @@ class DeploymentMatcher:
     def _is_elsewhere(self, other: Deployment) -> bool:
         mine = self._deployment.environment_id
         return None not in (mine, other.environment_id) and other.environment_id != mine
+
+    def _may_be_elsewhere(self, other: Deployment) -> bool:
+        """Return True unless an id, or else a name, shows the same environment."""
+        if None not in (self._deployment.environment_id, other.environment_id):
+            return self._is_elsewhere(other)
+        mine, others = _labels(self._deployment), _labels(other)
+        return not any(may_be_equal(label, known) for label in mine for known in others)
 
     def _is_earlier(self, read: RuntimeFetch) -> bool:
         """Return True if a read certainly ended before the deployment took effect."""
