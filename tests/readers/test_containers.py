@@ -297,6 +297,15 @@ def test_bytes_of_a_journal_that_are_no_text() -> None:
     assert [entry.text for _, entry in container.entries([data])] == ["a \ufffd b"]
 
 
+def test_a_field_of_a_journal_whose_length_is_damaged() -> None:
+    """It costs its own line; the entries behind it are read."""
+    damaged = b"__CURSOR=s=1;i=1\nMESSAGE\n" + b"\xff" * 8 + b"\n\n"
+    whole = journal_export([(BEGIN_NS, "[DEPLOY] x")])
+    container = container_of(damaged + whole)
+    assert container is not None
+    assert [entry.text for _, entry in container.entries([damaged + whole])] == ["", "[DEPLOY] x"]
+
+
 @given(st.binary(max_size=80), st.integers(1, 20))
 def test_no_journal_raises(data: bytes, size: int) -> None:
     """Fields without a whole length, or with an impossible one, are left out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -132,6 +133,15 @@ def test_lines_are_judged_by_their_build() -> None:
     entry = only(timeless)
     assert (entry.kind, entry.verdict) == ("deploy", "inconclusive")
     assert entry_json(entry)["started"] is None
+
+
+def test_the_start_of_a_trace_as_json() -> None:
+    """It is a moment with its time zone, in ISO 8601; one beyond the calendar is null."""
+    entry = only(healthy_deployment())
+    started = datetime.fromisoformat(entry_json(entry)["started"])
+    assert started.utcoffset() is not None
+    assert started.timestamp() == entry.start_ns / 1e9
+    assert entry_json(replace(entry, start_ns=10**30))["started"] is None
 
 
 # --- filters --------------------------------------------------------------------------------------

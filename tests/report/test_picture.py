@@ -16,8 +16,8 @@ from rich.console import Console
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Limits, diagnose
-from flash_otel.report.layout import page_for, print_lines
-from flash_otel.report.picture import LEAST_WIDTH, picture_lines
+from flash_otel.report.layout import UNICODE, Page, page_for, print_lines
+from flash_otel.report.picture import LEAST_WIDTH, _Canvas, picture_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -157,6 +157,16 @@ def test_ids_that_do_not_fit_are_shortened() -> None:
     assert " is cmdq" not in drawn(result, 80), "the table of ids has them in full"
     assert "├ cmdq3v0xk00019k7h2f4t1a1a (deployed)" in wide
     assert "…" not in wide
+
+
+@pytest.mark.parametrize("number", [5, 6])
+def test_a_long_text_has_five_lines(number: int) -> None:
+    """The last one ends with a mark if words are left out."""
+    page = Page(LEAST_WIDTH, 20, UNICODE)
+    canvas = _Canvas(8, page, {}, "FAULT", "")
+    text = " ".join(f"word-{index}" for index in range(number))
+    lines = [f"word-{index}" for index in range(5)]
+    assert canvas._text(text) == (lines if number == 5 else [*lines[:4], "word-4 …"])
 
 
 @pytest.mark.parametrize("scene", SCENES)

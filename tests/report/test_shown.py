@@ -25,8 +25,8 @@ from rich.cells import cell_len
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Limits, diagnose
 from flash_otel.records import LINES_SCOPE, SpanRecord
-from flash_otel.report.layout import page_for, print_lines
-from flash_otel.report.overview import overview_of
+from flash_otel.report.layout import UNICODE, Page, page_for, print_lines
+from flash_otel.report.overview import Overview, overview_of
 from flash_otel.report.trace import trace_lines
 from flash_otel.report.view import view_of
 
@@ -125,6 +125,8 @@ def test_a_fault_is_marked_at_its_span() -> None:
     plain = ESCAPE.sub("", text)
     [row] = [line for line in plain.splitlines() if line.endswith("  fault")]
     assert row.startswith("flash.runtime.fetch")
+    [colored] = [line for line in text.splitlines() if ESCAPE.sub("", line) == row]
+    assert colored.endswith("\x1b[1;31m  fault\x1b[0m")
     assert "environment_id=env-stag (deployed: env-prod)" in plain
     assert re.search(r"\x1b\[1;33menvironment_id=env-stag \(deployed: env-prod\)\x1b\[0m", text)
     assert "build_id=build-2 (deployed: build-1)" in plain
@@ -246,6 +248,17 @@ def test_a_log_without_times_beside_spans_with_times() -> None:
     assert "1970" not in text
 
 
+@pytest.mark.parametrize("is_log", [False, True])
+def test_what_belongs_to_a_deployment_beside_its_trace(*, is_log: bool) -> None:
+    """Other traces are counted; what a log has of them is no trace."""
+    reads = read(9, held=TWO)
+    if is_log:
+        reads = [replace(span, scope_name=LINES_SCOPE, origin="worker.log:1") for span in reads]
+    rows = shown(records(deployment(), reads)).splitlines()
+    assert ("From other logs and traces" in rows) is is_log
+    assert ("Linked traces: 1" in rows) is not is_log
+
+
 def test_ids_that_begin_alike_are_shown_so_that_they_differ() -> None:
     """Short ids are as long as they must be."""
     first, second = f"build-{'0' * 20}-one", f"build-{'0' * 20}-two"
@@ -291,6 +304,25 @@ def test_a_note_that_is_broken_keeps_the_lines_of_the_tree() -> None:
     last = next(number for number, row in enumerate(rows) if "manifest.fetch" in row)
     assert last - first > 4
     assert all(row.startswith("│  ") for row in rows[first + 1 : last])
+
+
+@pytest.mark.parametrize("command", ["", "flash deploy"])
+def test_the_next_command_of_a_fault(command: str) -> None:
+    """It is that of the verdict, else the one that shows more of the fault."""
+    recording = SCENES["a worker asks for an environment that exists"].make()
+    [judged, *_] = diagnose(recording, limits=Limits(now_ns=NOW_NS)).judged
+    overview = replace(overview_of(judged, recording), command=command)
+    page = Page(100, 40, UNICODE)
+
+    def following(overview: Overview, recording: Sequence[SpanRecord]) -> list[str]:
+        lines = trace_lines(recording, view_of(page, recording, overview), "flash-otel diagnose")
+        texts = ["".join(part.text for part in line) for line in lines]
+        return [text.strip() for text in texts if text.startswith("  Next: ")]
+
+    assert following(overview, recording) == [f"Next: {command or 'flash-otel diagnose'}"]
+    sound = SCENES["a first deployment and a read"].make()
+    [judged, *_] = diagnose(sound, limits=Limits(now_ns=NOW_NS)).judged
+    assert following(replace(overview_of(judged, sound), command=""), sound) == []
 
 
 def test_a_note_stands_beside_the_verdict() -> None:

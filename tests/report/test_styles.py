@@ -1,0 +1,52 @@
+"""The styles of reports: each is one of Rich's, which ignores any other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from diagnosis.recordings import NOW_NS
+from diagnosis.scenes import SCENES
+from rich.style import Style
+from verify.cases import CASES
+
+from flash_otel.diagnosis import Limits, diagnose
+from flash_otel.report.diagnosis import diagnosis_lines
+from flash_otel.report.layout import ASCII, UNICODE, Page
+from flash_otel.report.overview import overview_of
+from flash_otel.report.trace import trace_lines
+from flash_otel.report.verification import verification_lines
+from flash_otel.report.view import view_of
+from flash_otel.verify.verdict import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flash_otel.report.layout import Line
+
+PAGES = (Page(100, 40, UNICODE), Page(None, 20, ASCII))
+
+
+def assert_styles(lines: Iterable[Line]) -> None:
+    """Check that Rich knows the style of every part."""
+    for style in {part.style for line in lines for part in line}:
+        Style.parse(style)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_scene(scene: str) -> None:
+    """The report of its diagnosis, and the tree of its spans."""
+    records = SCENES[scene].make()
+    found = diagnose(records, limits=Limits(now_ns=NOW_NS))
+    for page in PAGES:
+        assert_styles(diagnosis_lines(found, page))
+        if found.judged and records:
+            overview = overview_of(found.judged[0], records)
+            assert_styles(trace_lines(records, view_of(page, records, overview), "command"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_verification(case: str) -> None:
+    """The report of `verify`."""
+    subject, recorded, version = CASES[case].subject, CASES[case].recorded, CASES[case].version
+    assert_styles(verification_lines(judge(subject, recorded, version)))
