@@ -320,11 +320,12 @@ def summary(options: Options) -> list[SpanProcessor]:
 
 
 def _log(records: Sequence[SpanRecord]) -> None:
-    """Write spans to the log that reach neither a store nor an exporter."""
+    """Write ended spans to the log that reach neither a store nor an exporter."""
     from flash_otel.export import worker_log
 
     for record in records:
-        worker_log.write(record)
+        if record.end_ns is not None:
+            worker_log.write(record)
 
 
 def rehearse() -> tuple[Ignored, ...]:

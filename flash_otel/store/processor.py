@@ -127,7 +127,8 @@ class StoreSpanProcessor(SpanProcessor, ForkAware):
 
     def _is_open(self) -> bool:
         """Return True if spans are accepted; the first one starts the writer's thread."""
-        if self._closed or (self._writer.dead and self._follower is None):
+        has_use = not self._writer.dead or self._follower is not None or self._rescue is not None
+        if self._closed or not has_use:
             return False
         if self._thread is None:
             self._start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -109,14 +110,33 @@ def test_spans_that_cannot_be_stored(
     tmp_path: Path,
     exporter: str,
 ) -> None:
-    """The exporter gets them, and only without one the log does."""
-    (tmp_path / "file").write_text("no folder")
+    """The exporter gets them, and only without one the log does, each span once."""
+    (tmp_path / "spans.db").mkdir()
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", exporter)
-    flash_otel.instrument(legacy_logs=False, store=tmp_path / "file" / "spans.db")
+    flash_otel.instrument(legacy_logs=False, store=tmp_path / "spans.db")
     activate("b-1")
+    pipeline.flush_store(30)
+    activate("b-2")  # the store has failed by now
+
+    @flash_otel.trace_deploy
+    def deploy() -> None:
+        pipeline.flush_store(30)  # a root is stored while it runs, too
+
+    deploy()
     flash_otel.uninstrument()
-    assert collector.names == ["flash.activate"] * (exporter == "otlp")
-    assert capsys.readouterr().err.count(LOG_MARK) == (exporter == "none")
+    names = ["flash.activate", "flash.activate", "flash.deploy"]
+    lines = capsys.readouterr().err.splitlines()
+    logged = [line.removeprefix(LOG_MARK) for line in lines if line.startswith(LOG_MARK)]
+    assert collector.names == (names if exporter == "otlp" else [])
+    assert [_name_in(line) for line in logged] == (names if exporter == "none" else [])
+
+
+def _name_in(line: str) -> str:
+    """Return the name of the only span of a line."""
+    (group,) = json.loads(line)["resourceSpans"]
+    (scope,) = group["scopeSpans"]
+    (span,) = scope["spans"]
+    return str(span["name"])
 
 
 def test_a_delivery_that_cannot_be_made(
@@ -156,6 +176,7 @@ def test_a_warning_that_waits_for_the_end(monkeypatch: pytest.MonkeyPatch) -> No
         streams.warn_once("a warning")
         assert not select.select([seen], [], [], 0)[0]
         flash_otel.uninstrument()
+        assert select.select([seen], [], [], 60)[0]
         assert seen.read(100) == b"a warning\r\n"
 
 
