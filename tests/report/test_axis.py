@@ -79,6 +79,17 @@ def test_of_many_waits_those_around_the_deployment_are_marked() -> None:
     assert axis.bar(reads[-1]) == Bar(23, 1)
 
 
+def test_both_waits_around_the_deployment_are_marked_first() -> None:
+    """The one before it and the one after it, though a third one is longer."""
+    spans = [
+        span(number, None, "x", start, start + 20, trace_id=f"{number:032x}")
+        for number, start in ((2, -1_000_000), (3, -60_000), (4, 60_000))
+    ]
+    axis = axis_for(DEPLOY, [DEPLOY, *spans], 12)
+    assert len(axis.ranges) == 4
+    assert [len(stretch.ranges) for stretch in axis.stretches] == [2, 1, 1]
+
+
 def test_an_unfinished_span_lasts_until_the_last_sign_of_its_process() -> None:
     """The bar of a killed deployment ends with its last span; that of a running one is now."""
     deploy, build = span(1, None, "flash.deploy", 0, None), span(2, 1, "flash.build", 0, 800)

@@ -359,6 +359,16 @@ def test_manifest_files_without_a_carrier(content: bytes) -> None:
     assert carriers.code_carrier() is None
 
 
+@pytest.mark.parametrize(("flags", "sampled"), [("01", True), ("10", False), ("ff", True)])
+def test_the_flags_of_a_deployment(flags: str, *, sampled: bool) -> None:
+    """They are a byte in hex, of which one bit says whether the trace is sampled."""
+    traceparent = f"{GOOD['traceparent'][:-2]}{flags}"
+    found = carriers.read({KEY: {**GOOD, "traceparent": traceparent}})
+    assert found is not None
+    assert found.context.trace_flags == int(flags, 16)
+    assert found.context.trace_flags.sampled is sampled
+
+
 def test_the_manifest_of_an_unpacked_artifact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
