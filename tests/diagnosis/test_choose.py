@@ -23,7 +23,10 @@ from hypothesis import strategies as st
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Diagnosis, Limits, diagnose
 from flash_otel.diagnosis.choose import Unmatched
+from flash_otel.diagnosis.environments import MOST_ATTEMPTS
 from flash_otel.records import LINES_SCOPE
+from flash_otel.report.diagnosis import diagnosis_lines
+from flash_otel.report.layout import UNICODE, Page
 
 if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
@@ -159,6 +162,25 @@ def test_earlier_failed_attempts_are_named() -> None:
         assert [known.id[-4:] for known in judged.failed_before] == ["d300", "d400"]
     (judged,) = judge(made, build_id="build-2").judged
     assert [known.id[-4:] for known in judged.failed_before] == ["d100"]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (1, "  1 earlier attempt failed: "),
+        (2, "  2 earlier attempts failed: "),
+        (MOST_ATTEMPTS, f"  At least {MOST_ATTEMPTS} earlier attempts failed: "),
+    ],
+)
+def test_the_line_about_earlier_attempts(number: int, words: str) -> None:
+    """They are counted, as far as they are looked for."""
+    attempts = [failed(number - index, -100.0 * (index + 1)) for index in range(number)]
+    made = records(*reversed(attempts), deployment(90), read(10, code=90, build=90, held=TWO))
+    lines = diagnosis_lines(judge(made), Page(None, 20, UNICODE))
+    texts = ["".join(part.text for part in line) for line in lines]
+    [line] = [text for text in texts if " earlier attempt" in text]
+    assert line.startswith(words)
+    assert line.count("; ") == number - 1
 
 
 def test_environments_are_counted_not_their_names() -> None:

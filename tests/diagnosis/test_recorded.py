@@ -290,3 +290,15 @@ def test_neighbours_are_found_among_many(apart_s: float, stops: tuple[str, ...])
         assert diagnose(made, limits=LIMITS, in_memory=0, **asked) == expected  # type: ignore[arg-type]
         overlap = {finding.code for finding in expected.findings} & {sc.OVERLAPPING_DEPLOYS}
         assert bool(overlap) is not bool(stops)
+
+
+def test_more_spans_than_one_query_binds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them are found, in as many queries as it takes."""
+    monkeypatch.setattr(recorded, "_CHUNK", 2)
+    made = records(deployment(), read(9, held=TWO))
+    keys = [record.key for record in made]
+    assert len(keys) > 4
+    with SpanStore(tmp_path / "spans.db") as store:
+        store.write(made)
+        found = recorded._stored(store, keys)
+    assert sorted(record.key for record in found) == sorted(keys)
