@@ -45,6 +45,8 @@ def application_provider() -> trace_api.TracerProvider | None:
         provider = attempt(
             _PROVIDER, trace_api.get_tracer_provider, None, uses="flash_otel's own provider"
         )
+        if not isinstance(provider, trace_api.TracerProvider):
+            provider = None
         _broken_provider.value = named if provider is None else None
     return None if isinstance(provider, _NOT_SET) else provider
 
@@ -109,6 +111,17 @@ def sampler() -> sampling.Sampler:
     return sampling.DEFAULT_ON if made is None else made
 
 
+def probed_sampler() -> None:
+    """Make the sampler, and ask it for a decision, to check if that works."""
+    made = sampler()
+
+    def decide() -> None:
+        decision = made.should_sample(None, 1, semconv.DEPLOY).decision
+        decision.is_recording()  # type: ignore[no-untyped-call]  # of the SDK
+
+    attempt(_SAMPLER, decide, None, uses="every span")
+
+
 def ids() -> IdGenerator | None:
     """Return the generator of OTEL_PYTHON_ID_GENERATOR; None for the SDK's."""
     from flash_otel.runtime.sdk import IdGenerator
@@ -116,7 +129,22 @@ def ids() -> IdGenerator | None:
     name = environment.text(_ID_GENERATOR)
     if name in {"", "random"}:
         return None
-    return component(_ID_GENERATOR, "opentelemetry_id_generator", name, IdGenerator)  # type: ignore[type-abstract]  # as above
+    made = component(_ID_GENERATOR, "opentelemetry_id_generator", name, IdGenerator)  # type: ignore[type-abstract]  # as above
+    if made is None:
+        return None
+    are_usable = attempt(_ID_GENERATOR, lambda: _are_usable(made), None)
+    if are_usable is False:
+        ignore(_ID_GENERATOR, f"{name} makes invalid ids, or the same ones again", "the default")
+    return made if are_usable else None
+
+
+def _are_usable(ids: IdGenerator) -> bool:
+    """Return whether spans with these ids are kept, and apart from each other."""
+    first, second = (
+        trace_api.SpanContext(ids.generate_trace_id(), ids.generate_span_id(), is_remote=False)
+        for _ in range(2)
+    )
+    return first.is_valid and second.is_valid and first.span_id != second.span_id
 
 
 def batch_settings() -> dict[str, Any]:

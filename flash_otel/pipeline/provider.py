@@ -68,14 +68,13 @@ class AlwaysRecord(sampling.Sampler):
             result = self._sampler.should_sample(
                 parent_context, trace_id, name, kind, attributes, links, trace_state
             )
-        except Exception:  # a sampler that the environment names, from any package
+            if result.decision.is_recording():  # type: ignore[no-untyped-call]  # of the SDK
+                return result
+            trace_state = result.trace_state
+        except BaseException:  # a sampler that the environment names, from any package
             swallowed("the sampler")
             return sampling.SamplingResult(sampling.Decision.RECORD_AND_SAMPLE, attributes)
-        if result.decision is not sampling.Decision.DROP:
-            return result
-        return sampling.SamplingResult(
-            sampling.Decision.RECORD_ONLY, attributes, result.trace_state
-        )
+        return sampling.SamplingResult(sampling.Decision.RECORD_ONLY, attributes, trace_state)
 
     def get_description(self) -> str:
         """Describe the sampler."""
@@ -335,7 +334,7 @@ def rehearse() -> tuple[Ignored, ...]:
     opts.resolve()
     opts.exit_budget()
     opts.request_budget()
-    components.sampler()
+    components.probed_sampler()
     components.ids()
     components.batch_settings()
     components.named_context()

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from flash_otel.runtime.process import ProcessVar, guarded, logger
+from flash_otel.runtime.process import ProcessVar, guarded, is_hosts, logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -192,7 +192,10 @@ def attempt(
     try:
         with quiet():
             return make()
-    except Exception as error:
+    # A package that exits or panics (pyo3) where it is imported costs itself, not the host.
+    except BaseException as error:
+        if is_hosts(error):
+            raise
         # Only the type: the message may hold a secret.
         ignore(name, f"it fails with {type(error).__name__}", uses, loses=loses)
         return default
@@ -290,8 +293,8 @@ def load(module: str) -> None:
     try:
         with quiet("OTEL_PYTHON_CONTEXT"):
             import_module(module)
-    except Exception:
-        if not any(_load_with(module, repair) for repair in _repairs()):
+    except BaseException as error:
+        if is_hosts(error) or not any(_load_with(module, repair) for repair in _repairs()):
             raise
 
 
@@ -312,7 +315,9 @@ def _load_with(module: str, repair: dict[str, str]) -> bool:
     try:
         with _masking.value, _repaired(repair), quiet("OTEL_PYTHON_CONTEXT"):
             import_module(module)
-    except Exception:
+    except BaseException as error:
+        if is_hosts(error):
+            raise
         return False
     for name, value in repair.items():
         ignore(name, "OpenTelemetry cannot be imported with it", value or "the default")

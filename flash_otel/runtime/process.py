@@ -13,13 +13,17 @@ the forking thread: a lock that another thread holds then stays locked in the ch
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # not in the stubs
 import logging
 import os
+import signal
 import sys
 import threading
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from functools import partial
+from traceback import walk_tb
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,26 +84,51 @@ def reset() -> None:
 _reported: ProcessVar[set[str]] = ProcessVar(set)
 
 
+def is_hosts(error: BaseException) -> bool:
+    """Return whether an exception belongs to the host, even if flash_otel's code was interrupted.
+
+    A signal handler of Python runs between any two instructions: an alarm, or a `sys.exit()` at
+    SIGTERM, that it raises would be lost if it was swallowed here.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    # The original of `signal.getsignal`, which looks up an enum's members, is 30 times as fast.
+    handlers = map(_signal.getsignal, range(1, signal.NSIG))
+    codes = {_code_of(handler) for handler in handlers if callable(handler)}
+    return any(frame.f_code in codes for frame, _ in walk_tb(error.__traceback__))
+
+
+def _code_of(handler: Any) -> Any:
+    """Return the code that a call of a signal handler runs; None if it is not of Python."""
+    while isinstance(handler, partial):
+        handler = handler.func
+    runs = handler if hasattr(handler, "__code__") else type(handler).__call__
+    return getattr(runs, "__code__", None)
+
+
 def swallowed(place: str) -> None:
-    """Log the exception being handled, once per `place`; re-raise it under FLASH_OTEL_RAISE."""
-    if os.environ.get("FLASH_OTEL_RAISE"):
+    """Log the exception being handled, once per `place`.
+
+    One that belongs to the host is re-raised; under FLASH_OTEL_RAISE, every one is.
+    """
+    error = sys.exc_info()
+    if os.environ.get("FLASH_OTEL_RAISE") or (error[1] is not None and is_hosts(error[1])):
         raise  # noqa: PLE0704 - called from an except block, by contract
     if place not in _reported.value:
         _reported.value.add(place)
-        error = sys.exc_info()
         # Debug level: a host's log must not show noise about its telemetry.
         logger.debug("flash_otel: internal error in %s (ignored)", place, exc_info=error)
 
 
 @contextmanager
 def guarded(place: str) -> Iterator[None]:
-    """Swallow and log any exception of the block.
+    """Swallow and log any exception of the block, but those of the host.
 
     Not for hot paths: an explicit try with `swallowed` costs a third of this.
     """
     try:
         yield
-    except Exception:
+    except BaseException:
         swallowed(place)
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
+from flash_otel.runtime.process import is_hosts
+
 MISSING: Final = object()
 """The result of a source that found nothing; None is a value that was found."""
 
@@ -242,7 +244,12 @@ def find(extractors: tuple[Extractor, ...], call: Call) -> Any:
     for extractor in extractors:
         try:
             value = extractor(call)
-        except Exception:  # noqa: S112 - a failing extractor has found nothing
+        except NotReturnedError:
+            continue
+        # A failing extractor has found nothing, whatever the host's objects raise.
+        except BaseException as error:
+            if is_hosts(error):
+                raise
             continue
         if value is not MISSING and value is not None:
             return value

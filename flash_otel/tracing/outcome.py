@@ -10,7 +10,7 @@ from typing import Any, Final
 from flash_otel import failures, semconv
 from flash_otel.redaction import scrub
 from flash_otel.runtime import options as opts
-from flash_otel.runtime.process import ProcessVar
+from flash_otel.runtime.process import ProcessVar, is_hosts
 
 MAX_FRAMES: Final = 30
 
@@ -89,14 +89,18 @@ def _stack(error: BaseException, *, has_message: bool) -> str:
             type(error), error, error.__traceback__, limit=-MAX_FRAMES
         )
         return "".join(lines)
-    except Exception:  # the user's exception may have a broken __str__ or __cause__
+    except BaseException as failure:  # the user's may have a broken __str__ or __cause__
+        if is_hosts(failure):
+            raise
         return ""
 
 
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:
+    except BaseException as failure:
+        if is_hosts(failure):
+            raise
         return ""
 
 

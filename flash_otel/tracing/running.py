@@ -12,6 +12,7 @@ import os
 import sys
 import types
 from contextlib import suppress
+from contextvars import Token
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -70,7 +71,7 @@ class Running:
         if not self.keeps_context:
             # Not the context that the span began with: the body may have attached another one.
             self.context = context_api.get_current()
-            self._detach(None)
+            self._detach()
 
     def returned(self, result: Any) -> None:
         """Record the return value, and end."""
@@ -80,12 +81,12 @@ class Running:
     def end(self, error: BaseException | None) -> None:
         """Leave the context and record how the call ended."""
         if self._is_over():
-            self._detach(error)
+            self._detach()
             return
         self.has_ended = True
         try:
             self.call.error = error
-            self._detach(error)
+            self._detach()
             if not self.owns:
                 self.scope.join(self.call, self.fields)
                 return
@@ -104,7 +105,7 @@ class Running:
 
     def abandon(self) -> None:
         """End the span of a call whose end cannot be observed any more. Idempotent."""
-        self._detach(GeneratorExit())
+        self._detach()
         if not self._is_over():
             self.has_ended = True
             if self.owns:
@@ -147,15 +148,15 @@ class Running:
         scope.span.add_link(read.context)
         scope.fault, scope.bad_read = read.fault, read.bad_read
 
-    def _detach(self, error: BaseException | None) -> None:
+    def _detach(self) -> None:
         token, self.token = self.token, None
-        if token is None:
-            return
-        if not (self.keeps_context or isinstance(error, GeneratorExit)):
-            context_api.detach(token)
+        if not isinstance(token, Token):
+            if token is not None:  # of a context that OTEL_PYTHON_CONTEXT names
+                context_api.detach(token)
             return
         # The garbage collector, or a framework that enters and exits a context manager in
         # different tasks, may end it in another context. That is not an error.
+        # `context_api.detach` would log that, and what a signal handler of the host raises in it.
         with suppress(ValueError):
             token.var.reset(token)
 

@@ -311,7 +311,7 @@ class Scope:
                     found[name] = clean
             else:
                 self.attributes.scrub(spec.render(value), found)
-        except Exception:
+        except BaseException:
             swallowed(f"a field of {self.spec.name}")
 
     def _set(self, changed: Mapping[str, Any]) -> None:

@@ -98,24 +98,30 @@ class Traced:
     def _run(
         self, wrapped: Callable[..., Any], instance: object, args: tuple[Any, ...], kwargs: Any
     ) -> Any:
-        running, args, kwargs = self._enter(instance, args, kwargs)
-        if running is None:
-            return wrapped(*args, **kwargs)
+        before = context_api.get_current()
+        running = None
         try:
+            running, args, kwargs = self._enter(instance, args, kwargs)
             result = wrapped(*args, **kwargs)
+            if running is None:
+                return result
+            kind = type(result)
+            if kind is CoroutineType:
+                running.pause()
+                adopted = _await(_Adopted(result, Dropped(running)))
+                return _named(adopted, result.__name__, result.__qualname__)
+            # Closing the traced generator closes this one, so nothing else may refer to it.
+            if kind in _GENERATORS and sys.getrefcount(result) <= _UNSHARED:
+                return _adopt_generator(result, running)
+            # Other awaitables are left alone: `aiohttp`'s request must stay a context manager.
+            running.returned(result)
         except BaseException as error:
-            running.end(error)
+            if running is not None:
+                running.end(error)
+            # A signal handler may raise between any two steps, even before `running` is known.
+            if context_api.get_current() is not before:
+                context_api.attach(before)
             raise
-        kind = type(result)
-        if kind is CoroutineType:
-            running.pause()
-            adopted = _await(_Adopted(result, Dropped(running)))
-            return _named(adopted, result.__name__, result.__qualname__)
-        # Closing the traced generator closes this one, so nothing else may hold a reference to it.
-        if kind in _GENERATORS and sys.getrefcount(result) <= _UNSHARED:
-            return _adopt_generator(result, running)
-        # Other awaitables are left alone: `aiohttp`'s request must stay a context manager.
-        running.returned(result)
         return result
 
     async def _run_async(

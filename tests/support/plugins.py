@@ -15,7 +15,17 @@ from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 class Context(ContextVarsRuntimeContext):
     pass
 """
+# At its import, where a package with a core in Rust may panic.
+_PANIC: Final = """
+class Panic(BaseException):
+    pass
+
+
+raise Panic("canary7f3a91c2")
+"""
 _MODULE: Final = """
+import sys
+
 from opentelemetry.sdk.resources import Resource, ResourceDetector
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
@@ -24,6 +34,21 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 class Ids(RandomIdGenerator):
     pass
+
+
+class RaisingIds(RandomIdGenerator):
+    def generate_span_id(self):
+        sys.exit("canary7f3a91c2")
+
+
+class SameIds(RandomIdGenerator):
+    def generate_span_id(self):
+        return 1
+
+
+class NoIds(RandomIdGenerator):
+    def generate_trace_id(self):
+        return None
 
 
 class Exporter(SpanExporter):
@@ -51,6 +76,21 @@ class RaisingSampler(Sampler):
         return "raising"
 
 
+class NoSampler(RaisingSampler):
+    def should_sample(self, *arguments, **more):
+        return None
+
+
+class ExitingSampler(RaisingSampler):
+    def should_sample(self, *arguments, **more):
+        sys.exit("canary7f3a91c2")
+
+
+class ExitingDetector(ResourceDetector):
+    def detect(self):
+        sys.exit("canary7f3a91c2")
+
+
 class RaisingDetector(ResourceDetector):
     def detect(self):
         raise LookupError("canary7f3a91c2")
@@ -58,6 +98,10 @@ class RaisingDetector(ResourceDetector):
 
 def raising(*arguments):
     raise LookupError("canary7f3a91c2")
+
+
+def exiting(*arguments):
+    sys.exit("canary7f3a91c2")
 
 
 def nothing(*arguments):
@@ -76,10 +120,24 @@ _BROKEN: Final = {
     "raising": "raising",
     "nothing": "nothing",
     "absent": "no_such_name",
+    "exiting": "exiting",
+    "panicking": "panic_of_a_test:Anything",
 }
 _MORE: Final = {
-    "opentelemetry_traces_sampler": {"raising_later": "RaisingSampler"},
-    "opentelemetry_resource_detector": {"raising_later": "RaisingDetector"},
+    "opentelemetry_traces_sampler": {
+        "raising_later": "RaisingSampler",
+        "exiting_later": "ExitingSampler",
+        "nothing_later": "NoSampler",
+    },
+    "opentelemetry_id_generator": {
+        "raising_later": "RaisingIds",
+        "repeating": "SameIds",
+        "nothing_later": "NoIds",
+    },
+    "opentelemetry_resource_detector": {
+        "raising_later": "RaisingDetector",
+        "exiting_later": "ExitingDetector",
+    },
 }
 
 
@@ -89,6 +147,7 @@ def install(folder: Path) -> Path:
     metadata.mkdir(parents=True)
     (folder / "plugins_of_a_test.py").write_text(_MODULE, encoding="utf-8")
     (folder / "context_of_a_test.py").write_text(_CONTEXT, encoding="utf-8")
+    (folder / "panic_of_a_test.py").write_text(_PANIC, encoding="utf-8")
     (metadata / "METADATA").write_text("Name: plugins-of-a-test\nVersion: 1\n", encoding="utf-8")
     lines = []
     for group, plugin in _GROUPS.items():

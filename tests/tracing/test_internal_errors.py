@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from typing import Any
 
 import pytest
+from opentelemetry import context as context_api
+from opentelemetry import trace as trace_api
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 import flash_otel
@@ -23,6 +26,10 @@ class Broken(RuntimeError):  # noqa: N818 - what it is
 def breaks(*_args: Any, **_kwargs: Any) -> Any:
     """Raise, whatever the arguments."""
     raise Broken
+
+
+class Panic(BaseException):
+    """What a package with a core in Rust raises."""
 
 
 class BreaksAtStart(SpanProcessor):
@@ -110,6 +117,64 @@ def test_faults_inside(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -
         calls_work()
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no such signal")
+@pytest.mark.parametrize(("owner", "name"), FAULTS, ids=[name for _, name in FAULTS])
+@pytest.mark.parametrize("kind", [TimeoutError, SystemExit])
+def test_a_signal_inside(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, kind: type[BaseException]
+) -> None:
+    """What a signal handler of the host raises in any step reaches the host, and nothing stays."""
+    original = getattr(owner, name)
+    received: list[int] = []
+
+    def handle(number: int, _frame: object) -> None:
+        received.append(number)
+        raise kind
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        signal.raise_signal(signal.SIGUSR1)
+        return original(*args, **kwargs)
+
+    previous = signal.signal(signal.SIGUSR1, handle)
+    try:
+        with recording() as spans:
+            with monkeypatch.context() as patched:
+                patched.setattr(owner, name, interrupted)
+                with pytest.raises((kind, LookupError)) as raised:
+                    flash_otel.trace_deploy(lambda: (upload({}), upload({"fail": 1})))()
+                assert issubclass(raised.type, kind) == bool(received)
+            assert not trace_api.get_current_span().get_span_context().is_valid
+            before = len(spans.records)
+            upload({})
+            assert len(spans.records) == before + 1
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no such signal")
+def test_a_signal_before_the_call_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The span is not left current for the host's next calls."""
+    attach = context_api.attach
+
+    def handle(_number: int, _frame: object) -> None:
+        raise TimeoutError
+
+    def interrupted(context: context_api.Context) -> Any:
+        monkeypatch.undo()
+        attach(context)
+        signal.raise_signal(signal.SIGUSR1)
+
+    previous = signal.signal(signal.SIGUSR1, handle)
+    try:
+        with recording():
+            monkeypatch.setattr(context_api, "attach", interrupted)
+            with pytest.raises(TimeoutError):
+                upload({})
+        assert not trace_api.get_current_span().get_span_context().is_valid
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+
+
 @pytest.mark.parametrize("processor", [BreaksAtStart(), BreaksAtEnd()])
 def test_processors_that_fail(processor: SpanProcessor) -> None:
     """A failing processor of the application does not affect the call."""
@@ -132,21 +197,25 @@ def test_a_provider_that_fails() -> None:
     calls_work()
 
 
-def test_sources_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [Broken, SystemExit, Panic, asyncio.CancelledError])
+def test_sources_that_fail(monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]) -> None:
     """A failing extractor or property has found nothing, in our own tests, too."""
     monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
+
+    def fails(_call: object) -> object:
+        raise kind
 
     class Hostile:
         """Fails on every access."""
 
         @property
         def id(self) -> str:
-            raise Broken
+            raise kind
 
         def __getattr__(self, name: str) -> Any:
-            raise Broken(name)
+            raise kind(name)
 
-    @flash_otel.trace_activate(build_id="build.id", environment_id=breaks)
+    @flash_otel.trace_activate(build_id="build.id", environment_id=fails)
     def activate(build: Hostile) -> Hostile:
         return build
 
@@ -157,7 +226,8 @@ def test_sources_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     assert span.attributes == {"peer.service": "runpod-api", "flash.outcome": "returned"}
 
 
-def test_a_value_that_cannot_be_rendered() -> None:
+@pytest.mark.parametrize("kind", [Broken, SystemExit, Panic])
+def test_a_value_that_cannot_be_rendered(kind: type[BaseException]) -> None:
     """A value that cannot be rendered is omitted; the span keeps its other attributes."""
 
     class Liar(str):
@@ -166,7 +236,7 @@ def test_a_value_that_cannot_be_rendered() -> None:
         __slots__ = ()
 
         def __str__(self) -> str:
-            raise Broken
+            raise kind
 
     with recording() as spans:
         flash_otel.trace_activate(lambda build_id, environment_id: (build_id, environment_id))(
@@ -178,6 +248,26 @@ def test_a_value_that_cannot_be_rendered() -> None:
         "flash.environment_id": "e-1",
         "flash.outcome": "returned",
     }
+
+
+@pytest.mark.parametrize("kind", [Broken, SystemExit, Panic])
+def test_an_exception_that_cannot_be_described(kind: type[BaseException]) -> None:
+    """The user's exception stays the one that is raised, and its span fails without a message."""
+
+    class Mute(Exception):  # noqa: N818 - what it is
+        """An exception whose text fails."""
+
+        def __str__(self) -> str:
+            raise kind
+
+    def raises() -> None:
+        raise Mute
+
+    with recording() as spans, pytest.raises(Mute):
+        flash_otel.trace_call(raises)()
+    (span,) = spans.records
+    assert span.status == "error"
+    assert span.attributes["error.message"] == "Mute"
 
 
 def test_a_span_ends_although_its_end_fails(monkeypatch: pytest.MonkeyPatch) -> None:
