@@ -22,6 +22,7 @@ from flash_otel import semconv as sc
 from flash_otel.diagnosis.readers.containers import container_of
 from flash_otel.diagnosis.readers.log_columns import columns_of
 from flash_otel.diagnosis.readers.log_entry import time_of
+from flash_otel.diagnosis.readers.log_layout import Layout
 from flash_otel.lines.format import parse
 from flash_otel.lines.values import read_id, write_id
 from flash_otel.records import ANY
@@ -179,6 +180,21 @@ def test_other_lines_between_the_rows(tmp_path: Path, name: str) -> None:
     printed = [handled(log, 80).replace(b"\n" + blank, b"\n" + other + blank) for log in logs]
     assert b"printed" in printed[0]
     assert judged(tmp_path, *printed)[0] == judged(tmp_path, *map(in_seconds, logs))[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "place"),
+    [
+        ("Environment active         state.py:88", "state.py:88"),
+        ("Environment active         state.py:88  ", "state.py:88"),
+        # The end of a sentence, where the column is not.
+        ("It was raised in state.py:88", ""),
+        ("Environment active, which is in env-prod", ""),
+    ],
+)
+def test_the_place_of_the_source_ends_at_the_right_edge(row: str, place: str) -> None:
+    """Elsewhere in a row, the same text belongs to the message."""
+    assert Layout(level=None, message=0, width=38).place_in(row) == place
 
 
 def test_the_times_of_rich_are_kept() -> None:

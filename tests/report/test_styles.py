@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from flash_otel.diagnosis import Limits, diagnose
 from flash_otel.report.diagnosis import diagnosis_lines
 from flash_otel.report.layout import ASCII, UNICODE, Page
 from flash_otel.report.overview import overview_of
+from flash_otel.report.picture import picture_lines
 from flash_otel.report.trace import trace_lines
 from flash_otel.report.verification import verification_lines
 from flash_otel.report.view import view_of
@@ -43,6 +45,17 @@ def test_a_scene(scene: str) -> None:
         if found.judged and records:
             overview = overview_of(found.judged[0], records)
             assert_styles(trace_lines(records, view_of(page, records, overview), "command"))
+
+
+def test_a_picture_that_leaves_reads_out() -> None:
+    """Its note counts them."""
+    scene = SCENES["a worker asks for an environment that exists"]
+    [judged, *_] = diagnose(scene.make(), limits=Limits(now_ns=NOW_NS)).judged
+    assert judged.picture is not None
+    many = replace(judged, picture=replace(judged.picture, left_out=3))
+    lines = list(picture_lines(many, PAGES[0]))
+    assert_styles(lines)
+    assert "  3 more reads not shown" in ["".join(part.text for part in line) for line in lines]
 
 
 @pytest.mark.parametrize("case", CASES)
