@@ -271,6 +271,12 @@ def test_any_text_of_logfmt_comes_back(before: str, after: str) -> None:
     assert unwrap(line).text == unwrap(text).text
 
 
+@pytest.mark.parametrize("other", [5, 0, 1.5, True, None, [], [5, "a"], [256], {}])
+def test_a_message_that_is_no_text(other: Any) -> None:
+    """A field with the name of a message is none, and the text is that of another field."""
+    assert unwrap(json.dumps({"message": other, "log": "[DEPLOY] x"})).text == "[DEPLOY] x"
+
+
 def test_a_quoted_text_of_logfmt_comes_back() -> None:
     """A text that is itself in quotes is JSON's string, and these quotes are undone, too."""
     line = f"level=info msg={json.dumps(json.dumps('[DEPLOY] x'))}"
