@@ -147,6 +147,7 @@ _ADVICE: Final[tuple[tuple[tuple[type, ...], str], ...]] = (
         "decorate the function that it is made of",
     ),
     (_MANAGERS, "decorate the function that returns it"),
+    (_METHODS, "a staticmethod cannot call it: remove one of the two"),
     ((type,), "decorate its methods, such as __init__ or __call__"),
     (
         (Coroutine, Generator, AsyncGenerator),
@@ -223,8 +224,18 @@ class SpanDecorator:
         parameter = self._carrier_parameter(carrier)
 
         def decorate(target: Any) -> Any:
-            _refuse(target, self.__name__)
-            return wrap(target, Traced(target, self.spec, fields, parameter, frozenset(where)))
+            try:
+                _refuse(target, self.__name__)
+                return wrap(target, Traced(target, self.spec, fields, parameter, frozenset(where)))
+            except TypeError:
+                raise
+            except Exception as error:
+                # A proxy whose object is not there yet, such as werkzeug's outside of a request.
+                raise TypeError(
+                    f"{self.__name__}() decorates a function, not {type(target).__name__}, whose "
+                    f"attributes cannot be read ({type(error).__name__}); decorate a function "
+                    "that calls it"
+                ) from error
 
         return decorate
 

@@ -121,7 +121,7 @@ class Parameters:
     def __init__(self, function: Callable[..., Any], *, bound: bool) -> None:
         try:
             self.signature: inspect.Signature | None = inspect.signature(function)
-        except (TypeError, ValueError):
+        except Exception:  # `inspect` runs code of the object: its `__signature__`
             self.signature = None
         parameters = list(self.signature.parameters.values()) if self.signature else []
         if bound and parameters and parameters[0].kind in _POSITIONAL:

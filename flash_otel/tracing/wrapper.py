@@ -63,7 +63,7 @@ class Traced:
         # Whether the call itself is a coroutine function counts, not whether a function that
         # `functools.wraps` names inside it is.
         runs = _run_by(plain)
-        self._is_async = inspect.iscoroutinefunction(runs)
+        self._is_async = _is_coroutine_function(runs)
         self._is_generator = inspect.isgeneratorfunction(runs) or inspect.isasyncgenfunction(runs)
         self._manager = _MANAGERS.get(getattr(runs, "__code__", None))
         self._is_plain = not (self._is_async or self._is_generator or self._manager)
@@ -365,6 +365,17 @@ def _run_by(function: Any) -> Any:
     while isinstance(function, functools.partial):
         function = function.func
     return function if hasattr(function, "__qualname__") else type(function).__call__
+
+
+def _is_coroutine_function(function: Any) -> bool:
+    """Return whether every call makes a coroutine.
+
+    `inspect.markcoroutinefunction` (3.12) marks plain functions, too. Their calls may return
+    another awaitable, such as one that is also an async context manager.
+    """
+    code = getattr(function, "__code__", None)
+    is_marked = code is not None and not code.co_flags & inspect.CO_COROUTINE
+    return inspect.iscoroutinefunction(function) and not is_marked
 
 
 def _named(coroutine: Any, name: str, qualname: str) -> Any:

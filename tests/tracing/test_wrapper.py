@@ -7,6 +7,7 @@ import copy
 import functools
 import inspect
 import pickle
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, get_type_hints, overload
@@ -281,6 +282,43 @@ def test_awaitable_context_managers_stay_what_they_are(spans: Recorded) -> None:
     assert spans.tree() == ["flash.call"]
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="inspect.markcoroutinefunction is newer")
+def test_functions_that_are_marked_as_coroutine_functions(spans: Recorded) -> None:
+    """What they return keeps its type, and a coroutine runs in the span."""
+    mark: Any = inspect.markcoroutinefunction  # type: ignore[attr-defined,unused-ignore]
+
+    class Request:
+        """Can be awaited, or entered."""
+
+        def __await__(self) -> Iterator[None]:
+            yield
+
+        async def __aenter__(self) -> str:
+            return "entered"
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    def make_request() -> Request:
+        return Request()
+
+    def make_coroutine(build_id: str) -> Coroutine[Any, Any, dict[str, str]]:
+        return plain_async(build_id)
+
+    request = flash_otel.trace_call(mark(make_request))
+    activate = flash_otel.trace_activate(mark(make_coroutine))
+
+    async def main() -> None:
+        assert isinstance(request(), Request)
+        await request()
+        async with request() as entered:
+            assert entered == "entered"
+        assert (await activate("b-1"))["build_id"] == "b-1"
+
+    asyncio.run(main())
+    assert inspect.iscoroutinefunction(request)
+    assert spans.tree() == [*["flash.call"] * 3, "flash.activate"]
+
+
 def test_return_identity(spans: Recorded) -> None:
     """The returned object is the function's own."""
     kept = object()
@@ -354,6 +392,36 @@ def managed() -> Iterator[None]:
     yield
 
 
+class Unbound:
+    """A proxy without its object."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise LookupError(name)
+
+    def __call__(self) -> None:
+        """Do nothing."""
+
+
+class Unsigned:
+    """A callable object whose signature fails."""
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        raise LookupError
+
+    def __call__(self, build_id: str) -> str:
+        """Return the argument."""
+        return build_id
+
+
+def test_a_signature_that_fails(spans: Recorded) -> None:
+    """The call is traced, without what only the signature shows."""
+    traced: Any = flash_otel.trace_activate(Unsigned())
+    assert traced("b-1") == "b-1"
+    assert traced(build_id="b-2") == "b-2"
+    assert [span.attributes.get("flash.build_id") for span in spans.records] == [None, "b-2"]
+
+
 @pytest.mark.parametrize(
     ("target", "advice"),
     [
@@ -370,6 +438,8 @@ def managed() -> Iterator[None]:
         (staticmethod(Client), "decorate its methods"),
         ((number for number in range(1)), "not the result of its call"),
         (managed(), "decorate the function that returns it"),
+        (staticmethod(classmethod(plain)), "remove one of the two"),  # type: ignore[arg-type]
+        pytest.param(Unbound(), r"\(LookupError\); decorate a function that calls", id="unbound"),
         (managed, None),
     ],
 )
