@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel.doctor import NOTE, OK, PROBLEM, DoctorCheck, export, unset
-from flash_otel.export.destination import EXPORTERS, GROUP
+from flash_otel.export.destination import EXPORTERS, GROUP, unsent_headers
 from flash_otel.pipeline.provider import rehearse
 from flash_otel.redaction import REDACTED
 from flash_otel.runtime.environment import (
@@ -80,6 +80,11 @@ def _pairs(value: str) -> None:
         raise ValueError("it takes name=value,name=value")
 
 
+def _headers(value: str) -> None:
+    if problem := unsent_headers(value):
+        raise ValueError(problem)
+
+
 def _registered(group: str, *more: str) -> Rule:
     def rule(value: str) -> None:
         known = installed(group)
@@ -108,7 +113,7 @@ _FLASH_OTEL: Final[Mapping[str, Variable]] = {
     "FLASH_OTEL_COLLECTOR_BIN": Variable("folder of the Collector and Jaeger executables"),
     "FLASH_OTEL_DISABLED": Variable("turns tracing off", SWITCH),
     "FLASH_OTEL_EXIT_BUDGET": Variable("longest delay of the exit, in seconds", BUDGET),
-    "FLASH_OTEL_JAEGER_HEADERS": Variable("headers for `--from jaeger`", _pairs),
+    "FLASH_OTEL_JAEGER_HEADERS": Variable("headers for `--from jaeger`", _headers),
     "FLASH_OTEL_LEGACY_LOGS": Variable("destination of the bracketed lines"),
     "FLASH_OTEL_PROPAGATION": Variable("how a worker's read joins its deployment", PROPAGATION),
     "FLASH_OTEL_RAISE": Variable("raises internal errors, for tests"),
@@ -120,7 +125,7 @@ _FLASH_OTEL: Final[Mapping[str, Variable]] = {
 _DESTINATION: Final[Mapping[str, tuple[str, Rule]]] = {
     "ENDPOINT": ("address", str),
     "PROTOCOL": ("transport", choice("http/protobuf", "http/json", "grpc")),
-    "HEADERS": ("request headers", _pairs),
+    "HEADERS": ("request headers", _headers),
     "COMPRESSION": ("compression of requests", choice("gzip", "deflate", "none")),
     "TIMEOUT": ("timeout of a request", _timeout),
     "CERTIFICATE": ("trusted authorities", _file),
@@ -278,7 +283,11 @@ def _unknown(name: str, near: list[str], result: str, why: str) -> DoctorCheck:
 
 # What an invalid value does, where it is not the same as none. The specification takes every text
 # but `true` for false, which for some variables is not what being unset means.
-_EFFECTS: Final[dict[Rule, str]] = {_file: "spans wait", boolean: "it means false"}
+_EFFECTS: Final[dict[Rule, str]] = {
+    _file: "spans wait",
+    boolean: "it means false",
+    _headers: "not all of it is sent",
+}
 
 
 def _known(name: str, variable: Variable, ignored: list[Ignored]) -> DoctorCheck:

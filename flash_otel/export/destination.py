@@ -18,7 +18,7 @@ from flash_otel.runtime import environment
 from flash_otel.runtime.process import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from opentelemetry.sdk.trace.export import SpanExporter
 
@@ -50,6 +50,7 @@ _SURELY_MILLISECONDS: Final = 1000.0
 _LONGEST_TIMEOUT_S: Final = 60.0
 # A token (RFC 9110, 5.6.2); the SDK, too, leaves others out.
 _HEADER_NAME: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+_GRPC_NAME: Final = re.compile(r"[0-9a-z_.-]+")
 # They describe the body, which is made here. With other values, a server would misread it.
 _FRAMING: Final = frozenset(
     {"content-encoding", "content-length", "content-type", "expect", "transfer-encoding"}
@@ -105,10 +106,13 @@ class Destination:
         return self.address.problem or self._header_problem()
 
     def _header_problem(self) -> str:
-        wrong = [name for name, value in self.headers.items() if not value.isascii()]
-        if self.protocol != GRPC or not wrong:
-            return ""
-        return f"the header {wrong[0]} has a value that is not ASCII, which gRPC cannot send"
+        for name, value in self.headers.items() if self.protocol == GRPC else ():
+            # gRPC rejects the request then, and writes to the host's standard error.
+            if not _GRPC_NAME.fullmatch(name):
+                return f"the header {name} has a character in its name that gRPC cannot send"
+            if not value.isascii():
+                return f"the header {name} has a value that is not ASCII, which gRPC cannot send"
+        return ""
 
     @property
     def host(self) -> str:
@@ -248,9 +252,7 @@ def _destination(protocol: str) -> Destination:
     )
     user = made.address.authorization
     credentials = {"authorization": user} if user else {}
-    named = parse_headers(_setting("HEADERS")).items()
-    headers = {name: value for name, value in named if name not in _FRAMING}
-    return replace(made, headers={**credentials, **headers})
+    return replace(made, headers={**credentials, **parse_headers(_setting("HEADERS"))})
 
 
 def _http_url(protocol: str) -> str:
@@ -272,17 +274,35 @@ def _grpc_url() -> str:
 
 def parse_headers(text: str) -> dict[str, str]:
     """Parse `name=value,name=value` with percent-encoded values (the format of W3C Baggage)."""
-    pairs = (pair.partition("=") for pair in text.split(","))
-    found = {
-        unquote(name.strip()).lower(): unquote(value.strip())
-        for name, equals, value in pairs
-        if equals
-    }
-    return {
-        name: value
-        for name, value in found.items()
-        if _HEADER_NAME.fullmatch(name) and value.isprintable()
-    }
+    return {name: value for name, value, problem in _headers(text) if not problem}
+
+
+def unsent_headers(text: str) -> str:
+    """Return why some of these headers are not sent, without quoting them, or an empty string."""
+    found = list(_headers(text))
+    problems = [problem for _, _, problem in found if problem]
+    if len(parse_headers(text)) + len(problems) < len(found):
+        problems.append("a header is named twice, and the last one counts")
+    return "; ".join(dict.fromkeys(problems))
+
+
+def _headers(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the name and value of each header, and why it cannot be sent."""
+    for pair in text.split(","):
+        name, equals, value = pair.partition("=")
+        name, value = unquote(name.strip()).lower(), unquote(value.strip())
+        if not equals and name:
+            yield name, value, "it takes name=value,name=value"
+        elif equals:
+            yield name, value, _unsendable(name, value)
+
+
+def _unsendable(name: str, value: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        return "a name is not that of a header"
+    if not value.isprintable():
+        return "a value has an unprintable character"
+    return f"flash_otel sets {name} itself" if name in _FRAMING else ""
 
 
 def _timeout(text: str) -> float:

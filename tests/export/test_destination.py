@@ -185,3 +185,30 @@ def test_the_key_of_a_cursor_holds_no_secret(monkeypatch: pytest.MonkeyPatch, pl
     # Without the variable, nothing goes to what is left of the address.
     monkeypatch.delenv(f"{BASE}ENDPOINT")
     assert bool(destinations.known(found.name).address.problem) is place.endswith("/KEY")
+
+
+@given(st.lists(st.text(st.sampled_from("ab=%0d9é \t,\"'\xa0-"), max_size=8), max_size=4))
+def test_headers_are_sent_or_their_loss_is_known(parts: list[str]) -> None:
+    """A text without a problem yields each of its headers; a part that is not sent has one."""
+    text = ",".join(parts)
+    sent = destinations.parse_headers(text)
+    named = [part for part in text.split(",") if part.strip()]
+    assert len(sent) <= len(named)
+    assert (len(sent) < len(named)) == bool(destinations.unsent_headers(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", ""),
+        ("api-key=a%20b, tenant=c", ""),
+        ("api-key", "it takes name=value,name=value"),
+        ("tenant=c,api key=a", "a name is not that of a header"),
+        ("tenant=c,api-key=a%0A", "a value has an unprintable character"),
+        ("Content-Length=0", "flash_otel sets content-length itself"),
+        ("a=1,A=2", "a header is named twice, and the last one counts"),
+    ],
+)
+def test_why_a_header_is_not_sent(text: str, reason: str) -> None:
+    """The reason quotes neither name nor value, which may be a secret."""
+    assert destinations.unsent_headers(text) == reason

@@ -68,6 +68,24 @@ def test_headers_that_would_lose_spans(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["x|tenant", "x'tenant", "x~", "x^1"])
+def test_names_of_headers_that_grpc_refuses(
+    kind: Callable[[], Any], name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """HTTP sends them; with gRPC, the spans wait, and its library writes nothing."""
+    with kind() as collector:
+        answer = send(collector.url, collector.protocol, headers={name: "a"})
+        if collector.protocol == "grpc":
+            assert collector.received == []
+            assert answer.verdict is Verdict.WAIT
+            assert f"the header {name} has a character in its name" in answer.reason
+        else:
+            assert answer == ExportResult(Verdict.DELIVERED)
+            assert collector.headers[0][name] == "a"
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("value", "encoding"), [("wörd", "latin-1"), ("日本", "utf-8")])
 def test_headers_that_are_not_ascii(kind: Callable[[], Any], value: str, encoding: str) -> None:
     """HTTP sends them, as Latin-1 if possible, like `requests`; gRPC cannot, and sends nothing."""

@@ -6,7 +6,6 @@ Related traces outside that range are found through links and the attributes tha
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from flash_otel.diagnosis.readers import jaeger_client
 from flash_otel.diagnosis.readers.input import NothingFoundError
 from flash_otel.export.destination import parse_headers
 from flash_otel.records import text
+from flash_otel.runtime import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -85,7 +85,7 @@ class JaegerReader:
             NothingFoundError: Jaeger has no trace of flash_otel.
             ReaderError: Jaeger cannot be read, or it is not Jaeger.
         """
-        headers = parse_headers(os.environ.get(jaeger_client.HEADERS_VARIABLE, ""))
+        headers = parse_headers(environment.text(jaeger_client.HEADERS_VARIABLE))
         with jaeger_client.JaegerClient(self._url, headers, self._seconds) as client:
             search = _Search(client, self._most_traces, progress)
             try:
