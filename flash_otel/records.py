@@ -44,6 +44,12 @@ Their values have `ANY` in place of each unknown part. A value without it is who
 `diagnosis.partial` resolves them; nothing else may compare them.
 """
 
+LINES_BUILD = "flash_otel.lines.build"
+"""Attribute of a record of a deployment: its build's partial id, if no whole id is known for it.
+
+It tells deployments apart, and proves nothing else.
+"""
+
 LINES_LOOSE_COUNT = "flash_otel.lines.loose_count"
 """Attribute of a rebuilt record: the number of endpoints in lines that name no build.
 

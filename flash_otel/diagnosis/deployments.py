@@ -18,7 +18,8 @@ from flash_otel.diagnosis.evidence import (
     Step,
 )
 from flash_otel.diagnosis.facts import of_kind, step_of
-from flash_otel.records import number, text
+from flash_otel.lines.values import may_be_equal
+from flash_otel.records import ANY, LINES_BUILD, number, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -109,12 +110,15 @@ def _deployment_id(record: SpanRecord, by_key: Mapping[tuple[str, str], SpanReco
 
 
 class _LineGroups:
-    """Groups bracketed lines by build id; lines without one join their neighbours in the file."""
+    """Groups bracketed lines by build id; lines without one join their neighbours in the file.
+
+    A part of an id tells builds apart, too: lines whose parts fit together are of one build.
+    """
 
     def __init__(self, pairs: Iterable[Pair]) -> None:
         self._builds: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for record, fact in pairs:
-            build_id = text(record.attributes, semconv.BUILD_ID)
+            build_id = _build_in(record)
             if fact.by_lines and build_id:
                 self._builds[fact.origin.file].append((fact.origin.line, build_id))
 
@@ -122,13 +126,23 @@ class _LineGroups:
         """Return the group of a rebuilt span; None for any other."""
         if not fact.by_lines:
             return None
-        return f"lines {text(record.attributes, semconv.BUILD_ID) or self._near(fact.origin)}"
+        builds = sorted(self._builds.get(fact.origin.file, ()))
+        build_id = _build_in(record) or _nearest(builds, fact.origin)
+        if ANY in build_id:
+            parts = (part for _, part in builds if ANY in part)
+            build_id = next((part for part in parts if may_be_equal(part, build_id)), build_id)
+        return f"lines {build_id}"
 
-    def _near(self, origin: Origin) -> str:
-        builds = sorted(self._builds.get(origin.file, ()))
-        before = [build_id for line, build_id in builds if line <= origin.line]
-        after = [build_id for line, build_id in builds if line > origin.line]
-        return before[-1] if before else after[0] if after else f"of {origin.file}"
+
+def _nearest(builds: Sequence[tuple[int, str]], origin: Origin) -> str:
+    before = [build_id for line, build_id in builds if line <= origin.line]
+    after = [build_id for line, build_id in builds if line > origin.line]
+    return before[-1] if before else after[0] if after else f"of {origin.file}"
+
+
+def _build_in(record: SpanRecord) -> str | None:
+    """Return a record's build id, or what is known of it."""
+    return text(record.attributes, semconv.BUILD_ID) or text(record.attributes, LINES_BUILD)
 
 
 def _deployment(name: str, members: Sequence[Pair]) -> Deployment:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv as sc
 from flash_otel.lines.values import BROKEN_UUID, UUID, as_glob, matches
-from flash_otel.records import ANY, LINES_PARTIAL, LINES_SCOPE, text, texts
+from flash_otel.records import ANY, LINES_BUILD, LINES_PARTIAL, LINES_SCOPE, text, texts
 from flash_otel.store.references import instance_of
 
 if TYPE_CHECKING:
@@ -252,7 +252,14 @@ def _resolved(record: SpanRecord, known: Mapping[str, set[str]]) -> SpanRecord:
         fitting = _fitting(glob, known, name) if isinstance(glob, str) else set()
         if len(fitting) == 1:
             attributes[name] = fitting.pop()
+        elif name == sc.BUILD_ID and record.name in _WRITES and _is_apart(glob, fitting):
+            attributes[LINES_BUILD] = str(glob)
     return replace(record, attributes=attributes)
+
+
+def _is_apart(glob: object, fitting: set[str]) -> bool:
+    """Return True if enough of an id is known to show that it is none of the whole ids."""
+    return isinstance(glob, str) and not fitting and len(glob.replace(ANY, "")) >= _LEAST_KNOWN
 
 
 def _fitting(glob: str, known: Mapping[str, set[str]], name: str) -> set[str]:

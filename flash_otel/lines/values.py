@@ -27,7 +27,11 @@ ESCAPE: Final = r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|\\)"
 ID_CHARACTERS: Final = rf"(?:[A-Za-z0-9_.:@+/~-]|{ESCAPE})"
 
 # The usual id. It has no colon and no bracket, so it cannot hold a mark.
-_PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.@+/~-]*[A-Za-z0-9_@+/~-]").fullmatch
+_PLAIN_ID: Final = re.compile(
+    r"(?=[0_.@+/~-]*[A-Za-z1-9])[A-Za-z0-9_.@+/~-]*[A-Za-z0-9_@+/~-]"
+).fullmatch
+# What stands in place of an id, such as a UUID of zeros or `:id`: `write_id` escapes such an id.
+_PLACEHOLDER: Final = re.compile(r"[0_.@+/~:-]+|:.+").fullmatch
 _ID_CHARACTER: Final = re.compile(r"[A-Za-z0-9_.:@+/~-]").fullmatch
 _IDENTIFIER: Final = re.compile(f"{ID_CHARACTERS}*").fullmatch
 _NULLS: Final = frozenset({NULL, "None", "null"})
@@ -117,7 +121,7 @@ def read_id(text: str) -> tuple[str | None, bool]:
     """Read an id; one that ends in an ellipsis (`abc...`) was cut off."""
     if text in _NULLS:
         return None, False
-    if _PLACE(text):
+    if text and (_PLACE(text) or _PLACEHOLDER(text)):
         return ANY, True
     if _FOREIGN.search(text.replace("(null)", "")) and not _IDENTIFIER(text):
         return unescape(_FOREIGN.sub(ANY, text)), True

@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import struct
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
@@ -288,6 +289,12 @@ def _bigquery(entries: Sequence[Entry]) -> dict[str, Any]:
     return {"schema": {"fields": [{"name": "timestamp"}, {"name": "textPayload"}]}, "rows": rows}
 
 
+def _teamcity(at: int, text: str) -> str:
+    barred = re.sub(r"[|'\[\]]", lambda found: f"|{found[0]}", text).replace("\n", "|n")
+    barred = re.sub(r"[^\x00-\x7f]", lambda found: f"|0x{ord(found[0]):04x}", barred)
+    return f"{utc(at)} ##teamcity[message text='{barred}' status='NORMAL']"
+
+
 def _epoch(at: int) -> str:
     return f"{at // 10**9}.{at % 10**9:09d}"
 
@@ -464,6 +471,13 @@ EXPORTS: Final[dict[str, Callable[[Sequence[Entry]], bytes]]] = {
     ).encode(),
     "coralogix": lambda entries: _lines(
         [{"timestamp": utc(at), "userData": json.dumps({"message": t})} for at, t in entries]
+    ),
+    "teamcity": lambda entries: _text([_teamcity(at, text) for at, text in entries]),
+    "json of streams": lambda entries: _lines(
+        [{"time": utc(at), "n": 1, "stderr": text} for at, text in entries]
+    ),
+    "ecs": lambda entries: _lines(
+        [{"@timestamp": utc(at), "event": {"original": t}} for at, t in entries]
     ),
     "gitlab": lambda entries: _text([f"{utc(at)[:26]}Z 01O {text}" for at, text in entries]),
     "github cli": lambda entries: _text(

@@ -20,6 +20,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
+from flash_otel.diagnosis.readers.copies import Copied
 from flash_otel.lines.table import MARK
 from flash_otel.otlp.encode import LOG_MARK
 from flash_otel.otlp.framing import looks_like_otlp
@@ -180,7 +181,9 @@ class Input:
         self._encoding = _encoding_of(head)
         head = head.decode(self._encoding, "replace").encode() if self._encoding else head
         self._is_framed = _FRAMED.match(head) is not None
-        self.head = head.replace(b"\0", b"\n") if self._is_framed else head
+        head = head.replace(b"\0", b"\n") if self._is_framed else head
+        self._copied = Copied(head)
+        self.head = self._copied.undone(head)
 
     def chunks(self, progress: Progress | None = None) -> Iterator[bytes]:
         """Yield the bytes, decompressed and in an encoding that extends ASCII.
@@ -193,7 +196,8 @@ class Input:
         stream = self._open()
         self._stream = None
         try:
-            for chunk in self._recoded(_decompressed(stream, self._chunk)):
+            recoded = self._recoded(_decompressed(stream, self._chunk))
+            for chunk in self._copied.chunks(recoded) if self._copied else recoded:
                 yield chunk
                 if progress is not None:
                     progress(stream.count, self.size)

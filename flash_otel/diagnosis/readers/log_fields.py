@@ -17,6 +17,7 @@ from flash_otel.diagnosis.readers.log_entry import (
     joined,
     time_in,
 )
+from flash_otel.lines.table import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +28,7 @@ _TEXT: Final = (
     "content", "raw", "rawstring", "logmessage", "logentry", "logline", "shortmessage",
     "fullmessage", "event", "logs", "rawlog", "rawmessage", "renderedmessage", "m", "entry",
     "output", "data", "attributes.message", "source.message", "event.original", "log.message",
-    "userdata", "logtext",
+    "userdata", "logtext", "original", "stderr", "stdout",
 )  # fmt: skip
 # Objects in which the text may be nested.
 _TEXT_INSIDE: Final = (
@@ -149,14 +150,14 @@ def from_fields(fields: Mapping[str, Any], outer: Unwrapped) -> Unwrapped | None
 
 
 def _text(fields: Mapping[str, Any], plan: _Plan, depth: int) -> str | None:
-    first = None
-    for name in plan.texts:
-        text = _string(fields[name])
-        if text is not None and has_needle(text):
-            return text
-        first = text if first is None else first
-    if first is not None or depth >= _MAX_DEPTH:
-        return first
+    texts = [text for name in plan.texts if (text := _string(fields[name])) is not None]
+    if texts:
+        wanted = [text for text in texts if has_needle(text)] or texts
+        # A short form of the text may precede the whole text.
+        begun = wanted[0].rstrip(".… ")
+        return max((text for text in wanted if text.startswith(begun)), key=len)
+    if depth >= _MAX_DEPTH:
+        return None
     for name in plan.inside:
         inner = fields[name]
         if isinstance(inner, dict):
@@ -248,11 +249,23 @@ def _in_object(value: dict[str, Any], outer: Unwrapped, depth: int) -> Iterator[
         yield entry
         return
     around, lists = surroundings(value, outer), _plan_of(value).lists
+    is_empty = True
     for name, inner in value.items():
         # A list of strings is one of lines only under such a name: it may be one of tags.
         is_list = isinstance(inner, list) and inner and not isinstance(inner[0], str)
         if is_list or isinstance(inner, dict) or (name in lists and _is_lines(inner)):
-            yield from entries_in(inner, around, depth + 1)
+            for entry in entries_in(inner, around, depth + 1):
+                is_empty = False
+                yield entry
+    text = _marked(value) if is_empty else None
+    if text is not None:
+        yield replace(around, text=text.rstrip("\r\n"))
+
+
+def _marked(fields: Mapping[str, Any]) -> str | None:
+    """Return the longest text with a mark, whatever the name of its field; None without one."""
+    texts = (value for value in fields.values() if isinstance(value, str))
+    return max((text for text in texts if MARK.search(text)), key=len, default=None)
 
 
 def _is_lines(value: object) -> bool:

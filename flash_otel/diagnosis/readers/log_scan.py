@@ -168,6 +168,11 @@ _FLUENT: Final = re.compile(
 _ARROW: Final = re.compile(r'("(?:[^"\\]|\\.)*")=>')
 # A member of a YAML document, as `gcloud logging read` prints entries.
 _YAML: Final = re.compile(r"\s*(?:- )?([\w.]{1,40}): '((?:[^']|'')*)'\s*")
+# TeamCity's service messages escape with a bar.
+_TEAMCITY: Final = re.compile(
+    r"##teamcity\[\w{1,40} .{0,400}?\b(?:text|out)='((?:[^|']|\|.)*)'", re.DOTALL
+)
+_BARRED: Final = re.compile(r"\|(?:0x([0-9a-fA-F]{4})|(.))", re.DOTALL)
 # rsyslog writes control characters as octal numbers, a line end among them.
 _OCTAL: Final = re.compile(r"#(0[0-3][0-7])")
 _OLD_SYSLOG: Final = re.compile(r"(?:<\d{1,3}>)?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ ")
@@ -302,6 +307,20 @@ def _from_yaml(outer: Unwrapped) -> Unwrapped | None:
     return replace(outer, text=match[2].replace("''", "'"))
 
 
+def _from_teamcity(outer: Unwrapped) -> Unwrapped | None:
+    match = _TEAMCITY.search(outer.text) if "##teamcity[" in outer.text else None
+    if match is None:
+        return None
+    text = _BARRED.sub(
+        lambda found: chr(int(found[1], 16)) if found[1] else _BARS.get(found[2], found[2]),
+        match[1],
+    )
+    return replace(with_prefix(outer, outer.text[: match.start()]), text=text)
+
+
+_BARS: Final = {"n": "\n", "r": "\r"}
+
+
 def _from_logfmt(outer: Unwrapped) -> Unwrapped | None:
     """Take the text out of `key=value` pairs; text before them is allowed if it has a needle."""
     begin = outer.text.find('="')
@@ -355,6 +374,7 @@ _LAYERS: Final = (
     _from_labels,
     _from_syslog,
     _from_fluent,
+    _from_teamcity,
     _from_json,
     _from_logfmt,
     _from_member,

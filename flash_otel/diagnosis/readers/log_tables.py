@@ -143,8 +143,9 @@ def _cells(line: str, delimiter: str) -> list[str]:
 def _are_names(names: list[str], *, is_quoted: bool) -> bool:
     if len(names) == 1 and not is_quoted:
         return False
-    is_short = all(len(name) <= _MAX_NAME for name in names)
-    return is_short and any(map(log_fields.is_text_name, names))
+    # A line with a time, such as one of a logger that writes tabs, is no header.
+    are_short = all(len(name) <= _MAX_NAME and not _is_time(name) for name in names)
+    return are_short and any(map(log_fields.is_text_name, names))
 
 
 def _is_header(row: list[str], names: list[str]) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from flash_otel.diagnosis.readers.log_entry import Unwrapped, has_needle
 from flash_otel.diagnosis.readers.log_scan import Scanner, unwrap, with_prefix, without_colours
 from flash_otel.lines.format import ParsedLine, parse_body
-from flash_otel.lines.table import MARK, ROWS
+from flash_otel.lines.table import FIRST, MARK, ROWS
 from flash_otel.lines.values import UUID
 from flash_otel.otlp.decode import split_log_line
 
@@ -154,16 +154,32 @@ class LogLines:
         self._followed = 0
         self._before: list[str] | None = []
         self._rests: dict[str, list[Unwrapped]] = {}  # by stream
+        self._begun = self._latest = 0  # where the latest operation begins, and its number
         self.entries = 0
 
     def read(self, chunks: Iterable[bytes]) -> Iterator[Logged]:
         """Yield what the log holds; no content raises."""
         for logged in self._logged(chunks):
-            if self._before and isinstance(logged, LoggedLine):
-                yield replace(logged, before="\n".join(self._before))
-                self._before = None
-            else:
+            if not isinstance(logged, LoggedLine):
                 yield logged
+                continue
+            numbered = self._numbered(logged)
+            if self._before:
+                numbered = replace(numbered, before="\n".join(self._before))
+                self._before = None
+            yield numbered
+
+    def _numbered(self, logged: LoggedLine) -> LoggedLine:
+        """Return a line that begins an operation with a number above that of the one before.
+
+        An entry may hold several operations, and without times only numbers tell their order.
+        """
+        if logged.parsed.key not in FIRST:
+            return logged
+        is_next = self._begun <= logged.number <= self._latest
+        self._begun = logged.number
+        self._latest = self._latest + 1 if is_next else logged.number
+        return replace(logged, number=self._latest) if is_next else logged
 
     def _logged(self, chunks: Iterable[bytes]) -> Iterator[Logged]:
         is_beginning = self._scanner.follow = True

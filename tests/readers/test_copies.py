@@ -1,0 +1,169 @@
+"""Logs copied out of a page, an editor or a search, and logs that are one text of another file."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from readers.exports import EXPORTS, utc
+from readers.scenes import (
+    BEGIN_NS,
+    BUILD,
+    LATER_NS,
+    OTHER_BUILD,
+    SCENES,
+    bare,
+    deployment,
+    judged,
+    read,
+    timed,
+)
+
+from flash_otel import semconv as sc
+from flash_otel.diagnosis.readers import open_reader
+from flash_otel.diagnosis.readers.copies import Copied
+from flash_otel.lines.values import read_id, write_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from readers.scenes import Entry
+
+RED: Final = "\x1b[01;31m\x1b[K"
+PLAIN: Final = "\x1b[m\x1b[K"
+
+
+def coloured(text: str, words: str) -> str:
+    """Colour what a search found."""
+    return re.sub(words, rf"{RED}\g<0>{PLAIN}", text)
+
+
+COPIES: Final[dict[str, Callable[[str], str]]] = {
+    "no-break spaces": lambda text: text.replace(" ", "\u00a0"),
+    "no-break spaces in words": lambda text: re.sub(r"(?<=\S) (?=\S)", "\u00a0", text),
+    "narrow no-break spaces": lambda text: text.replace(" ", "\u202f"),
+    "markdown": lambda text: re.sub(r"[\[\]_*{}]", r"\\\g<0>", text),
+    "markdown, words": lambda text: text.replace("_", r"\_"),
+    "jira": lambda text: re.sub(r"[\[\]{}]", r"\\\g<0>", text),
+    "one word found": lambda text: coloured(text, "SYNC|MANAGER"),
+    "each word found": lambda text: coloured(text, "DEPLOY|RUNTIME|STATE|SYNC|MANAGER"),
+    "the space found": lambda text: coloured(text, " "),
+}
+FORMS: Final = {"bare": bare, "timed": EXPORTS["plain"]}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_copied_log_has_the_verdict_of_its_original(
+    copy: str, scene: str, form: str, tmp_path: Path
+) -> None:
+    """What a copy changed everywhere is undone before marks are searched for."""
+    files = [FORMS[form](timed(texts, BEGIN_NS)) for texts in SCENES[scene]]
+    copies = [COPIES[copy](data.decode()).encode() for data in files]
+    assert judged(tmp_path, *copies) == judged(tmp_path, *files)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_copy_is_undone_across_chunks(copy: str, chunk: int, tmp_path: Path) -> None:
+    """A sequence of bytes that two chunks share is undone, too."""
+    path = tmp_path / "log"
+    data = bare(timed(deployment()))
+    path.write_bytes(data)
+    original = list(open_reader(path).records())
+    path.write_bytes(COPIES[copy](data.decode()).encode())
+    assert list(open_reader(path, chunk).records()) == original
+
+
+@pytest.mark.parametrize("name", [name for name in EXPORTS if "gzip" not in name])
+def test_no_export_is_taken_for_a_copy(name: str) -> None:
+    """Escapes of JSON and colours around whole lines are left to the readers of exports."""
+    assert not Copied(EXPORTS[name](timed(deployment())))
+
+
+# --- one text in another file --------------------------------------------------------------------
+
+TASK: Final = {"changed": True, "rc": 0}
+TEXTS: Final[dict[str, Callable[[str], str]]] = {
+    "a result of Ansible": lambda text: (
+        "changed: [vm] => "
+        + json.dumps({**TASK, "stderr": text, "stderr_lines": text.split("\n")}, indent=4)
+    ),
+    "an object": lambda text: json.dumps({**TASK, "captured": text}, indent=1),
+    "an object on a line": lambda text: json.dumps({**TASK, "captured": text}),
+    "a line with escapes": lambda text: text.replace("\n", r"\n"),
+    "carriage returns": lambda text: text.replace("\n", "\r"),
+    "a line with spaces": lambda text: text.replace("\n", " "),
+    "syslog": lambda text: f"Nov 28 10:00:01 vm flash[4]: {text.replace(chr(10), '#012')}\n",
+}
+
+
+@pytest.mark.parametrize("build", [BUILD, OTHER_BUILD])
+@pytest.mark.parametrize("form", TEXTS)
+def test_deployments_in_one_text_are_in_order(form: str, build: str, tmp_path: Path) -> None:
+    """Of two deployments in one entry, the later is judged: the place in the text shows it."""
+    written = "\n".join([*deployment(), *deployment(OTHER_BUILD)])
+    expected = sc.NONE if build == OTHER_BUILD else sc.INCONCLUSIVE
+    got = bare(timed(read(build)))
+    assert judged(tmp_path, f"{written}\n".encode(), got)[0] == expected
+    assert judged(tmp_path, TEXTS[form](written).encode(), got)[0] == expected
+
+
+def test_the_whole_text_of_an_entry_is_read(tmp_path: Path) -> None:
+    """GELF and others hold the beginning of a text beside the text."""
+
+    def gelf(entries: list[Entry]) -> bytes:
+        values = [{"short_message": f"{t[:50]}…", "full_message": t} for _, t in entries]
+        return "".join(f"{json.dumps(value)}\n" for value in values).encode()
+
+    for written, got in SCENES.values():
+        logs = [timed(written), timed(got)]
+        assert judged(tmp_path, *map(gelf, logs)) == judged(tmp_path, *map(bare, logs))
+
+
+def test_a_line_with_a_time_is_no_header(tmp_path: Path) -> None:
+    """The Collector's debug exporter begins with a line that looks like the names of columns."""
+
+    def debug(entries: list[Entry]) -> bytes:
+        records = "".join(f"LogRecord #{at}\nBody: Str({t})\n" for at, (_, t) in enumerate(entries))
+        return f'{utc(entries[0][0])}\tinfo\tLogs\t{{"log records": 3}}\n{records}'.encode()
+
+    logs = [timed(texts) for texts in SCENES["an endpoint is missing"]]
+    assert judged(tmp_path, *map(debug, logs)) == judged(tmp_path, *map(bare, logs))
+
+
+# --- parts of ids --------------------------------------------------------------------------------
+
+PLACEHOLDERS: Final = (
+    "00000000-0000-0000-0000-000000000000", "0000", "____", "----", "..", "~", ":id", ":build_id",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", PLACEHOLDERS)
+def test_a_placeholder_is_no_id(text: str, tmp_path: Path) -> None:
+    """Different ids in whose place the same text stands are unknown, not equal."""
+    assert read_id(text)[1]
+    assert read_id(write_id(text)) == (text, False)
+    for build in (BUILD, OTHER_BUILD):
+        written, got = bare(timed(deployment())), bare(timed(read(build)))
+        masked = [re.sub(r"\w{8}-\w{4}-[\w-]{22}", text, data.decode()) for data in (written, got)]
+        assert judged(tmp_path, *(data.encode() for data in masked))[0] == sc.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("width", [20, 24, 30])
+def test_a_part_of_an_id_tells_deployments_apart(width: int, tmp_path: Path) -> None:
+    """A deployment whose build is known in part does not become one with an earlier one."""
+    earlier, later = (timed(deployment(build), BEGIN_NS) for build in (BUILD, OTHER_BUILD))
+    later = [(at + LATER_NS, text) for at, text in later]
+    log = [
+        (at, re.sub(rf"(?<=build_id=)([\w-]{{{width}}})[\w-]*.*", r"\1", text))
+        for at, text in (*earlier, *later)
+    ]
+    old, new = (timed(read(build), BEGIN_NS + 2 * LATER_NS) for build in (BUILD, OTHER_BUILD))
+    plain = EXPORTS["plain"]
+    assert judged(tmp_path, plain(log), plain(old))[0] == sc.INCONCLUSIVE
+    assert judged(tmp_path, plain(log), plain(new))[0] == sc.NONE
