@@ -80,7 +80,7 @@ class Pipeline(ForkAware):
         """Return the tracer of a provider; one that takes no processors gets its spans copied."""
         tracer = tracer_of(provider)
         if tracer is None:
-            return self._own_tracer()
+            return self.own_tracer()
         if hasattr(provider, "add_span_processor"):
             return tracer
         with forks_held_off():
@@ -120,7 +120,8 @@ class Pipeline(ForkAware):
                 self._own = make_own(self._make_processors(), id_generator.value)
             return self._own.provider
 
-    def _own_tracer(self) -> Tracer:
+    def own_tracer(self) -> Tracer:
+        """Return a tracer of flash_otel's own provider."""
         tracer = tracer_of(self._make_own())
         return trace_api.NoOpTracer() if tracer is None else tracer
 
@@ -237,6 +238,11 @@ def tracer() -> Tracer | None:
     if last is None or last[0] is not provider:
         last = _uninstrumented.value = (provider, tracer_of(provider))
     return last[1]
+
+
+def own_tracer() -> Tracer | None:
+    """Return a tracer of flash_otel's own provider, or None without `instrument()`."""
+    return None if _pipeline.value is None else _pipeline.value.own_tracer()
 
 
 def store_path() -> Path | None:

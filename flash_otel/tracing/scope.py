@@ -134,14 +134,12 @@ class Scope:
         self._read_start()
         if attributes:
             self.attributes.merge(attributes)
-        self.span = self.tracer.start_span(
-            name or self.spec.name,
-            context,
-            self.spec.kind,
-            self.attributes,
-            links,
-            pipeline.clock.value(),
-        )
+        now_ns = pipeline.clock.value()
+        given = (name or self.spec.name, context, self.spec.kind, self.attributes, links, now_ns)
+        try:
+            self.span = self.tracer.start_span(*given)
+        except Exception:
+            self.span = self._start_elsewhere(given)
         self.attributes.publish(self.spec.publishes)
         if self.spec.name == semconv.DEPLOY:
             self._name_deployment()
@@ -149,6 +147,18 @@ class Scope:
         visible = getattr(self.span, "original", self.span)
         inside = trace_api.set_span_in_context(visible, context)
         return context_api.set_value(_KEY, self, inside)
+
+    def _start_elsewhere(self, given: tuple[Any, ...]) -> Span:
+        """Start the span with flash_otel's own provider: the application's has raised.
+
+        The SDK's, for one, can be made with limits under which it can start no span.
+        """
+        tracer = pipeline.own_tracer()
+        if tracer is None:
+            raise  # noqa: PLE0704 - called from an except block
+        swallowed("a span of the application's provider")
+        self.tracer = tracer
+        return tracer.start_span(*given)
 
     def set(self, attributes: Mapping[str, Any]) -> None:
         """Scrub attributes and set them on the span, unless it has ended."""

@@ -81,7 +81,8 @@ wait if an address or a certificate file cannot be used. `flash-otel doctor` sho
 value with the reason. If spans are lost, one line at exit reports it.
 
 An application's provider reads the variables itself. If it may have cut a value to its length
-limit, the value is marked as partial in the store, and proves no difference.
+limit, the value is marked as partial in the store, and proves no difference. If under its limits it
+can start no span, flash_otel's own provider starts it.
 """
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace as trace_api
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.util._once import Once
 from support.scripted_collector import HttpCollector, Reply
 
@@ -21,11 +21,12 @@ from flash_otel.pipeline import mirror
 from flash_otel.pipeline import provider as providers
 from flash_otel.runtime import environment, process, streams
 from flash_otel.runtime.options import Options
+from flash_otel.store.store import SpanStore
 from flash_otel.testing import Recorded
 from flash_otel.tracing.instrumentor import FlashInstrumentor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -320,3 +321,65 @@ def test_a_copy_that_fails_later(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert record.status == "error"
     assert record.attributes["error.type"] == "AssertionError"
     assert [event.name for event in record.events] == ["exception"]
+
+
+class Raising(trace_api.Tracer):
+    """A tracer that starts no span."""
+
+    def start_span(self, *_: Any, **__: Any) -> Any:
+        """Raise."""
+        raise LookupError("the application's")
+
+    start_as_current_span = start_span
+
+
+def raises(provider: Any) -> Any:
+    """Return a provider whose tracers start no span."""
+    provider.get_tracer = lambda *_, **__: Raising()
+    return provider
+
+
+_MORE_THAN_A_DEQUE_HOLDS = 10**30
+UNUSABLE: dict[str, Callable[[], Any]] = {
+    "links without a limit": lambda: TracerProvider(
+        span_limits=SpanLimits(max_links=_MORE_THAN_A_DEQUE_HOLDS), shutdown_on_exit=False
+    ),
+    "events without a limit": lambda: TracerProvider(
+        span_limits=SpanLimits(max_events=_MORE_THAN_A_DEQUE_HOLDS), shutdown_on_exit=False
+    ),
+    "an SDK's provider": lambda: raises(TracerProvider(shutdown_on_exit=False)),
+    "a provider of the API alone": lambda: raises(Bare()),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_a_provider_that_starts_no_span(
+    kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its spans are those of flash_otel's own provider, in one trace."""
+    monkeypatch.delenv("FLASH_OTEL_RAISE")
+    store = tmp_path / "s.db"
+    flash_otel.instrument(tracer_provider=UNUSABLE[kind](), legacy_logs=False, store=store)
+
+    @flash_otel.trace_deploy
+    def deploy() -> str:
+        activate("b-1")
+        return "deployed"
+
+    assert deploy() == "deployed"
+    assert flash_otel.flush(30)
+    with SpanStore(store, is_read_only=True) as stored:
+        spans = {record.name: record for record in stored.spans()}
+    assert spans.keys() == {"flash.deploy", "flash.activate"}
+    assert spans["flash.activate"].parent_span_id == spans["flash.deploy"].span_id
+    assert spans["flash.activate"].attributes["flash.build_id"] == "b-1"
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_without_instrument_a_provider_that_starts_no_span_costs_the_span(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call goes on, untraced."""
+    monkeypatch.delenv("FLASH_OTEL_RAISE")
+    trace_api.set_tracer_provider(UNUSABLE[kind]())
+    assert activate("b-1") is None
