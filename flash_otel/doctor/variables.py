@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel.doctor import NOTE, OK, PROBLEM, DoctorCheck, export, unset
 from flash_otel.export.destination import EXPORTERS, GROUP, unsent_headers
+from flash_otel.lines.processor import LOGGER_PREFIX, parse_mode
 from flash_otel.pipeline.provider import rehearse
 from flash_otel.redaction import REDACTED
 from flash_otel.runtime.environment import (
@@ -85,6 +86,12 @@ def _headers(value: str) -> None:
         raise ValueError(problem)
 
 
+def _lines(value: str) -> None:
+    # `parse_mode` takes every other word for a logger's name.
+    if not value.startswith(LOGGER_PREFIX) and parse_mode(value) == LOGGER_PREFIX + value:
+        raise ValueError("it takes auto, 1, 0, or logger:NAME")
+
+
 def _registered(group: str, *more: str) -> Rule:
     def rule(value: str) -> None:
         known = installed(group)
@@ -114,7 +121,7 @@ _FLASH_OTEL: Final[Mapping[str, Variable]] = {
     "FLASH_OTEL_DISABLED": Variable("turns tracing off", SWITCH),
     "FLASH_OTEL_EXIT_BUDGET": Variable("longest delay of the exit, in seconds", BUDGET),
     "FLASH_OTEL_JAEGER_HEADERS": Variable("headers for `--from jaeger`", _headers),
-    "FLASH_OTEL_LEGACY_LOGS": Variable("destination of the bracketed lines"),
+    "FLASH_OTEL_LEGACY_LOGS": Variable("destination of the bracketed lines", _lines),
     "FLASH_OTEL_PROPAGATION": Variable("how a worker's read joins its deployment", PROPAGATION),
     "FLASH_OTEL_RAISE": Variable("raises internal errors, for tests"),
     "FLASH_OTEL_REQUEST_BUDGET": Variable("longest delay of a response, in seconds", BUDGET),
@@ -287,6 +294,7 @@ _EFFECTS: Final[dict[Rule, str]] = {
     _file: "spans wait",
     boolean: "it means false",
     _headers: "not all of it is sent",
+    _lines: "the lines go to a logger of this name",
 }
 
 

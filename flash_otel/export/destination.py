@@ -146,7 +146,10 @@ def named_exporters() -> tuple[str, ...]:
     localhost, does not apply: applications that trace nothing would send to whatever listens there.
     """
     found = environment.names(environment.text(_NAMES))
-    if any(name.lower() == "none" for name in found):
+    others = [name for name in found if name.lower() != "none"]
+    if len(others) < len(found):
+        if others:
+            environment.ignore(_NAMES, "none switches all exporters off", "no exporter")
         return ()
     if not found and _setting("ENDPOINT"):
         found = ["otlp"]

@@ -104,6 +104,8 @@ def sampler() -> sampling.Sampler:
     if name in by_ratio:
         return by_ratio[name](read(_SAMPLER_ARG, number(0, 1, "a probability"), 1.0))
     if name in fixed or not name:
+        if environment.text(_SAMPLER_ARG):
+            ignore(_SAMPLER_ARG, f"{_SAMPLER} names no sampler that takes it", "no argument")
         return fixed.get(name, sampling.DEFAULT_ON)
     argument = environment.text(_SAMPLER_ARG)
     group = "opentelemetry_traces_sampler"

@@ -154,7 +154,8 @@ def number(least: float, most: float, what: str) -> Callable[[str], float]:
 
     def convert(value: str) -> float:
         try:
-            found = float(value)
+            # float(), like int(), also accepts underscores and the digits of every script.
+            found = float(value) if value.isascii() and "_" not in value else -1.0
         except ValueError:
             found = -1.0
         if not least <= found <= most:

@@ -81,6 +81,15 @@ def test_numbers(value: str) -> None:
         assert 0 <= found == float(value) <= 1
 
 
+@pytest.mark.parametrize(
+    "value", ["\u0660.\u0665", "\uff11", "0_1", "1_0e-2", "1,0", "0x1", "50%", ""]
+)
+def test_numbers_as_other_programs_read_them(value: str) -> None:
+    """Spellings that only Python accepts are invalid."""
+    with pytest.raises(ValueError, match="it takes a probability"):
+        environment.number(0, 1, "a probability")(value)
+
+
 @given(st.lists(st.text(st.characters(exclude_characters=",", categories=["L", "N"]))))
 def test_lists_of_names(parts: list[str]) -> None:
     """Names are separated by commas; empty ones and repetitions are left out."""
