@@ -76,9 +76,11 @@ own provider honours. It is used unless the application has set a provider. The 
 a test sets each variable, and checks whether the provider changes.
 
 An empty value counts as unset. An invalid value raises no exception and is ignored: the default of
-the specification applies. There are two exceptions: an unknown exporter gets no spans, and spans
-wait if an address or a certificate file cannot be used. `flash-otel doctor` shows each ignored
-value with the reason. If spans are lost, one line at exit reports it.
+the specification applies. The same holds for a component of another package that fails, or exits
+the process, when it is loaded, made or first used. There are two exceptions: an unknown exporter
+gets no spans, and spans wait if an address or a certificate file cannot be used.
+`flash-otel doctor` shows each ignored value with the reason. If spans are lost, one line at exit
+reports it.
 
 An application's provider reads the variables itself. If it may have cut a value to its length
 limit, the value is marked as partial in the store, and proves no difference. If under its limits it
