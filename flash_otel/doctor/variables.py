@@ -59,12 +59,15 @@ class Variable:
 
 
 def _file(value: str) -> None:
+    path = Path(value)
     try:
-        is_file = Path(value).is_file()
+        exists, is_file = path.exists(), path.is_file()
     except OSError:  # a name that no file can have
-        is_file = False
-    if not is_file:
+        exists = is_file = False
+    if not exists:
         raise ValueError("the file does not exist")
+    if not is_file or not os.access(path, os.R_OK):
+        raise ValueError("it is not a file that can be read")
 
 
 def _timeout(value: str) -> None:

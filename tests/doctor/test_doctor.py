@@ -202,6 +202,8 @@ def test_every_variable_is_known() -> None:
         ("OTEL_EXPORTER_OTLP_HEADERS", "key=a=b,, tenant = c%20d ,empty=", OK),
         ("FLASH_OTEL_JAEGER_HEADERS", "a b=c", PROBLEM),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such/file", PROBLEM),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/", PROBLEM),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "x" * 5000, PROBLEM),
         ("OTEL_TRACES_EXPORTER", "otlp,console", OK),
         ("OTEL_TRACES_EXPORTER", "oltp", PROBLEM),
         ("OTEL_TRACES_SAMPLER", "sometimes", PROBLEM),
@@ -213,6 +215,12 @@ def test_variables(monkeypatch: pytest.MonkeyPatch, name: str, value: str, resul
     """Invalid values and unread names are reported."""
     monkeypatch.setenv(name, value)
     assert only(variables.variables()).result == result
+
+
+def test_a_folder_in_place_of_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It exists, so the reason is another one."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(tmp_path))
+    assert "it is not a file that can be read" in only(variables.variables()).text
 
 
 @pytest.mark.parametrize("value", ["1", "yes", "tru"])
