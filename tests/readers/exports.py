@@ -472,6 +472,9 @@ EXPORTS: Final[dict[str, Callable[[Sequence[Entry]], bytes]]] = {
     "coralogix": lambda entries: _lines(
         [{"timestamp": utc(at), "userData": json.dumps({"message": t})} for at, t in entries]
     ),
+    "logcli, coloured": lambda entries: _text(
+        [f'\x1b[34m{utc(at)}\x1b[0m \x1b[32m{{pod="w-1"}}\x1b[0m {t}' for at, t in entries]
+    ),
     "teamcity": lambda entries: _text([_teamcity(at, text) for at, text in entries]),
     "json of streams": lambda entries: _lines(
         [{"time": utc(at), "n": 1, "stderr": text} for at, text in entries]

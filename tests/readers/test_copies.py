@@ -136,6 +136,21 @@ def test_a_line_with_a_time_is_no_header(tmp_path: Path) -> None:
     assert judged(tmp_path, *map(debug, logs)) == judged(tmp_path, *map(bare, logs))
 
 
+@pytest.mark.parametrize("between", ["2026-11-28T10:00:01.050Z", "10:00:01", "1795860001050", ""])
+def test_times_between_the_lines_of_a_mapping(between: str, tmp_path: Path) -> None:
+    """The console of CloudWatch copies the time of each line as a line of its own."""
+    plain = bare(timed(deployment())).decode()
+    copied = "".join(f"{between}\n{line}\n" for line in plain.splitlines())
+    found = []
+    for text in (plain, copied):
+        path = tmp_path / "log"
+        path.write_text(text)
+        records = list(open_reader(path).records())
+        found.append([record.attributes.get(sc.ENDPOINT_URLS) for record in records])
+    assert found[0] == found[1]
+    assert any(found[0])
+
+
 # --- parts of ids --------------------------------------------------------------------------------
 
 PLACEHOLDERS: Final = (

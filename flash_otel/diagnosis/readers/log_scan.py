@@ -242,6 +242,8 @@ def _from_buildkite(outer: Unwrapped) -> Unwrapped | None:
 
 def _from_labels(outer: Unwrapped) -> Unwrapped | None:
     match = _LABELS.match(outer.text)
+    if match is None and outer.text.startswith("\x1b"):  # logcli colours them on a terminal
+        match = _LABELS.match(without_colours(outer.text))
     if match is None:
         return None
     time, labels, text = match.groups()

@@ -28,6 +28,7 @@ _STRING: Final = r'"(?:[^"\\]|\\.)*"'
 _ENTRY: Final = re.compile(
     rf'[^"{{}}]*?((?:{_STRING}\s*:\s*(?:{_STRING}|null)|\.\.\.)\s*,?)\s*$|[^"{{}}]*(\}})\s*$'
 )
+_ONLY_TIME: Final = re.compile(r"\s*[\d:.,/+TZ -]{8,40}\s*").fullmatch
 # What log services write behind the part of a line that they keep.
 _TRUNCATION: Final = re.compile(
     r"\s*(?:…|[\[(<{.…]+\s*(?:\d+ )?(?:more |other )?(?:bytes? |char(?:acter)?s? |lines? )?"
@@ -101,7 +102,8 @@ class _Unfinished:
             return True
         entry = _entry_in(line.text)
         if entry is None:
-            return not line.text.strip()  # some exports have blank lines between their entries
+            # Some exports have blank lines, or the next entry's time, between their entries.
+            return not line.text.strip() or _ONLY_TIME(line.text) is not None
         if f"\n{entry}" != self.parts[-1]:
             self.parts.append(f"\n{entry}")
         return True
