@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from readers.exports import EXPORTS, utc
-from readers.scenes import BEGIN_NS, LATER_NS, SCENES, Entry, judged, timed
+from readers.scenes import BEGIN_NS, BUILD, LATER_NS, SCENES, Entry, judged, timed
 from rich.console import Console
 from rich.logging import RichHandler
 
@@ -23,6 +23,7 @@ from flash_otel.diagnosis.readers.containers import container_of
 from flash_otel.diagnosis.readers.log_columns import columns_of
 from flash_otel.diagnosis.readers.log_entry import time_of
 from flash_otel.diagnosis.readers.log_layout import Layout
+from flash_otel.diagnosis.readers.log_prefixes import prefixes_of
 from flash_otel.lines.format import parse
 from flash_otel.lines.values import read_id, write_id
 from flash_otel.records import ANY
@@ -115,6 +116,28 @@ def test_a_word_that_fills_whole_rows(tmp_path: Path, name: str, width: int) -> 
     logs = [timed(texts) for texts in SCENES[name]]
     printed = [handled(log, width) for log in logs]
     assert judged(tmp_path, *printed) == judged(tmp_path, *map(in_seconds, logs))
+
+
+@pytest.mark.parametrize("length", [69, 70, 71, 72, 80])
+def test_a_name_that_fills_a_row(length: int) -> None:
+    """A name of any length is whole, and what is behind it is no part of it."""
+    text = f"[DEPLOY] Environment {'z' * length} activated with build_id={BUILD}"
+    data = handled([(BEGIN_NS, "one"), (BEGIN_NS, text), (BEGIN_NS, "two")], 100, show_path=False)
+    container = container_of(data)
+    assert container is not None
+    assert [entry.text for _, entry in container.entries([data])] == ["one", text, "two"]
+
+
+@pytest.mark.parametrize("lost", [0, 1, 9])
+def test_the_end_of_a_log_may_have_cut_its_last_message(lost: int) -> None:
+    """Without a line end, the last message may lack its end; the ones before it are whole."""
+    texts = ["[DEPLOY] one", "two " * 30, "three and more"]
+    data = handled([(BEGIN_NS, text) for text in texts], 80, show_path=False)
+    rest = data.rstrip()[:-lost] if lost else data
+    container = container_of(data)
+    assert container is not None
+    cuts = [entry.cut for _, entry in container.entries([rest])]
+    assert cuts == [False, False, lost > 0]
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 133])
@@ -346,3 +369,11 @@ def test_messages_stay_in_the_order_of_their_beginnings() -> None:
     assert [number for number, _ in found] == sorted(number for number, _ in found)
     assert len(found) == 301
     assert found[0][1].text.endswith("word")
+
+
+@pytest.mark.parametrize(("behind", "has_prefix"), [(8, True), (7, False)])
+def test_a_prefix_precedes_most_rows(behind: int, *, has_prefix: bool) -> None:
+    """A time within a few rows' own texts makes no prefix of what stands in front of it."""
+    row = "worker-1  | [10:00:00] INFO     Querying"
+    rows = [row] * behind + ["a program's own line"] * (10 - behind)
+    assert prefixes_of(rows).split(row)[0] == ("worker-1  | " if has_prefix else "")

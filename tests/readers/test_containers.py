@@ -263,6 +263,16 @@ def test_any_text_of_a_table_comes_back(texts: list[str], delimiter: str) -> Non
     assert [entry.text for _, entry in container.entries([data])] == texts
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("text", ["[DEPLOY] a, X", '[DEPLOY] "a", "b"', "[DEPLOY] ,,", "[DEPLOY]"])
+def test_any_text_of_a_table_without_quotes_comes_back(text: str, end: str) -> None:
+    """Delimiters and quotes of the last column are its own, up to the line's end."""
+    data = f"time,message{end}2026-01-01T00:00:00Z,{text}{end}".encode()
+    container = container_of(data)
+    assert container is not None
+    assert [entry.text for _, entry in container.entries([data])] == [text]
+
+
 @given(TEXTS, TEXTS)
 def test_any_text_of_logfmt_comes_back(before: str, after: str) -> None:
     """Logfmt's quoting is undone, and then whatever else the text is wrapped in."""

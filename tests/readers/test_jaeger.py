@@ -220,6 +220,26 @@ def test_the_newest_traces_are_read_if_there_are_too_many() -> None:
     assert "--since" in notes[0]
 
 
+def test_the_newest_traces_of_each_service_are_enough() -> None:
+    """A search ends when it has found as many traces as are wanted, whatever others found."""
+    root, now_ns = served(records(deployment())[0]), time.time_ns()
+    ages = [hours * 3_600 * 10**9 for hours in (1, 10, 60)]  # in three windows of a search
+    made = [
+        replace(
+            root,
+            resource={**root.resource, sc.SERVICE_NAME: service},
+            trace_id=f"{number}{at}".rjust(32, "0"),
+            start_ns=now_ns - age,
+            end_ns=now_ns - age + 10**9,
+        )
+        for number, service in enumerate(("first", "second"), 1)
+        for at, age in enumerate(ages)
+    ]
+    with serving(Jaeger(made).handle) as url:
+        found = list(JaegerReader(url, most=2).records())
+    assert keys(found) == keys([*made[:2], *made[3:5]])
+
+
 def test_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """When time runs out, the traces so far are used, and a note mentions it."""
     made = [served(record) for record in records(deployment(), read(10, held=TWO))]

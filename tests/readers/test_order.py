@@ -290,3 +290,19 @@ def test_the_nearest_question_in_another_file_gets_an_answer(tmp_path: Path) -> 
         if sc.WORKER_ENDPOINT_ID in record.attributes
     }
     assert builds == {0: None, 50: BUILD}
+
+
+@pytest.mark.parametrize("seconds", [None, 5])
+def test_an_answer_that_may_be_another_s_is_given_to_no_question(
+    tmp_path: Path, seconds: int | None
+) -> None:
+    """Of two answers without times, or of the same time, neither belongs to a question for sure."""
+    own, other = read(BUILD)[1:-1], read(OTHER_BUILD, names=("gpu",))[1:-1]
+    found: list[SpanRecord] = []
+    for name, lines, at in (("a", own[:2], 0), ("b", own[2:], seconds), ("c", other[2:], seconds)):
+        path = tmp_path / f"{name}.log"
+        write = bare if at is None or seconds is None else EXPORTS["plain"]
+        path.write_bytes(write([(BEGIN_NS + (at or 0) * 10**9, line) for line in lines]))
+        found += open_reader(path).records()
+    (asked,) = (record for record in mended(found) if sc.WORKER_ENDPOINT_ID in record.attributes)
+    assert sc.BUILD_ID not in asked.attributes
