@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from diagnosis.logs import TIMES, UNTIMED, read_logs, written_logs
-from diagnosis.recordings import NOW_NS, TWO, deployment, read, records
+from diagnosis.recordings import NOW_NS, TWO, deployment, read, records, stopped
 from diagnosis.scenes import SCENES
 
 from flash_otel import semconv as sc
@@ -200,3 +200,11 @@ def test_many_reads_are_few_marks() -> None:
 def test_there_is_no_picture_without_a_deployment() -> None:
     """Reads alone show no state that a deployment made."""
     assert judged(read(10, held=TWO)).picture is None
+
+
+def test_what_another_deployment_did_not_achieve_is_left_out() -> None:
+    """Of another deployment, only what returned is marked: the rest has changed no state."""
+    refused = stopped(deployment(2, at=-1), "activate", error=("RuntimeError", "no"))
+    for other, shown in ((deployment(2, at=-1), True), (refused, False)):
+        found = picture(records(deployment(), other, read(10, held=TWO)))
+        assert any("another deployment" in mark.text for mark in found.marks) is shown

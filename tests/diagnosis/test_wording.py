@@ -91,6 +91,17 @@ def test_an_environment_without_a_name_keeps_its_whole_id() -> None:
     assert f"asked for environment {STAGING}, but" in finding.sentence
 
 
+def test_a_worker_that_may_be_of_another_deployment_accuses_nobody() -> None:
+    """Code of an unrecorded deployment may own the endpoint; both environments are named."""
+    strange = read(10, env_id=STAGING, code=9, build=2, held=ELSEWHERE)
+    found = judge(records(deployment(env_id=PRODUCTION), strange))
+    assert found.verdict == sc.INCONCLUSIVE
+    assert (
+        f"A worker asked for environment {STAGING}, not for production (224c5f0a…), and nothing "
+        "shows that it is a worker of build build-1."
+    ) in [finding.sentence for finding in found.findings]
+
+
 @pytest.mark.parametrize(
     ("made", "words"),
     [

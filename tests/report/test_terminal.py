@@ -114,6 +114,25 @@ def test_a_failed_deployment_with_a_linked_read() -> None:
         """)
 
 
+def test_a_folded_wait_within_a_branch_keeps_the_lines_of_the_tree() -> None:
+    """The note of a wait stands behind the guides of its row's ancestors."""
+    late = [
+        span(1, None, "GET /", 0, 1000),
+        span(2, 1, "plan", 0, 100),
+        span(3, 2, "check", 61_000, 61_100),
+        span(4, 1, "answer", 500, 600),
+    ]
+    assert "\n│  │  ⋯ next span 1 min 00 s later\n│  └─ check " in rendered(late)
+
+
+@pytest.mark.parametrize(("width", "has_prefix"), [(52, True), (51, False), (46, False)])
+def test_names_lose_their_prefix_before_the_bars_go(width: int, *, has_prefix: bool) -> None:
+    """Where names and the shortest bars do not fit beside each other, names leave out `flash.`."""
+    found = rendered(healthy_deployment(), width=width, terminal=True)
+    assert ("├─ flash.build" in found) is has_prefix
+    assert "━" in found
+
+
 def test_many_reads_are_folded_but_not_one_of_another_environment() -> None:
     """Of nine reads, eight are one row; the one of another environment has its own."""
     reads = [
