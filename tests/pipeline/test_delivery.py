@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +25,7 @@ from flash_otel.runtime.options import Options
 from flash_otel.store.store import SpanStore
 from flash_otel.testing import Recorded
 from flash_otel.tracing.instrumentor import FlashInstrumentor
+from flash_otel.tracing.serving import delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -383,3 +385,27 @@ def test_without_instrument_a_provider_that_starts_no_span_costs_the_span(
     monkeypatch.delenv("FLASH_OTEL_RAISE")
     trace_api.set_tracer_provider(UNUSABLE[kind]())
     assert activate("b-1") is None
+
+
+class Thrown(BaseException):
+    """What a server throws into a thread that takes too long."""
+
+
+@pytest.mark.parametrize("kind", [Thrown, LookupError])
+def test_what_is_thrown_into_a_waiting_request(
+    kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ends the thread ends the wait for the flush; an error of the flush is swallowed."""
+
+    class Interrupted:
+        """An event whose wait is interrupted."""
+
+        def wait(self, _seconds: float) -> None:
+            """Raise."""
+            raise kind
+
+    monkeypatch.delenv("FLASH_OTEL_RAISE")
+    monkeypatch.setattr(pipeline, "request_flush", lambda: [Interrupted()])
+    ends = pytest.raises(Thrown) if kind is Thrown else nullcontext()
+    with ends:
+        delivery.flush_request()
