@@ -394,10 +394,12 @@ def test_rsyslog_s_octal_numbers_are_line_ends() -> None:
 
 
 def test_more_forms_of_times() -> None:
-    """Times by the names of months, and syslog's without a year."""
+    """Times by the names of months, with any offset from UTC, and syslog's without a year."""
     base = 1_795_860_009 * 10**9
     assert time_of("Nov 28, 2026 @ 10:00:09.500") == (base + 500_000_000, False)
     assert time_of("28/Nov/2026:12:00:09 +0200") == (base, True)
+    for zone, clock in (("+05:30", "15:30"), ("-0345", "06:15"), (" UTC", "10:00")):
+        assert time_of(f"2026-11-28T{clock}:09{zone}") == (base, True)
     assert time_of("2026/11/28 10:00:09") == (base, False)
     first, second = time_of("Nov  8 10:00:09 vm x[1]: y")[0], time_of("Nov 28 10:00:09 vm")[0]
     assert first is not None

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from flash_otel.diagnosis.readers.input import ReaderError
 from flash_otel.pipeline import resource
 from flash_otel.verify import client as clients
 from flash_otel.verify.client import VerifyError
 from flash_otel.verify.log_fetcher import LogFetcher, LogSource, log_source
 from flash_otel.verify.successor import AppsClient
+from flash_otel.verify.worker_logs import WorkerReader
 
 ADDRESS = "https://hapi.example"
 MODULES = {
@@ -106,6 +108,23 @@ def test_an_endpoint_without_a_ready_worker(answer: Any, counted: str) -> None:
     with pytest.raises(VerifyError) as raised:
         asyncio.run(LogFetcher(source, "ep1", "gpu", print).fetch())
     assert raised.value.message == f"no worker of gpu is ready{counted}, so there is no log"
+
+
+def test_an_error_quotes_no_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library's message may hold a password or a token of the process's variables."""
+    token = "canary-of-the-shop-51c9"
+
+    class Refusing(Api):
+        async def endpoint_workers(self, endpoint_id: str) -> Any:
+            raise OSError(f"{endpoint_id} was refused to {token} by the gateway")
+
+    install(monkeypatch, is_successor=True, HAPI_BASE=ADDRESS)
+    monkeypatch.setattr(clients, "make_client", lambda: AppsClient(Refusing(), "key"))
+    monkeypatch.setenv("SHOP_GATEWAY_TOKEN", token)
+    with pytest.raises(ReaderError) as raised:
+        list(WorkerReader("ep1", {}).records())
+    assert "ep1 was refused to " in str(raised.value)
+    assert token not in str(raised.value)
 
 
 def test_an_app_of_runpod_2() -> None:
