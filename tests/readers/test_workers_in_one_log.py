@@ -14,6 +14,7 @@ from readers.scenes import BEGIN_NS, LATER_NS, STEP_NS, deployment, judged, read
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.readers import open_reader
+from flash_otel.records import LINES_LOOSE_COUNT
 
 if TYPE_CHECKING:
     from readers.scenes import Entry
@@ -127,3 +128,19 @@ def test_a_read_that_was_answered_has_no_further_attempt() -> None:
     found = records(plain(timed([*answered, *lost, received, entries])))
     attempts = [span for span in found if span.name == sc.MANIFEST_FETCH]
     assert [attempt.parent_span_id is None for attempt in attempts] == [False, True]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_read_without_an_attempt_beside_one_that_has_some(*, is_first: bool) -> None:
+    """Where other reads have attempts, what it received may be of any build."""
+    whole = read()
+    texts = [[*whole[:3], *whole[6:]], whole]
+    logs = [timed(log) for log in (texts if is_first else texts[::-1])]
+    later = [(at + LATER_NS, text) for at, text in logs[1]]
+    counts = [
+        (span.attributes.get(sc.ENDPOINT_COUNT), span.attributes.get(LINES_LOOSE_COUNT))
+        for span in records(plain([*logs[0], *later]))
+        if span.name == sc.RUNTIME_FETCH
+    ]
+    expected = [(None, 2), (2, None)]
+    assert counts == (expected if is_first else expected[::-1])
