@@ -19,6 +19,8 @@ from flash_otel.manifest import ENDPOINTS_KEY
 from flash_otel.records import ANY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flash_otel.diagnosis.readers.log_text import LoggedLine
 
 # A draft that is older than these gets no further line: a read takes half a minute at most.
@@ -203,7 +205,7 @@ def _continued(key: str, line: LineValues, drafts: list[Draft]) -> Draft | None:
     elif name == sc.RUNTIME_FETCH:
         candidates = _received_by(line, candidates)
     if line.values.get(sc.ENDPOINT_COUNT):
-        candidates = [draft for draft in candidates if not draft.lacks_endpoints] or candidates
+        candidates = _preferring(lambda draft: not draft.lacks_endpoints, candidates)
     # A span writes all of its lines: the draft that lacks the fewest is the likeliest.
     latest = max((draft.rank for draft in candidates), default=0)
     return _unambiguous([draft for draft in candidates if draft.rank == latest])
@@ -238,18 +240,16 @@ def _awaiting(fetches: list[Draft]) -> list[Draft]:
 
     Several workers may read at the same time, and the lines of none name their worker.
     """
-    return [
-        fetch for fetch in fetches if all(attempt.has_failed for attempt in fetch.attempts)
-    ] or fetches
+    return _preferring(lambda fetch: all(known.has_failed for known in fetch.attempts), fetches)
 
 
 def _received_by(line: LineValues, fetches: list[Draft]) -> list[Draft]:
     """Prefer the fetches whose last attempt retrieved what the line says was received."""
-    return [
-        fetch
-        for fetch in fetches
-        if any(attempt.has_returned and attempt.accepts(line) for attempt in fetch.attempts[-1:])
-    ] or fetches
+
+    def has_retrieved(fetch: Draft) -> bool:
+        return any(last.has_returned and last.accepts(line) for last in fetch.attempts[-1:])
+
+    return _preferring(has_retrieved, fetches)
 
 
 def _asked(fetch: Draft) -> str:
@@ -263,4 +263,9 @@ def _fetches_by(line: LineValues, drafts: list[Draft]) -> list[Draft]:
     Up to Flash 1.3, a worker queries with its endpoint's id instead of its environment's.
     """
     own = {line.values.get(sc.WORKER_ENVIRONMENT_ID), line.values.get(sc.WORKER_ENDPOINT_ID)}
-    return [draft for draft in drafts if draft.values.get(sc.ENVIRONMENT_ID) in own] or drafts
+    return _preferring(lambda draft: draft.values.get(sc.ENVIRONMENT_ID) in own, drafts)
+
+
+def _preferring(is_likely: Callable[[Draft], bool], drafts: list[Draft]) -> list[Draft]:
+    """Return the likely ones of drafts; all of them if none is."""
+    return list(filter(is_likely, drafts)) or drafts

@@ -154,11 +154,13 @@ def ordered(items: Iterable[Logged], window: int) -> Iterator[Logged]:
 def _best(items: list[Logged]) -> list[Logged]:
     kept = list(_unrepeated(items))
     lines = [item for item in kept if isinstance(item, LoggedLine)]
-    if _misfits(lines) == 0:
+    misfits = _misfits(lines)
+    if misfits == 0:
         return kept
-    repeated = [item for item in items if isinstance(item, LoggedLine)]
-    if _misfits(repeated) < _misfits(lines):  # lines of several writers at the same time
-        kept, lines = items, repeated
+    if len(kept) < len(items):  # what is repeated may be of several writers at the same time
+        repeated = [item for item in items if isinstance(item, LoggedLine)]
+        if _misfits(repeated) < misfits:
+            kept, lines = items, repeated
     candidates = [lines]
     if all(line.time_ns is not None and line.zoned == lines[0].zoned for line in lines):
         candidates.append(sorted(lines, key=_time))
