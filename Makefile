@@ -23,7 +23,7 @@
 # CONTRIBUTING.md lists how long each command takes.
 
 VENV ?= .venv
-# Environments with Flash, for the demo and the tests alike; shared by checkouts if it is set.
+# Environments with Flash, for the tests; shared by checkouts, and with the demo, if it is set.
 export FLASH_OTEL_CACHE ?= $(CURDIR)/.cache
 # Hundreds of processes import the package: each would compile it again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -39,15 +39,16 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 help:
 	@sed -n 's/^#   //p' Makefile
 
+# Without a cache that the user named, the same one as of the commands that the demo suggests.
 demo: demo-plan $(STAMPS)/demo
-	@$(BIN)/flash-otel demo healthy
+	@$(if $(filter file,$(origin FLASH_OTEL_CACHE)),FLASH_OTEL_CACHE= )$(BIN)/flash-otel demo healthy
 
 demo-plan:
 	@[ -e $(STAMPS)/demo ] || printf '%s\n' \
-	  "make demo installs, once and in these folders alone:" \
+	  "make demo installs, once:" \
 	  "  flash_otel and what it needs (about 50 packages, 70 MB): $(VENV)" \
-	  "  runpod-flash and what it needs (about 110 packages, 180 MB): $(FLASH_OTEL_CACHE)/environments" \
-	  "To remove both: rm -rf $(VENV) $(FLASH_OTEL_CACHE)/environments"
+	  "  runpod-flash and what it needs (about 110 packages, 150 MB): your cache; the demo names the folder" \
+	  "To remove them: rm -rf $(VENV), and the command that the demo prints"
 
 # A worker keeps the tests of a module together, and takes over others when it has run out of them.
 test: $(STAMPS)/dev

@@ -53,6 +53,21 @@ def paste(command: str, folder: Path, **variables: str) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.skipif(os.name == "nt", reason="runs make")
+@pytest.mark.parametrize("named", [None, "/caches/named"])
+def test_the_demo_installs_where_its_suggestions_look(named: str | None, tmp_path: Path) -> None:
+    """`make demo` passes on a cache that the user named, and otherwise none."""
+    (tmp_path / "Makefile").symlink_to(ROOT / "Makefile")
+    (tmp_path / ".venv" / ".stamps").mkdir(parents=True)
+    (program := tmp_path / ".venv" / "bin" / "flash-otel").parent.mkdir()
+    program.write_text('#!/bin/sh\necho "cache: $FLASH_OTEL_CACHE"\n')
+    program.chmod(0o700)
+    for name in ("pyproject.toml", ".venv/.stamps/venv", ".venv/.stamps/demo"):
+        (tmp_path / name).touch()
+    done = paste("make demo", tmp_path, **({"FLASH_OTEL_CACHE": named} if named else {}))
+    assert done.stdout == f"cache: {named or ''}\n"
+
+
 @pytest.mark.flash
 @pytest.mark.skipif(os.name == "nt", reason="runs make")
 def test_every_command_to_try_works_when_pasted(checkout: Path) -> None:
