@@ -100,8 +100,10 @@ class Traced:
     ) -> Any:
         before = context_api.get_current()
         running = None
+        has_attached = True  # as far as is known before `_enter` returns
         try:
             running, args, kwargs = self._enter(instance, args, kwargs)
+            has_attached = running is not None and running.token is not None
             result = wrapped(*args, **kwargs)
             if running is None:
                 return result
@@ -119,7 +121,7 @@ class Traced:
             if running is not None:
                 running.end(error)
             # A signal handler may raise between any two steps, even before `running` is known.
-            if context_api.get_current() is not before:
+            if has_attached and context_api.get_current() is not before:
                 context_api.attach(before)
             raise
         return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import signal
 from typing import Any
@@ -308,3 +309,21 @@ def test_suppressed_instrumentation() -> None:
         with suppress_instrumentation():
             assert upload({"version": 1}) == {"version": 1}
         assert spans.records == []
+
+
+def test_the_context_of_a_host_whose_untraced_call_raises() -> None:
+    """What the function has attached before it raised stays attached, as without tracing."""
+    from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+    @flash_otel.trace_activate
+    def activate(build_id: str) -> None:
+        context_api.attach(context_api.set_value("host", build_id))
+        raise LookupError(build_id)
+
+    def run() -> None:
+        with recording(), suppress_instrumentation():
+            with pytest.raises(LookupError):
+                activate("b-1")
+            assert context_api.get_value("host") == "b-1"
+
+    contextvars.copy_context().run(run)
