@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry import trace as trace_api
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
-from opentelemetry.util._once import Once
+from support.fresh import fresh_process
 from support.scripted_collector import HttpCollector, Reply
 
 import flash_otel
@@ -20,11 +20,10 @@ from flash_otel import pipeline
 from flash_otel.otlp.encode import LOG_MARK
 from flash_otel.pipeline import mirror
 from flash_otel.pipeline import provider as providers
-from flash_otel.runtime import environment, process, streams
+from flash_otel.runtime import environment, streams
 from flash_otel.runtime.options import Options
 from flash_otel.store.store import SpanStore
 from flash_otel.testing import Recorded
-from flash_otel.tracing.instrumentor import FlashInstrumentor
 from flash_otel.tracing.serving import delivery
 
 if TYPE_CHECKING:
@@ -34,17 +33,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Start without a provider and without variables, and uninstrument at the end."""
-    for name in [name for name in os.environ if name.startswith(("OTEL_", "FLASH_", "RUNPOD_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
-    monkeypatch.setenv("FLASH_OTEL_EXIT_BUDGET", "30")
-    monkeypatch.setattr(trace_api, "_TRACER_PROVIDER", None)
-    monkeypatch.setattr(trace_api, "_TRACER_PROVIDER_SET_ONCE", Once())
-    process.reset()
-    yield
-    FlashInstrumentor().uninstrument()
-    process.reset()
+    """Begin in a fresh process, with time at its end."""
+    with fresh_process(monkeypatch):
+        monkeypatch.setenv("FLASH_OTEL_EXIT_BUDGET", "30")
+        yield
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from opentelemetry import trace as trace_api
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from opentelemetry.util._once import Once
+from support.fresh import fresh_process
 from support.interpreter import run_python
 
 import flash_otel
@@ -22,7 +22,6 @@ from flash_otel.otlp.from_sdk import to_record
 from flash_otel.pipeline import components
 from flash_otel.pipeline import provider as providers
 from flash_otel.pipeline.provider import DetachableProcessor, detachable_processor
-from flash_otel.runtime import process
 from flash_otel.testing import Recorded
 from flash_otel.tracing.instrumentor import FlashInstrumentor
 
@@ -35,15 +34,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Start without a global provider, and uninstrument at the end."""
-    for name in ("FLASH_OTEL_DISABLED", "OTEL_SDK_DISABLED", "TRACEPARENT", "RUNPOD_POD_ID"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("FLASH_OTEL_RAISE", "1")
-    monkeypatch.setattr(trace_api, "_TRACER_PROVIDER", None)
-    monkeypatch.setattr(trace_api, "_TRACER_PROVIDER_SET_ONCE", Once())
-    process.reset()
-    yield
-    FlashInstrumentor().uninstrument()
+    """Begin in a fresh process."""
+    with fresh_process(monkeypatch):
+        yield
 
 
 @pytest.fixture

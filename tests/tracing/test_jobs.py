@@ -147,8 +147,8 @@ def test_only_the_first_job_is_a_cold_start(spans: Recorded) -> None:
     assert second.attributes["faas.invocation_id"] == "sync-2"
 
 
-def test_a_job_links_to_the_deployment_of_its_code(spans: Recorded) -> None:
-    """It is a trace of its own, whatever the age of the deployment."""
+def ship_code() -> None:
+    """Give the worker the manifest of a deployment, which lies beside its code."""
     carrier = {
         "v": 1,
         "phase": "build",
@@ -157,6 +157,11 @@ def test_a_job_links_to_the_deployment_of_its_code(spans: Recorded) -> None:
         "time_ms": 1_700_000_000_000,
     }
     Path("flash_manifest.json").write_text(json.dumps({"_flash_otel": carrier}))
+
+
+def test_a_job_links_to_the_deployment_of_its_code(spans: Recorded) -> None:
+    """It is a trace of its own, whatever the age of the deployment."""
+    ship_code()
     served(plain, JOB)
     job = job_of(spans)
     assert job.trace_id != TRACE
@@ -289,14 +294,7 @@ def test_a_part_that_cannot_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_deployment_in_a_job(spans: Recorded) -> None:
     """It is related to the code of the worker, and its steps are just steps."""
-    carrier = {
-        "v": 1,
-        "phase": "build",
-        "traceparent": f"00-{TRACE}-{SPAN}-01",
-        "deployment_id": SPAN,
-        "time_ms": 1_700_000_000_000,
-    }
-    Path("flash_manifest.json").write_text(json.dumps({"_flash_otel": carrier}))
+    ship_code()
 
     @flash_otel.trace_build
     def build() -> None: ...
