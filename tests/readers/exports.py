@@ -289,7 +289,8 @@ def _bigquery(entries: Sequence[Entry]) -> dict[str, Any]:
     return {"schema": {"fields": [{"name": "timestamp"}, {"name": "textPayload"}]}, "rows": rows}
 
 
-def _teamcity(at: int, text: str) -> str:
+def teamcity(at: int, text: str) -> str:
+    """Return a service message, in which a bar escapes."""
     barred = re.sub(r"[|'\[\]]", lambda found: f"|{found[0]}", text).replace("\n", "|n")
     barred = re.sub(r"[^\x00-\x7f]", lambda found: f"|0x{ord(found[0]):04x}", barred)
     return f"{utc(at)} ##teamcity[message text='{barred}' status='NORMAL']"
@@ -475,7 +476,7 @@ EXPORTS: Final[dict[str, Callable[[Sequence[Entry]], bytes]]] = {
     "logcli, coloured": lambda entries: _text(
         [f'\x1b[34m{utc(at)}\x1b[0m \x1b[32m{{pod="w-1"}}\x1b[0m {t}' for at, t in entries]
     ),
-    "teamcity": lambda entries: _text([_teamcity(at, text) for at, text in entries]),
+    "teamcity": lambda entries: _text([teamcity(at, text) for at, text in entries]),
     "json of streams": lambda entries: _lines(
         [{"time": utc(at), "n": 1, "stderr": text} for at, text in entries]
     ),

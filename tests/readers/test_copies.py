@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from readers.exports import EXPORTS, utc
+from readers.exports import EXPORTS, teamcity, utc
 from readers.scenes import (
     BEGIN_NS,
     BUILD,
     LATER_NS,
     OTHER_BUILD,
     SCENES,
+    URLS,
     bare,
     deployment,
     judged,
@@ -22,6 +24,7 @@ from readers.scenes import (
 )
 
 from flash_otel import semconv as sc
+from flash_otel.diagnosis import collect
 from flash_otel.diagnosis.readers import open_reader
 from flash_otel.diagnosis.readers.copies import Copied
 from flash_otel.lines.values import read_id, write_id
@@ -169,16 +172,38 @@ def test_a_placeholder_is_no_id(text: str, tmp_path: Path) -> None:
         assert judged(tmp_path, *(data.encode() for data in masked))[0] == sc.INCONCLUSIVE
 
 
-@pytest.mark.parametrize("width", [20, 24, 30])
-def test_a_part_of_an_id_tells_deployments_apart(width: int, tmp_path: Path) -> None:
-    """A deployment whose build is known in part does not become one with an earlier one."""
+@pytest.mark.parametrize("widths", [(20,), (24,), (30,), (20, 30), (30, 12, 24)])
+def test_a_part_of_an_id_tells_deployments_apart(widths: tuple[int, ...], tmp_path: Path) -> None:
+    """A deployment whose build is known in part, or in parts, does not become one with another."""
     earlier, later = (timed(deployment(build), BEGIN_NS) for build in (BUILD, OTHER_BUILD))
     later = [(at + LATER_NS, text) for at, text in later]
-    log = [
-        (at, re.sub(rf"(?<=build_id=)([\w-]{{{width}}})[\w-]*.*", r"\1", text))
-        for at, text in (*earlier, *later)
-    ]
+    width = cycle(widths)
+
+    def cut(found: re.Match[str]) -> str:
+        return found[0][: next(width)]
+
+    log = [(at, re.sub(r"(?<=build_id=)[\w-]{36}.*", cut, text)) for at, text in (*earlier, *later)]
     old, new = (timed(read(build), BEGIN_NS + 2 * LATER_NS) for build in (BUILD, OTHER_BUILD))
     plain = EXPORTS["plain"]
     assert judged(tmp_path, plain(log), plain(old))[0] == sc.INCONCLUSIVE
     assert judged(tmp_path, plain(log), plain(new))[0] == sc.NONE
+    (tmp_path / "deploy.log").write_bytes(plain(log))
+    found = collect(open_reader(tmp_path / "deploy.log").records()).deployments
+    assert [(known.activation is None, known.upload is None) for known in found] == [
+        (False, False)
+    ] * 2
+
+
+def test_a_service_message_of_several_lines(tmp_path: Path) -> None:
+    """TeamCity's escapes of line ends, quotes, brackets and arrows are undone."""
+    texts = deployment()
+    assert any("\n" in text for text in texts)
+    read_from = []
+    for name, data in {
+        "whole": bare([(BEGIN_NS, text) for text in texts]),
+        "escaped": "".join(f"{teamcity(BEGIN_NS, text)}\n" for text in texts).encode(),
+    }.items():
+        (path := tmp_path / name).write_bytes(data)
+        read_from.append([record.attributes for record in open_reader(path).records()])
+    assert read_from[0] == read_from[1]
+    assert [values[sc.ENDPOINT_URLS] for values in read_from[1][1:]] == [URLS]
