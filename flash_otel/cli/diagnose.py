@@ -37,9 +37,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from flash_otel.diagnosis import Diagnosis
+    from flash_otel.diagnosis.choose import Unmatched
     from flash_otel.diagnosis.recorded import RecordedSpans
     from flash_otel.records import SpanRecord
 
+_TraceOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TRACE",
+        help="Judge the deployment of this trace: its id, or the first digits; or last, "
+        "last^1, last^2 ...",
+    ),
+]
+_PublishOption = Annotated[
+    bool,
+    typer.Option(
+        "--publish",
+        help="Send the verdict as a span, a child of the deployment's, to the endpoint that "
+        "OTEL_EXPORTER_OTLP_* name.",
+    ),
+]
 _HANG: Final = 2
 _OPTIONS: Final = {
     "environment": "--env",
@@ -63,14 +80,7 @@ def diagnose(
         str | None,
         typer.Option(metavar="ID", help="Judge the deployment of this build (or id prefix)."),
     ] = None,
-    trace: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TRACE",
-            help="Judge the deployment of this trace: its id, or the first digits; or last, "
-            "last^1, last^2 ...",
-        ),
-    ] = None,
+    trace: _TraceOption = None,
     since: SinceOption = None,
     sources: FromOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -82,14 +92,7 @@ def diagnose(
         float,
         typer.Option(metavar="SECONDS", min=0, help="Maximum skew between two machines' clocks."),
     ] = ASSUMED_SKEW_S,
-    is_published: Annotated[
-        bool,
-        typer.Option(
-            "--publish",
-            help="Send the verdict as a span, a child of the deployment's, to the endpoint that "
-            "OTEL_EXPORTER_OTLP_* name.",
-        ),
-    ] = False,
+    is_published: _PublishOption = False,
     store: StoreOption = None,
 ) -> int:
     """Name the fault of a deployment, with its evidence, or report that there is none.
@@ -175,16 +178,21 @@ def _note_no_match(diagnosis: "Diagnosis", question: "Mapping[str, Any]") -> Non
     options = " ".join(f"{_OPTIONS[field]} {clean(value)}" for field, value in named.items())
     together = "" if culprits or len(given) == 1 else " together"
     lines = [f"flash-otel: no recording matches {options}{together}."]
-    for field, part in culprits.items():
-        recorded = ", ".join(map(clean, part.similar or part.recorded))
-        if part.similar:
-            lines.append(f"Did you mean {_OPTIONS[field]} {recorded}?")
-        elif recorded:
-            lines.append(f"Recorded for {_OPTIONS[field]}: {recorded}")
-        elif field == "app":
-            lines.append("No recording names an app: leave out --app.")
+    lines += filter(None, map(_recorded_instead, culprits.values()))
     lines.append("Leave it out to judge everything, or list the store: flash-otel traces")
     note("\n".join(lines))
+
+
+def _recorded_instead(part: "Unmatched") -> str:
+    """Return the line that names what is recorded for an option that matches nothing."""
+    from flash_otel.wording import clean
+
+    recorded = ", ".join(map(clean, part.similar or part.recorded))
+    if part.similar:
+        return f"Did you mean {_OPTIONS[part.field]} {recorded}?"
+    if recorded:
+        return f"Recorded for {_OPTIONS[part.field]}: {recorded}"
+    return "No recording names an app: leave out --app." if part.field == "app" else ""
 
 
 def status_of(diagnosis: "Diagnosis") -> int:

@@ -129,10 +129,7 @@ def _lines(
             yield from _wrapped(result, f"{_counted(topics)}: flash-otel doctor --verbose", console)
             continue
         for check in found:
-            yield from _wrapped(result, check.text, console)
-            yield from _wrapped("", check.next_step, console)
-            if check.command:
-                yield from _command(check.command, console)
+            yield from _check_lines(check, console)
 
 
 def _command(command: str, console: "ReportConsole") -> "Iterator[Line]":
@@ -144,6 +141,13 @@ def _command(command: str, console: "ReportConsole") -> "Iterator[Line]":
     indent = _INDENT + 2
     line = (Part(" " * indent, hang=indent), Part(clean(command), "bold cyan", breaks=COMMAND))
     yield from wrapped_lines([line], page_for(console).width)
+
+
+def _check_lines(check: "DoctorCheck", console: "ReportConsole") -> "Iterator[Line]":
+    yield from _wrapped(check.result, check.text, console)
+    yield from _wrapped("", check.next_step, console)
+    if check.command:
+        yield from _command(check.command, console)
 
 
 def _counted(topics: "list[tuple[str, list[DoctorCheck]]]") -> str:

@@ -42,7 +42,21 @@ if TYPE_CHECKING:
     from flash_otel.diagnosis import Diagnosis
     from flash_otel.records import SpanRecord
 
-_LINES_HELP = "Bracketed lines on standard error: auto, 1, 0, or logger:NAME."
+_LinesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODE",
+        help="Bracketed lines on standard error: auto, 1, 0, or logger:NAME.",
+        show_default=False,
+    ),
+]
+_GraphqlOption = Annotated[
+    bool,
+    typer.Option(
+        "--capture-graphql",
+        help="Add a span for each GraphQL request, with its redacted response (no variables).",
+    ),
+]
 _EXAMPLE: Final = "For example: flash-otel run -- flash deploy"
 
 
@@ -57,9 +71,7 @@ def run(
         bool,
         typer.Option("--fail-on-fault", help="Exit with 1 if a fault is visible in the trace."),
     ] = False,
-    legacy_logs: Annotated[
-        str | None, typer.Option(metavar="MODE", help=_LINES_HELP, show_default=False)
-    ] = None,
+    legacy_logs: _LinesOption = None,
     store: Annotated[
         str | None,
         typer.Option(metavar="PATH|off", help="The store to record in.", show_default=False),
@@ -70,13 +82,7 @@ def run(
             metavar="FILE", help="Write the recording as an OTLP JSON file.", show_default=False
         ),
     ] = None,
-    capture_graphql: Annotated[
-        bool,
-        typer.Option(
-            "--capture-graphql",
-            help="Add a span for each GraphQL request, with its redacted response (no variables).",
-        ),
-    ] = False,
+    capture_graphql: _GraphqlOption = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Afterwards, read back what a worker would read.")
     ] = False,

@@ -212,18 +212,22 @@ def _can_be_named(name: str) -> bool:
     return name != "-" and not is_secret
 
 
+def _jaeger_reader(url: str, selection: Selection) -> RecordReader:
+    from flash_otel.diagnosis.readers.jaeger import DEFAULT_URL, JaegerReader
+
+    return JaegerReader(
+        url or DEFAULT_URL,
+        since_ns=selection.earliest,
+        trace_id=selection.trace,
+        most=selection.most,
+        on_note=_note,
+    )
+
+
 def _reader(name: str, selection: Selection) -> RecordReader:
     kind, _, url = name.partition("=")
     if kind == JAEGER:
-        from flash_otel.diagnosis.readers.jaeger import DEFAULT_URL, JaegerReader
-
-        return JaegerReader(
-            url or DEFAULT_URL,
-            since_ns=selection.earliest,
-            trace_id=selection.trace,
-            most=selection.most,
-            on_note=_note,
-        )
+        return _jaeger_reader(url, selection)
     if name.startswith(WORKER):
         return _worker_reader(name.removeprefix(WORKER), selection)
     if name in {STORE, DEMO}:

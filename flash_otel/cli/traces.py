@@ -32,6 +32,22 @@ if TYPE_CHECKING:
     from flash_otel.diagnosis import Limits
     from flash_otel.report.listing import Listing, Wanted
 
+_WhereOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="Only traces with a span that has this attribute, or whose resource has it. "
+        "Can be repeated.",
+    ),
+]
+_JsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print a JSON list, one object for each trace; with --follow, one line for each.",
+    ),
+]
+
 
 def traces(
     files: FilesArgument = None,
@@ -49,14 +65,7 @@ def traces(
         str | None, typer.Option(metavar="CODE", help="Only traces with this verdict.")
     ] = None,
     since: SinceOption = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="Only traces with a span that has this attribute, or whose resource has it. "
-            "Can be repeated.",
-        ),
-    ] = None,
+    where: _WhereOption = None,
     limit: Annotated[
         int,
         typer.Option("--limit", "-n", min=1, metavar="NUMBER", help="Number of traces."),
@@ -65,13 +74,7 @@ def traces(
         bool,
         typer.Option("--follow", "-f", help="Keep the list current; in a pipe, print changes."),
     ] = False,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="Print a JSON list, one object for each trace; with --follow, one line for each.",
-        ),
-    ] = False,
+    as_json: _JsonOption = False,
     sources: FromOption = None,
     store: StoreOption = None,
 ) -> None:

@@ -299,20 +299,16 @@ def _require_binaries() -> None:
     if not missing:
         return
     titles = " and ".join(program.title for program in missing)
-    raise CollectorError(
-        f"no Docker engine answers, and {titles} {'is' if len(missing) == 1 else 'are'} "
-        "not on PATH.",
-        "\n".join(
-            (
-                "Do one of these:",
-                "  start Docker, and try again",
-                *(f"  install {program.title}: {program.source}" for program in missing),
-                f"  name the folder that holds the programs: {BINARIES_VARIABLE}=FOLDER",
-                "  in a checkout of flash_otel, build them: make collector",
-                "Or go without: the local store has every span, too: flash-otel show last",
-            )
-        ),
+    are_missing = f"{titles} {'is' if len(missing) == 1 else 'are'} not on PATH."
+    ways = (
+        "Do one of these:",
+        "  start Docker, and try again",
+        *(f"  install {program.title}: {program.source}" for program in missing),
+        f"  name the folder that holds the programs: {BINARIES_VARIABLE}=FOLDER",
+        "  in a checkout of flash_otel, build them: make collector",
+        "Or go without: the local store has every span, too: flash-otel show last",
     )
+    raise CollectorError(f"no Docker engine answers, and {are_missing}", "\n".join(ways))
 
 
 def _configs(program: Program, options: CollectorOptions) -> list[str]:

@@ -124,8 +124,8 @@ def _judge_other(case: Case, read: RuntimeFetch) -> ReadVerdict:
         return ReadVerdict((sc.STALE_BUILD,), f"{reason}, not the deployed one", LIKELY)
     if after == CERTAIN and _was_active_before(case, read.build_id):
         return ReadVerdict((sc.STALE_BUILD,), f"{reason}, as before the deployment", LIKELY)
-    unknown = f"{reason}, which no recorded deployment made, perhaps a later one"
-    return ReadVerdict((sc.STALE_BUILD, sc.INCONCLUSIVE), unknown)
+    reason += ", which no recorded deployment made, perhaps a later one"
+    return ReadVerdict((sc.STALE_BUILD, sc.INCONCLUSIVE), reason)
 
 
 def _why_older(case: Case, read: RuntimeFetch) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -86,17 +87,20 @@ def unmatched(asked: Question, names: Mapping[str, Iterable[str]]) -> tuple[Unma
         asked: The question.
         names: By field of the question, all that is recorded.
     """
-    found = []
-    for field, value in asked._asdict().items():
-        known = sorted(set(names.get(field, ())))[:_MOST_NAMES] if value else []
-        is_prefix = field in ("build_id", "trace_id")
-        if value and not any(
-            name.startswith(value) if is_prefix else name == value for name in known
-        ):
-            shown = known if field != "trace_id" else []
-            similar = _similar(value, known, is_prefix=is_prefix)
-            found.append(Unmatched(field, value, similar, tuple(shown[:_MOST_SHOWN])))
-    return tuple(found)
+    parts = ((field, value) for field, value in asked._asdict().items() if value)
+    found = (_unmatched(field, value, names.get(field, ())) for field, value in parts)
+    return tuple(part for part in found if part is not None)
+
+
+def _unmatched(field: str, value: str, names: Iterable[str]) -> Unmatched | None:
+    """Return a part of a question with what is recorded, or None if something matches it."""
+    known = sorted(set(names))[:_MOST_NAMES]
+    is_prefix = field in ("build_id", "trace_id")
+    if any(name.startswith(value) if is_prefix else name == value for name in known):
+        return None
+    shown = known if field != "trace_id" else []
+    similar = _similar(value, known, is_prefix=is_prefix)
+    return Unmatched(field, value, similar, tuple(shown[:_MOST_SHOWN]))
 
 
 def _similar(value: str, known: Iterable[str], *, is_prefix: bool) -> tuple[str, ...]:
@@ -220,12 +224,12 @@ def _joined(evidence: Evidence, trace_id: str) -> set[str]:
     facts: tuple[SpanFact, ...] = (*evidence.reads, *sides)
     found = {known for fact in facts if (known := fact.origin.trace_id).startswith(trace_id)}
     waiting = list(found)
-    traces: dict[str, set[str]] = {}
-    jobs: dict[str, set[str]] = {}
+    traces: dict[str, set[str]] = defaultdict(set)
+    jobs: dict[str, set[str]] = defaultdict(set)
     for side in sides:
         if side.job_id:
-            traces.setdefault(side.job_id, set()).add(side.origin.trace_id)
-            jobs.setdefault(side.origin.trace_id, set()).add(side.job_id)
+            traces[side.job_id].add(side.origin.trace_id)
+            jobs[side.origin.trace_id].add(side.job_id)
     while waiting:
         for job_id in jobs.get(waiting.pop(), ()):
             waiting += traces[job_id] - found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from flash_otel import semconv
 from flash_otel.diagnosis import evidence, facts
@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from flash_otel.records import SpanRecord
+
+# What a refresh takes from its last attempt: a null manifest ends each attempt with an error, so
+# that the refresh itself has no result.
+_ANSWERED: Final = (
+    "environment_id",
+    "environment_name",
+    "environment_state",
+    "build_id",
+    "manifest_state",
+    "generated_at_ns",
+    "source_fingerprint",
+)
 
 
 def collect(records: Iterable[SpanRecord]) -> evidence.Evidence:
@@ -136,20 +148,16 @@ def _with_attempts(
     if not attempts:
         return read
     last = attempts[-1]
-    # A null manifest ends each attempt with an error, so that the refresh itself has no result.
+    answered: dict[str, Any] = {
+        name: getattr(read, name) or getattr(last, name) for name in _ANSWERED
+    }
     return replace(
         read,
+        **answered,
         attempts=tuple(attempts),
         asked_ns=last.start_ns or read.asked_ns,
-        environment_id=read.environment_id or last.environment_id,
-        environment_name=read.environment_name or last.environment_name,
-        environment_state=read.environment_state or last.environment_state,
-        build_id=read.build_id or last.build_id,
-        manifest_state=read.manifest_state or last.manifest_state,
         endpoints=fuller(read.endpoints, last.endpoints),
         active=last.active if read.active == evidence.ActiveManifest() else read.active,
-        generated_at_ns=read.generated_at_ns or last.generated_at_ns,
-        source_fingerprint=read.source_fingerprint or last.source_fingerprint,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from flash_otel import failures, semconv
@@ -50,6 +51,17 @@ _UNSOUND: Final = (semconv.FAILED, semconv.UNKNOWN, semconv.CANCELLED)
 
 def deployments_of(pairs: Sequence[Pair]) -> tuple[tuple[Deployment, ...], list[SpanFact]]:
     """Return the deployments, oldest first, and the facts that workers made."""
+    groups, rest = _grouped(pairs)
+    made = [
+        _deployment(name, members)
+        for name, members in groups.items()
+        if any(record.name in MAKING for record, _ in members)
+    ]
+    return tuple(sorted(_merged(made), key=recency_key)), rest
+
+
+def _grouped(pairs: Sequence[Pair]) -> tuple[dict[str, list[Pair]], list[SpanFact]]:
+    """Return the members of each deployment by its id, and the facts that workers made."""
     groups: dict[str, list[Pair]] = defaultdict(list)
     rest: list[SpanFact] = []
     by_key = {record.key: record for record, _ in pairs}
@@ -60,12 +72,7 @@ def deployments_of(pairs: Sequence[Pair]) -> tuple[tuple[Deployment, ...], list[
             rest.append(fact)
         else:
             groups[name or f"trace {record.trace_id}"].append((record, fact))
-    made = [
-        _deployment(name, members)
-        for name, members in groups.items()
-        if any(record.name in MAKING for record, _ in members)
-    ]
-    return tuple(sorted(_merged(made), key=recency_key)), rest
+    return groups, rest
 
 
 def recency_key(deployment: Deployment) -> tuple[int, int, Origin, str]:
@@ -201,19 +208,22 @@ def _completed(upload: ManifestUpload, other: ManifestUpload) -> ManifestUpload:
         # A mapping may have lost entries, but nothing adds any.
         whole = max(mine, theirs, key=lambda known: known.count or 0)
         return replace(upload, endpoints=whole) if other.by_lines else upload
-    endpoints = EndpointSet(
+    return replace(
+        upload,
+        build_id=upload.build_id or other.build_id,
+        environment_id=upload.environment_id or other.environment_id,
+        endpoints=_filled_set(mine, theirs),
+        outcome=other.outcome if other.returned else upload.outcome,
+    )
+
+
+def _filled_set(mine: EndpointSet, theirs: EndpointSet) -> EndpointSet:
+    return EndpointSet(
         count=theirs.count if mine.count is None else mine.count,
         names=theirs.names if mine.names is None else mine.names,
         urls=theirs.urls if mine.urls is None else mine.urls,
         digest=mine.digest or theirs.digest,
         are_urls_whole=(theirs if mine.urls is None else mine).are_urls_whole,
-    )
-    return replace(
-        upload,
-        build_id=upload.build_id or other.build_id,
-        environment_id=upload.environment_id or other.environment_id,
-        endpoints=endpoints,
-        outcome=other.outcome if other.returned else upload.outcome,
     )
 
 
@@ -265,14 +275,19 @@ def _merged(made: Sequence[Deployment]) -> list[Deployment]:
     """Fill the gaps of a deployment's spans from its lines, rather than list it twice."""
     merged = {deployment.id: deployment for deployment in made if not deployment.by_lines}
     rest = [deployment for deployment in made if deployment.by_lines]
-    for lines in [deployment for deployment in rest if not _is_rest(deployment)]:
+    for lines in filterfalse(_is_rest, rest):
         same = next((known for known in merged.values() if _is_same(known, lines)), None)
         if same is None:
             merged[lines.id] = lines
         else:
             merged[same.id] = _filled(same, lines)
+    return _with_rests(merged, filter(_is_rest, rest))
+
+
+def _with_rests(merged: dict[str, Deployment], rests: Iterable[Deployment]) -> list[Deployment]:
+    """Add each rest of a deployment to the only one that it fits, or leave it alone."""
     alone = []
-    for piece in filter(_is_rest, rest):
+    for piece in rests:
         fitting = [known for known in merged.values() if _fits(known, piece)]
         if len(fitting) == 1:
             merged[fitting[0].id] = _filled(fitting[0], piece)

@@ -120,6 +120,19 @@ def _in_memory(records: list[SpanRecord], asked: Question, judge: Judge) -> Diag
     return _without_match(found, asked, names_in(evidence)) if rest.empty else found
 
 
+def _one_of_each_place(evidence: Evidence, questions: Sequence[Question]) -> Iterable[Deployment]:
+    """Return a deployment of each place that deployments are named of."""
+    environments = Environments(evidence)
+    places = {}
+    for asked in questions:
+        if asked.names_deployment:
+            # Another deployment may know the environment's other name, and the app.
+            named = Question(build_id=asked.build_id, trace_id=asked.trace_id)
+            for known in choose(evidence, named, environments).deployments:
+                places[known.environment_id or known.environment_name, known.app_name] = known
+    return places.values()
+
+
 def _without_match(
     diagnosis: Diagnosis, asked: Question, names: Mapping[str, Iterable[str]]
 ) -> Diagnosis:
@@ -224,17 +237,7 @@ class _RecordedDiagnosis:
             if asked.environment:
                 related.load_environment(asked.environment, asked.app)
         related.load_owners()
-        evidence = related.evidence()
-        environments = Environments(evidence)
-        places = {}
-        for asked in questions:
-            if asked.names_deployment:
-                # Another deployment may know the environment's other name, and the app.
-                named = Question(build_id=asked.build_id, trace_id=asked.trace_id)
-                for known in choose(evidence, named, environments).deployments:
-                    place = (known.environment_id or known.environment_name, known.app_name)
-                    places[place] = known
-        for deployment in places.values():
+        for deployment in _one_of_each_place(related.evidence(), questions):
             related.load_environment_of(deployment)
 
     def _names(self, asked: Question) -> dict[str, Iterable[str]]:

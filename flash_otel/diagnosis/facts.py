@@ -196,6 +196,14 @@ def _upload(record: SpanRecord, common: dict[str, Any]) -> evidence.SpanFact:
     )
 
 
+def _active(attributes: Mapping[str, Any]) -> evidence.ActiveManifest:
+    return evidence.ActiveManifest(
+        text(attributes, semconv.ACTIVE_DEPLOYMENT_ID),
+        text(attributes, semconv.ACTIVE_PHASE),
+        number(attributes, semconv.ACTIVE_ENDPOINT_COUNT),
+    )
+
+
 def _provenance(attributes: Mapping[str, Any]) -> dict[str, Any]:
     # The carrier's stand in only where a server has dropped the manifest's own.
     generated_at = text(attributes, semconv.MANIFEST_GENERATED_AT)
@@ -232,11 +240,7 @@ def _answer(record: SpanRecord) -> dict[str, Any]:
         "build_id": text(attributes, semconv.BUILD_ID),
         "manifest_state": text(attributes, semconv.MANIFEST_STATE),
         "endpoints": endpoints_of(record),
-        "active": evidence.ActiveManifest(
-            text(attributes, semconv.ACTIVE_DEPLOYMENT_ID),
-            text(attributes, semconv.ACTIVE_PHASE),
-            number(attributes, semconv.ACTIVE_ENDPOINT_COUNT),
-        ),
+        "active": _active(attributes),
         **_provenance(attributes),
         "in_log": by_lines(record) or bool(record.resource.get(LOGGED)),
         "loose_count": number(attributes, LINES_LOOSE_COUNT),

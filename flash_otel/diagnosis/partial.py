@@ -19,7 +19,7 @@ from flash_otel.records import ANY, LINES_BUILD, LINES_PARTIAL, LINES_SCOPE, tex
 from flash_otel.store.references import instance_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from flash_otel.records import SpanRecord
 
@@ -79,7 +79,7 @@ def resolved(records: Iterable[SpanRecord]) -> list[SpanRecord]:
             continue
         found = _resolved(record, known)
         if record.name in _READS and not _is_known(record, found, deployed):
-            doubtful |= {record.key, (record.trace_id, record.parent_span_id or "")}
+            doubtful |= _keys_of([record])
         kept.append(found)
     doubtful |= _of_other_builds(given, kept) | _of_other_environments(given, kept)
     workers = {instance_of(record) for record in kept if record.key in doubtful}
@@ -174,13 +174,12 @@ def _of_other_builds(given: list[SpanRecord], kept: list[SpanRecord]) -> set[tup
     ]
     if not globs or whole - {None}:
         return set()
-    return {
-        key
-        for record in kept
-        if record.name in _READS and (build_id := text(record.attributes, sc.BUILD_ID))
-        if not any(matches(glob, build_id) for glob in globs)
-        for key in (record.key, (record.trace_id, record.parent_span_id or ""))
-    }
+    return _keys_of(
+        record
+        for record in _reads(kept)
+        if (build_id := text(record.attributes, sc.BUILD_ID))
+        and not any(matches(glob, build_id) for glob in globs)
+    )
 
 
 def _of_other_environments(given: list[SpanRecord], kept: list[SpanRecord]) -> set[tuple[str, str]]:
@@ -198,10 +197,20 @@ def _of_other_environments(given: list[SpanRecord], kept: list[SpanRecord]) -> s
     ):
         return set()
     known = {None, *_deployed(kept)}
+    return _keys_of(
+        record for record in _reads(kept) if text(record.attributes, sc.ENVIRONMENT_ID) not in known
+    )
+
+
+def _reads(records: Iterable[SpanRecord]) -> Iterator[SpanRecord]:
+    return (record for record in records if record.name in _READS)
+
+
+def _keys_of(reads: Iterable[SpanRecord]) -> set[tuple[str, str]]:
+    """Return the keys of reads, and of the refreshes that they are attempts of."""
     return {
         key
-        for record in kept
-        if record.name in _READS and text(record.attributes, sc.ENVIRONMENT_ID) not in known
+        for record in reads
         for key in (record.key, (record.trace_id, record.parent_span_id or ""))
     }
 

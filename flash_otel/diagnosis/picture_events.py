@@ -246,15 +246,18 @@ def _ran(case: Case, done: list[PictureEvent], marked: frozenset[Origin]) -> Ite
         # The evidence names only the first of many reads that prove the same.
         proved = codes or read.origin in marked
         yield (event.slot, event.is_ordered, proved, *answer), event
+    for kind, fact, text in _ran_besides(case):
+        if fact.origin in marked:
+            event = slots.placed(kind, fact, text, fact.start_ns, ())
+            yield (event.slot, event.is_ordered, event.text), event
+
+
+def _ran_besides(case: Case) -> Iterator[tuple[str, SpanFact, str]]:
+    """Yield what workers did besides reading: kind, fact and text."""
     for call in case.evidence.calls:
-        if call.origin in marked:
-            event = slots.placed(CALL, call, runtime_text(call), call.start_ns, ())
-            yield (event.slot, event.is_ordered, event.text), event
+        yield CALL, call, runtime_text(call)
     for endpoint in case.evidence.worker_endpoints:
-        if endpoint.origin in marked:
-            text = f"a worker deployed endpoint {endpoint.resource_name}"
-            event = slots.placed(STEP, endpoint, text, endpoint.start_ns, ())
-            yield (event.slot, event.is_ordered, event.text), event
+        yield STEP, endpoint, f"a worker deployed endpoint {endpoint.resource_name}"
 
 
 def _read_text(case: Case, read: RuntimeFetch) -> str:

@@ -5,6 +5,7 @@ The store is the local one, or a temporary one with the records of other sources
 
 from __future__ import annotations
 
+from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -228,22 +229,20 @@ class RecordedSpans:
 
     def nameless(self) -> Iterator[tuple[str, str]]:
         """Yield name and app of the environments of which nothing recorded knows the id."""
-        apps: dict[str, list[str]] = {}
+        apps: dict[str, list[str]] = defaultdict(list)
         for place in self.references(f"{refs.PLACE}:"):
             name, _, app = place.partition(":")[2].rpartition("/")
-            apps.setdefault(name, []).append(app)
+            apps[name].append(app)
         for name, known in apps.items():
-            in_apps = [app for app in known if app]
-            # A name without an app is that of the app, or may be that of any of several.
-            if len(in_apps) <= 1:
-                places = [f"{name}/{app}" for app in known]
-                is_known = self.deployed_ns(name) is not None or self._is_read(name)
-                if not is_known and not any(map(self._is_identified, places)):
-                    yield name, "".join(in_apps)
+            if self.deployed_ns(name) is not None:
                 continue
-            for app in in_apps:
-                if self.deployed_ns(name) is None and not self._is_identified(f"{name}/{app}"):
-                    yield name, app
+            in_apps = [app for app in known if app]
+            unknown = [app for app in known if not self._is_identified(f"{name}/{app}")]
+            if len(in_apps) > 1:
+                yield from ((name, app) for app in unknown if app)
+            # A name without an app is that of the app, or may be that of any of several.
+            elif unknown == known and not self._is_read(name):
+                yield name, "".join(in_apps)
 
     def _is_identified(self, place: str) -> bool:
         """Return True if a deployment to a place, or another one of its build, knows its id."""

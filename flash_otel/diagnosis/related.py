@@ -219,10 +219,12 @@ class RelatedSpans:
         places = {place for record in ran if record.name == sc.CALL and (place := _place(record))}
         for place in sorted(places)[:_MOST_OWNERS]:
             self._take_deployments(self._spans.referring(place, order=f"{_LAST} 1"))
-        asked = _values(ran, sc.ENVIRONMENT_ID) - _values(made, sc.ENVIRONMENT_ID)
+        self._load_environments(_values(ran, sc.ENVIRONMENT_ID) - _values(made, sc.ENVIRONMENT_ID))
+
+    def _load_environments(self, environment_ids: set[str]) -> None:
         # One in force, whose endpoints count, and the last of any, which knows the name.
         kinds = (f"spans.name = '{sc.ACTIVATE}'", _IS_MAKING)
-        for environment_id in sorted(asked)[:_MOST_OWNERS]:
+        for environment_id in sorted(environment_ids)[:_MOST_OWNERS]:
             for kind in kinds:
                 made_here = f"environment_id = ? AND {kind} AND {DEPLOYING}"
                 self._take_deployments(self._last(made_here, environment_id, most=1))

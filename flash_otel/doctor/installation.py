@@ -293,21 +293,23 @@ def providers() -> Iterator[DoctorCheck]:
         text = "tracing is switched off by FLASH_OTEL_DISABLED or OTEL_SDK_DISABLED"
         mended = unset("FLASH_OTEL_DISABLED", "OTEL_SDK_DISABLED")
         yield DoctorCheck("disabled", PROBLEM, text, command=mended)
-    named = os.environ.get("OTEL_PYTHON_TRACER_PROVIDER", "").strip()
-    if named:
-        text = f"OTEL_PYTHON_TRACER_PROVIDER names {named}. {_APPLICATIONS}"
-        yield DoctorCheck("provider", NOTE, text)
-    elif _is_auto_instrumented():
-        text = f"opentelemetry-instrument starts Python here, and sets a provider. {_APPLICATIONS}"
-        yield DoctorCheck("provider", NOTE, text)
-    else:
-        text = "flash_otel's own provider, unless the application sets one before its first span"
-        yield DoctorCheck("provider", OK, text)
+    yield _provider()
     installed = [name for name in _SETTERS if version_of(name)]
     if installed:
         text = f"installed, and may set a provider: {', '.join(installed)}. {_APPLICATIONS}"
         yield DoctorCheck("provider_setters", NOTE, text)
     yield from _other_instrumentation()
+
+
+def _provider() -> DoctorCheck:
+    if named := os.environ.get("OTEL_PYTHON_TRACER_PROVIDER", "").strip():
+        text = f"OTEL_PYTHON_TRACER_PROVIDER names {named}. {_APPLICATIONS}"
+        return DoctorCheck("provider", NOTE, text)
+    if _is_auto_instrumented():
+        text = f"opentelemetry-instrument starts Python here, and sets a provider. {_APPLICATIONS}"
+        return DoctorCheck("provider", NOTE, text)
+    text = "flash_otel's own provider, unless the application sets one before its first span"
+    return DoctorCheck("provider", OK, text)
 
 
 def _is_auto_instrumented() -> bool:

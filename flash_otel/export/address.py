@@ -227,13 +227,12 @@ def _grpc_name(scheme: str, rest: str, insecure: bool | None) -> Address:
     if _FORBIDDEN.search(rest) or "@" in rest:
         raise _InvalidError(_BAD_CHARACTER)
     is_secure = scheme not in _SOCKETS if insecure is None else not insecure
-    authority = ""
     if rest.startswith("//"):
-        authority, slash, name = rest[2:].partition("/")
-        rest = f"//{authority}{slash}{name}" if name or scheme in _SOCKETS else authority
-        authority = authority if name or scheme in _SOCKETS else ""
-    if authority:
-        raise _InvalidError(f"the address needs three slashes: {scheme}:///…")
+        authority, _, name = rest[2:].partition("/")
+        is_path = bool(name) or scheme in _SOCKETS
+        if authority and is_path:
+            raise _InvalidError(f"the address needs three slashes: {scheme}:///…")
+        rest = rest if is_path else authority
     if not rest.strip("/"):
         raise _InvalidError(_NO_HOST)
     if scheme in _HOSTS:

@@ -222,6 +222,11 @@ class Forwarder:
                     requests.append(item)
                 elif until is None:
                     until = time.monotonic() + GATHER_S
+        return requests + self._queued()
+
+    def _queued(self) -> list[FlushRequest]:
+        """Return the requests that need not be waited for, and forget that there are spans."""
+        requests = []
         with suppress(Empty):
             while True:
                 item = self._inbox.get_nowait()

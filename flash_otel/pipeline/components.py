@@ -26,6 +26,7 @@ _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 _SAMPLER_ARG: Final = "OTEL_TRACES_SAMPLER_ARG"
 _ID_GENERATOR: Final = "OTEL_PYTHON_ID_GENERATOR"
 _BATCH_SIZE: Final = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
+_MOST_QUEUED: Final = 1_000_000  # the SDK allocates a whole batch in advance (1.27)
 
 _NOT_SET: Final = (trace_api.ProxyTracerProvider, trace_api.NoOpTracerProvider)
 # The value of OTEL_PYTHON_TRACER_PROVIDER that could not be loaded: each try costs milliseconds.
@@ -154,9 +155,8 @@ def batch_settings() -> dict[str, Any]:
 
     The SDK raises if a batch is larger than the queue, even if only the queue was configured.
     """
-    most = 1_000_000  # the SDK allocates a whole batch in advance (1.27)
-    queue = read("OTEL_BSP_MAX_QUEUE_SIZE", whole(1, most), 2048)
-    batch = read(_BATCH_SIZE, whole(1, most), min(512, queue))
+    queue = read("OTEL_BSP_MAX_QUEUE_SIZE", whole(1, _MOST_QUEUED), 2048)
+    batch = read(_BATCH_SIZE, whole(1, _MOST_QUEUED), min(512, queue))
     if batch > queue:
         ignore(_BATCH_SIZE, "it exceeds OTEL_BSP_MAX_QUEUE_SIZE", str(queue))
     return {

@@ -231,19 +231,19 @@ def _judged(
 ) -> TraceEntry:
     if diagnosis.is_unmatched:
         return entry
-    finding = diagnosis.judged[0].decisive
+    judged = diagnosis.judged[0]
+    finding = judged.decisive
     entry = replace(
         entry,
         verdict=diagnosis.verdict,
         confidence=finding.confidence if finding else None,
         sentence=finding.sentence if finding else "",
     )
-    deployment = diagnosis.judged[0].deployment
+    deployment = judged.deployment
     is_own = is_rebuilt and entry.root_name in semconv.DEPLOY_SIDE
-    if is_own or entry.trace_id in deployment.trace_ids:
-        entry = replace(entry, is_unread=diagnosis.judged[0].is_unread)
-        return _of_deployment(entry, deployment, limits)
-    return entry
+    if not is_own and entry.trace_id not in deployment.trace_ids:
+        return entry
+    return _of_deployment(replace(entry, is_unread=judged.is_unread), deployment, limits)
 
 
 def _of_deployment(entry: TraceEntry, deployment: Deployment, limits: Limits) -> TraceEntry:

@@ -140,17 +140,22 @@ def _absolute(named: str | os.PathLike[str]) -> Path:
         raise StoreError(f"{named!r} is not a path: {_REMEDY}") from error
     if "\0" in text:
         raise StoreError(f"{text!r} holds a NUL character: {_REMEDY}")
-    first, *rest = Path(text).parts or ("",)
-    if first.startswith("~"):
-        home = _home(first[1:])
-        if home is None:
-            whose = f"a user {first[1:]!r}" if first[1:] else "this user"
-            raise StoreError(f"{text}: no home folder of {whose} is known: {_REMEDY}")
-        return Path(home, *rest)
+    if text.startswith("~"):
+        return _in_home(text)
     try:
         return Path(text).absolute()
     except OSError as error:
         raise StoreError(f"{text} is relative to a folder that is gone: {_REMEDY}") from error
+
+
+def _in_home(text: str) -> Path:
+    """Return a path that begins with `~` or `~user` as one in that user's home folder."""
+    first, *rest = Path(text).parts
+    home = _home(first[1:])
+    if home is None:
+        whose = f"a user {first[1:]!r}" if first[1:] else "this user"
+        raise StoreError(f"{text}: no home folder of {whose} is known: {_REMEDY}")
+    return Path(home, *rest)
 
 
 def _home(user: str = "") -> str | None:

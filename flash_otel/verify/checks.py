@@ -294,19 +294,16 @@ def endpoints_exist(subject: Subject) -> Iterator[Comparison]:
 def _gone(subject: Subject, name: str) -> Comparison:
     snapshot = subject.snapshot
     url = scrub(snapshot.endpoints[name])
-    taken = [place for known, place in snapshot.elsewhere.items() if f"/{known}" in url]
-    if taken:
-        text = (
-            f"endpoint {name!r} of the manifest belongs to environment {taken[0]} now, not to "
-            f"{snapshot.environment.name}"
-        )
+    endpoints = snapshot.environment.endpoints or ()
+    taken = next((place for known, place in snapshot.elsewhere.items() if f"/{known}" in url), None)
+    other = next((endpoint.id for endpoint in endpoints if _plain(endpoint.name) == name), None)
+    if taken is not None:
+        own = snapshot.environment.name
+        text = f"endpoint {name!r} of the manifest belongs to environment {taken} now, not to {own}"
         return _failed("endpoints_exist", sc.ENVIRONMENT_TAKEOVER, text)
-    for endpoint in snapshot.environment.endpoints or ():
-        if _plain(endpoint.name) == name:
-            text = (
-                f"the manifest sends calls of {name!r} to {url}, but the endpoint is {endpoint.id}"
-            )
-            return _failed("endpoints_exist", sc.ENDPOINTS_DIFFER, text)
+    if other is not None:
+        text = f"the manifest sends calls of {name!r} to {url}, but the endpoint is {other}"
+        return _failed("endpoints_exist", sc.ENDPOINTS_DIFFER, text)
     text = f"endpoint {name!r} of the manifest ({url}) does not exist in {subject.place}"
     return _failed("endpoints_exist", sc.CALL_TARGET_UNKNOWN, text, LIKELY)
 

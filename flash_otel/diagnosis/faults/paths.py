@@ -158,18 +158,17 @@ def endpoints_missing(case: Case) -> Iterator[Finding]:
         sentence = f"The State Manager stored {stored} of {count(sent, 'endpoint')} that were sent."
         evidence = exhibits((upload, f"sent {sent}, the server answered with {stored}"))
         yield Finding(sc.ENDPOINTS_MISSING, sentence, evidence)
-        return
-    found = proofs(case, sc.ENDPOINTS_MISSING)
-    if not found:
-        return
-    read = found[-1][0]
+    elif found := proofs(case, sc.ENDPOINTS_MISSING):
+        yield from _missing_in_read(case, found[-1][0])
+
+
+def _missing_in_read(case: Case, read: RuntimeFetch) -> Iterator[Finding]:
     expected = case.expected_of(read)
     lost = expected.missing_in(read.endpoints)
     names = f": {several(lost)} missing" if lost else ""
     held = renaming(expected, read) or f"{read.held} of {expected.count} endpoints{names}"
-    sentence = f"The State Manager holds {held}."
-    evidence = exhibits((upload, f"{expected.count} written"))
-    yield from proved(case, sc.ENDPOINTS_MISSING, sentence, *evidence)
+    evidence = exhibits((case.deployment.upload, f"{expected.count} written"))
+    yield from proved(case, sc.ENDPOINTS_MISSING, f"The State Manager holds {held}.", *evidence)
 
 
 def endpoints_differ(case: Case) -> Iterator[Finding]:

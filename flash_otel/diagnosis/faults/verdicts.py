@@ -52,14 +52,12 @@ def none(case: Case) -> Iterator[Finding]:
     if next(doubts(case), None) is not None:
         return
     deployment = case.deployment
+    reads = case.whole_reads[:MOST_EXHIBITS]
     evidence = exhibits(
         (deployment.activation, _activated(case)),
         (deployment.upload, f"{count(case.expected.count, 'endpoint')} written"),
         *_saved(case),
-        *(
-            (read, f"read {count(read.held, 'endpoint')}")
-            for read in case.whole_reads[:MOST_EXHIBITS]
-        ),
+        *((read, f"read {count(read.held, 'endpoint')}") for read in reads),
     )
     confidence = LIKELY if deployment.by_lines else CERTAIN
     is_unread = case.reads_manifests is False and not case.whole_reads

@@ -168,11 +168,8 @@ def _should_be_rolled(case: Case, fact: RuntimeFetch | RemoteCall, older: Deploy
     # An assumed skew is not enough here: a roll-out takes about as long as clocks may differ.
     if case.offset(fact).after(fact.start_ns, rolled_ns) != CERTAIN:
         return False
-    name = fact.process.resource_name
-    if any(
-        endpoint.resource_name == name and endpoint.action == sc.ACTION_UPDATE
-        for endpoint in deployment.endpoints
-    ):
+    name, endpoints = fact.process.resource_name, deployment.endpoints
+    if name in {known.resource_name for known in endpoints if known.action == sc.ACTION_UPDATE}:
         return True
     version = deployment.process.flash_version
     growth = (deployment.artifact_size or 0) - (older.artifact_size or 0)

@@ -101,14 +101,14 @@ class Columns:
     def __init__(
         self,
         layouts: Mapping[str, Layout],
-        prefixes: Prefixes | None = None,
-        inner: Entries | None = None,
-        description: str = "text",
+        prefixes: Prefixes,
+        inner: Entries | None,
+        description: str,
     ) -> None:
         self.description = description
         self._layouts = layouts
         self._any_layout = next(iter(layouts.values()))
-        self._prefixes = prefixes or Prefixes()
+        self._prefixes = prefixes
         self._inner = inner
         self._is_ended = True
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _IN_MEMORY: Final = 1 << 24
 _BLOCK: Final = 1 << 18
+_LONGEST_PREFIX: Final = 80  # characters that may hold the time of a line without a mark
 _MOST_AGAINST: Final = 0.1  # share of neighbours against the order: several writers in one log
 _QUERYING, _ASKING = "querying", "worker"  # the lines of a request, in this order
 
@@ -41,19 +42,25 @@ class Direction(NamedTuple):
     is_timed: bool
 
 
+def _key_and_time(text: str, entry: Unwrapped) -> tuple[str | None, int | None]:
+    """Return the key of a line of an entry, and its time; None for what it lacks."""
+    line = unwrap(text, entry)
+    mark = MARK.search(line.text)
+    line = with_prefix(line, line.text[: mark.start() if mark else _LONGEST_PREFIX])
+    parsed = None if mark is None else parse(line.text)
+    return None if parsed is None else parsed.key, line.time_ns
+
+
 def direction_of(container: Container | None, head: bytes) -> Direction:
     """Return the direction of a log by its first bytes: by times or else by the lines' places."""
     keys: list[str] = []
     times: list[int] = []
     for _, entry in (container or _Plain()).entries([head]):
         for text in entry.text.split("\n"):
-            line = unwrap(text, entry)
-            mark = MARK.search(line.text)
-            line = with_prefix(line, line.text[: mark.start()] if mark else line.text[:80])
-            parsed = None if mark is None else parse(line.text)
-            keys += [] if parsed is None else [parsed.key]
+            key, time_ns = _key_and_time(text, entry)
+            keys += [] if key is None else [key]
             # The lines of one event have its time.
-            times += [] if line.time_ns is None else [line.time_ns]
+            times += [] if time_ns is None else [time_ns]
     changes = [later - earlier for earlier, later in pairwise(times) if later != earlier]
     against = sum(change > 0 for change in changes)
     if changes:

@@ -33,7 +33,7 @@ from flash_otel.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from flash_otel.diagnosis.readers.containers import Container
     from flash_otel.diagnosis.readers.input import Input, Progress
@@ -214,13 +214,18 @@ def _whole_values(draft: Draft) -> dict[str, Any]:
         values[LINES_LOOSE_COUNT] = values[sc.ENDPOINT_COUNT]
         for name in (sc.ENDPOINT_COUNT, sc.ENDPOINT_NAMES, sc.MANIFEST_KEYS):
             values.pop(name, None)
-    keys = values.get(sc.MANIFEST_KEYS)
-    is_without = keys is not None and manifest.ENDPOINTS_KEY not in keys
-    if is_without and draft.name != sc.MANIFEST_UPLOAD and not values.get(sc.ENDPOINT_COUNT):
-        # A read prints `EMPTY` both for an empty mapping and for a missing key.
+    if _is_without_endpoints(draft, values):
         values.pop(sc.ENDPOINT_COUNT, None)
         values.pop(sc.ENDPOINT_NAMES, None)
     return values
+
+
+def _is_without_endpoints(draft: Draft, values: Mapping[str, Any]) -> bool:
+    """Return True for a missing key: a read prints `EMPTY` for it, as for an empty mapping."""
+    if draft.name == sc.MANIFEST_UPLOAD or values.get(sc.ENDPOINT_COUNT):
+        return False
+    keys = values.get(sc.MANIFEST_KEYS)
+    return keys is not None and manifest.ENDPOINTS_KEY not in keys
 
 
 def _is_of_any(draft: Draft) -> bool:
