@@ -41,6 +41,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("${HOME}/x.db", "home/x.db"),
         ("  x.db ", "x.db"),
         ("folder/../x.db", "folder/../x.db"),
+        ("./~/x.db", "~/x.db"),
         ("", "home/.local/state/flash-otel/spans.db"),
         ("''", "home/.local/state/flash-otel/spans.db"),
         ("off", "home/.local/state/flash-otel/spans.db"),
