@@ -50,10 +50,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Return three workers for two cores: while a test waits for a process, another one runs."""
+    """Return two workers for each core: while a test waits for a process, another one runs."""
     has_affinity = hasattr(os, "sched_getaffinity")  # of Linux
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return cores + cores // 2
+    return 2 * cores
 
 
 @pytest.hookimpl(optionalhook=True)
