@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from support import serving
@@ -27,12 +27,13 @@ from flash_otel.otlp.decode import decode_log_line
 from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from support.flash import FlashEnvironments, FlashRun
+    from support.shared import Shared
     from support.site import Child
 
+    from flash_otel.demo.environment import PythonEnvironment
     from flash_otel.records import SpanRecord
 
 pytestmark = pytest.mark.flash
@@ -71,68 +72,76 @@ class Failed:
     """What a request that failed has left behind.
 
     Attributes:
-        site: The site of the deployment and the caller.
+        version: The version of Flash.
+        folder: Holds the store of the deployment.
         caller: The load-balanced worker.
         spans: Its spans.
-        dispatcher: The queue-based worker.
+        called: The queue-based worker.
+        job: The job that it did.
+        sent: The `traceparent` of each request to the sentinel.
         files: The logs of the workers.
     """
 
-    site: Site
+    version: str
+    folder: Path
     caller: Child
     spans: list[SpanRecord]
-    dispatcher: Dispatcher
+    called: Child
+    job: dict[str, Any]
+    sent: list[str | None]
     files: tuple[str, ...]
 
     def command(self, *arguments: str) -> str:
         """Return what a command of flash_otel prints about the recordings."""
-        return about(self.site, self.files, *arguments)
+        return about(self.folder, self.files, *arguments)
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
-def failed(
-    request: pytest.FixtureRequest,
-    flash_env: FlashEnvironments,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Failed]:
-    """A request that fails in the called endpoint, with each version."""
-    made = tmp_path_factory.mktemp
+@pytest.fixture(params=VERSIONS)
+def failed(request: pytest.FixtureRequest, flash_env: FlashEnvironments, shared: Shared) -> Failed:
+    """A request that fails in the called endpoint, with each version: one for the test run."""
+    version: str = request.param
+    return shared.once(f"failed-{version}", lambda folder: _failed(flash_env(version), folder))
+
+
+def _failed(environment: PythonEnvironment, folder: Path) -> Failed:
     with ControlPlane(seed=1) as plane:
-        site = Site(made("caller"), flash_env(request.param), plane)
-        yield _failed(site, Dispatcher(Site(made("called"), site.environment, plane)))
+        site, other = (Site(folder / name, environment, plane) for name in ("caller", "called"))
+        site.folder.mkdir()
+        other.folder.mkdir()
+        run = deploy(site, serving.FAILING)
+        assert run.exit_code == 0, run.stderr
+        dispatcher = Dispatcher(other)
+        plane.faults = dispatcher.plan
+        caller, spans = request(site)
+    (called,), (job,) = dispatcher.workers, dispatcher.jobs
+    sent = [entry.variables.get("traceparent") for entry in plane.journal.of("sentinel runsync")]
+    files = _files(site.folder, caller, called)
+    return Failed(environment.version, site.folder, caller, spans, called, job, sent, files)
 
 
-def _failed(site: Site, dispatcher: Dispatcher) -> Failed:
-    run = deploy(site, serving.FAILING)
-    assert run.exit_code == 0, run.stderr
-    site.plane.faults = dispatcher.plan
-    caller, spans = request(site)
-    return Failed(site, caller, spans, dispatcher, _files(site, caller, *dispatcher.workers))
-
-
-def about(site: Site, logs: tuple[str, ...], *arguments: str) -> str:
-    """Return what a command prints about the deployment of a site and the logs of its workers."""
+def about(folder: Path, logs: tuple[str, ...], *arguments: str) -> str:
+    """Return what a command prints about the deployment in a folder and the logs of its workers."""
     sources = [word for source in ("store", *logs) for word in ("--from", source)]
-    done = flash_otel(site.folder, *arguments, *sources, "--store", str(store_of(site)))
+    done = flash_otel(folder, *arguments, *sources, "--store", str(store_in(folder)))
     assert done.stdout, done.stderr
     return done.stdout
 
 
-def _files(site: Site, *workers: Child) -> tuple[str, ...]:
-    logs = [site.folder / f"worker-{number}.log" for number in range(len(workers))]
+def _files(folder: Path, *workers: Child) -> tuple[str, ...]:
+    logs = [folder / f"worker-{number}.log" for number in range(len(workers))]
     for log, worker in zip(logs, workers, strict=True):
         log.write_text(worker.output)
     return tuple(map(str, logs))
 
 
-def store_of(site: Site) -> Path:
-    """Return the store of a site's deployment."""
-    return site.folder / "home" / "spans.db"
+def store_in(folder: Path) -> Path:
+    """Return the store of a deployment in a folder."""
+    return folder / "home" / "spans.db"
 
 
-def root_of(site: Site) -> SpanRecord:
+def root_in(folder: Path) -> SpanRecord:
     """Return the span of the deployment."""
-    with SpanStore(store_of(site)) as store:
+    with SpanStore(store_in(folder)) as store:
         (root,) = (span for span in store.spans() if span.name == semconv.DEPLOY)
     return root
 
@@ -147,33 +156,31 @@ def test_one_request_is_joined_by_its_job(failed: Failed) -> None:
     assert failed.caller.seen["status"] == 500
     (served,) = (span for span in failed.spans if span.kind == "server")
     (call,) = (span for span in failed.spans if span.name == semconv.CALL)
-    (called,), (given,) = failed.dispatcher.workers, failed.dispatcher.jobs
-    (job,) = (span for span in logged(called) if span.kind == "consumer")
+    (job,) = (span for span in logged(failed.called) if span.kind == "consumer")
     assert (served.name, served.trace_id) == ("GET /gpu/info", TRACE)
     assert (served.parent_span_id, call.parent_span_id) == (SPAN, served.span_id)
     assert {span.status for span in (served, call, job)} == {"error"}
-    assert call.attributes["faas.invocation_id"] == given["id"]
-    assert job.attributes["faas.invocation_id"] == given["id"]
+    assert call.attributes["faas.invocation_id"] == failed.job["id"]
+    assert job.attributes["faas.invocation_id"] == failed.job["id"]
     assert job.attributes["error.type"] == "LookupError"
-    root = root_of(failed.site)
+    root = root_in(failed.folder)
     for span in (served, call, job):
         assert (root.trace_id, root.span_id) in links_of(span)
-    assert CANARY not in repr(failed.spans) + repr(logged(called))
+    assert CANARY not in repr(failed.spans) + repr(logged(failed.called))
 
 
 def test_headers_of_a_call(failed: Failed) -> None:
     """The sentinel's request has one header; a job's input is what the caller has passed."""
-    assert failed.dispatcher.jobs[0]["input"] == {"verbose": True}
-    sent = failed.site.plane.journal.of("sentinel runsync")
+    assert failed.job["input"] == {"verbose": True}
     (call,) = (span for span in failed.spans if span.name == semconv.CALL)
     expected = [f"00-{TRACE}-{call.span_id}-01"]
-    is_direct = failed.site.environment.version == "1.14.0"
-    assert [entry.variables.get("traceparent") for entry in sent] == ([] if is_direct else expected)
+    is_direct = failed.version == "1.14.0"
+    assert failed.sent == ([] if is_direct else expected)
 
 
 def test_show_joins_both_sides(failed: Failed) -> None:
     """The job lies below its call; from the job's side, the caller's trace is beside it."""
-    (job,) = (span for span in logged(failed.dispatcher.workers[0]) if span.kind == "consumer")
+    (job,) = (span for span in logged(failed.called) if span.kind == "consumer")
     printed = failed.command("show", TRACE)
     rows = re.findall(r"^(\W*)(GET /gpu/info|flash\.call|process gpu_info)", printed, re.MULTILINE)
     names = [name for _, name in rows]
@@ -187,8 +194,8 @@ def test_show_joins_both_sides(failed: Failed) -> None:
 
 def test_diagnose_from_either_side(failed: Failed) -> None:
     """Both traces belong to the deployment, which is not to blame for the user's exception."""
-    root = root_of(failed.site)
-    (job,) = (span for span in logged(failed.dispatcher.workers[0]) if span.kind == "consumer")
+    root = root_in(failed.folder)
+    (job,) = (span for span in logged(failed.called) if span.kind == "consumer")
     for trace_id in (TRACE, job.trace_id):
         found = json.loads(failed.command("diagnose", "--json", "--trace", trace_id))
         assert root.trace_id in repr(found), trace_id
@@ -214,10 +221,11 @@ def test_diagnose_ends_at_the_fault_of_the_deployment(
     deploy(site, WHOLE)
     caller, spans = request(site)
     assert caller.seen["status"] == 500
-    printed = about(site, _files(site, caller), "diagnose", "--json", "--trace", TRACE)
+    logs = _files(tmp_path, caller)
+    printed = about(tmp_path, logs, "diagnose", "--json", "--trace", TRACE)
     found = json.loads(printed)
     assert found["verdict"] == code, printed
-    root = root_of(site)
+    root = root_in(tmp_path)
     assert root.trace_id in repr(found)
     (call,) = (span for span in spans if span.name == semconv.CALL)
     assert (root.trace_id, root.span_id) in links_of(call)
