@@ -90,6 +90,50 @@ def test_every_export_gives_the_same_records(tmp_path: Path, name: str, chunk: i
     assert [record.attributes for record in found] == [record.attributes for record in expected]
 
 
+BEFORE = {
+    "a warning": b"WARNING: unverified certificate, use --cacert\n",
+    "a blank line": b'Defaulted container "app" out of: app, side\r\n\r\n',
+    "a command": b'$ logs --json, now\n["a", "list"]\n',
+}
+# Known by what is no longer at their beginning: their encoding, a separator, names of columns.
+BEGINNING = ("gzip", "utf-16", "gelf", "journald, pretty", "csv, unknown", "csv, no", "csv, text")
+
+
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize(
+    "name", [name for name in EXPORTS if not any(kind in name for kind in BEGINNING)]
+)
+def test_an_export_behind_other_lines(tmp_path: Path, name: str, before: str) -> None:
+    """What a program prints before it exports, such as a warning, hides nothing."""
+    data = EXPORTS[name](timed(ALL))
+    expected = records(tmp_path, data)
+    for chunk in (13, 1 << 20):
+        found = records(tmp_path, BEFORE[before] + data, chunk)
+        assert [record.attributes for record in found] == [record.attributes for record in expected]
+        assert [record.start_ns for record in found] == [record.start_ns for record in expected]
+
+
+def test_lines_before_an_export_are_counted(tmp_path: Path) -> None:
+    """An origin has the line of the file, with those before the export."""
+    data = BEFORE["a blank line"] + EXPORTS["grafana, pretty"](timed(ALL))
+    (record, *_) = records(tmp_path, data)
+    number = int(record.origin.rpartition(":")[2])
+    assert data.split(b"\n")[number - 1].strip() == b"{"
+
+
+def test_a_list_that_a_log_prints_is_no_export(tmp_path: Path) -> None:
+    """The lines behind it are those of a plain log, whose ends are proven."""
+    plain = EXPORTS["plain"](timed(ALL))
+    for printed in (
+        b'[{"Id": "0c06", "Names": ["a"]}]\n',
+        b'{\n  "region": "eu"\n}\n',
+        b"message, 1\n",
+    ):
+        found = records(tmp_path, b"deploying\n" + printed + plain)
+        expected = records(tmp_path, plain)
+        assert [record.attributes for record in found] == [record.attributes for record in expected]
+
+
 @pytest.mark.parametrize("name", [name for name in EXPORTS if "3164" not in name])
 def test_every_export_keeps_the_times(tmp_path: Path, name: str) -> None:
     """Each record begins at its first line's time, to the export's own resolution."""

@@ -17,7 +17,7 @@ from readers.scenes import BUILD, ENVIRONMENT, SCENES, bare, deployment, judged,
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.partial import resolved
 from flash_otel.diagnosis.readers import open_reader
-from flash_otel.diagnosis.readers.containers import BrokenLines, width_of
+from flash_otel.diagnosis.readers.broken_lines import BrokenLines, width_of
 from flash_otel.lines.format import parse
 from flash_otel.lines.values import as_glob, matches, may_be_equal
 from flash_otel.records import LINES_PARTIAL, LINES_SCOPE, SpanRecord
@@ -248,6 +248,23 @@ def test_an_unbroken_log_has_no_width() -> None:
             assert width_of(bare(timed(texts)).decode()) is None
             assert width_of(EXPORTS["plain"](timed(texts)).decode()) is None
     assert width_of("") is None
+
+
+@pytest.mark.parametrize("noise", ["es", "5x", "a"])
+@pytest.mark.parametrize("colour", [("", ""), ("\x1b[1m", "\x1b[0m")])
+def test_a_short_line_behind_the_longest_is_no_end_of_its_id(
+    colour: tuple[str, str], noise: str, tmp_path: Path
+) -> None:
+    """Whether it is one is not known, also in colours: the id is partial."""
+    begin, end = colour
+    lines = [line for text in deployment(environment="env-prod") for line in text.split("\n")]
+    at = next(number for number, line in enumerate(lines) if line.endswith("env-prod"))
+    coloured = [f"{begin}{line}{end}" for line in lines]
+    path = tmp_path / "log"
+    path.write_text("\n".join([*coloured[: at + 1], noise, *coloured[at + 1 :]]) + "\n")
+    (upload,) = (span for span in open_reader(path).records() if span.name == sc.MANIFEST_UPLOAD)
+    whole = sc.ENVIRONMENT_ID not in upload.attributes.get(LINES_PARTIAL, ())  # type: ignore[operator]  # a tuple of names
+    assert not whole or upload.attributes[sc.ENVIRONMENT_ID] == "env-prod"
 
 
 @given(st.binary(max_size=300), st.integers(1, 60))

@@ -1,30 +1,26 @@
-"""The formats of exported logs: JSON documents, and lines that were broken at a width.
+"""The formats of exported logs: which one a file is, and JSON documents.
 
-Each is recognised by its shape. A log of independent lines needs no container, even if they are
-JSON: it is searched for marks before anything is parsed. Tables, journals and logs in columns have
-their own modules.
-
-Consoles, terminals and Windows PowerShell break lines at a width. The width is the length of the
-longest lines, if the lines after them continue in the middle of a value. A line of that length is
-joined with the next line; if the result is not a whole value, the value's end is not proven.
+Each is recognised by its shape, also behind a few other lines, such as a warning of the program
+that printed it. A log of independent lines needs no container, even if they are JSON: it is
+searched for marks before anything is parsed. Tables, journals, logs in columns and broken lines
+have their own modules.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flash_otel.diagnosis.readers import log_fields
+from flash_otel.diagnosis.readers.broken_lines import BrokenLines, width_of
 from flash_otel.diagnosis.readers.journal import journal_of
 from flash_otel.diagnosis.readers.json_values import JsonSplitter
 from flash_otel.diagnosis.readers.log_columns import columns_of
 from flash_otel.diagnosis.readers.log_entry import Unwrapped
-from flash_otel.diagnosis.readers.log_scan import text_lines, without_colours
-from flash_otel.diagnosis.readers.log_tables import table_of
-from flash_otel.lines.format import ParsedLine, parse
-from flash_otel.lines.table import MARK, ROWS
-from flash_otel.lines.values import ID_CHARACTERS, UUID
+from flash_otel.diagnosis.readers.log_tables import table_of, table_with_names
+from flash_otel.lines.table import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,6 +30,11 @@ Entry = tuple[int, Unwrapped]
 """A log entry, of one or several lines, behind the number of its first line in the file."""
 
 _DOCUMENT: Final = re.compile(r'\[\s*[\[{"]|\{\s*"')
+# How a line of a document begins that holds a mark.
+_IN_DOCUMENT: Final = re.compile(r'\s*(?:\[\s*)?(?:\{\s*)?"')
+_MOST_BEFORE: Final = 8
+"""Lines that may stand before a container."""
+_BLANK: Final = b"\xef\xbb\xbf \t\r\n"
 
 
 class Container(Protocol):
@@ -52,12 +53,12 @@ class Container(Protocol):
 def container_of(head: bytes) -> Container | None:
     """Return the container that a file is by its first bytes, or None for lines of a log."""
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
-    known: Container | None
     is_document = _DOCUMENT.match(text) is not None
+    known: Container | None
     if is_document:
-        known = None if _is_entry(text.partition("\n")[0]) else _Document(text)
+        known = _document_of(text)
     else:
-        known = journal_of(text) or table_of(text)
+        known = journal_of(text) or table_of(text) or _behind(text)
     columns = (
         columns_of(text) if known is None else columns_of(text, known.entries, known.description)
     )
@@ -65,6 +66,74 @@ def container_of(head: bytes) -> Container | None:
         return columns
     width = None if is_document or known is not None else width_of(text)
     return known if width is None else BrokenLines(width)
+
+
+def _document_of(text: str) -> _Document | None:
+    return None if _is_entry(text.partition("\n")[0]) else _Document(text)
+
+
+def _behind(text: str) -> _Behind | None:
+    """Return the container that begins behind lines without a mark, or None."""
+    mark = MARK.search(text)
+    if mark is None:
+        return None
+    at = 0
+    for skipped in range(1, _MOST_BEFORE + 1):
+        at = text.find("\n", at, mark.start()) + 1
+        if not at:
+            return None
+        known = _later_of(text, at, mark.start())
+        if known is not None:
+            return _Behind(known, skipped)
+    return None
+
+
+def _later_of(text: str, at: int, mark: int) -> Container | None:
+    """Return the container of which the first mark is a part, if it begins at a position."""
+    rest = text[at:]
+    if _DOCUMENT.match(rest):
+        # A log may print a list or an object of its own, before a mark on another line.
+        is_within = _IN_DOCUMENT.match(text, text.rfind("\n", 0, mark) + 1)
+        return _document_of(rest) if is_within and _is_open(rest[: mark - at]) else None
+    return journal_of(rest) or table_with_names(rest)
+
+
+class _Behind:
+    """A container that begins behind other lines.
+
+    Args:
+        inner: The container.
+        skipped: The number of lines before it, in which there is no mark.
+    """
+
+    def __init__(self, inner: Container, skipped: int) -> None:
+        self.description = inner.description
+        self._inner = inner
+        self._skipped = skipped
+
+    def entries(self, chunks: Iterable[bytes]) -> Iterator[Entry]:
+        """Yield the entries."""
+        given = iter(chunks)
+        begun = text = b""
+        for chunk in given:
+            begun += chunk
+            text = begun.lstrip(_BLANK)
+            if text.count(b"\n") >= self._skipped:
+                break
+        *_, rest = text.split(b"\n", self._skipped)
+        is_by_line = not (isinstance(self._inner, _Document) and self._inner.is_one_line)
+        before = begun[: len(begun) - len(rest)].count(b"\n") if is_by_line else 0
+        for number, entry in self._inner.entries(chain([rest], given)):
+            yield number + before, entry
+
+
+def _is_open(text: str) -> bool:
+    """Return False if a text begins with a whole value of JSON."""
+    try:
+        json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 def _is_entry(line: str) -> bool:
@@ -87,7 +156,7 @@ class _Document:
 
     def __init__(self, head: str) -> None:
         # In a document on one line, the number of an entry is worth more than that of its line.
-        self._is_one_line = "\n" not in head.rstrip()
+        self.is_one_line = "\n" not in head.rstrip()
 
     def entries(self, chunks: Iterable[bytes]) -> Iterator[Entry]:
         """Yield the entries within all objects and arrays, and lines that are not JSON."""
@@ -107,130 +176,8 @@ class _Document:
             )
             for entry in texts:
                 count += 1
-                yield (count if self._is_one_line else found.number), entry
+                yield (count if self.is_one_line else found.number), entry
 
 
 def _damaged(line: str) -> Unwrapped:
     return Unwrapped(line, cut='"' in line)
-
-
-# --- lines broken at a width ----------------------------------------------------------------------
-
-_NARROWEST: Final = 20
-_LONGEST: Final = 1 << 16
-_SHORT_REST: Final = 3
-_TIMED: Final = re.compile(
-    r"\W{0,2}\d{4}[-/]\d\d[-/]\d\d[T ]|\W{0,2}\d\d:\d\d:\d\d|[A-Z][a-z]{2} [ \d]\d "
-)
-# Windows PowerShell 5.1 writes the first line of standard error as an error record.
-_POSITION: Final = re.compile(r"At line:\d+ char:\d+|\s*\+ |\s*~+\s*\Z")
-_UUID_LIKE: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-")
-_UUID_BEGIN: Final = re.compile(r"[0-9a-f]{1,8}|[0-9a-f]{8}-[0-9a-f-]{0,26}")
-_REST: Final = re.compile(rf"{ID_CHARACTERS}+").fullmatch
-_IDS: Final = frozenset({"build_id", "environment_id", "worker_endpoint_id"})
-
-
-class BrokenLines:
-    """The container of lines that were broken at a width.
-
-    Args:
-        width: The length of a line that continues in the next line.
-    """
-
-    description = "text"
-
-    def __init__(self, width: int) -> None:
-        self._width = width
-
-    def entries(self, chunks: Iterable[bytes]) -> Iterator[tuple[int, Unwrapped]]:
-        """Yield the lines in one piece."""
-        parts: list[str] = []
-        number, length, is_full = 0, 0, False
-        for at, line in enumerate(text_lines(chunks), 1):
-            plain = without_colours(line)
-            if _POSITION.match(plain):
-                continue
-            if not (is_full and _may_continue(plain) and length < _LONGEST):
-                yield from ((number, entry) for entry in _joined(parts, is_full=is_full))
-                parts, number, length = [], at, 0
-            parts.append(line)
-            length += len(line)
-            is_full = len(plain) == self._width
-        yield from ((number, entry) for entry in _joined(parts, is_full=is_full))
-
-
-def _joined(parts: list[str], *, is_full: bool) -> Iterator[Unwrapped]:
-    """Yield a line's parts joined, or separately if they do not fit together."""
-    if not parts:
-        return
-    *before, rest = parts
-    line, whole = "".join(before), "".join(parts)
-    begun, parsed = parse(line), parse(whole)
-    if begun is None or parsed is None or begun.last not in _IDS:
-        is_open = bool(parsed and _last(parsed) and not UUID.fullmatch(_last(parsed)))
-        yield Unwrapped(whole, cut=is_full and is_open)
-        return
-    after = str(parsed.fields.get(begun.last))
-    # An id is whole if it is a UUID, or if the line's other fields follow it.
-    is_followed = after != _last(begun) and len(parsed.fields) > len(begun.fields)
-    if is_followed or UUID.fullmatch(after):
-        yield Unwrapped(whole)
-    else:
-        yield Unwrapped(line, cut=True)
-        yield Unwrapped(rest, cut=is_full)
-
-
-def _last(parsed: ParsedLine) -> str:
-    """Return the id that a line ends with, or an empty text."""
-    return str(parsed.fields.get(parsed.last)) if parsed.last in _IDS else ""
-
-
-def _may_continue(line: str) -> bool:
-    """Return True if a line may be the rest of the previous line."""
-    return bool(line) and not MARK.search(line) and not _TIMED.match(line)
-
-
-def width_of(text: str) -> int | None:
-    """Return the width at which the lines of a log were broken, or None."""
-    lines = [without_colours(line.rstrip("\r")) for line in text.split("\n")]
-    if len(lines) < 2:  # noqa: PLR2004 - a line and its rest
-        return None
-    lines = [line for line in lines[:-1] if not _POSITION.match(line)] + lines[-1:]
-    width = max(map(len, lines), default=0)
-    if width < _NARROWEST:
-        return None
-    longest = [at for at, line in enumerate(lines[:-1]) if len(line) == width]
-    is_broken = any(_is_broken(lines[at], lines[at + 1]) for at in longest)
-    is_limit = _is_limit([lines[at] for at in longest], has_uuids=bool(_UUID_LIKE.search(text)))
-    return width if is_broken or is_limit else None
-
-
-def _is_limit(lines: list[str], *, has_uuids: bool) -> bool:
-    """Return True if lines of one length and several kinds end within a list, or within a UUID."""
-    parsed = [line for line in map(parse, lines) if line is not None]
-    if has_uuids and any(_UUID_BEGIN.fullmatch(_last(line)) for line in parsed):
-        return True
-    return len({line.key for line in parsed}) > 1 and any(line.cut for line in parsed)
-
-
-def _is_broken(line: str, rest: str) -> bool:
-    """Return True if a bracketed line continues in the next line."""
-    parsed = parse(line) if _may_continue(rest) else None
-    if parsed is None or ROWS[parsed.key].is_mapping:
-        return False
-    whole = parse(line + rest)
-    if whole is None or whole.key != parsed.key:
-        return False
-    if len(whole.fields) > len(parsed.fields) or len(whole.cut) < len(parsed.cut):
-        return True
-    return parsed.last in _IDS and _is_rest_of_id(parsed, whole, rest.strip())
-
-
-def _is_rest_of_id(parsed: ParsedLine, whole: ParsedLine, rest: str) -> bool:
-    if UUID.fullmatch(_last(parsed)):
-        return False
-    if UUID.fullmatch(str(whole.fields.get(parsed.last or ""))):
-        return True
-    # A word such as "ready" is a separate line; digits and short rests are parts of an id.
-    is_word = rest.isalpha() and len(rest) > _SHORT_REST
-    return _REST(rest) is not None and not is_word

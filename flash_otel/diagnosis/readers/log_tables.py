@@ -11,6 +11,7 @@ import csv
 import io
 import re
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from flash_otel.diagnosis.readers import log_fields
@@ -33,7 +34,7 @@ class Table:
 
     def __init__(self, names: list[str], delimiter: str) -> None:
         self._names = names
-        self._delimiter = delimiter
+        self.delimiter = delimiter
         self._is_utc = any(map(_UTC.search, names))
         self.description = f"a table with the columns {', '.join(names)}"
 
@@ -42,7 +43,7 @@ class Table:
         # The limit applies to the whole process, so it is never lowered.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
         lines = _TextLines(chunks)
-        rows = csv.reader(lines, delimiter=self._delimiter)
+        rows = csv.reader(lines, delimiter=self.delimiter)
         number = 1
         while True:
             try:
@@ -62,7 +63,7 @@ class Table:
         if is_long and log_fields.is_text_name(self._names[-1]):
             # An exporter that quotes nothing: commas and quotes are part of the last column.
             last = len(self._names) - 1
-            row = line.split(self._delimiter, last)
+            row = line.split(self.delimiter, last)
             is_long = False
         fields = dict(zip(self._names, row, strict=False))
         entry = log_fields.from_fields(fields, Unwrapped("", cut=is_long))
@@ -79,6 +80,21 @@ class Table:
 def table_of(text: str) -> Table | None:
     """Return the table that a text begins with, or None."""
     return _by_names(text) or _by_rows(text)
+
+
+def table_with_names(text: str) -> Table | None:
+    """Return the table that a text begins with if it is known by the names in its header.
+
+    A line of any text may look like a header: the row below it has as many cells.
+    """
+    table = _by_names(text)
+    if table is None:
+        return None
+    try:
+        rows = [*islice(csv.reader(io.StringIO(text), delimiter=table.delimiter), _LEAST)]
+    except csv.Error:
+        return None
+    return table if len({*map(len, rows)}) == 1 else None
 
 
 def _by_names(text: str) -> Table | None:
