@@ -28,7 +28,7 @@ ID_CHARACTERS: Final = rf"(?:[A-Za-z0-9_.:@+/~-]|{ESCAPE})"
 
 # The usual id. It has no colon and no bracket, so it cannot hold a mark.
 _PLAIN_ID: Final = re.compile(
-    r"(?=[0_.@+/~-]*[A-Za-z1-9])[A-Za-z0-9_.@+/~-]*[A-Za-z0-9_@+/~-]"
+    r"(?=[0_.@+/~-]*[A-Za-z1-9])[A-Za-z0-9_.@+/~-]*[A-Za-z0-9_@+/~]"
 ).fullmatch
 # What stands in place of an id, such as a UUID of zeros or `:id`: `write_id` escapes such an id.
 _PLACEHOLDER: Final = re.compile(r"[0_.@+/~:-]+|:.+").fullmatch
@@ -118,14 +118,15 @@ def write_id(value: str | None) -> str:
 
 
 def read_id(text: str) -> tuple[str | None, bool]:
-    """Read an id; one that ends in an ellipsis (`abc...`) was cut off."""
+    """Read an id; one that ends in an ellipsis (`abc...`) or at a hyphen was cut off."""
     if text in _NULLS:
         return None, False
     if text and (_PLACE(text) or _PLACEHOLDER(text)):
         return ANY, True
     if _FOREIGN.search(text.replace("(null)", "")) and not _IDENTIFIER(text):
         return unescape(_FOREIGN.sub(ANY, text)), True
-    cut = text.endswith(ELLIPSIS)
+    # Lines are wrapped behind hyphens.
+    cut = text.endswith((ELLIPSIS, "-"))
     return unescape(text.rstrip(".") if cut else text), cut
 
 

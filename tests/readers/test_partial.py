@@ -19,7 +19,7 @@ from flash_otel.diagnosis.partial import resolved
 from flash_otel.diagnosis.readers import open_reader
 from flash_otel.diagnosis.readers.broken_lines import BrokenLines, width_of
 from flash_otel.lines.format import parse
-from flash_otel.lines.values import as_glob, matches, may_be_equal
+from flash_otel.lines.values import as_glob, matches, may_be_equal, read_id, write_id
 from flash_otel.records import LINES_PARTIAL, LINES_SCOPE, SpanRecord
 
 MASKS = [
@@ -239,6 +239,23 @@ def powershell(texts: list[str], width: int) -> bytes:
 def test_a_log_redirected_by_powershell(scene: str, width: int) -> None:
     """The head of an error record and its position lines are no part of a line."""
     assert verdict(*(powershell(texts, width) for texts in SCENES[scene])) in allowed(scene)
+
+
+@pytest.mark.parametrize("at", ["env-", "env-prod-"])
+def test_an_id_that_is_wrapped_at_a_hyphen(at: str, tmp_path: Path) -> None:
+    """Mail and editors wrap lines there, at any width: the id goes on in the next line."""
+    environment = "env-prod-eu"
+    written = "\n".join(deployment(environment=environment)).replace(at, f"{at}\n")
+    got = bare(timed(read(environment=environment)))
+    longer = "-" * 200
+    verdict, *_ = judged(tmp_path, f"{written}\n{longer}\n".encode(), got)
+    assert verdict in (sc.NONE, sc.INCONCLUSIVE)
+
+
+def test_an_id_may_end_with_a_hyphen() -> None:
+    """Written, it is told from one that was wrapped there."""
+    assert read_id("env-") == ("env-", True)
+    assert read_id(write_id("env-")) == ("env-", False)
 
 
 def test_an_unbroken_log_has_no_width() -> None:
