@@ -457,3 +457,10 @@ def test_the_times_of_a_service_decide(tmp_path: Path, name: str) -> None:
     deployed, read_ = SCENES["no endpoints"]
     logs = timed_scene(deployed), timed_scene(read_, BEGIN_NS + LATER_NS)
     assert judged(tmp_path, *map(EXPORTS[name], logs))[0] == sc.MANIFEST_NOT_PERSISTED
+
+
+@pytest.mark.parametrize(("end", "is_cut"), [('"', False), ("", True)])
+def test_an_open_quote_of_logfmt_cuts_its_text(end: str, *, is_cut: bool) -> None:
+    """The end of a text is proven by its quote."""
+    line = f'time=2026-11-27T10:00:01Z level=info msg="{ALL[0]}{end}'
+    assert unwrap(line, Unwrapped("")).cut == is_cut

@@ -109,3 +109,17 @@ def test_on_a_terminal(tmp_path: Path, arguments: list[str]) -> None:
         status, output = terminal.finish()
     assert status == 0
     assert ("\x1b[" in output) is (arguments[1] == "auto")
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("kind", [_Terminal, io.StringIO])
+def test_the_stream_decides(kind: type[io.StringIO], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A console has colours if its own stream is a terminal, whatever the process's streams are."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert (ReportConsole(file=kind()).color_system is not None) == (kind is _Terminal)

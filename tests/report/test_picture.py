@@ -16,6 +16,7 @@ from rich.console import Console
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Limits, diagnose
+from flash_otel.diagnosis.picture_events import READ
 from flash_otel.report.layout import UNICODE, Page, page_for, print_lines
 from flash_otel.report.picture import LEAST_WIDTH, _Canvas, picture_lines
 
@@ -217,3 +218,18 @@ def test_ids_of_an_attacker() -> None:
         assert "\u202e" not in text
         assert bool(text) == has_picture
         assert max(map(cell_len, text.splitlines()), default=0) <= 80
+
+
+@pytest.mark.parametrize("build_id", ["build-1", None])
+@pytest.mark.parametrize("endpoint_count", [2, None])
+def test_an_answer_has_an_arrow(build_id: str | None, endpoint_count: int | None) -> None:
+    """A read with a build or with endpoints was answered; one with neither was not."""
+    picture = judged(SCENES["the first build stays active, with endpoints"].make()).picture
+    assert picture is not None
+    mark = next(mark for mark in picture.marks if mark.kind == READ)
+    mark = replace(mark, build_id=build_id, endpoint_count=endpoint_count, differs=())
+    canvas = _Canvas(8, Page(LEAST_WIDTH, 20, UNICODE), {}, "FAULT", "")
+    is_answered = build_id is not None or endpoint_count is not None
+    drawing = canvas.drawing
+    expected = drawing.arrow if is_answered else drawing.broken
+    assert canvas._arrows(mark, None) == ("", expected)

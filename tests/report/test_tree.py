@@ -247,3 +247,15 @@ def test_every_span_is_accounted_for_exactly_once(records: list[SpanRecord]) -> 
     assert len(shown) + hidden == len(keys)
     unhealthy = any(not node.is_healthy for node in forest)
     assert (root_cause(forest) is not None) == unhealthy
+
+
+def test_the_first_failure_to_end_is_the_cause() -> None:
+    """What began earlier and failed later may have failed because of it."""
+    records = [
+        span(1, None, "flash.provision", 0, 9, error="x"),
+        span(2, 1, "flash.provision.endpoint", 1, 8, error="later"),
+        span(3, 1, "flash.provision.endpoint", 2, 5, error="first"),
+    ]
+    found = root_cause(build_forest(records))
+    assert found is not None
+    assert found.record.status_message == "first"

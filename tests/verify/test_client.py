@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from flash_otel.verify.client import (
     VerifyError,
     WrongNameError,
     listing,
+    unknown_app,
     unknown_environment,
 )
 from flash_otel.verify.snapshot import LOCAL_PATH, MAX_LOCAL_BYTES, read_local
@@ -214,3 +216,23 @@ def test_an_unknown_environment_names_the_known_ones(
 def test_an_error_without_advice_has_no_next_step() -> None:
     """The next step is empty unless one is given."""
     assert VerifyError("broken").next_step == ""
+
+
+def test_an_unknown_app_names_the_known_ones() -> None:
+    """The error lists what the API key can see, and suggests the likeliest."""
+    near = unknown_app("shp", ("shop", "lab"))
+    assert str(near) == "Runpod knows no app 'shp'. It knows: shop, lab."
+    assert near.next_step == "Did you mean shop? Pass it: --app shop"
+    far = unknown_app("shop", ())
+    assert str(far) == "Runpod knows no app 'shop'. It knows none for this API key."
+    assert "--app NAME" in far.next_step
+
+
+def test_lookups_do_not_keep_the_process() -> None:
+    """The threads that look host names up are daemons: the process ends without them."""
+
+    async def look_up() -> bool:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, lambda: threading.current_thread().daemon)
+
+    assert run_within(10.0, look_up)

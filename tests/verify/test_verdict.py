@@ -8,7 +8,7 @@ from verify.cases import recorded
 from verify.subjects import BUILD, URLS, WRITTEN, manifest, subject
 
 from flash_otel import semconv as sc
-from flash_otel.report.json import verification_json
+from flash_otel.report.json import VERIFICATION_VERSION, failure_json, verification_json
 from flash_otel.report.layout import Part
 from flash_otel.report.verification import render_verification, verification_lines
 from flash_otel.verify.snapshot import FetchedBuild
@@ -102,3 +102,14 @@ def test_unnamed_endpoints_are_listed() -> None:
     narrow = {"resources": {"web": {}}, "resources_endpoints": {"web": "https://lb9.api.example"}}
     (note,) = (note for note in judge(subject(narrow)).notes if "does not name" in note)
     assert note == "The environment has endpoints that the manifest does not name: api, gpu-fb."
+
+
+@pytest.mark.parametrize("code", [None, sc.UNAUTHORIZED])
+def test_a_verification_that_could_read_nothing(code: str | None) -> None:
+    """Its JSON has the error and its remedy in place of findings."""
+    assert failure_json("the key is rejected", "Run: flash login", code, 2) == {
+        "schema_version": VERIFICATION_VERSION,
+        "verdict": code or sc.INCONCLUSIVE,
+        "status": 2,
+        "error": {"message": "the key is rejected", "next_step": "Run: flash login"},
+    }
