@@ -168,13 +168,14 @@ class Fetcher:
         answer = await self._fetch_environment(chosen)
         environment = environment_of(chosen, answer)
         manifest = await self._fetch_manifest(environment)
+        has_mapping = self._has_manifests and not is_of_successor(manifest)
         span = record(
             chosen.id,
             answer,
             manifest,
             start_ns,
             time.time_ns(),
-            has_manifest=self._has_manifests and not is_of_successor(manifest),
+            has_manifest=has_mapping,
         )
         return Snapshot(
             app=Ref(known_text(app.get("id")) or "", self._app),
@@ -186,7 +187,7 @@ class Fetcher:
             environment=environment,
             manifest=manifest,
             record=span,
-            has_mapping=self._has_manifests and not is_of_successor(manifest),
+            has_mapping=has_mapping,
             elsewhere=await self._fetch_elsewhere(environment, environments, manifest),
         )
 

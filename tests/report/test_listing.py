@@ -135,6 +135,17 @@ def test_lines_are_judged_by_their_build() -> None:
     assert entry_json(entry)["started"] is None
 
 
+@pytest.mark.parametrize("known", ["flash.environment_id", "deployment.environment.name"])
+def test_lines_without_a_build_are_judged_by_their_environment(known: str) -> None:
+    """Its id or its name is enough."""
+    facts = {known: "env456"}
+    lines = [
+        replace(span(n, None, name, n, n, attributes=facts), scope_name=LINES_SCOPE)
+        for n, name in ((1, "flash.activate"), (2, "flash.manifest.upload"))
+    ]
+    assert only(lines).verdict == "inconclusive"
+
+
 def test_the_start_of_a_trace_as_json() -> None:
     """It is a moment with its time zone, in ISO 8601; one beyond the calendar is null."""
     entry = only(healthy_deployment())

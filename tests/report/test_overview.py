@@ -10,6 +10,7 @@ from flash_otel import semconv as sc
 from flash_otel.diagnosis import Limits, diagnose
 from flash_otel.diagnosis.worker_reads import FINE, ReadResult, WorkerReads
 from flash_otel.records import LINES_SCOPE, SpanRecord
+from flash_otel.report.json import diagnosis_json
 from flash_otel.report.overview import RUNNING, Overview, overview_of, readers_line
 
 
@@ -140,3 +141,13 @@ def test_the_line_about_the_readers(reads: WorkerReads, line: str) -> None:
 def test_without_a_deployment_there_is_no_line_about_readers() -> None:
     """Of reads alone it is not known what they should have got."""
     assert readers_line(overview(records(read(9, held=TWO)))) == ""
+
+
+@pytest.mark.parametrize("is_of_lines", [True, False])
+def test_the_traces_of_lines_are_not_named(*, is_of_lines: bool) -> None:
+    """The ids of traces that were rebuilt from lines are made up: no command can ask for them."""
+    made = records(deployment(), read(9, held=TWO))
+    if is_of_lines:
+        made = [replace(record, scope_name=LINES_SCOPE) for record in made]
+    (found,) = diagnosis_json(diagnose(made, limits=Limits(now_ns=NOW_NS)))["deployments"]
+    assert bool(found["trace_ids"]) != is_of_lines

@@ -12,8 +12,9 @@ from rich.style import Style
 from verify.cases import CASES
 
 from flash_otel.diagnosis import Limits, diagnose
+from flash_otel.report import words
 from flash_otel.report.diagnosis import diagnosis_lines
-from flash_otel.report.layout import ASCII, UNICODE, Page
+from flash_otel.report.layout import ASCII, FAULT_STYLE, UNICODE, Page
 from flash_otel.report.overview import overview_of
 from flash_otel.report.picture import picture_lines
 from flash_otel.report.trace import trace_lines
@@ -63,3 +64,17 @@ def test_a_verification(case: str) -> None:
     """The report of `verify`."""
     subject, recorded, version = CASES[case].subject, CASES[case].recorded, CASES[case].version
     assert_styles(verification_lines(judge(subject, recorded, version)))
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_fault_has_the_style_of_faults(scene: str) -> None:
+    """Its code stands out; what is only doubted does not look like a fault."""
+    diagnosis = diagnose(SCENES[scene].make(), limits=Limits(now_ns=NOW_NS))
+    lines = diagnosis_lines(diagnosis, PAGES[0])
+    for finding in diagnosis.findings:
+        heading = f"{words.verdict(finding.code, finding.confidence)}: "
+        styles = {line[0].style for line in lines if line and line[0].text == heading}
+        if finding.is_fault and styles:
+            assert styles == {FAULT_STYLE}
+        else:
+            assert FAULT_STYLE not in styles

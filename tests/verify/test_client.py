@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flash_otel.redaction import scrub
 from flash_otel.verify import run_within
 from flash_otel.verify.checks import Subject
 from flash_otel.verify.client import (
@@ -236,3 +237,13 @@ def test_lookups_do_not_keep_the_process() -> None:
         return await loop.run_in_executor(None, lambda: threading.current_thread().daemon)
 
     assert run_within(10.0, look_up)
+
+
+def test_secrets_of_a_fetched_manifest_are_hidden() -> None:
+    """What is printed later holds none of them, even where an error quotes them."""
+    canary = "canary-5c1f0a7e-of-a-manifest"
+    resources = {"api": {"env": {"SERVICE_TOKEN": canary}}}
+    app = {"id": "a", "flashEnvironments": [{"id": "env-1", "name": "production"}]}
+    environment = {"activeBuildId": "b", "endpoints": []}
+    fetched(ScriptedClient(app, environment, {"manifest": {"resources": resources}}))
+    assert canary not in scrub(f"HTTP 500: {canary}")
