@@ -82,7 +82,9 @@ def test_phases(deployed: tuple[Site, Child]) -> None:
 def test_only_the_top_level_key_is_added(deployed: tuple[Site, Child]) -> None:
     """No key of flash_otel is below the top level, in a resource's environment or in a template."""
     site, _ = deployed
-    requests = [json.dumps(entry.variables) for entry in site.plane.journal.entries]
+    entries = site.plane.journal.entries
+    # Other tests may have called an endpoint of this deployment, with a header.
+    requests = [json.dumps(entry.variables) for entry in entries if entry.path == "/graphql"]
     assert sum(text.count("_flash_otel") for text in requests) == 2
     assert sum(text.lower().count("traceparent") for text in requests) == 2
     assert "traceparent" not in json.dumps(
