@@ -119,6 +119,9 @@ def test_lines_before_an_export_are_counted(tmp_path: Path) -> None:
     (record, *_) = records(tmp_path, data)
     number = int(record.origin.rpartition(":")[2])
     assert data.split(b"\n")[number - 1].strip() == b"{"
+    compact = EXPORTS["grafana"](timed(["noise", ALL[0]]))
+    (record,) = records(tmp_path, BEFORE["a blank line"] + compact)
+    assert record.origin.endswith(":2"), "on one line, the entries are counted"
 
 
 def test_a_list_that_a_log_prints_is_no_export(tmp_path: Path) -> None:
@@ -128,6 +131,7 @@ def test_a_list_that_a_log_prints_is_no_export(tmp_path: Path) -> None:
         b'[{"Id": "0c06", "Names": ["a"]}]\n',
         b'{\n  "region": "eu"\n}\n',
         b"message, 1\n",
+        b'["warning", region] it is unset\n',
     ):
         found = records(tmp_path, b"deploying\n" + printed + plain)
         expected = records(tmp_path, plain)
