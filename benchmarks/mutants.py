@@ -1,12 +1,14 @@
 """Plant bugs at random, and list those that no fast test notices: `make mutants`.
 
-mutmut makes every mutant of the named rooms and learns which tests call each function. A sample of
-the mutants is tried (its seed makes a run repeatable): their tests run in a fork, fastest first,
-until one fails. Fast tests are those of the table below that need no real Flash.
+mutmut makes every mutant of the named rooms, and a run of their tests shows which of them call each
+function. A sample of the mutants is tried (its seed makes a run repeatable): each in a fork of a
+process that has imported the tests and run none, with the tests that call its function, fastest
+first, until one fails. Fast tests are those of the table below that need no real Flash.
 
-A fork inherits the imported modules, and so what their functions returned at import, when no mutant
-was active: decorators, tables, the closures in them. Each survivor is therefore tried again in a
-fresh process, where the variable MUTANT_UNDER_TEST names the mutant before the import.
+A fork inherits what functions returned at import, when no mutant was active: decorators, tables,
+the closures in them. A mutant of a function that runs at import is therefore tried in a fresh
+process, where the variable MUTANT_UNDER_TEST names it before the import, and with all tests of its
+room.
 
 mutmut cannot mutate properties and other decorated functions.
 """
@@ -14,39 +16,36 @@ mutmut cannot mutate properties and other decorated functions.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import libcst as cst
+from mutant_tests import Learned, Plan
 from mutmut.__main__ import (
     CatchOutput,
-    _run,
     collect_source_file_mutation_data,
+    copy_also_copy_files,
     create_mutants,
 )
 from mutmut.configuration import config
 from mutmut.mutation.diff_apply import get_diff_for_mutant
-from mutmut.mutation.mutators import mutation_operators, operator_arg_removal
-from mutmut.runners.harness import PytestRunner
-from mutmut.state import state
-from mutmut.stats import status_by_exit_code
+from mutmut.mutation.mutators import (
+    mutation_operators,
+    operator_arg_removal,
+    operator_string,
+)
 from mutmut.utils.file_utils import copy_src_dir
-from mutmut.workers.isolation import ForkRunner
+from mutmut.utils.format_utils import mangled_name_from_mutant_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from mutmut.workers.isolation import MutantResult
+    from collections.abc import Iterator
 
 # A room's fast tests: its own, and those of the rooms whose tests lead through it.
 TESTS = {
@@ -56,13 +55,10 @@ TESTS = {
     "tracing": ["tracing"],
     "pipeline": ["pipeline", "tracing"],
 }
-NOTICED = {"killed", "timeout", "segfault"}
-BUDGET_S = 60.0
-# A fresh process may take so many times as long with a mutant as without one.
-PATIENCE = 5
-KILLED, TIMEOUT = 1, 36  # mutmut's exit codes
-_RUN_TESTS = PytestRunner.run_tests
-_WAIT_FOR_RESULT = ForkRunner.wait_for_result
+NOTICED = {"killed", "timeout"}
+MUTANTS = Path("mutants")
+LEARNED = MUTANTS / "learned"
+EVERY = 25  # mutants between two lines of progress
 
 
 def drop_call(node: cst.Expr) -> Iterator[cst.CSTNode]:
@@ -85,39 +81,18 @@ def negate(node: cst.If | cst.CompIf) -> Iterator[cst.CSTNode]:
     yield node.with_changes(test=cst.UnaryOperation(cst.Not(), test))
 
 
-def run_tests(runner: PytestRunner, *, mutant_name: str | None, tests: Iterable[str]) -> int:
-    """Compare literal reports first, which notice most mutants; then run the other fast tests."""
-    chosen = list(tests)
-    first = [test for test in chosen if "test_literals" in test]
-    rest = list(_within_budget(test for test in chosen if test not in first))
-    for part in [part for part in (first, rest) if part] or [[]]:
-        status: int = _RUN_TESTS(runner, mutant_name=mutant_name, tests=part)
-        if status:
-            return status
-    return 0
+def other_text(node: cst.BaseString) -> Iterator[cst.BaseString]:
+    """Put other characters into a text, and leave out its variants in capitals or without.
 
-
-def wait_for_result(runner: ForkRunner, timeout: float | None = None) -> MutantResult:
-    """Wait for the end of a mutant, not of another process that the tests have started."""
-    while True:
-        with suppress(KeyError):
-            return _WAIT_FOR_RESULT(runner, timeout)
-
-
-def _within_budget(tests: Iterable[str]) -> Iterator[str]:
-    """Yield the fastest tests, until they have taken the seconds that a mutant may cost."""
-    seconds = 0.0
-    durations = state().duration_by_test
-    for test in sorted(tests, key=durations.__getitem__):
-        seconds += durations[test]
-        if seconds > BUDGET_S:
-            return
-        yield test
+    The case of SQL, of a style and of an encoding makes no difference.
+    """
+    yield from list(operator_string(node))[:1]
 
 
 # Removed arguments are left out: half of mutmut's mutants, and nearly each one a TypeError.
 mutation_operators[:] = [
-    *(row for row in mutation_operators if row[1] is not operator_arg_removal),
+    *(row for row in mutation_operators if row[1] not in (operator_arg_removal, operator_string)),
+    (cst.BaseString, other_text),
     (cst.Expr, drop_call),
     (cst.Return, return_none),
     (cst.If, negate),
@@ -125,111 +100,133 @@ mutation_operators[:] = [
 ]
 
 
-def generate(rooms: list[str]) -> list[str]:
-    """Write every mutant of the rooms to `mutants/`, and return their names."""
-    made = {path.parts[2] for path in Path("mutants").glob("flash_otel/*/**/*.meta")}
-    if made != set(rooms):  # mutmut would take mutants of other rooms for up to date
-        shutil.rmtree("mutants", ignore_errors=True)
-    settings = config()
-    settings.only_mutate = [f"flash_otel/{room}/*" for room in rooms]
-    settings.pytest_add_cli_args_test_selection = sorted(
-        {f"tests/{folder}" for room in rooms for folder in TESTS[room]}
-    )
+def generate(patterns: list[str]) -> list[str]:
+    """Write every mutant of the modules to `mutants/`, and return their names."""
+    shutil.rmtree(MUTANTS, ignore_errors=True)  # mutmut would take other modules for up to date
+    MUTANTS.mkdir()
+    config().only_mutate = patterns
     with CatchOutput(spinner_title="Generating mutants"):
         copy_src_dir()
-        create_mutants(1)
+        copy_also_copy_files()
+        create_mutants(os.cpu_count() or 1)
+    print()
     return [name for _, name, _ in collect_source_file_mutation_data(mutant_names=())[0]]
 
 
-def run_afresh(mutant: str, room: str, limit_s: float | None = None) -> int:
-    """Run a room's fast tests in a fresh process that imports `mutants/`; return an exit code."""
-    options = ["-x", "-q", "-p", "no:random-order", *config().pytest_add_cli_args]
-    with subprocess.Popen(
-        [sys.executable, "-m", "pytest", "--rootdir=.", *options]
-        + [f"tests/{folder}" for folder in TESTS[room]],
-        cwd="mutants",
+def pytest_of(plan: Plan, tests: list[str], *options: str) -> subprocess.Popen[bytes]:
+    """Start pytest in `mutants/`, whose package it imports, with a plan."""
+    plugins = ["-p", "no:random-order", "-p", "mutant_tests", *config().pytest_add_cli_args]
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", "--rootdir=.", "-q", *plugins, *options, *tests],
+        cwd=MUTANTS,
         env={
             **os.environ,
-            "MUTANT_UNDER_TEST": mutant,
-            # For the processes that tests start.
-            "PYTHONPATH": str(Path("mutants").absolute()),
+            # For the processes that tests start, too.
+            "PYTHONPATH": os.pathsep.join(
+                str((MUTANTS / part).absolute()) for part in ("", "benchmarks")
+            ),
+            **plan.environment((MUTANTS / "plan.json").absolute()),
         },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        try:
-            return KILLED if process.wait(limit_s) else 0
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            return TIMEOUT
+        pass_fds=[plan.results] if plan.results >= 0 else [],
+    )
 
 
-def limit_of(room: str) -> float:
-    """Return the seconds that a room's tests may take in a fresh process.
+def learn(tests: list[str], workers: int) -> Learned:
+    """Run the tests without a mutant, and note what they call.
 
     Raises:
-        SystemExit: They fail without a mutant, or do not import the mutants.
+        SystemExit: They fail.
     """
-    begin = time.monotonic()
-    if run_afresh("", room):
-        raise SystemExit(f"the tests of {room} fail in a fresh process, without a mutant")
-    if not run_afresh("fail", room):  # every function that has mutants raises
-        raise SystemExit(f"the tests of {room} do not import the package in mutants/")
-    return PATIENCE * (time.monotonic() - begin)
+    LEARNED.mkdir(exist_ok=True)
+    print("Running the tests without a mutant", flush=True)
+    with pytest_of(Plan(str(LEARNED.absolute()), []), tests, "-x", "-n", str(workers)) as process:
+        if process.wait():
+            raise SystemExit("The tests fail without a mutant: " + " ".join(tests))
+    return Learned(LEARNED)
 
 
-def retry(sample: list[str], workers: int) -> None:
-    """Try each mutant that survived the forks in a fresh process."""
-    tried, _ = collect_source_file_mutation_data(mutant_names=sample)
-    survivors = [row for row in tried if status_by_exit_code[row[2]] not in NOTICED]
-    room_of = {name: name.split(".")[1] for _, name, _ in survivors}
-    limits = {room: limit_of(room) for room in sorted(set(room_of.values()))}
-    print(f"Trying {len(survivors)} survivors in fresh processes", flush=True)
-    with ThreadPoolExecutor(workers) as pool:
-        rooms = room_of.values()
-        codes = pool.map(run_afresh, room_of, rooms, [limits[room] for room in rooms])
-        for (data, name, _), code in zip(survivors, codes, strict=True):
-            data.exit_code_by_key[name] = code
-            data.save()
+def attempt(plan: Plan, tests: list[str]) -> Iterator[dict[str, str]]:
+    """Try the mutants of a plan, and yield the result of each as it comes.
+
+    Raises:
+        SystemExit: pytest ends without a result of each.
+    """
+    if not plan.mutants:
+        return
+    reading, plan.results = os.pipe()
+    count = 0
+    with pytest_of(plan, tests) as process:
+        os.close(plan.results)
+        with os.fdopen(reading) as results:
+            for line in results:
+                count += 1
+                yield json.loads(line)
+    if count < len(plan.mutants):
+        if not plan.afresh:
+            raise SystemExit(
+                f"pytest ended with {process.returncode}, before the mutants were tried"
+            )
+        yield {"mutant": plan.mutants[0], "status": "killed", "test": "the import"}
 
 
-def main() -> None:
-    """Try a sample of the mutants, or those that are named, and print the survivors."""
+def show(rows: list[dict[str, str]], total: int) -> None:
+    """Print the diff of each survivor, and how many were noticed."""
+    for row in sorted(rows, key=lambda row: row["mutant"]):
+        if row["status"] not in NOTICED:
+            print(f"\n{row['mutant']}: {row['status']}\n{get_diff_for_mutant(row['mutant'])}")
+    late = sorted(row["mutant"] for row in rows if row["status"] == "timeout")
+    if late:
+        print("\nTimed out, perhaps because the machine was busy (try them with --names):", *late)
+    counts = Counter(row["status"] for row in rows)
+    noticed = sum(counts[status] for status in NOTICED)
+    print(f"\n{noticed} of {len(rows)} noticed, {noticed / len(rows):.1%}: {dict(counts)}")
+    print(f"The rooms have {total} mutants.")
+
+
+def options() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--rooms", nargs="+", choices=TESTS, default=["diagnosis", "verify", "report"]
     )
+    parser.add_argument("--modules", nargs="+", help="patterns, instead of whole rooms")
+    parser.add_argument("--tests", nargs="+", help="files or folders, instead of the rooms' tests")
     parser.add_argument("--sample", type=int, default=300, help="how many mutants to try")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="processes at the same time")
+    parser.add_argument("--budget", type=float, default=30, help="seconds of a mutant's tests")
     parser.add_argument("--names", nargs="+", help="mutants to try, instead of a sample")
-    options = parser.parse_args()
-    names = generate(options.rooms)
-    sample = options.names or random.Random(options.seed).sample(names, options.sample)  # noqa: S311 - no secret
-    PytestRunner.run_tests = run_tests
-    ForkRunner.wait_for_result = wait_for_result
-    # The tests have just passed, when mutmut learned which of them call a function.
-    ForkRunner.run_clean_tests = lambda _runner, tests: 0  # noqa: ARG005 - mutmut's signature
-    _run(sample, options.workers)
-    retry(sample, options.workers)
-    show(sample, len(names))
+    return parser.parse_args()
 
 
-def show(sample: list[str], total: int) -> None:
-    """Print the diff of each survivor, and how many were noticed."""
-    tried, _ = collect_source_file_mutation_data(mutant_names=sample)
-    statuses = {name: status_by_exit_code[code] for _, name, code in tried}
-    for name, status in sorted(statuses.items()):
-        if status not in NOTICED:
-            print(f"\n{name}: {status}\n{get_diff_for_mutant(name)}")
-    late = sorted(name for name, status in statuses.items() if status == "timeout")
-    if late:
-        print("\nTimed out, perhaps because the machine was busy (try them with --names):", *late)
-    counts = Counter(statuses.values())
-    noticed = sum(counts[status] for status in NOTICED)
-    print(f"\n{noticed} of {len(sample)} noticed, {noticed / len(sample):.1%}: {dict(counts)}")
-    print(f"The rooms have {total} mutants.")
+def main() -> None:
+    """Try a sample of the mutants, or those that are named, and print the survivors."""
+    chosen = options()
+    rooms = {f"tests/{folder}" for room in chosen.rooms for folder in TESTS[room]}
+    tests = chosen.tests or sorted(rooms)
+    names = generate(chosen.modules or [f"flash_otel/{room}/*" for room in chosen.rooms])
+    size = min(chosen.sample, len(names))
+    sample = chosen.names or random.Random(chosen.seed).sample(names, size)  # noqa: S311 - no secret
+    learned = learn(tests, chosen.workers)
+    early = [name for name in sample if mangled_name_from_mutant_name(name) in learned.at_import]
+    forked = [name for name in sample if name not in early]
+    print(f"Trying {len(forked)} mutants in forks, {len(early)} in fresh processes", flush=True)
+    plans = [
+        Plan(str(LEARNED.absolute()), forked, chosen.budget, chosen.workers),
+        *(Plan(str(LEARNED.absolute()), [name], chosen.budget, afresh=True) for name in early),
+    ]
+    rows: list[dict[str, str]] = []
+    with (MUTANTS / "results.jsonl").open("w") as log:
+        for plan in plans:
+            for row in attempt(plan, tests):
+                rows.append(row)
+                print(json.dumps(row), file=log, flush=True)
+                if not len(rows) % EVERY:
+                    noticed = sum(row["status"] in NOTICED for row in rows)
+                    print(f"{len(rows)} tried, {noticed} noticed", flush=True)
+    show(rows, len(names))
 
 
 if __name__ == "__main__":
