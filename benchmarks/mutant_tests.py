@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,7 @@ class Plan:
 
     learned: str
     mutants: list[str]
-    budget_s: float = 30.0
+    budget_s: float = 60.0
     workers: int = 1
     results: int = -1
     afresh: bool = False
@@ -127,6 +127,9 @@ class Trying:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Try the mutants, instead of running the tests."""
+        if session.testsfailed:  # a module of tests could not be imported
+            self._report(self._plan.mutants[0], "killed", "the import")
+            return True
         items = {item.nodeid: item for item in session.items}
         running: dict[int, _Fork] = {}
         for mutant in self._plan.mutants:
@@ -144,22 +147,22 @@ class Trying:
             self._reap(running)
         return True
 
-    def _tests(self, mutant: str) -> Iterator[str]:
-        """Yield the ids of the tests to run: whole reports early, as they notice most."""
+    def _tests(self, mutant: str) -> list[str]:
+        """Return the ids of the tests to run, fastest first, but whole reports early.
+
+        They notice most.
+        """
         seconds = self._learned.seconds
         tests = self._learned.tests_of[mangled_name_from_mutant_name(mutant)]
         chosen = sorted(seconds if self._plan.afresh else tests, key=lambda test: seconds[test])
-        total = 0.0
-        late = []
-        for test in chosen:
-            total += seconds[test]
-            if total > self._plan.budget_s:
-                return
-            if total > EARLY_S and "test_literals" not in test:
+        totals = zip(chosen, accumulate(seconds[test] for test in chosen), strict=True)
+        early, late = [], []
+        for test, total in totals:
+            if total <= EARLY_S or "test_literals" in test:
+                early.append(test)
+            elif total <= self._plan.budget_s:
                 late.append(test)
-            else:
-                yield test
-        yield from late
+        return early + late
 
     def _run(self, fork: _Fork, items: list[pytest.Item]) -> None:
         """Run tests until one fails, in the fork; does not return."""

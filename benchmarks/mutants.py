@@ -168,7 +168,7 @@ def attempt(plan: Plan, tests: list[str]) -> Iterator[dict[str, str]]:
             raise SystemExit(
                 f"pytest ended with {process.returncode}, before the mutants were tried"
             )
-        yield {"mutant": plan.mutants[0], "status": "killed", "test": "the import"}
+        yield {"mutant": plan.mutants[0], "status": "killed", "test": "the start"}
 
 
 def show(rows: list[dict[str, str]], total: int) -> None:
@@ -196,7 +196,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=300, help="how many mutants to try")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="processes at the same time")
-    parser.add_argument("--budget", type=float, default=30, help="seconds of a mutant's tests")
+    parser.add_argument("--budget", type=float, default=60, help="seconds of a mutant's tests")
     parser.add_argument("--names", nargs="+", help="mutants to try, instead of a sample")
     return parser.parse_args()
 
