@@ -13,6 +13,8 @@ from flash_otel.tracing import carriers
 from flash_otel.verify.snapshot import EndpointCall, FetchedBuild, LocalManifest, Ref
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from flash_otel.verify.checks import Subject
 
 BUILT: Final = carried("build")
@@ -82,6 +84,58 @@ def _made(created: str, build: str) -> Case:
     return Case(replace(asked, snapshot=snapshot), tuple(recorded(build)))
 
 
+LATER_NS: Final = 24 * 3600 * 10**9
+"""So long after a deployment, a build may have been put back on purpose."""
+
+
+def _on_one_host(asked: Subject, written: Iterable[SpanRecord], later_ns: int = 0) -> Case:
+    """Return a snapshot beside a record whose times one clock measured.
+
+    Args:
+        asked: The snapshot.
+        written: The record.
+        later_ns: How much later the snapshot is read.
+    """
+    resource = {"host.name": "laptop"}
+    read = asked.snapshot.record
+    times = {"start_ns": read.start_ns + later_ns, "end_ns": read.start_ns + later_ns + 1}
+    snapshot = replace(asked.snapshot, record=replace(read, resource=resource, **times))
+    records = tuple(replace(record, resource=resource) for record in written)
+    return Case(replace(asked, snapshot=snapshot), records)
+
+
+def _with(position: int, **attributes: str | int) -> list[SpanRecord]:
+    """Return a recorded deployment, one of whose spans has more attributes."""
+    found = recorded(BUILD if position == _UPLOAD else "build-9")
+    more = {f"flash.{key}": value for key, value in attributes.items()}
+    found[position] = replace(found[position], attributes={**found[position].attributes, **more})
+    return found
+
+
+_ACTIVATE: Final = 1
+_UPLOAD: Final = 2
+REPLACING: Final = _with(_ACTIVATE, previous_build_id=BUILD)
+STORING: Final = _with(_UPLOAD, persisted_endpoint_count=2)
+OWN: Final = {**WRITTEN, "deployment_id": "00000000000000bb"}
+
+
+def _twice() -> list[SpanRecord]:
+    """Return two recorded deployments, the first of the active build."""
+    first = [
+        replace(
+            record,
+            trace_id="b" * 32,
+            attributes={**record.attributes, sc.DEPLOYMENT_ID: "00000000000000cc"},
+        )
+        for record in recorded()
+    ]
+    second = [
+        replace(record, start_ns=record.start_ns + 100, end_ns=record.start_ns + 101)
+        for record in recorded("build-9")
+    ]
+    return [*first, *second]
+
+
 CASES: Final[dict[str, Case]] = {
     "nothing recorded": Case(subject()),
     "a record that agrees": Case(subject(), tuple(recorded()), "1.14.0"),
@@ -110,6 +164,10 @@ CASES: Final[dict[str, Case]] = {
     "no endpoints, and none is described, but some are real": Case(subject({})),
     "no endpoints, by a deployment that died": Case(subject(manifest()), _died()),
     "no endpoints, by a deployment that wrote them": Case(subject(manifest()), tuple(recorded())),
+    "no endpoints, of a write that was stored": _on_one_host(subject(manifest({}, OWN)), STORING),
+    "no endpoints, of a write that was stored, and none is described": _on_one_host(
+        subject({"resources_endpoints": {}, sc.CARRIER_KEY: OWN}, real=()), STORING
+    ),
     "an endpoint lost": Case(subject(manifest({"gpu": URLS["gpu"]}))),
     "an endpoint lost, recorded": Case(
         subject(manifest({"gpu": URLS["gpu"]}, WRITTEN)), tuple(recorded()), "1.14.0"
@@ -174,6 +232,12 @@ CASES: Final[dict[str, Case]] = {
     "a later deployment from elsewhere": _made("2026-01-01", "build-1"),
     "a deployment from elsewhere, as old as the record": _made("2026-01-02", "build-9"),
     "a deployment from elsewhere, older than the record": _made("2026-01-03", "build-9"),
+    "the replaced build, soon after the activation": _on_one_host(subject(), REPLACING),
+    "the replaced build, much later": _on_one_host(subject(), REPLACING, later_ns=LATER_NS),
+    "an older recorded build, much later": _on_one_host(subject(), _twice(), later_ns=LATER_NS),
+    "no active build, after a recorded activation": Case(
+        subject(None, build=None), tuple(recorded())
+    ),
     "a record of a build without a time": _made("", "build-9"),
     "a record of another endpoint count": Case(
         subject(),

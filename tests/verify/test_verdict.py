@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
-from verify.cases import recorded
+from verify.cases import CASES, recorded
 from verify.subjects import BUILD, URLS, WRITTEN, manifest, subject
 
 from flash_otel import semconv as sc
@@ -45,6 +45,35 @@ def test_an_active_build_of_unknown_age() -> None:
     found = judge(asked, recorded("build-9"))
     assert found.verdict == sc.INCONCLUSIVE
     assert found.findings[0].candidates == (sc.STALE_BUILD,)
+
+
+@pytest.mark.parametrize(
+    ("case", "code", "candidates", "missing"),
+    [
+        (
+            "no endpoints, of a write that was stored, and none is described",
+            sc.READ_INCOMPLETE,
+            (sc.READ_INCOMPLETE, sc.MANIFEST_NOT_PERSISTED),
+            "a read that holds the write, or the State Manager's own log",
+        ),
+        (
+            "the replaced build, much later",
+            sc.STALE_BUILD,
+            (sc.STALE_BUILD,),
+            "which deployment made build build-2",
+        ),
+    ],
+)
+def test_a_likely_fault_that_one_snapshot_does_not_prove(
+    case: str, code: str, candidates: tuple[str, ...], missing: str
+) -> None:
+    """It is inconclusive, and the finding says which faults fit and what would decide."""
+    asked = CASES[case]
+    found = judge(asked.subject, asked.recorded)
+    assert code not in {finding.code for finding in found.findings}
+    (doubt,) = (finding for finding in found.findings if finding.code == sc.INCONCLUSIVE)
+    assert (doubt.candidates, doubt.missing) == (candidates, (missing,))
+    assert doubt.evidence
 
 
 def test_unnamed_endpoints() -> None:
