@@ -336,7 +336,7 @@ def missing_key() -> VerifyError:
 def unknown_app(name: str, known: Sequence[str]) -> WrongNameError:
     """Return the error for an app that this API key cannot see."""
     listed = f"It knows: {listing(known)}." if known else "It knows none for this API key."
-    near = get_close_matches(name, known, 1)
+    near = get_close_matches(name, known)
     step = "Flash uses the folder's name unless `--app` is given. Pass another: --app NAME"
     if near:
         step = f"Did you mean {near[0]}? Pass it: --app {near[0]}"
@@ -346,7 +346,7 @@ def unknown_app(name: str, known: Sequence[str]) -> WrongNameError:
 def unknown_environment(app: str, name: str, known: Sequence[str]) -> WrongNameError:
     """Return the error for an environment that the app does not have."""
     listed = f"It has: {listing(known)}." if known else "It has none."
-    near = get_close_matches(name, known, 1)
+    near = get_close_matches(name, known)
     step = "Run: flash deploy"
     for likeliest in [*near, *known][:1]:
         step = f"Try: flash-otel verify --app {app} --env {likeliest}"

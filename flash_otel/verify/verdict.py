@@ -135,12 +135,10 @@ def _builds(recorded: Iterable[SpanRecord]) -> set[str]:
 def _is_superseded(snapshot: Snapshot, recorded: Iterable[SpanRecord]) -> bool:
     """Return whether the active build is newer than all recorded ones, by the server's clock."""
     created = {build.id: build.created for build in snapshot.builds}
-    builds = _builds(recorded)
-    active = snapshot.environment.active_build_id or ""
-    known = [created[build] for build in builds if created.get(build)]
-    when = created.get(active, "")
-    # ISO 8601 timestamps of one server compare as text.
-    return bool(when and known) and active not in builds and when > max(known)
+    latest = max((created.get(build, "") for build in _builds(recorded)), default="")
+    when = created.get(snapshot.environment.active_build_id or "", "")
+    # ISO 8601 timestamps of one server compare as text, and a missing one as the earliest.
+    return "" < latest < when
 
 
 def _merged(compared: list[Finding], diagnosed: list[Finding]) -> list[Finding]:
@@ -175,17 +173,16 @@ def _with_remedies(findings: Iterable[Finding]) -> Iterable[Finding]:
 
 def _no_fault(subject: Subject, flash_version: str) -> Finding:
     snapshot = subject.snapshot
-    build, held = snapshot.environment.active_build_id, len(snapshot.endpoints)
+    listed = snapshot.environment.endpoints
+    text = f"build {snapshot.environment.active_build_id} is active in {subject.place}"
     # An answer without a list of endpoints does not show which exist.
-    is_listed = snapshot.environment.endpoints is not None
-    exist = (", which exists" if held == 1 else ", all of which exist") if is_listed else ""
-    text = (
-        f"build {build} is active in {subject.place}, and its manifest holds "
-        f"{count(held, 'endpoint')}{exist}"
-    )
-    if not snapshot.has_mapping:
-        actual = count(len(snapshot.environment.endpoints or ()), "endpoint")
-        text = f"build {build} is active in {subject.place}, which has {actual}"
+    if snapshot.has_mapping:
+        held = len(snapshot.endpoints)
+        exist = ", which exists" if held == 1 else ", all of which exist"
+        text += f", and its manifest holds {count(held, 'endpoint')}"
+        text += exist if listed is not None else ""
+    elif listed is not None:
+        text += f", which has {count(len(listed), 'endpoint')}"
     proof = "" if reads_manifests(release(flash_version)) is not False else " " + _ONLY_PROOF
     sentence = f"{text[:1].upper()}{text[1:]}.{proof}"
     return Finding(sc.NONE, sentence, (Exhibit(Origin(file=ORIGIN), text),))

@@ -76,12 +76,29 @@ def _local(local: LocalManifest, stored: dict[str, Any] | None = SOUND, **more: 
     return Case(subject(stored, local=local, **more))
 
 
+def _of_successor(real: tuple[Ref, ...] | None, **more: Any) -> Case:
+    """Return a snapshot through runpod 2, whose manifests name no endpoint."""
+    return Case(subject(None, real=real, has_mapping=False, **more), version="2.0.0rc2")
+
+
 def _made(created: str, build: str) -> Case:
     """Return a sound snapshot beside the record of another build, made at that time."""
     asked = subject()
     builds = (FetchedBuild(build, created), FetchedBuild(BUILD, "2026-01-02"))
     snapshot = replace(asked.snapshot, builds=builds)
     return Case(replace(asked, snapshot=snapshot), tuple(recorded(build)))
+
+
+def _told(created: dict[str, str], *builds: str) -> Case:
+    """Return a sound snapshot with the times of builds, beside records of builds."""
+    asked = subject()
+    listed = tuple(FetchedBuild(build, time) for build, time in created.items())
+    records = [
+        replace(record, trace_id=f"{number}" * 32)
+        for number, build in enumerate(builds or ["build-9"])
+        for record in recorded(build)
+    ]
+    return Case(replace(asked, snapshot=replace(asked.snapshot, builds=listed)), tuple(records))
 
 
 LATER_NS: Final = 24 * 3600 * 10**9
@@ -217,6 +234,15 @@ CASES: Final[dict[str, Case]] = {
     ),
     "the folder's manifest is broken": _local(LocalManifest(problem="no JSON")),
     "the folder is of another app": _local(LocalManifest("blog", ("api",), PART)),
+    "runpod 2": _of_successor(REAL),
+    "runpod 2, one endpoint": _of_successor(REAL[:1]),
+    "runpod 2, no endpoint": _of_successor(()),
+    "runpod 2, endpoints that are not listed": _of_successor(None),
+    "runpod 2, no active build": _of_successor(REAL, build=None),
+    "runpod 2, an environment that is not known": _of_successor(None, build=None, known=False),
+    "one endpoint": Case(
+        subject({"resources": {"api": {}}, "resources_endpoints": PART}, real=REAL[:1])
+    ),
     "an endpoint answers": _called(EndpointCall("gpu", "health", 200)),
     "an endpoint answers with the last success": _called(EndpointCall("gpu", "health", 299)),
     "an endpoint redirects": _called(EndpointCall("gpu", "health", 300)),
@@ -237,6 +263,15 @@ CASES: Final[dict[str, Case]] = {
     "an older recorded build, much later": _on_one_host(subject(), _twice(), later_ns=LATER_NS),
     "no active build, after a recorded activation": Case(
         subject(None, build=None), tuple(recorded())
+    ),
+    "an active build that the app does not list": _told({"build-9": "2026-01-01"}),
+    "builds without times": _told({"build-9": "", BUILD: ""}),
+    "two recorded builds, one of them listed": _told(
+        {"build-9": "2026-01-01", BUILD: "2026-01-02"}, "build-9", "build-8"
+    ),
+    "two recorded builds, one of them newer than the active one": _told(
+        {"build-9": "2026-01-01", "build-8": "2026-01-03", BUILD: "2026-01-02"},
+        *("build-9", "build-8"),
     ),
     "a record of a build without a time": _made("", "build-9"),
     "a record of another endpoint count": Case(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flash_otel.redaction import scrub
-from flash_otel.verify import run_within
+from flash_otel.verify import _DaemonExecutor, run_within
 from flash_otel.verify.checks import Subject
 from flash_otel.verify.client import (
     Fetcher,
@@ -26,6 +27,7 @@ from flash_otel.verify.snapshot import LOCAL_PATH, MAX_LOCAL_BYTES, read_local
 from flash_otel.verify.verdict import judge
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from typing_extensions import Self
@@ -232,11 +234,63 @@ def test_an_unknown_app_names_the_known_ones() -> None:
 def test_lookups_do_not_keep_the_process() -> None:
     """The threads that look host names up are daemons: the process ends without them."""
 
-    async def look_up() -> bool:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, lambda: threading.current_thread().daemon)
+    async def look_up() -> tuple[str, bool]:
+        thread = await asyncio.get_running_loop().run_in_executor(None, threading.current_thread)
+        return thread.name, thread.daemon
 
-    assert run_within(10.0, look_up)
+    assert run_within(10.0, look_up) == ("flash_otel-lookup", True)
+
+
+def test_a_lookup_that_is_cancelled_is_not_begun() -> None:
+    """A lookup that was given up before it began asks nothing."""
+    asked = []
+    executor = _DaemonExecutor()
+    held: list[Callable[[], None]] = []
+
+    class Held:
+        def __init__(self, target: Callable[[], None], **_: object) -> None:
+            self.start = lambda: held.append(target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading, "Thread", Held)
+        future = executor.submit(asked.append, "host")
+    assert future.cancel()
+    held[0]()
+    assert (asked, future.cancelled()) == ([], True)
+
+
+def test_the_arguments_of_a_lookup() -> None:
+    """They reach the function, whose result is that of the lookup."""
+    future = _DaemonExecutor().submit(dict, [("host", "a")], port=80)
+    assert future.result(10.0) == {"host": "a", "port": 80}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_run_leaves(*, fails: bool) -> None:
+    """Its loop is closed, and what was being iterated has ended, whether it fails or not."""
+    loops: list[asyncio.AbstractEventLoop] = []
+    ended: list[str] = []
+
+    async def lines() -> AsyncIterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            ended.append("lines")
+
+    async def run() -> None:
+        loops.append(asyncio.get_running_loop())
+        running.append(lines())
+        async for _ in running[0]:
+            break
+        if fails:
+            raise LookupError("no such host")
+
+    running: list[AsyncIterator[int]] = []
+    with pytest.raises(LookupError) if fails else nullcontext():
+        run_within(10.0, run)
+    assert loops[0].is_closed()
+    assert ended == ["lines"]
 
 
 def test_secrets_of_a_fetched_manifest_are_hidden() -> None:

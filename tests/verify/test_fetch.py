@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 from dataclasses import replace
+from importlib import util
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 from verify.cases import recorded, span
+from verify.sessions import API_ADDRESS, know_address
 from verify.subjects import REAL, URLS, manifest, subject
 
 from flash_otel import semconv
 from flash_otel.manifest import digest
 from flash_otel.pipeline import resource
+from flash_otel.redaction import scrub
 from flash_otel.store.store import SpanStore
 from flash_otel.verify import _recorded, run_within, silenced, verify
 from flash_otel.verify import client as errors
@@ -28,10 +31,12 @@ from flash_otel.verify.snapshot import (
     EndpointCall,
     FetchedBuild,
     FetchedEnvironment,
+    LocalManifest,
     Ref,
     Snapshot,
     resource_names,
 )
+from flash_otel.verify.successor import AppsClient
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -185,6 +190,54 @@ def test_a_lost_endpoint_is_searched_in_the_other_environments() -> None:
     assert len(unlisted.queries) == 3
 
 
+class Successor(Client):
+    """A client of runpod 2, which has no query for a manifest."""
+
+    has_manifests = False
+
+
+OF_SUCCESSOR = {"resources": [{"name": "api"}]}
+
+
+@pytest.mark.parametrize(
+    ("client", "builds", "manifest_of"),
+    [
+        (Successor, [], None),
+        (Client, ["build build-2"], OF_SUCCESSOR),
+    ],
+    ids=["by runpod 2", "by runpod-flash"],
+)
+def test_an_environment_of_runpod_2(
+    client: type[Client], builds: list[str], manifest_of: dict[str, Any] | None
+) -> None:
+    """No manifest names its endpoints, so none is missing there, whoever asks."""
+    asked = client({"env-1": PRODUCTION}, builds={"build-2": {"manifest": OF_SUCCESSOR}})
+    found, _ = fetch(asked)
+    assert asked.queries == ["app shop", "environment env-1", *builds]
+    assert (found.has_mapping, found.manifest, found.elsewhere) == (False, manifest_of, {})
+    assert not [name for name in found.record.attributes if name.startswith("flash.manifest")]
+
+
+def test_a_query_that_fails_is_named() -> None:
+    """Whatever is raised for an app that may exist is the error of its query."""
+    with pytest.raises(errors.VerifyError) as caught:
+        fetch(Client({}, LookupError("no route")))
+    assert caught.value.message == "the query for app 'shop' failed: no route"
+    assert not isinstance(caught.value, errors.WrongNameError)
+
+
+def test_a_client_that_cannot_be_opened() -> None:
+    """Before the first query, the connection is what failed."""
+
+    class Closed(Client):
+        async def __aenter__(self) -> Self:
+            raise OSError("no such host")
+
+    with pytest.raises(errors.VerifyError) as caught:
+        fetch(Closed({}))
+    assert caught.value.message == "the connection failed: no such host"
+
+
 def asked(
     endpoints: dict[str, str] | None, real: tuple[Ref, ...] | None
 ) -> tuple[str, Ref | None] | None:
@@ -203,6 +256,18 @@ def test_the_endpoint_to_call() -> None:
     assert asked(None, REAL) is None
     odd = {"gpu": "https://api.example/v2/q%3Fb"}
     assert asked(odd, (Ref("q%3Fb", "gpu"),)) == ("gpu", None)
+
+
+def test_the_endpoint_to_call_where_no_manifest_names_one() -> None:
+    """It is the first that the environment lists with an id that can be addressed."""
+    odd, api = Ref("q%3Fb", "gpu"), REAL[0]
+
+    def chosen(*real: Ref) -> tuple[str, Ref | None] | None:
+        return _endpoint_to_call(subject(None, real=real, has_mapping=False).snapshot)
+
+    assert chosen(odd, api, REAL[1]) == ("api", api)
+    assert chosen(odd) is None
+    assert _endpoint_to_call(subject(None, real=None, has_mapping=False).snapshot) is None
 
 
 async def _answer(request: web.Request) -> web.Response:
@@ -275,6 +340,22 @@ def test_a_health_request_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> 
     assert fetch(lost, call=True)[0].calls == ()
 
 
+def test_a_health_request_that_fails_without_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The problem is the name of the error."""
+    know_address(monkeypatch)
+
+    class Broken(Client):
+        async def _get_session(self) -> Any:
+            return self
+
+        def get(self, url: str, **_: object) -> None:
+            assert url == f"{API_ADDRESS}/qb2/health"
+            raise ConnectionResetError
+
+    (call,) = fetch(Broken({"env-1": PRODUCTION}), call=True)[0].calls
+    assert call == EndpointCall("gpu", "health", None, "ConnectionResetError")
+
+
 @pytest.mark.parametrize(
     ("app", "apps", "message"),
     [
@@ -291,58 +372,117 @@ def test_an_app_that_does_not_exist(app: Any, apps: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "message", "step"),
+    ("make", "given", "message", "step"),
     [
         (
-            errors.missing_key(),
+            errors.missing_key,
+            (),
             "there is no Runpod API key, so nothing can be read back.",
             KEY_ORDER,
         ),
         (
-            errors.unknown_app("shop", []),
+            errors.unknown_app,
+            ("shop", []),
             "Runpod knows no app 'shop'. It knows none for this API key.",
             "Flash uses the folder's name unless `--app` is given. Pass another: --app NAME",
         ),
         (
-            errors.unknown_environment("shop", "prod", ["a", "b"]),
+            errors.unknown_app,
+            ("shop", ["blog", "shp", "shops"]),
+            "Runpod knows no app 'shop'. It knows: blog, shp, shops.",
+            "Did you mean shops? Pass it: --app shops",
+        ),
+        (
+            errors.unknown_environment,
+            ("shop", "prod", ["a", "b"]),
             "app 'shop' has no environment 'prod'. It has: a, b.",
             "Try: flash-otel verify --app shop --env a",
         ),
         (
-            errors.unknown_environment("shop", "prod", []),
+            errors.unknown_environment,
+            ("shop", "prod", ["a", "prd", "prods"]),
+            "app 'shop' has no environment 'prod'. It has: a, prd, prods.",
+            "Did you mean prods? Try: flash-otel verify --app shop --env prods",
+        ),
+        (
+            errors.unknown_environment,
+            ("shop", "prod", []),
             "app 'shop' has no environment 'prod'. It has none.",
             "Run: flash deploy",
         ),
         (
-            errors.choose_environment("shop", []),
+            errors.choose_environment,
+            ("shop", []),
             "app 'shop' has no environment.",
             "Run: flash deploy",
         ),
         (
-            errors.choose_environment("shop", ["a", "b"]),
+            errors.choose_environment,
+            ("shop", ["a", "b"]),
             "app 'shop' has 2 environments: a, b.",
             "Choose one: flash-otel verify --app shop --env a",
         ),
         (
-            errors.out_of_time(2.5, "the query"),
+            errors.out_of_time,
+            (2.5, "the query"),
             "no answer within 2.5 s: the query was still pending.",
             "Check the network and Runpod's status, or give it longer: --timeout SECONDS",
         ),
         (
-            errors.query_error(KeyError(), "the query"),
+            errors.query_error,
+            (KeyError(), "the query"),
             "the query failed: KeyError",
             "Try again; `flash env list` asks Runpod the same way.",
         ),
+        (
+            errors.query_error,
+            (Exception(" no\n  answer "), "the query"),
+            "the query failed: no answer",
+            "Try again; `flash env list` asks Runpod the same way.",
+        ),
+        (
+            errors.query_error,
+            (Exception("GraphQL request failed: 429 - {}"), "the query"),
+            "the query failed: GraphQL request failed: 429 - {}",
+            "Check the network and Runpod's status, and try again.",
+        ),
     ],
 )
-def test_each_error(error: errors.VerifyError, message: str, step: str) -> None:
+def test_each_error(
+    make: Callable[..., errors.VerifyError], given: tuple[Any, ...], message: str, step: str
+) -> None:
     """An error has a sentence, a next step, and no fault if none is proven."""
+    error = make(*given)
     assert (str(error), error.message, error.next_step, error.code) == (
         message,
         message,
         step,
         None,
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message", "step"),
+    [
+        (
+            "HTTP 401",
+            semconv.UNAUTHORIZED,
+            "the API key was rejected; the query failed: HTTP 401",
+            KEY_ORDER,
+        ),
+        (
+            "GraphQL request failed: 503 - {}",
+            semconv.STATE_MANAGER_UNAVAILABLE,
+            "the query failed: GraphQL request failed: 503 - {}",
+            "Check the network and Runpod's status, and try again.",
+        ),
+    ],
+    ids=["a refused key", "an error of the server"],
+)
+def test_a_query_whose_error_proves_a_fault(text: str, code: str, message: str, step: str) -> None:
+    """A refused key and an error of the server have the code of their fault."""
+    error = errors.query_error(Exception(text), "the query")
+    assert (error.message, error.next_step, error.code) == (message, step, code)
 
 
 @pytest.mark.parametrize(("number", "expected"), [(0, ""), (1, "0"), (10, ", ".join("0123456789"))])
@@ -408,6 +548,64 @@ def keyed(client: Client) -> Client:
     return client
 
 
+@pytest.fixture
+def successor(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module of runpod 2, beside which no runpod-flash is installed."""
+    module, api = ModuleType("runpod"), ModuleType("runpod.apps.api")
+    vars(module)["api_key"] = "canary-of-runpod-2"
+    vars(api)["AppsApiClient"] = lambda: "the client of runpod 2"
+    monkeypatch.setattr(errors, "_has_flash", lambda: False)
+    for known in (module, ModuleType("runpod.apps"), api):
+        monkeypatch.setitem(sys.modules, known.__name__, known)
+    return module
+
+
+def test_the_client_of_runpod_2(successor: ModuleType) -> None:
+    """It is made with the key that runpod itself uses, and no text shows that key."""
+    client = errors.make_client()
+    assert isinstance(client, AppsClient)
+    assert (client._api, client.api_key) == ("the client of runpod 2", "canary-of-runpod-2")
+    assert client.has_manifests is False
+    assert scrub("refused: canary-of-runpod-2") == "refused: [redacted]"
+    vars(successor)["api_key"] = None
+    with pytest.raises(errors.VerifyError, match="there is no Runpod API key"):
+        errors.make_client()
+
+
+def test_the_client_of_runpod_flash(flash: ModuleType) -> None:
+    """It is made by its own class, and no text shows its key."""
+    client = Client({})
+    client.api_key = "canary-of-runpod-flash"  # type: ignore[attr-defined]  # an attribute of Flash's
+    offer(flash, lambda: client)
+    assert errors.make_client() is client
+    assert scrub("refused: canary-of-runpod-flash") == "refused: [redacted]"
+
+
+@pytest.mark.parametrize(
+    ("loaded", "spec", "expected"),
+    [(True, None, True), (False, None, False), (False, "a spec", True)],
+    ids=["imported", "not installed", "installed"],
+)
+def test_whether_flash_is_installed(
+    monkeypatch: pytest.MonkeyPatch, *, loaded: bool, spec: str | None, expected: bool
+) -> None:
+    """A module that is loaded counts, and so does one that could be."""
+    names: list[str] = []
+
+    def find_spec(name: str) -> str | None:
+        names.append(name)
+        return spec
+
+    monkeypatch.setattr(util, "find_spec", find_spec)
+    monkeypatch.setattr(errors, "_has_successor", lambda: False)
+    if loaded:
+        monkeypatch.setitem(sys.modules, "runpod_flash", ModuleType("runpod_flash"))
+    else:
+        monkeypatch.delitem(sys.modules, "runpod_flash", raising=False)
+    assert errors.is_installed() is expected
+    assert names == ([] if loaded else ["runpod_flash"])
+
+
 def test_verify_from_end_to_end(flash: ModuleType, tmp_path: Path) -> None:
     """The folder's manifest, the record of the write path and the expected build all count."""
     offer(flash, lambda: keyed(Client({"env-1": PRODUCTION})))
@@ -425,6 +623,34 @@ def test_verify_from_end_to_end(flash: ModuleType, tmp_path: Path) -> None:
         assert (other.verdict, other.subject.expected_build) == ("stale_build", "b-9")
     alone = verify("shop", "env-1", folder=tmp_path / ".flash")
     assert (alone.was_recorded, alone.subject.local) == (False, None)
+
+
+def test_the_working_folder_is_compared_by_default(
+    flash: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its manifest counts unless another folder is named."""
+    offer(flash, lambda: keyed(Client({"env-1": PRODUCTION})))
+    monkeypatch.setattr(resource, "flash_version", lambda: None)
+    local = tmp_path / ".flash" / "flash_manifest.json"
+    local.parent.mkdir()
+    local.write_text(json.dumps({"project_name": "here"}))
+    monkeypatch.chdir(tmp_path)
+    found = verify("shop", "env-1")
+    assert found.subject.local == LocalManifest("here")
+    assert found.flash_version == ""
+    assert verify("shop", "env-1", folder=local.parent).subject.local is None
+
+
+def test_an_error_quotes_no_secret_of_the_environment(
+    flash: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library's message may hold a password or a token of the process's variables."""
+    token = "canary-of-a-verification-77d2"
+    offer(flash, lambda: keyed(Client({}, OSError(f"refused to {token}"))))
+    monkeypatch.setenv("SHOP_GATEWAY_TOKEN", token)
+    with pytest.raises(errors.VerifyError) as caught:
+        verify("shop", folder=tmp_path)
+    assert caught.value.message == "the query for app 'shop' failed: refused to [redacted]"
 
 
 def test_only_the_write_path_of_a_record_counts(flash: ModuleType, tmp_path: Path) -> None:
@@ -473,7 +699,9 @@ def test_verify_without_a_key_or_in_time(flash: ModuleType, tmp_path: Path) -> N
     )
 
 
-@pytest.mark.parametrize(("version", "ways"), [("1.14.0", ["health"]), ("1.21.0", BOTH_WAYS)])
+@pytest.mark.parametrize(
+    ("version", "ways"), [("1.14.99", ["health"]), ("1.15", BOTH_WAYS), ("1.21.0", BOTH_WAYS)]
+)
 def test_verify_asks_the_sentinel_of_newer_versions(
     flash: ModuleType,
     tmp_path: Path,

@@ -171,7 +171,15 @@ def test_an_app_of_runpod_2() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "expected"), [("1.7.13", False), ("2.0.0rc2", True), ("3.0", True), (None, False)]
+    ("version", "expected"),
+    [
+        ("1.7.13", False),
+        ("1", False),
+        ("2", True),
+        ("2.0.0rc2", True),
+        ("3.0", True),
+        (None, False),
+    ],
 )
 def test_which_runpod_is_a_flash(
     monkeypatch: pytest.MonkeyPatch, version: str | None, *, expected: bool

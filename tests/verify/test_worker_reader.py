@@ -108,6 +108,10 @@ def test_notes_are_optional(offer: Callable[..., Session]) -> None:
     assert list(WorkerReader(ENDPOINT, {}).records())
 
 
+RECORDED: Final = (
+    "The last recorded deployment has: gpu, cpu. "
+    "Try: flash-otel diagnose --from store --from worker:gpu"
+)
 BY_ID: Final = "Give the endpoint's id, which its URL holds: --from worker:ID"
 
 
@@ -117,8 +121,7 @@ BY_ID: Final = "Give the endpoint's id, which its URL holds: --from worker:ID"
         ({}, BY_ID),
         (
             {"gpu": "ep8", "cpu": "ep9"},
-            "The last recorded deployment has: gpu, cpu. "
-            "Try: flash-otel diagnose --from store --from worker:gpu",
+            RECORDED,
         ),
     ],
     ids=["nothing recorded", "a recorded deployment"],
