@@ -135,7 +135,7 @@ def _builds(recorded: Iterable[SpanRecord]) -> set[str]:
 def _is_superseded(snapshot: Snapshot, recorded: Iterable[SpanRecord]) -> bool:
     """Return whether the active build is newer than all recorded ones, by the server's clock."""
     created = {build.id: build.created for build in snapshot.builds}
-    latest = max((created.get(build, "") for build in _builds(recorded)), default="")
+    latest = max(["", *(created.get(build, "") for build in _builds(recorded))])
     when = created.get(snapshot.environment.active_build_id or "", "")
     # ISO 8601 timestamps of one server compare as text, and a missing one as the earliest.
     return "" < latest < when

@@ -171,6 +171,36 @@ def test_an_app_of_runpod_2() -> None:
 
 
 @pytest.mark.parametrize(
+    "app",
+    [None, [], {"id": "a-9", "flashEnvironments": None}, {"id": "a-9", "flashEnvironments": {}}],
+    ids=["no app", "no object", "no environments", "environments of another type"],
+)
+def test_an_app_of_any_shape(app: Any) -> None:
+    """It has no environment, and no builds if the list of apps lacks it."""
+    client = AppsClient(Api(app=app, apps=[{"id": "a-1", "flashBuilds": ["b-1"]}]), "key")
+    found = asyncio.run(client.get_flash_app_by_name("shop"))
+    assert found == ({**app, "flashBuilds": None} if app else app)
+    asked = client.get_flash_environment({"flashEnvironmentId": "None"})
+    assert asyncio.run(asked) is None
+
+
+def test_the_session_of_runpod_2() -> None:
+    """There is one, with the key, which ends with the client."""
+
+    async def sessions() -> list[Any]:
+        async with AppsClient(None, "key") as client:
+            found = [await clients.session_of(client) for _ in range(2)]
+            assert not found[0].closed
+        async with AppsClient(None, "key"):
+            return found
+
+    first, second = asyncio.run(sessions())
+    assert first is second
+    assert first.headers["Authorization"] == "Bearer key"
+    assert first.closed
+
+
+@pytest.mark.parametrize(
     ("version", "expected"),
     [
         ("1.7.13", False),
