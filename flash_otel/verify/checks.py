@@ -11,7 +11,7 @@ from flash_otel.diagnosis.evidence import Origin
 from flash_otel.diagnosis.findings import Exhibit, Finding, count, several
 from flash_otel.diagnosis.order import CERTAIN, LIKELY
 from flash_otel.redaction import scrub
-from flash_otel.verify.snapshot import LOCAL_PATH, ORIGIN, owner_of
+from flash_otel.verify.snapshot import LOCAL_PATH, ORIGIN, Ref, owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -293,18 +293,18 @@ def endpoints_exist(subject: Subject) -> Iterator[Comparison]:
 
 def _gone(subject: Subject, name: str) -> Comparison:
     snapshot = subject.snapshot
-    url = scrub(snapshot.endpoints[name])
+    url = snapshot.endpoints[name]
     endpoints = snapshot.environment.endpoints or ()
-    taken = next((place for known, place in snapshot.elsewhere.items() if f"/{known}" in url), None)
+    taken = owner_of(url, tuple(Ref(*found) for found in snapshot.elsewhere.items()))
     other = next((endpoint.id for endpoint in endpoints if _plain(endpoint.name) == name), None)
     if taken is not None:
-        own = snapshot.environment.name
-        text = f"endpoint {name!r} of the manifest belongs to environment {taken} now, not to {own}"
+        whose = f"environment {taken.name} now, not to {snapshot.environment.name}"
+        text = f"endpoint {name!r} of the manifest belongs to {whose}"
         return _failed("endpoints_exist", sc.ENVIRONMENT_TAKEOVER, text)
     if other is not None:
-        text = f"the manifest sends calls of {name!r} to {url}, but the endpoint is {other}"
+        text = f"the manifest sends calls of {name!r} to {scrub(url)}, but the endpoint is {other}"
         return _failed("endpoints_exist", sc.ENDPOINTS_DIFFER, text)
-    text = f"endpoint {name!r} of the manifest ({url}) does not exist in {subject.place}"
+    text = f"endpoint {name!r} of the manifest ({scrub(url)}) does not exist in {subject.place}"
     return _failed("endpoints_exist", sc.CALL_TARGET_UNKNOWN, text, LIKELY)
 
 

@@ -234,7 +234,7 @@ def _labels(url: str) -> frozenset[str]:
         host = parts.hostname or ""
     except ValueError:
         return frozenset()
-    return frozenset({host.partition(".")[0], *parts.path.split("/")} - {""})
+    return frozenset({host.partition(".")[0], *parts.path.split("/")})
 
 
 def record(

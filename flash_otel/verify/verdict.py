@@ -13,10 +13,10 @@ from flash_otel.diagnosis.findings import Exhibit, Finding, count
 from flash_otel.diagnosis.order import CERTAIN
 from flash_otel.flash_versions import READS_FROM, reads_manifests, release
 from flash_otel.verify.checks import FAIL, Comparison, Subject, compare
-from flash_otel.verify.snapshot import ORIGIN
+from flash_otel.verify.snapshot import ORIGIN, owner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from flash_otel.records import SpanRecord
     from flash_otel.verify.snapshot import Snapshot
@@ -134,9 +134,9 @@ def _builds(recorded: Iterable[SpanRecord]) -> set[str]:
 
 def _is_superseded(snapshot: Snapshot, recorded: Iterable[SpanRecord]) -> bool:
     """Return whether the active build is newer than all recorded ones, by the server's clock."""
-    created = {build.id: build.created for build in snapshot.builds}
+    created: Mapping[str | None, str] = {build.id: build.created for build in snapshot.builds}
     latest = max(["", *(created.get(build, "") for build in _builds(recorded))])
-    when = created.get(snapshot.environment.active_build_id or "", "")
+    when = created.get(snapshot.environment.active_build_id, "")
     # ISO 8601 timestamps of one server compare as text, and a missing one as the earliest.
     return "" < latest < when
 
@@ -218,8 +218,6 @@ def _instead(version: tuple[int, ...]) -> str:
 
 
 def _stray(snapshot: Snapshot) -> list[str]:
-    if not snapshot.endpoints:
-        return []
-    urls = " ".join(snapshot.endpoints.values())
     listed = snapshot.environment.endpoints or ()
-    return [endpoint.name for endpoint in listed if endpoint.id not in urls]
+    owners = [owner_of(url, listed) for url in snapshot.endpoints.values()]
+    return [endpoint.name for endpoint in listed if owners and endpoint not in owners]

@@ -88,7 +88,7 @@ class WorkerReader:
                 )
         except VerifyError as error:
             steps = [step for step in (error.next_step, HOW_TO_COPY) if step]
-            raise ReaderError(error.message.rstrip("."), "\n".join(steps)) from None
+            raise ReaderError(error.message.removesuffix("."), "\n".join(steps)) from None
 
     def _within_time(self, fetcher: LogFetcher) -> dict[str, bytes]:
         try:

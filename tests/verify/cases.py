@@ -115,8 +115,11 @@ def _on_one_host(asked: Subject, written: Iterable[SpanRecord], later_ns: int = 
     """
     resource = {"host.name": "laptop"}
     read = asked.snapshot.record
-    times = {"start_ns": read.start_ns + later_ns, "end_ns": read.start_ns + later_ns + 1}
-    snapshot = replace(asked.snapshot, record=replace(read, resource=resource, **times))
+    start_ns = read.start_ns + later_ns
+    snapshot = replace(
+        asked.snapshot,
+        record=replace(read, resource=resource, start_ns=start_ns, end_ns=start_ns + 1),
+    )
     records = tuple(replace(record, resource=resource) for record in written)
     return Case(replace(asked, snapshot=snapshot), records)
 

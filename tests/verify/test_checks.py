@@ -83,6 +83,28 @@ def test_each_comparison(compared: Subject, expected: tuple[str, str, tuple[str,
     assert faults(compared) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("url", "elsewhere", "code"),
+    [
+        ("https://api.example/v2/qb2", {"qb2": "staging"}, sc.ENVIRONMENT_TAKEOVER),
+        ("https://qb2.api.example", {"qb9": "test", "qb2": "staging"}, sc.ENVIRONMENT_TAKEOVER),
+        ("https://api.example/v2/qb22", {"qb2": "staging"}, sc.CALL_TARGET_UNKNOWN),
+        ("https://qb22.api.example", {"qb2": "staging"}, sc.CALL_TARGET_UNKNOWN),
+    ],
+    ids=["its id", "its host", "another id", "another host"],
+)
+def test_an_endpoint_elsewhere_has_the_whole_id(
+    url: str, elsewhere: dict[str, str], code: str
+) -> None:
+    """An id that only begins like that of an endpoint elsewhere is not taken over."""
+    asked = subject(manifest({**URLS, "gpu": url}), real=REAL[:1], elsewhere=elsewhere)
+    assert faults(asked) == [("endpoints_exist", code, ())]
+    text = compare(asked)[-1].text
+    assert ("belongs to environment staging now, not to production" in text) == (
+        code == sc.ENVIRONMENT_TAKEOVER
+    )
+
+
 def test_the_writers_digest_and_count() -> None:
     """A manifest that contradicts its own carrier is found without any record."""
     other = {**URLS, "gpu": "https://api.example/v2/qb3"}

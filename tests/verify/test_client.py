@@ -243,7 +243,7 @@ def test_lookups_do_not_keep_the_process() -> None:
 
 def test_a_lookup_that_is_cancelled_is_not_begun() -> None:
     """A lookup that was given up before it began asks nothing."""
-    asked = []
+    asked: list[str] = []
     executor = _DaemonExecutor()
     held: list[Callable[[], None]] = []
 
@@ -261,8 +261,11 @@ def test_a_lookup_that_is_cancelled_is_not_begun() -> None:
 
 def test_the_arguments_of_a_lookup() -> None:
     """They reach the function, whose result is that of the lookup."""
-    future = _DaemonExecutor().submit(dict, [("host", "a")], port=80)
-    assert future.result(10.0) == {"host": "a", "port": 80}
+
+    def look_up(host: str, *, port: int) -> tuple[str, int]:
+        return host, port
+
+    assert _DaemonExecutor().submit(look_up, "host", port=80).result(10.0) == ("host", 80)
 
 
 @pytest.mark.parametrize("fails", [False, True])

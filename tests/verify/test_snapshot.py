@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from verify.cases import OF_BUILD
 from verify.subjects import BUILD, DEPLOYMENT, URLS, WRITTEN, carried, manifest
 
 from flash_otel import semconv as sc
 from flash_otel.manifest import digest
 from flash_otel.redaction import remember, scrub
+from flash_otel.tracing import carriers
 from flash_otel.verify import snapshot
 from flash_otel.verify.snapshot import (
     LOCAL_PATH,
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+BUILT = manifest(URLS, carried("build"))
+
+
 def written(folder: Path, text: str) -> Path:
     """Write the manifest of a project's folder, and return the folder."""
     path = folder / LOCAL_PATH
@@ -44,8 +47,8 @@ def written(folder: Path, text: str) -> Path:
         ({}, LocalManifest()),
         ({"project_name": 7, "resources": [], "resources_endpoints": "no"}, LocalManifest()),
         (
-            {"project_name": "shop", **manifest(URLS, carried("build"))},
-            LocalManifest("shop", ("api", "gpu"), URLS, OF_BUILD),
+            {"project_name": "shop", **BUILT},
+            LocalManifest("shop", ("api", "gpu"), URLS, carriers.read(BUILT)),
         ),
     ],
     ids=["empty", "of other types", "whole"],

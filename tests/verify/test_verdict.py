@@ -11,7 +11,7 @@ from flash_otel import semconv as sc
 from flash_otel.report.json import VERIFICATION_VERSION, failure_json, verification_json
 from flash_otel.report.layout import Part
 from flash_otel.report.verification import render_verification, verification_lines
-from flash_otel.verify.snapshot import FetchedBuild
+from flash_otel.verify.snapshot import FetchedBuild, Ref
 from flash_otel.verify.verdict import judge
 
 
@@ -131,6 +131,14 @@ def test_unnamed_endpoints_are_listed() -> None:
     narrow = {"resources": {"web": {}}, "resources_endpoints": {"web": "https://lb9.api.example"}}
     (note,) = (note for note in judge(subject(narrow)).notes if "does not name" in note)
     assert note == "The environment has endpoints that the manifest does not name: api, gpu-fb."
+
+
+def test_an_unnamed_endpoint_whose_id_begins_another() -> None:
+    """It is not taken for the one that the manifest names."""
+    narrow = {"resources": {"gpu": {}}, "resources_endpoints": {"gpu": f"{URLS['gpu']}2"}}
+    asked = subject(narrow, real=(Ref("qb2", "old"), Ref("qb22", "gpu")))
+    (note,) = (note for note in judge(asked).notes if "does not name" in note)
+    assert note == "The environment has endpoints that the manifest does not name: old."
 
 
 @pytest.mark.parametrize("code", [None, sc.UNAUTHORIZED])

@@ -6,6 +6,7 @@ The real versions of Flash are tested elsewhere.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -184,12 +185,15 @@ def test_a_client_that_cannot_be_made(
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"), [({}, "30"), ({"seconds": 2.5}, "2.5")], ids=["by default", "given"]
+    ("make", "seconds", "shown"),
+    [(WorkerReader, SECONDS, "30"), (partial(WorkerReader, seconds=2.5), 2.5, "2.5")],
+    ids=["by default", "given"],
 )
 def test_a_server_that_does_not_answer_in_time(
     offer: Callable[..., Session],
     monkeypatch: pytest.MonkeyPatch,
-    given: dict[str, float],
+    make: Callable[..., WorkerReader],
+    seconds: float,
     shown: str,
 ) -> None:
     """The error names the limit and the pending request."""
@@ -201,8 +205,8 @@ def test_a_server_that_does_not_answer_in_time(
         raise asyncio.TimeoutError
 
     monkeypatch.setattr(worker_logs, "run_within", end)
-    assert refused(WorkerReader(ENDPOINT, {}, **given)) == (
+    assert refused(make(ENDPOINT, {})) == (
         f"no answer within {shown} s: the connection was still pending",
         ["Check the network and Runpod's status, and try again.", COPY],
     )
-    assert limits == [given.get("seconds", SECONDS)]
+    assert limits == [seconds]
