@@ -81,21 +81,13 @@ def _of_successor(real: tuple[Ref, ...] | None, **more: Any) -> Case:
     return Case(subject(None, real=real, has_mapping=False, **more), version="2.0.0rc2")
 
 
-def _made(created: str, build: str) -> Case:
-    """Return a sound snapshot beside the record of another build, made at that time."""
-    asked = subject()
-    builds = (FetchedBuild(build, created), FetchedBuild(BUILD, "2026-01-02"))
-    snapshot = replace(asked.snapshot, builds=builds)
-    return Case(replace(asked, snapshot=snapshot), tuple(recorded(build)))
-
-
 def _told(created: dict[str, str], *builds: str) -> Case:
     """Return a sound snapshot with the times of builds, beside records of builds."""
     asked = subject()
     listed = tuple(FetchedBuild(build, time) for build, time in created.items())
     records = [
         replace(record, trace_id=f"{number}" * 32)
-        for number, build in enumerate(builds or ["build-9"])
+        for number, build in enumerate(builds, 1)
         for record in recorded(build)
     ]
     return Case(replace(asked, snapshot=replace(asked.snapshot, builds=listed)), tuple(records))
@@ -124,18 +116,17 @@ def _on_one_host(asked: Subject, written: Iterable[SpanRecord], later_ns: int = 
     return Case(replace(asked, snapshot=snapshot), records)
 
 
-def _with(position: int, **attributes: str | int) -> list[SpanRecord]:
-    """Return a recorded deployment, one of whose spans has more attributes."""
-    found = recorded(BUILD if position == _UPLOAD else "build-9")
+def _with(name: str, found: list[SpanRecord], **attributes: str | int) -> list[SpanRecord]:
+    """Return a recorded deployment, whose span of this name has more attributes."""
     more = {f"flash.{key}": value for key, value in attributes.items()}
-    found[position] = replace(found[position], attributes={**found[position].attributes, **more})
-    return found
+    return [
+        replace(record, attributes={**record.attributes, **more}) if record.name == name else record
+        for record in found
+    ]
 
 
-_ACTIVATE: Final = 1
-_UPLOAD: Final = 2
-REPLACING: Final = _with(_ACTIVATE, previous_build_id=BUILD)
-STORING: Final = _with(_UPLOAD, persisted_endpoint_count=2)
+REPLACING: Final = _with(sc.ACTIVATE, recorded("build-9"), previous_build_id=BUILD)
+STORING: Final = _with(sc.MANIFEST_UPLOAD, recorded(), persisted_endpoint_count=2)
 OWN: Final = {**WRITTEN, "deployment_id": "00000000000000bb"}
 
 
@@ -258,17 +249,23 @@ CASES: Final[dict[str, Case]] = {
     "both ways to an endpoint": _called(
         EndpointCall("gpu", "health", 200), EndpointCall("gpu", "sentinel", 500)
     ),
-    "a later deployment from elsewhere": _made("2026-01-01", "build-1"),
-    "a deployment from elsewhere, as old as the record": _made("2026-01-02", "build-9"),
-    "a deployment from elsewhere, older than the record": _made("2026-01-03", "build-9"),
+    "a later deployment from elsewhere": _told(
+        {"build-1": "2026-01-01", BUILD: "2026-01-02"}, "build-1"
+    ),
+    "a deployment from elsewhere, as old as the record": _told(
+        {"build-9": "2026-01-02", BUILD: "2026-01-02"}, "build-9"
+    ),
+    "a deployment from elsewhere, older than the record": _told(
+        {"build-9": "2026-01-03", BUILD: "2026-01-02"}, "build-9"
+    ),
     "the replaced build, soon after the activation": _on_one_host(subject(), REPLACING),
     "the replaced build, much later": _on_one_host(subject(), REPLACING, later_ns=LATER_NS),
     "an older recorded build, much later": _on_one_host(subject(), _twice(), later_ns=LATER_NS),
     "no active build, after a recorded activation": Case(
         subject(None, build=None), tuple(recorded())
     ),
-    "an active build that the app does not list": _told({"build-9": "2026-01-01"}),
-    "builds without times": _told({"build-9": "", BUILD: ""}),
+    "an active build that the app does not list": _told({"build-9": "2026-01-01"}, "build-9"),
+    "builds without times": _told({"build-9": "", BUILD: ""}, "build-9"),
     "two recorded builds, one of them listed": _told(
         {"build-9": "2026-01-01", BUILD: "2026-01-02"}, "build-9", "build-8"
     ),
@@ -276,7 +273,7 @@ CASES: Final[dict[str, Case]] = {
         {"build-9": "2026-01-01", "build-8": "2026-01-03", BUILD: "2026-01-02"},
         *("build-9", "build-8"),
     ),
-    "a record of a build without a time": _made("", "build-9"),
+    "a record of a build without a time": _told({"build-9": "", BUILD: "2026-01-02"}, "build-9"),
     "a record of another endpoint count": Case(
         subject(),
         (*recorded()[:2], span(sc.MANIFEST_UPLOAD, 30, build_id=BUILD, endpoint_count=3)),
