@@ -57,8 +57,8 @@ class Plan:
     def environment(self, path: Path) -> dict[str, str]:
         """Write the plan to a file, and return the variables of a process that follows it."""
         path.write_text(json.dumps(asdict(self)))
-        mutant = self.mutants[0] if self.afresh else "" if self.mutants else "stats"
-        return {"FLASH_OTEL_MUTANTS": str(path), "MUTANT_UNDER_TEST": mutant}
+        active = {"MUTANT_UNDER_TEST": self.mutants[0]} if self.afresh else {}
+        return {"FLASH_OTEL_MUTANTS": str(path), **active}
 
 
 class Learning:
@@ -231,6 +231,9 @@ class _Fork:
 def pytest_configure(config: pytest.Config) -> None:
     """Learn, or try mutants, as the plan says."""
     plan = Plan(**json.loads(Path(os.environ["FLASH_OTEL_MUTANTS"]).read_text()))
+    if not plan.mutants:
+        set_mutant_under_test("stats")
+        del os.environ["MUTANT_UNDER_TEST"]  # the processes that tests start have nothing to learn
     config.pluginmanager.register(
         Trying(plan) if plan.mutants else Learning(Path(plan.learned)), "planted"
     )
