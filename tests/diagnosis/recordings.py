@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from flash_otel import manifest
 from flash_otel import semconv as sc
-from flash_otel.records import Event, Link, SpanRecord
+from flash_otel.records import LINES_SCOPE, Event, Link, SpanRecord
 
 EPOCH_NS: Final = 1_760_000_000_000_000_000
 NOW_NS: Final = EPOCH_NS + 86_400_000_000_000
@@ -74,6 +74,22 @@ def changed(record: SpanRecord, **attributes: Any) -> SpanRecord:
     named = {attribute(name): value for name, value in attributes.items()}
     said = {**record.attributes, **named}
     return replace(record, attributes={k: v for k, v in said.items() if v is not None})
+
+
+def line(name: str, at: int, file: str = "deploy.log", **said: Any) -> SpanRecord:
+    """Make a record as it is rebuilt from bracketed lines without a clock."""
+    return SpanRecord(
+        trace_id=f"{at:032x}",
+        span_id=f"{at:016x}",
+        parent_span_id=None,
+        name=name,
+        kind="client",
+        start_ns=0,
+        end_ns=0,
+        attributes={attribute(key): value for key, value in said.items()},
+        scope_name=LINES_SCOPE,
+        origin=f"{file}:{at}",
+    )
 
 
 def moved(record: SpanRecord, seconds: float) -> SpanRecord:

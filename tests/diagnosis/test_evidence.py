@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from diagnosis.recordings import (
@@ -9,11 +10,11 @@ from diagnosis.recordings import (
     GPU,
     NOW_NS,
     TWO,
-    attribute,
     call,
     changed,
     deployment,
     failed_read,
+    line,
     moved,
     nanoseconds,
     read,
@@ -41,23 +42,9 @@ from flash_otel.diagnosis.matching import looks_like_id
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, NO, Offset, offset
 from flash_otel.failures import OTHER, UNAVAILABLE
 from flash_otel.manifest import endpoint_id
-from flash_otel.records import LINES_SCOPE, SpanRecord
 
-
-def line(name: str, at: int, file: str = "deploy.log", **said: object) -> SpanRecord:
-    """Make a record as it is rebuilt from bracketed lines without a clock."""
-    return SpanRecord(
-        trace_id=f"{at:032x}",
-        span_id=f"{at:016x}",
-        parent_span_id=None,
-        name=name,
-        kind="client",
-        start_ns=0,
-        end_ns=0,
-        attributes={attribute(key): value for key, value in said.items()},  # type: ignore[misc]  # literals of the tests
-        scope_name=LINES_SCOPE,
-        origin=f"{file}:{at}",
-    )
+if TYPE_CHECKING:
+    from flash_otel.records import SpanRecord
 
 
 def test_a_deployment_is_put_together() -> None:
