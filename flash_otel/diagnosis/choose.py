@@ -94,10 +94,11 @@ def unmatched(asked: Question, names: Mapping[str, Iterable[str]]) -> tuple[Unma
 
 def _unmatched(field: str, value: str, names: Iterable[str]) -> Unmatched | None:
     """Return a part of a question with what is recorded, or None if something matches it."""
-    known = sorted(set(names))[:_MOST_NAMES]
+    recorded = set(names)
     is_prefix = field in ("build_id", "trace_id")
-    if any(name.startswith(value) if is_prefix else name == value for name in known):
+    if any(name.startswith(value) if is_prefix else name == value for name in recorded):
         return None
+    known = sorted(recorded)[:_MOST_NAMES]
     shown = known if field != "trace_id" else []
     similar = _similar(value, known, is_prefix=is_prefix)
     return Unmatched(field, value, similar, tuple(shown[:_MOST_SHOWN]))
