@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from diagnosis.recordings import (
@@ -240,6 +240,8 @@ def test_a_failure_reads_well() -> None:
     assert str(Failure(OTHER, "a.ValueError", "bad")) == "ValueError: bad"
     assert str(Failure(OTHER, "a.ValueError", "ValueError: bad")) == "ValueError: bad"
     assert str(Failure(OTHER)) == "no cause was recorded"
+    assert str(Failure(OTHER, "a.ValueError")) == "ValueError"
+    assert str(Failure(OTHER, "", "bad\nworse")) == "bad"
 
 
 @pytest.mark.parametrize(
@@ -249,7 +251,14 @@ def test_a_failure_reads_well() -> None:
         ("\n  First.\nSecond.", "First"),
         ("2 errors:\n  name is missing\n  id is missing", "2 errors: name is missing"),
         ("Wait...\nMore", "Wait..."),
+        ("Wait..\nMore", "Wait.."),
+        ("Stopped.", "Stopped"),
+        ("2 errors:", "2 errors:"),
+        ("2 errors:\n\n  name is missing.", "2 errors: name is missing"),
+        ("One\nTwo:", "One"),
         ("ValueError:", "ValueError:"),
+        ("ValueErrors are bad", "ValueErrors are bad"),
+        ("a ValueError", "a ValueError"),
         ("\n", "ValueError"),
     ],
 )
@@ -289,36 +298,84 @@ def test_a_label_may_be_an_id(label: str, asked: str, is_id: bool) -> None:
     assert looks_like_id(label, asked) is is_id
 
 
-def test_origins_say_where() -> None:
-    """A fact is found again by file and line, by span, or by both."""
-    assert str(Origin("a.log", 3, "t", "s", rebuilt=True)) == "a.log:3"
-    assert str(Origin("a.log", 3, "t", "s")) == "a.log:3 span s"
-    assert str(Origin("", 0, "t", "s")) == "span s"
-    assert str(Origin()) == "unknown place"
+@pytest.mark.parametrize(
+    ("origin", "place", "shown"),
+    [
+        (Origin("a.log", 3, "t", "s", rebuilt=True), "a.log:3", "a.log:3"),
+        (Origin("a.log", 3, "t", "s"), "a.log:3", "a.log:3 span s"),
+        (Origin("a.log", 0, "t", "s"), "a.log", "a.log span s"),
+        (Origin("a.log", 3), "a.log:3", "a.log:3"),
+        (Origin("", 3, "t", "s"), "", "span s"),
+        (Origin("", 0, "t", "s"), "", "span s"),
+        (Origin("", 0, "t", "s", rebuilt=True), "", "unknown place"),
+        (Origin(), "", "unknown place"),
+    ],
+    ids=str,
+)
+def test_origins_say_where(origin: Origin, place: str, shown: str) -> None:
+    """A fact is found again by file and line, by span, or by both; lines have no span ids."""
+    assert (origin.place, str(origin)) == (place, shown)
+
+
+NAMED: Final = EndpointSet(2, ("gpu", "web"), digest="d")
 
 
 @pytest.mark.parametrize(
-    ("held", "found"),
+    ("written", "held", "found"),
     [
-        (EndpointSet(2, ("gpu", "web"), digest="d"), HOLDS),
-        (EndpointSet(2, ("gpu", "web"), digest="e"), OTHER_URLS),
-        (EndpointSet(2, ("gpu", "cpu"), digest="e"), LACKS_SOME),
-        (EndpointSet(1, ("gpu",)), LACKS_SOME),
-        (EndpointSet(3, ("gpu", "web", "cpu")), HOLDS),
-        (EndpointSet(2, ("gpu",)), HOLDS),
-        (EndpointSet(0, ()), LACKS_ALL),
-        (EndpointSet(), UNKNOWN),
+        (NAMED, EndpointSet(2, ("gpu", "web"), digest="d"), HOLDS),
+        (NAMED, EndpointSet(2, ("web", "gpu")), HOLDS),
+        (NAMED, EndpointSet(2, ("gpu", "web"), digest="e"), OTHER_URLS),
+        (NAMED, EndpointSet(2, ("gpu", "cpu"), digest="e"), LACKS_SOME),
+        (NAMED, EndpointSet(2, ("gpu", "cpu"), digest="d"), LACKS_SOME),
+        (NAMED, EndpointSet(1, ("gpu",)), LACKS_SOME),
+        (NAMED, EndpointSet(1), LACKS_SOME),
+        (NAMED, EndpointSet(3, ("gpu", "web", "cpu")), HOLDS),
+        (NAMED, EndpointSet(3, ("gpu", "web", "cpu"), digest="e"), OTHER_URLS),
+        (NAMED, EndpointSet(2, ("gpu",)), HOLDS),
+        (NAMED, EndpointSet(2), HOLDS),
+        (NAMED, EndpointSet(0, ()), LACKS_ALL),
+        (NAMED, EndpointSet(), UNKNOWN),
+        (EndpointSet(), EndpointSet(), UNKNOWN),
+        (EndpointSet(), EndpointSet(2, ("gpu", "web")), UNKNOWN),
+        (EndpointSet(), EndpointSet(0), LACKS_ALL),
+        (EndpointSet(0), EndpointSet(0), HOLDS),
+        (EndpointSet(0), EndpointSet(1), HOLDS),
+        (EndpointSet(0, ()), EndpointSet(), UNKNOWN),
+        (EndpointSet(1), EndpointSet(0), LACKS_ALL),
+        (EndpointSet(digest="d"), EndpointSet(1, digest="d"), HOLDS),
+        (EndpointSet(digest="d"), EndpointSet(1, digest="e"), OTHER_URLS),
+        (EndpointSet(digest="d"), EndpointSet(1), HOLDS),
+        (EndpointSet(2), EndpointSet(2, digest="e"), HOLDS),
     ],
+    ids=str,
 )
-def test_answers_are_compared_with_the_write(held: EndpointSet, found: str) -> None:
+def test_answers_are_compared_with_the_write(
+    written: EndpointSet, held: EndpointSet, found: str
+) -> None:
     """Count, names and digest tell what an answer lacks; a list that was cut accuses nobody."""
-    written = EndpointSet(2, ("gpu", "web"), digest="d")
     assert written.compared_with(held, held.count) == found
 
 
-def test_nothing_is_lacking_of_nothing() -> None:
-    """A deployment without endpoints is read as what it is."""
-    assert EndpointSet(0, ()).compared_with(EndpointSet(0, ()), 0) == HOLDS
+@pytest.mark.parametrize(
+    ("written", "held", "missing"),
+    [
+        (("web", "gpu", "cpu"), ("gpu",), ("cpu", "web")),
+        (("gpu",), ("gpu", "web"), ()),
+        (("gpu",), None, ()),
+        (None, ("gpu",), ()),
+        ((), (), ()),
+    ],
+    ids=str,
+)
+def test_what_an_answer_lacks_is_named_in_alphabetical_order(
+    written: tuple[str, ...] | None, held: tuple[str, ...] | None, missing: tuple[str, ...]
+) -> None:
+    """As far as all names of both are known: a list may have been cut."""
+    mine, theirs = EndpointSet(names=written), EndpointSet(names=held)
+    assert mine.missing_in(theirs) == missing
+    assert mine.missing_in(replace(theirs, count=9)) == ()
+    assert replace(mine, count=9).missing_in(theirs) == ()
 
 
 def _offset(*reads: list[SpanRecord], skew: float = 5.0) -> Offset:
