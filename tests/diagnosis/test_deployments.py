@@ -15,6 +15,7 @@ from diagnosis.recordings import (
     linked,
     nanoseconds,
     records,
+    unsound,
 )
 from diagnosis.scenes import graphql, killed, stray, without_answer
 
@@ -225,10 +226,10 @@ def test_what_returned_goes_before_what_came_later() -> None:
     first = deployment()["activate"]
     later = replace(first, span_id="e" * 16, start_ns=first.start_ns + 1)
     last = replace(first, span_id="f" * 16, start_ns=first.start_ns + 2)
-    failed = {"status": "error", "attributes": {**first.attributes, sc.OUTCOME: sc.FAILED}}
     assert only(later, first, last).activation == fact(last)
-    assert only(later, first, replace(last, **failed)).activation == fact(later)
-    all_failed = [replace(each, **failed) for each in (last, first, later)]
+    refused = ("RuntimeError", "no")
+    assert only(later, first, unsound(last, *refused)).activation == fact(later)
+    all_failed = [unsound(each, *refused) for each in (last, first, later)]
     assert only(*all_failed).activation == fact(all_failed[0])
     # At the same time, the place decides.
     at_once = replace(last, start_ns=first.start_ns)

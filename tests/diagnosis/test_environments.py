@@ -476,7 +476,11 @@ def test_without_a_question_files_bring_in_the_environments_of_their_reads(
 
 def test_without_a_question_all_deployments_that_may_be_the_newest_count() -> None:
     """Nothing orders two logs without times."""
-    place = {"environment_id": "env-2", "environment_name": "other", "app_name": "else"}
+    place: dict[str, Any] = {
+        "environment_id": "env-2",
+        "environment_name": "other",
+        "app_name": "else",
+    }
     assert chosen(Question(), in_log(1, "a.log"), in_log(2, "b.log", **place)) == (["d1", "d2"], 0)
     assert chosen(Question(), in_log(1, "a.log", 1), in_log(2, "a.log", 2, **place)) == (["d2"], 1)
     # An environment that may be a known one is no other one.

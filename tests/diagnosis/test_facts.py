@@ -542,6 +542,6 @@ def test_urls_are_whole_if_no_limit_may_have_cut_them(
     urls: tuple[str, ...], other: object, is_whole: bool
 ) -> None:
     """A longer text in the same span, or an id of full length, shows that nothing was cut."""
-    said = {"flash__endpoint_urls": urls, "flash__any": other}
+    said: dict[str, Any] = {"flash__endpoint_urls": urls, "flash__any": other}
     assert endpoints_of(span(**said)).are_urls_whole is is_whole
     assert endpoints_of(of_lines(span(**said))).are_urls_whole
