@@ -200,25 +200,37 @@ def test_a_root_an_activation_or_an_upload_makes_a_deployment(name: str) -> None
     assert made(*rest) == ()
 
 
-def test_what_spans_disagree_on_is_what_most_of_them_say() -> None:
-    """Of equally many, the alphabetically first; of sizes, the greatest."""
-    steps = [changed(step, app_name=None) for step in records(deployment())]
-    for apps, expected in (
+@pytest.mark.parametrize(
+    ("apps", "expected"),
+    [
         (("b", "c", "c"), "c"),
+        (("c", "c", "b"), "c"),
         (("c", "b"), "b"),
         (("b", "c", "b", "c", ""), "b"),
+        (("",), None),
         ((), None),
-    ):
-        named = [
-            changed(step, app_name=app) for step, app in zip(steps, apps, strict=False)
-        ] + steps[len(apps) :]
-        assert only(*named).app_name == expected
-    for sizes, largest in (((), None), ((0,), 0), ((5, 7, 6), 7)):
-        sized = [
-            changed(step, artifact__size=size) for step, size in zip(steps, sizes, strict=False)
-        ]
-        left = [changed(step, artifact__size=None) for step in steps[len(sizes) :]]
-        assert only(*sized, *left).artifact_size == largest
+    ],
+    ids=str,
+)
+def test_what_spans_disagree_on_is_what_most_of_them_say(
+    apps: tuple[str, ...], expected: str | None
+) -> None:
+    """Of equally many, the alphabetically first."""
+    steps = [changed(step, app_name=None) for step in records(deployment())]
+    named = [changed(step, app_name=app) for step, app in zip(steps, apps, strict=False)]
+    assert only(*named, *steps[len(apps) :]).app_name == expected
+
+
+@pytest.mark.parametrize(
+    ("sizes", "largest"), [((), None), ((0,), 0), ((5, 7, 6), 7), ((None, 5), 5)], ids=str
+)
+def test_the_largest_size_is_that_of_the_artifact(
+    sizes: tuple[int | None, ...], largest: int | None
+) -> None:
+    """As far as any span tells one."""
+    steps = [changed(step, artifact__size=None) for step in records(deployment())]
+    sized = [changed(step, artifact__size=size) for step, size in zip(steps, sizes, strict=False)]
+    assert only(*sized, *steps[len(sizes) :]).artifact_size == largest
 
 
 def test_what_returned_goes_before_what_came_later() -> None:
@@ -724,7 +736,7 @@ def test_the_cause_of_a_failure_is_the_innermost_step_that_ended_first(
         (Failure(UNAUTHORIZED, "x.HTTPError", "GraphQL request failed: 403 - Forbidden"), True),
         (Failure(UNAUTHORIZED, "x.HTTPError", "GRAPHQL: FORBIDDEN"), True),
     ],
-    ids=str,
+    ids=repr,
 )
 def test_a_refusal_outside_of_graphql_is_not_about_the_key(
     failure: Failure | None, is_about_key: bool
@@ -740,7 +752,7 @@ def test_a_refusal_outside_of_graphql_is_not_about_the_key(
         (Failure(OTHER, "x.E", "no capacity"), False),
         (Failure(OTHER, "x.E", "Failed to PROVISION gpu"), True),
     ],
-    ids=str,
+    ids=repr,
 )
 def test_an_error_of_the_provisioning_says_so(failure: Failure | None, is_own: bool) -> None:
     """Other errors of the step may be those of the manifest upload in it."""

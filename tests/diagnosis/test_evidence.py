@@ -310,7 +310,7 @@ def test_a_label_may_be_an_id(label: str, asked: str, is_id: bool) -> None:
         (Origin("", 0, "t", "s", rebuilt=True), "", "unknown place"),
         (Origin(), "", "unknown place"),
     ],
-    ids=str,
+    ids=repr,
 )
 def test_origins_say_where(origin: Origin, place: str, shown: str) -> None:
     """A fact is found again by file and line, by span, or by both; lines have no span ids."""

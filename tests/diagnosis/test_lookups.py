@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,7 +37,6 @@ from flash_otel.store.store import SpanStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from diagnosis.recordings import Steps
 
@@ -46,11 +46,24 @@ ALL: Final = "ORDER BY span LIMIT 100"
 BUILD: Final = reference(refs.BUILD, "build-1")
 
 
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpanStore]:
+    """Open a store for all tests, as making one takes longer than a test."""
+    with SpanStore(tmp_path_factory.mktemp("lookups") / "spans.db") as made:
+        yield made
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SpanStore]:
-    """Open an empty store."""
-    with SpanStore(tmp_path / "spans.db") as opened:
-        yield opened
+def store(opened: SpanStore) -> SpanStore:
+    """Empty the store."""
+    opened.replace([])
+    return opened
+
+
+@pytest.fixture
+def laid(store: SpanStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lay out records in this store."""
+    monkeypatch.setattr(recorded, "temporary_store", lambda: nullcontext(store))
 
 
 def numbers(found: list[SpanRecord]) -> list[str]:
@@ -74,6 +87,7 @@ def test_spans_are_found_by_a_condition_in_the_order_that_is_asked_for(store: Sp
     assert spans.where(is_endpoint, "another") == []
 
 
+@pytest.mark.usefixtures("laid")
 def test_spans_with_the_same_start_are_in_the_order_of_their_places() -> None:
     """By file and by line; without one, in the order in which they were recorded."""
     step = deployment()["deploy"]
@@ -143,9 +157,8 @@ def test_a_value_that_is_no_text_is_asked_for_as_far_as_it_is(store: SpanStore) 
 
 def test_a_store_that_cannot_be_read_is_an_error_of_the_store(store: SpanStore) -> None:
     """Rather than one of SQLite."""
-    store.connection.execute("DROP TABLE span_references")
     with pytest.raises(StoreError):
-        RecordedSpans(store).referring(BUILD)
+        RecordedSpans(store).where("no_such_column = 1")
 
 
 # --- references -----------------------------------------------------------------------------------
@@ -208,19 +221,20 @@ def test_references_are_listed_once_in_alphabetical_order(store: SpanStore) -> N
 # --- what is looked up but once -------------------------------------------------------------------
 
 
-def queries(store: SpanStore) -> list[str]:
-    """Return a list that receives every query on a store from now on."""
-    asked: list[str] = []
-    store.connection.set_trace_callback(asked.append)
-    return asked
+@pytest.fixture
+def asked(store: SpanStore) -> Iterator[list[str]]:
+    """Return a list that receives every query on the store."""
+    queries: list[str] = []
+    store.connection.set_trace_callback(queries.append)
+    yield queries
+    store.connection.set_trace_callback(None)
 
 
 def test_a_repeated_query_is_not_asked_again(
-    store: SpanStore, monkeypatch: pytest.MonkeyPatch
+    store: SpanStore, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until too many rows are remembered; then all are forgotten."""
     monkeypatch.setattr(recorded, "_MOST_FOUND", 4)
-    asked = queries(store)
     spans = RecordedSpans(store)
 
     def times(value: int, rows: int = 1) -> int:
@@ -375,6 +389,7 @@ def test_apps_are_named_by_deployments_and_by_calls(store: SpanStore) -> None:
     [
         ([named(deployment())], [("production", "")]),
         ([named(deployment(), "shop")], [("production", "shop")]),
+        ([named(deployment(env="a/b"), "shop")], [("a/b", "shop")]),
         ([named(deployment(2)), named(deployment(), "shop")], [("production", "shop")]),
         (
             [named(deployment(), "shop"), named(deployment(2), "blog")],
@@ -426,6 +441,7 @@ def test_apps_are_named_by_deployments_and_by_calls(store: SpanStore) -> None:
     ids=[
         "a name",
         "a name and an app",
+        "a name with a slash",
         "both",
         "two apps",
         "two apps and none",
@@ -477,6 +493,7 @@ PLACES: Final = (
 )
 
 
+@pytest.mark.usefixtures("laid")
 @pytest.mark.parametrize(("place", "kept"), PLACES)
 def test_a_temporary_store_keeps_the_place_of_a_record(place: str, kept: str) -> None:
     """A file, and a line in it; the attributes come back as they were."""
@@ -485,17 +502,20 @@ def test_a_temporary_store_keeps_the_place_of_a_record(place: str, kept: str) ->
         assert spans.where("1") == [replace(made, origin=kept)]
 
 
+@pytest.mark.usefixtures("laid")
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
 def test_a_temporary_store_keeps_the_fullest_record_of_each_span(
-    monkeypatch: pytest.MonkeyPatch, batch: int
+    store: SpanStore, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     """However many are written at once, and whichever came first."""
     monkeypatch.setattr(recorded, "_BATCH", batch)
     whole = records(deployment())[:3]
     started = [replace(record, end_ns=None) for record in whole]
     for order in ([*started, *whole], [*whole, *started], [started[0], *whole, *started[1:]]):
+        store.replace([])
         with laid_out(iter(order)) as spans:
             found = spans.where("1", order=f"{spans.first} 99")
         assert found == whole
+    store.replace([])
     with laid_out([]) as spans:
         assert spans.where("1") == []
