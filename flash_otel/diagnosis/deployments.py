@@ -143,8 +143,9 @@ class _LineGroups:
 
 def _nearest(builds: Sequence[tuple[int, str]], origin: Origin) -> str:
     before = [build_id for line, build_id in builds if line <= origin.line]
-    after = [build_id for line, build_id in builds if line > origin.line]
-    return before[-1] if before else after[0] if after else f"of {origin.file}"
+    if before:
+        return before[-1]
+    return builds[0][1] if builds else f"of {origin.file}"
 
 
 def _build_in(record: SpanRecord) -> str | None:

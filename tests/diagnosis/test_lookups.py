@@ -389,7 +389,7 @@ def test_apps_are_named_by_deployments_and_by_calls(store: SpanStore) -> None:
     [
         ([named(deployment())], [("production", "")]),
         ([named(deployment(), "shop")], [("production", "shop")]),
-        ([named(deployment(env="a/b"), "shop")], [("a/b", "shop")]),
+        ([named(deployment(env="a/b:c"), "shop")], [("a/b:c", "shop")]),
         ([named(deployment(2)), named(deployment(), "shop")], [("production", "shop")]),
         (
             [named(deployment(), "shop"), named(deployment(2), "blog")],
@@ -399,7 +399,14 @@ def test_apps_are_named_by_deployments_and_by_calls(store: SpanStore) -> None:
             [named(deployment(), "shop"), named(deployment(2), "blog"), named(deployment(3))],
             [("production", "blog"), ("production", "shop")],
         ),
-        ([named(deployment(env="env-1")), deployment(2, env="x", env_id="env-1")], []),
+        (
+            [
+                named(deployment(env="env-1")),
+                deployment(2, env="x", env_id="env-1"),
+                named(deployment(3, env="other")),
+            ],
+            [("other", "")],
+        ),
         ([named(deployment(), "shop"), deployment(2)], []),
         ([named(deployment()), deployment(2)], []),
         (
@@ -441,7 +448,7 @@ def test_apps_are_named_by_deployments_and_by_calls(store: SpanStore) -> None:
     ids=[
         "a name",
         "a name and an app",
-        "a name with a slash",
+        "a name with separators",
         "both",
         "two apps",
         "two apps and none",
