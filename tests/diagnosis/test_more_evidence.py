@@ -43,6 +43,7 @@ REFUTED: Final = {
 
 Lines hold no time of generation and, without a zone, no order. Spans that hold these are evidence
 against the verdict of the lines, not more of the same."""
+BY_OWN_CLOCK: Final = "a write is dropped, by the worker's own clock"
 
 
 def judge(*made: list[SpanRecord]) -> Diagnosis:
@@ -156,7 +157,10 @@ def test_a_log_divided_anywhere_gives_the_same_verdict(
     is_later_first: bool,
     data: st.DataObject,
 ) -> None:
-    """One log of a run may lie in two files, in either order, divided at any line."""
+    """One log of a run may lie in two files, in either order, divided at any line.
+
+    Where only the reads of one worker relate the clocks, two files may be of two workers.
+    """
     logs = written_logs(SCENES[name].make(), times, with_spans=with_spans)
     divisible = sorted(log for log, text in logs.items() if text.count("\n") > 1)
     if not divisible:
@@ -169,7 +173,10 @@ def test_a_log_divided_anywhere_gives_the_same_verdict(
     numbers = "21" if is_later_first else "12"
     logs |= {f"{log}-{n}": part for n, part in zip(numbers, parts, strict=True)}
     found = judge(read_some(tmp_path, logs))
-    assert (found.verdict, certainty(found)) == (whole.verdict, certainty(whole)), found.findings
+    allowed = {(whole.verdict, certainty(whole))}
+    if name == BY_OWN_CLOCK:
+        allowed.add((sc.INCONCLUSIVE, 0))
+    assert (found.verdict, certainty(found)) in allowed, found.findings
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
