@@ -353,6 +353,7 @@ def in_log(number: int, file: str, at: int = 1, **more: Any) -> Deployment:
         ([deployed(2, start_ns=1), failed(1, start_ns=1)], ["d2"]),
         ([deployed(3, start_ns=1), deployed(2, start_ns=150)], ["d3"]),
         ([in_log(2, "b.log"), in_log(1, "a.log")], ["d1", "d2"]),
+        ([in_log(1, "a.log"), in_log(2, "b.log"), in_log(3, "c.log")], ["d1", "d2", "d3"]),
         ([in_log(1, "a.log", 1), in_log(2, "a.log", 9)], ["d2"]),
         ([in_log(1, "a.log"), in_log(2, "b.log", 1), in_log(3, "b.log", 2)], ["d1", "d3"]),
         ([in_log(1, "a.log"), in_log(2, "b.log", upload=None, activation=None)], ["d1", "d2"]),
@@ -371,6 +372,7 @@ def in_log(number: int, file: str, at: int = 1, **more: Any) -> Deployment:
         "a failed one that began with it",
         "one that began later, and took effect before",
         "two logs",
+        "three logs",
         "one log",
         "one of two in a log",
         "a failed one in another log",
@@ -497,13 +499,14 @@ def fact(kind: type[Any], trace: str, **known: Any) -> Any:
 
 def test_the_trace_of_a_worker_chooses_the_deployment_whose_code_it_runs() -> None:
     """Its reads, calls and jobs tell it, and those of traces that jobs join with it."""
-    made = (deployed(1), deployed(2), deployed(3))
+    made = (deployed(1), deployed(2), deployed(3), deployed(4))
     facts: dict[str, Any] = {
         "reads": (fact(RuntimeFetch, "a1", code_deployment_id="d1"),),
         "calls": (
             fact(RemoteCall, "b1", code_deployment_id="d2", job_id="job-1"),
             fact(RemoteCall, "c1", code_deployment_id="d3", job_id="job-2"),
             fact(RemoteCall, "e1", code_deployment_id="d3"),
+            fact(RemoteCall, "b2", code_deployment_id="d4"),
         ),
         "served": (
             fact(Served, "c1", code_deployment_id="d1", job_id="job-1"),
@@ -514,6 +517,8 @@ def test_the_trace_of_a_worker_chooses_the_deployment_whose_code_it_runs() -> No
     for trace, expected in (
         ("a", ["d1"]),
         ("b1", ["d1", "d2", "d3"]),
+        ("b2", ["d4"]),
+        ("b", ["d1", "d2", "d3", "d4"]),
         ("c1", ["d1", "d2", "d3"]),
         ("e", ["d3"]),
         ("f", ["d2"]),

@@ -76,6 +76,16 @@ def test_endpoints_are_completed_field_by_field(name: str) -> None:
         assert _completed(whole, other).endpoints == WHOLE
 
 
+def test_urls_are_as_whole_as_in_the_piece_that_has_them() -> None:
+    """A limit on lengths may have cut those of one piece and not those of the other."""
+    cut = upload(endpoints=replace(WHOLE, are_urls_whole=False))
+    whole, lacking = upload(endpoints=WHOLE), upload(endpoints=replace(WHOLE, urls=None))
+    assert _completed(whole, cut).endpoints == WHOLE
+    assert _completed(cut, whole).endpoints == cut.endpoints
+    assert _completed(lacking, cut).endpoints == cut.endpoints
+    assert _completed(cut, lacking).endpoints == cut.endpoints
+
+
 def test_pieces_of_different_writes_are_not_mixed() -> None:
     """Another number of endpoints shows another write; an unknown number does not."""
     more = upload(endpoints=EndpointSet(3), build_id="b-2", outcome=sc.RETURNED)

@@ -496,6 +496,7 @@ PLACES: Final = (
     ("C:\\a.log:123456789012", "C:\\a.log:123456789012"),
     ("a.log:1234567890123", "a.log:1234567890123"),
     ("2026:x", "2026:x"),
+    ("twelve chars", "twelve chars"),
     ("a.log:0", "a.log"),
 )
 

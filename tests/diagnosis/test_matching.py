@@ -281,42 +281,49 @@ def matcher(
 
 NEWER: Final = deployed(2)
 ELSEWHERE: Final = deployed(3, environment_id="env-2", environment_name="staging")
+OTHERS: Final = {
+    "alone": (),
+    "newer": (NEWER,),
+    "newer, without a build": (deployed(2, build_id=None),),
+    "older": (deployed(0),),
+    "elsewhere": (ELSEWHERE,),
+}
 
 
 @pytest.mark.parametrize(
-    ("others", "known", "is_own"),
+    ("beside", "known", "is_own"),
     [
-        ((), {}, False),
-        ((), {"code_deployment_id": "b1"}, True),
-        ((), {"code_deployment_id": "d9"}, False),
-        ((), {"build_id": "build-1"}, True),
-        ((), {"build_id": "build-9"}, False),
-        ((), {"environment_id": "env-1"}, True),
-        ((), {"environment_id": "env-2"}, False),
-        ((), {"environment_id": "production"}, False),
-        ((), {"worker_endpoint_id": "gpu"}, True),
-        ((), {"worker_endpoint_id": "web"}, False),
-        ((NEWER,), {"code_deployment_id": "d1", "build_id": "build-2"}, False),
-        ((NEWER,), {"code_deployment_id": "d1", "build_id": "build-1"}, True),
-        ((NEWER,), {"code_deployment_id": "b2", "build_id": "build-1"}, False),
-        ((NEWER,), {"code_deployment_id": "d2", "environment_id": "env-1"}, False),
-        ((NEWER,), {"code_deployment_id": "d9", "environment_id": "env-1"}, True),
-        ((deployed(2, build_id=None),), {"environment_id": "env-1"}, True),
-        ((deployed(0),), {"code_deployment_id": "d0", "environment_id": "env-1"}, True),
-        ((deployed(0),), {"build_id": "build-0", "environment_id": "env-1"}, True),
-        ((ELSEWHERE,), {"code_deployment_id": "d3", "environment_id": "env-1"}, False),
-        ((ELSEWHERE,), {"build_id": "build-3", "environment_id": "env-1"}, True),
-        ((ELSEWHERE,), {"build_id": "build-3", "environment_id": "env-2"}, False),
-        ((ELSEWHERE,), {"worker_endpoint_id": "gpu"}, True),
+        ("alone", {}, False),
+        ("alone", {"code_deployment_id": "b1"}, True),
+        ("alone", {"code_deployment_id": "d9"}, False),
+        ("alone", {"build_id": "build-1"}, True),
+        ("alone", {"build_id": "build-9"}, False),
+        ("alone", {"environment_id": "env-1"}, True),
+        ("alone", {"environment_id": "env-2"}, False),
+        ("alone", {"environment_id": "production"}, False),
+        ("alone", {"worker_endpoint_id": "gpu"}, True),
+        ("alone", {"worker_endpoint_id": "web"}, False),
+        ("newer", {"code_deployment_id": "d1", "build_id": "build-2"}, False),
+        ("newer", {"code_deployment_id": "d1", "build_id": "build-1"}, True),
+        ("newer", {"code_deployment_id": "b2", "build_id": "build-1"}, False),
+        ("newer", {"code_deployment_id": "d2", "environment_id": "env-1"}, False),
+        ("newer", {"code_deployment_id": "d9", "environment_id": "env-1"}, True),
+        ("newer, without a build", {"environment_id": "env-1"}, True),
+        ("older", {"code_deployment_id": "d0", "environment_id": "env-1"}, True),
+        ("older", {"build_id": "build-0", "environment_id": "env-1"}, True),
+        ("elsewhere", {"code_deployment_id": "d3", "environment_id": "env-1"}, False),
+        ("elsewhere", {"build_id": "build-3", "environment_id": "env-1"}, True),
+        ("elsewhere", {"build_id": "build-3", "environment_id": "env-2"}, False),
+        ("elsewhere", {"worker_endpoint_id": "gpu"}, True),
     ],
     ids=str,
 )
 def test_a_read_is_of_the_deployment_that_it_shows(
-    others: tuple[Deployment, ...], known: dict[str, Any], is_own: bool
+    beside: str, known: dict[str, Any], is_own: bool
 ) -> None:
     """By its code, build, environment or endpoint, unless it shows a newer or another one."""
     made = deployed(endpoints=(EndpointFact(endpoint_id="gpu"),))
-    assert matcher(made, *others).of_read(read(**known)) is is_own
+    assert matcher(made, *OTHERS[beside]).of_read(read(**known)) is is_own
 
 
 @pytest.mark.parametrize(
