@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from itertools import filterfalse
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -242,11 +242,8 @@ def _aliases(name: str, members: Sequence[Pair], root: Step | None) -> frozenset
 
 def _most_common(members: Sequence[Pair], attribute: str) -> str | None:
     """Return the most common value; of equally common ones, the alphabetically first."""
-    counts: dict[str, int] = defaultdict(int)
-    for record, _ in members:
-        value = text(record.attributes, attribute)
-        if value:
-            counts[value] += 1
+    values = (text(record.attributes, attribute) for record, _ in members)
+    counts = Counter(value for value in values if value)
     return min(counts, key=lambda value: (-counts[value], value), default=None)
 
 

@@ -99,8 +99,8 @@ class EvidenceIndex:
         for known in evidence.deployments:
             for key in (known.environment_id, known.environment_name):
                 self._apps.setdefault(key, set()).update({known.app_name or ""} - {""})
-        self._by_code: dict[str, list[Deployment]] = {}
-        self._by_build: dict[str, list[Deployment]] = {}
+        self._by_code: dict[str | None, list[Deployment]] = {}
+        self._by_build: dict[str | None, list[Deployment]] = {}
         self._reads: dict[str, list[RuntimeFetch]] = {}
         for read in evidence.reads:
             self._reads.setdefault(read.process.instance, []).append(read)
@@ -112,11 +112,11 @@ class EvidenceIndex:
 
     def of_code(self, deployment_id: str | None) -> list[Deployment]:
         """Return the deployments that a carrier calls `deployment_id`, oldest first."""
-        return self._by_code.get(deployment_id or "", [])
+        return self._by_code.get(deployment_id, [])
 
     def of_build(self, build_id: str | None) -> list[Deployment]:
         """Return the deployments of a build, oldest first."""
-        return self._by_build.get(build_id or "", [])
+        return self._by_build.get(build_id, [])
 
     def name_of(self, environment_id: str | None) -> str | None:
         """Return the name of an environment by its id, or None."""

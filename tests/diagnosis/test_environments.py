@@ -414,6 +414,7 @@ PAST: Final = (
         (Question(trace_id="00"), []),
         (Question(build_id="ab", environment="production"), ["d1", "d2", "d3"]),
         (Question(build_id="ab", environment="env-prod"), ["d1", "d2"]),
+        (Question(build_id="ab", environment="env-blog"), ["d3"]),
         (Question(build_id="ab", app="blog"), ["d3"]),
         (Question(build_id="ab", app="shop", environment="env-blog"), []),
         (Question(build_id="ab", trace_id="2"), ["d2"]),
