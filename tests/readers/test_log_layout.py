@@ -13,6 +13,7 @@ TIME: Final = "[10:00:00] "
 PLACE: Final = "state.py:88"
 LEVELLED: Final = Layout(level=11, message=20, width=WIDTH)
 TIMED: Final = Layout(level=None, message=11, width=WIDTH)
+LATER: Final = Layout(level=None, message=13, width=WIDTH)
 BARE: Final = Layout(level=None, message=0, width=WIDTH)
 
 
@@ -135,6 +136,8 @@ OTHER: Final = row("10:00:00 INFO     ", "four", PLACE, WIDTH - 3)
         ([FIRST], None),
         ([FIRST, OTHER], None),
         ([row(TIME, "one", PLACE), row(" " * 11, "two", PLACE)], TIMED),
+        ([row(f"{TIME}INFO  one", "", PLACE), row(TIME, "two", PLACE)], TIMED),
+        ([row(f"{TIME} ", "one", PLACE)] + [row("[0:10:00:00] ", "two", PLACE)] * 2, LATER),
         ([row("", "one", PLACE), row("", "two", PLACE)], BARE),
         # A list of files ends like a column, but there are longer rows.
         ([row("", "one", PLACE), row("", "two", PLACE), "x" * (WIDTH + 1)], None),

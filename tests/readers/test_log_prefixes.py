@@ -10,6 +10,7 @@ from flash_otel.diagnosis.readers.log_prefixes import Prefixes, prefixes_of, wri
 
 TIMED: Final = ["[10:00:00] INFO     one", "           WARNING  two", " " * 20 + "three"]
 LEVELLED: Final = ["INFO     one", "WARNING  two", "         three", "         four"]
+BARE: Final = ["[10:00:00] one", "[10:00:01] two"]
 REST: Final = " " * 9 + "three"
 
 
@@ -25,7 +26,7 @@ def behind(prefix: str, rows: list[str]) -> list[str]:
         "2026-11-28 12:00:09 ", f"({'x' * 290}) ",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("rows", [TIMED, LEVELLED], ids=["timed", "levelled"])
+@pytest.mark.parametrize("rows", [TIMED, LEVELLED, BARE], ids=["timed", "levelled", "bare"])
 def test_rows_behind_a_prefix_are_split(prefix: str, rows: list[str]) -> None:
     """Each row is split where the prefix ends; blank lines between them do not count."""
     found = prefixes_of([*behind(prefix, rows), *["", "  "] * 4])
