@@ -100,8 +100,8 @@ class Scanner:
 
     def _next(self, block: bytes, at: int, end: int, positions: dict[bytes, int]) -> int:
         """Return where the next line with a mark begins, or -1."""
-        for (needle, rare), position in zip(self._sought, tuple(positions.values()), strict=True):
-            if position < at:
+        for needle, rare in self._sought:
+            if positions[needle] < at:
                 positions[needle] = _find(block, needle, rare, at, end)
         first = min(positions.values())
         return -1 if first >= end else max(block.rfind(b"\n", at, first) + 1, at)
@@ -262,7 +262,7 @@ def _from_syslog(outer: Unwrapped) -> Unwrapped | None:
 
 
 def _unescaped(text: str) -> str:
-    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text) if "#0" in text else text
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
 
 
 def _from_json(outer: Unwrapped) -> Unwrapped | None:

@@ -31,7 +31,7 @@ _ENTRY: Final = re.compile(
 _ONLY_TIME: Final = re.compile(r"\s*[\d:.,/+TZ -]{8,40}\s*").fullmatch
 # What log services write behind the part of a line that they keep.
 _TRUNCATION: Final = re.compile(
-    r"\s*(?:…|[\[(<{.…]+\s*(?:\d+ )?(?:more |other )?(?:bytes? |char(?:acter)?s? |lines? )?"
+    r"\s*(?:…|[\[(<{.…][\[(<{.…\s]*(?:\d+ )?(?:more |other )?(?:bytes? |char(?:acter)?s? |lines? )?"
     r"(?i:truncated|cut|omitted|snip|more)\b[^\n]{0,60})\s*\Z"
 )
 _LONGEST_TRUNCATION: Final = 200
