@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 TIME: Final = "2026-11-28T12:00:09Z"
 TIME_NS: Final = 1_795_867_209 * 10**9
+ZONED: Final = {"time_ns": TIME_NS, "zoned": True}
 UUID: Final = "0c069c1f-9ac9-48ed-9f76-d79799af0cc2"
 QUERYING: Final = "[RUNTIME SYNC] Querying State Manager with environment_id=e-1"
 ACTIVATED: Final = "[DEPLOY] Environment prod activated with build_id=b-1"
@@ -180,7 +182,7 @@ def test_a_container_knows_what_was_cut() -> None:
         Entries(
             (4, Unwrapped(f"noise\r\n{QUERYING}\r\n{QUERYING}", "pod", TIME_NS, zoned=True)),
             (6, Unwrapped(QUERYING, cut=True)),
-            (8, Unwrapped(f'{{"message": "{QUERYING}\\r\\n{SUCCEEDED}"}}')),
+            (8, Unwrapped(f'{{"message": "{QUERYING}\\r\\n{SUCCEEDED}"}}\r\nx | {QUERYING}')),
         )
     )
     place = {"stream": "pod", "time_ns": TIME_NS, "zoned": True}
@@ -190,6 +192,7 @@ def test_a_container_knows_what_was_cut() -> None:
         querying(6, "environment_id"),
         querying(8),
         succeeded(8),
+        querying(9, stream="x"),
     ]
     assert lines.entries == 3
     assert LogLines().entries == 0
@@ -280,6 +283,19 @@ def test_mappings_of_several_writers() -> None:
         mapping(2, PART, "endpoints", stream="b"),
         mapping(1, {}, "endpoints", stream="a", begun=BEGUN),
     ]
+    assert read(f"a | {MAPPING}}}", f"b | {QUERYING}") == [
+        mapping(1, {}, stream="a"),
+        querying(2, stream="b"),
+    ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_beginning_of_a_mapping_has_no_line_ends_of_its_own(end: str) -> None:
+    """What is kept of it for another log is the same whatever its entry has at the line ends."""
+    text = f"{MAPPING}{end}{GPU}{end}"
+    for entry in (text, json.dumps({"message": text})):
+        lines = LogLines(Entries((1, Unwrapped(entry)))).read([])
+        assert list(lines) == [mapping(1, PART, "endpoints", begun=BEGUN_GPU)]
 
 
 def test_a_mapping_is_given_up_after_many_lines(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,7 +306,10 @@ def test_a_mapping_is_given_up_after_many_lines(monkeypatch: pytest.MonkeyPatch)
         1, {}, "endpoints", stream="a", begun=BEGUN
     )
     found = read(*waited[:-1], f"a | {GPU}", f"b | {MAPPING}", f"b | {GPU}", f"b | {CPU}", "b | }")
-    assert [line.number for line in found if isinstance(line, LoggedLine)] == [1, 5]
+    assert found == [
+        mapping(1, PART, "endpoints", stream="a", begun=BEGUN_GPU),
+        mapping(5, BOTH, stream="b"),
+    ]
 
 
 def test_so_many_mappings_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,7 +361,17 @@ def parts(*texts: str, flags: str, times: str = "999999999") -> list[str]:
     ]
 
 
-ZONED: Final = {"time_ns": TIME_NS, "zoned": True}
+def test_so_many_split_lines_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of one that is given up is not proven."""
+    monkeypatch.setattr(log_text, "_MAX_UNFINISHED", 1)
+    split = {"log": QUERYING, "stream": "stderr", "time": TIME}
+    lines = [f"{writer} | {json.dumps(split)}" for writer in "ab"]
+    assert read(*lines) == [
+        querying(number, "environment_id", stream=writer, **ZONED)
+        for number, writer in ((1, "a"), (2, "b"))
+    ]
+
+
 SPLIT: Final = (SUCCEEDED[:30], SUCCEEDED[30:60], SUCCEEDED[60:])
 SHORT: Final = (QUERYING[:30], QUERYING[30:])
 

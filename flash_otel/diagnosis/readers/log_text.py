@@ -154,7 +154,7 @@ class LogLines:
         self._is_longest = False
         self._unfinished: dict[str, _Unfinished] = {}  # by stream
         self._followed = 0
-        self._before: list[str] | None = []
+        self._before: list[str] = []
         self._rests: dict[str, list[Unwrapped]] = {}  # by stream
         self._begun = self._latest = 0  # where the latest operation begins, and its number
         self.entries = 0
@@ -168,7 +168,7 @@ class LogLines:
             numbered = self._numbered(logged)
             if self._before:
                 numbered = replace(numbered, before="\n".join(self._before))
-                self._before = None
+                self._before.clear()
             yield numbered
 
     def _numbered(self, logged: LoggedLine) -> LoggedLine:
@@ -186,7 +186,7 @@ class LogLines:
     def _logged(self, chunks: Iterable[bytes]) -> Iterator[Logged]:
         is_beginning = self._scanner.follow = True
         for number, line, ended in self._lines(chunks):
-            if is_beginning and self._before is not None:
+            if is_beginning:
                 entry = _entry_in(line.text)
                 is_beginning = entry is not None and entry != "}"
                 self._scanner.follow = is_beginning
