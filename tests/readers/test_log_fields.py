@@ -52,7 +52,7 @@ def test_the_name_of_a_text(name: str, *, expected: bool) -> None:
         ({"level": "info"}, None),
         ({"log": "two", "message": "one"}, "one"),
         ({"Message": "one", "message": "two"}, "one"),
-        ({"message": "one\r\n"}, "one"),
+        ({"message": "oneX\r\n"}, "oneX"),
         ({"message": ""}, ""),
         ({"message": "noise", "log": LINE, "data": f"{LINE} of another"}, f"{LINE} of another"),
         ({"message": LINE, "log": "noise", "raw": "[DEPLOY] y and more"}, LINE),
@@ -178,7 +178,7 @@ def nested(value: Any, depth: int) -> Any:
 
 NANOS: Final = str(TIME_NS)
 ENTRIES: Final[dict[str, tuple[Any, list[str]]]] = {
-    "a text": ("one\r\n", ["one"]),
+    "a text": ("oneX\r\n", ["oneX"]),
     "a number": (5, []),
     "nothing": (None, []),
     "texts": (["one", "two\n"], ["one", "two"]),
@@ -195,7 +195,7 @@ ENTRIES: Final[dict[str, tuple[Any, list[str]]]] = {
     "lines of mixed kinds": ({"lines": ["one", 5]}, []),
     "lists of lines": ({"found": [["one"], ["two"]]}, ["one", "two"]),
     "an empty list": ({"lines": []}, []),
-    "pairs": ([[NANOS, "one"], [NANOS, "two\n", {}]], ["one", "two"]),
+    "pairs": ([[NANOS, "one"], [NANOS, "twoX\r\n", {}]], ["one", "twoX"]),
     "no pairs": ([["soon", "one"], [TIME_NS, "two"], [NANOS, 5]], ["soon", "one", "two", NANOS]),
     "a pair of one": ([[NANOS]], [NANOS]),
     "fields of a row": (
@@ -203,7 +203,7 @@ ENTRIES: Final[dict[str, tuple[Any, list[str]]]] = {
         ["one"],
     ),
     "fields of no row": ([{"field": "@message", "value": "one"}, {"message": "two"}], ["two"]),
-    "an unknown name": ({"what": LINE, "why": f"{LINE}, again\r\n", "n": 1}, [f"{LINE}, again"]),
+    "an unknown name": ({"what": LINE, "why": f"{LINE}, X\r\n", "n": 1}, [f"{LINE}, X"]),
     "an unknown name without a mark": ({"what": "one"}, []),
     "an unknown name around entries": ({"what": LINE, "found": [{"message": "one"}]}, ["one"]),
     "an unknown name around none": ({"what": LINE, "found": [{"n": 1}]}, [LINE]),

@@ -103,8 +103,8 @@ def test_a_row_that_continues_a_message(
 @pytest.mark.parametrize(
     ("before", "text", "room", "expected"),
     [
-        ("one", "two three", 7, True),
-        ("one", "two three", 6, False),
+        ("one", "two three four", 7, True),
+        ("one", "two three four", 6, False),
         ("", "two", 4, True),
         ("", "two", 3, False),
         ("one", "  two", 7, True),

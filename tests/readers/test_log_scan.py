@@ -30,7 +30,7 @@ OUTER: Final = Unwrapped("outer", "pod", 5, zoned=True, cut=True)
 
 PIECES = st.sampled_from(
     [
-        b"\n", b"\r\n", b"\r", b"x", b"DEPLOY", b"DEP", b"LOY", b"STATE MANAGER", b"STATE ",
+        b"\n", b"\r\n", b"\r", b"X", b"DEPLOY", b"DEP", b"LOY", b"STATE MANAGER", b"STATE ",
         b"RUNTIME SYNC", b"flash_otel {", b"flash_otel", b'"MESSAGE":[', b'"MESSAGE": [', b"_YU",
     ]
 )  # fmt: skip
@@ -92,7 +92,7 @@ def test_a_line_that_is_too_long_is_searched_in_parts(
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (b"one\r\ntwo\n\nthree", ["one", "two", "", "three"]),
+        (b"oneX\r\ntwo\n\nthree", ["oneX", "two", "", "three"]),
         (b"\xef\xbb\xbfone\n\xef\xbb\xbftwo\n", ["one", "\ufefftwo"]),
         ("é\n→".encode(), ["é", "→"]),
         (b"a\xffb\n\xe2\x86", ["a\ufffdb", "\ufffd"]),
@@ -118,11 +118,11 @@ def known(
 
 LAYERS: Final[dict[str, tuple[str, Unwrapped]]] = {
     "nothing": ("a text", Unwrapped("a text")),
-    "kubernetes": (f"{TIME} stderr F a text\r", known("a text", partial=False)),
+    "kubernetes": (f"{TIME} stderr F a textX\r", known("a textX", partial=False)),
     "kubernetes, a part": (f"{TIME} stdout P a text", known("a text", partial=True)),
     "kubernetes, with a tag": (f"{TIME} stdout F:x a text", known("a text", partial=False)),
     "kubernetes, of another flag": (f"{TIME} stdout X a", Unwrapped(f"{TIME} stdout X a")),
-    "buildkite": (f"\x1b_bk;t={TIME_NS // 10**6}\x07a text\r", known("a text")),
+    "buildkite": (f"\x1b_bk;t={TIME_NS // 10**6}\x07a textX\r", known("a textX")),
     "buildkite, another end": (f"bk;t={TIME_NS // 10**6}\x1b\\a text", known("a text")),
     "logcli": (f'{TIME} {{pod="w-1", x="\\""}} a text', known("a text", 'pod="w-1", x="\\""')),
     "logcli, without labels": (f"{TIME} {{}} a text", known("a text")),
@@ -177,7 +177,7 @@ LAYERS: Final[dict[str, tuple[str, Unwrapped]]] = {
     "a member without a mark": ('"message": "a"', Unwrapped('"message": "a"')),
     "a member of another name": (f'"title": "{LINE}"', Unwrapped(f'"title": "{LINE}"')),
     "a member that is broken": (f'"message": "{LINE}\\z"', Unwrapped(f'"message": "{LINE}\\z"')),
-    "a string": (' "a \\"text\\"\\r\\n" ', Unwrapped('a "text"')),
+    "a string": (' "a \\"text\\"X\\r\\n" ', Unwrapped('a "text"X')),
     "an empty string": ('""', Unwrapped("")),
     "a quote": ('"', Unwrapped('"')),
     "two strings": ('"a" "b"', Unwrapped('"a" "b"')),

@@ -451,6 +451,17 @@ def test_a_span_in_a_log_is_marked_as_logged(tmp_path: Path) -> None:
     assert found.attributes == span().attributes
 
 
+def test_a_line_that_a_runtime_has_split_is_whole(tmp_path: Path) -> None:
+    """In a log in its own order, the last part proves the end of an id."""
+    path = tmp_path / "a.log"
+    time, (begin, end) = "2026-11-28T12:00:09Z", (READ[0][:-2], READ[0][-2:])
+    lines = (f"{time} stderr P {begin}", f"{time} stderr F {end}", "x" * 200)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    (found,) = open_reader(path).records()
+    assert found.attributes.get(sc.ENVIRONMENT_ID) == "e-1"
+    assert LINES_PARTIAL not in found.attributes
+
+
 @pytest.mark.parametrize(("noise", "is_partial"), [("x" * 200, False), ("x", True)])
 def test_the_end_of_the_longest_line_is_partial(
     tmp_path: Path, noise: str, *, is_partial: bool

@@ -80,9 +80,8 @@ class LogReader:
         if direction.is_backwards:
             container = Backwards(container, is_timed=direction.is_timed)
             name = name if direction.is_timed else f"{name} from its end"
-        is_journal = container is None and _JOURNAL in head
-        scanner = Scanner(JOURNAL_NEEDLES if is_journal else ())
-        longest = max(map(len, head.split(b"\n"))) if container is None else 0
+        scanner = Scanner(JOURNAL_NEEDLES if _JOURNAL in head else ())
+        longest = max(map(len, head.split(b"\n")))
         joins = not direction.is_backwards
         lines = LogLines(container, scanner, joins=joins, longest=longest)
         grouper, edges, found = Grouper(), Edges(), False
