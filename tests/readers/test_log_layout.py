@@ -84,6 +84,7 @@ def test_the_part_of_a_message_in_a_row() -> None:
         (LEVELLED, " " * 20 + "two", "x" * 30, True),
         (LEVELLED, " " * 19 + "xtwo", "one", False),
         (LEVELLED, "", "one", True),
+        (Layout(level=None, message=1, width=WIDTH), " two", "one", True),
         (BARE, "two", "one", False),
         (BARE, "two", "x" * 26, False),
         (BARE, "two", "x" * 27, True),
@@ -133,6 +134,10 @@ OTHER: Final = row("10:00:00 INFO     ", "four", PLACE, WIDTH - 3)
         ([f"{FIRST}  ", SECOND], LEVELLED),
         ([FIRST, OTHER, SECOND, OTHER, FIRST], LEVELLED),
         ([FIRST, OTHER, SECOND, OTHER, OTHER], Layout(level=9, message=18, width=WIDTH - 3)),
+        (
+            [row("INFO     ", "one", PLACE), row("WARNING  ", "two", PLACE)],
+            Layout(level=0, message=9, width=WIDTH),
+        ),
         ([FIRST], None),
         ([FIRST, OTHER], None),
         ([row(TIME, "one", PLACE), row(" " * 11, "two", PLACE)], TIMED),

@@ -8,8 +8,8 @@ import pytest
 
 from flash_otel import manifest
 from flash_otel import semconv as sc
-from flash_otel.diagnosis.readers import log_spans, open_reader
-from flash_otel.diagnosis.readers.log_edges import Edges, encoded
+from flash_otel.diagnosis.readers import NothingFoundError, log_spans, open_reader
+from flash_otel.diagnosis.readers.log_edges import Edges, decoded, encoded
 from flash_otel.diagnosis.readers.log_groups import Draft
 from flash_otel.diagnosis.readers.log_spans import _RecordQueue, record_of
 from flash_otel.diagnosis.readers.log_text import LoggedLine
@@ -24,6 +24,7 @@ from flash_otel.records import (
     LINES_TORN,
     LOGGED,
     SpanRecord,
+    texts,
 )
 
 if TYPE_CHECKING:
@@ -439,6 +440,34 @@ def test_the_origins_of_a_log(tmp_path: Path) -> None:
     assert origins(*READ[::-1], "noise") == [" from its end:2", " from its end:3"]
     stamped = [f"2026-11-28T12:00:0{at}Z {line}" for at, line in enumerate(READ)]
     assert origins(*stamped[::-1], "noise") == [":3", ":2"]
+
+
+def test_an_operation_that_the_end_of_a_log_cuts_keeps_its_lines(tmp_path: Path) -> None:
+    """The rest may stand in another log."""
+    path = tmp_path / "a.log"
+    path.write_text(f"noise\n{READ[0]}\n", encoding="utf-8")
+    (found,) = open_reader(path).records()
+    (line,) = texts(found.attributes, LINES_TORN) or ()
+    assert (decoded(line).number, decoded(line).parsed.key) == (2, "querying")
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        (b"\xef\xbb\xbf\r\n \0\tXno\xffthing\nmore\n", "it begins with 'Xno\ufffdthing'"),
+        (b"x" * 81, f"it begins with '{'x' * 80}'"),
+        (b"\n \n", "it is blank"),
+    ],
+)
+def test_the_first_line_of_a_log_without_lines_is_shown(
+    tmp_path: Path, data: bytes, shown: str
+) -> None:
+    """Its first characters are, without what is blank before them."""
+    path = tmp_path / "a.log"
+    path.write_bytes(data)
+    with pytest.raises(NothingFoundError) as caught:
+        list(open_reader(path).records())
+    assert f" flash_otel ({shown}); " in str(caught.value)
 
 
 def test_a_span_in_a_log_is_marked_as_logged(tmp_path: Path) -> None:

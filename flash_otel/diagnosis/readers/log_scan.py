@@ -303,14 +303,14 @@ def _from_string(outer: Unwrapped) -> Unwrapped | None:
 
 
 def _from_yaml(outer: Unwrapped) -> Unwrapped | None:
-    match = _YAML.fullmatch(outer.text) if "'" in outer.text else None
+    match = _YAML.fullmatch(outer.text)
     if match is None or not is_text_name(match[1]):
         return None
     return replace(outer, text=match[2].replace("''", "'"))
 
 
 def _from_teamcity(outer: Unwrapped) -> Unwrapped | None:
-    match = _TEAMCITY.search(outer.text) if "##teamcity[" in outer.text else None
+    match = _TEAMCITY.search(outer.text)
     if match is None:
         return None
     text = _BARRED.sub(
@@ -361,7 +361,7 @@ def _unquoted(text: str) -> str:
 
 
 def _from_member(outer: Unwrapped) -> Unwrapped | None:
-    match = _MEMBER.fullmatch(outer.text) if outer.text.lstrip().startswith('"') else None
+    match = _MEMBER.fullmatch(outer.text)
     if match is None or not has_needle(match[2]):
         return None
     try:

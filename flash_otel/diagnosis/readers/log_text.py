@@ -181,7 +181,7 @@ class LogLines:
         is_next = self._begun <= logged.number <= self._latest
         self._begun = logged.number
         self._latest = self._latest + 1 if is_next else logged.number
-        return replace(logged, number=self._latest) if is_next else logged
+        return replace(logged, number=self._latest)
 
     def _logged(self, chunks: Iterable[bytes]) -> Iterator[Logged]:
         is_beginning = self._scanner.follow = True
@@ -307,7 +307,7 @@ class LogLines:
             return
         parsed = parse_body(text)
         if parsed is not None:
-            begun = "" if text.rstrip().endswith("}") else text
+            begun = "" if text.endswith("}") else text
             yield LoggedLine(number, parsed, line.stream, line.time_ns, line.zoned, begun=begun)
 
 
