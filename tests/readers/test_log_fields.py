@@ -211,6 +211,10 @@ ENTRIES: Final[dict[str, tuple[Any, list[str]]]] = {
         {"columns": [{"name": "n"}, {"name": "message"}], "rows": [[1, "one"], [2, "two"], []]},
         ["one", "two"],
     ),
+    "rows of other lengths": (
+        {"columns": ["message", "n"], "rows": [["one"], ["two", 2, 3]]},
+        ["one", "two"],
+    ),
     "rows of plain names": ({"columns": ["n", "message"], "rows": [[1, "one"]]}, ["one"]),
     "rows of no texts": ({"columns": ["n"], "rows": [[1]]}, []),
     "rows in data": ({"columns": ["message"], "data": [["one"]]}, ["one"]),
@@ -239,6 +243,10 @@ ENTRIES: Final[dict[str, tuple[Any, list[str]]]] = {
             "data": {"values": [[1, 2], ["one", "two"]]},
         },
         ["one", "two"],
+    ),
+    "columns of other lengths": (
+        {"schema": {"fields": ["Line", "n"]}, "data": {"values": [["one", "two"], [1]]}},
+        ["one"],
     ),
     "columns of no values": (
         {"schema": {"fields": [{"name": "Line"}]}, "data": {"values": [["one"], 5]}},

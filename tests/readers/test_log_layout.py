@@ -141,7 +141,7 @@ OTHER: Final = row("10:00:00 INFO     ", "four", PLACE, WIDTH - 3)
         ([FIRST], None),
         ([FIRST, OTHER], None),
         ([row(TIME, "one", PLACE), row(" " * 11, "two", PLACE)], TIMED),
-        ([row(f"{TIME}INFO  one", "", PLACE), row(TIME, "two", PLACE)], TIMED),
+        ([row(f"{TIME}INFO   one", "", PLACE), row(TIME, "two", PLACE)], TIMED),
         ([row(f"{TIME} ", "one", PLACE)] + [row("[0:10:00:00] ", "two", PLACE)] * 2, LATER),
         ([row("", "one", PLACE), row("", "two", PLACE)], BARE),
         # A list of files ends like a column, but there are longer rows.

@@ -98,6 +98,7 @@ BOTH: Final = {"gpu": "https://a", "cpu": "https://b"}
         (f"{TIME} {QUERYING}", {"time_ns": TIME_NS, "zoned": True}),
         ("w-1  | 2026-11-28 12:00:09 " + QUERYING, {"stream": "w-1", "time_ns": TIME_NS}),
         (f"\x1b[1m{QUERYING}\x1b[0m", {}),
+        (QUERYING.replace("]", "\x1b[1m]\x1b[0m"), {}),
         (QUERYING.replace("Manager", "\x1b[1mManager\x1b[0m"), {}),
         (f"{QUERYING}\r", {}),
     ],
@@ -270,6 +271,18 @@ def test_a_mapping_over_several_lines(lines: list[str], expected: list[Logged]) 
     assert read(*lines) == expected
 
 
+@pytest.mark.parametrize(("longest", "is_entry"), [(len(CPU), True), (len(CPU) - 1, False)])
+def test_an_entry_of_a_mapping_is_not_too_long(
+    monkeypatch: pytest.MonkeyPatch, longest: int, *, is_entry: bool
+) -> None:
+    """A line that is longer is no name with its URL."""
+    monkeypatch.setattr(log_text, "_LONGEST_ENTRY", longest)
+    found = [mapping(1, {"cpu": "https://b"})]
+    assert read(MAPPING, CPU, "}") == (
+        found if is_entry else [mapping(1, {}, "endpoints", begun=BEGUN)]
+    )
+
+
 def test_mappings_of_several_writers() -> None:
     """The entries of each go by their writer; of no writer, to the only open mapping."""
     lines = [f"a | {MAPPING}", f"b | {MAPPING}", f"b | {GPU}", f"a | {GPU}", f"a | {CPU}", "a | }"]
@@ -283,7 +296,7 @@ def test_mappings_of_several_writers() -> None:
         mapping(2, PART, "endpoints", stream="b"),
         mapping(1, {}, "endpoints", stream="a", begun=BEGUN),
     ]
-    assert read(f"a | {MAPPING}}}", f"b | {QUERYING}") == [
+    assert read(f"a | {MAPPING}}} ", f"b | {QUERYING}") == [
         mapping(1, {}, stream="a"),
         querying(2, stream="b"),
     ]

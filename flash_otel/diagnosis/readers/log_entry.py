@@ -103,7 +103,7 @@ def _of_slashed(*parts: Any) -> tuple[int | None, bool]:
     is_day_first = int(first) > _MOST_MONTHS or (int(second) <= _MOST_MONTHS and not is_month_first)
     day, month = (first, second) if is_day_first else (second, first)
     if half is not None:
-        hour = int(hour) % 12 + (12 if half in "Pp" else 0)
+        hour = int(hour) % 12 + (12 if half.upper() == "P" else 0)
     year = f"{_CENTURY}{year}" if is_short else year
     time_ns, zoned = _nanoseconds(year, month, day, hour, minute, second_, fraction, zone)
     is_clear = first == second or max(int(first), int(second)) > _MOST_MONTHS
@@ -121,7 +121,7 @@ def _nanoseconds(*parts: Any) -> tuple[int | None, bool]:
 
 
 def _offset(zone: str | None) -> int:
-    if zone is None or zone[0] not in "+-":
+    if zone is None or zone[0].isalpha():
         return 0
     digits = zone[1:].replace(":", "")
     seconds = int(digits[:2]) * 3600 + int(digits[2:]) * 60

@@ -328,4 +328,4 @@ def _span_id(draft: Draft, origin: str) -> str:
 
 
 def _hash(*parts: object) -> str:
-    return hashlib.sha256(repr((LINES_SCOPE, *parts)).encode("utf-8", "replace")).hexdigest()
+    return hashlib.sha256(repr((LINES_SCOPE, *parts)).encode()).hexdigest()
