@@ -297,6 +297,8 @@ def test_an_object_with_entries_is_none() -> None:
         ({"message": "one", "kubernetes": {"pod": "w"}}, False),
         ({"message": "one", "tags": [{}]}, False),
         ({"message": "one", "events": [{}]}, True),
+        ({"event": {"record": {"map": {"message": "one"}}}}, False),
+        ({"event": {"record": {"map": {"data": {"message": "one"}}}}}, True),
         ({"a": {"b": 1}}, True),
         ({"a": [{}]}, True),
         ({"a": [[]]}, True),

@@ -163,6 +163,21 @@ def attributes(name: str, keys: str, values: dict[str, Any], *cut: str, **more: 
     [
         ("mapping", WRITTEN, [], WRITTEN | {sc.ENDPOINTS_DIGEST: DIGEST}),
         ("mapping mutation", BUILT, [], BUILT | RETURNED),
+        (
+            "mapping",
+            {sc.ENDPOINT_NAMES: NAMES, sc.ENDPOINT_URLS: URLS},
+            [],
+            {sc.ENDPOINT_NAMES: NAMES, sc.ENDPOINT_URLS: URLS, sc.ENDPOINTS_DIGEST: DIGEST},
+        ),
+        (
+            "mapping",
+            {sc.ENDPOINT_NAMES: NAMES[:1], sc.ENDPOINT_URLS: URLS},
+            [],
+            {
+                sc.ENDPOINT_NAMES: NAMES[:1],
+                sc.ENDPOINTS_DIGEST: manifest.digest({"gpu": "https://a"}),
+            },
+        ),
         ("mapping", {sc.BUILD_ID: None}, [], {}),
         ("mapping", {sc.BUILD_ID: None}, [sc.BUILD_ID], {}),
         (

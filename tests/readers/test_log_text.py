@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TIME: Final = "2026-11-28T12:00:09Z"
 TIME_NS: Final = 1_795_867_209 * 10**9
-ZONED: Final = {"time_ns": TIME_NS, "zoned": True}
+ZONED: Final[dict[str, Any]] = {"time_ns": TIME_NS, "zoned": True}
 UUID: Final = "0c069c1f-9ac9-48ed-9f76-d79799af0cc2"
 QUERYING: Final = "[RUNTIME SYNC] Querying State Manager with environment_id=e-1"
 ACTIVATED: Final = "[DEPLOY] Environment prod activated with build_id=b-1"
@@ -199,6 +199,16 @@ def test_a_container_knows_what_was_cut() -> None:
     assert LogLines().entries == 0
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_an_id_at_a_line_end_within_an_entry(end: str) -> None:
+    """It is whole, whatever its last letter."""
+    text = f"{QUERYING}X{end}{QUERYING}X{end}"
+    for entry in (text, json.dumps({"message": text})):
+        found = list(LogLines(Entries((1, Unwrapped(entry)))).read([]))
+        ids = [line.parsed.fields for line in found if isinstance(line, LoggedLine)]
+        assert ids == [{"environment_id": "e-1X"}] * 2
+
+
 @pytest.mark.parametrize(
     ("numbers", "expected"),
     [
@@ -356,11 +366,11 @@ def test_the_rest_of_a_mapping_in_another_log(lines: list[str], before: str) -> 
     assert read(*lines, QUERYING, QUERYING) == [querying(at, before=before), querying(at + 1)]
 
 
+WITHOUT_ID: Final = LoggedLine(2, ParsedLine("mutation", {}), **ZONED)
 CUT: Final = LoggedLine(
     2,
     ParsedLine("querying", {"environment_id": "e"}, frozenset({"environment_id"})),
-    time_ns=TIME_NS,
-    zoned=True,
+    **ZONED,
 )
 
 # --- lines that a container runtime split --------------------------------------------------------
@@ -422,6 +432,9 @@ def test_a_line_in_parts(lines: list[str], expected: list[Logged]) -> None:
         (parts("noise", *SPLIT[::-1], flags="FFPP"), [succeeded(4, **ZONED)]),
         (parts(*SPLIT[::-1], flags="FPP", times="899"), []),
         (parts("noise", SUCCEEDED, flags="FF"), [succeeded(2, **ZONED)]),
+        # What is no last part, or holds a mark, is not the rest of a line.
+        (parts(UUID, SUCCEEDED[:-36], flags="PP"), [WITHOUT_ID]),
+        (parts(f"{UUID} DEPLOY", SUCCEEDED[:-36], flags="FP"), [WITHOUT_ID]),
     ],
 )
 def test_a_line_in_parts_from_the_end(lines: list[str], expected: list[Logged]) -> None:

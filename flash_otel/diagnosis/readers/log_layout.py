@@ -103,8 +103,10 @@ def _without_places(rows: Sequence[str], level: int) -> Layout | None:
 def _level_at(row: str) -> int | None:
     """Return the position of the padded level in a row, or None."""
     found = _LEVEL(row)
-    at = -1 if found is None else found.start(1)
-    return at if at >= 0 and _CELL(row[at : at + _LEVEL_WIDTH + 1]) else None
+    if found is None:
+        return None
+    at = found.start(1)
+    return at if _CELL(row[at : at + _LEVEL_WIDTH + 1]) else None
 
 
 def would_fit(before: str, row: str, room: int) -> bool:

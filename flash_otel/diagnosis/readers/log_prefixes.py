@@ -40,11 +40,11 @@ class Prefixes:
     """
 
     def __init__(self, shapes: Sequence[str] = ()) -> None:
-        self._match = re.compile("|".join(shapes)).match if shapes else None
+        self._match = re.compile("|".join(shapes)).match
 
     def split(self, row: str) -> tuple[str, str]:
         """Return the prefix of a row, empty if it has none, and the rest."""
-        match = self._match(row) if self._match is not None else None
+        match = self._match(row)
         end = 0 if match is None else match.end()
         return row[:end], row[end:]
 
