@@ -116,6 +116,7 @@ def test_a_time_with_the_name_of_its_month(text: str, expected: tuple[int | None
         ("1795867209000000001.9", NOON_NS + 1),
         (1795867209, NOON_NS),
         (1795867209.5, NOON_NS + SECOND // 2),
+        (1795867209e9, NOON_NS),
         ([1795867209000], NOON_NS),
     ],
     ids=repr,

@@ -58,6 +58,7 @@ def test_the_name_of_a_text(name: str, *, expected: bool) -> None:
         ({"message": LINE, "log": "noise", "raw": "[DEPLOY] y and more"}, LINE),
         ({"message": "cut...", "log": "cut short", "raw": "cut shorter"}, "cut shorter"),
         ({"message": "cut …", "log": "cut short", "raw": "longer than all"}, "cut short"),
+        ({"message": "X...", "log": "X one", "raw": "longer than all"}, "X one"),
         ({"message": "short", "log": "of another event"}, "short"),
         ({"message": {"stringValue": "one"}}, "one"),
         ({"message": {"string_value": "one"}}, "one"),
@@ -176,6 +177,11 @@ def nested(value: Any, depth: int) -> Any:
     return value if not depth else [nested(value, depth - 1)]
 
 
+def within(depth: int) -> dict[str, Any]:
+    """Return an entry within as many objects."""
+    return {"a": within(depth - 1)} if depth else {"message": "one"}
+
+
 NANOS: Final = str(TIME_NS)
 ENTRIES: Final[dict[str, tuple[Any, list[str]]]] = {
     "a text": ("oneX\r\n", ["oneX"]),
@@ -184,6 +190,8 @@ ENTRIES: Final[dict[str, tuple[Any, list[str]]]] = {
     "texts": (["one", "two\n"], ["one", "two"]),
     "texts in lists": (nested("one", 12), ["one"]),
     "texts too deep": (nested("one", 13), []),
+    "objects": (within(12), ["one"]),
+    "objects too deep": (within(13), []),
     "an entry": ({"message": "one"}, ["one"]),
     "entries": ([{"message": "one"}, 5, {"message": "two"}], ["one", "two"]),
     "entries in an object": ({"events": [{"message": "one"}], "message": "none"}, ["one"]),

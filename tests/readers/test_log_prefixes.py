@@ -47,6 +47,7 @@ def test_rows_behind_a_prefix_are_split(prefix: str, rows: list[str]) -> None:
         behind("w: ", LEVELLED[:2]),
         behind("w: ", [REST] * 4),
         behind("w: ", ["one", "two"]),
+        behind("WARNING  ", BARE),
         behind(f"({'x' * 310}) ", TIMED),
     ],
 )

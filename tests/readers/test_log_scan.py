@@ -57,6 +57,14 @@ def test_just_the_lines_with_a_needle(data: bytes, size: int, more: tuple[bytes,
     assert list(Scanner(more).lines(sliced(data, size))) == expected
 
 
+@pytest.mark.parametrize("needle", NEEDLES)
+def test_a_log_that_begins_with_a_rare_letter(needle: bytes) -> None:
+    """The lines behind it are found."""
+    for letter in needle:
+        data = bytes([letter]) + b"\n" + needle + b"\n"
+        assert list(Scanner().lines([data])) == [(2, needle, True)]
+
+
 @pytest.mark.parametrize("size", [1, 5, 1000])
 def test_the_line_behind_one_is_wanted_too(size: int) -> None:
     """A reader may ask for the next line whatever it holds, and for the ones behind it."""
@@ -124,7 +132,7 @@ LAYERS: Final[dict[str, tuple[str, Unwrapped]]] = {
     "kubernetes, of another flag": (f"{TIME} stdout X a", Unwrapped(f"{TIME} stdout X a")),
     "buildkite": (f"\x1b_bk;t={TIME_NS // 10**6}\x07a textX\r", known("a textX")),
     "buildkite, another end": (f"bk;t={TIME_NS // 10**6}\x1b\\a text", known("a text")),
-    "logcli": (f'{TIME} {{pod="w-1", x="\\""}} a text', known("a text", 'pod="w-1", x="\\""')),
+    "logcli": (f'{TIME} {{Xpod="w-1", x="\\""}} a text', known("a text", 'Xpod="w-1", x="\\""')),
     "logcli, without labels": (f"{TIME} {{}} a text", known("a text")),
     "logcli, coloured": (f'\x1b[34m{TIME}\x1b[0m {{pod="w"}} a text', known("a text", 'pod="w"')),
     "syslog": (f"<14>1 {TIME} vm app 42 ID - a#011b", known("a\tb", "vm app[42]")),

@@ -132,6 +132,15 @@ def test_several_marks_in_a_line(line: str, expected: list[Logged]) -> None:
     assert read(line) == expected
 
 
+def test_an_id_in_front_of_another_mark() -> None:
+    """Its last letter is its own, and the bracket of the mark is not."""
+    first, second = read(f"{QUERYING}X[{QUERYING}")
+    assert second == querying(2)
+    assert first == LoggedLine(
+        1, ParsedLine("querying", {"environment_id": "e-1X"}, frozenset({"environment_id"}))
+    )
+
+
 @pytest.mark.parametrize(
     ("longest", "expected"), [(0, False), (len(QUERYING), True), (len(QUERYING) + 1, False)]
 )
@@ -196,6 +205,10 @@ def test_a_container_knows_what_was_cut() -> None:
         querying(9, stream="x"),
     ]
     assert lines.entries == 3
+    text = "\n".join(f'{TIME} {{pod="{pod}"}} {QUERYING}' for pod in "ab")
+    assert list(LogLines(Entries((1, Unwrapped(text)))).read([])) == [
+        querying(number, stream=f'pod="{pod}"', **ZONED) for number, pod in ((1, "a"), (2, "b"))
+    ]
     assert LogLines().entries == 0
 
 

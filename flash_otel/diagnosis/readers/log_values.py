@@ -54,7 +54,7 @@ def _known(parsed: ParsedLine, name: str) -> tuple[Any, bool]:
     value, is_cut = parsed.fields[name], name in parsed.cut
     if isinstance(value, str):
         is_cut = is_cut or BROKEN_UUID.fullmatch(value) is not None
-        glob = as_glob(value) or (_with_end(value) if is_cut else None)
+        glob = as_glob(value) or (value + ANY if is_cut else None)
         return glob or value, glob is not None
     if not isinstance(value, tuple):
         return (_UNKNOWN if is_cut else value), False
@@ -63,10 +63,6 @@ def _known(parsed: ParsedLine, name: str) -> tuple[Any, bool]:
     # Without a count that is larger, these names would be taken for all of them.
     is_unknown = is_cut and name == "endpoint_names" and not _counts_more(parsed, value)
     return (_UNKNOWN if is_unknown else value), is_cut
-
-
-def _with_end(value: str) -> str:
-    return value if ANY in value else value + ANY
 
 
 def _counts_more(parsed: ParsedLine, names: tuple[str, ...]) -> bool:
