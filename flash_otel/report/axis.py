@@ -105,7 +105,7 @@ class Axis:
         Negative for a span before the deployment.
         """
         number = self.range_of(record)
-        if number == self.main or not self.ranges:
+        if number == self.main:
             return 0
         is_later = number > self.main
         start, end = self.ranges[self.main]

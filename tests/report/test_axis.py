@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.samples import EPOCH_NS, OTHER, span
 
-from flash_otel.report.axis import Bar, axis_for
+from flash_otel.report.axis import Axis, Bar, axis_for
+
+if TYPE_CHECKING:
+    from flash_otel.records import SpanRecord
 
 DEPLOY = span(1, None, "flash.deploy", 0, 1000)
 READ = span(2, None, "flash.runtime.fetch", 61_000, 61_100, trace_id=OTHER)
@@ -90,6 +95,138 @@ def test_both_waits_around_the_deployment_are_marked_first() -> None:
     assert [len(stretch.ranges) for stretch in axis.stretches] == [2, 1, 1]
 
 
+SECONDS = ((0, 1), (100, 101), (300, 301), (600, 601))
+EVEN = ((0, 1), (100, 101), (200, 201), (300, 301))
+UNLIKE = ((0, 4), (100, 101), (300, 303))
+
+
+@pytest.mark.parametrize(
+    ("times", "main", "cells", "bars", "marks"),
+    [
+        pytest.param(SECONDS, 0, 5, [(0, 1), (1, 1), (2, 2), (4, 1)], (), id="no room for a mark"),
+        pytest.param(SECONDS, 0, 6, [(0, 2), (3, 1), (4, 1), (5, 1)], (2,), id="six cells"),
+        pytest.param(SECONDS, 0, 11, [(0, 5), (6, 2), (8, 1), (9, 2)], (5,), id="one mark"),
+        pytest.param(SECONDS, 0, 12, [(0, 5), (6, 2), (8, 1), (10, 2)], (5, 9), id="then longest"),
+        pytest.param(SECONDS, 0, 18, [(0, 7), (8, 3), (12, 2), (15, 3)], (7, 11, 14), id="all"),
+        pytest.param(SECONDS, 3, 6, [(0, 1), (1, 1), (2, 1), (4, 2)], (3,), id="before the last"),
+        pytest.param(SECONDS, 3, 12, [(0, 2), (2, 1), (4, 2), (7, 5)], (3, 6), id="last, longest"),
+        pytest.param(SECONDS, 2, 6, [(0, 1), (1, 2), (3, 1), (5, 1)], (4,), id="longer of two"),
+        pytest.param(SECONDS, 2, 12, [(0, 2), (2, 1), (4, 5), (10, 2)], (3, 9), id="around it"),
+        pytest.param(SECONDS, 2, 18, [(0, 3), (4, 2), (7, 7), (15, 3)], (3, 6, 14), id="around"),
+        pytest.param(EVEN, 0, 12, [(0, 5), (6, 2), (9, 2), (11, 1)], (5, 8), id="equal: the first"),
+        pytest.param(UNLIKE, 0, 24, [(0, 11), (12, 3), (16, 8)], (11, 15), id="by their length"),
+        pytest.param(UNLIKE, 1, 24, [(0, 6), (7, 11), (19, 5)], (6, 18), id="a short deployment"),
+        pytest.param(UNLIKE, 2, 24, [(0, 8), (9, 3), (13, 11)], (8, 12), id="the last of three"),
+        pytest.param(
+            ((0, 10), (100, 101), (300, 301)), 0, 24, [(0, 18), (19, 2), (22, 2)], (18, 21),
+            id="a long deployment has more than half",
+        ),
+        pytest.param(
+            ((0, 0), (100, 100), (300, 300)), 0, 24, [(0, 1), (21, 1), (23, 1)], (20, 22),
+            id="nothing lasts",
+        ),
+        pytest.param(
+            ((0, 0), (100, 130), (300, 310)), 0, 24, [(0, 1), (12, 8), (21, 3)], (11, 20),
+            id="half for a deployment that lasts no time",
+        ),
+    ],
+)  # fmt: skip
+def test_cells_are_divided_among_the_parts(
+    times: tuple[tuple[int, int], ...],
+    main: int,
+    cells: int,
+    bars: list[tuple[int, int]],
+    marks: tuple[int, ...],
+) -> None:
+    """Every six cells allow a mark: first around the deployment, then at the longest waits.
+
+    The deployment has half of the cells or more, the others theirs by their length.
+    """
+    spans = [
+        span(1, None, "x", start * 1000, end * 1000, trace_id=f"{number:032x}")
+        for number, (start, end) in enumerate(times, 1)
+    ]
+    axis = axis_for(spans[main], spans, cells)
+    assert [axis.bar(record) for record in spans] == [Bar(*bar) for bar in bars]
+    assert axis.marks == marks
+    begin, end = times[main]
+    assert [axis.wait_ns(record) for record in spans] == [
+        0 if at == main else (times[at][0] - end if at > main else times[at][1] - begin) * SECOND
+        for at in range(len(spans))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("waits", "is_folded"),
+    [
+        ([500], [False]),
+        ([501], [True]),
+        ([200, 300], [False, False]),
+        ([300, 201], [True, False]),
+        ([251, 250], [True, False]),
+        ([250, 250], [False, False]),
+        ([251, 251], [True, True]),
+        ([400, 100, 100], [True, False, False]),
+    ],
+    ids=str,
+)
+def test_half_of_the_deployments_time_may_be_waiting(
+    waits: list[int], is_folded: list[bool]
+) -> None:
+    """The shortest waits stay on the axis, equal ones together, up to that sum."""
+    start, spans = 1000, [DEPLOY]
+    for wait in waits:
+        spans.append(span(1, None, "x", start + wait, start + wait + 10, trace_id=OTHER))
+        start += wait + 10
+    axis = axis_for(DEPLOY, spans, 60)
+    ranges = [axis.range_of(record) for record in spans]
+    assert [later > earlier for earlier, later in pairwise(ranges)] == is_folded
+
+
+def test_a_deployment_that_takes_no_time_leaves_no_room_for_waiting() -> None:
+    """The shortest wait behind it is folded."""
+    deploy = span(1, None, "flash.deploy", 0, 0)
+    read = replace(READ, start_ns=EPOCH_NS + 1, end_ns=EPOCH_NS + 2)
+    axis = axis_for(deploy, [deploy, read], 12)
+    assert axis.wait_ns(read) == 1
+
+
+STEPS = [span(2, 1, "flash.build", 0, 100), span(3, 1, "flash.manifest.upload", 900, 1000)]
+
+
+@pytest.mark.parametrize(
+    ("records", "parts"),
+    [
+        pytest.param(STEPS, 1, id="steps of one deployment"),
+        pytest.param([STEPS[0], replace(STEPS[1], name="flash.call")], 2, id="another span"),
+        pytest.param([STEPS[0], replace(STEPS[1], trace_id=OTHER)], 2, id="another trace"),
+        pytest.param([replace(step, trace_id=OTHER) for step in STEPS], 2, id="of another root"),
+    ],
+)
+def test_no_wait_within_a_deployment_is_folded(records: list[SpanRecord], parts: int) -> None:
+    """Its steps belong together, though the root around them is not recorded."""
+    first = replace(STEPS[0], name="flash.call")
+    assert len(axis_for(first, [first, *records], 24).ranges) == parts
+
+
+def test_a_part_names_the_time_that_it_stands_for() -> None:
+    """The waiting that is folded without a mark is not counted."""
+    spans = [
+        span(1, None, "x", start * 1000, end * 1000, trace_id=f"{number:032x}")
+        for number, (start, end) in enumerate(SECONDS)
+    ]
+    stretches = axis_for(spans[0], spans, 12).stretches
+    assert [stretch.busy_ns for stretch in stretches] == [SECOND, 2 * SECOND, SECOND]
+
+
+def test_without_cells_the_waits_are_known() -> None:
+    """A narrow terminal has no bars, but the time between a deployment and a read."""
+    axis = axis_for(DEPLOY, [DEPLOY, READ], 0)
+    assert (axis.cells, axis.stretches, axis.marks) == (0, (), ())
+    assert axis.wait_ns(READ) == 60 * SECOND
+    assert axis.bar(READ) == Bar(0, 0)
+
+
 def test_an_unfinished_span_lasts_until_the_last_sign_of_its_process() -> None:
     """The bar of a killed deployment ends with its last span; that of a running one is now."""
     deploy, build = span(1, None, "flash.deploy", 0, None), span(2, 1, "flash.build", 0, 800)
@@ -97,6 +234,20 @@ def test_an_unfinished_span_lasts_until_the_last_sign_of_its_process() -> None:
     assert axis.bar(deploy) == axis.bar(build)
     running = axis_for(deploy, [deploy, build], 10, EPOCH_NS + 8 * SECOND)
     assert (running.bar(deploy), running.bar(build)) == (Bar(0, 10), Bar(0, 1))
+    begun = span(2, 1, "flash.build", 800, None)
+    assert axis_for(deploy, [deploy, begun], 10).bar(deploy) == Bar(0, 10)
+    alone = axis_for(deploy, [deploy, READ], 12, EPOCH_NS + SECOND)
+    assert (alone.bar(deploy), alone.bar(READ)) == (Bar(0, 10), Bar(11, 1))
+
+
+def test_other_processes_do_not_prolong_an_unfinished_span() -> None:
+    """A worker that was heard of later says nothing of a killed deployment."""
+    deploy, build = span(1, None, "flash.deploy", 0, None), span(2, 1, "flash.build", 0, 500)
+    spans = [deploy, build, span(3, 1, "flash.activate", 100, 200)]
+    other = span(4, None, "x", 600, 1000, trace_id=OTHER)
+    axis = axis_for(deploy, [*spans, other], 10)
+    assert axis.ends == {f"trace {deploy.trace_id}": EPOCH_NS + SECOND // 2}
+    assert (axis.bar(deploy), axis.bar(other)) == (Bar(0, 5), Bar(6, 4))
 
 
 def test_spans_without_times_are_not_on_the_axis() -> None:
@@ -105,7 +256,9 @@ def test_spans_without_times_are_not_on_the_axis() -> None:
     axis = axis_for(DEPLOY, [DEPLOY, untimed], 10)
     assert axis.bar(untimed) == Bar(0, 0)
     assert axis.bar(DEPLOY) == Bar(0, 10)
-    assert axis_for(untimed, [untimed], 10).bar(untimed) == Bar(0, 0)
+    assert axis_for(untimed, [untimed], 10) == Axis(10)
+    assert Axis(10).bar(untimed) == Axis(10).bar(DEPLOY) == Bar(0, 0)
+    assert Axis(10).wait_ns(DEPLOY) == 0
 
 
 @given(
