@@ -84,7 +84,7 @@ def _layout(
     main: SpanRecord, forest: Sequence[Node], shown: Sequence[Row], view: View
 ) -> RowLayout:
     records = [node.record for node in walk(forest)]
-    duration = max((cell_len(row_text.duration(row, view)) for row in shown), default=0)
+    duration = max(cell_len(row_text.duration(row, view)) for row in shown)
     label, is_short, cells = _sizes(shown, duration, view)
     return RowLayout(label, duration, axis_for(main, records, cells, view.now_ns), is_short)
 
@@ -94,7 +94,7 @@ def _sizes(shown: Sequence[Row], duration: int, view: View) -> tuple[int, bool, 
     widths = {short: _label_cells(shown, view, is_short=short) for short in (False, True)}
     if view.page.width is None:
         return widths[False], False, view.page.cells if duration else 0
-    ending = max((cell_len(row_text.ending(row, view)) for row in shown), default=0)
+    ending = max(cell_len(row_text.ending(row, view)) for row in shown)
     taken = sum(cells + len(_GAP) for cells in (duration, ending) if cells)
     room = max(_LEAST_LABEL, view.page.width - taken)
     bars = _LEAST_CELLS + len(_GAP) if duration else 0
@@ -105,14 +105,15 @@ def _sizes(shown: Sequence[Row], duration: int, view: View) -> tuple[int, bool, 
 
 
 def _label_cells(shown: Sequence[Row], view: View, *, is_short: bool) -> int:
-    return max((cell_len(_label(row, view, is_short=is_short)) for row in shown), default=0)
+    return max(cell_len(_label(row, view, is_short=is_short)) for row in shown)
 
 
 def _label(row: Row, view: View, *, is_short: bool) -> str:
     """Return the guide lines and the name of a row, with what distinguishes it from siblings."""
     record, glyphs = row.node.record, view.page.glyphs
     name = record.name.removeprefix(_PREFIX) if is_short else record.name
-    special = record.attributes.get(_LABELS.get(record.name, ""))
+    key = _LABELS.get(record.name)
+    special = None if key is None else record.attributes.get(key)
     if len(row.nodes) > 1 or row.is_rest:
         name += f" {glyphs.times}{len(row.nodes)}{' more' if row.is_rest else ''}"
     elif special is not None:
@@ -155,10 +156,9 @@ def _axis_line(columns: RowLayout, view: View) -> Iterator[Line]:
 
 
 def _bar_parts(cells: str, axis: Axis, style: str, view: View) -> Iterator[Part]:
-    """Yield a bar, with the marks of folded waiting where it leaves room for them."""
-    marks = {at for at in axis.marks if cells[at : at + 1] == " "}
-    for is_mark, group in groupby(range(axis.cells), marks.__contains__):
-        text = "".join(view.page.glyphs.fold if is_mark else cells[at : at + 1] for at in group)
+    """Yield a bar with the marks of folded waiting, which no span covers."""
+    for is_mark, group in groupby(range(axis.cells), axis.marks.__contains__):
+        text = "".join(view.page.glyphs.fold if is_mark else cells[at] for at in group)
         yield Part(text, "dim" if is_mark else style)
 
 
