@@ -83,10 +83,11 @@ def view_of(
         now_ns: The present, in nanoseconds since the epoch, while the deployment runs.
     """
     marks: dict[tuple[str, str], list[Mark]] = defaultdict(list)
-    for mark in overview.marks if overview else ():
-        # While a deployment runs, evidence is missing everywhere.
-        if mark.code != semconv.INCONCLUSIVE or not (overview and overview.is_running):
-            marks[mark.trace_id, mark.span_id].append(mark)
+    if overview is not None:
+        for mark in overview.marks:
+            # While a deployment runs, evidence is missing everywhere.
+            if mark.code != semconv.INCONCLUSIVE or not overview.is_running:
+                marks[mark.trace_id, mark.span_id].append(mark)
     ids = ShortIds() if page.width is None else ShortIds(_ids(records, overview))
     traces = frozenset(record.trace_id for record in records)
     return View(page, overview, has_answers, now_ns, ids, dict(marks), traces)
@@ -95,5 +96,5 @@ def view_of(
 def _ids(records: Iterable[SpanRecord], overview: Overview | None) -> Iterator[str]:
     known = (text(record.attributes, name) for record in records for name in _IDS)
     yield from (value for value in known if value)
-    if overview:
+    if overview is not None:
         yield from filter(None, (overview.environment_id, overview.build_id))

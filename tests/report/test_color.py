@@ -57,6 +57,14 @@ CASES = {
     "always over NO_COLOR": (Color.ALWAYS, {"NO_COLOR": "1"}, "auto", "standard"),
     "never over force": (Color.NEVER, {"FORCE_COLOR": "1"}, None, None),
     "always on a dumb terminal": (Color.ALWAYS, {"TERM": "dumb"}, "standard", "standard"),
+    "always on an unknown terminal": (Color.ALWAYS, {"TERM": "Unknown"}, "standard", "standard"),
+    "auto on a dumb terminal": (Color.AUTO, {"TERM": "dumb"}, "auto", None),
+    "CLICOLOR_FORCE after FORCE_COLOR=0": (
+        Color.AUTO,
+        {"FORCE_COLOR": "0", "CLICOLOR_FORCE": "1"},
+        "auto",
+        "standard",
+    ),
 }
 
 
@@ -69,6 +77,12 @@ def test_precedence(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen.value = choice
     assert color_system(is_terminal=True) == on_terminal
     assert color_system(is_terminal=False) == elsewhere
+
+
+def test_a_terminal_without_a_name_is_a_dumb_one() -> None:
+    """Nobody knows what it can do, but colours may be forced upon it."""
+    chosen.value = Color.ALWAYS
+    assert color_system(is_terminal=True) == "standard"
 
 
 def test_forced_colours_cut_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,10 @@ import pytest
 from report.terminals import LONG, printed, with_long_ids
 from support.samples import TRACE, failed_deployment, healthy_deployment, span
 
-from flash_otel.report.ending import ending_lines, remedy, render_ending
-from flash_otel.report.layout import UNICODE, Page
+from flash_otel.report import layout
+from flash_otel.report.ending import REMEDIES, ending_lines, remedy, render_ending
+from flash_otel.report.layout import UNICODE, Page, Part
+from flash_otel.summary.text import sentence_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,20 +111,73 @@ def test_a_report_fits_its_terminal(width: int, *, terminal: bool) -> None:
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == found
 
 
+UNTOUCHED = "Nothing was activated: the environment runs what it ran before."
+
+
 @pytest.mark.parametrize(
     ("name", "outcome", "is_activated", "expected"),
     [
-        ("flash.build", "cancelled", False, "Nothing was activated: the environment runs what it"),
-        ("flash.build", "cancelled", True, "The new build is active, but workers may not find"),
-        ("flash.build", "failed", True, "Nothing was uploaded."),
-        ("flash.deploy", "failed", False, "Nothing was activated: the environment runs what it"),
-        ("flash.deploy", "failed", True, "The new build is active. Fix the cause"),
-        ("flash.activate", "failed", False, "Unless the request took effect"),
-        ("flash.manifest.fetch", "failed", False, "Compare environment_id and build_id"),
+        ("flash.build", "cancelled", False, f"{UNTOUCHED} Deploy again."),
+        ("flash.build", "cancelled", True, REMEDIES["flash.manifest.upload"]),
+        ("flash.build", "failed", True, REMEDIES["flash.build"]),
+        ("flash.build", "failed", False, REMEDIES["flash.build"]),
+        ("flash.build", "unknown", False, REMEDIES["flash.build"]),
+        ("flash.deploy", "failed", False, f"{UNTOUCHED} Fix the cause and deploy again."),
+        ("flash.deploy", "failed", True, REMEDIES["flash.deploy"]),
+        ("flash.activate", "failed", False, REMEDIES["flash.activate"]),
+        ("flash.manifest.fetch", "failed", False, REMEDIES["flash.runtime.fetch"]),
+        ("flash.provision.endpoint", "failed", True, REMEDIES["flash.provision"]),
         ("someone.else", "failed", False, "Fix the cause and try again."),
     ],
 )
 def test_each_remedy(name: str, outcome: str, expected: str, *, is_activated: bool) -> None:
     """An interruption depends on what was activated, a failure on its step."""
     record = span(1, None, name, 0, 1, error="no", attributes={"flash.outcome": outcome})
-    assert remedy(record, is_activated=is_activated).startswith(expected)
+    assert remedy(record, is_activated=is_activated) == expected
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        ("returned", REMEDIES["flash.deploy"]),
+        ("unknown", REMEDIES["flash.deploy"]),
+        ("cancelled", REMEDIES["flash.deploy"]),
+        ("failed", f"{UNTOUCHED} Fix the cause and deploy again."),
+    ],
+)
+def test_what_may_have_been_activated(outcome: str, expected: str) -> None:
+    """Only an activation that failed has certainly left the environment as it was."""
+    activation = span(2, None, "flash.activate", 5, 6, attributes={"flash.outcome": outcome})
+    deploy = span(1, None, "flash.deploy", 0, 2, error="no such app")
+    advice = ending_lines([deploy, activation], 1, PAGE, COMMAND)[-2]
+    assert advice == (Part("What to do: ", "bold", 2), Part(expected))
+
+
+MORE = (Part("More:       ", "bold", 2), Part(COMMAND, breaks=layout.COMMAND))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "style"), [("failed", "bold red"), ("cancelled", "yellow"), ("unknown", "yellow")]
+)
+def test_what_stands_out_in_a_report(outcome: str, style: str) -> None:
+    """The step and its cause have the colour of the outcome; the command can be pasted."""
+    record = span(1, None, "flash.build", 0, 1, error="no", attributes={"flash.outcome": outcome})
+    blank, first, gap, *tree, end, advice, more = ending_lines([record], 1, PAGE, COMMAND)
+    assert (blank, gap, end, bool(tree)) == ((), (), (), True)
+    assert first == (Part(f"flash-otel: {sentence_of(record)}", style, 2),)
+    said = remedy(record, is_activated=False)
+    assert (advice, more) == ((Part("What to do: ", "bold", 2), Part(said)), MORE)
+
+
+def test_an_exit_without_a_failed_step_stands_out() -> None:
+    """It is doubtful rather than a failure, and has the command alone."""
+    assert ending_lines(healthy_deployment(), 3, PAGE, COMMAND) == [
+        (
+            Part(
+                "flash-otel: every recorded step returned, but flash exited with status 3",
+                "yellow",
+                2,
+            ),
+        ),
+        MORE,
+    ]
