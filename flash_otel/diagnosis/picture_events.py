@@ -242,7 +242,7 @@ def _ran(case: Case, done: list[PictureEvent], marked: frozenset[Origin]) -> Ite
     for read in (*case.reads, *strangers):
         codes = verdicts.get(read.origin, ())
         event = slots.placed(READ, read, _read_text(case, read), read.asked_ns, codes)
-        answer = (read.environment_id, read.build_id, read.held, read.failure)
+        answer = (event.text, read.environment_id, read.failure)
         # The evidence names only the first of many reads that prove the same.
         proved = codes or read.origin in marked
         yield (event.slot, event.is_ordered, proved, *answer), event

@@ -17,6 +17,7 @@ from zlib import crc32
 
 from diagnosis.grids import GRIDS
 from diagnosis.logs import UNTIMED, ZONED, read_logs, written_logs
+from diagnosis.pictures import PICTURED, pictured
 from diagnosis.recordings import NOW_NS
 from diagnosis.scenes import SCENES
 from readers import grids as log_grids
@@ -227,6 +228,7 @@ FILES: Final[dict[str, tuple[Callable[[str], str], Iterable[str]]]] = {
     # RFC 3164 has no year, and takes that of the file.
     "exported.txt": (exported, [name for name in EXPORTS if "3164" not in name]),
     "logged.txt": (logged, SCENES),
+    "pictured.txt": (pictured, PICTURED),
     # By their names, so that a new scene does not change which of the others are shown.
     "traced.txt": (traced, [scene for scene in SCENES if crc32(scene.encode()) % 4 == 0]),
     "terminal.txt": (
