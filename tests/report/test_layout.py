@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from report.terminals import printed
 from rich.cells import cell_len
 
 from flash_otel import wording
-from flash_otel.report.color import VARIABLES
+from flash_otel.report.color import VARIABLES, Color, chosen
 from flash_otel.report.layout import (
     ASCII,
     UNICODE,
@@ -25,6 +25,10 @@ from flash_otel.report.layout import (
     texts,
     wrapped,
 )
+from flash_otel.runtime import process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class _Terminal(io.StringIO):
@@ -43,10 +47,12 @@ class _Bare:
 
 
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in (*VARIABLES, "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "COLORTERM"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
+    yield
+    process.reset()
 
 
 @pytest.mark.parametrize(
@@ -90,10 +96,12 @@ def test_a_reader_that_has_gone_is_an_error() -> None:
 def test_only_a_terminal_has_colours(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, *, is_terminal: bool
 ) -> None:
-    """The stream that the console writes to decides."""
+    """The stream that the console writes to decides, unless the user has chosen colours."""
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     monkeypatch.setattr(sys, "stderr", _Terminal())
     assert (ReportConsole(**options).color_system is not None) is is_terminal
+    chosen.value = Color.ALWAYS
+    assert ReportConsole(**options).color_system is not None
 
 
 @pytest.mark.parametrize(("width", "cells"), [(63, 0), (64, 12), (89, 12), (90, 24), (200, 24)])

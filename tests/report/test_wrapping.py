@@ -73,6 +73,8 @@ def command(text: str) -> Part:
                      ["two parts of awords", "here"], id="a word of two parts, to the end"),
         pytest.param((Part("see " + "a" * 25, hang=3),), 20, ["see", "a" * 20, "   aaaaa"],
                      id="a word longer than a line"),
+        pytest.param((Part(f"see {'a' * 10}/{'b' * 9}"),), 20, ["see", f"{'a' * 10}/{'b' * 9}"],
+                     id="a path as long as a line"),
         pytest.param((Part("模" * 15),), 20, ["模" * 10, "模" * 5], id="wide"),
         pytest.param((Part("a" + "模" * 15),), 20, ["a" + "模" * 9, "模" * 6], id="wide, odd"),
     ],
