@@ -103,9 +103,9 @@ def events_of(case: Case, marked: frozenset[Origin]) -> list[PictureEvent]:
 
 
 def _position(event: PictureEvent) -> tuple[bool, int, bool, int, Origin]:
+    # What the deployment did has a slot of its own, so that only reads and calls are timed here.
     is_ran = event.lane == RUNTIME
-    at_ns = (event.at_ns or 0) if is_ran else 0
-    return (not event.is_ordered, event.slot, is_ran, at_ns, event.fact.origin)
+    return (not event.is_ordered, event.slot, is_ran, event.at_ns or 0, event.fact.origin)
 
 
 # --- the deployment -------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ from diagnosis.scenes import (
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Limits, diagnose
+from flash_otel.diagnosis.findings import MOST_EXHIBITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -186,6 +187,20 @@ RECORDINGS: Final[dict[str, Callable[[], list[SpanRecord]]]] = {
     ),
     "similar reads": lambda: records(deployment(), _several(3, 10, held=TWO)),
     "similar reads at fault": lambda: records(deployment(), _several(3, 60, phase=sc.PHASE_BUILD)),
+    "more similar reads at fault than the evidence names": lambda: records(
+        deployment(), _several(2 * MOST_EXHIBITS, 60, phase=sc.PHASE_BUILD)
+    ),
+    "a read without a time on the deployment's machine": lambda: records(
+        deployment(),
+        [
+            replace(record, start_ns=0, end_ns=0)
+            for record in read(20, held=TWO, host="laptop", phase=None)
+        ],
+    ),
+    "a deployment without times on the machine of a read": lambda: records(
+        {name: replace(step, start_ns=0, end_ns=0) for name, step in deployment().items()},
+        read(20, held=TWO, host="laptop", phase=None),
+    ),
     "similar reads that failed": lambda: records(
         deployment(),
         failed_read(20, *UNREACHABLE, number="2"),

@@ -13,7 +13,7 @@ from diagnosis.scenes import SCENES
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Limits, diagnose
 from flash_otel.diagnosis.findings import MOST_EXHIBITS
-from flash_otel.diagnosis.picture import LONG_WAIT_S, MOST_MARKS, ManifestState
+from flash_otel.diagnosis.picture import LONG_WAIT_S, MOST_MARKS, ManifestState, state_texts
 from flash_otel.diagnosis.picture_events import ACTIVATION, READ, WRITE
 from flash_otel.diagnosis.tables import RUNTIME
 
@@ -41,6 +41,29 @@ def picture(recording: Iterable[SpanRecord]) -> Picture:
 def marked(found: Picture) -> list[PictureMark]:
     """Return the marks that the verdict rests on."""
     return [mark for mark in found.marks if mark.is_marked]
+
+
+@pytest.mark.parametrize(
+    ("state", "texts"),
+    [
+        (ManifestState(), ["not recorded"]),
+        (ManifestState("build-1", 2), ["not recorded"]),
+        (ManifestState(has_build=False), ["no active build"]),
+        (ManifestState(has_build=False, as_read=True), ["no active build"]),
+        (ManifestState(has_build=True), ["a build"]),
+        (ManifestState("build-1", has_build=True), ["build-1"]),
+        (ManifestState("build-1", 0, has_build=True), ["build-1", "no endpoints"]),
+        (ManifestState("build-1", 1, has_build=True), ["build-1", "1 endpoint"]),
+        (ManifestState("build-1", has_build=True, as_read=True), ["build-1", "as read"]),
+        (
+            ManifestState("build-1", 2, has_build=True, is_deployed=True, as_read=True),
+            ["build-1 (deployed)", "2 endpoints, as read"],
+        ),
+    ],
+)
+def test_a_state_in_words(state: ManifestState, texts: list[str]) -> None:
+    """The active build, and below it what is known of its manifest."""
+    assert list(state_texts(state)) == texts
 
 
 @pytest.mark.parametrize("scene", SCENES)
