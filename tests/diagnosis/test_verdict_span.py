@@ -20,6 +20,8 @@ from flash_otel.records import Link, SpanRecord
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from flash_otel.records import Attributes
+
 RACE = "a read in the open window, on one clock"
 
 
@@ -53,7 +55,7 @@ def test_a_fault_is_an_error_that_links_to_its_evidence() -> None:
     assert linked <= {record.key for record in made}
 
 
-def whole(attributes: dict[str, object], links: tuple[Link, ...], span: SpanRecord) -> SpanRecord:
+def whole(attributes: Attributes, links: tuple[Link, ...], span: SpanRecord) -> SpanRecord:
     """Return all that a verdict on the first deployment holds; its id depends on the content."""
     return SpanRecord(
         trace_id="d1".rjust(32, "0"),

@@ -250,7 +250,7 @@ PLAIN: Final = judged(SCENES["the first build stays active, with endpoints"].mak
 def of(*marks: PictureMark, verdict: str = sc.STALE_BUILD, **options: Any) -> Judged:
     """Return a result whose picture has these marks."""
     known = {"build_id": "build-1", "environment_id": "env-1", "endpoint_count": 2}
-    made = Picture(**{**known, "before": BEFORE, "marks": marks, **options})  # type: ignore[arg-type]  # values of its fields
+    made = Picture(**{**known, "before": BEFORE, "marks": marks, **options})
     decisive = replace(PLAIN.findings[0], code=verdict)
     return replace(PLAIN, picture=made, findings=(decisive,), matches=())
 
