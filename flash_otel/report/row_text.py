@@ -84,8 +84,8 @@ def waited(row: Row, waits: Sequence[int]) -> str:
 
 def folded(row: Row) -> str:
     """Describe the hidden rows of a row, in brackets."""
-    hidden = []
-    if len(row.nodes) > 1 and has_time(row.node.record):
+    hidden, record = [], row.node.record
+    if len(row.nodes) > 1 and has_time(record) and record.end_ns is not None:
         durations = _durations(row)
         limits = (("min", min), ("median", median_low), ("max", max))
         hidden += [f"{name} {words.duration(pick(durations))}" for name, pick in limits]

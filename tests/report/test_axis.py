@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.samples import EPOCH_NS, OTHER, span
 
-from flash_otel.report.axis import Axis, Bar, axis_for
+from flash_otel.report.axis import Axis, Bar, axis_for, has_time
 
 if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
@@ -248,6 +248,12 @@ def test_other_processes_do_not_prolong_an_unfinished_span() -> None:
     axis = axis_for(deploy, [*spans, other], 10)
     assert axis.ends == {f"trace {deploy.trace_id}": EPOCH_NS + SECOND // 2}
     assert (axis.bar(deploy), axis.bar(other)) == (Bar(0, 5), Bar(6, 4))
+
+
+@pytest.mark.parametrize(("start_ns", "is_known"), [(-1, False), (0, False), (1, True)])
+def test_only_a_positive_start_is_a_time(start_ns: int, *, is_known: bool) -> None:
+    """Lines without a clock start at zero, and nothing starts before the epoch."""
+    assert has_time(replace(DEPLOY, start_ns=start_ns)) is is_known
 
 
 def test_spans_without_times_are_not_on_the_axis() -> None:

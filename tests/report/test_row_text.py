@@ -118,6 +118,13 @@ def test_repeats_without_times_have_no_durations() -> None:
     assert row_text.folded(row_of(span(1, None, "root", 0, 9), *siblings, name="x")) == ""
 
 
+def test_repeats_that_did_not_end_have_no_durations() -> None:
+    """Nor are they said to have taken no time."""
+    siblings = [span(number, 1, "x", 0, None) for number in range(2, 8)]
+    shown = rows(build_forest([span(1, None, "root", 0, 9), *siblings]))
+    assert [row_text.folded(row) for row in shown] == [""] * 5
+
+
 @pytest.mark.parametrize(
     ("record", "marks", "now_ns", "text"),
     [

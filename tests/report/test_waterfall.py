@@ -265,6 +265,21 @@ def test_whose_clock_a_wait_was_measured_by(own: str | None, other: str | None, 
     assert f"{WAIT}{clock}" in rows
 
 
+@pytest.mark.parametrize(
+    ("glyphs", "rows"),
+    [
+        (UNICODE, ["⋯ worker read 1 min 00 s later,", "  by its own clock"]),
+        (ASCII, ["... worker read 1 min 00 s later,", "    by its own clock"]),
+    ],
+)
+def test_the_note_of_a_wait_is_broken_behind_its_sign(glyphs: Glyphs, rows: list[str]) -> None:
+    """Its second line begins where the text of the first one does."""
+    far = replace(READ, resource={"host.name": "pod"})
+    shown = drawn([DEPLOY, far], 33, glyphs=glyphs)
+    at = shown.index("Linked traces: 1") + 1
+    assert shown[at : at + 2] == rows
+
+
 def test_the_wait_of_repeats_is_that_of_the_first_and_the_last() -> None:
     """A span without a time among them is not counted."""
     calls = [
