@@ -81,9 +81,9 @@ class _Wrapper:
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines that fit."""
-        words = list(self._words())
-        start, end = words[0] if words else (0, 0)
-        indent = self._indent(start, words[0] if words else (0, 0))
+        words = list(self._words()) or [(0, 0)]
+        start, end = words[0]
+        indent = self._indent(start, words[0])
         for word_start, word_end in words[1:]:
             room = self._width - indent - self._reserve(word_end)
             if cell_len(self._text[start:word_end]) > room:
