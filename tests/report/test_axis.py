@@ -156,6 +156,14 @@ def test_cells_are_divided_among_the_parts(
     ]
 
 
+def test_the_shortest_spans_have_their_share_of_the_cells() -> None:
+    """Nanoseconds are divided as seconds are."""
+    deploy = replace(DEPLOY, end_ns=EPOCH_NS + 2)
+    read = replace(READ, end_ns=READ.start_ns + 1)
+    axis = axis_for(deploy, [deploy, read], 12)
+    assert (axis.bar(deploy), axis.bar(read)) == (Bar(0, 7), Bar(8, 4))
+
+
 @pytest.mark.parametrize(
     ("waits", "is_folded"),
     [

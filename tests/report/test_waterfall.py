@@ -11,7 +11,7 @@ from support.samples import IDS, OTHER, span
 
 from flash_otel import semconv as sc
 from flash_otel.records import LINES_SCOPE
-from flash_otel.report.layout import ASCII, FAULT_STYLE, UNICODE, Page
+from flash_otel.report.layout import ASCII, FAULT_STYLE, UNICODE, Page, Part
 from flash_otel.report.overview import Mark, Overview
 from flash_otel.report.tree import build_forest, split
 from flash_otel.report.view import view_of
@@ -200,6 +200,7 @@ def test_the_title_of_linked_traces(
     at = shown.index(title)
     assert shown[at - 1] == ""
     assert (shown[:at].count(""), shown[at + 1 :].count("")) == (1, 0)
+    assert lines([DEPLOY, *linked], overview=overview)[at] == (Part(title, "bold"),)
     assert [row for row in shown[at:] if row.startswith(sc.RUNTIME_FETCH)]
 
 
