@@ -26,6 +26,7 @@ from diagnosis.recordings import (
     unsound,
 )
 from diagnosis.scenes import (
+    INTERRUPTED,
     LATER,
     NO_CAPACITY,
     NO_URL,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from flash_otel.records import SpanRecord
 
 
+UUID: Final = "598a30d1-3880-427c-bea1-bd43cf045e12"
 ONE: Final = {"gpu": GPU}
 
 
@@ -67,9 +69,9 @@ def _of_build(number: int, steps: Steps) -> Steps:
     return {name: changed(step, build_id=f"build-{number}") for name, step in steps.items()}
 
 
-def _without_reason(name: str, outcome: str) -> Steps:
+def _without_reason(name: str, outcome: str, **more: int) -> Steps:
     """Return a deployment of which a step did not succeed, without any error."""
-    steps = deployment()
+    steps = deployment(**more)
     said = {**steps[name].attributes, sc.OUTCOME: outcome}
     return {**steps, name: replace(steps[name], attributes=said)}
 
@@ -97,10 +99,7 @@ RECORDINGS: Final[dict[str, Callable[[], list[SpanRecord]]]] = {
     ),
     "an activation of unknown outcome": lambda: records(
         deployment(7, at=-900, held=ONE),
-        {
-            **deployment(previous=7),
-            "activate": changed(_without_reason("activate", sc.UNKNOWN)["activate"]),
-        },
+        _without_reason("activate", sc.UNKNOWN, previous=7),
         read(10, held=TWO),
     ),
     "an activation that was refused, of a known build": lambda: records(
@@ -169,6 +168,9 @@ RECORDINGS: Final[dict[str, Callable[[], list[SpanRecord]]]] = {
     "another on another machine": lambda: records(
         deployment(), deployment(2, at=1, host="desktop"), read(20, held=TWO)
     ),
+    "others on another machine and on this one": lambda: records(
+        deployment(host="desktop"), deployment(2, at=0.5), deployment(3, at=1)
+    ),
     "another to another environment": lambda: records(
         deployment(), deployment(2, at=1, env="staging", env_id="env-stag"), read(20, held=TWO)
     ),
@@ -207,6 +209,23 @@ RECORDINGS: Final[dict[str, Callable[[], list[SpanRecord]]]] = {
         failed_read(21, *UNREACHABLE, number="3"),
         failed_read(22, *REFUSED, number="4"),
         read(30, number="5", held=TWO),
+    ),
+    "an endpoint that failed, and a worker whose key is refused": lambda: records(
+        stopped(deployment(), "gpu", "provision", error=NO_CAPACITY), failed_read(10, *REFUSED)
+    ),
+    "an endpoint that was interrupted, and a read of the replaced build": lambda: records(
+        stopped(
+            deployment(previous=7), "web", "provision", error=INTERRUPTED, outcome=sc.CANCELLED
+        ),
+        read(20, build=7, held=TWO),
+    ),
+    "an endpoint that failed, and a read of another environment": lambda: records(
+        stopped(deployment(), "gpu", "provision", error=NO_CAPACITY), _far(build=9)
+    ),
+    "a read of a named environment with a long id": lambda: records(
+        deployment(2, at=-50, env="staging", env_id=UUID),
+        deployment(),
+        read(10, env_id=UUID, build=2, held=TWO),
     ),
     "reads of several environments": lambda: records(
         deployment(),
