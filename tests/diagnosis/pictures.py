@@ -69,9 +69,9 @@ def _of_build(number: int, steps: Steps) -> Steps:
     return {name: changed(step, build_id=f"build-{number}") for name, step in steps.items()}
 
 
-def _without_reason(name: str, outcome: str, **more: int) -> Steps:
+def _without_reason(name: str, outcome: str, previous: int | None = None) -> Steps:
     """Return a deployment of which a step did not succeed, without any error."""
-    steps = deployment(**more)
+    steps = deployment(previous=previous)
     said = {**steps[name].attributes, sc.OUTCOME: outcome}
     return {**steps, name: replace(steps[name], attributes=said)}
 
