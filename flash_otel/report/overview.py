@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from flash_otel import semconv
 from flash_otel.diagnosis.evidence import UNFINISHED
-from flash_otel.diagnosis.findings import NOTES, count
+from flash_otel.diagnosis.findings import NOTES, Finding, count
 from flash_otel.diagnosis.worker_reads import FINE, WorkerReads
 from flash_otel.flash_versions import dotted
 from flash_otel.report import words
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from flash_otel.diagnosis.evidence import Deployment
-    from flash_otel.diagnosis.findings import Finding
     from flash_otel.diagnosis.judge import Diagnosis, Judged
     from flash_otel.records import SpanRecord
 
@@ -61,7 +60,7 @@ class Overview:
         sentence: The finding, with the concrete ids and names.
         confidence: certain, likely or possible.
         is_fault: The verdict names a fault.
-        remedy: What the person who deploys can do.
+        remedy: What the person who deploys can do about a fault.
         command: The next command to run.
         missing: Evidence that would decide.
         notes: Findings that are no faults, in words.
@@ -131,17 +130,16 @@ def overview_of(
     """
     deployment = judged.deployment
     runs = deployment.outcome == UNFINISHED and bool(is_running(deployment))
-    finding = judged.decisive
-    has_fault = finding is not None and finding.is_fault
+    finding = judged.decisive or Finding(judged.verdict, "")
     return Overview(
         verdict=judged.verdict,
-        title=RUNNING if runs and not has_fault else _title(judged),
-        sentence=finding.sentence if finding else "",
-        confidence=finding.confidence if finding else "certain",
-        is_fault=has_fault,
-        remedy=finding.remedy_deployer if finding and judged.verdict != semconv.NONE else "",
-        command=finding.command if finding else "",
-        missing=finding.missing if finding else (),
+        title=RUNNING if runs and not finding.is_fault else _title(judged),
+        sentence=finding.sentence,
+        confidence=finding.confidence,
+        is_fault=finding.is_fault,
+        remedy=finding.remedy_deployer if finding.is_fault else "",
+        command=finding.command,
+        missing=finding.missing,
         notes=tuple(known.sentence for known in judged.findings if known.code in NOTES),
         deployment_id=deployment.id,
         trace_id=_trace_id(deployment),

@@ -160,7 +160,7 @@ def _advice(overview: Overview, view: View, command: str) -> Iterator[Line]:
         yield (Part("  Note: ", "yellow", _HANG), Part(view.clean(note)))
     if overview.is_running and not overview.is_fault:
         return
-    if overview.remedy and overview.is_fault:
+    if overview.remedy:
         yield (Part("  What to do: ", "bold", _HANG), Part(overview.remedy))
     for missing in overview.missing:
         yield (Part("  Missing: ", "bold", _HANG), Part(view.clean(missing)))

@@ -1,15 +1,24 @@
+"""The words of reports: durations, times, outcomes, causes, retries and links."""
+
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.samples import raised, retried, span
+from support.samples import EPOCH_NS, raised, retried, span
 
 from flash_otel import semconv
-from flash_otel.records import Link
+from flash_otel.records import Event, Link
 from flash_otel.report import ending, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BEYOND: Final = 10**30  # nanoseconds, in a year that no calendar has
 
 
 @pytest.mark.parametrize(
@@ -39,6 +48,45 @@ def test_any_number_is_a_duration_and_a_moment(nanoseconds: int) -> None:
     """No time in a damaged recording raises."""
     assert words.duration(nanoseconds)
     assert words.moment(nanoseconds)
+
+
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """What moves the process to a time zone."""
+
+    def move(name: str) -> None:
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield move
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("IST-05:30", ("2001-09-09 07:16:40", " IST", " +05:30")),
+        ("NST+03:30", ("2001-09-08 22:16:40", " NST", " -03:30")),
+    ],
+    ids=["east of Greenwich", "west of Greenwich"],
+)
+def test_a_moment_is_that_of_the_local_clock(
+    name: str, expected: tuple[str, str, str], zone: Callable[[str], None]
+) -> None:
+    """A time is shown in the local zone, by choice with the zone's name or its offset."""
+    zone(name)
+    local, abbreviation, offset = expected
+    assert words.moment(EPOCH_NS) == local
+    assert words.moment(EPOCH_NS, has_zone=True) == local + abbreviation
+    assert words.zoned_moment(EPOCH_NS) == local + offset
+
+
+@pytest.mark.parametrize("nanoseconds", [BEYOND, -BEYOND])
+def test_a_moment_beyond_the_calendar_is_a_number(nanoseconds: int) -> None:
+    """A time that no calendar has is shown as it is recorded, with its unit."""
+    assert words.moment(nanoseconds, has_zone=True) == f"{nanoseconds} ns"
+    assert words.zoned_moment(nanoseconds) == f"{nanoseconds} ns"
 
 
 @given(st.text())
@@ -118,6 +166,31 @@ def test_retries_are_counted_by_reason() -> None:
     events = (*[retried("TimeoutError")] * 2, retried("HTTP 502"), raised("E", "x"))
     record = span(1, None, "flash.artifact.upload", 0, 1, events=events)
     assert words.retries(record) == ["retried twice: TimeoutError", "retried once: HTTP 502"]
+
+
+def test_retries_without_a_reason_are_counted() -> None:
+    """A retry counts even if nobody wrote down why; control characters of a reason are shown."""
+    events = (*[Event(semconv.RETRY, 0, {})] * 3, retried("a\x1b[2Jb"))
+    record = span(1, None, "flash.artifact.upload", 0, 1, events=events)
+    assert words.retries(record) == [
+        "retried 3 times: no reason was recorded",
+        r"retried once: a\x1b[2Jb",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "confidence", "said"),
+    [
+        ("none", "certain", "no fault found"),
+        ("none", "likely", "no fault found (likely)"),
+        ("stale_build", "certain", "stale_build"),
+        ("stale_build", "possible", "stale_build (possible)"),
+        ("inconclusive", "certain", "inconclusive"),
+    ],
+)
+def test_a_verdict_names_its_doubt(code: str, confidence: str, said: str) -> None:
+    """A verdict is its code, unless no fault was found, with any doubt in brackets."""
+    assert words.verdict(code, confidence) == said
 
 
 def test_links_name_their_targets() -> None:
