@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from diagnosis.scenes import SCENES
 from hypothesis import given
 from hypothesis import strategies as st
-from support.samples import failed_deployment, healthy_deployment, span
+from support.samples import IDS, OTHER, failed_deployment, healthy_deployment, span
 
-from flash_otel import __version__
+from flash_otel import __version__, semconv
 from flash_otel.diagnosis import diagnose
 from flash_otel.otlp.encode import encode_json
 from flash_otel.records import LINES_SCOPE, Event, SpanRecord
-from flash_otel.report.html import trace_html
+from flash_otel.report.html import page_document, page_html, trace_documents, trace_html
 from flash_otel.report.json import diagnosis_json
 
 VOID = {"meta"}
@@ -97,6 +99,98 @@ def test_without_scripts_the_verdict_is_there() -> None:
     static = text.partition('<div id="root">')[2].partition("</div>")[0]
     assert "<h1>" in static
     assert found.remedy_deployer.split("`")[0][:20] in static
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_without_scripts_the_gravest_finding_is_there(number: int) -> None:
+    """Of several findings it is the first one; without any there is the verdict alone."""
+    records = failed_deployment()
+    found = diagnose(records)
+    findings = tuple(
+        replace(found.findings[0], sentence=f"Found {n}.", remedy_deployer=f"Do <{n}>.")
+        for n in range(number)
+    )
+    text = trace_html(records, replace(found, findings=findings))
+    static = text.partition('<div id="root">')[2].partition("</div>")[0]
+    said = "<p>Found 0.</p><p>Do &lt;0&gt;.</p>" if number else ""
+    assert static == (
+        f"<main><h1>manifest_never_written</h1>{said}"
+        "<p>The rest of this page needs JavaScript.</p></main>"
+    )
+
+
+BROKEN = SCENES["a build that failed"].make()
+CANCELLED = [
+    replace(record, attributes={**record.attributes, semconv.OUTCOME: semconv.CANCELLED})
+    if record.name in (semconv.DEPLOY, semconv.BUILD)
+    else record
+    for record in BROKEN
+]
+OPEN = [span(1, None, "flash.deploy", 0, None)]
+OPEN_AND_FAILED = [
+    replace(record, end_ns=None) if record.name == semconv.DEPLOY else record
+    for record in failed_deployment()
+]
+
+
+@pytest.mark.parametrize(
+    ("records", "runs", "expected"),
+    [
+        (BROKEN, True, ("the deployment failed", True, False)),
+        (CANCELLED, True, ("the deployment was cancelled", False, False)),
+        (
+            failed_deployment(),
+            True,
+            ("The deployment ended between activation and manifest upload", False, False),
+        ),
+        (healthy_deployment(), True, ("no read yet", False, False)),
+        (OPEN, True, ("the deployment is running", False, True)),
+        (OPEN, None, ("inconclusive", False, False)),
+        (
+            OPEN_AND_FAILED,
+            True,
+            ("The deployment ended between activation and manifest upload", False, False),
+        ),
+    ],
+    ids=["failed", "cancelled", "a fault", "unread", "running", "killed", "running with a fault"],
+)
+def test_how_a_deployment_stands(
+    records: list[SpanRecord], runs: bool | None, expected: tuple[str, bool, bool]
+) -> None:
+    """A page calls a deployment failed or running only where no fault says more."""
+    diagnosis = diagnose(records)
+    asked = [trace_html(records, diagnosis, lambda _: runs)]
+    if runs is None:
+        asked.append(trace_html(records, diagnosis))
+    for text in asked:
+        report = _Page(text).document("report")
+        assert (report["title"], report["has_failed"], report["is_running"]) == expected
+
+
+def test_lines_are_in_the_order_of_the_starts_of_their_spans() -> None:
+    """Whatever the order of the spans is, a line stands with the span that writes it."""
+    made = healthy_deployment()
+    read = span(9, None, "flash.runtime.fetch", -500, 20, trace_id=OTHER, attributes=IDS)
+    for records in ([*made, read], [read, *made]):
+        documents = trace_documents(records, diagnose(records))
+        lines = documents["report"]["lines"]
+        spans = list(dict.fromkeys((line["trace_id"], line["span_id"]) for line in lines))
+        assert spans == [read.key, made[-1].key]
+
+
+def test_a_page_of_another_view() -> None:
+    """Its document names the view and what the view needs to know; nothing else is there."""
+    document = page_document("list", codes={"none": "no fault"})
+    assert document == {
+        "kind": "list",
+        "flash_otel": __version__,
+        "codes": {"none": "no fault"},
+    }
+    page = _Page(page_html("a < b", {"page": document}))
+    assert page.document("page") == document
+    assert page.texts["title"] == "a < b"
+    assert "root" not in page.texts
+    assert page.open == []
 
 
 def test_the_page_requests_nothing() -> None:

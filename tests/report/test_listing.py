@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from diagnosis.recordings import NOW_NS
 from diagnosis.scenes import SCENES
-from support.samples import OTHER, TRACE, failed_deployment, healthy_deployment, span
+from support.samples import EPOCH_NS, OTHER, TRACE, failed_deployment, healthy_deployment, span
 
 from flash_otel import semconv
 from flash_otel.diagnosis import Limits, diagnose
@@ -17,7 +17,7 @@ from flash_otel.diagnosis.facts import with_host
 from flash_otel.diagnosis.recorded import local_spans
 from flash_otel.records import LINES_SCOPE
 from flash_otel.report.entry import TraceEntry, entry_json
-from flash_otel.report.listing import Listing, Wanted, list_traces
+from flash_otel.report.listing import Listing, Wanted, diagnosis_of, entry_of, list_traces
 from flash_otel.store.queries import TraceFilter
 from flash_otel.store.store import SpanStore, temporary_store
 
@@ -155,6 +155,152 @@ def test_the_start_of_a_trace_as_json() -> None:
     assert entry_json(replace(entry, start_ns=10**30))["started"] is None
 
 
+ASKED: Final = {"app_name": "a", "environment_id": "e", "environment_name": "n", "build_id": "b"}
+OTHERS: Final = {"app_name": "A", "environment_id": "E", "environment_name": "N", "build_id": "B"}
+UNKNOWN: Final = dict.fromkeys(ASKED)
+
+
+def entry_from(
+    of_trace: dict[str, str | None] | None = None,
+    of_deployment: dict[str, Any] | None = None,
+    **of_results: Any,
+) -> TraceEntry:
+    """Return the entry of a deployment's trace, with changes of what is known of it."""
+    with temporary_store() as store:
+        store.write(healthy_deployment())
+        spans = local_spans(store)
+        [summary] = store.matching_traces(TraceFilter())
+        diagnosis = diagnosis_of(spans, summary, LIMITS)
+        judged = diagnosis.judged[0]
+        known = replace(judged.deployment, **of_deployment or {})
+        judged = replace(judged, deployment=known, **of_results)
+        summary = replace(summary, **of_trace or {})  # type: ignore[arg-type]  # all are texts
+        return entry_of(store, spans, summary, LIMITS, replace(diagnosis, judged=(judged,)))
+
+
+@pytest.mark.parametrize(
+    ("of_trace", "of_deployment", "expected"),
+    [(ASKED, OTHERS, OTHERS), (ASKED, UNKNOWN, ASKED), (UNKNOWN, OTHERS, OTHERS)],
+    ids=["both", "only the trace", "only the deployment"],
+)
+def test_a_deployment_is_known_better_than_its_trace(
+    of_trace: dict[str, str | None],
+    of_deployment: dict[str, str | None],
+    expected: dict[str, str | None],
+) -> None:
+    """Names and ids are those of the deployment, else those that its trace holds."""
+    entry = entry_from(of_trace, of_deployment)
+    assert {name: getattr(entry, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("known", ["environment_name", "app_name"])
+def test_an_environment_lends_only_the_names_that_are_missing(known: str) -> None:
+    """A name that the trace holds stays, and the other is that of the environment's deployment."""
+    facts = {"flash.environment_id": "env456", "flash.build_id": "abc123"}
+    own = {"environment_name": semconv.ENVIRONMENT_NAME, "app_name": semconv.APP_NAME}[known]
+    read = span(
+        *(9, None, "flash.runtime.fetch", 9000, 9020),
+        trace_id=OTHER,
+        attributes={**facts, own: "own"},
+    )
+    entry, _ = listed([*healthy_deployment(), read]).entries
+    expected = {"environment_name": "prod", "app_name": "shop", known: "own"}
+    assert {name: getattr(entry, name) for name in expected} == expected
+
+
+def test_without_a_finding_there_is_no_confidence() -> None:
+    """A verdict that no finding explains has neither a sentence nor a confidence."""
+    entry = entry_from(findings=())
+    assert (entry.confidence, entry.sentence) == (None, "")
+
+
+@pytest.mark.parametrize("unknown", ["start_ns", "end_ns"])
+def test_a_duration_needs_both_ends(unknown: str) -> None:
+    """A deployment whose first span is not recorded, or has one end only, has no duration."""
+    root = entry_from().deployment_duration_ns
+    assert root == 4_000_000_000
+    assert entry_from(of_deployment={"root": None}).deployment_duration_ns is None
+    [judged, *_] = diagnose(healthy_deployment(), limits=LIMITS).judged
+    assert judged.deployment.root is not None
+    timeless = replace(judged.deployment.root, **{unknown: None})  # type: ignore[arg-type]
+    assert entry_from(of_deployment={"root": timeless}).deployment_duration_ns is None
+
+
+def test_an_entry_as_json() -> None:
+    """It has what is known of the trace and of the deployment in it, by these names."""
+    value = entry_json(only(healthy_deployment()))
+    assert value.pop("started") == datetime.fromtimestamp(EPOCH_NS / 1e9).astimezone().isoformat()
+    assert value == {
+        "trace_id": TRACE,
+        "short_id": TRACE[:8],
+        "kind": "deploy",
+        "root_name": "flash.deploy",
+        "start_ns": EPOCH_NS,
+        "end_ns": EPOCH_NS + 4_000_000_000,
+        "deployment_duration_ns": 4_000_000_000,
+        "app_name": "shop",
+        "environment_id": "env456",
+        "environment_name": "prod",
+        "build_id": "abc123",
+        "deployment_id": f"{1:016x}",
+        "result": "returned",
+        "failed_step": None,
+        "verdict": "inconclusive",
+        "confidence": "certain",
+        "sentence": "No worker's read of its endpoints is recorded.",
+        "is_unread": True,
+        "span_count": 8,
+        "error_count": 0,
+        "status": "unset",
+        "outcome": "returned",
+        "unfinished": False,
+        "label": "no read yet",
+    }
+
+
+def test_a_trace_that_is_none_of_flash() -> None:
+    """Nothing is judged: its entry has what its own spans hold."""
+    facts = {"flash.app_name": "shop", "flash.environment_id": "e", "flash.build_id": "b"}
+    names = {"deployment.environment.name": "prod", "flash.outcome": "cancelled"}
+    root = span(1, None, "GET /", 5, 70, attributes={**facts, **names}, error="no")
+    entry = only([root, span(2, 1, "check", 6, 9)])
+    assert entry == TraceEntry(
+        trace_id=TRACE,
+        short_id=TRACE[:8],
+        kind="other",
+        root_name="GET /",
+        start_ns=EPOCH_NS + 5_000_000,
+        end_ns=EPOCH_NS + 70_000_000,
+        deployment_duration_ns=None,
+        app_name="shop",
+        environment_id="e",
+        environment_name="prod",
+        build_id="b",
+        deployment_id=None,
+        result="cancelled",
+        failed_step=None,
+        verdict=None,
+        confidence=None,
+        sentence="",
+        is_unread=False,
+        span_count=2,
+        error_count=1,
+        status="error",
+        outcome="cancelled",
+        unfinished=False,
+    )
+
+
+def test_the_lines_of_a_read_are_no_deployment() -> None:
+    """A worker's log is judged by the build that it names, but does not hold its deployment."""
+    facts = {"flash.environment_id": "env456", "flash.build_id": "abc123"}
+    read = span(9, None, "flash.runtime.fetch", 9000, 9020, trace_id=OTHER, attributes=facts)
+    entry, deployed = listed([*healthy_deployment(), replace(read, scope_name=LINES_SCOPE)]).entries
+    assert (entry.kind, entry.deployment_id) == ("read", None)
+    assert entry.verdict == deployed.verdict
+    assert (entry.is_unread, deployed.is_unread) == (False, False)
+
+
 # --- filters --------------------------------------------------------------------------------------
 
 SHOP: Final = healthy_deployment()
@@ -273,6 +419,37 @@ def test_a_search_for_a_verdict_ends() -> None:
     found = listed([*STORED, *FAULTY], asked)
     assert (named(found.entries), found.judged, found.is_cut) == ([], 2, True)
     assert not listed([*STORED, *FAULTY], replace(asked, most_judged=4)).is_cut
+
+
+def test_the_newest_traces_are_listed() -> None:
+    """Unless more are asked for, the list has twenty traces, and no other is judged."""
+    many = [span(n, None, "GET /", n, n + 1, trace_id=f"{n:032x}") for n in range(1, 24)]
+    with temporary_store() as store:
+        store.write(many)
+        found = list_traces(store, local_spans(store))
+    assert named(found.entries) == [f"{n:032x}" for n in range(23, 3, -1)]
+    assert (found.judged, found.is_cut) == (20, False)
+    found = listed(many, Wanted(limit=5))
+    assert (len(found.entries), found.judged) == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (Wanted(limit=200), [(50, 200), (52, 200)]),
+        (Wanted(limit=51), [(50, 51)]),
+        (Wanted(limit=2), []),
+        (Wanted(limit=2, is_failed=True), [(0, 2), (0, 2)]),
+    ],
+    ids=["all", "one too many", "few", "few of many"],
+)
+def test_traces_are_judged_in_batches(wanted: Wanted, expected: list[tuple[int, int]]) -> None:
+    """Fifty are judged at once, or as many as are wanted, unless a verdict is searched for."""
+    seen: list[tuple[int, int]] = []
+    with temporary_store() as store:
+        store.write(span(n, None, "GET /", n, n + 1, trace_id=f"{n:032x}") for n in range(1, 53))
+        list_traces(store, local_spans(store), wanted, LIMITS, lambda *done: seen.append(done))
+    assert seen == expected
 
 
 def test_progress_counts_what_is_found() -> None:

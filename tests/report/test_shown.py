@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from diagnosis.recordings import (
@@ -21,14 +21,16 @@ from diagnosis.recordings import (
 from diagnosis.scenes import NO_KEY, SCENES
 from report.terminals import LONG, WIDTHS, printed, with_long_ids
 from rich.cells import cell_len
+from support.samples import EPOCH_NS, OTHER, TRACE, span
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Limits, diagnose
 from flash_otel.records import LINES_SCOPE, SpanRecord
 from flash_otel.report.layout import UNICODE, Page, page_for, print_lines
-from flash_otel.report.overview import Overview, overview_of
+from flash_otel.report.overview import RUNNING, Overview, overview_of
 from flash_otel.report.trace import trace_lines
 from flash_otel.report.view import view_of
+from flash_otel.report.words import moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -342,3 +344,120 @@ def test_very_many_ids_are_counted() -> None:
     text = shown(records(deployment(), reads))
     assert text.count("-build-of-someone-else\n") == 20
     assert text.endswith("  10 more; --json has all\n")
+    assert shown(records(deployment(), reads[:-20])).count("-build-of-someone-else\n") == 20
+    assert "--json has all" not in shown(records(deployment(), reads[:-20]))
+
+
+DEPLOYED: Final = span(1, None, sc.DEPLOY, 0, 4000)
+FROM_LINES: Final = replace(DEPLOYED, scope_name=LINES_SCOPE)
+SOUND: Final = Overview(sc.NONE, "no fault found", "All agree.", deployment_id="d")
+STALE: Final = replace(
+    SOUND, verdict=sc.STALE_BUILD, title="The build is old", sentence="It is old.", is_fault=True
+)
+RUNS: Final = replace(
+    SOUND, verdict=sc.INCONCLUSIVE, title=RUNNING, is_running=True, outcome="unfinished"
+)
+IDENTITY: Final = {
+    "app_name": "shop",
+    "environment_name": "prod",
+    "environment_id": "env-1",
+    "build_id": "build-1",
+    "started_ns": EPOCH_NS,
+    "flash_version": "1.14.0",
+}
+NEXT_STEPS: Final = {
+    "notes": ("A note.", "Another."),
+    "remedy": "Deploy again.",
+    "missing": ("a read", "a log"),
+}
+NO_READ: Final = "No worker's read is recorded"
+OF_TRACE: Final = f"trace {TRACE}  returned"
+STARTED: Final = moment(EPOCH_NS, has_zone=True)
+
+
+@pytest.mark.parametrize(
+    ("overview", "record", "lines"),
+    [
+        (SOUND, DEPLOYED, ["✓ no fault found: All agree.", "", NO_READ, OF_TRACE]),
+        (
+            replace(SOUND, confidence="likely"),
+            FROM_LINES,
+            ["✓ no fault found (likely): All agree.", "", NO_READ],
+        ),
+        (replace(SOUND, deployment_id=""), FROM_LINES, ["✓ no fault found: All agree.", ""]),
+        (
+            replace(SOUND, trace_id=TRACE, outcome="returned", duration_ns=4_000_000_000),
+            DEPLOYED,
+            ["✓ no fault found: All agree.", "", NO_READ, f"{OF_TRACE} in 4.00 s"],
+        ),
+        (
+            replace(SOUND, trace_id=OTHER, outcome="unfinished", **IDENTITY),
+            replace(DEPLOYED, end_ns=None),
+            [
+                *("✓ no fault found: All agree.", ""),
+                f"app shop  environment prod  build build-1  {STARTED}  Flash 1.14.0",
+                *(NO_READ, f"trace {TRACE}  unfinished (still running, or killed)"),
+                f"deployment trace {OTHER}  unfinished (killed?)",
+            ],
+        ),
+        (
+            replace(SOUND, trace_id=TRACE, environment_id="env-1", outcome=None),
+            DEPLOYED,
+            ["✓ no fault found: All agree.", "", "environment env-1", NO_READ],
+        ),
+        (
+            replace(SOUND, outcome="returned", duration_ns=5),
+            FROM_LINES,
+            ["✓ no fault found: All agree.", "", NO_READ],
+        ),
+        (
+            replace(STALE, confidence="possible", **NEXT_STEPS),
+            FROM_LINES,
+            [
+                *("✗ stale_build (possible): The build is old.", "  It is old."),
+                *("  Note: A note.", "  Note: Another.", "  What to do: Deploy again."),
+                *("  Missing: a read", "  Missing: a log", "  Next: look further", "", NO_READ),
+            ],
+        ),
+        (
+            replace(STALE, sentence="The build is old.", command="verify", is_running=True),
+            FROM_LINES,
+            ["✗ stale_build: The build is old.", "  Next: verify", "", NO_READ],
+        ),
+        (
+            replace(RUNS, trace_id=TRACE, duration_ns=5, **{**NEXT_STEPS, "remedy": ""}),
+            DEPLOYED,
+            [
+                *(f"⋯ {RUNNING}", "  Note: A note.", "  Note: Another.", "", NO_READ),
+                f"trace {TRACE}  running",
+            ],
+        ),
+        (
+            replace(RUNS, title="no read yet", is_running=False, command="verify", missing=("a",)),
+            FROM_LINES,
+            ["? no read yet: All agree.", "  Missing: a", "  Next: verify", "", NO_READ],
+        ),
+        (
+            Overview(sc.INCONCLUSIVE, "the deployment was cancelled", "Why?", outcome="cancelled"),
+            FROM_LINES,
+            ["✗ the deployment was cancelled (inconclusive): Why?", ""],
+        ),
+    ],
+    ids=[
+        *("sound", "likely", "of no deployment", "in its own trace", "in another trace"),
+        *("without an end", "of lines", "a fault", "a short fault", "running", "unread"),
+        "cancelled",
+    ],
+)
+def test_what_stands_above_a_trace(
+    overview: Overview, record: SpanRecord, lines: list[str]
+) -> None:
+    """The verdict, what to do, what was deployed, what its workers got, and how it ended.
+
+    One empty line separates them from the spans.
+    """
+    view = view_of(Page(None, 20, UNICODE), [record], overview)
+    found = trace_lines([record], view, "look further")
+    texts = ["".join(part.text for part in line) for line in found]
+    body = next(number for number, text in enumerate(texts) if text.startswith(sc.DEPLOY))
+    assert texts[:body] == [*lines, *([""] if lines[-1] else [])]

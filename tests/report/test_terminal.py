@@ -21,7 +21,7 @@ from support.samples import (
     span,
 )
 
-from flash_otel.records import Link, SpanRecord
+from flash_otel.records import LINES_SCOPE, Link, SpanRecord
 from flash_otel.report import words
 from flash_otel.report.layout import page_for, print_lines
 from flash_otel.report.trace import trace_lines
@@ -257,6 +257,33 @@ def test_hostile_text_is_shown_and_has_no_effect() -> None:
         found = rendered(records, terminal=terminal, width=400)
         assert not set(found) & {"\x1b", "\x07", "\r", "\u202e", "\x9b"}
         assert r"\x1b[2J\x1b]0;title\x07[bold red]x[/bold red][/nope]\r\n\u202egnp.exe" in found
+
+
+@pytest.mark.parametrize(
+    ("resource", "version"),
+    [
+        ({"service.version": "1.2", "flash.version": "1.14"}, "  Flash 1.14"),
+        ({"service.version": "1.2"}, "  Flash 1.2"),
+        ({}, ""),
+    ],
+    ids=["of Flash", "of the service", "unknown"],
+)
+def test_the_version_of_flash_stands_above_the_trace(
+    resource: dict[str, str], version: str
+) -> None:
+    """It is the one that Flash reports, else that of the traced service."""
+    facts = {"flash.app_name": "shop", "deployment.environment.name": "prod"}
+    record = replace(span(1, None, "flash.deploy", 0, 1, attributes=facts), resource=resource)
+    first, second, *_ = rendered([record]).splitlines()
+    assert first == f"trace {TRACE}  returned"
+    assert second == f"{STARTED}  app shop  environment prod{version}"
+
+
+def test_lines_without_a_time_and_facts_have_nothing_above_them() -> None:
+    """What a log has no time for, and no id of its own, begins with its spans."""
+    record = replace(span(1, None, "flash.deploy", 0, 0), scope_name=LINES_SCOPE)
+    record = replace(record, start_ns=0, end_ns=0)
+    assert rendered([record]).startswith("flash.deploy")
 
 
 def test_a_recording_without_spans() -> None:
