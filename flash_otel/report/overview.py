@@ -177,7 +177,7 @@ def _title(judged: Judged) -> str:
         return _ENDED.get(judged.deployment.outcome) or verdict_label(judged)
     if judged.verdict == semconv.NONE:
         return words.NO_FAULT
-    return semconv.FAULTS[judged.verdict].rstrip(".")
+    return semconv.FAULTS[judged.verdict].removesuffix(".")
 
 
 def _trace_id(deployment: Deployment) -> str | None:

@@ -147,7 +147,7 @@ def _verdict(overview: Overview, view: View) -> Iterator[Line]:
         yield _headline(lead, overview.sentence, style, view)
         return
     yield _headline(f"{glyphs.cross} {code}: ", f"{overview.title}.", style, view)
-    if overview.sentence.rstrip(".") != overview.title:
+    if overview.sentence.removesuffix(".") != overview.title:
         yield (Part("  ", hang=_HANG), Part(view.clean(overview.sentence)))
 
 

@@ -66,7 +66,7 @@ UNKNOWN_ORDER: Final = "in an unknown order"
 
 def arrival(record: SpanRecord) -> str:
     """Return what a span that begins after a pause stands for."""
-    trigger = str(record.attributes.get(semconv.FAAS_TRIGGER, ""))
+    trigger = str(record.attributes.get(semconv.FAAS_TRIGGER))
     return ARRIVALS.get(record.name) or ARRIVALS.get(trigger, OTHER_ARRIVAL)
 
 

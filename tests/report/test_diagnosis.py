@@ -10,7 +10,7 @@ from diagnosis.recordings import NOW_NS, TWO, deployment, read, records
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Limits, diagnose
-from flash_otel.diagnosis.evidence import Origin
+from flash_otel.diagnosis.evidence import Deployment, Origin
 from flash_otel.diagnosis.findings import Exhibit, Finding
 from flash_otel.diagnosis.tables import Match, Moment, PhaseCheck
 from flash_otel.report.diagnosis import diagnosis_lines
@@ -85,6 +85,18 @@ def test_a_finding_with_its_evidence_and_advice() -> None:
     ]
 
 
+def test_only_a_fault_has_the_style_of_faults() -> None:
+    """A note and an open verdict differ from a fault, and from agreement."""
+    findings = (STALE, NOTE, OPEN, Finding(sc.NONE, "All agree."))
+    lines = diagnosis_lines(replace(sound(), findings=findings, judged=()), TERMINAL)
+    styles = {line[0].text: line[0].style for line in lines if line}
+    headings = ("stale_build: ", "environment_created: ", "inconclusive: ", "no fault found: ")
+    assert [styles[heading] for heading in headings] == [
+        *(FAULT_STYLE, "yellow"),
+        *(VERDICT_STYLES[sc.INCONCLUSIVE], VERDICT_STYLES[sc.NONE]),
+    ]
+
+
 @pytest.mark.parametrize("number", [2, 3, 4, 5])
 def test_the_first_findings_of_a_code_are_shown(number: int) -> None:
     """Three findings of one code are shown in full, and the others counted, by code."""
@@ -142,6 +154,17 @@ def test_a_deployment_is_headed_by_its_environment(
         *("", rf"Deployment d-1\x07 to {target}"),
         *("", "Expected when everything works"),
     ]
+
+
+def test_attempts_before_a_deployment_are_named_with_their_ends() -> None:
+    """They stand below its heading, oldest first."""
+    attempts = (
+        Deployment(id="d8", build_id="b\x07", outcome="unfinished"),
+        Deployment(id="d9", outcome="unfinished"),
+    )
+    lines = shown(judged=(bare(failed_before=attempts),))
+    said = r"build b\x07, it did not end; deployment d9, it did not end"
+    assert lines[2] == f"  2 earlier attempts failed: {said}"
 
 
 def test_tables_without_a_recorded_deployment() -> None:

@@ -268,8 +268,10 @@ def test_ids_that_begin_alike_are_shown_so_that_they_differ() -> None:
     stale = [_renamed(span, second) for span in read(9, held=TWO)]
     text = shown(records(made, stale))
     assert f"build_id={second[:28]} (deployed: {first[:28]})" in text
-    assert f"  build        {first}\n" in text
-    assert f"  build        {second}\n" in text
+    assert text.partition("\n\nIds in full\n")[2].splitlines() == [
+        f"  build        {second}",
+        f"  build        {first}",
+    ]
 
 
 def _renamed(span: SpanRecord, build: str) -> SpanRecord:

@@ -157,6 +157,22 @@ def test_the_table_fits(width: int, encoding: str) -> None:
     assert all(row.startswith("0af76519") for row in rows[1:])
 
 
+def test_names_share_the_room_that_is_left() -> None:
+    """The first name gets what it needs beyond twelve cells, the next one what is left then."""
+    later = NOW_NS + 125 * SECOND_NS
+    long = entry(app_name="a" * 16, environment_name="e" * 40, start_ns=later)
+    cells = [TRACE[:8], "in 2 min", "4.00 s", "{app}", "{env}", BUILD[:8], "no fault"]
+    others = sum(map(len, cells)) - len("{app}{env}") + 2 * (len(cells) - 1)
+    for room, app, env in (
+        (24, "a" * 11 + "…", "e" * 11 + "…"),
+        (26, "a" * 13 + "…", "e" * 11 + "…"),
+        (28, "a" * 16, "e" * 11 + "…"),
+        (30, "a" * 16, "e" * 13 + "…"),
+    ):
+        _, row = text([long], others + room).splitlines()
+        assert row == "  ".join(cells).format(app=app, env=env)
+
+
 @pytest.mark.parametrize("name", SCENES)
 def test_every_scene_fits(name: str) -> None:
     """No line of any scene's list is longer than the terminal, and no id and verdict is broken."""
