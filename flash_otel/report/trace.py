@@ -126,8 +126,7 @@ def _overview_lines(
         yield (Part(view.clean(readers[0].upper() + readers[1:]), hang=_HANG),)
     if overview.trace_id != shown.trace_id:
         yield from _trace_line(shown)
-    if overview.outcome is not None:
-        yield from _deployment_line(overview, shown)
+    yield from _deployment_line(overview, shown)
 
 
 def _verdict(overview: Overview, view: View) -> Iterator[Line]:
@@ -193,16 +192,16 @@ def _joined(values: Iterable[tuple[str, object]], view: View) -> Line:
 
 
 def _deployment_line(overview: Overview, shown: SpanRecord) -> Iterator[Line]:
-    outcome = overview.outcome or ""
-    note = "" if outcome != words.UNFINISHED else " (killed?)"
+    outcome = overview.outcome
+    # Lines show which steps returned, but not how the deployment ended.
+    if outcome is None or overview.trace_id is None:
+        return
+    note = " (killed?)" if outcome == words.UNFINISHED else ""
     took = "" if overview.duration_ns is None else f" in {words.duration(overview.duration_ns)}"
     ended = "running" if overview.is_running else f"{outcome}{took}{note}"
-    if overview.trace_id is None:
-        # Lines show which steps returned, but not how the deployment ended.
-        return
     name = "trace" if overview.trace_id == shown.trace_id else "deployment trace"
     lead = Part(f"{name} {words.clean(overview.trace_id)}", "bold", _HANG, WHOLE)
-    yield (lead, Part("  "), Part(ended, STYLES.get(outcome, ""), breaks=WHOLE))
+    yield (lead, Part("  "), Part(ended, STYLES[outcome], breaks=WHOLE))
 
 
 def _trace_heading(record: SpanRecord, view: View) -> Iterator[Line]:

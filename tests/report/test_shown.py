@@ -21,6 +21,7 @@ from diagnosis.recordings import (
 from diagnosis.scenes import NO_KEY, SCENES
 from report.terminals import LONG, WIDTHS, printed, with_long_ids
 from rich.cells import cell_len
+from rich.style import Style
 from support.samples import EPOCH_NS, OTHER, TRACE, span
 
 from flash_otel import semconv as sc
@@ -456,10 +457,12 @@ def test_what_stands_above_a_trace(
 ) -> None:
     """The verdict, what to do, what was deployed, what its workers got, and how it ended.
 
-    One empty line separates them from the spans.
+    One empty line separates them from the spans, and each style is one of Rich's.
     """
     view = view_of(Page(None, 20, UNICODE), [record], overview)
     found = trace_lines([record], view, "look further")
     texts = ["".join(part.text for part in line) for line in found]
     body = next(number for number, text in enumerate(texts) if text.startswith(sc.DEPLOY))
     assert texts[:body] == [*lines, *([""] if lines[-1] else [])]
+    for style in {part.style for line in found for part in line}:
+        Style.parse(style)

@@ -212,6 +212,8 @@ def test_captured_responses_are_folded() -> None:
     opened = rendered(records, has_answers=True)
     assert opened.count(f"answer {said}") == 5
     assert "--answers" not in opened
+    calls = [span(n, 1, "flash.call", n, n + 1) for n in range(10, 15)]
+    assert "flash.call \N{MULTIPLICATION SIGN}5" in rendered([*records, *calls], has_answers=True)
 
 
 def test_a_long_response_is_cut() -> None:

@@ -18,11 +18,11 @@ from support.samples import EPOCH_NS, TRACE
 from flash_otel import semconv
 from flash_otel.diagnosis import Limits
 from flash_otel.diagnosis.recorded import local_spans
-from flash_otel.report import words
+from flash_otel.report import traces, words
 from flash_otel.report.entry import TraceEntry
 from flash_otel.report.layout import ASCII, FAULT_STYLE, UNICODE, Page, page_for, print_lines
 from flash_otel.report.listing import Wanted, list_traces
-from flash_otel.report.traces import STYLES, style_of, table_lines
+from flash_otel.report.traces import STYLES, Column, style_of, table_lines
 from flash_otel.store.store import temporary_store
 
 if TYPE_CHECKING:
@@ -155,6 +155,100 @@ def test_the_table_fits(width: int, encoding: str) -> None:
     assert longest in rows[-1]
     assert glyphs.cut in rows[-1]
     assert all(row.startswith("0af76519") for row in rows[1:])
+
+
+def forms(column: Column, **changes: object) -> list[str]:
+    """Return the forms of an entry's cell, from the shortest to the fullest."""
+    return [read(entry(**changes), NOW_NS) for read in column.forms]
+
+
+@pytest.mark.parametrize(
+    ("changes", "took"),
+    [
+        ({}, "4.00 s"),
+        ({"deployment_duration_ns": 0}, "0.00 ms"),
+        ({"deployment_duration_ns": None}, "?"),
+        ({"deployment_duration_ns": None, "result": "running"}, "2 min 05 s+"),
+        (
+            {"deployment_duration_ns": None, "result": "running", "start_ns": NOW_NS + 10**12},
+            "0.00 ms+",
+        ),
+        ({"deployment_duration_ns": None, "deployment_id": None}, "9.00 s"),
+        ({"deployment_duration_ns": None, "deployment_id": None, "end_ns": None}, "?"),
+        ({"deployment_duration_ns": None, "deployment_id": None, "start_ns": 0}, "?"),
+    ],
+    ids=[
+        *("deployed", "at once", "not ended", "running", "running by a clock that is ahead"),
+        *("a read", "an open read", "a read without a time"),
+    ],
+)
+def test_how_long_a_trace_took(changes: dict[str, object], took: str) -> None:
+    """It is the deployment's duration, so far if it runs; of other traces that of their spans."""
+    assert forms(traces.TOOK, **changes) == [took]
+
+
+@pytest.mark.parametrize(
+    ("column", "changes", "expected"),
+    [
+        (traces.TRACE, {}, [TRACE[:8], TRACE]),
+        (traces.KIND, {}, ["deploy", "flash.deploy"]),
+        (traces.KIND, {"kind": "other", "root_name": "GET /"}, ["GET /", "GET /"]),
+        (traces.AGE, {}, ["2 min", "2 min ago"]),
+        (traces.STARTED, {}, [STARTED]),
+        (traces.STARTED, {"start_ns": 0}, ["?"]),
+        (traces.APP, {"app_name": None}, [""]),
+        (traces.ENVIRONMENT, {}, ["prod", f"prod ({ENVIRONMENT})"]),
+        (traces.ENVIRONMENT, {"environment_id": None}, ["prod", "prod"]),
+        (traces.ENVIRONMENT, {"environment_name": None}, [ENVIRONMENT[:8], ENVIRONMENT]),
+        (traces.ENVIRONMENT, {"environment_name": ENVIRONMENT}, [ENVIRONMENT, ENVIRONMENT]),
+        (traces.ENVIRONMENT, {"environment_name": None, "environment_id": None}, ["", ""]),
+        (traces.BUILD, {}, [BUILD[:8], BUILD]),
+        (traces.BUILD, {"build_id": "0af7651916cd43dd"}, ["0af76519", "0af7651916cd43dd"]),
+        (traces.BUILD, {"build_id": "0af7651916cd43ddx"}, ["0af7651916cd43ddx"] * 2),
+        (traces.BUILD, {"build_id": None}, ["", ""]),
+        (traces.SPANS, {}, ["8"]),
+        (traces.VERDICT, {}, ["no fault", "no fault"]),
+        (traces.VERDICT, {"confidence": "likely"}, ["no fault", "no fault"]),
+        (traces.VERDICT, {"verdict": "stale_build"}, ["stale_build", "stale_build"]),
+        (
+            traces.VERDICT,
+            {"verdict": "stale_build", "confidence": "likely"},
+            ["stale_build", "stale_build (likely)"],
+        ),
+    ],
+)
+def test_the_forms_of_a_cell(
+    column: Column, changes: dict[str, object], expected: list[str]
+) -> None:
+    """Short forms leave out what a list rarely needs; what is not known is empty."""
+    assert forms(column, **changes) == expected
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (28, "TRACE AGE VERDICT"),
+        (38, "TRACE AGE ENV VERDICT"),
+        (46, "TRACE AGE TOOK ENV VERDICT"),
+        (54, "TRACE KIND AGE TOOK ENV VERDICT"),
+        (60, "TRACE KIND AGE TOOK APP ENV VERDICT"),
+        (70, "TRACE KIND AGE TOOK APP ENV BUILD VERDICT"),
+        (74, "TRACE KIND AGE TOOK APP ENV BUILD VERDICT"),
+        (83, "TRACE KIND AGE TOOK APP ENV BUILD VERDICT"),
+        (111, "TRACE KIND AGE STARTED TOOK APP ENV BUILD VERDICT"),
+        (135, "TRACE KIND AGE STARTED TOOK APP ENV BUILD VERDICT"),
+        (142, "TRACE KIND AGE STARTED TOOK APP ENV BUILD SPANS VERDICT"),
+        (170, "TRACE KIND AGE STARTED TOOK APP ENV BUILD SPANS VERDICT"),
+        (205, "TRACE KIND AGE STARTED TOOK APP ENV BUILD SPANS VERDICT"),
+    ],
+)
+def test_a_wider_terminal_has_more(width: int, columns: str) -> None:
+    """The most important column or form comes first, as soon as it fills the width exactly."""
+    shown = (HEALTHY, FAULTY, READ)
+    head, *rows = text(shown, width).splitlines()
+    assert head.split() == columns.split()
+    assert max(map(cell_len, rows)) == width
+    assert max(map(cell_len, text(shown, width - 1).splitlines())) < width
 
 
 def test_names_share_the_room_that_is_left() -> None:
