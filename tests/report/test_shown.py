@@ -360,7 +360,7 @@ STALE: Final = replace(
 RUNS: Final = replace(
     SOUND, verdict=sc.INCONCLUSIVE, title=RUNNING, is_running=True, outcome="unfinished"
 )
-IDENTITY: Final = {
+IDENTITY: Final[dict[str, Any]] = {
     "app_name": "shop",
     "environment_name": "prod",
     "environment_id": "env-1",
@@ -368,7 +368,7 @@ IDENTITY: Final = {
     "started_ns": EPOCH_NS,
     "flash_version": "1.14.0",
 }
-NEXT_STEPS: Final = {
+NEXT_STEPS: Final[dict[str, Any]] = {
     "notes": ("A note.", "Another."),
     "remedy": "Deploy again.",
     "missing": ("a read", "a log"),
