@@ -166,10 +166,10 @@ def verdict_label(judged: Judged) -> str:
 
 def diagnosis_label(diagnosis: Diagnosis) -> str:
     """Return the verdict of a diagnosis as people read it."""
-    for judged in diagnosis.judged[:1]:
-        if judged.verdict == diagnosis.verdict:
-            return verdict_label(judged)
-    return words.verdict(diagnosis.verdict)
+    first = next(iter(diagnosis.judged), None)
+    if first is None or first.verdict != diagnosis.verdict:
+        return words.verdict(diagnosis.verdict)
+    return verdict_label(first)
 
 
 def _title(judged: Judged) -> str:

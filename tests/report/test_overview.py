@@ -258,13 +258,13 @@ def test_the_traces_around_a_trace() -> None:
     Each is named once, and a fact without a trace is left out.
     """
     made = SCENES["a worker asks for an environment that exists"].make()
-    judged = replace(judged_of(made), trace_ids=("own", "asked", ""))
+    judged = replace(judged_of(made), trace_ids=("own", "asked", "", "its read"))
     linking = [replace(made[0], trace_id=name) for name in ("own", "linking")]
     evidence = [
         exhibit.origin.trace_id for finding in judged.findings for exhibit in finding.evidence
     ]
     found = traces_around("asked", judged, linking, ["job"])
-    assert found == ["asked", "job", *dict.fromkeys(evidence), "own", "linking"]
+    assert found == ["asked", "job", *dict.fromkeys(evidence), "own", "its read", "linking"]
     assert traces_around("asked", None, linking) == ["asked", "own", "linking"]
 
 
