@@ -205,8 +205,10 @@ def _next_steps(diagnosis: Diagnosis, show: str) -> Iterator[Line]:
 
 def _show_command(findings: Sequence[Finding], show: str) -> str:
     """Return the command that shows the trace of the first evidence that has one."""
-    for finding in findings:
-        for exhibit in finding.evidence:
-            if exhibit.origin.trace_id and not exhibit.origin.rebuilt:
-                return show.replace("{}", exhibit.origin.trace_id[:12], 1)
-    return ""
+    traces = (
+        exhibit.origin.trace_id
+        for finding in findings
+        for exhibit in finding.evidence
+        if exhibit.origin.trace_id and not exhibit.origin.rebuilt
+    )
+    return next((show.replace("{}", trace_id[:12], 1) for trace_id in traces), "")

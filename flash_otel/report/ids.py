@@ -32,7 +32,9 @@ RESULTS: Final = {code: (words.RESULTS[code].upper(), style) for code, style in 
 _NOT_RECORDED: Final = "-"
 _GAP: Final = "  "
 SHORT: Final = 8  # characters of an id, as in the sentences of a diagnosis
-_KEPT: Final = (16, 12)  # ids that are hardly longer than their beginning are not shortened
+# Ids that are hardly longer than their beginning are not shortened; if there is room, a few more.
+_WHOLE: Final = 12
+_KEPT: Final = (16, _WHOLE)
 # An id, or the beginning of one that a sentence has shortened already.
 _TOKEN: Final = re.compile(rf"[0-9A-Za-z][0-9A-Za-z_-]{{{SHORT - 1},}}…?")
 
@@ -47,9 +49,9 @@ class ShortIds:
     """
 
     def __init__(self, ids: Iterable[str] = ()) -> None:
-        ordered = sorted({known for known in ids if len(known) > _KEPT[-1]})
+        ordered = sorted({known for known in ids if len(known) > _WHOLE})
         shared = [_shared(*pair) for pair in pairwise(ordered)]
-        lengths = (max(pair) + 1 for pair in zip([0, *shared], [*shared, 0], strict=False))
+        lengths = (max(pair) + 1 for pair in pairwise([0, *shared, 0]))
         self._short = {
             known: known[: max(SHORT, length)]
             for known, length in zip(ordered, lengths, strict=False)
@@ -123,9 +125,9 @@ def _shortened(rows: Sequence[_Row], page: Page) -> list[_Row]:
 def _cuts(ids: Collection[str], mark: str) -> Iterator[dict[str, str]]:
     """Yield ways to shorten ids, the best first: to their beginnings, or else to their ends."""
     for kept in _KEPT:
-        for length in range(SHORT, max(map(len, ids)) + 1):
+        for length in range(SHORT, max(map(len, ids))):
             yield beginnings(ids, length, mark, kept)
-    yield {name: name if len(name) <= _KEPT[-1] else mark + name[-SHORT:] for name in ids}
+    yield {name: name if len(name) <= _WHOLE else mark + name[-SHORT:] for name in ids}
 
 
 def beginnings(ids: Iterable[str], length: int, mark: str, kept: int = 0) -> dict[str, str]:

@@ -118,7 +118,7 @@ def age(nanoseconds: int, now_ns: int) -> str:
     if seconds < -60:  # noqa: PLR2004 - a minute
         return f"in {age(2 * now_ns - nanoseconds, now_ns).removesuffix(' ago')}"
     unit = next(((length, name) for least, length, name in _AGES if seconds >= least), None)
-    return f"{int(seconds // unit[0])} {unit[1]} ago" if unit else "just now"
+    return f"{int(seconds / unit[0])} {unit[1]} ago" if unit else "just now"
 
 
 def verdict(code: str, confidence: str = "certain") -> str:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from diagnosis.recordings import NOW_NS, TWO, deployment, read, records
+from rich.style import Style
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Limits, diagnose
+from flash_otel.diagnosis.environments import MOST_ATTEMPTS
 from flash_otel.diagnosis.evidence import Deployment, Origin
 from flash_otel.diagnosis.findings import Exhibit, Finding
 from flash_otel.diagnosis.tables import Match, Moment, PhaseCheck
@@ -39,8 +41,10 @@ def bare(**changes: object) -> Judged:
 
 
 def told(diagnosis: Diagnosis, page: Page = PIPE, show: str = "show {}") -> list[str]:
-    """Return the lines of a report as text."""
+    """Return the lines of a report as text; each style is one of Rich's."""
     lines = diagnosis_lines(diagnosis, page, show)
+    for style in {part.style for line in lines for part in line}:
+        Style.parse(style)
     return ["".join(part.text for part in line).rstrip() for line in lines]
 
 
@@ -156,15 +160,26 @@ def test_a_deployment_is_headed_by_its_environment(
     ]
 
 
-def test_attempts_before_a_deployment_are_named_with_their_ends() -> None:
-    """They stand below its heading, oldest first."""
-    attempts = (
-        Deployment(id="d8", build_id="b\x07", outcome="unfinished"),
-        Deployment(id="d9", outcome="unfinished"),
+@pytest.mark.parametrize(
+    ("number", "counted"),
+    [
+        (0, None),
+        (1, "1 earlier attempt failed"),
+        (2, "2 earlier attempts failed"),
+        (MOST_ATTEMPTS - 1, f"{MOST_ATTEMPTS - 1} earlier attempts failed"),
+        (MOST_ATTEMPTS, f"At least {MOST_ATTEMPTS} earlier attempts failed"),
+    ],
+)
+def test_attempts_before_a_deployment_are_named_with_their_ends(
+    number: int, counted: str | None
+) -> None:
+    """They stand below its heading, oldest first, as many as were looked for."""
+    attempts = tuple(
+        Deployment(id="d", build_id=f"b{n}\x07", outcome="unfinished") for n in range(number)
     )
     lines = shown(judged=(bare(failed_before=attempts),))
-    said = r"build b\x07, it did not end; deployment d9, it did not end"
-    assert lines[2] == f"  2 earlier attempts failed: {said}"
+    said = "; ".join(rf"build b{n}\x07, it did not end" for n in range(number))
+    assert lines[2] == (f"  {counted}: {said}" if counted else "")
 
 
 def test_tables_without_a_recorded_deployment() -> None:

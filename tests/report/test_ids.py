@@ -132,6 +132,19 @@ def test_ids_that_begin_alike(width: int, deployed: str, read: str) -> None:
     assert row.split() == ["build_identifier", deployed, read, "MISMATCH"]
 
 
+def test_a_short_id_keeps_its_beginning_where_others_show_their_ends() -> None:
+    """Twelve characters stay whole in any case."""
+    ids = ("0123456789012345", "0123456789abcdef")
+    rows = [
+        Match("build_identifier", *ids, "mismatch"),
+        Match("digest", "123456789012", None, "unknown"),
+    ]
+    assert table(rows, 53)[1:3] == [
+        "  build_identifier  ~89012345     ~89abcdef  MISMATCH",
+        "  digest            123456789012  -          ?",
+    ]
+
+
 @pytest.mark.parametrize("result", ["match", "mismatch", "pass", "fail", "unknown"])
 def test_a_result_in_words(result: str) -> None:
     """A result is in capitals; what could not be compared has a question mark."""

@@ -95,6 +95,10 @@ def ended(outcome: str | None, *, error: str | None = None) -> list[SpanRecord]:
         ([span(1, None, "GET /", 0, 5)], None, "returned", "returned"),
         ([span(1, None, "GET /", 0, 5, error="HTTP 500")], None, "failed", "failed"),
         ([span(1, None, "GET /", 0, None)], None, "unfinished", "unfinished"),
+        (
+            [span(1, None, "GET /", 0, 5, attributes={semconv.OUTCOME: "returned"}, error="no")],
+            *(None, "failed", "failed"),
+        ),
     ],
 )
 def test_labels(

@@ -275,6 +275,17 @@ def test_ids_that_begin_alike_are_shown_so_that_they_differ() -> None:
     ]
 
 
+def test_an_id_of_neither_an_environment_nor_a_build_is_listed_without_its_kind() -> None:
+    """A sentence may shorten the id of the build before."""
+    previous = "2a5c26b1-e8c0-4dca-99df-0f25256d47c1"
+    record = span(1, None, sc.DEPLOY, 0, 1, attributes={sc.PREVIOUS_BUILD_ID: previous})
+    overview = replace(SOUND, sentence="It replaces 2a5c26b1….")
+    lines = trace_lines([record], view_of(Page(100, 40, UNICODE), [record], overview))
+    texts = ["".join(part.text for part in line) for line in lines]
+    assert texts[0] == "✓ no fault found: It replaces 2a5c26b1."
+    assert texts[-2:] == ["Ids in full", f"  {'':<11}  {previous}"]
+
+
 def _renamed(span: SpanRecord, build: str) -> SpanRecord:
     return changed(span, build_id=build) if sc.BUILD_ID in span.attributes else span
 

@@ -297,6 +297,7 @@ def test_colours_are_those_of_the_verdicts(width: int) -> None:
         print_lines(table_lines(ENTRIES, page_for(console), NOW_NS), console)
 
     coloured = printed(render, width, color=True)
+    assert coloured.startswith("\x1b[1mTRACE")
     assert "\x1b[1;31mstale_build" in coloured
     assert "\x1b[32mno fault" in coloured
     assert "\x1b[36mrunning" in coloured
