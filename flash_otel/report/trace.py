@@ -187,8 +187,8 @@ def _joined(values: Iterable[tuple[str, object]], view: View) -> Line:
         for name, value in values
         if value is not None
     ]
-    gaps = [Part("  ", hang=_HANG) for _ in known]
-    return tuple(part for pair in zip(known, gaps, strict=True) for part in pair)[:-1]
+    gap = Part("  ", hang=_HANG)
+    return tuple(part for value in known for part in (value, gap))[:-1]
 
 
 def _deployment_line(overview: Overview, shown: SpanRecord) -> Iterator[Line]:

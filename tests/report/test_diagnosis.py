@@ -227,8 +227,21 @@ MOMENT: Final = Moment("deployment", 0.1, 1.9, "the build", Origin())
             replace(MOMENT, before_write=True, text="a\x1bb"),
             r"       +0.10 s  deployment  a\x1bb  1.90 s  BEFORE THE WRITE",
         ),
+        (
+            replace(MOMENT, before_write=True, duration_s=None),
+            "       +0.10 s  deployment  the build  BEFORE THE WRITE",
+        ),
     ],
-    ids=["whole", "no duration", "no time", "no clock", "neither", "another clock", "early"],
+    ids=[
+        "whole",
+        "no duration",
+        "no time",
+        "no clock",
+        "neither",
+        "another clock",
+        "early",
+        "soon",
+    ],
 )
 def test_a_moment_of_the_timeline(moment: Moment, line: str) -> None:
     """It has its distance from the start, and marks for other clocks and for reads too early."""

@@ -438,6 +438,22 @@ def test_the_newest_traces_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("wanted", "looked_at"), [(Wanted(limit=3), 3), (Wanted(limit=3, is_failed=True), 52)]
+)
+def test_no_more_traces_are_looked_at_than_are_wanted(
+    wanted: Wanted, looked_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short list does not read the whole store, unless it searches for a verdict."""
+    with temporary_store() as store:
+        store.write(span(n, None, "GET /", n, n + 1, trace_id=f"{n:032x}") for n in range(1, 53))
+        summaries = list(store.matching_traces(TraceFilter()))
+        left = iter(summaries)
+        monkeypatch.setattr(store, "matching_traces", lambda _: left)
+        list_traces(store, local_spans(store), wanted, LIMITS)
+        assert len(summaries) - len(list(left)) == looked_at
+
+
+@pytest.mark.parametrize(
     ("wanted", "expected"),
     [
         (Wanted(limit=200), [(50, 200), (52, 200)]),

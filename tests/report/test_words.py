@@ -68,8 +68,9 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     [
         ("IST-05:30", ("2001-09-09 07:16:40", " IST", " +05:30")),
         ("NST+03:30", ("2001-09-08 22:16:40", " NST", " -03:30")),
+        ("LMT-00:19:32", ("2001-09-09 02:06:12", " LMT", " +00:19")),
     ],
-    ids=["east of Greenwich", "west of Greenwich"],
+    ids=["east of Greenwich", "west of Greenwich", "apart by seconds"],
 )
 def test_a_moment_is_that_of_the_local_clock(
     name: str, expected: tuple[str, str, str], zone: Callable[[str], None]
