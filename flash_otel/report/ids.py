@@ -63,7 +63,7 @@ class ShortIds:
         """Return the short form of an id; an unknown id stays whole."""
         short = self._short.get(identifier, identifier)
         if short != identifier:
-            self.used[identifier] = None
+            self.used.setdefault(identifier)
         return short
 
     def within(self, text: str) -> str:

@@ -6,6 +6,8 @@ import io
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from rich.style import Style
+
 from flash_otel.report.layout import ReportConsole
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from flash_otel.records import SpanRecord
+    from flash_otel.report.layout import Line
 
 WIDTHS: Final = (60, 80, 100, 140)
 # Ids as Runpod makes them.
@@ -55,3 +58,9 @@ def printed(
     )
     render(console)
     return stream.getvalue()
+
+
+def assert_styles(lines: Iterable[Line]) -> None:
+    """Check that Rich knows the style of every part."""
+    for style in {part.style for line in lines for part in line}:
+        Style.parse(style)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from diagnosis.recordings import NOW_NS, TWO, deployment, read, records
-from rich.style import Style
+from report.terminals import assert_styles
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import Limits, diagnose
@@ -43,8 +43,7 @@ def bare(**changes: object) -> Judged:
 def told(diagnosis: Diagnosis, page: Page = PIPE, show: str = "show {}") -> list[str]:
     """Return the lines of a report as text; each style is one of Rich's."""
     lines = diagnosis_lines(diagnosis, page, show)
-    for style in {part.style for line in lines for part in line}:
-        Style.parse(style)
+    assert_styles(lines)
     return ["".join(part.text for part in line).rstrip() for line in lines]
 
 

@@ -19,9 +19,8 @@ from diagnosis.recordings import (
     records,
 )
 from diagnosis.scenes import NO_KEY, SCENES
-from report.terminals import LONG, WIDTHS, printed, with_long_ids
+from report.terminals import LONG, WIDTHS, assert_styles, printed, with_long_ids
 from rich.cells import cell_len
-from rich.style import Style
 from support.samples import EPOCH_NS, OTHER, TRACE, span
 
 from flash_otel import semconv as sc
@@ -60,7 +59,9 @@ def shown(
     def render(console: Console) -> None:
         overview = overview_of(judged, some, runs)
         view = view_of(page_for(console), some, overview, **options)
-        print_lines(trace_lines(some, view, "flash-otel diagnose --trace d1"), console)
+        lines = trace_lines(some, view, "flash-otel diagnose --trace d1")
+        assert_styles(lines)
+        print_lines(lines, console)
 
     return printed(render, width, terminal=terminal, color=color)
 
@@ -475,5 +476,4 @@ def test_what_stands_above_a_trace(
     texts = ["".join(part.text for part in line) for line in found]
     body = next(number for number, text in enumerate(texts) if text.startswith(sc.DEPLOY))
     assert texts[:body] == [*lines, *([""] if lines[-1] else [])]
-    for style in {part.style for line in found for part in line}:
-        Style.parse(style)
+    assert_styles(found)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 from diagnosis.recordings import NOW_NS
 from diagnosis.scenes import SCENES
-from rich.style import Style
+from report.terminals import assert_styles
 from verify.cases import CASES
 
 from flash_otel.diagnosis import Limits, diagnose
@@ -22,18 +21,7 @@ from flash_otel.report.verification import verification_lines
 from flash_otel.report.view import view_of
 from flash_otel.verify.verdict import judge
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from flash_otel.report.layout import Line
-
 PAGES = (Page(100, 40, UNICODE), Page(None, 20, ASCII))
-
-
-def assert_styles(lines: Iterable[Line]) -> None:
-    """Check that Rich knows the style of every part."""
-    for style in {part.style for line in lines for part in line}:
-        Style.parse(style)
 
 
 @pytest.mark.parametrize("scene", SCENES)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from report.terminals import assert_styles
 from rich.console import Console
 from support.samples import (
     EPOCH_NS,
@@ -52,7 +53,10 @@ def rendered(
     color: str | None = None,
     has_answers: bool = False,
 ) -> str:
-    """Return the bytes that a console of this width and encoding gets, decoded."""
+    """Return the bytes that a console of this width and encoding gets, decoded.
+
+    Each style is one of Rich's, which ignores any other.
+    """
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding, newline="")
     console = Console(
@@ -63,7 +67,9 @@ def rendered(
         legacy_windows=False,
     )
     view = view_of(page_for(console), records, has_answers=has_answers)
-    print_lines(trace_lines(records, view), console)
+    lines = trace_lines(records, view)
+    assert_styles(lines)
+    print_lines(lines, console)
     stream.flush()
     return raw.getvalue().decode(encoding)
 
