@@ -131,6 +131,7 @@ def test_a_list_that_a_log_prints_is_no_export(tmp_path: Path) -> None:
         b'[{"Id": "0c06", "Names": ["a"]}]\n',
         b'{\n  "region": "eu"\n}\n',
         b"message, 1\n",
+        b'  File "/srv/app.py", line\n15, in main\n    start()\n',
         b'["warning", region] it is unset\n',
     ):
         found = records(tmp_path, b"deploying\n" + printed + plain)

@@ -95,7 +95,7 @@ def _later_of(text: str, at: int, mark: int) -> Container | None:
         # A log may print a list or an object of its own, before a mark on another line.
         is_within = _IN_DOCUMENT.match(text, text.rfind("\n", 0, mark) + 1)
         return _document_of(rest) if is_within and _is_open(rest[: mark - at]) else None
-    return journal_of(rest) or table_with_names(rest)
+    return journal_of(rest) or table_with_names(rest, mark - at)
 
 
 class _Behind:

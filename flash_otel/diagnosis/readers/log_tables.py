@@ -82,19 +82,27 @@ def table_of(text: str) -> Table | None:
     return _by_names(text) or _by_rows(text)
 
 
-def table_with_names(text: str) -> Table | None:
+def table_with_names(text: str, mark: int) -> Table | None:
     """Return the table that a text begins with if it is known by the names in its header.
 
-    A line of any text may look like a header: the row below it has as many cells.
+    A line of any text may look like a header: the row below it has as many cells, and none has
+    fewer up to the row of the first mark.
+
+    Args:
+        text: The text.
+        mark: The position of the first mark in it.
     """
     table = _by_names(text)
     if table is None:
         return None
     try:
         rows = [*islice(csv.reader(io.StringIO(text), delimiter=table.delimiter), _LEAST)]
+        before = [*csv.reader(io.StringIO(text[:mark] + "x"), delimiter=table.delimiter)][:-1]
     except csv.Error:
         return None
-    return table if len({*map(len, rows)}) == 1 else None
+    width = len(rows[0])
+    is_table = {*map(len, rows)} == {width} and all(len(row) >= width for row in before if row)
+    return table if is_table else None
 
 
 def _by_names(text: str) -> Table | None:
