@@ -124,7 +124,7 @@ def _by_rows(text: str) -> Table | None:
     """Return the table that the contents of the first rows show, whatever its header."""
     if not has_needle(text):
         return None
-    whole = text.rpartition("\n")[0] or text
+    whole = text.rpartition("\n")[0]
     for delimiter in _DELIMITERS:
         try:
             rows = [row for row in csv.reader(io.StringIO(whole), delimiter=delimiter) if row]
@@ -137,8 +137,7 @@ def _by_rows(text: str) -> Table | None:
 
 
 def _names_by_rows(rows: list[list[str]], delimiter: str) -> list[str] | None:
-    width = len(rows[0]) if rows else 0
-    if len(rows) < _LEAST or width < _LEAST or {*map(len, rows)} != {width}:
+    if len(rows) < _LEAST or len(rows[0]) < _LEAST or len({*map(len, rows)}) > 1:
         return None
     columns = list(enumerate(zip(*rows, strict=True)))
     texts = [at for at, cells in columns if any(map(has_needle, cells))]
