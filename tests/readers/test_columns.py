@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +21,19 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from flash_otel import semconv as sc
+from flash_otel.diagnosis.readers import log_columns
 from flash_otel.diagnosis.readers.containers import container_of
-from flash_otel.diagnosis.readers.log_columns import columns_of
-from flash_otel.diagnosis.readers.log_entry import time_of
+from flash_otel.diagnosis.readers.log_columns import ColumnRow, Columns, columns_of, rows_in
+from flash_otel.diagnosis.readers.log_entry import Unwrapped, time_of
 from flash_otel.diagnosis.readers.log_layout import Layout
-from flash_otel.diagnosis.readers.log_prefixes import prefixes_of
+from flash_otel.diagnosis.readers.log_prefixes import Prefixes, prefixes_of
 from flash_otel.lines.format import parse
 from flash_otel.lines.values import read_id, write_id
 from flash_otel.records import ANY
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 WIDTHS = st.integers(60, 200)
@@ -377,3 +381,219 @@ def test_a_prefix_precedes_most_rows(behind: int, *, has_prefix: bool) -> None:
     row = "worker-1  | [10:00:00] INFO     Querying"
     rows = [row] * behind + ["a program's own line"] * (10 - behind)
     assert prefixes_of(rows).split(row)[0] == ("worker-1  | " if has_prefix else "")
+
+
+# --- rows, messages and what is between them -----------------------------------------------------
+
+NS = 10**9
+COMPOSE = Prefixes([r"\w  \| "])
+WIDE = Layout(level=4, message=13, width=60)
+
+
+def entries(data: str, layouts: dict[str, Layout] | None = None) -> list[tuple[int, Unwrapped]]:
+    """Return the entries of rows with a writer before each of them."""
+    columns = Columns(layouts or {"": WIDE}, COMPOSE, None, "text")
+    return list(columns.entries([data.encode()]))
+
+
+def texts(data: str, layouts: dict[str, Layout] | None = None) -> list[tuple[int, str]]:
+    """Return the numbers and texts of entries."""
+    return [(number, entry.text) for number, entry in entries(data, layouts)]
+
+
+def test_the_rows_of_lines() -> None:
+    """A row is a line of the text within a line's wrapping, without colours and line ends."""
+    wrapped_ = {"log": "a\nb\r\n", "stream": "stderr", "time": utc(BEGIN_NS)}
+    data = f"\ufeffone\r\n\x1b[32mtwo\x1b[0m\n{json.dumps(wrapped_)}\nfour".encode()
+    known = Unwrapped("", "", BEGIN_NS, zoned=True, partial=False)
+    assert list(rows_in([data[:9], data[9:]], None)) == [
+        ColumnRow(1, Unwrapped("one"), "one"),
+        ColumnRow(2, Unwrapped("\x1b[32mtwo\x1b[0m"), "two"),
+        ColumnRow(3, replace(known, text="a"), "a"),
+        ColumnRow(3, replace(known, text="b"), "b"),
+        ColumnRow(4, Unwrapped("four"), "four"),
+    ]
+
+
+def test_the_rows_of_a_container_s_entries() -> None:
+    """Each line of an entry is a row, with what the container knows of the entry."""
+
+    def inner(chunks: Iterable[bytes]) -> Iterator[tuple[int, Unwrapped]]:
+        for number, chunk in enumerate(chunks, 7):
+            yield number, Unwrapped(chunk.decode(), "s", 1, zoned=True)
+
+    assert list(rows_in([b"x\r\ny\r", b"z"], inner)) == [
+        ColumnRow(7, Unwrapped("x", "s", 1, zoned=True), "x"),
+        ColumnRow(7, Unwrapped("y", "s", 1, zoned=True), "y"),
+        ColumnRow(8, Unwrapped("z", "s", 1, zoned=True), "z"),
+    ]
+
+
+UUID = "0c069c1f-9ac9-48ed-9f76-d79799af0cc2"
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "room", "between"),
+    [
+        ("full row..", "", 10, ""),
+        ("part", "", 10, "\n"),
+        ("full row..", "[DEPLOY] x", 10, "\n"),
+        ("full row..", "DEPLOY] x", 10, "\n"),
+        ("full row..", "  indented", 10, "\n"),
+        ("full row..", "}", 10, "\n"),
+        ("full row..", "\u2500\u2500", 10, "\n"),
+        ("abc", "defghi x", 10, "\n"),
+        ("abc", "defghij x", 10, " "),
+        ("abc", "defghijklmnop", 10, " "),
+        ("ab cdefghi", "jk", 10, " "),
+        (" abcdefghi", "jk", 10, ""),
+        ("abcdefghij", " jk", 10, " "),
+        ("abcdefghij", "jk", 10, ""),
+        ("one\nabcdefghij", "jk", 10, ""),
+        ("one two abcdefghij", "jk", 10, ""),
+        ("Environment", "jk", 11, " "),
+        ("one\nEnvironment", "jk", 11, " "),
+        ("abcdefghij", "activated with", 10, " "),
+        ("abcdefghij", "activatedX with", 10, ""),
+        (UUID, "more", 36, " "),
+        (f"build_id={UUID}", "more", 36, " "),
+        (f"build_id={UUID}", ", environment_id=e", 36, ""),
+        (f"build_id={UUID[:-1]}", "2, environment_id=e", 35, ""),
+    ],
+)
+def test_what_is_between_two_rows(text: str, row: str, room: int, between: str) -> None:
+    """A line end, where the next word would have fitted; nothing within a word; else a space."""
+    before = re.split(r"\n|two ", text)[-1][-room:]
+    assert log_columns._between(text, before, row, room) == between
+
+
+@pytest.mark.parametrize("options", [{}, {"show_path": False}])
+@pytest.mark.parametrize(("length", "between"), [(19, "\n"), (20, "\n"), (21, " "), (30, " ")])
+def test_a_line_end_of_a_message_is_kept_where_it_shows(
+    length: int, between: str, options: dict[str, Any]
+) -> None:
+    """A row that ends although the next word has room was ended by the program."""
+    width = 60 if options else 80  # 31 characters for the message
+    message = "x" * 10 + "\n" + "y" * length
+    data = handled(
+        [(BEGIN_NS, "word " * 30), (BEGIN_NS, message), (BEGIN_NS, "x")], width, **options
+    )
+    container = container_of(data)
+    assert container is not None
+    _, (_, entry), _ = container.entries([data])
+    assert entry.text == message.replace("\n", between)
+
+
+def test_messages_and_other_lines_are_whole_and_in_order() -> None:
+    """Each writer's rows are joined by that writer's layout, or else by the most common one."""
+    data = """\
+a  |     INFO     one two
+b  |  WARNING  three
+a  |              [DEPLOY] four
+b  |           five sixseven
+c  |     DEBUG    eight
+a  | printed
+b  |           nine
+c  |              ten-is-longer-than-what-has-room-behind-eight
+a  |              eleven
+"""
+    narrow = Layout(level=1, message=10, width=22)
+    assert texts(data, {"a  | ": WIDE, "b  | ": narrow}) == [
+        (1, "one two\n[DEPLOY] four"),
+        (2, "three\nfive sixseven nine"),
+        (5, "eight ten-is-longer-than-what-has-room-behind-eight"),
+        (6, "a  | printed"),
+        (9, "a  |              eleven"),
+    ]
+
+
+@pytest.mark.parametrize(("others", "is_joined"), [(2, True), (3, False)])
+def test_a_message_waits_for_its_rows_behind_so_many_entries(
+    monkeypatch: pytest.MonkeyPatch, others: int, *, is_joined: bool
+) -> None:
+    """A row of a message that waited too long is a line of its own."""
+    monkeypatch.setattr(log_columns, "_MOST_WAITING", 3)
+    rest = "a  |              b-is-a-word-that-had-no-room-in-the-row-before-it"
+    data = "a  |     INFO     one\n" + "b  | printed\n" * others + rest + "\n"
+    printed = [(number, "b  | printed") for number in range(2, 2 + others)]
+    joined = [(1, f"one {rest[18:]}"), *printed]
+    assert texts(data) == (joined if is_joined else [(1, "one"), *printed, (2 + others, rest)])
+
+
+def test_a_message_has_only_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows behind them are lines."""
+    monkeypatch.setattr(log_columns, "_MOST_ROWS", 3)
+    row = "a  |                x"
+    data = "\n".join(["a  |     INFO     one", *[row] * 4, ""])
+    assert texts(data) == [(1, "one\n  x\n  x"), (4, row), (5, row)]
+
+
+def test_the_time_of_a_message_is_its_own_or_its_writer_s_latest() -> None:
+    """Rich leaves out a time that equals the previous one; a time before the row is surer."""
+    rows = [
+        "a  |                     INFO     first",
+        "a  | 2026-01-01 00:00:01 INFO     own",
+        "b  | 2026-01-01 00:00:02 INFO     of b",
+        "a  |                     INFO     latest",
+        "b  |                     INFO     latest",
+        "c  |                     INFO     none",
+        '{"log": "a  | 2026-01-01 00:00:05 INFO     given", "time": "2026-01-01T00:00:09Z"}',
+        "a  |                     INFO     still of the column",
+    ]
+    begin = 1_767_225_600
+    layout = Layout(level=20, message=29, width=60)
+    found = entries("\n".join([*rows, ""]), {"": layout})
+    assert [(entry.time_ns and entry.time_ns / NS - begin, entry.zoned) for _, entry in found] == [
+        (None, False),
+        (1, False),
+        (2, False),
+        (1, False),
+        (2, False),
+        (None, False),
+        (9, True),
+        (1, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "cuts"),
+    [
+        (["a  |     INFO     one\n", "b  |     INFO     two\n"], [False, False]),
+        (["a  |     INFO     one\n", "b  |     INFO     two"], [True, True]),
+        (["a  |     INFO     one\n", "b  |     INFO     two\n", ""], [False, False]),
+        (["a  |     INFO     one\n", "b  |     INFO     two", ""], [True, True]),
+        (["a  |     INFO     one\na  |     INFO     two"], [False, True]),
+        (["a  |     INFO     one\na  | printed"], [False, False]),
+        (["a  |     INFO     " + "x" * 46 + "\n"], [False]),
+        (["a  |     INFO     " + "x" * 47 + "\n"], [True]),
+        (["a  |     INFO     " + "x" * 47 + "\na  | printed\n"], [False, False]),
+    ],
+)
+def test_only_the_messages_that_are_open_at_the_end_may_be_cut(
+    chunks: list[str], cuts: list[bool]
+) -> None:
+    """They are if the log lacks its line end, or if their last row is full."""
+    columns = Columns({"": WIDE}, COMPOSE, None, "text")
+    found = list(columns.entries(chunk.encode() for chunk in chunks))
+    assert [entry.cut for _, entry in found] == cuts
+
+
+def test_rows_keep_what_is_known_of_their_writer() -> None:
+    """The name of a container is the writer's, within that of the export."""
+    row = "worker-1  | [10:00:00] INFO     [DEPLOY] Environment x  state_manager.py:88\n"
+    data = f"{row}{row.replace('-1', '-2')}{row}"
+    columns = columns_of(data, description="an export")
+    assert columns is not None
+    assert columns.description == "an export"
+    found = list(columns.entries([data.encode()]))
+    assert [entry.stream for _, entry in found] == ["worker-1", "worker-2", "worker-1"]
+
+    def inner(chunks: Iterable[bytes]) -> Iterator[tuple[int, Unwrapped]]:
+        for number, line in enumerate(b"".join(chunks).decode().splitlines(), 1):
+            yield number, Unwrapped(line, "pod")
+
+    columns = columns_of(data, inner)
+    assert columns is not None
+    assert columns.description == "text"
+    found = list(columns.entries([data.encode()]))
+    assert [entry.stream for _, entry in found] == ["pod/worker-1", "pod/worker-2", "pod/worker-1"]

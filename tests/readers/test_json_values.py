@@ -33,7 +33,7 @@ def test_values_and_other_lines_have_their_numbers(size: int) -> None:
     """Between the values of a text, any line may stand; commas and blank lines are skipped."""
     data = (
         b'\xef\xbb\xbf{"a": 1}\n\n,not json, "x"\r\n[1,\n2], {"b":\n"c"}\n{unquoted: 1}\n'
-        b"[text]\n[]{}\n[true] x\nrest"
+        b"[text] X\n[]{}\n[true] x\nrest"
     )
     assert split(data, size) == [
         (1, {"a": 1}, [], True),
@@ -41,7 +41,7 @@ def test_values_and_other_lines_have_their_numbers(size: int) -> None:
         (4, [1, 2], [], True),
         (5, {"b": "c"}, [], True),
         (7, "{unquoted: 1}", [], False),
-        (8, "[text]", [], False),
+        (8, "[text] X", [], False),
         (9, [], [], True),
         (9, {}, [], True),
         (10, [True], [], True),
@@ -62,6 +62,7 @@ def test_values_and_other_lines_have_their_numbers(size: int) -> None:
         (b'["a\n', ['"a']),
         (b'[1]\n{"a": tr', [[1], "tr"]),
         (b'["a\tb\nc"]', [["a\tb\nc"]]),
+        (b"[1, 2", [1, 2]),
         (b"\rx\r\n", ["x"]),
         (b'["a" "b"]\n["far enough"]', ['["a" "b"]', ["far enough"]]),
         (b"[" * 5000 + b"\n[1]", ["[" * 5000, [1]]),
@@ -85,7 +86,7 @@ DOCUMENT: Final = b"""\
  "late": null,
  "more": [{"m": "d"}]
 }
-[{"m": "e"}]
+[[{"m": "e"}]][{"m": "f"}]
 """
 
 
@@ -107,6 +108,7 @@ def test_the_values_in_what_is_entered_come_one_by_one(size: int) -> None:
         (8, "c", [known], True),
         (11, {"m": "d"}, [known | {"late": None}], True),
         (13, {"m": "e"}, [], True),
+        (13, {"m": "f"}, [], True),
     ]
 
 
@@ -137,11 +139,11 @@ def test_the_rest_of_a_damaged_array_that_was_entered(
     """Behind the damage, nothing is taken for a part of the array or of its objects."""
     monkeypatch.setattr(json_values, "LARGEST", 24)
     monkeypatch.setattr(json_values, "_SMALL", 8)
-    data = b'{"meta": "w", "all": [{"m": 1}, {"m": 2}, !, {"m": 3}]}\n[4]\n'
+    data = b'{"meta": "w", "all": [{"m": 1}, {"m": 2}, X, {"m": 3}]}\n[4]\n'
     assert split(data, size) == [
         (1, {"m": 1}, [{"meta": "w"}], True),
         (1, {"m": 2}, [{"meta": "w"}], True),
-        (1, '!, {"m": 3}]}', [], False),
+        (1, 'X, {"m": 3}]}', [], False),
         (2, [4], [], True),
     ]
 

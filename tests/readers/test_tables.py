@@ -50,6 +50,7 @@ COLUMNS: Final = "a table with the columns "
         ("\ntime,message", None, None),
         ("sep=;\r\nTime;Message\r\n", "Time, Message", ";"),
         ("sep=;\nsep=;\nTime;Message", None, None),
+        ("time\rx,message", None, None),
         ("sep=;;\nTime;Message", None, None),
         ("time;level\nTime;Message", None, None),
         ("2026-01-01 00:00:00,message", None, None),
@@ -134,8 +135,8 @@ def test_every_row_has_its_own_line_time_and_writer(size: int) -> None:
     data = (
         b"\xef\xbb\xbfsep=,\r\ntime,host,message\r\n2026-01-01T00:00:00Z,h-1,one\r\n"
         b'2026-01-01T00:00:01Z,h-2,"two\r\nmore, ""quoted"""\r\n\r\n'
-        b"2026-01-01T00:00:02Z,h-1,three\0\r\ntime,host,message\r\nnoon,,four\r\nfive\r\n"
-        b"2026-01-01T00:00:03Z,h-1,caf\xc3\xa9\r\n"
+        b"2026-01-01T00:00:02Z,h-1,three\0\r\n\xef\xbb\xbftime,host,message\r\nnoon,,four\r\nfive\r\n"
+        b"2026-01-01T00:00:03Z,h-1,caf\xc3\xa9\r\n\xef\xbb\xbfsep=,\r\n"
     )
     assert read(table_of("sep=,\ntime,host,message\n"), data, size) == [
         (3, Unwrapped("one", "h-1", BEGIN_NS, zoned=True)),

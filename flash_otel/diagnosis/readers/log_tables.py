@@ -177,31 +177,29 @@ def _is_header(row: list[str], names: list[str]) -> bool:
 
 
 class _TextLines:
-    """The lines of a table's bytes, and whether its latest row was cut off.
-
-    Attributes:
-        latest: The latest line, without its end.
-    """
+    """The lines of a table's bytes, and whether its latest row was cut off."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._lines = self._read(chunks)
         self._quotes = 0
-        self._ended = True
-        self.latest = ""
+        self._latest = ""
+
+    @property
+    def latest(self) -> str:
+        """The latest line, without its end."""
+        return self._latest.rstrip("\r\n")
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = next(self._lines)
-        self._quotes += line.count('"')
-        self._ended = line.endswith("\n")
-        self.latest = line.rstrip("\r\n")
-        return line
+        self._latest = next(self._lines)
+        self._quotes += self._latest.count('"')
+        return self._latest
 
     def take_is_cut(self) -> bool:
         """Return True if the lines since the last call open a quote, or lack a line end."""
-        is_cut = self._quotes % 2 == 1 or not self._ended
+        is_cut = self._quotes % 2 == 1 or not self._latest.endswith("\n")
         self._quotes = 0
         return is_cut
 
