@@ -96,8 +96,6 @@ def _may_continue(line: str) -> bool:
 def width_of(text: str) -> int | None:
     """Return the width at which the lines of a log were broken, or None."""
     lines = [without_colours(line.rstrip("\r")) for line in text.split("\n")]
-    if len(lines) < 2:  # noqa: PLR2004 - a line and its rest
-        return None
     lines = [line for line in lines[:-1] if not _POSITION.match(line)] + lines[-1:]
     width = max(map(len, lines), default=0)
     if width < _NARROWEST:
