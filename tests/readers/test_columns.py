@@ -422,9 +422,9 @@ def test_the_rows_of_a_container_s_entries() -> None:
         for number, chunk in enumerate(chunks, 7):
             yield number, Unwrapped(chunk.decode(), "s", 1, zoned=True)
 
-    assert list(rows_in([b"x\r\ny\r", b"z"], inner)) == [
-        ColumnRow(7, Unwrapped("x", "s", 1, zoned=True), "x"),
-        ColumnRow(7, Unwrapped("y", "s", 1, zoned=True), "y"),
+    assert list(rows_in([b"X\r\n\ry\r", b"z"], inner)) == [
+        ColumnRow(7, Unwrapped("X", "s", 1, zoned=True), "X"),
+        ColumnRow(7, Unwrapped("\ry", "s", 1, zoned=True), "\ry"),
         ColumnRow(8, Unwrapped("z", "s", 1, zoned=True), "z"),
     ]
 
@@ -495,15 +495,20 @@ c  |     DEBUG    eight
 a  | printed
 b  |           nine
 c  |              ten-is-longer-than-what-has-room-behind-eight
+c  |               X-is-no-less-so-and-has-a-space-before-it
 a  |              eleven
 """
     narrow = Layout(level=1, message=10, width=22)
     assert texts(data, {"a  | ": WIDE, "b  | ": narrow}) == [
         (1, "one two\n[DEPLOY] four"),
         (2, "three\nfive sixseven nine"),
-        (5, "eight ten-is-longer-than-what-has-room-behind-eight"),
+        (
+            5,
+            "eight ten-is-longer-than-what-has-room-behind-eight "
+            "X-is-no-less-so-and-has-a-space-before-it",
+        ),
         (6, "a  | printed"),
-        (9, "a  |              eleven"),
+        (10, "a  |              eleven"),
     ]
 
 

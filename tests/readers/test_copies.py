@@ -25,7 +25,7 @@ from readers.scenes import (
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import collect
-from flash_otel.diagnosis.readers import open_reader
+from flash_otel.diagnosis.readers import copies, open_reader
 from flash_otel.diagnosis.readers.copies import Copied
 from flash_otel.lines.values import read_id, write_id
 
@@ -102,6 +102,50 @@ def test_a_copy_is_undone_across_chunks(copy: str, chunk: int, tmp_path: Path) -
 def test_no_export_is_taken_for_a_copy(name: str) -> None:
     """Escapes of JSON and colours around whole lines are left to the readers of exports."""
     assert not Copied(EXPORTS[name](timed(deployment())))
+
+
+UNDONE: Final = {
+    "no-break spaces": ("[DEPLOY\u00a0SYNC] a\u00a0b\u202fc", "[DEPLOY SYNC] a b c"),
+    "narrow ones": ("STATE\u202fMANAGER a\u00a0b", "STATE MANAGER a b"),
+    "no-break spaces elsewhere": ("[DEPLOY SYNC] a\u00a0b", None),
+    "invisible characters": ("a\u200bb\u2060c\u200dd\u00ade", "abcde"),
+    "one before a word": ("caf\u00e9 \u200bx", "caf\u00e9 x"),
+    "one behind a word": ("x\u00ad \u00e9", "x \u00e9"),
+    "one alone": ("caf\u00e9 \u200b \u00e9", None),
+    "dashes": (
+        f"{BUILD.replace('-', chr(0x2013))} a\u2011b a \u2212 b -\u2013-",
+        f"{BUILD} a-b a - b -\u2013-",
+    ),
+    "a dash elsewhere": ("0c069c1f\u20139ac9 a\u2013b", None),
+    "a coloured space": ("STATE\x1b[1m \x1b[0mMANAGER] \x1b[Kx", "STATE MANAGER] x"),
+    "a coloured word": ("STATE \x1b[1;31mMANAGER] \x1b[m", "STATE MANAGER] "),
+    "a coloured line": ("\x1b[1mSTATE MANAGER\x1b[0m", None),
+    "escaped brackets": (r"\[DEPLOY\] a\_b \q \-", r"[DEPLOY] a_b \q -"),
+    "an escaped underscore": (r"build\_id=a\*", "build_id=a*"),
+    "escaped backslashes": (r"\\[DEPLOY\]", None),
+    "another underscore": (r"x\_y", None),
+    "several": ("\\[DEPLOY\u00a0SYNC\\] a\u200bb", "[DEPLOY SYNC] ab"),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), UNDONE.values(), ids=UNDONE)
+def test_only_what_the_beginning_shows_is_undone(text: str, expected: str | None) -> None:
+    """A mark, an id or a word shows what was done to it; the same elsewhere may be meant."""
+    copied = Copied(text.encode())
+    assert bool(copied) == (expected is not None)
+    assert copied.undone(text.encode()).decode() == (text if expected is None else expected)
+
+
+def test_a_copied_log_is_undone_in_whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of any length is held until its end, but no longer than a limit."""
+    monkeypatch.setattr(copies, "_LONGEST", 8)
+    copied = Copied(b"a\xc2\xadb")
+    chunks = [b"1\n2\xc2", b"\xad3\n", b"12345678", b"9\n", b"123456789", b"a\nb", b"\xc2\xad"]
+    assert list(copied.chunks(iter(chunks))) == [
+        b"1\n", b"23\n", b"123456789\n", b"123456789", b"a\n", b"b",
+    ]  # fmt: skip
+    assert list(copied.chunks([b"a\n"])) == [b"a\n"]
+    assert list(copied.chunks([])) == []
 
 
 # --- one text in another file --------------------------------------------------------------------
