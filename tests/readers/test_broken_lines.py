@@ -143,6 +143,8 @@ OTHER: Final = "[RUNTIME SYNC] Querying State Manager with environment_id=e-1"
         ([f"{ACTIVE}{BUILD}", "23"], None),
         ([f"{ACTIVE}{BUILD[:20]}", BUILD[20:]], 71),
         ([f"{ACTIVE}b-1", "next", f"{ACTIVE}b-1", "23"], 54),
+        (["first", f"{ACTIVE}b-1", "23", "x y"], 54),
+        ([f"{ACTIVE}{BUILD[:-6]}", "abcdef"], 81),
         # Further fields, or the rest of a list; but not the entries of a mapping.
         ([f"{UPLOADING}b-1,", " environment_id=e"], 65),
         ([f"{UPLOADING}b-1", "is another line"], None),

@@ -140,9 +140,17 @@ def test_a_copied_log_is_undone_in_whole_lines(monkeypatch: pytest.MonkeyPatch) 
     """A line of any length is held until its end, but no longer than a limit."""
     monkeypatch.setattr(copies, "_LONGEST", 8)
     copied = Copied(b"a\xc2\xadb")
-    chunks = [b"1\n2\xc2", b"\xad3\n", b"12345678", b"9\n", b"123456789", b"a\nb", b"\xc2\xad"]
+    chunks = [
+        b"1\n2\xc2",
+        b"\xad3\n",
+        b"12345678",
+        b"9\nx\n",
+        b"123456789",
+        b"a\nb",
+        b"\xc2\xad",
+    ]
     assert list(copied.chunks(iter(chunks))) == [
-        b"1\n", b"23\n", b"123456789\n", b"123456789", b"a\n", b"b",
+        b"1\n", b"23\n", b"123456789\nx\n",  b"123456789", b"a\n", b"b",
     ]  # fmt: skip
     assert list(copied.chunks([b"a\n"])) == [b"a\n"]
     assert list(copied.chunks([])) == []

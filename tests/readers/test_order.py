@@ -9,7 +9,7 @@ import json
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -30,13 +30,16 @@ from readers.scenes import (
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.mending import mended
-from flash_otel.diagnosis.readers import open_reader
+from flash_otel.diagnosis.readers import log_order, open_reader
 from flash_otel.diagnosis.readers.containers import container_of
-from flash_otel.diagnosis.readers.log_order import Backwards, direction_of
+from flash_otel.diagnosis.readers.log_entry import Unwrapped
+from flash_otel.diagnosis.readers.log_order import Backwards, direction_of, ordered
+from flash_otel.diagnosis.readers.log_text import LoggedLine
+from flash_otel.lines.format import parse
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from readers.scenes import Entry, Judged
 
@@ -306,3 +309,244 @@ def test_an_answer_that_may_be_another_s_is_given_to_no_question(
         found += open_reader(path).records()
     (asked,) = (record for record in mended(found) if sc.WORKER_ENDPOINT_ID in record.attributes)
     assert sc.BUILD_ID not in asked.attributes
+
+
+# --- how the direction is found, and what is ordered ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_backwards"),
+    [
+        ("", False),
+        ("querying", False),
+        ("worker", False),
+        ("worker querying", True),
+        ("worker querying worker querying", True),
+        ("querying worker querying worker", False),
+        ("querying worker querying", False),
+        ("worker querying worker", False),
+        ("mapping uploading", False),
+        ("uploading mapping", True),
+        ("mapping uploading mapping", False),
+        ("uploading mapping uploading", False),
+        ("entries received received entries", False),
+        ("received received", False),
+        ("entries received received", True),
+        # Behind the last line of an operation, the first of another one shows nothing.
+        ("entries mapping", False),
+        ("uploaded_endpoints querying", False),
+        ("uploaded_endpoints active_build", False),
+        ("mapping entries", False),
+        ("uploaded_keys active_build", False),
+        ("active_build uploaded_keys", True),
+        ("has_endpoints retrieved querying", True),
+        ("retrieved missing_endpoints", False),
+        ("missing_endpoints has_endpoints", True),
+    ],
+)
+def test_the_places_of_lines_show_the_direction(keys: str, *, is_backwards: bool) -> None:
+    """A log is backwards if no line of an operation stands in front of one that it follows."""
+    assert log_order._is_backwards(keys.split()) == is_backwards
+
+
+@pytest.mark.parametrize(
+    ("times", "is_backwards", "is_timed"),
+    [
+        ([3, 2, 1], True, True),
+        ([1, 2, 3], False, True),
+        ([1], False, True),
+        ([1, 1], False, True),
+        ([2, 2, 1], True, True),
+        ([*range(20, 10, -1), 15], True, True),
+        ([*range(20, 11, -1), 15], False, True),
+        ([*range(40, 22, -1), 30, 29, 35], True, True),
+        ([*range(40, 23, -1), 30, 29, 35], False, True),
+        ([], False, False),
+    ],
+)
+def test_the_times_of_lines_show_the_direction(
+    times: list[int], *, is_backwards: bool, is_timed: bool
+) -> None:
+    """One step in ten may go against the order, since several writers share a log."""
+    head = "".join(f"2026-01-01 00:00:{second} x\n" for second in times if second > 9)
+    head += "".join(f"2026-01-01 00:00:0{second} x\n" for second in times if second < 10)
+    assert direction_of(None, head.encode()) == (is_backwards, is_timed)
+
+
+ACTIVATED = deployment()[1]
+LATE = "2026-01-01 00:00:09"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_timed"),
+    [
+        (f"{LATE} {ACTIVATED}", True),
+        (f"{ACTIVATED} {LATE}", False),
+        (f"{'x' * 90} {LATE} {ACTIVATED}", True),
+        (f"{'x' * 60} {LATE}", True),
+        (f"{'x' * 61} {LATE}", False),
+        (json.dumps({"time": LATE, "message": "x"}), True),
+    ],
+)
+def test_the_time_of_a_line_stands_before_its_text(text: str, *, is_timed: bool) -> None:
+    """What a line itself says of times is not its own."""
+    assert direction_of(None, f"{text}\n".encode()).is_timed == is_timed
+
+
+class Listed:
+    """A container of given entries."""
+
+    description = "a list"
+
+    def __init__(self, entries: list[tuple[int, Unwrapped]]) -> None:
+        self._entries = entries
+
+    def entries(self, chunks: Iterable[bytes]) -> Iterator[tuple[int, Unwrapped]]:
+        """Yield the entries, and a text for each chunk."""
+        yield from self._entries
+        for number, chunk in enumerate(chunks, 100):
+            yield number, Unwrapped(chunk.decode())
+
+
+def test_the_lines_of_one_entry_show_the_direction() -> None:
+    """Entries of several lines have one time each, and the container's time comes first."""
+    texts = read()[1:3]
+    backwards = Unwrapped("\n".join(texts[::-1]))
+    timed_ = Unwrapped(f"{LATE} {texts[0]}\nx", time_ns=1)
+    assert direction_of(Listed([(1, backwards)]), b"") == (True, False)
+    assert direction_of(Listed([(1, Unwrapped("\n".join(texts)))]), b"") == (False, False)
+    assert direction_of(Listed([(1, timed_), (2, backwards)]), b"") == (False, True)
+    assert direction_of(Listed([(1, timed_), (2, Unwrapped("x", time_ns=0))]), b"") == (True, True)
+
+
+@pytest.mark.parametrize(("is_timed", "numbers"), [(True, [100, 7, 3]), (False, [1, 2, 3])])
+def test_entries_are_read_from_the_end_as_they_were(numbers: list[int], *, is_timed: bool) -> None:
+    """All that a container knows of an entry stays; numbers are counted where no time is known."""
+    first = Unwrapped("a\nb", "s", 5, zoned=True, partial=False, cut=True)
+    second = Unwrapped("", "t", None, zoned=False, partial=True, cut=False)
+    reversed_ = Backwards(Listed([(3, first), (7, second)]), is_timed=is_timed)
+    assert reversed_.description == "a list"
+    assert list(reversed_.entries([b"x"])) == list(
+        zip(numbers, [Unwrapped("x"), second, first], strict=True)
+    )
+    assert Backwards(None, is_timed=True).description == "text"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 100])
+@pytest.mark.parametrize("data", [b"", b"\n", b"a", b"a\n", b"abcde\n\nf\ngh\n", b"\nabcdefg\nh"])
+def test_lines_from_the_end_of_a_file(
+    monkeypatch: pytest.MonkeyPatch, data: bytes, size: int
+) -> None:
+    """Lines come whole and without blank ones, in blocks of any size."""
+    monkeypatch.setattr(log_order, "_BLOCK", size)
+    lines = [line for line in data.split(b"\n")[::-1] if line]
+    assert list(log_order._from_end(io.BytesIO(data))) == lines
+
+
+WRITTEN = {at: parse(text) for at, text in enumerate(read()[1:-1])}
+SPAN: Any = (0, "a span")
+
+
+def logged(places: str, times: str = "", stream: str = "", *, zoned: bool = True) -> list[Any]:
+    """Return the lines of a read by their places, each with a time if there are some."""
+    found = []
+    for at, place in enumerate(places):
+        time_ns = int(times[at]) if times and times[at] != "-" else None
+        parsed = WRITTEN[int(place)]
+        assert parsed is not None
+        found.append(LoggedLine(at, parsed, stream, time_ns, time_ns is not None and zoned))
+    return found
+
+
+def places_of(items: Iterable[Any]) -> str:
+    """Return the places of lines; `s` for a span."""
+    keys = [parsed.key for parsed in WRITTEN.values() if parsed is not None]
+    return "".join(
+        str(keys.index(item.parsed.key)) if isinstance(item, LoggedLine) else "s" for item in items
+    )
+
+
+@pytest.mark.parametrize(
+    ("places", "times", "expected"),
+    [
+        ("0123456", "", "0123456"),
+        ("0132456", "", "0132456"),
+        ("0132456", "1243567", "0123456"),
+        ("0132456", "124356-", "0132456"),
+        ("6543210", "7654321", "0123456"),
+        # Of one time, the places of the lines decide, if that makes more of them fit.
+        ("1023456", "1111111", "0123456"),
+        ("0165432", "1111111", "0123456"),
+        # The clocks do not agree: sorted, no more of the lines would fit.
+        ("3456012", "4567123", "0123456"),
+        ("0123456", "7654321", "0123456"),
+        ("6", "1", "6"),
+        # A line that stands twice, with the same time.
+        ("00123456", "00123456", "0123456"),
+        ("00123456", "01123456", "00123456"),
+        ("00123456", "--------", "00123456"),
+        ("01234566", "01234566", "0123456"),
+    ],
+)
+def test_lines_are_sorted_where_more_of_them_then_fit(
+    places: str, times: str, expected: str
+) -> None:
+    """Lines with times are in their order, without those that the log holds twice."""
+    assert places_of(ordered(logged(places, times), 100)) == expected
+
+
+def test_lines_of_clocks_with_and_without_an_offset_are_not_sorted() -> None:
+    """Their times cannot be compared."""
+    lines = logged("0132456", "1243567")
+    naive = logged("0132456", "1243567", zoned=False)
+    assert places_of(ordered([*lines[:3], *naive[3:]], 100)) == "0132456"
+    assert places_of(ordered(naive, 100)) == "0123456"
+
+
+def test_spans_stand_before_lines_that_are_sorted() -> None:
+    """Where nothing is sorted, they stay where they are."""
+    first, *rest = logged("0132456", "1243567")
+    assert places_of(ordered([first, SPAN, *rest], 100)) == "s0123456"
+    first, *rest = logged("0123456", "1234567")
+    assert places_of(ordered([first, SPAN, *rest], 100)) == "0s123456"
+
+
+def test_equal_lines_of_two_writers_are_both_kept() -> None:
+    """Lines of one time may be of two workers that read at the same moment."""
+    first, second = (logged("0123456", "1234567", stream) for stream in ("a", "b"))
+    both = [line for pair in zip(first, second, strict=True) for line in pair]
+    assert list(ordered(both, 100)) == both
+    twice = logged("00112233445566", "11223344556677")
+    assert places_of(ordered(twice, 100)) == "0123456"
+
+
+def test_lines_that_seem_repeated_are_kept_where_more_of_them_then_fit() -> None:
+    """One of the two reads would lack the lines that it shares with the other."""
+    texts = [read()[1:-1], read(names=None)[1:-1]]
+    lines = []
+    for at in range(7):
+        for text in (own[at] for own in texts if at < len(own)):
+            parsed = parse(text)
+            assert parsed is not None
+            lines.append(LoggedLine(len(lines), parsed, "", at, zoned=True))
+    assert len({(line.time_ns, line.parsed.key, str(line.parsed.fields)) for line in lines}) < 14
+    assert list(ordered(lines, 100)) == lines
+
+
+@pytest.mark.parametrize("window", [1, 2, 4, 7])
+def test_so_many_items_are_looked_at_together(window: int) -> None:
+    """A log is not held as a whole: what is sorted is yielded before more is read."""
+    lines = logged("6543210", "7654321")
+    taken: list[Any] = []
+
+    def items() -> Iterator[Any]:
+        for line in lines:
+            taken.append(line)
+            yield line
+
+    found = ordered(items(), window)
+    first = [next(found) for _ in range(window)]
+    assert taken == lines[:window]
+    assert sorted(first, key=lines.index) == taken
+    assert sorted(found, key=lines.index) == lines[window:]
+    assert places_of(ordered([], window)) == ""

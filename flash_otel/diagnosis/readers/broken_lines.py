@@ -97,7 +97,7 @@ def width_of(text: str) -> int | None:
     """Return the width at which the lines of a log were broken, or None."""
     lines = [without_colours(line.rstrip("\r")) for line in text.split("\n")]
     lines = [line for line in lines[:-1] if not _POSITION.match(line)] + lines[-1:]
-    width = max(map(len, lines), default=0)
+    width = max(map(len, lines))
     if width < _NARROWEST:
         return None
     longest = [at for at, line in enumerate(lines[:-1]) if len(line) == width]
@@ -130,7 +130,7 @@ def _is_broken(line: str, rest: str) -> bool:
 def _is_rest_of_id(parsed: ParsedLine, whole: ParsedLine, rest: str) -> bool:
     if UUID.fullmatch(_last(parsed)):
         return False
-    if UUID.fullmatch(str(whole.fields.get(parsed.last or ""))):
+    if UUID.fullmatch(_last(whole)):
         return True
     # A word such as "ready" is a separate line; digits and short rests are parts of an id.
     is_word = rest.isalpha() and len(rest) > _SHORT_REST
