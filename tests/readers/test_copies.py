@@ -150,7 +150,7 @@ def test_a_copied_log_is_undone_in_whole_lines(monkeypatch: pytest.MonkeyPatch) 
         b"\xc2\xad",
     ]
     assert list(copied.chunks(iter(chunks))) == [
-        b"1\n", b"23\n", b"123456789\nx\n",  b"123456789", b"a\n", b"b",
+        b"1\n", b"23\n", b"123456789\nx\n", b"123456789", b"a\n", b"b",
     ]  # fmt: skip
     assert list(copied.chunks([b"a\n"])) == [b"a\n"]
     assert list(copied.chunks([])) == []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
@@ -13,11 +15,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from flash_otel import manifest
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import diagnose
-from flash_otel.diagnosis.readers import open_reader
-from flash_otel.diagnosis.readers.log_groups import Grouper
+from flash_otel.diagnosis.readers import log_groups, open_reader
+from flash_otel.diagnosis.readers.log_groups import Draft, Grouper
 from flash_otel.diagnosis.readers.log_spans import WINDOW, record_of
 from flash_otel.diagnosis.readers.log_text import LoggedLine, LogLines
+from flash_otel.diagnosis.readers.log_values import LineValues
 from flash_otel.export.worker_log import WorkerLogSpanProcessor
+from flash_otel.lines.format import parse
 from flash_otel.lines.processor import LegacyLogSpanProcessor
 from flash_otel.lines.table import LINES
 from flash_otel.records import (
@@ -29,9 +33,8 @@ from flash_otel.records import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
-
-    import pytest
 
     from flash_otel.records import SpanRecord
 
@@ -371,3 +374,321 @@ def test_long_logs_are_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     lines = [int(record.origin.rpartition(":")[2]) for record in found]
     assert lines == sorted(lines)
     assert len(found) == 400
+
+
+# --- which line belongs to which span ------------------------------------------------------------
+
+BOTH = "['functions', 'resources_endpoints']"
+# Lines by their key's letter and what is particular in them.
+LETTERS = {
+    "q1": "[RUNTIME SYNC] Querying State Manager with environment_id=e-1",
+    "q2": "[RUNTIME SYNC] Querying State Manager with environment_id=e-2",
+    "qn": "[RUNTIME SYNC] Querying State Manager with environment_id=(null)",
+    "qw": "[RUNTIME SYNC] Querying State Manager with environment_id=w-1",
+    "w1": "[RUNTIME SYNC] FLASH_ENVIRONMENT_ID=e-1, RUNPOD_ENDPOINT_ID=w-1",
+    "wx": "[RUNTIME SYNC] FLASH_ENVIRONMENT_ID=e-1, RUNPOD_ENDPOINT_ID=w-9",
+    "w2": "[RUNTIME SYNC] FLASH_ENVIRONMENT_ID=e-2, RUNPOD_ENDPOINT_ID=w-2",
+    "a1": "[STATE MANAGER] environment_id=e-1 → activeBuildId=b-1",
+    "a2": "[STATE MANAGER] environment_id=e-2 → activeBuildId=b-2",
+    "an": "[STATE MANAGER] environment_id=e-1 → activeBuildId=(null)",
+    "a0": "[STATE MANAGER] environment_id=(null) → activeBuildId=b-1",
+    "r1": f"[STATE MANAGER] Retrieved build b-1, manifest keys: {BOTH}",
+    "r2": f"[STATE MANAGER] Retrieved build b-2, manifest keys: {BOTH}",
+    "rn": "[STATE MANAGER] Retrieved build b-1, manifest keys: NONE",
+    "rf": "[STATE MANAGER] Retrieved build b-1, manifest keys: ['functions']",
+    "h2": "[STATE MANAGER] Manifest has 2 endpoints: ['gpu', 'cpu']",
+    "h1": "[STATE MANAGER] Manifest has 1 endpoints: ['gpu']",
+    "mf": "[STATE MANAGER] Manifest MISSING resources_endpoints! Full manifest keys: ['functions']",
+    "v": "[RUNTIME SYNC] Received manifest with keys: ['functions', 'resources_endpoints']",
+    "vf": "[RUNTIME SYNC] Received manifest with keys: ['functions']",
+    "e2": "[RUNTIME SYNC] resources_endpoints contains 2 entries: ['gpu', 'cpu']",
+    "e1": "[RUNTIME SYNC] resources_endpoints contains 1 entries: ['gpu']",
+    "e0": "[RUNTIME SYNC] resources_endpoints contains 0 entries: EMPTY",
+    "m0": "[DEPLOY SYNC] resources_endpoints mapping: {}",
+    "u1": "[DEPLOY SYNC] Uploading manifest to State Manager - build_id=b-1, environment_id=e-1",
+    "u2": "[DEPLOY SYNC] Uploading manifest to State Manager - build_id=b-2, environment_id=e-1",
+    "c1": "[STATE MANAGER] GraphQL mutation succeeded for build_id=b-1",
+    "c2": "[STATE MANAGER] GraphQL mutation succeeded for build_id=b-2",
+    "k": "[STATE MANAGER] Uploaded manifest with keys: ['functions', 'resources_endpoints']",
+    "kf": "[STATE MANAGER] Uploaded manifest with keys: ['functions']",
+    "n2": "[STATE MANAGER] Uploaded 2 endpoints: ['gpu', 'cpu']",
+    "n0": "[STATE MANAGER] Uploaded 0 endpoints: []",
+    "d1": "[DEPLOY] Environment prod activated with build_id=b-1",
+}
+
+
+def logged(
+    name: str, number: int = 1, seconds: int | None = None, stream: str = "", **more: Any
+) -> LoggedLine:
+    """Return a line by its letters."""
+    parsed = parse(LETTERS[name])
+    assert parsed is not None
+    time_ns = None if seconds is None else seconds * 10**9
+    return LoggedLine(number, parsed, stream, time_ns, seconds is not None, **more)
+
+
+def grouped(lines: Iterable[tuple[str, LoggedLine]]) -> list[str]:
+    """Return the lines of each span; behind `<`, the number of the read that it belongs to."""
+    grouper, drafts = Grouper(), list[Draft]()
+    names: dict[int, list[str]] = {}
+    for name, line in lines:
+        counts = [len(draft.keys) for draft in drafts]
+        begun = grouper.add(line)
+        drafts += [] if begun is None else [begun]
+        (grown,) = (
+            draft for draft, count in zip_longest(drafts, counts) if len(draft.keys) != count
+        )
+        names.setdefault(grown.ordinal, []).append(name)
+    return [
+        " ".join(names[draft.ordinal]) + (f" < {draft.parent.ordinal}" if draft.parent else "")
+        for draft in drafts
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "spans"),
+    [
+        ("q1 w1 a1 r1 h2 v e2", ["q1 w1 v e2", "a1 r1 h2 < 1"]),
+        ("m0 u1 c1 k n0", ["m0 u1 c1 k n0"]),
+        ("d1 d1", ["d1", "d1"]),
+        # A worker names itself behind its own question.
+        ("q1 w1 q2 w2", ["q1 w1", "q2 w2"]),
+        ("q1 q2 w1 w2", ["q1 w1", "q2 w2"]),
+        ("q1 q2 w2 w1", ["q1 w1", "q2 w2"]),
+        ("q1 q1 w1 w1", ["q1 w1", "q1 w1"]),
+        ("qw w1", ["qw w1"]),
+        ("q1 qw w1", ["q1", "qw", "w1"]),
+        ("q2 w1", ["q2 w1"]),
+        # An attempt belongs to the read that asked for its environment and has no answer yet.
+        ("q1 q2 a1 a2", ["q1", "q2", "a1 < 1", "a2 < 2"]),
+        ("q1 a2", ["q1", "a2"]),
+        ("q1 an", ["q1", "an < 1"]),
+        ("q1 a0", ["q1", "a0"]),
+        ("qn w1 a1", ["qn w1", "a1"]),
+        ("a1 q1", ["a1", "q1"]),
+        ("r1 q1", ["r1", "q1"]),
+        ("q1 r1", ["q1", "r1 < 1"]),
+        ("q1 q1 a1 a1", ["q1", "q1", "a1 < 2", "a1 < 1"]),
+        ("q1 q1 a1 rn a1", ["q1", "q1", "a1 rn < 2", "a1 < 2"]),
+        ("q1 q1 a1 r1 a1", ["q1", "q1", "a1 r1 < 2", "a1 < 1"]),
+        ("q1 a1 r1 h2 a1", ["q1", "a1 r1 h2 < 1", "a1"]),
+        ("q1 a1 r1 h2 v a1", ["q1 v", "a1 r1 h2 < 1", "a1"]),
+        ("q1 v a1", ["q1 v", "a1"]),
+        ("q1 an a1 r1", ["q1", "an < 1", "a1 r1 < 1"]),
+        ("q1 q2 an a1", ["q1", "q2", "an < 1", "a1 < 1"]),
+        # What is received is what the read's last attempt retrieved.
+        ("q1 a1 r1 h2 q1 a1 r1 h2 v", ["q1", "a1 r1 h2 < 1", "q1 v", "a1 r1 h2 < 3"]),
+        ("q1 a1 rf mf q1 a1 r1 h2 v e2", ["q1", "a1 rf mf < 1", "q1 v e2", "a1 r1 h2 < 3"]),
+        ("q1 a1 rf mf q1 a1 r1 h2 vf", ["q1 vf", "a1 rf mf < 1", "q1", "a1 r1 h2 < 3"]),
+        ("q1 a1 r1 h2 q2 a2 v", ["q1 v", "a1 r1 h2 < 1", "q2", "a2 < 3"]),
+        ("q1 q2 v", ["q1", "q2", "v"]),
+        # Lines are in their order, and none contradicts another of its span.
+        ("h2 r1 a1", ["h2", "r1", "a1"]),
+        ("n0 k c1", ["n0", "k", "c1"]),
+        ("q1 v v", ["q1 v", "v"]),
+        ("v e2", ["v e2"]),
+        ("e2 v", ["e2", "v"]),
+        ("a1 a2 r1 r2 h2", ["a1 r1", "a2 r2", "h2"]),
+        ("a1 a1 r1", ["a1", "a1 r1"]),
+        ("a1 r1 a1 h2", ["a1 r1 h2", "a1"]),
+        ("a1 rf mf h2", ["a1 rf mf", "h2"]),
+        ("a1 r1 mf", ["a1 r1", "mf"]),
+        ("an rn", ["an", "rn"]),
+        ("m0 u1 c1 k n2", ["m0 u1 c1 k", "n2"]),
+        ("m0 m0 u1 u2 c2 c1", ["m0 u2 c2", "m0 u1 c1"]),
+        ("u1 u2 k", ["u1", "u2", "k"]),
+        ("u1 c2", ["u1", "c2"]),
+        # A manifest without the key of the endpoints is the less likely one with some.
+        ("u1 kf n2", ["u1 kf n2"]),
+        ("u1 k u1 kf n2", ["u1 k n2", "u1 kf"]),
+        ("u1 k u1 kf n0", ["u1 k", "u1 kf", "n0"]),
+        ("q1 vf e2", ["q1 vf e2"]),
+        ("q1 v q1 vf e2", ["q1 v e2", "q1 vf"]),
+        ("q1 v q1 vf e0", ["q1 v", "q1 vf", "e0"]),
+    ],
+)
+def test_a_line_continues_the_only_span_that_it_fits(names: str, spans: list[str]) -> None:
+    """Of several spans, the likeliest; of different ones that are as likely, none."""
+    lines = [(name, logged(name, at)) for at, name in enumerate(names.split(), 1)]
+    assert grouped(lines) == spans
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_continued"),
+    [
+        (logged("q1"), logged("w1", 20_001), True),
+        (logged("q1"), logged("w1", 20_002), False),
+        (logged("q1", seconds=1000), logged("w1", seconds=1900), True),
+        (logged("q1", seconds=1000), logged("w1", seconds=1901), False),
+        (logged("q1", seconds=1000), logged("w1", seconds=100), True),
+        (logged("q1", seconds=1000), logged("w1", seconds=99), False),
+        (logged("q1"), logged("w1", seconds=9000), True),
+        (logged("q1", seconds=9000), logged("w1"), True),
+        (logged("q1", stream="a"), logged("w1", stream="b"), False),
+        (logged("q1", stream="a"), logged("w1", stream="a"), True),
+    ],
+)
+def test_a_span_continues_only_near_its_beginning(
+    first: LoggedLine, second: LoggedLine, *, is_continued: bool
+) -> None:
+    """Much later lines, and those of another stream, are another span's."""
+    grouper = Grouper()
+    assert grouper.add(first) is not None
+    assert (grouper.add(second) is None) == is_continued
+
+
+@pytest.mark.parametrize(("limit", "is_continued"), [(2, False), (3, True)])
+def test_only_so_many_spans_of_a_stream_may_continue(
+    monkeypatch: pytest.MonkeyPatch, limit: int, *, is_continued: bool
+) -> None:
+    """The oldest is given up first."""
+    monkeypatch.setattr(log_groups, "MAX_OPEN", limit)
+    grouper = Grouper()
+    for name in ("q1", "q2", "qw"):
+        grouper.add(logged(name))
+    assert (grouper.add(logged("wx")) is None) == is_continued
+
+
+@pytest.mark.parametrize(
+    ("order", "is_continued"),
+    [("ab", True), ("abb", True), ("abc", False), ("abac", True), ("abacbc", False)],
+)
+def test_only_so_many_streams_may_continue(
+    monkeypatch: pytest.MonkeyPatch, order: str, *, is_continued: bool
+) -> None:
+    """The stream that was not used for longest is given up first."""
+    monkeypatch.setattr(log_groups, "MAX_STREAMS", 2)
+    grouper = Grouper()
+    for stream in order:
+        grouper.add(logged("q1" if stream != "b" else "d1", stream=stream))
+    assert (grouper.add(logged("w1", stream="a")) is None) == is_continued
+
+
+def flags(lines: Iterable[LoggedLine]) -> list[bool]:
+    """Return of each read whether its stream has attempts."""
+    grouper = Grouper()
+    drafts = [draft for line in lines if (draft := grouper.add(line)) is not None]
+    return [draft.is_among_attempts for draft in drafts if draft.name == sc.RUNTIME_FETCH]
+
+
+def test_a_read_in_a_stream_with_attempts_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts may stand before the read or behind, and any number of lines away."""
+    monkeypatch.setattr(log_groups, "MAX_OPEN", 2)
+    monkeypatch.setattr(log_groups, "MAX_STREAMS", 2)
+    read = logged("q1")
+    attempt = logged("a1")
+    assert flags([read, read]) == [False, False]
+    assert flags([read, attempt, read]) == [True, True]
+    assert flags([attempt, read]) == [True]
+    assert flags([attempt, attempt, read]) == [True]
+    assert flags([read, read, read, attempt, read]) == [False, True, True, True]
+    assert flags([logged("u1"), read, logged("c1")]) == [False]
+    a, b, c = "abc"
+    assert flags([logged("q1", stream=a), logged("a1", stream=b), logged("q1", stream=b)]) == [
+        False,
+        True,
+    ]
+    others = [logged("u1", stream=stream) for stream in (b, c)]
+    own = logged("q1", stream=a), logged("a1", stream=a)
+    assert flags([*own, *others, own[0]]) == [True, False]
+    assert flags([own[0], *others, own[1]]) == [False]
+
+
+def draft_of(*lines: LoggedLine) -> Draft:
+    """Return a span with lines."""
+    draft = Draft(sc.RUNTIME_FETCH, 1, "", 1)
+    for line in lines:
+        draft.add(line, LineValues.of(line.parsed, is_longest=line.is_longest))
+    return draft
+
+
+def known(value: Any, *, is_cut: bool = False) -> LineValues:
+    """Return a line that knows a build."""
+    return LineValues({sc.BUILD_ID: value}, frozenset({sc.BUILD_ID} if is_cut else ()))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "value", "is_cut"),
+    [
+        (known("b-1"), known("b-2"), "b-1", False),
+        (known("b-1"), known("b-123*", is_cut=True), "b-1", False),
+        (known("b-1*", is_cut=True), known("b-12*", is_cut=True), "b-12*", True),
+        (known("b-1*", is_cut=True), known("b*-1", is_cut=True), "b-1*", True),
+        (known("b-1*", is_cut=True), known("b*", is_cut=True), "b-1*", True),
+        (known("b-1*", is_cut=True), known("b-1"), "b-1", False),
+        (known(None), known("b-1"), None, False),
+    ],
+)
+def test_a_value_that_is_whole_or_longer_replaces_a_part(
+    first: LineValues, second: LineValues, value: str | None, *, is_cut: bool
+) -> None:
+    """A value that an earlier line holds in full stays."""
+    draft = draft_of()
+    for line in (first, second):
+        draft.add(logged("q1"), line)
+    assert draft.values == {sc.BUILD_ID: value}
+    assert (sc.BUILD_ID in draft.cut) == is_cut
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "is_accepted"),
+    [
+        (known("b-1"), known("b-1"), True),
+        (known("b-1"), known("b-2"), False),
+        (known("b-1"), known(None), False),
+        (known("b-1*", is_cut=True), known("b-12"), True),
+        (known("b-1*", is_cut=True), known("b-2"), False),
+        (known("b-12"), known("b-1*", is_cut=True), True),
+        (known("b-1*"), known("b-12"), False),
+        (known("b-1"), LineValues({sc.ENVIRONMENT_ID: "e-1"}, frozenset()), True),
+    ],
+)
+def test_a_line_that_contradicts_a_value_is_not_accepted(
+    own: LineValues, other: LineValues, *, is_accepted: bool
+) -> None:
+    """What is not known contradicts nothing."""
+    draft = draft_of()
+    draft.add(logged("q1"), own)
+    assert draft.accepts(other) == is_accepted
+
+
+@pytest.mark.parametrize(
+    ("seconds", "start", "end", "inversions"),
+    [
+        ([], None, None, 0),
+        ([None], None, None, 0),
+        ([5], 5, 5, 0),
+        ([None, 5, None, 7], 5, 7, 0),
+        ([5, 5], 5, 5, 0),
+        ([5, 4, 3], 5, 3, 2),
+        ([5, 7, 6], 5, 6, 1),
+        ([0, 1], 0, 1, 0),
+    ],
+)
+def test_the_times_of_a_span_are_those_of_its_lines(
+    seconds: list[int | None], start: int | None, end: int | None, inversions: int
+) -> None:
+    """It begins with the first and ends with the last of its lines, in the log's order."""
+    draft = draft_of(*(logged("q1", seconds=second) for second in seconds))
+    times = [None if at is None else at // 10**9 for at in (draft.start_ns, draft.end_ns)]
+    assert [*times, draft.inversions, draft.zoned] == [start, end, inversions, start is not None]
+
+
+def test_a_span_is_closed_by_the_last_of_its_lines() -> None:
+    """It stays closed."""
+    draft = draft_of(logged("q1"), logged("v"))
+    assert not draft.closed
+    for name in ("e2", "v"):
+        draft.add(logged(name), LineValues({}, frozenset()))
+        assert draft.closed
+    assert draft.keys == ["querying", "received", "entries", "received"]
+
+
+def test_the_end_of_the_longest_line_is_a_part() -> None:
+    """A limit may have cut the line."""
+    grouper = Grouper()
+    whole, longest = grouper.add(logged("a1")), grouper.add(logged("a1", is_longest=True))
+    assert whole is not None
+    assert longest is not None
+    assert (whole.cut, longest.cut) == (set(), {sc.BUILD_ID})
+    assert (whole.line, whole.stream, whole.ordinal, longest.ordinal) == (1, "", 1, 2)
