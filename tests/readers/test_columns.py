@@ -486,7 +486,8 @@ def test_a_line_end_of_a_message_is_kept_where_it_shows(
 
 def test_messages_and_other_lines_are_whole_and_in_order() -> None:
     """Each writer's rows are joined by that writer's layout, or else by the most common one."""
-    data = """\
+    long = "ten-is-longer-than-what-has-room-behind-eight"
+    data = f"""\
 a  |     INFO     one two
 b  |  WARNING  three
 a  |              [DEPLOY] four
@@ -494,7 +495,7 @@ b  |           five sixseven
 c  |     DEBUG    eight
 a  | printed
 b  |           nine
-c  |              ten-is-longer-than-what-has-room-behind-eight
+c  |              {long}
 c  |               X-is-no-less-so-and-has-a-space-before-it
 a  |              eleven
 """
@@ -502,11 +503,7 @@ a  |              eleven
     assert texts(data, {"a  | ": WIDE, "b  | ": narrow}) == [
         (1, "one two\n[DEPLOY] four"),
         (2, "three\nfive sixseven nine"),
-        (
-            5,
-            "eight ten-is-longer-than-what-has-room-behind-eight "
-            "X-is-no-less-so-and-has-a-space-before-it",
-        ),
+        (5, f"eight {long} X-is-no-less-so-and-has-a-space-before-it"),
         (6, "a  | printed"),
         (10, "a  |              eleven"),
     ]

@@ -465,6 +465,8 @@ def grouped(lines: Iterable[tuple[str, LoggedLine]]) -> list[str]:
         ("q1 an", ["q1", "an < 1"]),
         ("q1 a0", ["q1", "a0"]),
         ("qn w1 a1", ["qn w1", "a1"]),
+        ("w1 a1", ["w1", "a1 < 1"]),
+        ("w1 a2", ["w1", "a2"]),
         ("a1 q1", ["a1", "q1"]),
         ("r1 q1", ["r1", "q1"]),
         ("q1 r1", ["q1", "r1 < 1"]),

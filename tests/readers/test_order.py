@@ -219,7 +219,8 @@ def test_a_log_is_read_from_its_end(texts: list[str]) -> None:
         found = list(Backwards(None, is_timed=is_timed).entries([data]))
         assert [entry.text for _, entry in found] == texts[::-1]
         numbers = [number for number, _ in found]
-        assert numbers == sorted(numbers, reverse=is_timed)
+        counted = list(range(1, len(texts) + 1))
+        assert numbers == (counted[::-1] if is_timed else counted)
 
 
 def test_a_long_log_is_read_from_its_end(tmp_path: Path) -> None:
@@ -416,6 +417,7 @@ def test_the_lines_of_one_entry_show_the_direction() -> None:
     assert direction_of(Listed([(1, backwards)]), b"") == (True, False)
     assert direction_of(Listed([(1, Unwrapped("\n".join(texts)))]), b"") == (False, False)
     assert direction_of(Listed([(1, timed_), (2, backwards)]), b"") == (False, True)
+    assert direction_of(Listed([(1, timed_), (2, Unwrapped("x", time_ns=2))]), b"")[0] is False
     assert direction_of(Listed([(1, timed_), (2, Unwrapped("x", time_ns=0))]), b"") == (True, True)
 
 
@@ -486,6 +488,7 @@ def places_of(items: Iterable[Any]) -> str:
         ("00123456", "01123456", "00123456"),
         ("00123456", "--------", "00123456"),
         ("01234566", "01234566", "0123456"),
+        ("00132456", "00132456", "0123456"),
     ],
 )
 def test_lines_are_sorted_where_more_of_them_then_fit(
@@ -531,6 +534,9 @@ def test_lines_that_seem_repeated_are_kept_where_more_of_them_then_fit() -> None
             lines.append(LoggedLine(len(lines), parsed, "", at, zoned=True))
     assert len({(line.time_ns, line.parsed.key, str(line.parsed.fields)) for line in lines}) < 14
     assert list(ordered(lines, 100)) == lines
+    for later in (4, 9, 12):
+        moved = [*lines[:1], *lines[2:later], lines[1], *lines[later:]]
+        assert list(ordered([SPAN, *moved], 100)) == [SPAN, *lines]
 
 
 @pytest.mark.parametrize("window", [1, 2, 4, 7])

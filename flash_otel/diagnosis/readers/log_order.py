@@ -80,7 +80,7 @@ def _is_backwards(keys: list[str]) -> bool:
     if not (forwards or backwards):
         # Only requests without a response, and their two lines alternate: the ends show the order.
         return keys[:1] == [_ASKING] and keys[-1:] == [_QUERYING]
-    return backwards > 0 and forwards == 0
+    return forwards == 0
 
 
 def _is_border(earlier: str, later: str) -> bool:
