@@ -469,3 +469,124 @@ def test_an_open_quote_of_logfmt_cuts_its_text(end: str, *, is_cut: bool) -> Non
     """The end of a text is proven by its quote."""
     line = f'time=2026-11-27T10:00:01Z level=info msg="{ALL[0]}{end}'
     assert unwrap(line, Unwrapped("")).cut == is_cut
+
+
+# --- which container a file is --------------------------------------------------------------------
+
+ARRAY = b'[{"m": "[DEPLOY] a"}, {"m": "b"}]'
+JOURNAL = b"__CURSOR=1\nMESSAGE=[DEPLOY] a\n"
+JSON_KIND = "a JSON document"
+EXPORT_KIND = "a journal in systemd's export format"
+TABLE_KIND = "a table with the columns time, message"
+
+
+@pytest.mark.parametrize(
+    ("head", "description"),
+    [
+        (ARRAY, JSON_KIND),
+        (b"\xef\xbb\xbf \r\n" + ARRAY, JSON_KIND),
+        (b"\xff\n" + ARRAY, JSON_KIND),
+        (b'{"n": 1,\n"log": "[DEPLOY] a"}', JSON_KIND),
+        (b'{"a": 1}', JSON_KIND),
+        (b'{ "a": 1', JSON_KIND),
+        (b'["a"]', JSON_KIND),
+        (b"[ [1]]", JSON_KIND),
+        (b"[1]", None),
+        (b"{'a': 1}", None),
+        (b"{}", None),
+        (b"[text] x", None),
+        (b'{"log": "a"}\n{"log": "[DEPLOY] b"}', None),
+        (b'{"log": "[DEPLOY] a"}', None),
+        (JOURNAL, EXPORT_KIND),
+        (b"Sat 2026-11-28 10:00:09 UTC [s=a]\n", "a journal in systemd's verbose format"),
+        (b"time,message\n", TABLE_KIND),
+        # Behind other lines, as far as the first mark is in it.
+        (b"x\n" + ARRAY, JSON_KIND),
+        (b"x\r\n\n\ny\n" + JOURNAL, EXPORT_KIND),
+        (b"x\ntime,message\n1,[DEPLOY] a\n", TABLE_KIND),
+        (b"x\n" * 8 + JOURNAL, EXPORT_KIND),
+        (b"\n\n" + b"x\n" * 8 + JOURNAL, EXPORT_KIND),
+        (b"x\n" * 9 + JOURNAL, None),
+        (b"x\n__CURSOR=1\nMESSAGE=a\n", None),
+        (b"x\n[DEPLOY] a\n" + JOURNAL, None),
+        (b"[DEPLOY] a\n" + ARRAY, None),
+        (b'x\n{"log": "[DEPLOY] a"}\n', None),
+        (b'x\n{"a": 1} {"log": "[DEPLOY] a"}\n', None),
+        (b'x\n[{"a": 1}]\n[DEPLOY] x\n', None),
+        (b'x\n[{"a": 1},\n[DEPLOY] x\n', None),
+        (b'x\n[{"a": 1},\n"[DEPLOY] x",\n', JSON_KIND),
+        (b'x\n{"a": ["b",\n  {"log": "[DEPLOY] a"}]}', JSON_KIND),
+        (b'x\n{"a": [\n  [{"log": "[DEPLOY] a"}]]}', JSON_KIND),
+        (b'x\n["warning", region]\n[DEPLOY] a\n', None),
+        (b'x\n["a", "b"]\n' + ARRAY, JSON_KIND),
+        (b"x\n" + b"[" * 5000 + b'"[DEPLOY] a"', None),
+    ],
+)
+def test_a_file_is_known_by_its_beginning(head: bytes, description: str | None) -> None:
+    """A container begins the file, or stands behind a few lines without a mark."""
+    container = container_of(head)
+    assert (None if container is None else container.description) == description
+
+
+ROW = "[10:00:00] INFO     [DEPLOY] Environment x  state_manager.py:88"
+UPLOADING = next(text for text in ALL if "Uploading" in text)
+BROKEN = f"{UPLOADING[:80]}\n{UPLOADING[80:]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "description"),
+    [
+        ("\n".join([ROW] * 3), "Columns", "text"),
+        (json.dumps([{"message": ROW}] * 3), "Columns", JSON_KIND),
+        (f"x\n{json.dumps([{'message': ROW}] * 3)}", "Columns", JSON_KIND),
+        (f"{BROKEN}\nx", "BrokenLines", "text"),
+        (f"time,message\n1,{BROKEN}\nx", "Table", TABLE_KIND),
+        (json.dumps([f"{BROKEN}\nx"]), "_Document", JSON_KIND),
+        (f"[[\n{BROKEN}\nx", "_Document", JSON_KIND),
+    ],
+)
+def test_rows_and_broken_lines_may_be_in_another_container(
+    text: str, kind: str, description: str
+) -> None:
+    """Columns are looked for in every container, broken lines in a log of lines only."""
+    container = container_of(text.encode())
+    assert container is not None
+    assert (type(container).__name__, container.description) == (kind, description)
+
+
+T = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
+EVENTS = (
+    b'{"time": "2026-01-01T00:00:00Z", "events": [{"m": "[DEPLOY] a"},\n {"m": "b", "pod": "v"}],'
+    b' "pod": "w",\n "more": [{"m": "c"}]}\nnot "json\nnor this\n[{"m": "d"}]\n'
+)
+IN_EVENTS = [
+    (1, Unwrapped("[DEPLOY] a", "", T, zoned=True)),
+    (2, Unwrapped("b", "v", T, zoned=True)),
+    (3, Unwrapped("c", "w", T, zoned=True)),
+    (4, Unwrapped('not "json', cut=True)),
+    (5, Unwrapped("nor this")),
+    (6, Unwrapped("d")),
+]
+
+
+@pytest.mark.parametrize("size", [3, 4, 11, 1 << 20])
+@pytest.mark.parametrize(
+    ("data", "entries"),
+    [
+        (ARRAY, [(1, Unwrapped("[DEPLOY] a")), (2, Unwrapped("b"))]),
+        (ARRAY + b"\n", [(1, Unwrapped("[DEPLOY] a")), (2, Unwrapped("b"))]),
+        (EVENTS, IN_EVENTS),
+        (b"x\n\ny\n" + EVENTS, [(number + 3, entry) for number, entry in IN_EVENTS]),
+        (b"\n\r\nx\n" + EVENTS, [(number + 3, entry) for number, entry in IN_EVENTS]),
+        (b"x\n\n" + ARRAY, [(1, Unwrapped("[DEPLOY] a")), (2, Unwrapped("b"))]),
+        (b"\xef\xbb\xbf\nx\n" + JOURNAL, [(3, Unwrapped("[DEPLOY] a"))]),
+        (b"x\n\ny\ntime,message\n1,[DEPLOY] a\n", [(5, Unwrapped("[DEPLOY] a"))]),
+    ],
+)
+def test_entries_have_their_numbers_and_surroundings(
+    data: bytes, entries: list[tuple[int, Unwrapped]], size: int
+) -> None:
+    """Lines are counted from the file's first one; on one line, the entries are."""
+    container = container_of(data)
+    assert container is not None
+    assert list(container.entries(pieces(data, size))) == entries
