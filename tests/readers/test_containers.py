@@ -500,10 +500,12 @@ TABLE_KIND = "a table with the columns time, message"
         (JOURNAL, EXPORT_KIND),
         (b"Sat 2026-11-28 10:00:09 UTC [s=a]\n", "a journal in systemd's verbose format"),
         (b"time,message\n", TABLE_KIND),
+        (b"X,message\n", "a table with the columns X, message"),
         # Behind other lines, as far as the first mark is in it.
         (b"x\n" + ARRAY, JSON_KIND),
         (b"x\r\n\n\ny\n" + JOURNAL, EXPORT_KIND),
         (b"x\ntime,message\n1,[DEPLOY] a\n", TABLE_KIND),
+        (b"a long line\ntime,message\n1,[DEPLOY] a\nb\nc\n", TABLE_KIND),
         (b"x\n" * 8 + JOURNAL, EXPORT_KIND),
         (b"\n\n" + b"x\n" * 8 + JOURNAL, EXPORT_KIND),
         (b"x\n" * 9 + JOURNAL, None),
@@ -555,11 +557,11 @@ def test_rows_and_broken_lines_may_be_in_another_container(
 
 
 T = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
-EVENTS = (
+NESTED = (
     b'{"time": "2026-01-01T00:00:00Z", "events": [{"m": "[DEPLOY] a"},\n {"m": "b", "pod": "v"}],'
     b' "pod": "w",\n "more": [{"m": "c"}]}\nnot "json\nnor this\n[{"m": "d"}]\n'
 )
-IN_EVENTS = [
+IN_NESTED = [
     (1, Unwrapped("[DEPLOY] a", "", T, zoned=True)),
     (2, Unwrapped("b", "v", T, zoned=True)),
     (3, Unwrapped("c", "w", T, zoned=True)),
@@ -575,9 +577,9 @@ IN_EVENTS = [
     [
         (ARRAY, [(1, Unwrapped("[DEPLOY] a")), (2, Unwrapped("b"))]),
         (ARRAY + b"\n", [(1, Unwrapped("[DEPLOY] a")), (2, Unwrapped("b"))]),
-        (EVENTS, IN_EVENTS),
-        (b"x\n\ny\n" + EVENTS, [(number + 3, entry) for number, entry in IN_EVENTS]),
-        (b"\n\r\nx\n" + EVENTS, [(number + 3, entry) for number, entry in IN_EVENTS]),
+        (NESTED, IN_NESTED),
+        (b"x\n\ny\n" + NESTED, [(number + 3, entry) for number, entry in IN_NESTED]),
+        (b"\n\r\nx\n" + NESTED, [(number + 3, entry) for number, entry in IN_NESTED]),
         (b"x\n\n" + ARRAY, [(1, Unwrapped("[DEPLOY] a")), (2, Unwrapped("b"))]),
         (b"\xef\xbb\xbf\nx\n" + JOURNAL, [(3, Unwrapped("[DEPLOY] a"))]),
         (b"x\n\ny\ntime,message\n1,[DEPLOY] a\n", [(5, Unwrapped("[DEPLOY] a"))]),
@@ -590,3 +592,13 @@ def test_entries_have_their_numbers_and_surroundings(
     container = container_of(data)
     assert container is not None
     assert list(container.entries(pieces(data, size))) == entries
+
+
+def test_a_container_behind_other_lines_is_not_held_as_a_whole() -> None:
+    """Its first entry is known before the file's end is read."""
+    chunks = [b"x", b"\ny\n__CURSOR=1\n", b"MESSAGE=[DEPLOY] a\n\n", JOURNAL, JOURNAL]
+    container = container_of(b"".join(chunks))
+    assert container is not None
+    rest = iter(chunks)
+    assert next(iter(container.entries(rest))) == (3, Unwrapped("[DEPLOY] a"))
+    assert list(rest) == [JOURNAL, JOURNAL]

@@ -526,7 +526,7 @@ def test_equal_lines_of_two_writers_are_both_kept() -> None:
 def test_lines_that_seem_repeated_are_kept_where_more_of_them_then_fit() -> None:
     """One of the two reads would lack the lines that it shares with the other."""
     texts = [read()[1:-1], read(names=None)[1:-1]]
-    lines = []
+    lines: list[Any] = []
     for at in range(7):
         for text in (own[at] for own in texts if at < len(own)):
             parsed = parse(text)
