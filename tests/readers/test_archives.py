@@ -162,9 +162,12 @@ def test_the_spans_of_a_store_are_read_in_their_order_with_its_host(store: Path)
     reader = StoreReader(store)
     assert reader.name == "store"
     seen: list[tuple[int, int]] = []
-    found = list(reader.records(lambda *progress: seen.append(progress)))
-    assert [record.start_ns for record in found] == list(range(2000))
-    assert {record.resource["host.id"] for record in found} == {f"store {store}"}
+    found = [
+        (record, len(seen)) for record in reader.records(lambda *progress: seen.append(progress))
+    ]
+    assert [record.start_ns for record, _ in found] == list(range(2000))
+    assert {record.resource["host.id"] for record, _ in found} == {f"store {store}"}
+    assert [told for _, told in found] == [0] * 999 + [1] * 1000 + [2]
     assert seen == [(1000, 0), (2000, 0)]
     assert [record.start_ns for record in StoreReader(store, 1998).records()] == [1998, 1999]
 
