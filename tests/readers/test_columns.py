@@ -599,3 +599,22 @@ def test_rows_keep_what_is_known_of_their_writer() -> None:
     assert columns.description == "text"
     found = list(columns.entries([data.encode()]))
     assert [entry.stream for _, entry in found] == ["pod/worker-1", "pod/worker-2", "pod/worker-1"]
+
+
+def row_of(writer: str, time: str, text: str, width: int) -> str:
+    """Return the first row of a message, with its source at the right."""
+    return f"{writer}  | " + f"[{time}] INFO     {text}".ljust(width - 9) + "a.py:1234\n"
+
+
+@pytest.mark.parametrize(("own", "other"), [(3, 2), (2, 3)])
+def test_a_writer_that_appears_later_has_the_most_common_layout(own: int, other: int) -> None:
+    """The log's beginning shows the layouts of its writers."""
+    head = row_of("a", "10:00:00", "[DEPLOY] x", 60) * own
+    head += row_of("b", "2026-01-01 10:00:00", "[DEPLOY] y", 80) * other
+    begun = row_of("c", "10:00:00", "[DEPLOY] Environment prod", 60)
+    data = f"{head}{begun}c  | {' ' * 20}activated-with-a-very-long-word\n"
+    columns = columns_of(head)
+    assert columns is not None
+    found = [entry.text for _, entry in columns.entries([data.encode()])][own + other :]
+    whole = "[DEPLOY] Environment prod activated-with-a-very-long-word"
+    assert (found == [whole]) == (own > other)
