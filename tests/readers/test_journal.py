@@ -53,7 +53,7 @@ def test_a_journal_is_known_by_its_beginning(text: str, description: str | None)
 def test_every_entry_of_an_export_has_its_own_line_time_and_writer(size: int) -> None:
     """The first message of an entry counts, and a message's own line ends count as lines."""
     data = (
-        b"__CURSOR=1\n__REALTIME_TIMESTAMP=1795860001000000\n_HOSTNAME=vm\n"
+        b"__REALTIME_TIMESTAMP=1795860001000000\n__CURSOR=1\n_HOSTNAME=vm\n"
         b"SYSLOG_IDENTIFIER=flash\n_PID=42\nMESSAGE=\r\rone\r\nMESSAGE=two\nHOST=x\nlower=y\n\n"
         b"__CURSOR=2\n" + block(b"three\nmore\n\nand more") + b"_PID=1\n\n"
         b"__CURSOR=3\nPRIORITY=6\n\n"
@@ -130,8 +130,8 @@ Sat 2026-11-28 10:00:12 UTC [s=a;i=4]
 
 def test_fields_without_a_head_are_counted_from_the_first_line() -> None:
     """An entry whose head is lost has no time."""
-    data = b"    MESSAGE=one\n" + VERBOSE.encode() + b"\n    MESSAGE=two\n"
+    data = b"noise\n    MESSAGE=one\n" + VERBOSE.encode() + b"\n    MESSAGE=two\n"
     assert [(at, entry.text, entry.zoned) for at, entry in read(VERBOSE, data)] == [
         (1, "one", False),
-        (2, "two", True),
+        (3, "two", True),
     ]

@@ -33,7 +33,7 @@ def test_values_and_other_lines_have_their_numbers(size: int) -> None:
     """Between the values of a text, any line may stand; commas and blank lines are skipped."""
     data = (
         b'\xef\xbb\xbf{"a": 1}\n\n,not json, "x"\r\n[1,\n2], {"b":\n"c"}\n{unquoted: 1}\n'
-        b"[text] X\n[]{}\n[true] x\nrest"
+        b'[text] X\n[]{}\n[true] x\n5\n"y"\nrest'
     )
     assert split(data, size) == [
         (1, {"a": 1}, [], True),
@@ -46,7 +46,9 @@ def test_values_and_other_lines_have_their_numbers(size: int) -> None:
         (9, {}, [], True),
         (10, [True], [], True),
         (10, "x", [], False),
-        (11, "rest", [], False),
+        (11, "5", [], False),
+        (12, '"y"', [], False),
+        (13, "rest", [], False),
     ]
 
 
@@ -121,6 +123,7 @@ def test_the_values_in_what_is_entered_come_one_by_one(size: int) -> None:
         # So near to the end of the text, more of it might have mended them.
         ('{"a" 1}', [{"m": 1}, " 1}"]),
         ("{1: 2}", [{"m": 1}, "1: 2}"]),
+        ('{"a": [1, X]}', [{"m": 1}, 1, "X]}"]),
         ('{"a": [1, {"m": 2}}', [{"m": 1}, 1, {"m": 2}, "}"]),
     ],
 )

@@ -147,6 +147,13 @@ def test_every_row_has_its_own_line_time_and_writer(size: int) -> None:
     ]
 
 
+@pytest.mark.parametrize("header", ["sep=,\nmessage,time\n", "X,message\n", "message,n\n\n\n"])
+def test_a_header_is_no_row(header: str) -> None:
+    """What Excel writes before it is none, too, whatever the first column holds."""
+    data = f"{header}a,b\n".encode()
+    assert [number for number, _ in read(table_of(header), data)] == [header.count("\n") + 1]
+
+
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [

@@ -9,7 +9,7 @@ import re
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-from flash_otel.diagnosis.readers.log_entry import Unwrapped, time_of
+from flash_otel.diagnosis.readers.log_entry import Unwrapped
 from flash_otel.diagnosis.readers.log_fields import from_fields
 from flash_otel.diagnosis.readers.log_scan import MAX_LINE, text_lines
 
@@ -124,9 +124,6 @@ class _Verbose:
 def _entry(number: int, fields: dict[str, Any]) -> Iterator[tuple[int, Unwrapped]]:
     entry = from_fields({name: fields[name] for name in fields if name in _USED}, Unwrapped(""))
     if entry is not None:
-        if entry.time_ns is None:
-            time_ns, zoned = time_of(str(fields.get("time", "")))
-            entry = Unwrapped(entry.text, entry.stream, time_ns, zoned)
         yield number, entry
 
 

@@ -70,17 +70,15 @@ def direction_of(container: Container | None, head: bytes) -> Direction:
 
 def _is_backwards(keys: list[str]) -> bool:
     """Return True if the lines of operations stand in the opposite order throughout."""
-    forwards = backwards = 0
-    for earlier, later in pairwise(keys):
-        if earlier == later or _is_border(earlier, later) or _is_border(later, earlier):
-            continue
-        is_forwards = RANKS[later] > RANKS[earlier]
-        forwards += is_forwards
-        backwards += not is_forwards
-    if not (forwards or backwards):
+    are_forwards = {
+        RANKS[later] > RANKS[earlier]
+        for earlier, later in pairwise(keys)
+        if not (earlier == later or _is_border(earlier, later) or _is_border(later, earlier))
+    }
+    if not are_forwards:
         # Only requests without a response, and their two lines alternate: the ends show the order.
         return keys[:1] == [_ASKING] and keys[-1:] == [_QUERYING]
-    return forwards == 0
+    return are_forwards == {False}
 
 
 def _is_border(earlier: str, later: str) -> bool:

@@ -173,7 +173,7 @@ def _are_names(names: list[str], *, is_quoted: bool) -> bool:
 
 def _is_header(row: list[str], names: list[str]) -> bool:
     is_excel = len(row) > 0 and row[0].lstrip("\ufeff").startswith("sep=")
-    return not row or is_excel or [name.lstrip("\ufeff") for name in row] == names
+    return is_excel or [name.lstrip("\ufeff") for name in row] == names
 
 
 class _TextLines:
