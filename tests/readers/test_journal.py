@@ -53,15 +53,15 @@ def test_a_journal_is_known_by_its_beginning(text: str, description: str | None)
 def test_every_entry_of_an_export_has_its_own_line_time_and_writer(size: int) -> None:
     """The first message of an entry counts, and a message's own line ends count as lines."""
     data = (
-        b"__REALTIME_TIMESTAMP=1795860001000000\n__CURSOR=1\n_HOSTNAME=vm\n"
+        b"__REALTIME_TIMESTAMP=1795860001000000\n__CURSOR=1\n_HOSTNAME=vm\r\n"
         b"SYSLOG_IDENTIFIER=flash\n_PID=42\nMESSAGE=\r\rone\r\nMESSAGE=two\nHOST=x\nlower=y\n\n"
-        b"__CURSOR=2\n" + block(b"three\nmore\n\nand more") + b"_PID=1\n\n"
+        b"__CURSOR=2\n" + block(b"three\nmore\n\nand more") + b"SYSLOG_IDENTIFIER=x\n\n"
         b"__CURSOR=3\nPRIORITY=6\n\n"
         b"__CURSOR=4\nMESSAGE=four\n"
     )
     assert read(EXPORT, data, size) == [
         (1, Unwrapped("\r\rone", "vm/flash[42]", 1_795_860_001 * NS, zoned=True)),
-        (11, Unwrapped("three\nmore\n\nand more")),
+        (11, Unwrapped("three\nmore\n\nand more", "x")),
         (22, Unwrapped("four")),
     ]
 

@@ -209,3 +209,15 @@ def test_a_value_beyond_the_limit_is_entered(monkeypatch: pytest.MonkeyPatch, si
         *((at, entry, [], True) for at, entry in enumerate(entries, 1)),
         (11, [1], [], True),
     ]
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+def test_the_fields_of_a_large_object_are_read_in_any_pieces(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """A piece may end within a key, before or behind its colon, or within a number."""
+    monkeypatch.setattr(json_values, "LARGEST", 16)
+    monkeypatch.setattr(json_values, "_SMALL", 8)
+    fields = {"one": 1, "two": -20.5, "three": "x", "four": None, "five": 123456}
+    data = json.dumps({**fields, "list": [[6], [7]] * 9}, separators=(" ,", " :  ")).encode()
+    assert split(data, size) == [(1, [6], [fields], True), (1, [7], [fields], True)] * 9

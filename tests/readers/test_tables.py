@@ -147,11 +147,22 @@ def test_every_row_has_its_own_line_time_and_writer(size: int) -> None:
     ]
 
 
-@pytest.mark.parametrize("header", ["sep=,\nmessage,time\n", "X,message\n", "message,n\n\n\n"])
+@pytest.mark.parametrize(
+    "header", ["sep=,\nmessage,time\n", "X,message\n", "message,n\n\n\ufeffsep=,\n"]
+)
 def test_a_header_is_no_row(header: str) -> None:
     """What Excel writes before it is none, too, whatever the first column holds."""
     data = f"{header}a,b\n".encode()
     assert [number for number, _ in read(table_of(header), data)] == [header.count("\n") + 1]
+
+
+def test_a_table_without_names_begins_with_its_first_row() -> None:
+    """Its rows are numbered from 1."""
+    text = f"2026-01-01 00:00:00,h,{LINE}\n2026-01-01 00:00:01,h,x\n"
+    assert read(table_of(text), text.encode()) == [
+        (1, Unwrapped("[DEPLOY] a, b", "", BEGIN_NS)),
+        (2, Unwrapped("x", "", BEGIN_NS + NS)),
+    ]
 
 
 @pytest.mark.parametrize(
