@@ -594,6 +594,8 @@ def test_rows_keep_what_is_known_of_their_writer() -> None:
         for number, line in enumerate(b"".join(chunks).decode().splitlines(), 1):
             yield number, Unwrapped(line, "pod")
 
+    columns = columns_of("its levels are escaped", lambda _: inner([data.encode()]))
+    assert columns is not None
     columns = columns_of(data, inner)
     assert columns is not None
     assert columns.description == "text"

@@ -431,7 +431,10 @@ def test_entries_are_read_from_the_end_as_they_were(numbers: list[int], *, is_ti
     assert list(reversed_.entries([b"x"])) == list(
         zip(numbers, [Unwrapped("x"), second, first], strict=True)
     )
-    assert Backwards(None, is_timed=True).description == "text"
+    plain = Backwards(None, is_timed=is_timed)
+    assert plain.description == "text"
+    numbers = [2, 1] if is_timed else [1, 2]
+    assert [number for number, _ in plain.entries([b"a\nb\n"])] == numbers
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 100])
