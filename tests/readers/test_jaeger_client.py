@@ -213,13 +213,17 @@ def _failing(error: Exception) -> Any:
     return fail
 
 
+SOCKS: Final = (
+    "Jaeger cannot be queried through a SOCKS proxy: unset ALL_PROXY, or pip install 'httpx[socks]'"
+)
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
         (
             ImportError("socksio"),
-            "Jaeger cannot be queried through a SOCKS proxy: unset ALL_PROXY, or pip install "
-            "'httpx[socks]'",
+            SOCKS,
         ),
         (
             httpx.InvalidURL("secret"),
@@ -307,6 +311,12 @@ HTML: Final = (
     "its base path is missing in the address"
 )
 NO_JAEGER: Final = f"{URL} does not answer as Jaeger's API: "
+DAMAGED: Final = f"the answer of {URL} is damaged or was cut off: "
+BROKE_OFF: Final = f"{URL} cannot be read, the answer broke off or is not HTTP: "
+REDIRECTED: Final = (
+    f"{URL} redirects to https://login.test/in instead of answering: name Jaeger's own address or, "
+    "behind a login, give a header in FLASH_OTEL_JAEGER_HEADERS"
+)
 REFUSALS: Final[dict[str, tuple[httpx.Response, str]]] = {
     "404 of another server": (response(b"not found", status=404), NO_API),
     "404 in JSON": (response(b'{"message": "no"}', status=404), NO_API),
@@ -327,8 +337,7 @@ REFUSALS: Final[dict[str, tuple[httpx.Response, str]]] = {
     "a page": (response(b"\n <!DOCTYPE html>", kind="text/html"), HTML),
     "JSON that was cut": (
         response(b'{"services": ["a"', kind="Application/JSON; charset=utf-8"),
-        f"the answer of {URL} is damaged or was cut off: "
-        "Expecting ',' delimiter: line 1 column 18 (char 17)",
+        f"{DAMAGED}Expecting ',' delimiter: line 1 column 18 (char 17)",
     ),
     "text with a brace": (
         response(b"{no", kind="text/plain"),
@@ -343,17 +352,15 @@ REFUSALS: Final[dict[str, tuple[httpx.Response, str]]] = {
                       f"{URL} answers in an encoding that was not asked for"),
     "a login": (
         response(b"", status=302, location="https://login.test/in?token=1"),
-        f"{URL} redirects to https://login.test/in instead of answering: name Jaeger's own address "
-        "or, behind a login, give a header in FLASH_OTEL_JAEGER_HEADERS",
+        REDIRECTED,
     ),
     "an answer that breaks off": (
         response(SERVICES[:4], httpx.ReadError("it is gone")),
-        f"{URL} cannot be read, the answer broke off or is not HTTP: it is gone",
+        f"{BROKE_OFF}it is gone",
     ),
     "damaged gzip": (
         response(b"\x1f\x8bzz", content_encoding="gzip"),
-        f"{URL} cannot be read, the answer broke off or is not HTTP: "
-        "Error -3 while decompressing data: unknown compression method",
+        f"{BROKE_OFF}Error -3 while decompressing data: unknown compression method",
     ),
 }  # fmt: skip
 
@@ -379,17 +386,16 @@ def test_answers_that_are_refused(
             ),
         ),
         (
-            httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"),
+            httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] own"),
             (
-                f"the certificate of {URL} is not trusted ([SSL: CERTIFICATE_VERIFY_FAILED] "
-                "self-signed)",
+                f"the certificate of {URL} is not trusted ([SSL: CERTIFICATE_VERIFY_FAILED] own)",
                 "Name the file of the authority that signed it in SSL_CERT_FILE.",
             ),
         ),
         (
             httpx.RemoteProtocolError(""),
             (
-                f"{URL} cannot be read, the answer broke off or is not HTTP: RemoteProtocolError",
+                f"{BROKE_OFF}RemoteProtocolError",
                 "",
             ),
         ),
