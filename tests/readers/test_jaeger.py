@@ -508,6 +508,7 @@ def _decoded(made: list[SpanRecord]) -> list[SpanRecord]:
         ("https://host", "https://host"),
         ("https://host/base//", "https://host/base"),
         ("https://[::1]:80/x", "https://::1:80/x"),
+        ("https://host/X/", "https://host/X"),
         ("ftp://host/x", "an invalid address"),
         ("http://host:port/x", "an invalid address"),
         ("http://", "an invalid address"),
