@@ -21,6 +21,11 @@ MAX_DOCUMENT: Final = 1 << 28
 
 _OPENING: Final = ("{", "[")
 _CLOSING: Final = frozenset({"}", "]"})
+_GOING_ON: Final = frozenset({"[", ","})
+# The field that each request has, by both of its names.
+_REQUESTS: Final = frozenset(
+    f"resource{kind}" for kind in ("Spans", "_spans", "Logs", "_logs", "Metrics", "_metrics")
+)
 # Every line of an unindented document could be its end; trying them all would be quadratic.
 _MAX_TRIES: Final = 100
 
@@ -109,7 +114,7 @@ def _documents(document: _PartialDocument, chunks: Iterable[bytes]) -> Iterator[
     for number, raw in enumerate(_lines(document.name, chunks), 1):
         line = raw.decode("utf-8", "replace").strip("\ufeff \r")
         whole = _parsed(line) if line.startswith(_OPENING) else None
-        if whole is not None:
+        if whole is not None and not document.goes_on_with(whole):
             document.clear()
             yield number, whole
         elif (found := document.add(number, line)) is not None:
@@ -128,18 +133,27 @@ class _PartialDocument:
     @property
     def is_open(self) -> bool:
         """Whether it holds lines that make no document so far."""
-        return bool(self._text.strip())
+        return bool(self._begins)
 
     def clear(self) -> None:
         """Drop the lines so far. After a whole line, they were one that was cut off."""
         # Not a list of lines, each of which takes fifty bytes more than its text.
         self._text = bytearray()
         self._first = self._tried = 0
+        self._begins = self._ends = ""  # its first and its last character
+
+    def goes_on_with(self, value: Any) -> bool:
+        """Return True if a value that has a line of its own is a part of the document."""
+        if _is_request(value):
+            return self._begins == "[" and self._ends in _GOING_ON
+        return self.is_open
 
     def add(self, number: int, line: str) -> tuple[int, Any] | None:
         """Add a line; return the document and its first line's number if that completes it."""
         self._first = self._first or number
         self._text += line.encode() + b"\n"
+        if shown := line.strip():
+            self._begins, self._ends = self._begins or shown[0], shown[-1]
         if len(self._text) > MAX_DOCUMENT:
             raise _too_large(self.name)
         if line not in _CLOSING or self._tried >= _MAX_TRIES:
@@ -155,6 +169,12 @@ class _PartialDocument:
         first = self._first
         self.clear()
         return first, whole
+
+
+def _is_request(value: Any) -> bool:
+    """Return True for a request to export spans, logs or metrics, and for a list of some."""
+    requests = value if isinstance(value, list) else [value]
+    return any(isinstance(each, dict) and each.keys() & _REQUESTS for each in requests)
 
 
 def _parsed(text: str) -> Any:
