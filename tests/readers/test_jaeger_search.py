@@ -267,6 +267,18 @@ def test_traces_by_their_ids_are_bounded() -> None:
     assert client.asked == wanted[:2]
 
 
+def test_traces_of_one_moment_that_fill_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They cannot be told apart by time, so that some may be missing: the search is full."""
+    monkeypatch.setattr(jaeger, "PAGE", 2)
+    client = Client([span(1), *(replace(span(at), start_ns=BEGIN_NS) for at in (2, 3))])
+    search = search_of(client)
+    assert numbers(search.find("shop", "", BEGIN_NS, BEGIN_NS + 1_000_000, None)) == [2, 3]
+    assert search.is_full
+    search = search_of(client)
+    assert numbers(search.find("shop", "", BEGIN_NS + 1, BEGIN_NS + 2 * 10**9, None)) == [1]
+    assert not search.is_full
+
+
 # --- links -------------------------------------------------------------------------------------
 
 
