@@ -160,6 +160,9 @@ def test_an_id_that_is_known_to_be_partial_is_completed_once() -> None:
     )
     first, *_ = resolved([given, span(2, {sc.BUILD_ID: UUID}), span(3, {sc.BUILD_ID: OTHER_UUID})])
     assert first.attributes == {sc.PREVIOUS_BUILD_ID: UUID, sc.BUILD_ID: OTHER_UUID}
+    both = {sc.BUILD_ID: UUID, sc.PREVIOUS_BUILD_ID: "7f3e11d2-5a6b"}
+    first, _ = resolved([span(1, both), span(3, {sc.BUILD_ID: OTHER_UUID})])
+    assert first.attributes == {sc.BUILD_ID: UUID, sc.PREVIOUS_BUILD_ID: OTHER_UUID}
 
 
 @pytest.mark.parametrize(
