@@ -293,7 +293,7 @@ class RelatedSpans:
         if deployment.environment_id:
             condition = f"environment_id = ? AND {before}"
             found += self._last(condition, deployment.environment_id, most=_MOST_BEFORE)
-        for known in {app or "", ""} if name else ():
+        for known in {app, ""} if name else ():
             condition = f"environment_name = ? AND coalesce(app_name, '') = ? AND {before}"
             found += self._last(condition, name, known, most=_MOST_BEFORE)
         if app:

@@ -18,7 +18,7 @@ from flash_otel.diagnosis.evidence import (
     ProcessIdentity,
     Step,
 )
-from flash_otel.diagnosis.recorded import laid_out
+from flash_otel.diagnosis.recorded import RecordedSpans, laid_out
 from flash_otel.diagnosis.related import RelatedSpans
 from flash_otel.records import LINES_SCOPE
 
@@ -124,6 +124,11 @@ def test_an_id_leads_to_a_name_and_a_name_to_an_id() -> None:
         assert of_environment([by_id, by_name, both, other], environment) == [1, 2, 3]
         # A read knows both, too.
         assert of_environment([by_id, by_name, named, other], environment) == [1, 2, 5]
+    # A step that is no reference to the name's place is found by its column.
+    step = replace(one(6, sc.PROVISION, env="prod"), parent_span_id="f" * 16)
+    upload = replace(one(7, sc.MANIFEST_UPLOAD, env="prod"), parent_span_id="f" * 16)
+    assert of_environment([step, upload, both, other], "e-1") == [3, 7]
+    assert of_environment([step, upload, both, other], "prod") == [3, 6, 7]
     assert of_environment([by_id, by_name, other], "e-1") == [1]
     assert of_environment([by_id, by_name, other], "prod") == [2]
 
@@ -322,6 +327,45 @@ def test_a_read_comes_with_its_attempts_and_an_attempt_with_its_read() -> None:
         runs(5, trace=4),
     ]
     assert loaded(made, lambda found: found.load_runtime_of("prod")) == [1, 2, 4, 5]
+
+
+def test_what_is_found_is_loaded_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if there is more in its trace than is read of one."""
+    monkeypatch.setattr(related, "_MOST_OF_TRACES", 1)
+    made = [runs(at, env="prod", trace=1) for at in (1, 2, 3)]
+    assert loaded(made, lambda found: found.load_runtime_of("prod")) == [1, 2, 3]
+    made = [one(at, env="prod", trace=1) for at in (1, 2, 3)]
+    assert of_environment(made, "prod") == [1, 2, 3]
+
+
+def test_nothing_is_looked_up_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a trace, a deployment or a read is found."""
+    asked: list[str] = []
+    in_traces, referring = RecordedSpans.in_traces, RecordedSpans.referring_to_any
+
+    def noted(spans: RecordedSpans, wanted: Iterable[str], *more: Any, **named: Any) -> Any:
+        asked.extend(wanted := list(wanted))
+        return in_traces(spans, wanted, *more, **named)
+
+    def noted_too(spans: RecordedSpans, wanted: Iterable[str], order: str) -> Any:
+        asked.extend(wanted := list(wanted))
+        return referring(spans, wanted, order)
+
+    monkeypatch.setattr(RecordedSpans, "in_traces", noted)
+    monkeypatch.setattr(RecordedSpans, "referring_to_any", noted_too)
+    made = [
+        *(one(at, env_id=f"e-{at}", deployment_id=f"d-{at}") for at in (1, 2)),
+        *(runs(at, env_id=f"e-{at - 10}") for at in (11, 12)),
+    ]
+
+    def load(found: RelatedSpans) -> None:
+        for _ in range(2):
+            for environment in ("e-1", "e-2"):
+                found.load_environment(environment)
+                found.load_runtime_of(environment)
+
+    assert loaded(made, load) == [1, 2, 11, 12]
+    assert len(asked) == len(set(asked)) == 6
 
 
 # --- what can affect a verdict -----------------------------------------------------------------
