@@ -55,7 +55,7 @@ def test_a_span_stands_in_a_log_if_any_of_its_records_does(
     *, is_kept_logged: bool, is_left_logged: bool
 ) -> None:
     """The mark of the record that is not kept is taken over, and nothing else of it."""
-    marked = {False: {"a": "1"}, True: {"a": "1", LOGGED: True}}
+    marked: dict[bool, dict[str, Any]] = {False: {"a": "1"}, True: {"a": "1", LOGGED: True}}
     kept = replace(SPAN, resource=marked[is_kept_logged])
     left = replace(SPAN, end_ns=None, resource={**marked[is_left_logged], "b": "2"})
     expected = replace(SPAN, resource=marked[is_kept_logged or is_left_logged])
@@ -165,12 +165,13 @@ def attempt(parent: str | None = "r1", number: int = 1, **known: Any) -> Manifes
 @pytest.mark.parametrize("name", ANSWER)
 def test_a_refresh_takes_what_it_lacks_from_its_last_attempt(name: str) -> None:
     """What it holds itself stays."""
+    mine: Any = "mine"
     attempts = [attempt(number=1), attempt(number=2, **ANSWER)]
     (found,) = reads_of([refresh()], attempts)
     assert getattr(found, name) == ANSWER[name]
     assert found.attempts == tuple(attempts)
-    (found,) = reads_of([refresh(**{name: "mine"})], attempts)
-    assert getattr(found, name) == "mine"
+    (found,) = reads_of([replace(refresh(), **{name: mine})], attempts)
+    assert getattr(found, name) == mine
     (found,) = reads_of([refresh()], attempts[::-1])
     assert getattr(found, name) is None
 

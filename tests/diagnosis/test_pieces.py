@@ -77,7 +77,7 @@ def test_lines_of_the_same_read_belong_to_its_span(
 @pytest.mark.parametrize("state", [sc.MANIFEST_NULL, sc.MANIFEST_INCOMPLETE])
 def test_a_missing_manifest_is_not_one_without_endpoints(state: str) -> None:
     """Both hold no endpoints, but lines of the one are not those of the other."""
-    empty = {"endpoints": EndpointSet(), "manifest_state": sc.MANIFEST_NULL}
+    empty: dict[str, Any] = {"endpoints": EndpointSet(), "manifest_state": sc.MANIFEST_NULL}
     found = merged([span(1, **empty), lines(2, **{**empty, "manifest_state": state})])
     assert len(found) == (1 if state == sc.MANIFEST_NULL else 2)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -89,7 +90,7 @@ def of_environment(
 
 
 @pytest.mark.parametrize("known", [{"env_id": "e-1"}, {"env": "e-1"}], ids=["id", "name"])
-def test_the_last_deployments_of_an_environment(known: dict[str, str]) -> None:
+def test_the_last_deployments_of_an_environment(known: dict[str, Any]) -> None:
     """The last three spans of it, and the last three of each kind that makes a deployment."""
     kinds = (sc.DEPLOY, sc.ACTIVATE, sc.MANIFEST_UPLOAD, sc.PROVISION)
     made = [one(at, kinds[at // 10], **known) for at in range(40) if at % 10 < 5]
@@ -249,7 +250,7 @@ def test_traces_by_the_beginning_of_their_ids(monkeypatch: pytest.MonkeyPatch) -
         ("f", [15]),
         ("", [1, 9, 10, 11, 15]),
     ):
-        assert loaded(made, lambda found, p=prefix: found.load_trace(p)) == expected
+        assert loaded(made, methodcaller("load_trace", prefix)) == expected
     monkeypatch.setattr(related, "MOST", 1)
     many = [replace(one(at), trace_id=f"a{at:031}") for at in range(10, 15)]
     assert loaded(many, lambda found: found.load_trace("a")) == [10, 14]
@@ -562,7 +563,8 @@ def test_what_came_before_a_success_does_not_matter(
 
 def test_the_attempts_before_a_deployment_are_bounded() -> None:
     """As many spans as six deployments have, by id and by name."""
-    for known in ({"env_id": "e-1"}, {"env": "prod"}):
+    by_either: tuple[dict[str, Any], ...] = ({"env_id": "e-1"}, {"env": "prod"})
+    for known in by_either:
         made = [unsound(one(at, **known), "OSError", "no") for at in range(40)]
         chosen = deployed(environment_id="e-1", environment_name="prod")
         assert of(made, chosen) == list(range(22, 40))

@@ -581,7 +581,11 @@ def test_the_spans_of_an_answer() -> None:
 )
 def test_a_list_that_a_storage_keeps_as_text(text: str, expected: object) -> None:
     """It becomes a list again if it is JSON of one, in an attribute that holds a list."""
-    kept = {sc.ENDPOINT_NAMES: text, sc.ENVIRONMENT_NAME: text, sc.ENDPOINT_COUNT: 2}
+    kept: dict[str, Any] = {
+        sc.ENDPOINT_NAMES: text,
+        sc.ENVIRONMENT_NAME: text,
+        sc.ENDPOINT_COUNT: 2,
+    }
     answer = {"result": encode_json([replace(SPANS[0], attributes=kept)])}
     (found,) = records_of(answer)
     assert found.attributes == {**kept, sc.ENDPOINT_NAMES: expected}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from readers.exports import EXPORTS, utc
@@ -69,7 +69,7 @@ def records_of(folder: Path, files: dict[str, bytes]) -> list[SpanRecord]:
     return found
 
 
-def content(records: Iterable[SpanRecord]) -> list[object]:
+def content(records: Iterable[SpanRecord]) -> list[tuple[Any, ...]]:
     """Return what records hold, without their ids and places, and whether a limit may cut it."""
     return sorted(
         (record.name, record.start_ns, record.end_ns, sorted(_own(record.attributes).items()))
