@@ -403,9 +403,10 @@ def test_since_when_reads_count(
 ) -> None:
     """From a quarter of an hour and the skew of clocks before a deployment, or without a time."""
     since = 5_000 if since_s is None else since_s
+    second = runs(2, at=since, env_id="e-1")
     made = [
-        runs(1, at=since - 0.001, env_id="e-1"),
-        runs(2, at=since, env_id="e-1"),
+        replace(runs(1, env_id="e-1"), start_ns=second.start_ns - 1),
+        second,
         runs(3, at=since + 50_000, env_id="e-1"),
         replace(runs(4, env_id="e-1"), start_ns=0, end_ns=0),
         runs(5, at=since, env_id="e-2"),
@@ -673,7 +674,7 @@ def test_the_place_that_a_call_names() -> None:
     """Its last deployment, if the call knows name and app."""
     made = [one(at, sc.DEPLOY, env="prod", app="shop") for at in (2, 3)]
     assert owners([runs(1, sc.CALL, env="prod", app="shop"), *made]) == [3]
-    assert owners([runs(1, sc.CALL, env="prod"), *made]) == []
+    assert owners([runs(1, sc.CALL, env="prod"), *made, one(4, sc.DEPLOY, env="prod")]) == []
     assert owners([runs(1, sc.CALL, app="shop"), *made]) == []
     assert owners([runs(1, env="prod", app="shop"), *made]) == []
 
