@@ -258,6 +258,7 @@ def test_a_proxy_or_certificate_that_cannot_be_used(
         (response(*(bytes([one]) for one in gzip.compress(SERVICES)), content_encoding="gzip"),
          ["a", "b"]),
         (response(SERVICES, status=203), ["a", "b"]),
+        (response(b'{"services": ["a\xff"]}'), ["a\ufffd"]),
         (response(b"{}"), []),
         (response(b'{"error": {"message": "no traces"}}', status=404), []),
     ],

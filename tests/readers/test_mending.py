@@ -267,6 +267,25 @@ def test_one_different_rival_leaves_the_pair_open(tmp_path: Path, rival: str) ->
     assert whole_reads(mended(records_of(tmp_path, files))) == []
 
 
+@pytest.mark.parametrize(
+    ("first_s", "second_s", "expected"),
+    [(1, 5, BUILD), (5, 1, OTHER_BUILD), (1, 1, None), (QUARTER_S + 1, 5, OTHER_BUILD)],
+)
+def test_the_answer_that_followed_first_is_the_question_s(
+    tmp_path: Path, first_s: float, second_s: float, expected: str | None
+) -> None:
+    """Of two answers of the same time, either may be, and neither is taken."""
+    files = {
+        "a": seconds(ASKED, 0),
+        "b": seconds(ANSWERED, first_s),
+        "c": seconds(read(OTHER_BUILD)[3:-1], second_s),
+    }
+    given = records_of(tmp_path, files)
+    for order in (given, given[::-1]):
+        found = [record.attributes[sc.BUILD_ID] for record in whole_reads(mended(order))]
+        assert found == ([] if expected is None else [expected])
+
+
 def test_too_many_pieces_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as the limit are joined, one more are not."""
     files = {"a": plain(*ASKED), "b": plain(*ANSWERED)}
