@@ -21,9 +21,9 @@ from readers.scenes import (
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis import mending
-from flash_otel.diagnosis.mending import _count, _Fragment, _skipped, mended, without_lines
+from flash_otel.diagnosis.mending import _count, _fits, _Fragment, _skipped, mended, without_lines
 from flash_otel.diagnosis.readers import NothingFoundError, open_reader
-from flash_otel.diagnosis.readers.log_text import LoggedLine
+from flash_otel.diagnosis.readers.log_text import LoggedLine, LogLines
 from flash_otel.lines.format import ParsedLine
 from flash_otel.records import LINES_PARTIAL, LINES_TORN
 from flash_otel.store.references import instance_of
@@ -238,6 +238,22 @@ def test_which_pieces_belong_together(
     kept = [without_lines(record) for record in given]
     assert (found != kept) is is_joined
     assert len({record.key for record in found}) == len(found)
+
+
+def test_pieces_of_one_file_do_not_belong_together(tmp_path: Path) -> None:
+    """The beginning of a file is no answer to its end, and no rival of another file's answer."""
+
+    def piece(texts: list[str], file: str) -> _Fragment:
+        found = LogLines().read([plain(*texts)])
+        lines = [each for each in found if isinstance(each, LoggedLine)]
+        return _Fragment(lines, [f"{file}:{each.number}" for each in lines], "", [])
+
+    head = piece(ASKED, "C:/a.log")
+    assert _fits(head, piece(ANSWERED, "C:/b.log"))
+    assert not _fits(head, piece(ANSWERED, "C:/a.log"))
+    files = {"a": plain(*ANSWERED, *ASKED), "b": plain(*read(OTHER_BUILD)[3:-1])}
+    found = whole_reads(mended(records_of(tmp_path, files)))
+    assert [record.attributes[sc.BUILD_ID] for record in found] == [OTHER_BUILD]
 
 
 def test_equal_logs_are_each_joined(tmp_path: Path) -> None:
