@@ -148,6 +148,27 @@ def test_a_single_url_that_was_cut_is_unknown() -> None:
     assert (first.attributes, whole.attributes) == ({}, {sc.ENDPOINT_URL: f"{URL}{LONG}"})
 
 
+@pytest.mark.parametrize(
+    ("value", "known", "expected"),
+    [
+        ("abcd", ["abcdef", "xyz"], "abcdef"),
+        ("abcd", ["abcd", "abcdef"], "abcd"),
+        ("abcd", ["abcdef", "abcdxyz"], None),
+        ("abcd", ["xyz"], "abcd"),
+        ("abc", ["abcdef"], None),
+    ],
+)
+def test_an_id_that_a_limit_may_have_cut(
+    value: str, known: list[str], expected: str | None
+) -> None:
+    """It is whole, unless it only begins others; of these, the single one is meant."""
+    given = span(1, {sc.BUILD_ID: value, LINES_PARTIAL: (sc.BUILD_ID,)}, sc.DEPLOY)
+    others = [span(at, {sc.BUILD_ID: one}, sc.DEPLOY) for at, one in enumerate(known, 2)]
+    first, *rest = resolved([given, *others])
+    assert first.attributes == ({} if expected is None else {sc.BUILD_ID: expected})
+    assert rest == others
+
+
 def test_an_id_that_is_known_to_be_partial_is_completed_once() -> None:
     """Also if it shows it by itself; the others of the record are looked at, too."""
     given = span(
@@ -241,6 +262,7 @@ DEPLOYED: Final = write(1, "b-1", "e-1")
         ([DEPLOYED, read(9, "xxxx*", "yyyy*")], False),
         ([write(1, "b-1", None), read(9, "xxxx*", "e-2")], False),
         ([write(1, "b-1", "xxxx*"), read(9, "zzzz*", "e-2")], False),
+        ([write(1, "b-1", "abcd*"), read(9, "zzzz*", "abcdef")], False),
         ([read(1, "b-1", "e-1"), read(9, "xxxx*", "e-2")], False),
         # Of a partial id that can be completed, nothing is left out.
         ([write(1, "b-1234", "e-1"), read(9, "b-12*", "e-1")], True),
