@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from flash_otel.diagnosis.case import Case, ReadVerdict
     from flash_otel.diagnosis.evidence import Deployment, RuntimeFetch
+    from flash_otel.diagnosis.findings import Finding
     from flash_otel.records import SpanRecord
 
 LIMITS: Final = Limits(now_ns=NOW_NS)
@@ -43,3 +44,15 @@ def beside(deployment: Deployment, *reads: RuntimeFetch) -> Case:
 def with_verdicts(case: Case, *verdicts: ReadVerdict) -> Case:
     """Return a case whose reads, in their order, have these verdicts."""
     return replace(case, read_verdicts=tuple(zip(case.reads, verdicts, strict=True)))
+
+
+def told(found: Iterable[Finding]) -> list[tuple[str, str, list[str]]]:
+    """Return sentence, confidence and evidence of findings, each exhibit with its line."""
+    return [
+        (
+            finding.sentence,
+            finding.confidence,
+            [f"{exhibit.origin.line}: {exhibit.says}" for exhibit in finding.evidence],
+        )
+        for finding in found
+    ]
