@@ -39,6 +39,9 @@ S: Final = 1_000_000_000
 WORKER: Final = ProcessIdentity("w-1", host="pod", worker=True, resource_name="gpu")
 
 
+LONG: Final = "224c5f0a-8f0b-4a6e-9f57-2f0c1f7f8c11"
+
+
 def place(line: int, *, rebuilt: bool = False) -> Origin:
     """Return a place in a log."""
     return Origin(file="a.log", line=line, rebuilt=rebuilt)
@@ -104,6 +107,14 @@ def test_a_read_of_another_environment() -> None:
         )
     ]
     assert astray(fine) == []
+    known = replace(STAGING, environment_id=LONG)
+    ((sentence, _, evidence),) = astray(replace(ASTRAY, environment_id=LONG), known)
+    assert sentence.startswith("The worker asked for staging (224c5f0a…), but")
+    assert evidence[1] == f"3: asked for staging ({LONG})"
+    deployed = replace(DEPLOYED, environment_id=LONG)
+    ((sentence, _, evidence),) = astray(ASTRAY, deployment=deployed)
+    assert sentence.endswith("was deployed to production (224c5f0a…).")
+    assert evidence[0] == f"1: deployed to production ({LONG})"
 
 
 @pytest.mark.parametrize(
@@ -368,6 +379,9 @@ def test_endpoints_that_two_environments_share() -> None:
     assert taken_over(other) == [(sentence, "certain", evidence)]
     case = case_in(Evidence((DEPLOYED, other)), other)
     assert told(environment_takeover(case)) == [(sentence, "certain", evidence)]
+    ((sentence, _, evidence),) = taken_over(replace(other, environment_id=LONG))
+    assert sentence.startswith("The deployment to staging (224c5f0a…) took over")
+    assert evidence[1] == f"2: staging ({LONG}) holds gpu0000001"
     ((earlier, *_),) = taken_over(replace(other, start_ns=1))
     assert "The deployment to production (e-1) took over" in earlier
 
