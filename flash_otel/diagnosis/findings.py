@@ -161,7 +161,7 @@ def _alternative_exhibits(found: Sequence[Proof]) -> Iterator[Exhibit]:
 def highest_confidence(found: Sequence[Proof]) -> str:
     """Return the highest confidence among proofs."""
     confidences = (verdict.confidence for _, verdict in found)
-    return min(confidences, key=_SUREST_FIRST.index, default=CERTAIN)
+    return min(confidences, key=_SUREST_FIRST.index)
 
 
 def read_exhibits(found: Sequence[Proof]) -> tuple[Exhibit, ...]:

@@ -210,10 +210,10 @@ def _summary(judged: list[Judged], verdict: str) -> tuple[Finding, ...]:
     return tuple(sorted(kept, key=lambda finding: RANK[finding.code]))
 
 
-def _gravity(judged: Judged) -> tuple[int, int]:
+def _gravity(judged: Judged) -> tuple[bool, bool, int]:
     """Order results: faults, then inconclusive ones, then sound ones."""
-    order = {sc.NONE: 2, sc.INCONCLUSIVE: 1}
-    return (order.get(judged.verdict, 0), RANK[judged.verdict])
+    verdict = judged.verdict
+    return (verdict == sc.NONE, verdict == sc.INCONCLUSIVE, RANK[verdict])
 
 
 def _judged(case: Case, faults: Mapping[str, Fault]) -> Judged:

@@ -60,17 +60,18 @@ def provisioning_failed(case: Case) -> Iterator[Finding]:
     name = next((endpoint.resource_name for endpoint in found), None)
     what = f"The endpoint {name!r}" if name else "An endpoint"
     sentence = f"{what} could not be provisioned: {step.failure}."
-    remedy = None
+    remedy = ""
     if case.deployment.activated:
-        active = f" Build {case.deployment.build_id} is active already"
-        sentence += f"{active}, so its manifest was never written."
-        if not case.writes_manifest:
-            sentence = f"{sentence.partition(active)[0]}{active}. {_half_rolled(case)}"
+        sentence += f" Build {case.deployment.build_id} is active already"
+        if case.writes_manifest:
+            sentence += ", so its manifest was never written."
+        else:
+            sentence += f". {_half_rolled(case)}"
             remedy = _DEPLOY_THE_REST
     evidence = exhibits(
         (step, what_failed(step)), (case.deployment.activation, "the build is active")
     )
-    yield Finding(sc.PROVISIONING_FAILED, sentence, evidence, remedy_deployer=remedy or "")
+    yield Finding(sc.PROVISIONING_FAILED, sentence, evidence, remedy_deployer=remedy)
 
 
 _DEPLOY_THE_REST: Final = (
