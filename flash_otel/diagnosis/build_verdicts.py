@@ -86,9 +86,10 @@ def _generated(case: Case, read: RuntimeFetch) -> str:
     if upload is None or upload.generated_at_ns is None or read.generated_at_ns is None:
         return _UNKNOWN
     gap_ns = read.generated_at_ns - upload.generated_at_ns
-    if abs(gap_ns) <= case.limits.skew_s * 1e9:
-        return _UNKNOWN
-    return _NEWER if gap_ns > 0 else _OLDER
+    margin_ns = case.limits.skew_s * 1e9
+    if gap_ns > margin_ns:
+        return _NEWER
+    return _OLDER if gap_ns < -margin_ns else _UNKNOWN
 
 
 def _judge_inactive(case: Case, read: RuntimeFetch) -> ReadVerdict:

@@ -279,11 +279,12 @@ def _sides(case: Case, read: RuntimeFetch) -> tuple[str, str]:
 def _is_in_window(case: Case, read: RuntimeFetch) -> bool:
     """Return True if a read lies between activation and write, by times that may be compared."""
     activation, upload = case.deployment.activation, case.deployment.upload
-    if activation is None or upload is None or case.offset(read).is_unknown:
-        return False
-    times = (activation.end_ns, read.start_ns, read.end_ns, upload.end_ns)
+    begin_ns = activation.end_ns if activation else None
+    end_ns = upload.end_ns if upload else None
+    times = (begin_ns, read.start_ns, read.end_ns, end_ns)
     known = [moment for moment in times if moment is not None]
-    return len(known) == len(times) and known == sorted(known)
+    are_comparable = len(known) == len(times) and not case.offset(read).is_unknown
+    return are_comparable and known == sorted(known)
 
 
 def _is_in_own_log(case: Case, read: RuntimeFetch) -> bool:

@@ -86,7 +86,7 @@ def answer(after_s: float = 10.0, **more: Any) -> RuntimeFetch:
         "end_ns": begin_ns + S // 10,
         **more,
     }
-    return RuntimeFetch(**known)  # type: ignore[arg-type]  # names and values of its fields
+    return RuntimeFetch(**known)
 
 
 def case(
@@ -138,7 +138,10 @@ def test_any_answer_with_the_deployed_build_shows_the_activation() -> None:
 
 NONE_ACTIVE: Final = {"build_id": None, "environment_state": sc.ENVIRONMENT_NO_ACTIVE_BUILD}
 NO_BUILD: Final = "the environment has no active build"
-IN_LINES: Final = {"origin": Origin(file="w.log", line=7, rebuilt=True), "in_log": True}
+IN_LINES: Final[dict[str, Any]] = {
+    "origin": Origin(file="w.log", line=7, rebuilt=True),
+    "in_log": True,
+}
 
 
 @pytest.mark.parametrize(
@@ -307,7 +310,7 @@ def in_lines(file: str, **known: Any) -> dict[str, Any]:
 
 def test_two_deployments_in_logs_without_times_have_no_order() -> None:
     """Which of them was the last stays open, and so does what is stale."""
-    other = replace(OLDER, **in_lines("a.log", activation=None))  # type: ignore[arg-type]  # fields
+    other = replace(OLDER, **in_lines("a.log", activation=None))
     untimed = Activation(build_id="b-1", origin=Origin(file="b.log", line=1, rebuilt=True))
     known = in_lines("b.log", activation=untimed)
     read = answer(asked_ns=None, process=OTHER_CLOCK, **IN_LINES)

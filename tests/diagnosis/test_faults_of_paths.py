@@ -85,7 +85,7 @@ INTERRUPTED: Final = Failure(failures.OTHER, "KeyboardInterrupt")
 def step(name: str, failure: Failure | None = NO, **more: Any) -> Step:
     """Return a step that failed."""
     given = {"origin": place(4), "outcome": sc.FAILED, "failure": failure, **more}
-    return Step(name=name, **given)  # type: ignore[arg-type]  # names and values of its fields
+    return Step(name=name, **given)
 
 
 def found(

@@ -207,7 +207,8 @@ def cached(
     """Return what is found of a call, by a worker with these reads, beside a deployment."""
     deployment = replace(NEWER, **known)
     made = tuple(replace(CACHED, **read) for read in reads or ({},))
-    calls = (replace(MISSED, **call),)
+    routed = replace(MISSED, endpoint_url="https://gpu")
+    calls = (routed, replace(MISSED, **call))
     evidence = Evidence((OLDER, deployment, LATEST), made, calls)
     return told(stale_cache(case_in(evidence, deployment)))
 

@@ -82,7 +82,7 @@ def read(begin: float = 8.0, *, process: ProcessIdentity = OTHER_CLOCK, **more: 
         "end_ns": begin_ns + 3 * S // 10,
         **more,
     }
-    return RuntimeFetch(**known)  # type: ignore[arg-type]  # names and values of its fields
+    return RuntimeFetch(**known)
 
 
 WHOLE: Final = read(70, process=OTHER_WORKER, origin=place(8), endpoints=TWO)
@@ -286,8 +286,7 @@ def test_an_empty_answer_after_an_upload_without_an_answer(
     answer: RuntimeFetch, expected: ReadVerdict
 ) -> None:
     """The write may have taken effect even after its end."""
-    outcome = {"outcome": sc.FAILED}
-    assert verdicts(answer, upload=LOST, **outcome) == [expected]
+    assert verdicts(answer, upload=LOST, outcome=sc.FAILED) == [expected]
 
 
 @pytest.mark.parametrize(

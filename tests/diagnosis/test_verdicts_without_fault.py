@@ -179,7 +179,8 @@ def test_a_version_whose_workers_read_nothing(known: dict[str, Any], version: st
 def test_runpod_2_saves_endpoints_with_the_build() -> None:
     """Where no manifest is uploaded, the provisioning is the evidence."""
     provisioning = Provisioning(origin=place(5), endpoints=TWO)
-    known = {"process": replace(CLI, flash_version=(2, 0, 0)), "provisioning": provisioning}
+    process = replace(CLI, flash_version=(2, 0, 0))
+    known: dict[str, Any] = {"process": process, "provisioning": provisioning}
     ((*_, evidence),) = told(none(case_with(**known, upload=None)))
     assert evidence == [ACTIVATED, "5: 2 endpoints saved with the build"]
     old = told(none(case_with(WHOLE, provisioning=provisioning)))

@@ -217,7 +217,7 @@ def test_a_worker_that_recovered_was_at_fault_at_first() -> None:
 
 def test_results_are_in_the_order_of_their_numbers() -> None:
     """`fine` comes first, then the most frequent, and equals in alphabetical order."""
-    results = [
+    results: list[tuple[dict[str, Any], ReadVerdict]] = [
         *[({"build_id": "b-2"}, FAULTY)] * 2,
         *[({"endpoints": EndpointSet(0)}, FAULTY)] * 3,
         ({"outcome": UNFINISHED}, SOUND),
