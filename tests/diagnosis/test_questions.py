@@ -277,6 +277,49 @@ def test_several_questions_have_the_answers_of_each() -> None:
     assert found == expected
 
 
+def nameless(steps: Steps) -> Steps:
+    """Return a deployment that knows its environment by its id only, and no app."""
+    return without(steps, environment_name=None, app_name=None)
+
+
+def test_other_deployments_know_the_names_of_each_place() -> None:
+    """Of deployments that know ids only, the names come from others to the same environments."""
+    made = records(
+        nameless(deployment()),
+        deployment(3, at=-900),
+        nameless(staged()),
+        deployment(4, at=-800, env="staging", env_id="env-stag", held=STAGING),
+    )
+    questions = [Question(build_id="build-1"), Question(trace_id="d2".rjust(32, "0"))]
+    with laid_out(made) as spans:
+        found = diagnose_each(spans, questions, LIMITS)
+    assert [(builds(each), each.command) for each in found] == [
+        (["build-1"], "flash-otel verify --app shop --env production"),
+        (["build-2"], "flash-otel verify --app shop --env staging"),
+    ]
+    assert found == [diagnose(made, limits=LIMITS, **asked._asdict()) for asked in questions]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"environment": "production"},
+        {"environment": "env-prod"},
+        {"app": "shop"},
+        {"environment": "production", "app": "shop"},
+    ],
+)
+@pytest.mark.parametrize("asked", [{"build_id": "build-1"}, {"trace_id": "d1".rjust(32, "0")}])
+def test_a_deployment_is_of_the_names_that_others_know(
+    asked: dict[str, str], more: dict[str, str]
+) -> None:
+    """A question may name what only another deployment to the environment knows of it."""
+    made = records(nameless(deployment()), deployment(3, at=-900))
+    assert builds(judge(made, **asked, **more)) == ["build-1"]
+    assert judge(made, **asked, app="blog").is_unmatched
+    assert judge(made, **asked, environment="staging").is_unmatched
+
+
 def test_assumptions_hold_for_each_question() -> None:
     """A narrower skew decides what the assumed one leaves open."""
     made = DOUBTFUL["a drop or a race, within the skew"].make()
