@@ -242,18 +242,16 @@ class _RecordedDiagnosis:
 
     def _names(self, asked: Question) -> dict[str, Iterable[str]]:
         """Return what a question can name, by its fields."""
-        spans = self._spans
-        traces: set[str] = set()
+        names: dict[str, Iterable[str]] = {
+            "environment": self._spans.environment_names(),
+            "build_id": chain(self._values(refs.BUILD), self._values(refs.READ_BUILD)),
+            "app": self._spans.apps(),
+        }
         if asked.trace_id:
             related = self._related()
             related.load_trace(asked.trace_id)
-            traces = names_in(related.evidence())["trace_id"]
-        return {
-            "environment": spans.environment_names(),
-            "build_id": chain(self._values(refs.BUILD), self._values(refs.READ_BUILD)),
-            "trace_id": traces,
-            "app": spans.apps(),
-        }
+            names["trace_id"] = names_in(related.evidence())["trace_id"]
+        return names
 
     def _judge_environment(self, environment: Environment) -> None:
         related = self._related()

@@ -231,7 +231,8 @@ def test_an_app_with_several_environments() -> None:
     """All environments of an app are judged, also one that is known by its name only."""
     wiki = deployment(4, at=-900, app="wiki", env_id="env-wiki", held={"page": "https://w"})
     named = without(
-        deployment(5, at=-700, env="qa", env_id="x", held={"q": "https://q"}), environment_id=None
+        deployment(5, at=-700, env="qa:1", env_id="x", held={"q": "https://q"}),
+        environment_id=None,
     )
     made = records(deployment(), staged(), wiki, named)
     found = judge(made, app="shop")
@@ -395,3 +396,33 @@ def test_a_newest_attempt_without_an_environment() -> None:
     assert (found.verdict, builds(found), found.others) == (sc.UPLOAD_FAILED, [None], 0)
     named = without(early, environment_id=None, build_id=None)
     assert builds(judge(records(deployment(), named))) == [None, "build-1"]
+
+
+def test_a_newest_attempt_is_of_an_environment_that_was_deployed_to_long_ago() -> None:
+    """However many deployments to other environments came between, its name is known."""
+    others = [
+        deployment(
+            number,
+            at=-900.0 + 10 * number,
+            env=f"other-{number}",
+            env_id=f"env-{number}",
+            held={f"e{number}": f"https://e{number}"},
+        )
+        for number in range(10, 18)
+    ]
+    attempt = stopped(deployment(2, at=400), "artifact", error=REFUSED)
+    named = without(attempt, environment_id=None, build_id=None)
+    found = judge(records(deployment(1, at=-2000), *others, named))
+    assert builds(found) == [None, "build-1"]
+    assert found.others == 8
+
+
+def test_a_deployment_without_a_place_is_judged() -> None:
+    """Steps that name neither an environment nor an app are what was deployed last."""
+    steps = deployment()
+    names: dict[str, None] = {"environment_id": None, "environment_name": None, "app_name": None}
+    bare = [changed(steps[name], **names) for name in ("deploy", "activate", "upload")]
+    found = judge(bare)
+    assert builds(found) == ["build-1"]
+    assert found.others == 0
+    assert found.command == "flash-otel verify --app APP --env ENV"
