@@ -68,6 +68,15 @@ ELSEWHERE: Final[dict[str, Any]] = {
     "endpoint": None,
     "instance": "worker-5",
 }
+STAGED_READ: Final[dict[str, Any]] = {
+    "number": "2",
+    "code": 2,
+    "build": 2,
+    "env_id": "env-stag",
+    "held": STAGING,
+    "instance": "worker-2",
+    "endpoint": "gpu0000002",
+}
 SEEN: Final = "Recorded: {}, but no deployment to compare them with."
 
 
@@ -142,23 +151,29 @@ def test_the_names_that_are_recorded_instead() -> None:
     assert part.recorded == ("env-prod", "env-x", "production")
 
 
+@pytest.mark.parametrize(
+    ("trace", "expected"),
+    [("a1", "build-1"), ("a2", "build-2"), ("c3", "build-1"), ("c4", "build-2"), ("d2", "build-2")],
+)
+def test_a_trace_of_a_worker_is_about_its_deployment(trace: str, expected: str) -> None:
+    """Reads name a build, calls the deployment of their code, and neither has its trace."""
+    made = records(
+        deployment(),
+        deployment(2, at=-400, env="staging", env_id="env-stag", held=STAGING),
+        read(10, held=TWO),
+        read(-300, **STAGED_READ),
+        call(20, number="3", instance="worker-3"),
+        call(-200, number="4", code=2, instance="worker-4", url=STAGING["gpu"]),
+    )
+    assert builds(judge(made, trace_id=trace.rjust(32, "0"))) == [expected]
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 
 def staged(**names: None) -> Steps:
     """Return an older deployment to staging, of which some attributes are not known."""
     return without(deployment(2, at=-400, env="staging", env_id="env-stag", held=STAGING), **names)
-
-
-STAGED_READ: Final[dict[str, Any]] = {
-    "number": "2",
-    "code": 2,
-    "build": 2,
-    "env_id": "env-stag",
-    "held": STAGING,
-    "instance": "worker-2",
-    "endpoint": "gpu0000002",
-}
 
 
 @pytest.mark.parametrize(
