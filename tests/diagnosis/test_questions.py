@@ -211,6 +211,37 @@ def test_files_name_several_environments() -> None:
     assert found.others == 1
 
 
+def test_files_name_several_environments_without_ids() -> None:
+    """Of environments that are known by their names only, each is judged as well."""
+    names = ("qa", "live", "demo")
+    older = [
+        without(
+            deployment(number, at=-100.0 * number, env=name, held={name: f"https://{name}"}),
+            environment_id=None,
+        )
+        for number, name in enumerate(names, 2)
+    ]
+    logged = [
+        in_file(
+            read(
+                60 - 100.0 * number,
+                number=f"{number}",
+                code=number,
+                build=number,
+                env_id=None,
+                held={name: f"https://{name}"},
+                instance=f"worker-{number}",
+                endpoint=None,
+            ),
+            f"{name}.log",
+        )
+        for number, name in enumerate(names, 2)
+    ]
+    found = judge(records(deployment(), *older, *logged))
+    assert sorted(map(str, builds(found))) == ["build-1", "build-2", "build-3", "build-4"]
+    assert found.others == 0
+
+
 def test_a_name_that_another_deployment_knows_by_its_id() -> None:
     """The build of a file is one of the environment that its name stands for."""
     again = without(
