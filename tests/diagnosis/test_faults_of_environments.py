@@ -322,7 +322,7 @@ def test_the_worker_without_an_environment_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("others", "beside_"),
+    ("others", "named"),
     [
         ((), ""),
         ((STAGING,), " beside 'staging'"),
@@ -336,13 +336,13 @@ def test_the_worker_without_an_environment_is_named() -> None:
     ],
 )
 def test_an_environment_that_the_deployment_created(
-    others: tuple[Deployment, ...], beside_: str
+    others: tuple[Deployment, ...], named: str
 ) -> None:
     """The other environments of the app are named, each once."""
     made = replace(DEPLOYED, created_environment=(place(7), place(8)))
     case = case_in(Evidence((*others, made)), made)
     sentence = (
-        f"The deployment created environment 'production'{beside_}: is its name what was meant?"
+        f"The deployment created environment 'production'{named}: is its name what was meant?"
     )
     evidence = ["7: created the environment", "8: created the environment"]
     assert told(environment_created(case)) == [(sentence, "certain", evidence)]
