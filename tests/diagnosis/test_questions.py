@@ -147,6 +147,9 @@ def test_the_names_that_are_recorded_instead() -> None:
     made = records(deployment(), read(10, held=TWO, **ELSEWHERE))
     (part,) = judge(made, build_id="x").unmatched
     assert part.recorded == ("build-1", "build-5")
+    other = [changed(span, build_id="a:1") for span in read(10, held=TWO, **ELSEWHERE)]
+    (part,) = judge(records(deployment(), other), build_id="x").unmatched
+    assert part.recorded == ("a:1", "build-1")
     (part,) = judge(made, environment="x").unmatched
     assert part.recorded == ("env-prod", "env-x", "production")
 
