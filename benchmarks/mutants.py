@@ -58,6 +58,7 @@ TESTS = {
 NOTICED = {"killed", "timeout"}
 MUTANTS = Path("mutants")
 LEARNED = MUTANTS / "learned"
+LOG = MUTANTS / "pytest.log"
 EVERY = 25  # mutants between two lines of progress
 
 
@@ -127,8 +128,8 @@ def pytest_of(plan: Plan, tests: list[str], *options: str) -> subprocess.Popen[b
             ),
             **plan.environment((MUTANTS / "plan.json").absolute()),
         },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=LOG.open("w"),
+        stderr=subprocess.STDOUT,
         pass_fds=[plan.results] if plan.results >= 0 else [],
     )
 
@@ -143,7 +144,7 @@ def learn(tests: list[str], workers: int) -> Learned:
     print("Running the tests without a mutant", flush=True)
     with pytest_of(Plan(str(LEARNED.absolute()), []), tests, "-x", "-n", str(workers)) as process:
         if process.wait():
-            raise SystemExit("The tests fail without a mutant: " + " ".join(tests))
+            raise SystemExit(f"The tests fail without a mutant: {LOG}")
     return Learned(LEARNED)
 
 
@@ -165,9 +166,7 @@ def attempt(plan: Plan, tests: list[str]) -> Iterator[dict[str, str]]:
                 yield json.loads(line)
     if count < len(plan.mutants):
         if not plan.afresh:
-            raise SystemExit(
-                f"pytest ended with {process.returncode}, before the mutants were tried"
-            )
+            raise SystemExit(f"pytest ended with {process.returncode}, after {count}: {LOG}")
         yield {"mutant": plan.mutants[0], "status": "killed", "test": "the start"}
 
 
