@@ -11,6 +11,7 @@ from support.samples import EPOCH_NS, IDS, OTHER, TRACE, raised, retried, span
 from flash_otel import semconv as sc
 from flash_otel.records import LINES_SCOPE, Link
 from flash_otel.report import row_text, words
+from flash_otel.report.ids import ShortIds
 from flash_otel.report.layout import FAULT_STYLE, UNICODE, WHOLE, Page, Part
 from flash_otel.report.overview import Mark, Overview
 from flash_otel.report.tree import build_forest, rows
@@ -263,6 +264,17 @@ def test_ids_that_were_not_deployed_stand_out() -> None:
         "endpoint_count=2 (deployed: 0)",
         style="bold yellow",
     )
+
+
+def test_long_ids_are_shown_by_their_beginnings() -> None:
+    """As far as they differ, and with the whole ids below the trace."""
+    deployed, other = "0483bffc-9a48-4e1b", "0483bffc-9b48-4e1b"
+    ids = ShortIds([deployed, other])
+    view = replace(VIEW, ids=ids, overview=Overview(sc.NONE, "", environment_id=deployed))
+    read = replace(READ, attributes={sc.ENVIRONMENT_ID: other})
+    text = "environment_id=0483bffc-9b (deployed: 0483bffc-9a)"
+    assert noted(read, view) == [id_note(text, style="bold yellow")]
+    assert list(ids.used) == [other, deployed]
 
 
 def test_repeats_have_the_ids_that_they_share_alone() -> None:
