@@ -154,15 +154,11 @@ def _id_note(node: Node, view: View) -> Iterator[Note]:
 
 def _id(key: str, value: object, view: View) -> Part:
     """Return an id, with the deployment's own beside it if that is another one."""
-    shown = f"{key.removeprefix('flash.')}={_short(value, view)}"
+    shown = f"{key.removeprefix('flash.')}={view.clean(value)}"
     deployed = _deployed(key, view)
     if deployed is None or deployed == value:
         return Part(shown, _ID_STYLE, _HANG, WHOLE)
-    return Part(f"{shown} (deployed: {_short(deployed, view)})", _FOREIGN_STYLE, _HANG, WHOLE)
-
-
-def _short(value: object, view: View) -> str:
-    return view.clean(view.ids.of(value) if isinstance(value, str) else value)
+    return Part(f"{shown} (deployed: {view.clean(deployed)})", _FOREIGN_STYLE, _HANG, WHOLE)
 
 
 def _deployed(key: str, view: View) -> object:
