@@ -31,6 +31,7 @@ MEMORY_BYTES = 4 << 30  # a mutant may collect without an end
 # A mutant may take so many times as long as its tests took without one, and some seconds more.
 PATIENCE, GRACE_S = 4.0, 20.0
 EARLY_S = 2.0
+NO_MUTANT = ""
 _SLICE_S = 0.02
 
 
@@ -40,7 +41,7 @@ class Plan:
 
     Attributes:
         learned: The folder of what the processes learned.
-        mutants: Those to try; none: learn.
+        mutants: Those to try, and `NO_MUTANT`, whose tests must pass; none: learn.
         budget_s: The seconds that the tests of a mutant may take, measured without it.
         workers: How many mutants are tried at the same time.
         results: A file descriptor that receives a line of JSON for each mutant.
@@ -153,8 +154,9 @@ class Trying:
         They notice most.
         """
         seconds = self._learned.seconds
-        tests = self._learned.tests_of[mangled_name_from_mutant_name(mutant)]
-        chosen = sorted(seconds if self._plan.afresh else tests, key=lambda test: seconds[test])
+        is_any = self._plan.afresh or mutant == NO_MUTANT
+        tests = seconds if is_any else self._learned.tests_of[mangled_name_from_mutant_name(mutant)]
+        chosen = sorted(tests, key=lambda test: seconds[test])
         totals = zip(chosen, accumulate(seconds[test] for test in chosen), strict=True)
         early, late = [], []
         for test, total in totals:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import libcst as cst
-from mutant_tests import Learned, Plan
+from mutant_tests import NO_MUTANT, Learned, Plan
 from mutmut.__main__ import (
     CatchOutput,
     collect_source_file_mutation_data,
@@ -170,6 +170,16 @@ def attempt(plan: Plan, tests: list[str]) -> Iterator[dict[str, str]]:
         yield {"mutant": plan.mutants[0], "status": "killed", "test": "the start"}
 
 
+def check(row: dict[str, str]) -> None:
+    """Compare the result without a mutant.
+
+    Raises:
+        SystemExit: A test failed.
+    """
+    if row["status"] in NOTICED:
+        raise SystemExit(f"A test fails in a fork without a mutant: {row['test'] or row['status']}, {LOG}")
+
+
 def show(rows: list[dict[str, str]], total: int) -> None:
     """Print the diff of each survivor, and how many were noticed."""
     for row in sorted(rows, key=lambda row: row["mutant"]):
@@ -213,13 +223,16 @@ def main() -> None:
     forked = [name for name in sample if name not in early]
     print(f"Trying {len(forked)} mutants in forks, {len(early)} in fresh processes", flush=True)
     plans = [
-        Plan(str(LEARNED.absolute()), forked, chosen.budget, chosen.workers),
+        Plan(str(LEARNED.absolute()), [NO_MUTANT, *forked], chosen.budget, chosen.workers),
         *(Plan(str(LEARNED.absolute()), [name], chosen.budget, afresh=True) for name in early),
     ]
     rows: list[dict[str, str]] = []
     with (MUTANTS / "results.jsonl").open("w") as log:
         for plan in plans:
             for row in attempt(plan, tests):
+                if row["mutant"] == NO_MUTANT:
+                    check(row)
+                    continue
                 rows.append(row)
                 print(json.dumps(row), file=log, flush=True)
                 if not len(rows) % EVERY:
