@@ -148,9 +148,12 @@ def _surest(
 
 
 def _skipped(head: _Fragment, rest: _Fragment) -> int:
-    """Return how many lines of an operation may be missing between two pieces."""
+    """Return how many lines of an operation may be missing between two pieces.
+
+    A line that is repeated begins another attempt, and so lacks all the others.
+    """
     ranks = [RANKS[line.parsed.key] for line in (head.lines[-1], rest.lines[0])]
-    return (ranks[1] - ranks[0]) % len(RANKS)
+    return (ranks[1] - ranks[0] - 1) % len(RANKS)
 
 
 def _gap_ns(head: _Fragment, rest: _Fragment) -> int | None:

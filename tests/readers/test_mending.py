@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import combinations
+from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -72,8 +72,11 @@ def records_of(folder: Path, files: dict[str, bytes]) -> list[SpanRecord]:
 def content(records: Iterable[SpanRecord]) -> list[tuple[Any, ...]]:
     """Return what records hold, without their ids and places, and whether a limit may cut it."""
     return sorted(
-        (record.name, record.start_ns, record.end_ns, sorted(_own(record.attributes).items()))
-        for record in records
+        (
+            (record.name, record.start_ns, record.end_ns, sorted(_own(record.attributes).items()))
+            for record in records
+        ),
+        key=repr,
     )
 
 
@@ -119,6 +122,21 @@ def test_an_operation_in_several_files_is_whole(
         first_lines = {f"{tmp_path}/part {at}": begin for at, begin in enumerate(begins)}
         places = [record.origin.rpartition(":") for record in found]
         assert sorted(first_lines[file] + int(line) for file, _, line in places) == lines, cuts
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("at", range(1, len(read()) - 2))
+def test_the_parts_of_two_workers_logs_do_not_mix(tmp_path: Path, at: int, form: str) -> None:
+    """Unless both are split behind the same line, where without times either may go on."""
+    write, lines = FORMS[form], read()[1:-1]
+    logs = [timed(lines), timed(read(OTHER_BUILD)[1:-1] * 2, BEGIN_NS + SECOND_NS)]
+    whole = content(records_of(tmp_path, {f"log {n}": write(log) for n, log in enumerate(logs)}))
+    for other in range(1, len(logs[1])):
+        if form == "bare" and other % len(lines) == at:
+            continue
+        splits = [(log[:cut], log[cut:]) for log, cut in zip(logs, (at, other), strict=True)]
+        parts = {f"part {n}": write(part) for n, part in enumerate(chain(*splits))}
+        assert content(mended(records_of(tmp_path, parts))) == whole, other
 
 
 def test_an_attempt_in_another_file_belongs_to_its_read(tmp_path: Path) -> None:
@@ -342,17 +360,17 @@ def line(key: str, **known: object) -> LoggedLine:
 @pytest.mark.parametrize(
     ("last", "first", "expected"),
     [
-        ("querying", "worker", 1),
-        ("querying", "entries", 7),
-        ("activated", "mapping", 1),
-        ("worker", "worker", 0),
+        ("querying", "worker", 0),
+        ("querying", "entries", 6),
+        ("activated", "mapping", 0),
         # A further attempt comes behind everything that may follow the last one.
-        ("retrieved", "active_build", 14),
-        ("retrieved", "missing_endpoints", 1),
+        ("retrieved", "active_build", 13),
+        ("worker", "worker", 14),
+        ("retrieved", "missing_endpoints", 0),
     ],
 )
 def test_how_many_lines_may_be_missing(last: str, first: str, expected: int) -> None:
-    """Counted in the order in which an operation writes its lines, from one line to the next."""
+    """Counted in the order in which an operation writes its lines, between one and the other."""
     head = _Fragment([line("entries"), line(last)], ["a:1", "a:2"], "", [])
     rest = _Fragment([line(first), line("querying")], ["b:1", "b:2"], "", [])
     assert _skipped(head, rest) == expected
