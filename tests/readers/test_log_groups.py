@@ -694,3 +694,32 @@ def test_the_end_of_the_longest_line_is_a_part() -> None:
     assert longest is not None
     assert (whole.cut, longest.cut) == (set(), {sc.BUILD_ID})
     assert (whole.line, whole.stream, whole.ordinal, longest.ordinal) == (1, "", 1, 2)
+
+
+CLOSED, OPEN = '{\n  "web": "https://b/"\n}', '{\n  "gpu": "https://a/",\n  "web": "https://b/"'
+MAPPING, CONTAINS = "resources_endpoints mapping: ", "Manifest contains resources_endpoints: "
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "names"),
+    [
+        (CLOSED, OPEN, None),
+        (OPEN, CLOSED, None),
+        (CLOSED, CLOSED, ("web",)),
+        (CLOSED, '{\n  "web": "https://b/"', ("web",)),
+        ('{\n  "web": "https://b/"', CLOSED, ("web",)),
+    ],
+    ids=["the first lost a line", "the second did", "equal", "the second is open", "the first is"],
+)
+def test_mappings_of_other_endpoints_have_lost_lines(
+    tmp_path: Path, first: str, second: str, names: tuple[str, ...] | None
+) -> None:
+    """Nothing is known of the endpoints, if one that lost its end has some that the other lacks."""
+    path = tmp_path / "deploy.log"
+    between = "[DEPLOY SYNC] Uploading manifest to State Manager - build_id=b, environment_id=e"
+    written = [f"[DEPLOY SYNC] {MAPPING}{first}", between, f"[DEPLOY SYNC] {CONTAINS}{second}"]
+    path.write_text("".join(f"{text}\n" for text in written))
+    [record] = open_reader(path).records()
+    held = {sc.ENDPOINT_NAMES, sc.ENDPOINT_COUNT, sc.ENDPOINTS_DIGEST} & record.attributes.keys()
+    assert record.attributes.get(sc.ENDPOINT_NAMES) == names
+    assert bool(held) == (names is not None)

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flash_otel.diagnosis.readers.log_text import LoggedLine
+    from flash_otel.lines.format import ParsedLine
 
 # A draft that is older than these gets no further line: a read takes half a minute at most.
 MAX_OPEN: Final = 256
 MAX_STREAMS: Final = 4096
 LONGEST_LINES: Final = 20_000
 LONGEST_NS: Final = 15 * 60 * 1_000_000_000
+_OF_MAPPING: Final = frozenset({sc.ENDPOINT_COUNT, sc.ENDPOINT_NAMES, sc.ENDPOINT_URLS})
 
 
 @dataclass(eq=False, slots=True)
@@ -42,6 +44,7 @@ class Draft:
         values: The values of its lines by attribute; None for one that is written as unset.
         keys: Keys of its lines.
         cut: Attributes of which the log holds only a part.
+        named: Endpoints in mappings whose end is lost.
         parent: The fetch that this attempt belongs to.
         attempts: The attempts of this fetch.
         start_ns: Time of its first line with a time.
@@ -59,6 +62,7 @@ class Draft:
     values: dict[str, Any] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
     cut: set[str] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
     parent: Draft | None = None
     attempts: list[Draft] = field(default_factory=list)
     start_ns: int | None = None
@@ -114,11 +118,23 @@ class Draft:
                     self.cut.add(name)
                 else:
                     self.cut.discard(name)
+        if "endpoints" in logged.parsed.fields:
+            self._compare_mappings(logged.parsed)
         if logged.time_ns is not None:
             self.start_ns = logged.time_ns if self.start_ns is None else self.start_ns
             self.inversions += self.end_ns is not None and logged.time_ns < self.end_ns
             self.end_ns, self.zoned = logged.time_ns, logged.zoned
         self.closed = self.closed or logged.parsed.key in LAST
+
+    def _compare_mappings(self, parsed: ParsedLine) -> None:
+        """Forget the endpoints of a mapping that lacks some of another one: it has lost lines."""
+        if "endpoints" in parsed.cut:
+            self.named.update(parsed.fields["endpoints"])
+        known = self.values.get(sc.ENDPOINT_NAMES)
+        is_whole = known is not None and sc.ENDPOINT_NAMES not in self.cut
+        if is_whole and not self.named <= {*known}:
+            for name in _OF_MAPPING & self.values.keys():
+                del self.values[name]
 
 
 def _knows_less(value: Any, known: Any, name: str, line: LineValues) -> bool:
