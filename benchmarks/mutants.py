@@ -177,7 +177,8 @@ def check(row: dict[str, str]) -> None:
         SystemExit: A test failed.
     """
     if row["status"] in NOTICED:
-        raise SystemExit(f"A test fails in a fork without a mutant: {row['test'] or row['status']}, {LOG}")
+        failed = row["test"] or row["status"]
+        raise SystemExit(f"A test fails in a fork without a mutant: {failed}, {LOG}")
 
 
 def show(rows: list[dict[str, str]], total: int) -> None:

@@ -131,10 +131,10 @@ class Draft:
         if "endpoints" in parsed.cut:
             self.named.update(parsed.fields["endpoints"])
         known = self.values.get(sc.ENDPOINT_NAMES)
-        is_whole = known is not None and sc.ENDPOINT_NAMES not in self.cut
-        if is_whole and not self.named <= {*known}:
-            for name in _OF_MAPPING & self.values.keys():
-                del self.values[name]
+        if known is None or sc.ENDPOINT_NAMES in self.cut or self.named <= {*known}:
+            return
+        for name in _OF_MAPPING & self.values.keys():
+            del self.values[name]
 
 
 def _knows_less(value: Any, known: Any, name: str, line: LineValues) -> bool:
