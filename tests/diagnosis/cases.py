@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Final
 
 from diagnosis.recordings import NOW_NS
 
+from flash_otel import semconv as sc
 from flash_otel.diagnosis import Limits, collect
 from flash_otel.diagnosis.case import case_of
-from flash_otel.diagnosis.evidence import Evidence
+from flash_otel.diagnosis.evidence import (
+    Activation,
+    Deployment,
+    EndpointSet,
+    Evidence,
+    ManifestUpload,
+    Origin,
+    ProcessIdentity,
+    Step,
+)
 from flash_otel.diagnosis.matching import EvidenceIndex
 from flash_otel.diagnosis.read_verdicts import read_verdicts
 
@@ -17,11 +27,42 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from flash_otel.diagnosis.case import Case, ReadVerdict
-    from flash_otel.diagnosis.evidence import Deployment, RuntimeFetch
+    from flash_otel.diagnosis.evidence import RuntimeFetch
     from flash_otel.diagnosis.findings import Finding
     from flash_otel.records import SpanRecord
 
 LIMITS: Final = Limits(now_ns=NOW_NS)
+S: Final = 1_000_000_000
+CLI: Final = ProcessIdentity("cli", host="laptop", flash_version=(1, 14, 0))
+
+
+def place(line: int, file: str = "a.log", *, rebuilt: bool = False) -> Origin:
+    """Return a place in a log."""
+    return Origin(file=file, line=line, rebuilt=rebuilt)
+
+
+TWO: Final = EndpointSet(2, ("gpu", "web"), ("https://gpu", "https://web"), "digest")
+ROOT: Final = Step(name=sc.DEPLOY, origin=place(3), process=CLI)
+ACTIVATION: Final = Activation(origin=place(1), process=CLI, build_id="b-1", end_ns=3 * S)
+UPLOAD: Final = ManifestUpload(
+    origin=place(2), process=CLI, start_ns=5 * S, end_ns=6 * S, endpoints=TWO
+)
+DEPLOYED: Final = Deployment(
+    id="d-1",
+    aliases=frozenset({"d-1"}),
+    app_name="shop",
+    build_id="b-1",
+    environment_id="e-1",
+    environment_name="production",
+    root=ROOT,
+    activation=ACTIVATION,
+    upload=UPLOAD,
+    process=CLI,
+    start_ns=S,
+    end_ns=7 * S,
+    outcome=sc.RETURNED,
+)
+"""A deployment of two endpoints that returned, whose clock is the laptop's."""
 
 
 def case_in(evidence: Evidence, deployment: Deployment | None, limits: Limits = LIMITS) -> Case:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from diagnosis.cases import LIMITS, case_in
+from diagnosis.cases import CLI, LIMITS, S, case_in
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.build_verdicts import (
@@ -34,18 +34,18 @@ from flash_otel.diagnosis.order import LIKELY
 if TYPE_CHECKING:
     from flash_otel.diagnosis.case import Case
 
-S: Final = 1_000_000_000
-CLI: Final = ProcessIdentity("cli", host="laptop", flash_version=(1, 14, 0))
 ONE_CLOCK: Final = ProcessIdentity("w-1", host="laptop", worker=True)
 OTHER_CLOCK: Final = ProcessIdentity("w-1", host="pod", worker=True)
+ACTIVATION: Final = Activation(process=CLI, build_id="b-1", start_ns=1000 * S, end_ns=1001 * S)
+UPLOAD: Final = ManifestUpload(process=CLI, end_ns=1003 * S, generated_at_ns=990 * S)
 DEPLOYED: Final = Deployment(
     id="d-1",
     aliases=frozenset({"d-1"}),
     build_id="b-1",
     environment_id="e-1",
     environment_name="production",
-    activation=Activation(process=CLI, build_id="b-1", start_ns=1000 * S, end_ns=1001 * S),
-    upload=ManifestUpload(process=CLI, end_ns=1003 * S, generated_at_ns=990 * S),
+    activation=ACTIVATION,
+    upload=UPLOAD,
     process=CLI,
     start_ns=990 * S,
     end_ns=1004 * S,
@@ -105,7 +105,7 @@ def judged(read: RuntimeFetch, *others: Deployment, **known: Any) -> ReadVerdict
 
 def activation(**known: Any) -> dict[str, Any]:
     """Return the deployment's activation, with other fields."""
-    return {"activation": replace(DEPLOYED.activation, **known)}  # type: ignore[type-var]  # it has one
+    return {"activation": replace(ACTIVATION, **known)}
 
 
 REPLACED: Final = activation(previous_build_id="b-0")
@@ -334,7 +334,7 @@ def test_the_build_of_nobody_by_its_generation(
     generated: int | None, mine: int | None, expected: ReadVerdict
 ) -> None:
     """A build that was made earlier, beyond the skew, is older; one made later is fine."""
-    upload = replace(DEPLOYED.upload, generated_at_ns=mine)  # type: ignore[type-var]  # it has one
+    upload = replace(UPLOAD, generated_at_ns=mine)
     assert judged(answer(generated_at_ns=generated), upload=upload) == expected
     unknown = judged(answer(generated_at_ns=generated), upload=None)
     assert unknown == ReadVerdict(DOUBT, OF_NOBODY)
@@ -450,7 +450,7 @@ def test_no_build_is_never_the_replaced_one() -> None:
 )
 def test_builds_of_the_same_source(mine: str | None, theirs: str | None, *, expected: bool) -> None:
     """Only equal fingerprints show that two builds were made from the same files."""
-    upload = replace(DEPLOYED.upload, source_fingerprint=mine)  # type: ignore[type-var]  # it has one
+    upload = replace(UPLOAD, source_fingerprint=mine)
     read = answer(source_fingerprint=theirs)
     assert is_same_source(case(read, upload=upload), read) is expected
     assert is_same_source(case(read, upload=None), read) is False

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from diagnosis.cases import LIMITS, beside, case_in, told
+from diagnosis.cases import LIMITS, S, beside, case_in, place, told
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.evidence import (
@@ -18,7 +18,6 @@ from flash_otel.diagnosis.evidence import (
     Failure,
     ManifestFetch,
     ManifestUpload,
-    Origin,
     ProcessIdentity,
     RuntimeFetch,
     Step,
@@ -35,16 +34,10 @@ from flash_otel.diagnosis.faults.environment import (
 if TYPE_CHECKING:
     from flash_otel.diagnosis import Limits
 
-S: Final = 1_000_000_000
 WORKER: Final = ProcessIdentity("w-1", host="pod", worker=True, resource_name="gpu")
 
 
 LONG: Final = "224c5f0a-8f0b-4a6e-9f57-2f0c1f7f8c11"
-
-
-def place(line: int, *, rebuilt: bool = False) -> Origin:
-    """Return a place in a log."""
-    return Origin(file="a.log", line=line, rebuilt=rebuilt)
 
 
 GPU: Final = EndpointFact(resource_name="gpu", endpoint_id="gpu0000001")

@@ -6,20 +6,30 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from diagnosis.cases import case_in, told, with_verdicts
+from diagnosis.cases import (
+    ACTIVATION,
+    CLI,
+    DEPLOYED,
+    ROOT,
+    TWO,
+    UPLOAD,
+    S,
+    case_in,
+    place,
+    told,
+    with_verdicts,
+)
 
 from flash_otel import failures
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.case import ReadVerdict
 from flash_otel.diagnosis.evidence import (
-    Activation,
     Deployment,
     EndpointFact,
     EndpointSet,
     Evidence,
     Failure,
     ManifestUpload,
-    Origin,
     ProcessIdentity,
     Provisioning,
     RemoteCall,
@@ -42,37 +52,10 @@ from flash_otel.diagnosis.faults.paths import (
 )
 from flash_otel.diagnosis.order import CERTAIN, LIKELY, POSSIBLE
 
-S: Final = 1_000_000_000
-CLI: Final = ProcessIdentity("cli", host="laptop", flash_version=(1, 14, 0))
 RUNPOD_2: Final = replace(CLI, flash_version=(2, 0, 0))
 WORKER: Final = ProcessIdentity("w-1", host="laptop", worker=True, resource_name="gpu")
 
 
-def place(line: int) -> Origin:
-    """Return a place in a log."""
-    return Origin(file="a.log", line=line, span_id=f"{line:016x}")
-
-
-TWO: Final = EndpointSet(2, ("gpu", "web"), ("https://gpu", "https://web"), "digest")
-ACTIVATION: Final = Activation(origin=place(1), process=CLI, build_id="b-1", end_ns=3 * S)
-UPLOAD: Final = ManifestUpload(
-    origin=place(2), process=CLI, start_ns=5 * S, end_ns=6 * S, endpoints=TWO
-)
-DEPLOYED: Final = Deployment(
-    id="d-1",
-    aliases=frozenset({"d-1"}),
-    app_name="shop",
-    build_id="b-1",
-    environment_id="e-1",
-    environment_name="production",
-    root=Step(name=sc.DEPLOY, origin=place(3), process=CLI),
-    activation=ACTIVATION,
-    upload=UPLOAD,
-    process=CLI,
-    start_ns=S,
-    end_ns=7 * S,
-    outcome=sc.RETURNED,
-)
 NO: Final = Failure(failures.OTHER, "RuntimeError", "no")
 NOT_PROVISIONED: Final = Failure(failures.OTHER, "RuntimeError", "cannot provision it")
 DENIED: Final = Failure(failures.UNAUTHORIZED, "Error", "GraphQL request failed: 401")
@@ -441,7 +424,7 @@ def test_when_a_manifest_was_never_written(
 def test_a_kill_leaves_the_write_open() -> None:
     """Without a cause and without a read, the write may have taken effect."""
     known: dict[str, Any] = {"upload": None, "outcome": "unfinished"}
-    root = replace(DEPLOYED.root, outcome="unfinished")  # type: ignore[type-var]  # it has one
+    root = replace(ROOT, outcome="unfinished")
     ((sentence, _, evidence),) = found(manifest_never_written, **known, root=root)
     assert sentence == (
         f"{ON} no write of its manifest with the endpoints is recorded: the deployment was killed, "

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from diagnosis.cases import beside, case_in, told
+from diagnosis.cases import CLI, S, beside, case_in, place, told
 
 from flash_otel import failures
 from flash_otel import semconv as sc
@@ -17,7 +17,6 @@ from flash_otel.diagnosis.evidence import (
     Evidence,
     Failure,
     ManifestUpload,
-    Origin,
     ProcessIdentity,
     RemoteCall,
     RuntimeFetch,
@@ -32,15 +31,8 @@ from flash_otel.diagnosis.faults.workers import (
     worker_provisions,
 )
 
-S: Final = 1_000_000_000
-CLI: Final = ProcessIdentity("cli", host="laptop", flash_version=(1, 14, 0))
 WORKER: Final = ProcessIdentity("w-1", host="laptop", worker=True, resource_name="gpu")
 ELSEWHERE: Final = replace(WORKER, host="pod")
-
-
-def place(line: int) -> Origin:
-    """Return a place in a log."""
-    return Origin(file="a.log", line=line)
 
 
 OLDER: Final = Deployment(

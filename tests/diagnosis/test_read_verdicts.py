@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from diagnosis.cases import LIMITS, case_in
+from diagnosis.cases import CLI, LIMITS, TWO, S, case_in, place
+from diagnosis.cases import DEPLOYED as RETURNING
+from diagnosis.cases import UPLOAD as RETURNED
 
 from flash_otel import semconv as sc
 from flash_otel.diagnosis.case import ReadVerdict
@@ -14,7 +16,6 @@ from flash_otel.diagnosis.evidence import (
     UNFINISHED,
     Activation,
     ActiveManifest,
-    Deployment,
     EndpointSet,
     Evidence,
     Failure,
@@ -27,37 +28,18 @@ from flash_otel.diagnosis.evidence import (
 from flash_otel.diagnosis.order import CERTAIN, LIKELY
 from flash_otel.diagnosis.read_verdicts import _agree
 
-S: Final = 1_000_000_000
-CLI: Final = ProcessIdentity("cli", host="laptop", flash_version=(1, 14, 0))
 ONE_CLOCK: Final = ProcessIdentity("w-1", host="laptop", worker=True)
 OTHER_CLOCK: Final = ProcessIdentity("w-1", host="pod", worker=True)
 OTHER_WORKER: Final = ProcessIdentity("w-2", host="rack", worker=True)
 
 
-def place(line: int, file: str = "a.log", *, rebuilt: bool = False) -> Origin:
-    """Return a place in a log."""
-    return Origin(file=file, line=line, rebuilt=rebuilt)
-
-
-TWO: Final = EndpointSet(2, ("gpu", "web"), ("https://gpu", "https://web"), "digest")
-RETURNED: Final = ManifestUpload(
-    origin=place(2), process=CLI, start_ns=5 * S, end_ns=6 * S, endpoints=TWO
-)
 LOST: Final = replace(RETURNED, outcome=sc.UNKNOWN)
 NEVER: Final = replace(RETURNED, outcome=sc.FAILED)
-DEPLOYED: Final = Deployment(
-    id="d-1",
-    aliases=frozenset({"d-1"}),
-    build_id="b-1",
-    environment_id="e-1",
-    environment_name="production",
+DEPLOYED: Final = replace(
+    RETURNING,
+    app_name=None,
     root=Step(name=sc.DEPLOY, process=CLI),
     activation=Activation(process=CLI, start_ns=3 * S, end_ns=3 * S + S // 5),
-    upload=RETURNED,
-    process=CLI,
-    start_ns=S,
-    end_ns=7 * S,
-    outcome=sc.RETURNED,
 )
 OPEN: Final[dict[str, Any]] = {"upload": None, "outcome": UNFINISHED}
 UNSEEN: Final[dict[str, Any]] = {"upload": None, "root": None}

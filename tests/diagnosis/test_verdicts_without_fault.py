@@ -6,7 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from diagnosis.cases import case_in, told, with_verdicts
+from diagnosis.cases import (
+    ACTIVATION,
+    CLI,
+    DEPLOYED,
+    TWO,
+    UPLOAD,
+    S,
+    case_in,
+    place,
+    told,
+    with_verdicts,
+)
 
 from flash_otel import failures
 from flash_otel import semconv as sc
@@ -19,8 +30,6 @@ from flash_otel.diagnosis.evidence import (
     EndpointSet,
     Evidence,
     Failure,
-    ManifestUpload,
-    Origin,
     ProcessIdentity,
     Provisioning,
     RemoteCall,
@@ -44,8 +53,6 @@ from flash_otel.diagnosis.faults.verdicts import (
 if TYPE_CHECKING:
     from flash_otel.diagnosis.case import Case
 
-S: Final = 1_000_000_000
-CLI: Final = ProcessIdentity("cli", host="laptop", flash_version=(1, 14, 0))
 WORKER: Final = ProcessIdentity("w-1", host="laptop", worker=True)
 LONG: Final = "224c5f0a-8f0b-4a6e-9f57-2f0c1f7f8c11"
 
@@ -53,30 +60,6 @@ LONG: Final = "224c5f0a-8f0b-4a6e-9f57-2f0c1f7f8c11"
 PLACE: Final = "environment production (e-1) in app shop"
 
 
-def place(line: int, *, rebuilt: bool = False) -> Origin:
-    """Return a place in a log."""
-    return Origin(file="a.log", line=line, rebuilt=rebuilt)
-
-
-TWO: Final = EndpointSet(2, ("gpu", "web"), ("https://gpu", "https://web"), "digest")
-UPLOAD: Final = ManifestUpload(
-    origin=place(2), process=CLI, start_ns=5 * S, end_ns=6 * S, endpoints=TWO
-)
-DEPLOYED: Final = Deployment(
-    id="d-1",
-    aliases=frozenset({"d-1"}),
-    app_name="shop",
-    build_id="b-1",
-    environment_id="e-1",
-    environment_name="production",
-    root=Step(name=sc.DEPLOY, origin=place(3), process=CLI),
-    activation=Activation(origin=place(1), process=CLI, build_id="b-1", end_ns=3 * S),
-    upload=UPLOAD,
-    process=CLI,
-    start_ns=S,
-    end_ns=7 * S,
-    outcome=sc.RETURNED,
-)
 WHOLE: Final = RuntimeFetch(
     origin=place(7),
     process=WORKER,
@@ -151,7 +134,7 @@ def test_a_deployment_in_lines_agrees_less_surely(known: dict[str, Any], confide
 
 def test_an_activation_of_the_active_build_is_noted() -> None:
     """A build that was active already was activated again."""
-    activation = replace(DEPLOYED.activation, previous_build_id="b-1")  # type: ignore[type-var]  # it has one
+    activation = replace(ACTIVATION, previous_build_id="b-1")
     ((*_, evidence),) = told(none(case_with(WHOLE, activation=activation)))
     assert evidence[0] == "1: build b-1 was activated, which was active already"
 
