@@ -696,7 +696,8 @@ def test_the_end_of_the_longest_line_is_a_part() -> None:
     assert (whole.line, whole.stream, whole.ordinal, longest.ordinal) == (1, "", 1, 2)
 
 
-CLOSED, OPEN = '{\n  "web": "https://b/"\n}', '{\n  "gpu": "https://a/",\n  "web": "https://b/"'
+CLOSED = '{\n  "web": "https://b/"\n}'
+OPEN = '{\n  "cpu": "https://c/",\n  "gpu": "https://a/",\n  "web": "https://b/"'
 MAPPING, CONTAINS = "resources_endpoints mapping: ", "Manifest contains resources_endpoints: "
 
 
@@ -705,11 +706,23 @@ MAPPING, CONTAINS = "resources_endpoints mapping: ", "Manifest contains resource
     [
         (CLOSED, OPEN, None),
         (OPEN, CLOSED, None),
+        (CLOSED, OPEN.replace("cpu", "web"), None),
+        (CLOSED, '{\n  "gpu": "https://a/",\n  "web": "https', None),
+        (CLOSED.replace("web", "***"), OPEN, None),
         (CLOSED, CLOSED, ("web",)),
         (CLOSED, '{\n  "web": "https://b/"', ("web",)),
         ('{\n  "web": "https://b/"', CLOSED, ("web",)),
     ],
-    ids=["the first lost a line", "the second did", "equal", "the second is open", "the first is"],
+    ids=[
+        "the first lost a line",
+        "the second did",
+        "the first lost one of two",
+        "the second has only the lost one",
+        "the first, and its names are masked",
+        "equal",
+        "the second is open",
+        "the first is",
+    ],
 )
 def test_mappings_of_other_endpoints_have_lost_lines(
     tmp_path: Path, first: str, second: str, names: tuple[str, ...] | None

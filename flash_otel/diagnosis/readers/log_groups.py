@@ -130,11 +130,11 @@ class Draft:
         """Forget the endpoints of a mapping that lacks some of another one: it has lost lines."""
         if "endpoints" in parsed.cut:
             self.named.update(parsed.fields["endpoints"])
-        known = self.values.get(sc.ENDPOINT_NAMES)
-        if known is None or sc.ENDPOINT_NAMES in self.cut or self.named <= {*known}:
-            return
-        for name in _OF_MAPPING & self.values.keys():
-            del self.values[name]
+        names = self.values.get(sc.ENDPOINT_NAMES, self.named)  # masked ones are unknown
+        count = self.values.get(sc.ENDPOINT_COUNT, len(names))
+        if count < len(self.named) or not self.named <= {*names}:
+            for name in _OF_MAPPING & self.values.keys():
+                del self.values[name]
 
 
 def _knows_less(value: Any, known: Any, name: str, line: LineValues) -> bool:
